@@ -1,0 +1,108 @@
+//! What can go wrong.
+
+/// What a chat model can fail with.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    // ---- before anything is sent ----
+    /// A setting that cannot be right.
+    #[error("setting `{field}` of the chat client: {problem}")]
+    Config {
+        /// The field of the configuration.
+        field: &'static str,
+        /// What is wrong with it and what to write instead.
+        problem: String,
+    },
+    /// The environment has no key.
+    #[error(
+        "environment variable `{variable}` is not set, or is empty or not plain text; export the API key under \
+         that name, or leave `api_key_env` out for a server that needs none"
+    )]
+    MissingKey {
+        /// The variable that was looked for.
+        variable: String,
+    },
+    /// The budget is used up.
+    #[error(
+        "budget used up: {spent:.4} of {budget:.4} spent on model `{model}`; raise `budget` to go on"
+    )]
+    BudgetSpent {
+        /// The model that was to be asked.
+        model: String,
+        /// What has been spent.
+        spent: f64,
+        /// What may be spent.
+        budget: f64,
+    },
+
+    // ---- on the way ----
+    /// No answer in time.
+    #[error(
+        "{url}: no complete answer within {seconds} s, tried {attempts} time(s); raise `timeout_seconds`, \
+         ask for fewer samples or tokens, or lower `concurrency`"
+    )]
+    Timeout {
+        /// Where the call went.
+        url: String,
+        /// The limit on one call.
+        seconds: f64,
+        /// How often the call was made.
+        attempts: usize,
+    },
+    /// The server could not be reached, or the connection broke.
+    #[error(
+        "{url}: {problem} (tried {attempts} time(s)); check `base_url` and that the server is running"
+    )]
+    Transport {
+        /// Where the call went.
+        url: String,
+        /// What broke.
+        problem: String,
+        /// How often the call was made.
+        attempts: usize,
+    },
+
+    // ---- the answer ----
+    /// The server refused, or failed.
+    #[error("{url}: status {status} (tried {attempts} time(s)): {body}; {advice}")]
+    Status {
+        /// Where the call went.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// The beginning of the answer's body, without the key.
+        body: String,
+        /// How often the call was made.
+        attempts: usize,
+        /// What to do.
+        advice: String,
+    },
+    /// The answer is not what the protocol promises.
+    #[error(
+        "{url}: status {status}, but {problem}; the body begins: {body}; check that `base_url` is the root of an \
+         OpenAI-compatible API (it usually ends in /v1)"
+    )]
+    Malformed {
+        /// Where the call went.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// What could not be understood.
+        problem: String,
+        /// The beginning of the answer's body, without the key.
+        body: String,
+    },
+
+    // ---- models in this process ----
+    /// A model that runs in this process failed.
+    #[error("model `{model}`: {message}")]
+    Local {
+        /// The model.
+        model: String,
+        /// What went wrong and what to do.
+        message: String,
+    },
+}
+
+/// The result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

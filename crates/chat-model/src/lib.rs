@@ -1,0 +1,49 @@
+//! "Something that completes a chat", as a trait, with a client for OpenAI-compatible servers.
+//!
+//! For programs that sample from language models and do not want to care whether the model runs in
+//! this process, on a server in the next room or behind a paid API: they hold a [`ChatModel`].
+//!
+//! ```
+//! use chat_model::{ChatModel, ChatRequest, Completion, FnModel, Message, Sampling};
+//!
+//! // Any function can be a model; tests script their actors this way.
+//! let parrot = FnModel::new("parrot", |request: &ChatRequest| {
+//!     let last = request.messages.last().map_or("", |message| message.content.as_str());
+//!     Ok(vec![Completion::stopped(last); request.samples])
+//! });
+//!
+//! let request = ChatRequest::new([Message::user("2 + 2 = 4")])
+//!     .with_samples(3)
+//!     .with_sampling(Sampling { temperature: 0.7, ..Sampling::default() });
+//! let completions = parrot.complete(&request)?;
+//!
+//! assert_eq!(completions.len(), 3);
+//! assert_eq!(completions[0].text, "2 + 2 = 4");
+//! # Ok::<(), chat_model::Error>(())
+//! ```
+//!
+//! # Vocabulary
+//!
+//! A *request* is a conversation and the number of *samples* wanted for it; a *completion* is one
+//! sampled continuation, with the reason it *finished*. A *batch* is many requests at once.
+//!
+//! # Modules
+//!
+//! | item | what |
+//! | --- | --- |
+//! | [`Message`], [`ChatRequest`], [`Sampling`], [`Completion`] | what goes in and comes out |
+//! | [`ChatModel`], [`FnModel`] | the trait, and a function as a model |
+//! | [`openai`] | the HTTP client: retries, concurrency, token and cost account |
+//! | [`Error`] | what can go wrong, and what to do about it |
+
+mod error;
+mod message;
+mod model;
+pub mod openai;
+mod usage;
+
+pub use error::{Error, Result};
+pub use message::{ChatRequest, Completion, Finish, Message, Role, Sampling};
+pub use model::{ChatModel, FnModel};
+pub use openai::{ApiKey, OpenAiClient, OpenAiConfig};
+pub use usage::{Prices, Usage};
