@@ -1,5 +1,7 @@
 //! What can go wrong between text and packed tokens.
 
+use std::path::PathBuf;
+
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -72,6 +74,168 @@ pub enum Error {
     ForestTooLarge {
         /// Number of tokens of all trees.
         tokens: usize,
+    },
+    /// A tree alone is larger than the token budget of a forest.
+    #[error(
+        "the tree has {tokens} tokens (longest path {longest_path}), more than the budget of {budget}; \
+         split it with `TokenTree::split` or raise the budget"
+    )]
+    TreeTooLarge {
+        /// Number of tokens of the tree.
+        tokens: usize,
+        /// Number of tokens of its longest path.
+        longest_path: usize,
+        /// The budget.
+        budget: usize,
+    },
+    /// Nodes that must stay together have paths that are longer than the token budget.
+    #[error(
+        "the paths of nodes {nodes:?}, which must stay together, have {tokens} tokens (longest path \
+         {longest_path}), more than the budget of {budget}; raise the budget or drop them"
+    )]
+    GroupTooLong {
+        /// The nodes of the group.
+        nodes: Vec<usize>,
+        /// Number of tokens of their paths, shared ones counted once.
+        tokens: usize,
+        /// Number of tokens of the longest of the paths.
+        longest_path: usize,
+        /// The budget.
+        budget: usize,
+    },
+
+    // ---- files of a tokenizer
+    /// A file or folder of the tokenizer could not be read or written.
+    #[error("cannot {action} {}: {reason}; {advice}", path.display())]
+    File {
+        /// "read", "write" and the like.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        reason: std::io::Error,
+        /// What to do about it.
+        advice: &'static str,
+    },
+    /// A file of the tokenizer is there but makes no sense.
+    #[error("{file} is malformed: {reason}; {advice}")]
+    Malformed {
+        /// The file, with its folder when it was read from one.
+        file: String,
+        /// What was wrong.
+        reason: String,
+        /// What to do about it.
+        advice: &'static str,
+    },
+    /// No chat template came with the tokenizer.
+    #[error(
+        "{folder} has no chat template (neither chat_template.jinja nor `chat_template` in \
+         tokenizer_config.json, as with most base models); add chat_template.jinja to it"
+    )]
+    NoChatTemplate {
+        /// Where the tokenizer was read from.
+        folder: String,
+    },
+    /// The end-of-turn token is not one token of the vocabulary.
+    #[error(
+        "the eos token `{token}` of {folder} is not a special token of tokenizer.json; set `eos_token` in \
+         tokenizer_config.json to the token that ends an assistant turn, and list it in `added_tokens`"
+    )]
+    EosNotInVocabulary {
+        /// The token named by the configuration.
+        token: String,
+        /// Where the tokenizer was read from.
+        folder: String,
+    },
+
+    // ---- chat templates
+    /// A chat template that is not valid jinja.
+    #[error("chat template {template}, line {line}: {reason}")]
+    TemplateSyntax {
+        /// Where the template came from.
+        template: String,
+        /// Line of the template, from 1.
+        line: usize,
+        /// What was wrong.
+        reason: String,
+    },
+    /// A chat template refused a conversation or failed on it.
+    #[error(
+        "chat template {template}, line {line}, cannot render a conversation of {messages} messages: {reason}"
+    )]
+    TemplateRender {
+        /// Where the template came from.
+        template: String,
+        /// Line of the template, from 1.
+        line: usize,
+        /// Number of messages rendered.
+        messages: usize,
+        /// What the template or the engine said.
+        reason: String,
+    },
+    /// Adding a message changed the text before it, so a shared history has no one text.
+    #[error(
+        "chat template {template} rewrites history: adding message {message} changes the text at byte {at} \
+         from {before:?} to {after:?}; use a template that only appends"
+    )]
+    TemplateNotPrefixStable {
+        /// Where the template came from.
+        template: String,
+        /// The message that was added, from 1.
+        message: usize,
+        /// The first byte that differs.
+        at: usize,
+        /// What stood there before.
+        before: String,
+        /// What stands there now.
+        after: String,
+    },
+    /// The template never closes an assistant turn with the end-of-turn token.
+    #[error(
+        "chat template {template} does not write the eos token `{eos}` after an assistant turn, so a model \
+         trained on it would never stop; set `eos_token` to the token that ends the turn, or add it to the template"
+    )]
+    NoTurnEnd {
+        /// Where the template came from.
+        template: String,
+        /// The token that was expected.
+        eos: String,
+    },
+    /// The text of an assistant turn contains the end-of-turn token.
+    #[error(
+        "message {message} (assistant) contains the eos token `{eos}`, which would end the turn inside it; remove it"
+    )]
+    EosInText {
+        /// The message, from 1.
+        message: usize,
+        /// The token.
+        eos: String,
+    },
+    /// Messages in an order that makes no prompt and answer.
+    #[error("message {message}: {reason}")]
+    MessageOrder {
+        /// The message, from 1.
+        message: usize,
+        /// What was wrong with its place.
+        reason: &'static str,
+    },
+    /// The tokenizer failed on a text, or on ids.
+    #[error("the tokenizer cannot {action} {input:?}: {reason}")]
+    Tokenize {
+        /// "encode" or "decode".
+        action: &'static str,
+        /// The beginning of what it failed on.
+        input: String,
+        /// What it said.
+        reason: String,
+    },
+
+    // ---- training a tokenizer
+    /// The settings of a tokenizer to train make no sense.
+    #[error("cannot train a tokenizer: {reason}")]
+    Train {
+        /// What was wrong and what to do.
+        reason: String,
     },
 }
 

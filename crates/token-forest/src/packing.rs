@@ -1,0 +1,82 @@
+//! Which trees share a forest: best-fit decreasing by token budget.
+
+use std::collections::BTreeSet;
+
+use crate::{Error, Result, TokenTree};
+
+/// Assigns trees to forests of at most `token_budget` tokens each.
+///
+/// Best-fit decreasing: the largest trees first, each into the fullest forest that still has room. Every
+/// tree is in exactly one forest. The result depends on the sizes and their order alone; forests are listed
+/// by their lowest tree index and name their trees in ascending order. Large trees meet large trees, so
+/// shuffle the forests before training.
+///
+/// ```
+/// use token_forest::{TokenTree, pack, utilisation};
+///
+/// # fn main() -> token_forest::Result<()> {
+/// let trees: Vec<TokenTree> = [3, 6, 4, 7].map(|n| TokenTree::new(vec![0; n], false)).into();
+/// let forests = pack(&trees, 10)?;
+/// assert_eq!(forests, [vec![0, 3], vec![1, 2]]);
+/// assert_eq!(utilisation(&trees, &forests, 10), 1.0);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// When a tree alone is larger than the budget: [`TokenTree::split`] it first.
+pub fn pack(trees: &[TokenTree], token_budget: usize) -> Result<Vec<Vec<usize>>> {
+    let sizes: Vec<usize> = trees.iter().map(TokenTree::unique_tokens).collect();
+    if let Some(index) = sizes.iter().position(|&size| size > token_budget) {
+        return Err(Error::TreeTooLarge {
+            tokens: sizes[index],
+            longest_path: trees[index].longest_path_tokens(),
+            budget: token_budget,
+        }
+        .in_tree(index));
+    }
+
+    let mut order: Vec<usize> = (0..sizes.len()).collect();
+    order.sort_by_key(|&tree| std::cmp::Reverse(sizes[tree])); // stable: ties stay in the given order
+
+    let mut forests: Vec<Vec<usize>> = Vec::new();
+    let mut room: BTreeSet<(usize, usize)> = BTreeSet::new(); // (tokens left, forest)
+    for tree in order {
+        let size = sizes[tree];
+        let fullest = room.range((size, 0)..).next().copied();
+        let (left, forest) = fullest.unwrap_or((token_budget, forests.len()));
+        if fullest.is_some() {
+            room.remove(&(left, forest));
+        } else {
+            forests.push(Vec::new());
+        }
+        forests[forest].push(tree);
+        room.insert((left - size, forest));
+    }
+    for forest in &mut forests {
+        forest.sort_unstable();
+    }
+    forests.sort_unstable();
+    Ok(forests)
+}
+
+/// The share of the budget that the forests use, from 0 to 1; 0 when there is no forest.
+///
+/// # Panics
+///
+/// When a forest names a tree that does not exist.
+#[must_use]
+pub fn utilisation(trees: &[TokenTree], forests: &[Vec<usize>], token_budget: usize) -> f64 {
+    let used: usize = forests
+        .iter()
+        .flatten()
+        .map(|&tree| trees[tree].unique_tokens())
+        .sum();
+    let capacity = forests.len() * token_budget;
+    if capacity == 0 {
+        0.0
+    } else {
+        used as f64 / capacity as f64
+    }
+}

@@ -1,0 +1,241 @@
+//! The tokenizer and chat template of a model.
+
+use std::path::Path;
+
+use tokenizers::Tokenizer;
+
+use crate::{ChatMessage, ChatTemplate, Error, Result, TokenizerFiles};
+
+/// A tokenizer with its chat template: conversations in, token trees out.
+///
+/// Special tokens come from the template alone; the tokenizer adds none of its own.
+///
+/// ```
+/// use token_forest::{ChatMessage, ChatTokenizer, train_bpe};
+///
+/// # fn main() -> token_forest::Result<()> {
+/// let bpe = train_bpe(["What is 2 + 2? It is 4."], 300, &["<|im_start|>", "<|im_end|>"])?;
+/// let tokenizer = ChatTokenizer::from_files(bpe.files()?)?;
+/// let prompt = tokenizer.encode_prompt(&[ChatMessage::user("What is 2 + 2?")])?;
+/// let action = tokenizer.encode_action("It is 4.")?;
+/// assert_eq!(action.last(), Some(&tokenizer.eos_id()));
+/// assert_eq!(tokenizer.decode(&action)?, "It is 4.");
+/// assert_eq!(tokenizer.decode(&prompt)?, "user\nWhat is 2 + 2?\nassistant\n");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct ChatTokenizer {
+    tokenizer: Tokenizer,
+    template: ChatTemplate,
+    files: TokenizerFiles,
+    eos: String,
+    eos_id: u32,
+    /// A special token to stand before a piece that is not the start of a text; see [`Self::encode_after`].
+    lead: Option<(String, u32)>,
+    vocab_size: usize,
+}
+
+impl ChatTokenizer {
+    /// Reads a Hugging Face folder: `tokenizer.json`, `tokenizer_config.json` and, where they exist,
+    /// `chat_template.jinja` and `special_tokens_map.json`.
+    ///
+    /// # Errors
+    ///
+    /// When a file is missing or malformed, there is no chat template or no end-of-turn token, or the template
+    /// does not close an assistant turn with that token.
+    pub fn from_folder(folder: impl AsRef<Path>) -> Result<Self> {
+        Self::from_files(TokenizerFiles::read(folder.as_ref())?)
+    }
+
+    /// The same from files in memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`ChatTokenizer::from_folder`].
+    pub fn from_files(files: TokenizerFiles) -> Result<Self> {
+        let tokenizer = files.tokenizer()?;
+        let special_tokens = files.special_tokens()?;
+        let (name, source) = files.chat_template()?;
+        let Some(eos) = special_tokens.get("eos_token").cloned() else {
+            return Err(Error::Malformed {
+                file: files.origin().to_string(),
+                reason: "no `eos_token` in tokenizer_config.json or special_tokens_map.json"
+                    .to_string(),
+                advice: "set it to the token that ends an assistant turn",
+            });
+        };
+        let eos_id = tokenizer
+            .token_to_id(&eos)
+            .filter(|&id| ids(&tokenizer, &eos).is_ok_and(|ids| ids == [id]))
+            .ok_or_else(|| Error::EosNotInVocabulary {
+                token: eos.clone(),
+                folder: files.origin().to_string(),
+            })?;
+        let highest_id = tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
+        let chat = Self {
+            lead: lead_token(&tokenizer, eos_id),
+            vocab_size: highest_id as usize + 1,
+            template: ChatTemplate::new(name, &source, special_tokens)?,
+            tokenizer,
+            files,
+            eos,
+            eos_id,
+        };
+        // A template that never ends a turn must fail here, not after hours of training.
+        chat.encode_action("probe")?;
+        Ok(chat)
+    }
+
+    /// Sets the time that the template may write into prompts; see [`ChatTemplate::with_time`].
+    #[must_use]
+    pub fn with_time(mut self, unix_seconds: i64) -> Self {
+        self.template = self.template.with_time(unix_seconds);
+        self
+    }
+
+    /// Writes the files that the tokenizer was made from into a folder, byte for byte.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be made or a file cannot be written.
+    pub fn write_folder(&self, folder: impl AsRef<Path>) -> Result<()> {
+        self.files.write(folder.as_ref())
+    }
+
+    /// The files that the tokenizer was made from.
+    #[must_use]
+    pub fn files(&self) -> &TokenizerFiles {
+        &self.files
+    }
+
+    /// The chat template.
+    #[must_use]
+    pub fn template(&self) -> &ChatTemplate {
+        &self.template
+    }
+
+    /// The token that ends an assistant turn, as text.
+    #[must_use]
+    pub fn eos(&self) -> &str {
+        &self.eos
+    }
+
+    /// The token that ends an assistant turn.
+    #[must_use]
+    pub fn eos_id(&self) -> u32 {
+        self.eos_id
+    }
+
+    /// One more than the highest token id: the rows that an embedding needs.
+    #[must_use]
+    pub fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+
+    /// The text of a token, as the vocabulary spells it; `None` when no token has this id.
+    #[must_use]
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.tokenizer.id_to_token(id)
+    }
+
+    /// The tokens of an action as an answer to a user message, through the end-of-turn token.
+    ///
+    /// These are the tokens that a tree node with this text gets, unless the template renders later turns
+    /// unlike the first.
+    ///
+    /// # Errors
+    ///
+    /// When the text contains the end-of-turn token or the template refuses it.
+    pub fn encode_action(&self, text: &str) -> Result<Vec<u32>> {
+        let mut messages = vec![ChatMessage::user("probe")];
+        let prompt = self.text_through("", &messages)?;
+        messages.push(ChatMessage::assistant(text));
+        let whole = self.text_through(&prompt, &messages)?;
+        self.encode_after(&prompt, &whole)
+    }
+
+    /// The tokens of a plain text, without any chat template; special tokens in it are recognised, none is added.
+    ///
+    /// # Errors
+    ///
+    /// When the tokenizer cannot encode the text.
+    pub fn encode_text(&self, text: &str) -> Result<Vec<u32>> {
+        ids(&self.tokenizer, text)
+    }
+
+    /// The text of tokens, without special tokens.
+    ///
+    /// # Errors
+    ///
+    /// When the tokenizer cannot decode them.
+    pub fn decode(&self, ids: &[u32]) -> Result<String> {
+        self.decode_with(ids, true)
+    }
+
+    /// The text of tokens, with special tokens written out.
+    ///
+    /// # Errors
+    ///
+    /// When the tokenizer cannot decode them.
+    pub fn decode_with_special_tokens(&self, ids: &[u32]) -> Result<String> {
+        self.decode_with(ids, false)
+    }
+
+    fn decode_with(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String> {
+        self.tokenizer
+            .decode(ids, skip_special_tokens)
+            .map_err(|e| Error::Tokenize {
+                action: "decode",
+                input: format!("{:?}", &ids[..ids.len().min(16)]),
+                reason: e.to_string(),
+            })
+    }
+
+    /// The tokens of what `whole` adds to `before`.
+    ///
+    /// The piece is encoded alone, so it depends on nothing but itself. A piece that is not the start of the
+    /// text is encoded after a special token, which is cut off again: some tokenizers mark the start of a text,
+    /// and the middle of a conversation is no start.
+    pub(crate) fn encode_after(&self, before: &str, whole: &str) -> Result<Vec<u32>> {
+        let piece = &whole[before.len()..];
+        match &self.lead {
+            Some((lead, id)) if !before.is_empty() => {
+                let mut tokens = self.encode_text(&format!("{lead}{piece}"))?;
+                if tokens.first() == Some(id) {
+                    tokens.remove(0);
+                    Ok(tokens)
+                } else {
+                    self.encode_text(piece)
+                }
+            }
+            _ => self.encode_text(piece),
+        }
+    }
+}
+
+fn ids(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>> {
+    tokenizer
+        .encode_fast(text, false)
+        .map(|encoding| encoding.get_ids().to_vec())
+        .map_err(|e| Error::Tokenize {
+            action: "encode",
+            input: text.chars().take(80).collect(),
+            reason: e.to_string(),
+        })
+}
+
+/// The end-of-turn token, or the first special token, that leaves the whitespace after it alone.
+fn lead_token(tokenizer: &Tokenizer, eos_id: u32) -> Option<(String, u32)> {
+    let mut candidates: Vec<(bool, u32, String)> = tokenizer
+        .get_added_tokens_decoder()
+        .into_iter()
+        .filter(|(_, token)| token.special && !token.rstrip && !token.single_word)
+        .map(|(id, token)| (id != eos_id, id, token.content))
+        .collect();
+    candidates.sort();
+    candidates
+        .into_iter()
+        .next()
+        .map(|(_, id, content)| (content, id))
+}
