@@ -1,4 +1,57 @@
-//! Chat templates and tokenizers to token trees, and token trees to packed forests
+//! Conversations to token trees, and token trees to packed forests without padding.
+//!
+//! For anyone who trains or scores language models on data that branches - preference pairs, rollouts of one
+//! prompt, multi-turn trees - and wants every shared prefix computed once. No tensors and no losses here: the
+//! result is flat arrays of `u32` that any framework can take.
+//!
+//! # Quick start
+//!
+//! Two answers to one question share the tokens of the question:
+//!
+//! ```
+//! use token_forest::{ChatMessage, ChatTokenizer, PackedForest, TokenTree, train_bpe};
+//!
+//! # fn main() -> token_forest::Result<()> {
+//! let bpe = train_bpe(["What is 2 + 2? It is 4."], 300, &["<|im_start|>", "<|im_end|>"])?;
+//! let tokenizer = ChatTokenizer::from_files(bpe.files()?)?; // or from_folder("path/to/model")
+//!
+//! let prompt = tokenizer.encode_prompt(&[ChatMessage::user("What is 2 + 2?")])?;
+//! let mut tree = TokenTree::new(prompt, false);
+//! let chosen = tree.push(0, tokenizer.encode_action("It is 4.")?, true);
+//! let rejected = tree.push(0, tokenizer.encode_action("It is 5.")?, true);
+//!
+//! let forest = PackedForest::from_trees([&tree])?;
+//! assert_eq!(forest.len(), tree.unique_tokens());
+//! assert!(forest.len() < tree.naive_tokens(&[(chosen, rejected)]));
+//!
+//! // Both answers begin at the position after the prompt, predicted by the prompt's last token.
+//! let first = |node| forest.targets[forest.targets_of(forest.node_index(0, node)).start];
+//! assert_eq!(first(chosen).predictor, first(rejected).predictor);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Words
+//!
+//! A *token tree* is a conversation with branches: each node adds tokens to the path above it. A *path* runs
+//! from the root to a leaf and is what a model would see as one sequence. A *packed forest* is many trees in
+//! one sequence of tokens; a token's *position* is its depth along its path. A *target* is a token to predict
+//! with the index of the token that predicts it. A *turn end* is the eos token that closes an action.
+//!
+//! # Modules
+//!
+//! Everything is at the root of the crate; the sources are
+//!
+//! | file | what it has |
+//! | --- | --- |
+//! | `tree.rs` | [`TokenTree`]: nodes, paths, counts |
+//! | `forest.rs` | [`PackedForest`]: positions, ancestry, targets |
+//! | `split.rs` | [`TokenTree::subtree`], [`TokenTree::split`]: trees larger than the budget |
+//! | `packing.rs` | [`pack`]: which trees share a forest |
+//! | `message.rs`, `template.rs` | [`ChatMessage`], [`ChatTemplate`]: conversations to text |
+//! | `tokenizer.rs`, `conversation.rs` | [`ChatTokenizer`]: text to tokens, node by node |
+//! | `preference.rs` | preference trees and rows of [`ultrainteract`] to token trees |
+//! | `files.rs`, `bpe.rs` | [`TokenizerFiles`], [`train_bpe`]: tokenizer folders read, made and written |
 
 mod bpe;
 mod conversation;
@@ -7,6 +60,7 @@ mod files;
 mod forest;
 mod message;
 mod packing;
+mod preference;
 mod split;
 mod template;
 mod tokenizer;
@@ -18,6 +72,7 @@ pub use files::TokenizerFiles;
 pub use forest::{ForestNode, PackedForest, Target};
 pub use message::{ChatMessage, Role};
 pub use packing::{pack, utilisation};
+pub use preference::BoundaryDifferences;
 pub use split::{Piece, Subtree};
 pub use template::ChatTemplate;
 pub use tokenizer::ChatTokenizer;

@@ -125,13 +125,12 @@ fn message_value(message: &ChatMessage) -> Value {
 
 fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
-    if let Ok(syntax) = SyntaxConfig::builder()
+    let syntax = SyntaxConfig::builder()
         .trim_blocks(true)
         .lstrip_blocks(true)
         .build()
-    {
-        environment.set_syntax(syntax);
-    }
+        .expect("jinja's own delimiters do not clash");
+    environment.set_syntax(syntax);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     environment.add_function("raise_exception", |message: String| {
