@@ -1,0 +1,86 @@
+//! A trained tokenizer folder gives the same ids in Python's `transformers`.
+//!
+//! Needs `EURUS_TRANSFORMERS_PYTHON`, a Python that can import `transformers`; without it the test says so and
+//! passes.
+
+#![allow(clippy::print_stderr, reason = "a skipped test says so")]
+
+mod common;
+
+use std::env;
+use std::process::Command;
+
+use common::{TEXTS, trained_folder};
+use token_forest::{ChatMessage, ChatTokenizer};
+
+const SCRIPT: &str = r#"
+import json, sys
+from transformers import AutoTokenizer
+folder, texts, messages = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
+t = AutoTokenizer.from_pretrained(folder)
+print(json.dumps({
+    "texts": [t(text)["input_ids"] for text in texts],
+    "prompt": t.apply_chat_template(messages, add_generation_prompt=True, return_dict=False),
+    "chat": t.apply_chat_template(messages, add_generation_prompt=True, tokenize=False),
+    "decoded": [t.decode(t(text)["input_ids"]) for text in texts],
+    "eos": t.eos_token_id, "pad": t.pad_token_id, "size": len(t),
+}))
+"#;
+
+#[test]
+fn python_reads_a_trained_folder_with_the_same_ids() {
+    let Some(python) = env::var_os("EURUS_TRANSFORMERS_PYTHON") else {
+        eprintln!("SKIPPED: set EURUS_TRANSFORMERS_PYTHON to a Python with transformers");
+        return;
+    };
+    let folder = trained_folder();
+    let tokenizer = ChatTokenizer::from_folder(folder.path()).unwrap();
+    let texts: Vec<&str> = TEXTS
+        .into_iter()
+        .chain([
+            "",
+            " a  b\n\n\tc ",
+            "naïve 日本 🙂 2024",
+            "x<|im_end|>y",
+            "don't , ok .",
+        ])
+        .collect();
+    let messages = [
+        ChatMessage::system("Be brief."),
+        ChatMessage::user("12 + 30?\n"),
+        ChatMessage::assistant("Answer: 42"),
+        ChatMessage::user("  Out: 42"),
+    ];
+    let output = Command::new(python)
+        .env("HF_HUB_OFFLINE", "1")
+        .args(["-c", SCRIPT])
+        .arg(folder.path())
+        .arg(serde_json::to_string(&texts).unwrap())
+        .arg(serde_json::to_string(&messages).unwrap())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let python: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+
+    let ids: Vec<Vec<u32>> = texts
+        .iter()
+        .map(|text| tokenizer.encode_text(text).unwrap())
+        .collect();
+    assert_eq!(python["texts"], serde_json::to_value(&ids).unwrap());
+    assert_eq!(python["decoded"], serde_json::to_value(&texts).unwrap());
+    assert_eq!(
+        python["chat"],
+        tokenizer.template().render(&messages, true).unwrap()
+    );
+    assert_eq!(
+        python["prompt"],
+        serde_json::to_value(tokenizer.encode_prompt(&messages).unwrap()).unwrap()
+    );
+    assert_eq!(python["eos"], tokenizer.eos_id());
+    assert_eq!(python["pad"], tokenizer.eos_id());
+    assert_eq!(python["size"], tokenizer.vocab_size());
+}
