@@ -1,0 +1,333 @@
+//! The one error type of this crate, and the helpers that say where a fault lies.
+
+use std::path::{Path, PathBuf};
+
+use crate::{NodeId, Task};
+
+/// What can be wrong with a tree, a row or a file.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    // ---- trees ----
+    /// A text that must say something says nothing.
+    #[error("the {what} is empty or blank; give it text")]
+    EmptyText {
+        /// Which text: "instruction", "action", ...
+        what: &'static str,
+    },
+
+    /// A node id that this tree does not have.
+    #[error("tree `{tree}` has no node {node}; it has {len} nodes")]
+    UnknownNode {
+        /// Id of the tree.
+        tree: String,
+        /// The id asked for.
+        node: NodeId,
+        /// Number of nodes in the tree.
+        len: usize,
+    },
+
+    /// A child was put under a node that cannot have it.
+    #[error(
+        "in tree `{tree}`, {child} cannot follow node {parent}, which is {found}; actions answer the instruction or an observation, observations answer an action"
+    )]
+    WrongParent {
+        /// Id of the tree.
+        tree: String,
+        /// The would-be parent.
+        parent: NodeId,
+        /// What the parent is.
+        found: &'static str,
+        /// What was to be added.
+        child: &'static str,
+    },
+
+    /// A correct action ends its trajectory.
+    #[error(
+        "in tree `{tree}`, node {node} is a correct action, which ends its trajectory; add nothing under it"
+    )]
+    TrajectoryEnded {
+        /// Id of the tree.
+        tree: String,
+        /// The correct action.
+        node: NodeId,
+    },
+
+    /// An action has one observation.
+    #[error(
+        "in tree `{tree}`, action {node} already has observation {observation}; add the next action under that"
+    )]
+    AlreadyObserved {
+        /// Id of the tree.
+        tree: String,
+        /// The action.
+        node: NodeId,
+        /// Its observation.
+        observation: NodeId,
+    },
+
+    /// Two actions to one history have the same text.
+    #[error(
+        "in tree `{tree}`, action {sibling} under node {parent} has the same text; use that node instead of a second one"
+    )]
+    DuplicateSibling {
+        /// Id of the tree.
+        tree: String,
+        /// The common parent.
+        parent: NodeId,
+        /// The action that is there already.
+        sibling: NodeId,
+    },
+
+    /// The tree would get deeper than it may.
+    #[error(
+        "in tree `{tree}`, turn {turn} exceeds the limit of {max} turns; raise `max_turns` or stop here"
+    )]
+    TooManyTurns {
+        /// Id of the tree.
+        tree: String,
+        /// The turn that was asked for.
+        turn: usize,
+        /// The most turns that this tree may have.
+        max: usize,
+    },
+
+    /// Two nodes cannot be a preference pair.
+    #[error("in tree `{tree}`, chosen {chosen} and rejected {rejected} are no pair: {why}")]
+    NotAPair {
+        /// Id of the tree.
+        tree: String,
+        /// The chosen node.
+        chosen: NodeId,
+        /// The rejected node.
+        rejected: NodeId,
+        /// What forbids it.
+        why: &'static str,
+    },
+
+    /// A verdict that contradicts what the tree already says.
+    #[error("in tree `{tree}`, the verdict of node {node} cannot be changed: {why}")]
+    Contradiction {
+        /// Id of the tree.
+        tree: String,
+        /// The node to be judged.
+        node: NodeId,
+        /// What forbids it.
+        why: &'static str,
+    },
+
+    // ---- rows ----
+    /// A field that must have text is empty or blank.
+    #[error("field `{field}` is empty or blank; give it text or drop the row")]
+    EmptyField {
+        /// Path of the field, as in `trajectory[2].value`.
+        field: String,
+    },
+
+    /// The two actions of a pair are the same.
+    #[error(
+        "field `rejected` equals field `chosen`; a pair needs two different actions, drop the row"
+    )]
+    IdenticalPair,
+
+    /// A message has the wrong speaker.
+    #[error(
+        "field `{field}` is `{found}` where `{expected}` must speak; a trajectory starts with the user and alternates"
+    )]
+    WrongSpeaker {
+        /// Path of the field, as in `trajectory[1].from`.
+        field: String,
+        /// Who must speak here.
+        expected: &'static str,
+        /// Who does.
+        found: &'static str,
+    },
+
+    /// The trajectory leaves no one to answer.
+    #[error(
+        "field `trajectory` ends with the assistant after {messages} messages; it must end with the user message that both actions answer"
+    )]
+    TrajectoryEndsWithAssistant {
+        /// Number of messages.
+        messages: usize,
+    },
+
+    /// A task name that is not one of the four.
+    #[error("unknown task `{found}`; known are {}", Task::NAMES.join(", "))]
+    UnknownTask {
+        /// The name found.
+        found: String,
+    },
+
+    /// A file of another format or a later version of it.
+    #[error(
+        "field `{field}` is `{found}`, this release reads `{expected}`; read the file with the release that wrote it"
+    )]
+    Format {
+        /// `format` or `version`.
+        field: &'static str,
+        /// What the record says.
+        found: String,
+        /// What is understood here.
+        expected: String,
+    },
+
+    /// A field has the wrong type, an unknown value, or is missing.
+    #[error("field `{field}`: {message}")]
+    Malformed {
+        /// Path of the field, as in `trajectory[2].value`.
+        field: String,
+        /// What the parser says.
+        message: String,
+    },
+
+    /// A line is no JSON.
+    #[error("not JSON at column {column}, in field `{field}`: {message}")]
+    NotJson {
+        /// Path of the innermost field that was being read.
+        field: String,
+        /// 1-based byte column.
+        column: usize,
+        /// What the parser says.
+        message: String,
+    },
+
+    /// A line is no UTF-8.
+    #[error("field `{field}` is not UTF-8 at column {column}; convert the file to UTF-8")]
+    NotUtf8 {
+        /// Path of the field that holds the first bad byte.
+        field: String,
+        /// 1-based byte column of the first bad byte.
+        column: usize,
+    },
+
+    /// A line is too long to be a row.
+    #[error("the line is longer than {limit} bytes; is this a JSONL file?")]
+    LineTooLong {
+        /// The most bytes a line may have.
+        limit: usize,
+    },
+
+    // ---- places ----
+    /// A fault inside a field.
+    #[error("field `{field}`: {fault}")]
+    InField {
+        /// Path of the field, as in `nodes[3]`.
+        field: String,
+        /// What is wrong there.
+        fault: Box<Error>,
+    },
+
+    /// A fault in a row of a file.
+    #[error("row {line} of {}: {fault}", file.display())]
+    InRow {
+        /// The file.
+        file: PathBuf,
+        /// 1-based line.
+        line: usize,
+        /// What is wrong there.
+        fault: Box<Error>,
+    },
+
+    /// A fault in a pair row that comes from memory.
+    #[error("pair row {row} (id `{id}`): {fault}")]
+    InPair {
+        /// 1-based position among the rows given.
+        row: usize,
+        /// The row's id.
+        id: String,
+        /// What is wrong there.
+        fault: Box<Error>,
+    },
+
+    // ---- the rest ----
+    /// The file system refused.
+    #[error("cannot {action} {}: {reason}", path.display())]
+    Io {
+        /// What was tried: "read", "create", ...
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        reason: std::io::Error,
+    },
+
+    /// A value cannot be written as JSON.
+    #[error("item {item} for {} cannot be written as JSON: {message}", path.display())]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// 1-based position among the items written.
+        item: usize,
+        /// What the serializer says.
+        message: String,
+    },
+
+    /// A setting is out of range.
+    #[error("`{name}` is {found}; it must be {expected}")]
+    Setting {
+        /// Name of the setting.
+        name: &'static str,
+        /// Its value.
+        found: usize,
+        /// What it may be.
+        expected: String,
+    },
+}
+
+impl Error {
+    pub(crate) fn in_field(self, field: impl Into<String>) -> Self {
+        Error::InField {
+            field: field.into(),
+            fault: Box::new(self),
+        }
+    }
+
+    pub(crate) fn in_row(self, file: &Path, line: usize) -> Self {
+        Error::InRow {
+            file: file.to_path_buf(),
+            line,
+            fault: Box::new(self),
+        }
+    }
+
+    pub(crate) fn in_pair(self, row: usize, id: &str) -> Self {
+        Error::InPair {
+            row,
+            id: id.to_string(),
+            fault: Box::new(self),
+        }
+    }
+
+    pub(crate) fn io(action: &'static str, path: &Path, reason: std::io::Error) -> Self {
+        Error::Io {
+            action,
+            path: path.to_path_buf(),
+            reason,
+        }
+    }
+
+    /// The fault itself, without the places around it.
+    ///
+    /// ```
+    /// use ultrainteract::{formats, Error};
+    ///
+    /// let input = "{\"id\":\"a\",\"parent_id\":\"a\",\"task\":\"Logic\",\"dataset\":\"d\",\
+    ///     \"trajectory\":[{\"from\":\"user\",\"value\":\"q\"}],\"chosen\":\"\",\"rejected\":\"no\"}";
+    /// let mut rows = formats::JsonlReader::<_, formats::PairRow>::new(input.as_bytes(), "pairs.jsonl");
+    /// let error = rows.next().unwrap().unwrap_err();
+    /// assert!(matches!(error.fault(), Error::EmptyField { field } if field == "chosen"));
+    /// assert!(error.to_string().starts_with("row 1 of pairs.jsonl: field `chosen` is empty"));
+    /// ```
+    pub fn fault(&self) -> &Error {
+        match self {
+            Error::InField { fault, .. }
+            | Error::InRow { fault, .. }
+            | Error::InPair { fault, .. } => fault.fault(),
+            other => other,
+        }
+    }
+}
+
+/// This crate's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

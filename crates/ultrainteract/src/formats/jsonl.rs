@@ -1,0 +1,330 @@
+//! JSON lines in and out, with errors that name file, row and field.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tempfile::NamedTempFile;
+
+use crate::{Error, Result};
+
+/// The longest line that is read: 64 MiB. A longer one is an error, not a full memory.
+pub const MAX_LINE_BYTES: usize = 64 << 20;
+
+const BUFFER_BYTES: usize = 1 << 16;
+
+/// Stands for the field where a fault lies in none.
+const WHOLE_ROW: &str = "(row)";
+
+/// Something that a line of a JSONL file holds.
+///
+/// ```
+/// use ultrainteract::{Result, formats::{JsonlReader, Record, parse_json}};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Score { value: f64 }
+///
+/// impl Record for Score {
+///     fn from_json(line: &[u8]) -> Result<Self> { parse_json(line) }
+/// }
+///
+/// let mut scores = JsonlReader::<_, Score>::new(&b"{\"value\":1.5}\n{\"value\":\"high\"}\n"[..], "scores.jsonl");
+/// assert_eq!(scores.next().unwrap()?.value, 1.5);
+/// let error = scores.next().unwrap().err().unwrap().to_string();
+/// assert!(error.starts_with("row 2 of scores.jsonl: field `value`: invalid type"));
+/// # Ok::<(), ultrainteract::Error>(())
+/// ```
+pub trait Record: Sized {
+    /// Parses and checks one line. Errors name the field; the reader adds file and row.
+    ///
+    /// # Errors
+    ///
+    /// Whatever is wrong with the line.
+    fn from_json(line: &[u8]) -> Result<Self>;
+}
+
+/// Parses JSON; an error names the field it lies in.
+///
+/// # Errors
+///
+/// [`Error::NotUtf8`], [`Error::NotJson`] or [`Error::Malformed`].
+pub fn parse_json<T: DeserializeOwned>(line: &[u8]) -> Result<T> {
+    if let Err(error) = std::str::from_utf8(line) {
+        return Err(Error::NotUtf8 {
+            field: locate::<T>(line).map_or_else(|_| WHOLE_ROW.to_string(), |(field, _)| field),
+            column: error.valid_up_to() + 1,
+        });
+    }
+    // The parser that tracks fields is slower, so it runs only to explain a failure.
+    serde_json::from_slice(line).or_else(|_| match locate::<T>(line) {
+        Ok((field, error)) => Err(explain(field, &error)),
+        Err(value) => Ok(value),
+    })
+}
+
+/// The field at which parsing fails, or the value if it does not.
+fn locate<T: DeserializeOwned>(line: &[u8]) -> Result<(String, serde_json::Error), T> {
+    let mut parser = serde_json::Deserializer::from_slice(line);
+    match serde_path_to_error::deserialize(&mut parser) {
+        Err(error) => {
+            // "." is the row itself; "?" is a key that was not understood yet.
+            let path = error.path().to_string();
+            let field = match path.trim_end_matches(['.', '?']) {
+                "" => WHOLE_ROW.to_string(),
+                path => path.to_string(),
+            };
+            Ok((field, error.into_inner()))
+        }
+        Ok(value) => match parser.end() {
+            Err(error) => Ok((WHOLE_ROW.to_string(), error)),
+            Ok(()) => Err(value),
+        },
+    }
+}
+
+fn explain(field: String, error: &serde_json::Error) -> Error {
+    let message = error.to_string();
+    // A row is a single line, so the parser's own "at line 1 column 7" would mislead.
+    let message = message
+        .split(" at line ")
+        .next()
+        .unwrap_or_default()
+        .to_string();
+    if !error.is_data() {
+        return Error::NotJson {
+            field,
+            column: error.column(),
+            message,
+        };
+    }
+    // A missing field is reported at the object that lacks it; name the field itself.
+    let missing = message
+        .strip_prefix("missing field `")
+        .and_then(|rest| rest.split('`').next());
+    match missing {
+        None => Error::Malformed { field, message },
+        Some(name) => Error::Malformed {
+            field: match field.as_str() {
+                WHOLE_ROW => name.to_string(),
+                object => format!("{object}.{name}"),
+            },
+            message: "is missing".to_string(),
+        },
+    }
+}
+
+/// Items from the lines of a file, one at a time. Blank lines are skipped.
+///
+/// After a bad line the next call goes on with the line after it; after a failed read the iterator
+/// ends.
+#[derive(Debug)]
+pub struct JsonlReader<R, T> {
+    input: R,
+    file: PathBuf,
+    line: usize,
+    buffer: Vec<u8>,
+    failed: bool,
+    item: PhantomData<fn() -> T>,
+}
+
+impl<R: BufRead, T: Record> JsonlReader<R, T> {
+    /// Reads from anything; `file` is the name that errors give.
+    pub fn new(input: R, file: impl Into<PathBuf>) -> Self {
+        Self {
+            input,
+            file: file.into(),
+            line: 0,
+            buffer: Vec::new(),
+            failed: false,
+            item: PhantomData,
+        }
+    }
+
+    /// 1-based number of the line that the last item came from.
+    pub fn line(&self) -> usize {
+        self.line
+    }
+
+    /// The name that errors give.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Puts this file and line around an error that was found later.
+    pub fn locate(&self, fault: Error) -> Error {
+        fault.in_row(&self.file, self.line)
+    }
+
+    /// The next line into the buffer; false at the end of the file.
+    fn read_line(&mut self) -> Result<bool> {
+        self.buffer.clear();
+        let limit = MAX_LINE_BYTES as u64 + 1;
+        let read = (&mut self.input)
+            .take(limit)
+            .read_until(b'\n', &mut self.buffer);
+        let read = read.map_err(|error| self.unreadable(error))?;
+        if read == 0 {
+            return Ok(false);
+        }
+        self.line += 1;
+        if self.buffer.last() == Some(&b'\n') {
+            self.buffer.pop();
+        }
+        if self.buffer.len() > MAX_LINE_BYTES {
+            self.skip_line()?;
+            return Err(self.locate(Error::LineTooLong {
+                limit: MAX_LINE_BYTES,
+            }));
+        }
+        if self.line == 1 && self.buffer.starts_with(b"\xef\xbb\xbf") {
+            self.buffer.drain(..3);
+        }
+        Ok(true)
+    }
+
+    fn skip_line(&mut self) -> Result<()> {
+        self.buffer = Vec::new();
+        self.input
+            .skip_until(b'\n')
+            .map(drop)
+            .map_err(|error| self.unreadable(error))
+    }
+
+    fn unreadable(&mut self, error: std::io::Error) -> Error {
+        self.failed = true;
+        Error::io("read", &self.file, error)
+    }
+}
+
+impl<R: BufRead, T: Record> Iterator for JsonlReader<R, T> {
+    type Item = Result<T>;
+
+    fn next(&mut self) -> Option<Result<T>> {
+        while !self.failed {
+            match self.read_line() {
+                Err(error) => return Some(Err(error)),
+                Ok(false) => return None,
+                Ok(true) if self.buffer.trim_ascii().is_empty() => {}
+                Ok(true) => {
+                    return Some(T::from_json(&self.buffer).map_err(|fault| self.locate(fault)));
+                }
+            }
+        }
+        None
+    }
+}
+
+/// Opens a JSONL file for streaming.
+///
+/// # Errors
+///
+/// The file cannot be opened.
+pub fn read_jsonl<T: Record>(path: impl AsRef<Path>) -> Result<JsonlReader<BufReader<File>, T>> {
+    let path = path.as_ref();
+    let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
+    Ok(JsonlReader::new(
+        BufReader::with_capacity(BUFFER_BYTES, file),
+        path,
+    ))
+}
+
+/// Writes a JSONL file and returns the number of items.
+///
+/// # Errors
+///
+/// The file cannot be written; a file that was there before is then unchanged.
+pub fn write_jsonl<T: Serialize>(
+    path: impl AsRef<Path>,
+    items: impl IntoIterator<Item = T>,
+) -> Result<usize> {
+    let mut writer = JsonlWriter::create(path)?;
+    for item in items {
+        writer.write(&item)?;
+    }
+    writer.finish()
+}
+
+/// Writes lines to a temporary file; [`finish`](Self::finish) gives it its name. A writer that is
+/// dropped before leaves nothing behind.
+#[derive(Debug)]
+pub struct JsonlWriter {
+    output: BufWriter<NamedTempFile>,
+    path: PathBuf,
+    line: Vec<u8>,
+    items: usize,
+}
+
+impl JsonlWriter {
+    /// Starts a file. The folder must exist.
+    ///
+    /// # Errors
+    ///
+    /// The folder cannot be written to.
+    pub fn create(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref().to_path_buf();
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".").suffix(".part");
+        // Temporary files are private by default; the result should be as readable as any file.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = builder
+            .tempfile_in(folder)
+            .map_err(|error| Error::io("create", &path, error))?;
+        Ok(Self {
+            output: BufWriter::with_capacity(BUFFER_BYTES, file),
+            path,
+            line: Vec::new(),
+            items: 0,
+        })
+    }
+
+    /// Adds an item.
+    ///
+    /// # Errors
+    ///
+    /// The item has no JSON form, or the disk refuses.
+    pub fn write<T: Serialize + ?Sized>(&mut self, item: &T) -> Result<()> {
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, item).map_err(|error| Error::Unwritable {
+            path: self.path.clone(),
+            item: self.items + 1,
+            message: error.to_string(),
+        })?;
+        self.line.push(b'\n');
+        self.output
+            .write_all(&self.line)
+            .map_err(|error| Error::io("write", &self.path, error))?;
+        self.items += 1;
+        Ok(())
+    }
+
+    /// Gives the file its name, replacing one that is there, and returns the number of items.
+    ///
+    /// # Errors
+    ///
+    /// The disk refuses.
+    pub fn finish(self) -> Result<usize> {
+        let Self {
+            output,
+            path,
+            items,
+            ..
+        } = self;
+        let file = output
+            .into_inner()
+            .map_err(|error| Error::io("write", &path, error.into_error()))?;
+        file.as_file()
+            .sync_all()
+            .map_err(|error| Error::io("write", &path, error))?;
+        file.persist(&path)
+            .map_err(|error| Error::io("rename into", &path, error.error))?;
+        Ok(items)
+    }
+}
