@@ -1,0 +1,89 @@
+//! Hinge loss on the reward margin.
+
+use burn::tensor::activation::relu;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, positive};
+use crate::pairs::{PairLogProbs, PairOutput};
+
+/// Settings of [`Hinge`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct HingeConfig {
+    /// Strength of the tie to the reference, above 0. Default 0.1.
+    pub beta: f64,
+}
+
+impl Default for HingeConfig {
+    fn default() -> Self {
+        Self { beta: 0.1 }
+    }
+}
+
+impl HingeConfig {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the strength of the tie to the reference.
+    pub fn with_beta(mut self, beta: f64) -> Self {
+        self.beta = beta;
+        self
+    }
+
+    /// Makes the loss.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidConfig`] when `beta` is not above 0.
+    pub fn init(&self) -> Result<Hinge, Error> {
+        positive("hinge", "beta", self.beta)?;
+        Ok(Hinge { beta: self.beta })
+    }
+}
+
+/// Hinge loss (arXiv 2309.06657, equation 10; SLiC-HF, arXiv 2305.10425, without its SFT term):
+/// `max(0, 1 - beta (a - b))`, with `a`, `b` the log-ratios of chosen and rejected.
+///
+/// Pairs whose reward margin has reached 1 no longer pull. At the kink the gradient is 0.
+///
+/// # Examples
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use pref_losses::{HingeConfig, PairLogProbs};
+///
+/// # fn main() -> Result<(), pref_losses::Error> {
+/// let device = Device::flex();
+/// let zero = Tensor::<1>::zeros([2], &device);
+/// let output = HingeConfig::new().with_beta(0.1).init()?.forward(PairLogProbs {
+///     policy_chosen: Tensor::from_floats([0.0, 20.0], &device),
+///     policy_rejected: zero.clone(),
+///     reference_chosen: zero.clone(),
+///     reference_rejected: zero,
+/// });
+/// let losses: Vec<f32> = output.losses.into_data().iter::<f32>().collect();
+/// assert_eq!(losses, [1.0, 0.0]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Hinge {
+    beta: f64,
+}
+
+impl Hinge {
+    /// One loss per pair, from log-probs summed over each response.
+    ///
+    /// # Panics
+    ///
+    /// If the four tensors differ in length.
+    pub fn forward(&self, log_probs: PairLogProbs) -> PairOutput {
+        let ratios = log_probs.log_ratios();
+        let rewards = ratios.rewards(self.beta);
+        let logits = ratios.difference().mul_scalar(self.beta);
+        PairOutput::new(relu(logits.neg().add_scalar(1.0)), rewards)
+    }
+}

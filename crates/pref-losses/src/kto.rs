@@ -1,0 +1,273 @@
+//! Kahneman-Tversky optimisation: desirable and undesirable responses that need not be paired.
+
+use burn::tensor::{Bool, DType, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, positive};
+use crate::pairs::{PairLogProbs, PairOutput, assert_len, log_ratio};
+use crate::stable::sigmoid;
+
+/// How the KL term (KTO's reference point) is estimated from mismatched log-ratios.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KlEstimate {
+    /// Mean over all mismatched rows, clamped at 0 (what TRL does).
+    #[default]
+    Mean,
+    /// Mean over the rows whose log-ratio is not exactly 0, clamped at 0 (what the authors'
+    /// HALOs code does).
+    NonZeroMean,
+    /// No estimate, the reference point is 0 (APO-zero unpaired, arXiv 2408.06266).
+    Zero,
+}
+
+/// Settings of [`Kto`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct KtoConfig {
+    /// Strength of the tie to the reference, above 0. Default 0.1.
+    pub beta: f64,
+    /// Weight of desirable responses (lambda+), above 0. Default 1. Eurus takes 1.33.
+    pub desirable_weight: f64,
+    /// Weight of undesirable responses (lambda-), above 0. Default 1.
+    pub undesirable_weight: f64,
+    /// How the KL term is estimated. Default mean.
+    pub kl: KlEstimate,
+}
+
+impl Default for KtoConfig {
+    fn default() -> Self {
+        Self {
+            beta: 0.1,
+            desirable_weight: 1.0,
+            undesirable_weight: 1.0,
+            kl: KlEstimate::default(),
+        }
+    }
+}
+
+impl KtoConfig {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the strength of the tie to the reference.
+    pub fn with_beta(mut self, beta: f64) -> Self {
+        self.beta = beta;
+        self
+    }
+
+    /// Sets the weight of desirable responses.
+    pub fn with_desirable_weight(mut self, desirable_weight: f64) -> Self {
+        self.desirable_weight = desirable_weight;
+        self
+    }
+
+    /// Sets the weight of undesirable responses.
+    pub fn with_undesirable_weight(mut self, undesirable_weight: f64) -> Self {
+        self.undesirable_weight = undesirable_weight;
+        self
+    }
+
+    /// Sets how the KL term is estimated.
+    pub fn with_kl(mut self, kl: KlEstimate) -> Self {
+        self.kl = kl;
+        self
+    }
+
+    /// Makes the loss.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidConfig`] when a number is outside its range.
+    pub fn init(&self) -> Result<Kto, Error> {
+        positive("kto", "beta", self.beta)?;
+        positive("kto", "desirable_weight", self.desirable_weight)?;
+        positive("kto", "undesirable_weight", self.undesirable_weight)?;
+        Ok(Kto {
+            beta: self.beta,
+            desirable_weight: self.desirable_weight,
+            undesirable_weight: self.undesirable_weight,
+            kl: self.kl,
+        })
+    }
+}
+
+/// Responses with a verdict each.
+///
+/// # Shapes
+///
+/// All three: `[responses]`.
+#[derive(Debug, Clone)]
+pub struct UnpairedLogProbs {
+    /// `log p_policy(response | prompt)`, summed over tokens.
+    pub policy: Tensor<1>,
+    /// `log p_reference(response | prompt)`, summed over tokens.
+    pub reference: Tensor<1>,
+    /// True where the response is desirable.
+    pub desirable: Tensor<1, Bool>,
+}
+
+/// Losses and implicit rewards in input order, both `[responses]` and f32.
+#[derive(Debug, Clone)]
+pub struct UnpairedOutput {
+    /// One loss per response, with gradient.
+    pub losses: Tensor<1>,
+    /// `beta * (policy - reference)`, without gradient.
+    pub rewards: Tensor<1>,
+}
+
+/// Kahneman-Tversky optimisation (arXiv 2402.01306, equation 8).
+///
+/// With `x = policy - reference` and `K` the KL estimate:
+///
+/// - desirable: `lambda+ * s(-beta (x - K))`
+/// - undesirable: `lambda- * s(-beta (K - x))`
+///
+/// which is the paper's `lambda - v` with the value function saturating on both sides: a response
+/// that is already much more (or hopelessly less) likely than under the reference stops pulling.
+/// The mean is over responses, never over weights; batches that are all desirable or all
+/// undesirable are fine.
+///
+/// `K` comes from [`Kto::kl`]. It is an argument of its own so that it can be taken over a whole
+/// step while losses are computed in smaller pieces.
+///
+/// # Examples
+///
+/// ```
+/// use burn::tensor::{Bool, Device, Tensor};
+/// use pref_losses::{KtoConfig, UnpairedLogProbs};
+///
+/// # fn main() -> Result<(), pref_losses::Error> {
+/// let device = Device::flex();
+/// let kto = KtoConfig::new().with_beta(0.1).with_desirable_weight(1.33).init()?;
+/// // Log-probs of responses under prompts they do not belong to.
+/// let kl = kto.kl(
+///     Tensor::from_floats([-50.0, -61.0], &device),
+///     Tensor::from_floats([-52.0, -61.0], &device),
+/// );
+/// let output = kto.forward(
+///     UnpairedLogProbs {
+///         policy: Tensor::from_floats([-9.0, -20.0], &device),
+///         reference: Tensor::from_floats([-10.0, -21.0], &device),
+///         desirable: Tensor::<1, Bool>::from_data([true, false], &device),
+///     },
+///     kl,
+/// );
+/// // Both log-ratios equal the KL estimate (1 nat), so both values are lambda / 2.
+/// let losses: Vec<f32> = output.losses.into_data().iter::<f32>().collect();
+/// assert!((losses[0] - 0.665).abs() < 1e-6 && (losses[1] - 0.5).abs() < 1e-6);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Kto {
+    beta: f64,
+    desirable_weight: f64,
+    undesirable_weight: f64,
+    kl: KlEstimate,
+}
+
+impl Kto {
+    /// How the KL term is estimated.
+    pub fn kl_estimate(&self) -> KlEstimate {
+        self.kl
+    }
+
+    /// The KL estimate, `[1]`: the mean log-ratio of mismatched (prompt, response) pairs, clamped
+    /// at 0 and without gradient.
+    ///
+    /// The responses must not belong to the prompts they are scored under, nor to siblings of
+    /// them. Without any row the estimate is 0.
+    ///
+    /// # Shapes
+    ///
+    /// - policy, reference: `[rows]`, any number of rows
+    ///
+    /// # Panics
+    ///
+    /// If the two differ in length.
+    pub fn kl(&self, policy: Tensor<1>, reference: Tensor<1>) -> Tensor<1> {
+        let rows = policy.dims()[0];
+        assert_len("reference", &reference, "policy", rows);
+        let ratios = log_ratio(policy, reference).detach();
+        if rows == 0 {
+            return Tensor::zeros([1], (&ratios.device(), DType::F32));
+        }
+        let mean = match self.kl {
+            KlEstimate::Zero => return Tensor::zeros([1], (&ratios.device(), DType::F32)),
+            KlEstimate::Mean => ratios.mean(),
+            KlEstimate::NonZeroMean => {
+                // A 0/1 tensor made by masking keeps the dtype at f32 on every device.
+                let counted = ratios
+                    .ones_like()
+                    .mask_fill(ratios.clone().equal_elem(0.0), 0.0);
+                ratios.sum() / counted.sum().clamp_min(1.0)
+            }
+        };
+        mean.clamp_min(0.0)
+    }
+
+    /// One loss per response, in input order.
+    ///
+    /// # Shapes
+    ///
+    /// - kl: `[1]`, from [`Kto::kl`]
+    ///
+    /// # Panics
+    ///
+    /// If the three tensors differ in length or `kl` is not `[1]`.
+    pub fn forward(&self, log_probs: UnpairedLogProbs, kl: Tensor<1>) -> UnpairedOutput {
+        let responses = log_probs.policy.dims()[0];
+        assert_len("reference", &log_probs.reference, "policy", responses);
+        let verdicts = log_probs.desirable.dims()[0];
+        assert!(
+            verdicts == responses,
+            "`desirable` has {verdicts} entries, `policy` has {responses}: they must agree"
+        );
+        let ratios = log_ratio(log_probs.policy, log_probs.reference);
+        let rewards = ratios.clone().detach().mul_scalar(self.beta);
+        let undesirable = log_probs.desirable.bool_not();
+        let ones = ratios.ones_like();
+        let signs = ones.clone().mask_fill(undesirable.clone(), -1.0);
+        let weights = ones
+            .mul_scalar(self.desirable_weight)
+            .mask_fill(undesirable, self.undesirable_weight);
+        let gains = self.relative_to(ratios, kl) * signs;
+        UnpairedOutput {
+            losses: sigmoid(gains.neg()) * weights,
+            rewards,
+        }
+    }
+
+    /// KTO from pairs, as Eurus uses it (arXiv 2404.02078, Section 4.1): chosen responses are the
+    /// desirable ones, rejected responses the undesirable ones.
+    ///
+    /// A pair's loss is the mean of its two responses' losses, so that the mean over pairs is
+    /// KTO's mean over responses.
+    ///
+    /// # Shapes
+    ///
+    /// - kl: `[1]`, from [`Kto::kl`]
+    ///
+    /// # Panics
+    ///
+    /// If the four tensors differ in length or `kl` is not `[1]`.
+    pub fn forward_pairs(&self, log_probs: PairLogProbs, kl: Tensor<1>) -> PairOutput {
+        let ratios = log_probs.log_ratios();
+        let rewards = ratios.rewards(self.beta);
+        let chosen = sigmoid(self.relative_to(ratios.chosen, kl.clone()).neg());
+        let rejected = sigmoid(self.relative_to(ratios.rejected, kl));
+        let losses = chosen.mul_scalar(0.5 * self.desirable_weight)
+            + rejected.mul_scalar(0.5 * self.undesirable_weight);
+        PairOutput::new(losses, rewards)
+    }
+
+    /// `beta * (ratio - K)`.
+    fn relative_to(&self, ratios: Tensor<1>, kl: Tensor<1>) -> Tensor<1> {
+        assert_len("kl", &kl, "a KL estimate", 1);
+        (ratios - kl.cast(DType::F32).detach()).mul_scalar(self.beta)
+    }
+}

@@ -1,0 +1,92 @@
+//! The fused CPU kernels against the plain operations, value and gradients.
+
+use burn::backend::Flex;
+use burn::backend::flex::FlexTensor;
+use burn::tensor::TensorData;
+
+use super::{Forward, Gradient, Inputs, Saved, Wanted, WeightLayout, flex, plain};
+
+/// Values of the size of real logits, without a generator: a quadratic sequence modulo a prime.
+fn values(len: usize, step: u64) -> Vec<f32> {
+    (0..len as u64)
+        .map(|i| ((i * i * step + 7 * i) % 10_007) as f32 / 5003.0 - 1.0)
+        .collect()
+}
+
+fn tensor(values: Vec<f32>, shape: &[usize]) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(values, shape.to_vec()))
+}
+
+fn read(tensor: FlexTensor) -> Vec<f32> {
+    tensor.into_data().iter::<f32>().collect()
+}
+
+fn inputs(layout: WeightLayout, scale: f32) -> Inputs<Flex> {
+    let (tokens, d_model, vocab) = (37, 24, 1003);
+    let shape = match layout {
+        WeightLayout::InputByVocab => [d_model, vocab],
+        WeightLayout::VocabByInput => [vocab, d_model],
+    };
+    let hidden = values(tokens * d_model, 31).into_iter().map(|x| x * scale);
+    let targets: Vec<i64> = (0..tokens as i64)
+        .map(|t| (t * 271) % vocab as i64)
+        .collect();
+    Inputs {
+        hidden: tensor(hidden.collect(), &[tokens, d_model]),
+        weight: tensor(values(d_model * vocab, 17), &shape),
+        targets: FlexTensor::from_data(TensorData::new(targets, vec![tokens])),
+        layout,
+        chunk_tokens: 5,
+    }
+}
+
+fn assert_close(got: FlexTensor, want: FlexTensor, what: &str) {
+    let (got, want) = (read(got), read(want));
+    assert_eq!(got.len(), want.len());
+    let scale = want.iter().fold(0.0f32, |max, x| max.max(x.abs()));
+    for (i, (a, b)) in got.iter().zip(&want).enumerate() {
+        assert!(
+            (a - b).abs() <= 2e-6 * scale + 1e-7,
+            "{what}[{i}]: {a} against {b}"
+        );
+    }
+}
+
+#[test]
+fn fused_kernels_equal_plain_operations() {
+    for layout in [WeightLayout::InputByVocab, WeightLayout::VocabByInput] {
+        for scale in [0.01, 1.0, 20.0] {
+            let inputs = inputs(layout, scale);
+            let Forward {
+                log_probs,
+                row_max,
+                log_sum,
+            } = flex::forward(&inputs);
+            let want = plain::forward(&inputs);
+            assert_close(log_probs, want.log_probs, "log_probs");
+            assert_close(row_max.clone(), want.row_max, "row_max");
+            assert_close(log_sum.clone(), want.log_sum, "log_sum");
+
+            let grad = tensor(values(inputs.tokens(), 5), &[inputs.tokens()]);
+            let saved = Saved {
+                inputs,
+                row_max,
+                log_sum,
+            };
+            for (hidden, weight) in [(true, true), (true, false), (false, true)] {
+                let wanted = Wanted { hidden, weight };
+                let got: Gradient<Flex> = flex::backward(saved.clone(), grad.clone(), wanted);
+                let want: Gradient<Flex> = plain::backward(saved.clone(), grad.clone(), wanted);
+                for (got, want, what) in [
+                    (got.hidden, want.hidden, "hidden"),
+                    (got.weight, want.weight, "weight"),
+                ] {
+                    assert_eq!(got.is_some(), want.is_some(), "{what}");
+                    if let (Some(got), Some(want)) = (got, want) {
+                        assert_close(got, want, what);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! From logits or token log-probs to log-probs of sequences.
+//!
+//! To go from hidden states without holding the logits, see
+//! [`linear_log_probs`](crate::linear_log_probs::linear_log_probs).
+
+use burn::tensor::{Bool, DType, IndexingUpdateOp, Int, Tensor};
+
+/// Label of positions that do not count, as in PyTorch.
+pub const IGNORE_INDEX: i64 = -100;
+
+/// How the tokens of a sequence are put together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SequenceReduction {
+    /// Sum over the counted tokens: the log-prob of the response.
+    Sum,
+    /// Mean over the counted tokens; 0 for a sequence without any.
+    Mean,
+}
+
+/// Log-probs of target tokens: `log softmax(logits)[target]`, without making the whole
+/// log-softmax an output.
+///
+/// Computed in f32 whatever the input dtype, as `(x - max) - log(sum(exp(x - max)))`. Does not
+/// shift: `targets[b, t]` is scored by `logits[b, t]`.
+///
+/// # Shapes
+///
+/// - logits: `[sequences, tokens, vocab]`
+/// - targets: `[sequences, tokens]`, each in `0..vocab`
+/// - output: `[sequences, tokens]`, f32
+///
+/// # Panics
+///
+/// If the shapes disagree, and on CPU if a target is outside the vocabulary.
+///
+/// # Examples
+///
+/// ```
+/// use burn::tensor::{Device, Int, Tensor};
+/// use pref_losses::log_probs::token_log_probs;
+///
+/// let device = Device::flex();
+/// let logits = Tensor::<3>::zeros([1, 2, 8], &device);
+/// let targets = Tensor::<2, Int>::from_data([[3, 5]], &device);
+/// let log_probs: Vec<f32> = token_log_probs(logits, targets).into_data().iter::<f32>().collect();
+/// assert!(log_probs.iter().all(|log_prob| (log_prob + 8f32.ln()).abs() < 1e-6));
+/// ```
+pub fn token_log_probs(logits: Tensor<3>, targets: Tensor<2, Int>) -> Tensor<2> {
+    let [sequences, tokens, _] = logits.dims();
+    assert!(
+        targets.dims() == [sequences, tokens],
+        "`targets` is {:?}, `logits` is {:?}: the first two axes must agree",
+        targets.dims(),
+        logits.dims()
+    );
+    let logits = logits.cast(DType::F32);
+    let max = logits.clone().detach().max_dim(2);
+    let shifted = logits - max;
+    let log_sum = shifted.clone().exp().sum_dim(2).log();
+    let target = shifted.gather(2, targets.unsqueeze_dim(2));
+    (target - log_sum).squeeze_dim(2)
+}
+
+/// The causal form: `logits[b, t]` scores `labels[b, t + 1]`.
+///
+/// Returns the log-probs and the mask of positions that count, both `[sequences, tokens - 1]`;
+/// positions labelled [`IGNORE_INDEX`] (any negative label) have log-prob 0 and mask false.
+///
+/// # Shapes
+///
+/// - logits: `[sequences, tokens, vocab]`, at least one token
+/// - labels: `[sequences, tokens]`
+///
+/// # Panics
+///
+/// If the shapes disagree.
+pub fn next_token_log_probs(
+    logits: Tensor<3>,
+    labels: Tensor<2, Int>,
+) -> (Tensor<2>, Tensor<2, Bool>) {
+    let [sequences, tokens, vocab] = logits.dims();
+    assert!(
+        labels.dims() == [sequences, tokens] && tokens > 0,
+        "`labels` is {:?}, `logits` is {:?}: the first two axes must agree and be at least 1",
+        labels.dims(),
+        logits.dims()
+    );
+    let logits = logits.slice([0..sequences, 0..tokens - 1, 0..vocab]);
+    let labels = labels.slice([0..sequences, 1..tokens]);
+    let ignored = labels.clone().lower_elem(0);
+    let targets = labels.mask_fill(ignored.clone(), 0);
+    let log_probs = token_log_probs(logits, targets).mask_fill(ignored.clone(), 0.0);
+    (log_probs, ignored.bool_not())
+}
+
+/// Log-probs of sequences from those of their tokens.
+///
+/// # Shapes
+///
+/// - log_probs: `[sequences, tokens]`
+/// - mask: `[sequences, tokens]`, true where the token counts
+/// - output: `[sequences]`, f32
+///
+/// # Panics
+///
+/// If the shapes disagree.
+pub fn sequence_log_probs(
+    log_probs: Tensor<2>,
+    mask: Tensor<2, Bool>,
+    reduction: SequenceReduction,
+) -> Tensor<1> {
+    let (sum, count) = masked_sums(log_probs, mask);
+    match reduction {
+        SequenceReduction::Sum => sum,
+        SequenceReduction::Mean => sum / count.clamp_min(1.0),
+    }
+}
+
+/// Cross-entropy of supervised fine-tuning: the negative mean log-prob over all counted tokens of
+/// the batch; 0 for a batch without any.
+///
+/// When gradients are accumulated over micro-batches, give `tokens_in_step`, the number of counted
+/// tokens of the whole step: a mean of means would weigh tokens of short micro-batches more.
+///
+/// # Shapes
+///
+/// - log_probs, mask: `[sequences, tokens]`
+/// - output: `[1]`, f32
+///
+/// # Panics
+///
+/// If the shapes disagree.
+pub fn cross_entropy(
+    log_probs: Tensor<2>,
+    mask: Tensor<2, Bool>,
+    tokens_in_step: Option<usize>,
+) -> Tensor<1> {
+    let (sum, count) = masked_sums(log_probs, mask);
+    let total = sum.sum().neg();
+    match tokens_in_step {
+        Some(tokens) => total.div_scalar(tokens.max(1) as f64),
+        None => total / count.sum().clamp_min(1.0),
+    }
+}
+
+/// Sums by segment: `output[s] = sum of values[i] with segments[i] = s`; 0 for an empty segment.
+///
+/// This is how per-token log-probs of a packed batch become log-probs of its responses.
+///
+/// # Shapes
+///
+/// - values: `[tokens]`
+/// - segments: `[tokens]`, each in `0..count`
+/// - output: `[count]`, f32
+///
+/// # Panics
+///
+/// If the shapes disagree, and on CPU if a segment is not below `count`.
+///
+/// # Examples
+///
+/// ```
+/// use burn::tensor::{Device, Int, Tensor};
+/// use pref_losses::log_probs::sum_by_segment;
+///
+/// let device = Device::flex();
+/// let values = Tensor::<1>::from_floats([-1.0, -2.0, -4.0], &device);
+/// let segments = Tensor::<1, Int>::from_data([0, 2, 2], &device);
+/// let sums: Vec<f32> = sum_by_segment(values, segments, 3).into_data().iter::<f32>().collect();
+/// assert_eq!(sums, [-1.0, 0.0, -6.0]);
+/// ```
+pub fn sum_by_segment(values: Tensor<1>, segments: Tensor<1, Int>, count: usize) -> Tensor<1> {
+    let tokens = values.dims()[0];
+    assert!(
+        segments.dims()[0] == tokens,
+        "`segments` has {} entries, `values` has {tokens}: they must agree",
+        segments.dims()[0]
+    );
+    let values = values.cast(DType::F32);
+    let zeros = Tensor::<1>::zeros([count], (&values.device(), DType::F32));
+    if tokens == 0 {
+        return zeros;
+    }
+    zeros.select_assign(0, segments, values, IndexingUpdateOp::Add)
+}
+
+/// Sum and number of the counted tokens of each sequence, `[sequences]`.
+fn masked_sums(log_probs: Tensor<2>, mask: Tensor<2, Bool>) -> (Tensor<1>, Tensor<1>) {
+    assert!(
+        mask.dims() == log_probs.dims(),
+        "`mask` is {:?}, `log_probs` is {:?}: they must agree",
+        mask.dims(),
+        log_probs.dims()
+    );
+    let log_probs = log_probs.cast(DType::F32);
+    let ignored = mask.bool_not();
+    let count = log_probs.ones_like().mask_fill(ignored.clone(), 0.0);
+    let sum = log_probs.mask_fill(ignored, 0.0);
+    (
+        sum.sum_dim(1).squeeze_dim(1),
+        count.sum_dim(1).squeeze_dim(1),
+    )
+}

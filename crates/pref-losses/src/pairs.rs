@@ -1,0 +1,137 @@
+//! What goes into a paired loss and what comes out.
+
+use burn::tensor::{DType, Tensor};
+
+/// Log-probabilities of the two responses of each pair, under the policy and under the reference.
+///
+/// Natural logarithms, **summed** over the tokens of the response (the prompt does not count).
+/// Reference values never get a gradient. Any float dtype; losses compute in f32.
+///
+/// # Shapes
+///
+/// All four: `[pairs]`.
+#[derive(Debug, Clone)]
+pub struct PairLogProbs {
+    /// `log p_policy(chosen | prompt)`.
+    pub policy_chosen: Tensor<1>,
+    /// `log p_policy(rejected | prompt)`.
+    pub policy_rejected: Tensor<1>,
+    /// `log p_reference(chosen | prompt)`.
+    pub reference_chosen: Tensor<1>,
+    /// `log p_reference(rejected | prompt)`.
+    pub reference_rejected: Tensor<1>,
+}
+
+/// Number of tokens of the two responses of each pair, as float tensors.
+///
+/// # Shapes
+///
+/// Both: `[pairs]`.
+#[derive(Debug, Clone)]
+pub struct PairLengths {
+    /// Tokens of the chosen response.
+    pub chosen: Tensor<1>,
+    /// Tokens of the rejected response.
+    pub rejected: Tensor<1>,
+}
+
+/// Losses and implicit rewards of a batch of pairs, all `[pairs]` and f32.
+///
+/// The caller reduces, usually with `losses.mean()`.
+#[derive(Debug, Clone)]
+pub struct PairOutput {
+    /// One loss per pair, with gradient.
+    pub losses: Tensor<1>,
+    /// `beta * (log p_policy - log p_reference)` of the chosen response, without gradient.
+    pub chosen_rewards: Tensor<1>,
+    /// The same of the rejected response.
+    pub rejected_rewards: Tensor<1>,
+}
+
+/// `policy - reference` of both responses.
+pub(crate) struct LogRatios {
+    pub chosen: Tensor<1>,
+    pub rejected: Tensor<1>,
+}
+
+impl PairLogProbs {
+    /// Number of pairs.
+    pub fn len(&self) -> usize {
+        self.policy_chosen.dims()[0]
+    }
+
+    /// True when there is no pair.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn log_ratios(self) -> LogRatios {
+        let pairs = self.len();
+        // Shapes `[1]` and `[pairs]` would broadcast silently.
+        for (name, tensor) in [
+            ("policy_rejected", &self.policy_rejected),
+            ("reference_chosen", &self.reference_chosen),
+            ("reference_rejected", &self.reference_rejected),
+        ] {
+            assert_len(name, tensor, "policy_chosen", pairs);
+        }
+        LogRatios {
+            chosen: log_ratio(self.policy_chosen, self.reference_chosen),
+            rejected: log_ratio(self.policy_rejected, self.reference_rejected),
+        }
+    }
+}
+
+impl LogRatios {
+    /// Divides each log-ratio by its response's number of tokens.
+    pub fn per_token(self, lengths: PairLengths) -> Self {
+        let pairs = self.chosen.dims()[0];
+        assert_len("lengths.chosen", &lengths.chosen, "policy_chosen", pairs);
+        assert_len(
+            "lengths.rejected",
+            &lengths.rejected,
+            "policy_chosen",
+            pairs,
+        );
+        Self {
+            chosen: self.chosen / lengths.chosen.cast(DType::F32).detach(),
+            rejected: self.rejected / lengths.rejected.cast(DType::F32).detach(),
+        }
+    }
+
+    /// The log-ratios times beta, without gradient: the rewards to report.
+    pub fn rewards(&self, beta: f64) -> (Tensor<1>, Tensor<1>) {
+        (
+            self.chosen.clone().detach().mul_scalar(beta),
+            self.rejected.clone().detach().mul_scalar(beta),
+        )
+    }
+
+    /// `chosen - rejected`.
+    pub fn difference(self) -> Tensor<1> {
+        self.chosen - self.rejected
+    }
+}
+
+impl PairOutput {
+    pub(crate) fn new(losses: Tensor<1>, rewards: (Tensor<1>, Tensor<1>)) -> Self {
+        Self {
+            losses,
+            chosen_rewards: rewards.0,
+            rejected_rewards: rewards.1,
+        }
+    }
+}
+
+/// `policy - reference` in f32; the reference is a constant.
+pub(crate) fn log_ratio<const D: usize>(policy: Tensor<D>, reference: Tensor<D>) -> Tensor<D> {
+    policy.cast(DType::F32) - reference.cast(DType::F32).detach()
+}
+
+pub(crate) fn assert_len(name: &str, tensor: &Tensor<1>, other: &str, expected: usize) {
+    let len = tensor.dims()[0];
+    assert!(
+        len == expected,
+        "`{name}` has {len} entries, `{other}` has {expected}: they must agree"
+    );
+}

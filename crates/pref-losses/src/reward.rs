@@ -1,0 +1,286 @@
+//! Losses of reward models: Bradley-Terry, direct rewards (LDR), and their sum, L_UltraInteract.
+
+use burn::tensor::{Bool, DType, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, not_negative};
+use crate::pairs::assert_len;
+use crate::stable::negative_log_sigmoid;
+
+/// Settings of [`BradleyTerry`].
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct BradleyTerryConfig {
+    /// Weight of the penalty `(r_c + r_r)^2` that centres the rewards, at least 0. Default 0.
+    pub center_coefficient: f64,
+}
+
+impl BradleyTerryConfig {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the weight of the centering penalty.
+    pub fn with_center_coefficient(mut self, center_coefficient: f64) -> Self {
+        self.center_coefficient = center_coefficient;
+        self
+    }
+
+    /// Makes the loss.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidConfig`] when the coefficient is negative.
+    pub fn init(&self) -> Result<BradleyTerry, Error> {
+        not_negative(
+            "bradley_terry",
+            "center_coefficient",
+            self.center_coefficient,
+        )?;
+        Ok(BradleyTerry {
+            center_coefficient: self.center_coefficient,
+        })
+    }
+}
+
+/// Bradley-Terry ranking loss (arXiv 2203.02155, equation 1): `-log s(r_c - r_r - margin)`.
+///
+/// Only the difference of the two rewards counts, so their level is arbitrary; the optional
+/// penalty `c (r_c + r_r)^2` (arXiv 2312.09244) holds it near 0. The margin is that of Llama 2
+/// (arXiv 2307.09288, equation 2).
+///
+/// # Examples
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use pref_losses::BradleyTerryConfig;
+///
+/// # fn main() -> Result<(), pref_losses::Error> {
+/// let device = Device::flex();
+/// let loss = BradleyTerryConfig::new().init()?;
+/// let rewards = Tensor::<1>::from_floats([3.0], &device);
+/// let tied = loss.forward(rewards.clone(), rewards).into_scalar::<f32>();
+/// assert!((tied - std::f32::consts::LN_2).abs() < 1e-6);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct BradleyTerry {
+    center_coefficient: f64,
+}
+
+impl BradleyTerry {
+    /// One loss per pair.
+    ///
+    /// # Shapes
+    ///
+    /// - chosen, rejected, output: `[pairs]`
+    ///
+    /// # Panics
+    ///
+    /// If the tensors differ in length.
+    pub fn forward(&self, chosen: Tensor<1>, rejected: Tensor<1>) -> Tensor<1> {
+        let (chosen, rejected) = same_length(chosen, rejected);
+        let ranked = negative_log_sigmoid(chosen.clone() - rejected.clone());
+        self.with_penalty(ranked, chosen, rejected)
+    }
+
+    /// One loss per pair, with the margin by which the chosen reward should lead.
+    ///
+    /// # Shapes
+    ///
+    /// - chosen, rejected, margin, output: `[pairs]`
+    ///
+    /// # Panics
+    ///
+    /// If the tensors differ in length.
+    pub fn forward_with_margin(
+        &self,
+        chosen: Tensor<1>,
+        rejected: Tensor<1>,
+        margin: Tensor<1>,
+    ) -> Tensor<1> {
+        let (chosen, rejected) = same_length(chosen, rejected);
+        assert_len("margin", &margin, "chosen", chosen.dims()[0]);
+        let margin = margin.cast(DType::F32).detach();
+        let ranked = negative_log_sigmoid(chosen.clone() - rejected.clone() - margin);
+        self.with_penalty(ranked, chosen, rejected)
+    }
+
+    fn with_penalty(&self, ranked: Tensor<1>, chosen: Tensor<1>, rejected: Tensor<1>) -> Tensor<1> {
+        if self.center_coefficient == 0.0 {
+            return ranked;
+        }
+        let total = chosen + rejected;
+        ranked + (total.clone() * total).mul_scalar(self.center_coefficient)
+    }
+}
+
+/// Direct-reward loss LDR (arXiv 2404.02078, Section 3): `-log s(r_c) - log s(-r_r)`.
+///
+/// Pushes chosen rewards above 0 and rejected rewards below it, which Bradley-Terry alone does not.
+///
+/// # Examples
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use pref_losses::Ldr;
+///
+/// let device = Device::flex();
+/// let zero = Tensor::<1>::zeros([1], &device);
+/// let loss = Ldr.forward(zero.clone(), zero).into_scalar::<f32>();
+/// assert!((loss - 2.0 * std::f32::consts::LN_2).abs() < 1e-6);
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ldr;
+
+impl Ldr {
+    /// One loss per pair.
+    ///
+    /// # Shapes
+    ///
+    /// - chosen, rejected, output: `[pairs]`
+    ///
+    /// # Panics
+    ///
+    /// If the tensors differ in length.
+    pub fn forward(&self, chosen: Tensor<1>, rejected: Tensor<1>) -> Tensor<1> {
+        let (chosen, rejected) = same_length(chosen, rejected);
+        negative_log_sigmoid(chosen) + negative_log_sigmoid(rejected.neg())
+    }
+}
+
+/// Settings of [`UltraInteractReward`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct UltraInteractRewardConfig {
+    /// Weight of the direct-reward term, at least 0. Default 1, as in the paper.
+    pub direct_weight: f64,
+    /// Weight of the centering penalty of the ranking term, at least 0. Default 0.
+    pub center_coefficient: f64,
+}
+
+impl Default for UltraInteractRewardConfig {
+    fn default() -> Self {
+        Self {
+            direct_weight: 1.0,
+            center_coefficient: 0.0,
+        }
+    }
+}
+
+impl UltraInteractRewardConfig {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the weight of the direct-reward term.
+    pub fn with_direct_weight(mut self, direct_weight: f64) -> Self {
+        self.direct_weight = direct_weight;
+        self
+    }
+
+    /// Sets the weight of the centering penalty.
+    pub fn with_center_coefficient(mut self, center_coefficient: f64) -> Self {
+        self.center_coefficient = center_coefficient;
+        self
+    }
+
+    /// Makes the loss.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidConfig`] when a weight is negative.
+    pub fn init(&self) -> Result<UltraInteractReward, Error> {
+        not_negative("ultra_interact", "direct_weight", self.direct_weight)?;
+        not_negative(
+            "ultra_interact",
+            "center_coefficient",
+            self.center_coefficient,
+        )?;
+        Ok(UltraInteractReward {
+            ranking: BradleyTerry {
+                center_coefficient: self.center_coefficient,
+            },
+            direct_weight: self.direct_weight,
+        })
+    }
+}
+
+/// L_UltraInteract, the reward-model loss of Eurus (arXiv 2404.02078, Section 3):
+/// `-log s(r_c - r_r) - weight * (log s(r_c) + log s(-r_r))`.
+///
+/// The first term ranks; the second fixes the zero of the scale. Rows from other data sets get the
+/// first term alone: [`forward_mixed`](UltraInteractReward::forward_mixed).
+///
+/// # Examples
+///
+/// ```
+/// use burn::tensor::{Bool, Device, Tensor};
+/// use pref_losses::UltraInteractRewardConfig;
+///
+/// # fn main() -> Result<(), pref_losses::Error> {
+/// let device = Device::flex();
+/// let loss = UltraInteractRewardConfig::new().init()?;
+/// let zeros = Tensor::<1>::zeros([2], &device);
+/// let direct = Tensor::<1, Bool>::from_data([true, false], &device);
+/// let losses = loss.forward_mixed(zeros.clone(), zeros, direct);
+/// let losses: Vec<f32> = losses.into_data().iter::<f32>().collect();
+/// assert!((losses[0] - 3.0 * losses[1]).abs() < 1e-6);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct UltraInteractReward {
+    ranking: BradleyTerry,
+    direct_weight: f64,
+}
+
+impl UltraInteractReward {
+    /// One loss per pair, all rows with both terms.
+    ///
+    /// # Shapes
+    ///
+    /// - chosen, rejected, output: `[pairs]`
+    ///
+    /// # Panics
+    ///
+    /// If the tensors differ in length.
+    pub fn forward(&self, chosen: Tensor<1>, rejected: Tensor<1>) -> Tensor<1> {
+        let ranked = self.ranking.forward(chosen.clone(), rejected.clone());
+        ranked + Ldr.forward(chosen, rejected).mul_scalar(self.direct_weight)
+    }
+
+    /// One loss per pair; the direct-reward term only where `is_ultra_interact` is true.
+    ///
+    /// # Shapes
+    ///
+    /// - chosen, rejected, is_ultra_interact, output: `[pairs]`
+    ///
+    /// # Panics
+    ///
+    /// If the tensors differ in length.
+    pub fn forward_mixed(
+        &self,
+        chosen: Tensor<1>,
+        rejected: Tensor<1>,
+        is_ultra_interact: Tensor<1, Bool>,
+    ) -> Tensor<1> {
+        let rows = is_ultra_interact.dims()[0];
+        assert_len("chosen", &chosen, "is_ultra_interact", rows);
+        let ranked = self.ranking.forward(chosen.clone(), rejected.clone());
+        let direct = Ldr
+            .forward(chosen, rejected)
+            .mask_fill(is_ultra_interact.bool_not(), 0.0);
+        ranked + direct.mul_scalar(self.direct_weight)
+    }
+}
+
+fn same_length(chosen: Tensor<1>, rejected: Tensor<1>) -> (Tensor<1>, Tensor<1>) {
+    assert_len("rejected", &rejected, "chosen", chosen.dims()[0]);
+    (chosen.cast(DType::F32), rejected.cast(DType::F32))
+}

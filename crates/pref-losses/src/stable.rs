@@ -1,0 +1,33 @@
+//! Logistic functions whose values *and* gradients hold over the whole range of f32.
+
+use burn::tensor::{DType, Tensor, activation};
+
+/// `log s(x)`, with `s(x) = 1 / (1 + exp(-x))`.
+///
+/// Computed in f32 whatever the input dtype, as `-softplus(-x)`: exact to rounding from
+/// `x = -1e4` (value `x`, gradient 1) over 0 (value `-ln 2`, gradient 1/2) to the far right tail
+/// (value `-exp(-x)`, gradient `exp(-x)`).
+///
+/// burn's own `log_sigmoid` is not used because its generic version forms `log(1 + exp(-x))` and
+/// `1 - 1/z`, which are 0 for `x > 17` on every backend that does not override it.
+///
+/// # Shapes
+///
+/// - x: any
+/// - output: as x, f32
+pub fn log_sigmoid<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    activation::softplus(x.cast(DType::F32).neg(), 1.0).neg()
+}
+
+/// `s(x) = 1 / (1 + exp(-x))`, as `exp(log s(x))`.
+///
+/// The usual gradient `s * (1 - s)` is 0 in f32 as soon as `s` rounds to 1 (`x > 17`); this one is
+/// `s(x) * s(-x)` from -1e4 to 1e4.
+pub(crate) fn sigmoid<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    log_sigmoid(x).exp()
+}
+
+/// `-log s(x)`.
+pub(crate) fn negative_log_sigmoid<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    activation::softplus(x.cast(DType::F32).neg(), 1.0)
+}

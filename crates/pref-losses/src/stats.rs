@@ -1,0 +1,225 @@
+//! The numbers every preference trainer logs.
+//!
+//! Sums stay on the device and are read once, so a step of many micro-batches waits for the device
+//! once and its means are exact over the whole step.
+
+use burn::tensor::{DType, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::pairs::{PairLogProbs, PairOutput, assert_len};
+
+/// Means over the pairs of a step.
+///
+/// All are 0 when there was no pair (`pairs` is 0 then).
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct PairStats {
+    /// Number of pairs.
+    pub pairs: usize,
+    /// Mean loss.
+    pub loss: f64,
+    /// Mean reward of chosen responses: `beta * (policy - reference)`, in nats times beta. Starts
+    /// at 0. If it falls without end, the policy is unlearning the chosen responses.
+    pub chosen_reward: f64,
+    /// Mean reward of rejected responses. Starts at 0 and should fall.
+    pub rejected_reward: f64,
+    /// `chosen_reward - rejected_reward`. Should rise.
+    pub margin: f64,
+    /// Share of pairs whose chosen reward is strictly above the rejected one, 0 to 1. Is 0 at the
+    /// very start (all ties), should rise above 0.5.
+    pub accuracy: f64,
+    /// Mean log-prob of chosen responses under the policy, in nats per response.
+    pub chosen_log_prob: f64,
+    /// Mean log-prob of rejected responses under the policy, in nats per response.
+    pub rejected_log_prob: f64,
+    /// Mean KL estimate in nats, for losses that have one.
+    pub kl: Option<f64>,
+}
+
+/// Sums behind [`PairStats`], on the device.
+///
+/// # Examples
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use pref_losses::stats::PairSums;
+/// use pref_losses::{DpoConfig, PairLogProbs};
+///
+/// # fn main() -> Result<(), pref_losses::Error> {
+/// let device = Device::flex();
+/// let log_probs = PairLogProbs {
+///     policy_chosen: Tensor::from_floats([-10.0, -20.0], &device),
+///     policy_rejected: Tensor::from_floats([-14.0, -16.0], &device),
+///     reference_chosen: Tensor::from_floats([-12.0, -18.0], &device),
+///     reference_rejected: Tensor::from_floats([-12.0, -18.0], &device),
+/// };
+/// let output = DpoConfig::new().with_beta(0.5).init()?.forward(log_probs.clone());
+/// let stats = PairSums::of(&output, &log_probs).read();
+/// assert_eq!((stats.pairs, stats.accuracy, stats.chosen_reward), (2, 0.5, 0.0));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct PairSums {
+    sums: Tensor<1>,
+    pairs: usize,
+    kl: Option<(Tensor<1>, usize)>,
+}
+
+impl PairSums {
+    /// Sums over one batch, without gradient.
+    ///
+    /// # Panics
+    ///
+    /// If `output` does not belong to `log_probs` (their lengths differ).
+    pub fn of(output: &PairOutput, log_probs: &PairLogProbs) -> Self {
+        let pairs = log_probs.len();
+        assert_len("losses", &output.losses, "log_probs", pairs);
+        let wins = wins(&output.chosen_rewards, &output.rejected_rewards);
+        let columns = [
+            &output.losses,
+            &output.chosen_rewards,
+            &output.rejected_rewards,
+            &wins,
+            &log_probs.policy_chosen,
+            &log_probs.policy_rejected,
+        ];
+        Self {
+            sums: sums(&columns),
+            pairs,
+            kl: None,
+        }
+    }
+
+    /// Adds the KL estimate `[1]` that the batch was computed with.
+    pub fn with_kl(mut self, kl: &Tensor<1>) -> Self {
+        assert_len("kl", kl, "a KL estimate", 1);
+        self.kl = Some((plain(kl), 1));
+        self
+    }
+
+    /// Sums over two batches of the same device.
+    pub fn merge(self, other: Self) -> Self {
+        let kl = match (self.kl, other.kl) {
+            (Some((a, m)), Some((b, n))) => Some((a + b, m + n)),
+            (a, b) => a.or(b),
+        };
+        Self {
+            sums: self.sums + other.sums,
+            pairs: self.pairs + other.pairs,
+            kl,
+        }
+    }
+
+    /// Waits for the device and returns the means.
+    pub fn read(self) -> PairStats {
+        let mut columns = vec![self.sums];
+        let estimates = self.kl.map(|(kl, estimates)| {
+            columns.push(kl);
+            estimates
+        });
+        let values = read(Tensor::cat(columns, 0));
+        let mean = |index: usize| values[index] / self.pairs.max(1) as f64;
+        PairStats {
+            pairs: self.pairs,
+            loss: mean(0),
+            chosen_reward: mean(1),
+            rejected_reward: mean(2),
+            margin: mean(1) - mean(2),
+            accuracy: mean(3),
+            chosen_log_prob: mean(4),
+            rejected_log_prob: mean(5),
+            kl: estimates.map(|estimates| values[6] / estimates as f64),
+        }
+    }
+}
+
+/// Means over the pairs of a step of a reward model. All are 0 when there was no pair.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct RewardStats {
+    /// Number of pairs.
+    pub pairs: usize,
+    /// Mean loss.
+    pub loss: f64,
+    /// Mean reward of chosen responses. With a direct-reward term it should be above 0.
+    pub chosen_reward: f64,
+    /// Mean reward of rejected responses. With a direct-reward term it should be below 0.
+    pub rejected_reward: f64,
+    /// `chosen_reward - rejected_reward`. Should rise.
+    pub margin: f64,
+    /// Share of pairs whose chosen reward is strictly above the rejected one, 0 to 1.
+    pub accuracy: f64,
+}
+
+/// Sums behind [`RewardStats`], on the device.
+#[derive(Debug, Clone)]
+pub struct RewardSums {
+    sums: Tensor<1>,
+    pairs: usize,
+}
+
+impl RewardSums {
+    /// Sums over one batch, without gradient.
+    ///
+    /// # Shapes
+    ///
+    /// - losses, chosen, rejected: `[pairs]`
+    ///
+    /// # Panics
+    ///
+    /// If the tensors differ in length.
+    pub fn of(losses: &Tensor<1>, chosen: &Tensor<1>, rejected: &Tensor<1>) -> Self {
+        let pairs = losses.dims()[0];
+        assert_len("chosen", chosen, "losses", pairs);
+        assert_len("rejected", rejected, "losses", pairs);
+        let wins = wins(chosen, rejected);
+        Self {
+            sums: sums(&[losses, chosen, rejected, &wins]),
+            pairs,
+        }
+    }
+
+    /// Sums over two batches of the same device.
+    pub fn merge(self, other: Self) -> Self {
+        Self {
+            sums: self.sums + other.sums,
+            pairs: self.pairs + other.pairs,
+        }
+    }
+
+    /// Waits for the device and returns the means.
+    pub fn read(self) -> RewardStats {
+        let values = read(self.sums);
+        let mean = |index: usize| values[index] / self.pairs.max(1) as f64;
+        RewardStats {
+            pairs: self.pairs,
+            loss: mean(0),
+            chosen_reward: mean(1),
+            rejected_reward: mean(2),
+            margin: mean(1) - mean(2),
+            accuracy: mean(3),
+        }
+    }
+}
+
+/// 1 where chosen is strictly above rejected, else 0.
+fn wins(chosen: &Tensor<1>, rejected: &Tensor<1>) -> Tensor<1> {
+    let chosen = plain(chosen);
+    let lost = chosen.clone().greater(plain(rejected)).bool_not();
+    chosen.ones_like().mask_fill(lost, 0.0)
+}
+
+fn sums(columns: &[&Tensor<1>]) -> Tensor<1> {
+    Tensor::cat(
+        columns.iter().map(|column| plain(column).sum()).collect(),
+        0,
+    )
+}
+
+/// The tensor in f32, out of any graph.
+fn plain(tensor: &Tensor<1>) -> Tensor<1> {
+    tensor.clone().inner().cast(DType::F32)
+}
+
+fn read(tensor: Tensor<1>) -> Vec<f64> {
+    tensor.into_data().iter::<f64>().collect()
+}
