@@ -1,0 +1,67 @@
+//! From sampled answers and rewards to numbers with standard errors, tables and a report.
+//!
+//! For anyone who evaluates language models or reward models on reasoning problems: pass@k,
+//! best-of-N reranking and self-consistency, reward models judged on held-out pairs, and a
+//! self-contained HTML report with charts and preference trees. No tensors, no models: this crate
+//! takes the answers, verdicts and rewards that others computed.
+//!
+//! ```
+//! use eurus_eval::reranking::{Candidate, Candidates, Method};
+//! use eurus_eval::{Proportion, Report, terminal};
+//!
+//! // Greedy accuracy of a model, one verdict per problem.
+//! let greedy = Proportion::from_bools(&[true, false, true, true])?;
+//! assert_eq!(greedy.mean, 0.75);
+//!
+//! // Two samples per problem, scored by one reward model.
+//! let candidate = |answer: &str, correct, reward| Candidate {
+//!     answer: Some(answer.to_owned()),
+//!     correct,
+//!     scores: vec![reward],
+//! };
+//! let mut candidates = Candidates::new(["BT + LDR"])?;
+//! candidates.add_problem(vec![candidate("3", false, -1.2), candidate("4", true, 0.7)])?;
+//! candidates.add_problem(vec![candidate("9", true, 0.1), candidate("8", false, 0.4)])?;
+//! let reranking = candidates.report()?;
+//! assert_eq!(reranking.accuracy(&Method::PassAtN).map(|accuracy| accuracy.mean), Some(1.0));
+//!
+//! // The same table on the terminal and in a report.
+//! let table = reranking.table("Best of two samples");
+//! assert!(terminal::render(&table).contains("Best-of-2, BT + LDR"));
+//! let mut report = Report::new("A small experiment");
+//! report.paragraph(format!("Greedy accuracy is {greedy}.")).table(table);
+//! assert!(report.to_html()?.contains("75.0 ± 25.0 %"));
+//! # Ok::<(), eurus_eval::Error>(())
+//! ```
+//!
+//! # Modules
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`metrics`] | proportions, paired differences, means over seeds, pass@k |
+//! | [`reranking`] | best-of-N, self-consistency, random choice, pass@N on the same candidates |
+//! | [`reward_model`] | pair accuracy, AUC, absolute rewards, a length-only baseline |
+//! | [`report`] | the HTML page: paragraphs, tables, line charts, preference trees |
+//! | [`table`] | the table that a report and a terminal share |
+//! | [`terminal`] | tables as text |
+//!
+//! Every mean comes with the standard error over what it averages (problems, pairs or seeds);
+//! see [`metrics`] for the one definition used throughout.
+
+mod error;
+pub mod metrics;
+pub mod report;
+pub mod reranking;
+pub mod reward_model;
+pub mod table;
+pub mod terminal;
+
+pub use error::{Error, Result};
+pub use metrics::{Estimate, Proportion};
+pub use report::Report;
+pub use table::Table;
+
+/// Compiles the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,410 @@
+//! From a figure's numbers to the coordinates that its template draws.
+
+use serde::Serialize;
+
+use super::axis::{Axis, spoken};
+use super::figure::{Figure, Panel, Series};
+
+const WIDTH: f64 = 400.0;
+const HEIGHT: f64 = 290.0;
+const TOP: f64 = 36.0;
+const BOTTOM: f64 = 240.0;
+const RIGHT: f64 = 390.0;
+/// Room that the rotated label and one character of a tick take, in units of the picture.
+const Y_LABEL: f64 = 26.0;
+const CHARACTER: f64 = 7.5;
+/// Colours and dashes that the style sheet tells apart.
+const STYLES: usize = 6;
+
+#[derive(Debug, Serialize)]
+pub(super) struct FigureView {
+    number: usize,
+    caption: String,
+    note: Option<String>,
+    legend: Vec<LegendItem>,
+    panels: Vec<PanelView>,
+}
+
+#[derive(Debug, Serialize)]
+struct LegendItem {
+    name: String,
+    style: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct PanelView {
+    id: String,
+    title: String,
+    description: String,
+    width: f64,
+    height: f64,
+    left: String,
+    right: f64,
+    top: f64,
+    bottom: f64,
+    middle_x: String,
+    middle_y: f64,
+    x_label: String,
+    y_label: String,
+    x_ticks: Vec<TickView>,
+    y_ticks: Vec<TickView>,
+    lines: Vec<LineView>,
+    empty: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct TickView {
+    at: String,
+    label: String,
+    zero: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct LineView {
+    style: usize,
+    faint: bool,
+    path: String,
+    dots: Vec<(String, String)>,
+}
+
+impl FigureView {
+    pub fn new(figure: &Figure, number: usize) -> Self {
+        let mut names: Vec<&str> = Vec::new();
+        for series in figure.panels.iter().flat_map(|panel| &panel.series) {
+            if !names.contains(&series.name.as_str()) {
+                names.push(&series.name);
+            }
+        }
+        let style =
+            |name: &str| names.iter().position(|known| *known == name).unwrap_or(0) % STYLES;
+        let y_values = || {
+            figure
+                .panels
+                .iter()
+                .flat_map(|panel| &panel.series)
+                .flat_map(finite_points)
+                .map(|(_, y)| y)
+        };
+        let y_axis = Axis::over(y_values(), 0.06, 6, (BOTTOM, TOP));
+
+        let panels = figure
+            .panels
+            .iter()
+            .enumerate()
+            .map(|(index, panel)| {
+                let id = format!("figure-{number}-{}", index + 1);
+                PanelView::new(figure, panel, id, &y_axis, style)
+            })
+            .collect();
+        let note = figure.smoothing.map(|half_width| {
+            format!(
+                "Bold: running mean over {} points. Faint: every point.",
+                2 * half_width + 1
+            )
+        });
+        let legend = names
+            .iter()
+            .map(|name| LegendItem {
+                name: (*name).to_owned(),
+                style: style(name),
+            })
+            .collect();
+        Self {
+            number,
+            caption: figure.caption.clone(),
+            note,
+            legend,
+            panels,
+        }
+    }
+}
+
+impl PanelView {
+    fn new(
+        figure: &Figure,
+        panel: &Panel,
+        id: String,
+        y_axis: &Axis,
+        style: impl Fn(&str) -> usize,
+    ) -> Self {
+        let longest = y_axis
+            .ticks
+            .iter()
+            .map(|tick| tick.label.chars().count())
+            .max()
+            .unwrap_or(1);
+        let left = Y_LABEL + longest as f64 * CHARACTER;
+        let x_values = panel.series.iter().flat_map(finite_points).map(|(x, _)| x);
+        let x_axis = Axis::over(x_values, 0.0, 5, (left, RIGHT));
+
+        let mut lines = Vec::new();
+        if figure.smoothing.is_some() {
+            let raw = |series: &Series| {
+                LineView::new(&series.points, &x_axis, y_axis, style(&series.name), true)
+            };
+            lines.extend(panel.series.iter().map(raw));
+        }
+        for series in &panel.series {
+            let points = match figure.smoothing {
+                Some(half_width) => running_mean(&series.points, half_width),
+                None => series.points.clone(),
+            };
+            lines.push(LineView::new(
+                &points,
+                &x_axis,
+                y_axis,
+                style(&series.name),
+                false,
+            ));
+        }
+        let ticks = |axis: &Axis| {
+            let view = |tick: &super::axis::Tick| TickView {
+                at: coordinate(axis.pixel(tick.value)),
+                label: tick.label.clone(),
+                zero: tick.value == 0.0,
+            };
+            axis.ticks.iter().map(view).collect()
+        };
+        Self {
+            id,
+            title: panel.title.clone(),
+            description: describe(figure, panel),
+            width: WIDTH,
+            height: HEIGHT,
+            left: coordinate(left),
+            right: RIGHT,
+            top: TOP,
+            bottom: BOTTOM,
+            middle_x: coordinate((left + RIGHT) / 2.0),
+            middle_y: (TOP + BOTTOM) / 2.0,
+            x_label: figure.x_label.clone(),
+            y_label: figure.y_label.clone(),
+            x_ticks: ticks(&x_axis),
+            y_ticks: ticks(y_axis),
+            empty: panel
+                .series
+                .iter()
+                .all(|series| finite_points(series).next().is_none()),
+            lines,
+        }
+    }
+}
+
+impl LineView {
+    fn new(points: &[(f64, f64)], x_axis: &Axis, y_axis: &Axis, style: usize, faint: bool) -> Self {
+        let mut path = String::new();
+        let mut dots = Vec::new();
+        for segment in points
+            .split(|point| !is_finite(point))
+            .filter(|segment| !segment.is_empty())
+        {
+            let pixels: Vec<(f64, f64)> = segment
+                .iter()
+                .map(|&(x, y)| (x_axis.pixel(x), y_axis.pixel(y)))
+                .collect();
+            if let [(x, y)] = pixels[..] {
+                dots.push((coordinate(x), coordinate(y)));
+                continue;
+            }
+            for (index, (x, y)) in thin_out(pixels).into_iter().enumerate() {
+                path.push(if index == 0 { 'M' } else { 'L' });
+                path.push_str(&format!("{} {}", coordinate(x), coordinate(y)));
+            }
+        }
+        Self {
+            style,
+            faint,
+            path,
+            dots,
+        }
+    }
+}
+
+/// Of a line with far more points than the picture has columns, keeps per column the first, lowest,
+/// highest and last point. The drawn line covers the same pixels.
+fn thin_out(pixels: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+    if (pixels.len() as f64) < WIDTH * 4.0 {
+        return pixels;
+    }
+    let mut kept = Vec::new();
+    for column in pixels.chunk_by(|a, b| a.0.round() == b.0.round()) {
+        let extreme = |pick: fn(f64, f64) -> bool| {
+            (1..column.len()).fold(0, |best, index| {
+                if pick(column[index].1, column[best].1) {
+                    index
+                } else {
+                    best
+                }
+            })
+        };
+        let mut indices = [
+            0,
+            extreme(|a, b| a < b),
+            extreme(|a, b| a > b),
+            column.len() - 1,
+        ];
+        indices.sort_unstable();
+        kept.extend(indices.iter().map(|&index| column[index]));
+        kept.dedup();
+    }
+    kept
+}
+
+/// Mean over the finite points within `half_width` positions; a gap stays a gap.
+fn running_mean(points: &[(f64, f64)], half_width: usize) -> Vec<(f64, f64)> {
+    (0..points.len())
+        .map(|index| {
+            if !is_finite(&points[index]) {
+                return (points[index].0, f64::NAN);
+            }
+            let end = points.len().min(index + half_width + 1);
+            let window = points[index.saturating_sub(half_width)..end]
+                .iter()
+                .filter(|point| is_finite(point));
+            let (sum, count) =
+                window.fold((0.0, 0.0), |(sum, count), (_, y)| (sum + y, count + 1.0));
+            (points[index].0, sum / count)
+        })
+        .collect()
+}
+
+/// The chart in words, for those who hear it.
+fn describe(figure: &Figure, panel: &Panel) -> String {
+    let mut text = format!(
+        "Line chart of {} against {}.",
+        figure.y_label, figure.x_label
+    );
+    for series in &panel.series {
+        let (first, last) = (finite_points(series).next(), finite_points(series).last());
+        match first.zip(last) {
+            Some(((x0, y0), (x1, y1))) => {
+                let [x0, y0, x1, y1] = [x0, y0, x1, y1].map(spoken);
+                text.push_str(&format!(
+                    " {}: from {y0} at {x0} to {y1} at {x1}.",
+                    series.name
+                ));
+            }
+            None => text.push_str(&format!(" {}: no data.", series.name)),
+        }
+    }
+    text
+}
+
+fn finite_points(series: &Series) -> impl Iterator<Item = (f64, f64)> + '_ {
+    series.points.iter().copied().filter(is_finite)
+}
+
+fn is_finite(point: &(f64, f64)) -> bool {
+    point.0.is_finite() && point.1.is_finite()
+}
+
+fn coordinate(value: f64) -> String {
+    format!("{value:.1}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(points: Vec<(f64, f64)>) -> PanelView {
+        let figure =
+            Figure::new("c", "Step", "Reward").panel("DPO", vec![Series::new("Chosen", points)]);
+        FigureView::new(&figure, 1).panels.remove(0)
+    }
+
+    #[test]
+    fn points_that_are_not_finite_are_gaps() {
+        let panel = view(vec![
+            (0.0, 0.0),
+            (1.0, 1.0),
+            (2.0, f64::NAN),
+            (3.0, 1.0),
+            (4.0, f64::INFINITY),
+            (5.0, 0.0),
+            (6.0, 2.0),
+        ]);
+        let line = &panel.lines[0];
+        assert_eq!(line.path.matches('M').count(), 2, "{}", line.path);
+        assert_eq!(line.dots.len(), 1, "a point between two gaps is a dot");
+        assert!(!line.path.contains("NaN") && !line.path.contains("inf"));
+    }
+
+    #[test]
+    fn a_panel_without_data_says_so() {
+        for points in [vec![], vec![(0.0, f64::NAN)]] {
+            let panel = view(points);
+            assert!(panel.empty);
+            assert_eq!(
+                panel.description,
+                "Line chart of Reward against Step. Chosen: no data."
+            );
+        }
+        let figure = Figure::new("c", "x", "y").panel("nothing at all", vec![]);
+        assert!(FigureView::new(&figure, 1).panels[0].empty);
+    }
+
+    #[test]
+    fn panels_share_the_y_axis() {
+        let line = |top: f64| vec![Series::new("a", [(0.0, 0.0), (1.0, top)])];
+        let figure = Figure::new("c", "x", "y")
+            .panel("small", line(1.0))
+            .panel("large", line(10.0));
+        let panels = FigureView::new(&figure, 1).panels;
+        let labels = |panel: &PanelView| {
+            panel
+                .y_ticks
+                .iter()
+                .map(|tick| tick.label.clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(labels(&panels[0]), labels(&panels[1]));
+        assert!(labels(&panels[0]).contains(&"10".to_owned()));
+    }
+
+    #[test]
+    fn a_name_has_one_style_in_every_panel() {
+        let series = |name: &str| Series::new(name, [(0.0, 0.0), (1.0, 1.0)]);
+        let figure = Figure::new("c", "x", "y")
+            .panel("left", vec![series("a"), series("b")])
+            .panel("right", vec![series("b"), series("c")]);
+        let view = FigureView::new(&figure, 1);
+        let styles = |panel: usize| {
+            view.panels[panel]
+                .lines
+                .iter()
+                .map(|line| line.style)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!((styles(0), styles(1)), (vec![0, 1], vec![1, 2]));
+        assert_eq!(view.legend.len(), 3);
+    }
+
+    #[test]
+    fn the_running_mean_averages_neighbours_and_keeps_gaps() {
+        let points = [(0.0, 0.0), (1.0, 3.0), (2.0, f64::NAN), (3.0, 6.0)];
+        let smooth: Vec<f64> = running_mean(&points, 1)
+            .into_iter()
+            .map(|(_, y)| y)
+            .collect();
+        assert_eq!(smooth[..2], [1.5, 1.5]);
+        assert!(smooth[2].is_nan());
+        assert_eq!(smooth[3], 6.0);
+    }
+
+    #[test]
+    fn a_long_line_is_thinned_without_losing_its_peaks() {
+        let mut points: Vec<(f64, f64)> = (0..100_000)
+            .map(|x| (f64::from(x), f64::from(x % 7)))
+            .collect();
+        points[54_321].1 = 50.0;
+        let panel = view(points);
+        let path = &panel.lines[0].path;
+        assert!(path.len() < 40_000, "{} bytes", path.len());
+        let peak =
+            coordinate(Axis::over([0.0, 50.0].into_iter(), 0.06, 6, (BOTTOM, TOP)).pixel(50.0));
+        assert!(
+            path.contains(&format!(" {peak}")),
+            "the peak at {peak} is drawn"
+        );
+    }
+}

@@ -1,0 +1,129 @@
+//! What a figure is made of: panels of line charts side by side.
+
+/// A row of line charts that share one y axis, with a legend and a caption.
+///
+/// Series of the same name look the same in every panel. Points that are NaN or infinite are gaps.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Figure {
+    /// What the figure shows, without a number; the report numbers it.
+    pub caption: String,
+    /// Meaning and unit of the x axis.
+    pub x_label: String,
+    /// Meaning and unit of the y axis.
+    pub y_label: String,
+    /// The charts, from left to right.
+    pub panels: Vec<Panel>,
+    /// Half width of the running mean drawn over the raw points; `None` draws the points alone.
+    pub smoothing: Option<usize>,
+}
+
+/// One line chart.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Panel {
+    /// Title above the chart.
+    pub title: String,
+    /// The lines.
+    pub series: Vec<Series>,
+}
+
+/// One line.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Series {
+    /// Name in the legend.
+    pub name: String,
+    /// Points (x, y), in the order they are joined.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// Rewards at one training step, as DPO, KTO and NCA log them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RewardPoint {
+    /// Optimizer step.
+    pub step: usize,
+    /// Mean reward of the chosen actions.
+    pub chosen: f64,
+    /// Mean reward of the rejected actions.
+    pub rejected: f64,
+}
+
+impl Figure {
+    /// A figure without panels.
+    pub fn new(
+        caption: impl Into<String>,
+        x_label: impl Into<String>,
+        y_label: impl Into<String>,
+    ) -> Self {
+        Self {
+            caption: caption.into(),
+            x_label: x_label.into(),
+            y_label: y_label.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Adds a panel on the right.
+    #[must_use]
+    pub fn panel(mut self, title: impl Into<String>, series: Vec<Series>) -> Self {
+        self.panels.push(Panel {
+            title: title.into(),
+            series,
+        });
+        self
+    }
+
+    /// Draws a centred running mean over `2 * half_width + 1` points and keeps the raw points faint
+    /// behind it. Single training batches are noisy; the mean shows the trend. The caption says so.
+    #[must_use]
+    pub fn smooth(mut self, half_width: usize) -> Self {
+        self.smoothing = (half_width > 0).then_some(half_width);
+        self
+    }
+
+    /// Chosen reward, rejected reward and their margin against the step, one panel per algorithm:
+    /// figure 5 of arXiv 2404.02078.
+    ///
+    /// ```
+    /// use eurus_eval::report::{Figure, RewardPoint};
+    ///
+    /// let kto = vec![
+    ///     RewardPoint { step: 0, chosen: 0.0, rejected: 0.0 },
+    ///     RewardPoint { step: 1, chosen: 0.2, rejected: -0.1 },
+    /// ];
+    /// let figure = Figure::reward_trajectories("Rewards in training.", [("KTO", kto)]);
+    /// assert_eq!(figure.panels[0].series.len(), 3);
+    /// ```
+    pub fn reward_trajectories<S: Into<String>>(
+        caption: impl Into<String>,
+        algorithms: impl IntoIterator<Item = (S, Vec<RewardPoint>)>,
+    ) -> Self {
+        algorithms.into_iter().fold(
+            Self::new(caption, "Optimizer step", "Reward"),
+            |figure, (algorithm, points)| {
+                let series = |name: &str, value: fn(&RewardPoint) -> f64| {
+                    Series::new(
+                        name,
+                        points.iter().map(|point| (point.step as f64, value(point))),
+                    )
+                };
+                figure.panel(
+                    algorithm,
+                    vec![
+                        series("Chosen reward", |point| point.chosen),
+                        series("Rejected reward", |point| point.rejected),
+                        series("Margin", |point| point.chosen - point.rejected),
+                    ],
+                )
+            },
+        )
+    }
+}
+
+impl Series {
+    /// A line through points (x, y).
+    pub fn new(name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        Self {
+            name: name.into(),
+            points: points.into_iter().collect(),
+        }
+    }
+}

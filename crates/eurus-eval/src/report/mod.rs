@@ -1,0 +1,258 @@
+//! A report of one run as a single HTML file: text, tables, charts and preference trees.
+//!
+//! The page loads nothing and runs nothing: styles are inside, charts are inline SVG with a title
+//! and a description, and a content security policy forbids the rest. Everything that is put into
+//! it is plain text and is escaped. It follows the reader's light or dark preference, fits a phone
+//! and prints.
+
+mod axis;
+mod chart;
+mod figure;
+mod markup;
+mod tree;
+
+use std::fmt;
+use std::io::Write as _;
+use std::path::Path;
+
+use minijinja::Environment;
+use minijinja::value::{Serde, Value};
+use serde::Serialize;
+use ultrainteract::PreferenceTree;
+
+use crate::error::{Error, Result};
+pub use crate::table::Table;
+pub use figure::{Figure, Panel, RewardPoint, Series};
+
+use chart::FigureView;
+use tree::TreeView;
+
+const STYLE: &str = include_str!("templates/style.css");
+const TEMPLATES: [(&str, &str); 4] = [
+    ("page.html", include_str!("templates/page.html")),
+    ("table.html", include_str!("templates/table.html")),
+    ("figure.html", include_str!("templates/figure.html")),
+    ("tree.html", include_str!("templates/tree.html")),
+];
+
+/// Columns that a table as wide as the text has room for.
+const TEXT_COLUMNS: usize = 6;
+
+/// A page that grows part by part, in reading order.
+///
+/// ```
+/// use eurus_eval::report::{Figure, Report, RewardPoint, Table};
+///
+/// let points = vec![
+///     RewardPoint { step: 0, chosen: 0.0, rejected: 0.0 },
+///     RewardPoint { step: 1, chosen: 0.3, rejected: -0.2 },
+/// ];
+/// let mut report = Report::new("Preference learning on word problems");
+/// report
+///     .paragraph("Three algorithms from one SFT checkpoint.")
+///     .section("Rewards")
+///     .figure(Figure::reward_trajectories("Rewards on the training pairs.", [("DPO", points)]))
+///     .table(Table::new("Held-out pass@1").headers(["Model", "pass@1"]).row(["SFT", "41.5 %"]));
+/// let html = report.to_html().unwrap();
+/// assert!(html.contains("<svg") && html.contains("41.5 %"));
+/// ```
+pub struct Report {
+    title: String,
+    parts: Vec<Part>,
+    counts: Counts,
+}
+
+/// What the page's template sees.
+#[derive(Serialize)]
+struct Page<'a> {
+    title: &'a str,
+    style: &'a str,
+    sections: Vec<&'a Part>,
+    parts: &'a [Part],
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+enum Part {
+    Paragraph { text: String },
+    Section { id: String, title: String },
+    Table(TableView),
+    Figure(FigureView),
+    Tree(TreeView),
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    sections: usize,
+    tables: usize,
+    figures: usize,
+    trees: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct TableView {
+    number: usize,
+    /// Takes more than the width of the text.
+    wide: bool,
+    caption: String,
+    headers: Vec<Cell>,
+    rows: Vec<Vec<Cell>>,
+    notes: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Cell {
+    text: String,
+    numeric: bool,
+}
+
+impl Report {
+    /// An empty page.
+    pub fn new(title: impl Into<String>) -> Self {
+        Self {
+            title: title.into(),
+            parts: Vec::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Adds a paragraph of plain text; line breaks are kept.
+    pub fn paragraph(&mut self, text: impl Into<String>) -> &mut Self {
+        self.add(Part::Paragraph { text: text.into() })
+    }
+
+    /// Starts a section. A page with several sections lists them at its top.
+    pub fn section(&mut self, title: impl Into<String>) -> &mut Self {
+        self.counts.sections += 1;
+        let id = format!("section-{}", self.counts.sections);
+        self.add(Part::Section {
+            id,
+            title: title.into(),
+        })
+    }
+
+    /// Adds a table and numbers it.
+    pub fn table(&mut self, table: Table) -> &mut Self {
+        self.counts.tables += 1;
+        let view = TableView::new(table, self.counts.tables);
+        self.add(Part::Table(view))
+    }
+
+    /// Adds a row of charts and numbers it.
+    pub fn figure(&mut self, figure: Figure) -> &mut Self {
+        self.counts.figures += 1;
+        let view = FigureView::new(&figure, self.counts.figures);
+        self.add(Part::Figure(view))
+    }
+
+    /// Draws a preference tree: the instruction on top, the actions of a turn side by side, below
+    /// an expanded action its observation and critique, then the next turn.
+    pub fn tree(&mut self, tree: &PreferenceTree) -> &mut Self {
+        self.counts.trees += 1;
+        let view = TreeView::new(tree, self.counts.trees);
+        self.add(Part::Tree(view))
+    }
+
+    /// The page as text.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Template`], which would be a fault of this crate.
+    pub fn to_html(&self) -> Result<String> {
+        let mut environment = Environment::new();
+        for (name, source) in TEMPLATES {
+            environment.add_template(name, source)?;
+        }
+        let sections: Vec<&Part> = self
+            .parts
+            .iter()
+            .filter(|part| matches!(part, Part::Section { .. }))
+            .collect();
+        let page = Page {
+            title: &self.title,
+            style: STYLE,
+            sections,
+            parts: &self.parts,
+        };
+        let context = Value::from(Serde(page));
+        Ok(environment.get_template("page.html")?.render(context)?)
+    }
+
+    /// Writes the page, all or nothing: to a temporary file in the same folder, which then takes
+    /// the name.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Write`] if the folder does not exist or is not writable.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        let html = self.to_html()?;
+        write_atomically(path, html.as_bytes()).map_err(|source| Error::Write {
+            path: path.to_owned(),
+            source,
+        })
+    }
+
+    fn add(&mut self, part: Part) -> &mut Self {
+        self.parts.push(part);
+        self
+    }
+}
+
+impl fmt::Debug for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            title,
+            parts,
+            counts,
+        } = self;
+        f.debug_struct("Report")
+            .field("title", title)
+            .field("parts", &parts.len())
+            .field("counts", counts)
+            .finish()
+    }
+}
+
+impl TableView {
+    fn new(table: Table, number: usize) -> Self {
+        let cells = |row: &[String]| -> Vec<Cell> {
+            let texts = table.padded(row).into_iter().enumerate();
+            texts
+                .map(|(column, text)| Cell {
+                    text: text.to_owned(),
+                    numeric: table.is_numeric(column),
+                })
+                .collect()
+        };
+        Self {
+            number,
+            wide: table.width() > TEXT_COLUMNS,
+            headers: if table.headers.is_empty() {
+                Vec::new()
+            } else {
+                cells(&table.headers)
+            },
+            rows: table.rows.iter().map(|row| cells(row)).collect(),
+            caption: table.caption,
+            notes: table.notes,
+        }
+    }
+}
+
+fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".report-");
+    // Temporary files are private by default; a report is as readable as any file of the user.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
