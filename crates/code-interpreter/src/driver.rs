@@ -1,0 +1,324 @@
+//! The driver process as Rust sees it: JSON lines out and in, and a deadline for each answer.
+//!
+//! Both directions have a thread of their own, so that a driver that neither reads nor writes cannot hold the caller.
+
+use std::env;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
+
+use crate::execution::{SyntaxError, WireCell, WireProgram};
+use crate::limits::WireLimits;
+use crate::protection::WireFacts;
+use crate::{Error, Limits, Python, Result, Safeguards};
+
+/// One Python file in four parts, told apart by what they know: see the first lines of each.
+const PROGRAM: &str = concat!(
+    include_str!("python/tracebacks.py"),
+    include_str!("python/worker.py"),
+    include_str!("python/child.py"),
+    include_str!("python/driver.py"),
+);
+
+/// For the start of the interpreter and the import of preloaded modules.
+const START_PATIENCE: Duration = Duration::from_secs(60);
+const EXIT_PATIENCE: Duration = Duration::from_millis(500);
+const LONGEST_REPLY: u64 = 256 << 20;
+
+/// What the driver is asked.
+#[derive(Serialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub(crate) enum Request<'a> {
+    Syntax { snippets: &'a [&'a str] },
+    Run { cells: &'a [&'a str] },
+    Session { cell: &'a str },
+    Reset,
+    Program { source: &'a str, stdin: &'a str },
+}
+
+/// What the driver answers.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Reply {
+    Ready(WireFacts),
+    Error(String),
+    Syntax(Vec<Option<SyntaxError>>),
+    Cells(Vec<WireCell>),
+    Session(WireSession),
+    Reset(()),
+    Program(WireProgram),
+}
+
+#[derive(Deserialize)]
+pub(crate) struct WireSession {
+    pub cell: WireCell,
+    /// The process had ended since the last cell, so this one started from nothing.
+    pub was_lost: bool,
+    /// The process ended with this cell.
+    pub is_lost: bool,
+}
+
+#[derive(Serialize)]
+struct Config<'a> {
+    limits: WireLimits,
+    preload: &'a [String],
+}
+
+pub(crate) struct Driver {
+    child: Child,
+    /// None once the driver is asked to leave.
+    requests: Option<Sender<Vec<u8>>>,
+    replies: Receiver<Vec<u8>>,
+    stderr: File,
+    safeguards: Safeguards,
+    // Last, so that the process is gone before its folder is.
+    _folder: TempDir,
+}
+
+impl Driver {
+    pub fn start(python: &Python, limits: &Limits) -> Result<Self> {
+        limits.check()?;
+        let no_folder = |source| Error::WorkFolder {
+            parent: env::temp_dir(),
+            source,
+        };
+        let folder = tempfile::Builder::new()
+            .prefix("code-interpreter-")
+            .tempdir()
+            .map_err(no_folder)?;
+        let stderr = tempfile::tempfile().map_err(no_folder)?;
+        let no_start = |source| Error::Start {
+            python: python.path.clone(),
+            source,
+        };
+        let mut command = command(python, &folder);
+        command.stderr(stderr.try_clone().map_err(no_folder)?);
+        let mut child = command.spawn().map_err(no_start)?;
+        let (request_sender, request_receiver) = mpsc::channel();
+        // A driver that talks without being asked fills this and is then left to wait.
+        let (reply_sender, replies) = mpsc::sync_channel(2);
+        if let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) {
+            thread::spawn(move || write_requests(stdin, &request_receiver));
+            thread::spawn(move || read_replies(stdout, &reply_sender));
+        }
+        let mut driver = Self {
+            child,
+            requests: Some(request_sender),
+            replies,
+            stderr,
+            safeguards: Safeguards::unknown(),
+            _folder: folder,
+        };
+        let config = Config {
+            limits: limits.into(),
+            preload: &python.preload,
+        };
+        match driver.exchange(&config, "starting", START_PATIENCE)? {
+            Reply::Ready(facts) => driver.safeguards = facts.into(),
+            _ => return Err(driver.lost("starting", "it answered something else".into())),
+        }
+        Ok(driver)
+    }
+
+    pub fn safeguards(&self) -> Safeguards {
+        self.safeguards
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks and waits for the answer, at most `patience`. After [`Error::DriverLost`] the driver is dead.
+    pub fn ask(
+        &mut self,
+        request: &Request<'_>,
+        doing: &'static str,
+        patience: Duration,
+    ) -> Result<Reply> {
+        self.exchange(request, doing, patience)
+    }
+
+    /// The error for an answer that is none to the question.
+    pub fn confused(&mut self, doing: &'static str) -> Error {
+        self.lost(doing, "it answered another question".into())
+    }
+
+    fn exchange(
+        &mut self,
+        message: &impl Serialize,
+        doing: &'static str,
+        patience: Duration,
+    ) -> Result<Reply> {
+        let mut line = serde_json::to_vec(message).map_err(|error| Error::Driver {
+            doing,
+            message: format!("the request cannot be written as JSON: {error}"),
+        })?;
+        line.push(b'\n');
+        // If the writer is gone the driver is, and the wait below says how it ended.
+        let _ = self.requests.as_ref().map(|requests| requests.send(line));
+        match self.replies.recv_timeout(patience) {
+            Ok(line) => match serde_json::from_slice(&line) {
+                Ok(Reply::Error(message)) => Err(Error::Driver { doing, message }),
+                Ok(reply) => Ok(reply),
+                Err(error) => {
+                    let start = String::from_utf8_lossy(&line[..line.len().min(80)]).into_owned();
+                    Err(self.lost(
+                        doing,
+                        format!("it answered {start:?}, which is no reply ({error})"),
+                    ))
+                }
+            },
+            Err(RecvTimeoutError::Timeout) => {
+                Err(self.lost(doing, format!("it did not answer within {patience:?}")))
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                let reason = match self.wait_for_exit() {
+                    Some(status) => format!("its process ended ({status})"),
+                    None => "it closed its output".into(),
+                };
+                Err(self.lost(doing, reason))
+            }
+        }
+    }
+
+    fn wait_for_exit(&mut self) -> Option<std::process::ExitStatus> {
+        let deadline = Instant::now() + EXIT_PATIENCE;
+        while Instant::now() < deadline {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Some(status);
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        None
+    }
+
+    fn lost(&mut self, doing: &'static str, reason: String) -> Error {
+        self.kill();
+        Error::DriverLost {
+            doing,
+            reason,
+            stderr: self.last_words(),
+        }
+    }
+
+    fn last_words(&mut self) -> String {
+        const LONGEST: u64 = 2_000;
+        let mut bytes = Vec::new();
+        let read = self.stderr.seek(SeekFrom::End(0)).and_then(|end| {
+            self.stderr
+                .seek(SeekFrom::Start(end.saturating_sub(LONGEST)))?;
+            (&self.stderr).take(LONGEST).read_to_end(&mut bytes)
+        });
+        match read {
+            Ok(_) => String::from_utf8_lossy(&bytes).trim().to_owned(),
+            Err(_) => String::new(),
+        }
+    }
+
+    fn kill(&mut self) {
+        // Both fail only if the process has been waited for already. On Linux the kernel then kills the worker, whose
+        // lifeline the driver held.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // The end of its input tells the driver to end its worker, to clean up and to leave.
+        self.requests = None;
+        let deadline = Instant::now() + EXIT_PATIENCE;
+        while Instant::now() < deadline {
+            // Lines nobody asked for are dropped; the end of them means that it has left.
+            if self.replies.recv_timeout(Duration::from_millis(50))
+                == Err(RecvTimeoutError::Disconnected)
+            {
+                break;
+            }
+        }
+        self.kill();
+    }
+}
+
+fn command(python: &Python, folder: &TempDir) -> Command {
+    let mut command = Command::new(&python.path);
+    // Not `-I`: it would ignore PYTHONHASHSEED. All it shields from is absent, as the environment is made here and the
+    // folder is empty while the driver imports.
+    command.args(["-s", "-u"]);
+    if !python.site_packages {
+        command.arg("-S");
+    }
+    command
+        .arg("-c")
+        .arg(PROGRAM)
+        .current_dir(folder.path())
+        .env_clear()
+        .envs([
+            ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+            ("LANG", "C.UTF-8"),
+            ("LC_ALL", "C.UTF-8"),
+            ("TZ", "UTC"),
+            ("PYTHONHASHSEED", "0"),
+            ("PYTHONUTF8", "1"),
+            ("PYTHONDONTWRITEBYTECODE", "1"),
+            // Numeric libraries start a thread per core otherwise, in each of many workers.
+            ("OPENBLAS_NUM_THREADS", "1"),
+            ("OMP_NUM_THREADS", "1"),
+            ("MKL_NUM_THREADS", "1"),
+        ]);
+    command
+        .env("HOME", folder.path())
+        .env("TMPDIR", folder.path());
+    // Some interpreters find their own shared library only by this.
+    for name in ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"] {
+        if let Some(value) = env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    // SAFETY: the closure runs between fork and exec, where only async-signal-safe work is allowed. It makes plain system
+    // calls through rustix: no allocation, no locks, no access to the parent's state.
+    unsafe {
+        command.pre_exec(separate);
+    }
+    command
+}
+
+/// An own session; on Linux also no rights from set-uid programs, and orphans of the worker come to the driver.
+fn separate() -> std::io::Result<()> {
+    rustix::process::setsid()?;
+    #[cfg(target_os = "linux")]
+    {
+        rustix::thread::set_no_new_privs(true)?;
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
+    }
+    Ok(())
+}
+
+fn write_requests(mut stdin: ChildStdin, requests: &Receiver<Vec<u8>>) {
+    while let Ok(line) = requests.recv() {
+        if stdin.write_all(&line).is_err() {
+            return;
+        }
+    }
+}
+
+fn read_replies(stdout: ChildStdout, replies: &SyncSender<Vec<u8>>) {
+    let mut stdout = BufReader::new(stdout);
+    loop {
+        let mut line = Vec::new();
+        let read = (&mut stdout)
+            .take(LONGEST_REPLY)
+            .read_until(b'\n', &mut line);
+        if read.is_err() || !line.ends_with(b"\n") || replies.send(line).is_err() {
+            return;
+        }
+    }
+}

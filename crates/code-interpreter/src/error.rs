@@ -1,0 +1,95 @@
+//! What can go wrong outside the code that is run. What goes wrong inside it is a [`Status`](crate::Status).
+
+use std::io;
+use std::path::PathBuf;
+
+/// The result of this crate's functions.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Trouble with the machine or the settings, never with the code under test.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    // --- finding Python ---
+    /// No usable interpreter on `PATH`.
+    #[error(
+        "no usable Python: looked for `python3`, version 3.8 or newer, in {searched}{rejected}; \
+         install Python 3.8 or newer, or name one with `Python::at`"
+    )]
+    PythonNotFound {
+        /// The folders of `PATH`, as it was written.
+        searched: String,
+        /// What was found there and why it cannot be used; empty if there was nothing.
+        rejected: String,
+    },
+    /// The named interpreter cannot be used.
+    #[error("{} cannot be used as Python: {reason}; name an interpreter of version 3.8 or newer", path.display())]
+    PythonUnusable {
+        /// What was named.
+        path: PathBuf,
+        /// Why it cannot be used.
+        reason: String,
+    },
+
+    // --- settings ---
+    /// A limit that no process could run under.
+    #[error("limit `{field}` is {value}: {rule}")]
+    InvalidLimit {
+        /// The field of [`Limits`](crate::Limits).
+        field: &'static str,
+        /// Its value.
+        value: String,
+        /// What it must be.
+        rule: &'static str,
+    },
+    /// A pool without interpreters.
+    #[error("a pool of 0 interpreters can run nothing; ask for at least 1")]
+    EmptyPool,
+
+    // --- running ---
+    /// The driver process cannot be started.
+    #[error("cannot start {}: {source}", python.display())]
+    Start {
+        /// The interpreter.
+        python: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The temporary working folder cannot be made.
+    #[error("cannot make a temporary folder in {}: {source}; free space there or set TMPDIR", parent.display())]
+    WorkFolder {
+        /// Where it was to be.
+        parent: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The driver process ended, was stopped, or said something that is no answer.
+    #[error(
+        "lost the Python driver process while {doing}: {reason}{}",
+        stderr_part(stderr)
+    )]
+    DriverLost {
+        /// What it was asked for.
+        doing: &'static str,
+        /// How it was lost.
+        reason: String,
+        /// The end of what it wrote to standard error.
+        stderr: String,
+    },
+    /// The driver could not do its part: no more processes, no space, a module to preload that is not there.
+    #[error("the Python driver process failed while {doing}: {message}")]
+    Driver {
+        /// What it was asked for.
+        doing: &'static str,
+        /// What it said.
+        message: String,
+    },
+}
+
+fn stderr_part(stderr: &str) -> String {
+    if stderr.is_empty() {
+        String::new()
+    } else {
+        format!("; it wrote: {stderr}")
+    }
+}

@@ -1,0 +1,234 @@
+//! One warm driver, and a fresh process for each piece of code.
+
+use std::fmt;
+
+use crate::driver::{Driver, Reply, Request};
+use crate::{
+    Error, Execution, Limits, ProgramRun, Python, Result, Safeguards, Status, SyntaxError,
+};
+
+const DRIVER_LOST: &str = "The interpreter was lost twice while it ran this code";
+
+/// Runs code in fresh processes forked from one warm Python.
+///
+/// It is `Send`: keep one per thread, or use a [`Pool`](crate::Pool). A driver that dies or hangs is replaced: the call is
+/// repeated once in a new one, and when that is lost too, the code is held responsible ([`Status::Died`]).
+pub struct Interpreter {
+    python: Python,
+    limits: Limits,
+    safeguards: Safeguards,
+    /// None after a loss, until the next call.
+    driver: Option<Driver>,
+}
+
+impl Interpreter {
+    /// Starts the driver and waits until it is ready.
+    ///
+    /// # Errors
+    ///
+    /// A limit that makes no sense, a Python that does not start, a module to preload that cannot be imported.
+    pub fn start(python: &Python, limits: Limits) -> Result<Self> {
+        let driver = Driver::start(python, &limits)?;
+        Ok(Self {
+            python: python.clone(),
+            limits,
+            safeguards: driver.safeguards(),
+            driver: Some(driver),
+        })
+    }
+
+    /// What is active of the protection against the code.
+    pub fn safeguards(&self) -> Safeguards {
+        self.safeguards
+    }
+
+    /// The limits of each cell and program.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The process id of the driver, for monitors; None after it was lost, until the next call.
+    pub fn driver_pid(&self) -> Option<u32> {
+        self.driver.as_ref().map(Driver::pid)
+    }
+
+    /// Compiles `code` without running it.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use code_interpreter::{Interpreter, Limits, Python};
+    ///
+    /// let mut interpreter = Interpreter::start(&Python::find()?, Limits::default())?;
+    /// assert!(interpreter.check_syntax("x = 1")?.is_ok());
+    /// let error = interpreter.check_syntax("x = 1\nif x\n    pass")?.unwrap_err();
+    /// assert_eq!(error.line, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The outer error is trouble with the driver, the inner one with the code.
+    pub fn check_syntax(&mut self, code: &str) -> Result<std::result::Result<(), SyntaxError>> {
+        Ok(self.check_syntax_all(&[code])?.pop().unwrap_or(Ok(())))
+    }
+
+    /// Compiles many snippets in one exchange: one answer each, in order.
+    ///
+    /// # Errors
+    ///
+    /// Trouble with the driver.
+    pub fn check_syntax_all<S: AsRef<str>>(
+        &mut self,
+        snippets: &[S],
+    ) -> Result<Vec<std::result::Result<(), SyntaxError>>> {
+        const DOING: &str = "checking syntax";
+        let snippets: Vec<&str> = snippets.iter().map(AsRef::as_ref).collect();
+        match self.ask_twice(
+            &Request::Syntax {
+                snippets: &snippets,
+            },
+            DOING,
+            snippets.len(),
+        )? {
+            Reply::Syntax(found) if found.len() == snippets.len() => Ok(found
+                .into_iter()
+                .map(|error| error.map_or(Ok(()), Err))
+                .collect()),
+            _ => Err(self.confused(DOING)),
+        }
+    }
+
+    /// Runs `cells` in order in one fresh process; they share their variables, as in a notebook.
+    ///
+    /// One [`Execution`] per cell. An exception or a limit ends its cell and the next one goes on with the variables that
+    /// are there. When the process itself is lost, the cells that remain are [`Status::NotRun`]. Afterwards the process and
+    /// all it started are killed, and its folder is removed.
+    ///
+    /// # Errors
+    ///
+    /// Trouble with the machine, never with the code.
+    pub fn run<S: AsRef<str>>(&mut self, cells: &[S]) -> Result<Vec<Execution>> {
+        const DOING: &str = "running cells";
+        let cells: Vec<&str> = cells.iter().map(AsRef::as_ref).collect();
+        match self.ask_twice(&Request::Run { cells: &cells }, DOING, cells.len()) {
+            Ok(Reply::Cells(shown)) if shown.len() == cells.len() => {
+                Ok(shown.into_iter().map(Into::into).collect())
+            }
+            Ok(_) => Err(self.confused(DOING)),
+            Err(Error::DriverLost { .. }) => Ok((0..cells.len()).map(blamed).collect()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Runs a whole program in a fresh process: `__name__` is `"__main__"`, `stdin` is its standard input, nothing is shown
+    /// that it does not write.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use code_interpreter::{Interpreter, Limits, Python, Status};
+    ///
+    /// let mut interpreter = Interpreter::start(&Python::find()?, Limits::default())?;
+    /// let run = interpreter.run_program("print(int(input()) * 2)", "21\n")?;
+    /// assert_eq!((run.stdout.as_str(), run.status), ("42\n", Status::Ok));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Trouble with the machine, never with the code.
+    pub fn run_program(&mut self, source: &str, stdin: &str) -> Result<ProgramRun> {
+        const DOING: &str = "running a program";
+        match self.ask_twice(&Request::Program { source, stdin }, DOING, 1) {
+            Ok(Reply::Program(run)) => Ok(run.into()),
+            Ok(_) => Err(self.confused(DOING)),
+            Err(Error::DriverLost { .. }) => {
+                let Execution {
+                    output,
+                    status,
+                    wall,
+                    ..
+                } = blamed(0);
+                Ok(ProgramRun {
+                    stdout: String::new(),
+                    stderr: output,
+                    status,
+                    wall,
+                })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// For calls without effects, which may be repeated.
+    fn ask_twice(
+        &mut self,
+        request: &Request<'_>,
+        doing: &'static str,
+        pieces: usize,
+    ) -> Result<Reply> {
+        match self.ask(request, doing, pieces) {
+            Err(Error::DriverLost { .. }) => self.ask(request, doing, pieces),
+            other => other,
+        }
+    }
+
+    pub(crate) fn ask(
+        &mut self,
+        request: &Request<'_>,
+        doing: &'static str,
+        pieces: usize,
+    ) -> Result<Reply> {
+        let patience = self.limits.patience(pieces);
+        let driver = match &mut self.driver {
+            Some(driver) => driver,
+            None => self
+                .driver
+                .insert(Driver::start(&self.python, &self.limits)?),
+        };
+        let reply = driver.ask(request, doing, patience);
+        if matches!(reply, Err(Error::DriverLost { .. })) {
+            self.driver = None;
+        }
+        reply
+    }
+
+    pub(crate) fn confused(&mut self, doing: &'static str) -> Error {
+        match self.driver.take() {
+            Some(mut driver) => driver.confused(doing),
+            None => Error::Driver {
+                doing,
+                message: "it is gone".into(),
+            },
+        }
+    }
+}
+
+impl fmt::Debug for Interpreter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Interpreter")
+            .field("python", &self.python)
+            .field("limits", &self.limits)
+            .field("safeguards", &self.safeguards)
+            .field("driver_pid", &self.driver_pid())
+            .finish()
+    }
+}
+
+fn blamed(position: usize) -> Execution {
+    let (output, status) = if position == 0 {
+        (DRIVER_LOST, Status::Died { signal: None })
+    } else {
+        (
+            "[Not run: an earlier cell ended the interpreter]",
+            Status::NotRun,
+        )
+    };
+    Execution {
+        output: output.into(),
+        status,
+        truncated: false,
+        wall: std::time::Duration::ZERO,
+    }
+}

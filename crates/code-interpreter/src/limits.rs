@@ -1,0 +1,191 @@
+//! What one piece of code may use.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::{Error, Result};
+
+/// What one cell, or one program, may use.
+///
+/// Take the defaults and change what matters:
+///
+/// ```
+/// use std::time::Duration;
+/// use code_interpreter::Limits;
+///
+/// let limits = Limits { wall: Duration::from_secs(2), ..Limits::default() };
+/// assert_eq!(limits.output_chars, 2_000);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Time by the clock, per cell. Default 10 s.
+    pub wall: Duration,
+    /// Processor time, per cell, counted over the threads of the process (a child process has its own count).
+    /// Default 5 s.
+    pub cpu: Duration,
+    /// How long code may go on after it was interrupted at a limit, before it is killed and its variables are lost.
+    /// The driver process gets five times as much before it is replaced. Default 1 s.
+    pub grace: Duration,
+    /// Address space of one process, beyond what the warm interpreter itself has mapped. Default 1 GiB. Linux only.
+    pub memory_bytes: u64,
+    /// What a cell, or a program, may write before it is stopped ([`Status::OutputLimit`](crate::Status::OutputLimit)).
+    /// Default 4 MiB.
+    pub output_bytes: usize,
+    /// Characters of a cell's output that are shown. Longer output is cut and ends in `...\n[Output Truncated]`.
+    /// Default 2,000. Programs are not cut.
+    pub output_chars: usize,
+    /// Size of any one file that is written; neither the number of files nor their sum is limited. Default 64 MiB.
+    pub file_bytes: u64,
+    /// Processes and threads beyond those the user has already. Default 64. Linux only, and it has no effect when the
+    /// user is root (uid 0): the kernel does not count root's processes.
+    pub processes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            wall: Duration::from_secs(10),
+            cpu: Duration::from_secs(5),
+            grace: Duration::from_secs(1),
+            memory_bytes: 1 << 30,
+            output_bytes: 4 << 20,
+            output_chars: 2_000,
+            file_bytes: 64 << 20,
+            processes: 64,
+        }
+    }
+}
+
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+const SHORTEST: Duration = Duration::from_millis(1);
+const LEAST_MEMORY: u64 = 8 << 20;
+// `setrlimit` and Python's C integers are signed.
+const MOST_BYTES: u64 = 1 << 50;
+
+impl Limits {
+    pub(crate) fn check(&self) -> Result<()> {
+        for (field, value) in [
+            ("wall", self.wall),
+            ("cpu", self.cpu),
+            ("grace", self.grace),
+        ] {
+            if value < SHORTEST || value > LONGEST {
+                return Err(invalid(
+                    field,
+                    format!("{value:?}"),
+                    "it must lie between 1 ms and 24 h",
+                ));
+            }
+        }
+        if self.memory_bytes < LEAST_MEMORY || self.memory_bytes > MOST_BYTES {
+            return Err(invalid(
+                "memory_bytes",
+                self.memory_bytes,
+                "it must lie between 8 MiB and 1 PiB",
+            ));
+        }
+        if self.output_bytes == 0 || self.output_bytes as u64 > MOST_BYTES {
+            return Err(invalid(
+                "output_bytes",
+                self.output_bytes,
+                "it must lie between 1 byte and 1 PiB",
+            ));
+        }
+        if self.output_chars as u64 > MOST_BYTES {
+            return Err(invalid(
+                "output_chars",
+                self.output_chars,
+                "it must be at most 2^50",
+            ));
+        }
+        if self.file_bytes > MOST_BYTES {
+            return Err(invalid(
+                "file_bytes",
+                self.file_bytes,
+                "it must be at most 1 PiB",
+            ));
+        }
+        if self.processes > u64::from(u32::MAX) {
+            return Err(invalid(
+                "processes",
+                self.processes,
+                "it must be at most 2^32 - 1",
+            ));
+        }
+        Ok(())
+    }
+
+    /// How long the driver may take over `pieces` cells before it is given up.
+    pub(crate) fn patience(&self, pieces: usize) -> Duration {
+        let pieces = u32::try_from(pieces).unwrap_or(u32::MAX);
+        (self.wall + self.grace)
+            .saturating_mul(pieces)
+            .saturating_add(self.grace * 5)
+    }
+}
+
+fn invalid(field: &'static str, value: impl ToString, rule: &'static str) -> Error {
+    Error::InvalidLimit {
+        field,
+        value: value.to_string(),
+        rule,
+    }
+}
+
+/// The limits as the driver reads them.
+#[derive(Serialize)]
+pub(crate) struct WireLimits {
+    wall: f64,
+    cpu: f64,
+    grace: f64,
+    memory_bytes: u64,
+    output_bytes: usize,
+    output_chars: usize,
+    file_bytes: u64,
+    processes: u64,
+}
+
+impl From<&Limits> for WireLimits {
+    fn from(limits: &Limits) -> Self {
+        Self {
+            wall: limits.wall.as_secs_f64(),
+            cpu: limits.cpu.as_secs_f64(),
+            grace: limits.grace.as_secs_f64(),
+            memory_bytes: limits.memory_bytes,
+            output_bytes: limits.output_bytes,
+            output_chars: limits.output_chars,
+            file_bytes: limits.file_bytes,
+            processes: limits.processes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_nothing_can_run_under_is_named() {
+        let error = Limits {
+            wall: Duration::ZERO,
+            ..Limits::default()
+        }
+        .check()
+        .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "limit `wall` is 0ns: it must lie between 1 ms and 24 h"
+        );
+        let error = Limits {
+            memory_bytes: 5,
+            ..Limits::default()
+        }
+        .check()
+        .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "limit `memory_bytes` is 5: it must lie between 8 MiB and 1 PiB"
+        );
+    }
+}

@@ -1,0 +1,138 @@
+//! Many runs at once.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use crate::{Error, Execution, Interpreter, Limits, Python, Result, Safeguards, SyntaxError};
+
+/// Several interpreters that share a list of jobs.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use code_interpreter::{Limits, Pool, Python};
+///
+/// let pool = Pool::start(&Python::find()?, Limits::default(), 2)?;
+/// let jobs: Vec<Vec<String>> = (0..10).map(|n| vec![format!("x = {n}"), "x * x".to_string()]).collect();
+/// let runs = pool.run_all(&jobs)?;
+/// assert_eq!(runs[7][1].output, "49");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Pool {
+    interpreters: Vec<Mutex<Interpreter>>,
+    safeguards: Safeguards,
+}
+
+impl Pool {
+    /// Starts `size` interpreters. As many as there are cores is a good number for code that computes; more helps code
+    /// that sleeps.
+    ///
+    /// # Errors
+    ///
+    /// As [`Interpreter::start`]; [`Error::EmptyPool`] for a size of 0.
+    pub fn start(python: &Python, limits: Limits, size: usize) -> Result<Self> {
+        let interpreters: Vec<Interpreter> = (0..size)
+            .map(|_| Interpreter::start(python, limits.clone()))
+            .collect::<Result<_>>()?;
+        let safeguards = interpreters.first().ok_or(Error::EmptyPool)?.safeguards();
+        Ok(Self {
+            interpreters: interpreters.into_iter().map(Mutex::new).collect(),
+            safeguards,
+        })
+    }
+
+    /// How many interpreters there are.
+    pub fn size(&self) -> usize {
+        self.interpreters.len()
+    }
+
+    /// What is active of the protection against the code.
+    pub fn safeguards(&self) -> Safeguards {
+        self.safeguards
+    }
+
+    /// [`Interpreter::run`] for every job: its cells in one fresh process. Answers in the order of `jobs`.
+    ///
+    /// # Errors
+    ///
+    /// The first trouble with the machine in the order of the jobs that were tried; the jobs left are not run.
+    pub fn run_all(&self, jobs: &[Vec<String>]) -> Result<Vec<Vec<Execution>>> {
+        self.map(jobs, |interpreter, cells| interpreter.run(cells))
+    }
+
+    /// [`Interpreter::check_syntax`] for every snippet, in order.
+    ///
+    /// # Errors
+    ///
+    /// As [`run_all`](Self::run_all).
+    pub fn check_syntax_all<S: AsRef<str> + Sync>(
+        &self,
+        snippets: &[S],
+    ) -> Result<Vec<std::result::Result<(), SyntaxError>>> {
+        self.map(snippets, |interpreter, code| {
+            interpreter.check_syntax(code.as_ref())
+        })
+    }
+
+    /// Has `work` done for every item by whichever interpreter is free; answers in the order of `items`.
+    ///
+    /// Several threads may call this on one pool.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use code_interpreter::cases::{Case, Verdict, run_cases};
+    /// use code_interpreter::{Limits, Pool, Python};
+    ///
+    /// let pool = Pool::start(&Python::find()?, Limits::default(), 2)?;
+    /// let case = Case { stdin: "2 3\n".into(), expected: "5\n".into() };
+    /// let programs = ["print(sum(map(int, input().split())))", "print(input())"];
+    /// let verdicts = pool.map(&programs, |interpreter, program| {
+    ///     Ok(run_cases(interpreter, program, std::slice::from_ref(&case))?.remove(0).verdict)
+    /// })?;
+    /// assert_eq!(verdicts, [Verdict::Passed, Verdict::WrongAnswer]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`run_all`](Self::run_all).
+    pub fn map<T, R, F>(&self, items: &[T], work: F) -> Result<Vec<R>>
+    where
+        T: Sync,
+        R: Send,
+        F: Fn(&mut Interpreter, &T) -> Result<R> + Sync,
+    {
+        let next = AtomicUsize::new(0);
+        let failed = AtomicBool::new(false);
+        let done = Mutex::new(Vec::with_capacity(items.len()));
+        thread::scope(|scope| {
+            for interpreter in self.interpreters.iter().take(items.len()) {
+                let (next, failed, done, work) = (&next, &failed, &done, &work);
+                scope.spawn(move || {
+                    while !failed.load(Ordering::Relaxed) {
+                        let position = next.fetch_add(1, Ordering::Relaxed);
+                        let Some(item) = items.get(position) else {
+                            return;
+                        };
+                        // Locked for one item at a time, so that callers on other threads take turns. A panic in an
+                        // earlier `work` leaves the interpreter whole: it has no state between calls.
+                        let mut interpreter =
+                            interpreter.lock().unwrap_or_else(PoisonError::into_inner);
+                        let answer = work(&mut interpreter, item);
+                        drop(interpreter);
+                        failed.fetch_or(answer.is_err(), Ordering::Relaxed);
+                        done.lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .push((position, answer));
+                    }
+                });
+            }
+        });
+        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        done.sort_by_key(|(position, _)| *position);
+        done.into_iter().map(|(_, answer)| answer).collect()
+    }
+}

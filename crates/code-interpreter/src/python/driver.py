@@ -1,0 +1,251 @@
+"""The warm process: answers one JSON line with one JSON line, and forks a child for all code it runs.
+
+Nothing of the user's is executed here; a syntax check only compiles.
+"""
+
+import gc
+import importlib
+import warnings
+
+TRUNCATED = "...\n[Output Truncated]"
+NOT_RUN = "[Not run: an earlier cell ended the interpreter]"
+
+
+class Driver:
+    """Answers requests, one at a time."""
+
+    def __init__(self, config):
+        self.limits = config["limits"]
+        self.root = os.getcwd()
+        self.kept = None
+        self.folders = []
+        self.made = 0
+        self.user_tasks = None
+        self.limits["address_space"] = None
+        for name in config["preload"]:
+            importlib.import_module(name)
+        mapped = mapped_bytes()
+        if mapped is not None:
+            self.limits["address_space"] = mapped + self.limits["memory_bytes"]
+        self.limits["process_limit"] = self._process_limit()
+
+    def facts(self):
+        return {
+            "memory": self.limits["address_space"] is not None,
+            "processes": self.limits["process_limit"] is not None,
+            "no_new_privs": status_field("NoNewPrivs") == "1",
+            "daemons": os.path.exists("/proc/self/task/%d/children" % os.getpid()),
+        }
+
+    def answer(self, request):
+        op = request["op"]
+        if op == "syntax":
+            return {"syntax": [syntax_error(snippet) for snippet in request["snippets"]]}
+        if op == "run":
+            return {"cells": self._run(request["cells"])}
+        if op == "session":
+            return self._session(request["cell"])
+        if op == "reset":
+            self._drop_kept()
+            return {"reset": None}
+        if op == "program":
+            return {"program": self._program(request["source"], request["stdin"])}
+        raise ValueError("unknown request %r" % op)
+
+    def _run(self, cells):
+        child = self._child()
+        try:
+            shown = []
+            for cell in cells:
+                if child.alive:
+                    shown.append(show_cell(ask(child, {"cell": cell}), self.limits))
+                else:
+                    shown.append({"status": "not_run", "output": NOT_RUN, "truncated": False, "wall": 0.0})
+            return shown
+        finally:
+            child.close()
+
+    def _session(self, cell):
+        died_since = self.kept is not None and self.kept.is_lost()
+        if died_since:
+            self._drop_kept()
+        if self.kept is None:
+            self.kept = self._child()
+        shown = show_cell(ask(self.kept, {"cell": cell}), self.limits)
+        lost = not self.kept.alive
+        if lost:
+            self._drop_kept()
+        return {"session": {"cell": shown, "was_lost": died_since, "is_lost": lost}}
+
+    def _program(self, source, stdin):
+        path = os.path.join(self.root, "stdin")
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        os.unlink(path)
+        data = memoryview(stdin.encode("utf-8"))
+        while data:
+            data = data[os.write(descriptor, data) :]
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        child = self._child(descriptor, separate=True)
+        try:
+            outcome = ask(child, {"program": source})
+        finally:
+            child.close()
+        for stream in ("stdout", "stderr"):
+            outcome[stream] = outcome[stream].decode("utf-8", "replace")
+        return outcome
+
+    def _child(self, stdin=None, separate=False):
+        self.made += 1
+        folder = os.path.join(self.root, str(self.made))
+        os.mkdir(folder, 0o700)
+        self.folders.append(folder)
+        self.limits["process_limit"] = self._process_limit()
+        if stdin is None:
+            stdin = os.open(os.devnull, os.O_RDONLY)
+        return Child(self.limits, folder, stdin, separate)
+
+    def _drop_kept(self):
+        if self.kept is not None:
+            self.kept.close()
+            self.kept = None
+
+    def _process_limit(self):
+        """The kernel counts all tasks of the user, so the limit lies that much higher."""
+        if os.getuid() == 0 or not os.path.exists("/proc/self/stat"):
+            return None
+        now = time.monotonic()
+        if self.user_tasks is None or now - self.user_tasks[0] > 2:
+            self.user_tasks = (now, count_tasks(os.getuid()))
+        return self.user_tasks[1] + self.limits["processes"]
+
+    def clean(self):
+        """Removes the folders of workers that are gone."""
+        kept = self.kept.folder if self.kept is not None else None
+        for folder in self.folders:
+            if folder != kept:
+                try:
+                    os.rmdir(folder)
+                except OSError:
+                    shutil.rmtree(folder, ignore_errors=True)
+        self.folders = [] if kept is None else [kept]
+
+
+def ask(child, command):
+    outcome = child.ask(command)
+    if outcome["status"] == "failed":
+        raise HostTrouble("cannot prepare the process for the code: %s" % outcome["message"])
+    return outcome
+
+
+def show_cell(outcome, limits):
+    """What a notebook shows, cut to the length that is asked for."""
+    text = outcome.pop("stdout").decode("utf-8", "replace")
+    del outcome["stderr"]
+    if text.endswith("\n"):
+        text = text[:-1]
+    outcome["truncated"] = len(text) > limits["output_chars"] or outcome["status"] == "output_limit"
+    if outcome["truncated"]:
+        text = text[: limits["output_chars"]] + TRUNCATED
+    notice = stop_notice(outcome, limits)
+    # After the cut, so that the reader always sees why the cell ended.
+    if notice:
+        text += ("\n" if text and not text.endswith("\n") else "") + notice
+    outcome["output"] = text
+    return outcome
+
+
+def stop_notice(outcome, limits):
+    status = outcome["status"]
+    lost = "; its variables are lost" if outcome["hard"] else ""
+    if status == "timed_out":
+        what = outcome.get("message") or "did not stop at its limit of %g s and was killed" % limits["wall"]
+        return "TimeoutError: the cell %s%s" % (what, lost)
+    if status == "output_limit":
+        return "OutputLimitError: the cell wrote more than %d bytes%s" % (limits["output_bytes"], lost)
+    if status != "died":
+        return ""
+    if "signal" in outcome:
+        return "The interpreter was ended by signal %d%s" % (outcome["signal"], lost)
+    if outcome["code"] is None:
+        return "The interpreter lost its connection and was killed%s" % lost
+    return "The interpreter exited with status %d%s" % (outcome["code"], lost)
+
+
+def syntax_error(snippet):
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(snippet, "snippet", "exec", dont_inherit=True)
+    except SyntaxError as error:
+        return {"line": error.lineno or 1, "message": brief(error.msg, LONGEST_MESSAGE)}
+    except (ValueError, OverflowError, RecursionError, MemoryError) as error:
+        return {"line": 1, "message": "%s: %s" % (type(error).__name__, brief(error, LONGEST_MESSAGE))}
+    return None
+
+
+def mapped_bytes():
+    try:
+        with open("/proc/self/statm") as statm:
+            return int(statm.read().split()[0]) * resource.getpagesize()
+    except OSError:
+        return None
+
+
+def status_field(name):
+    try:
+        with open("/proc/self/status") as status:
+            for line in status:
+                if line.startswith(name + ":"):
+                    return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return None
+
+
+def count_tasks(user):
+    """Processes and threads of `user`."""
+    total = 0
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                if os.stat("/proc/" + name).st_uid == user:
+                    with open("/proc/%s/stat" % name, "rb") as stat:
+                        total += int(stat.read().rpartition(b")")[2].split()[17])
+            except OSError:  # it has ended meanwhile
+                pass
+    return total
+
+
+def main():
+    os.closerange(3, 4096)
+    requests = io.open(0, "rb", closefd=False)
+    root = os.getcwd()
+
+    def reply(answer):
+        line = memoryview(json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+        while line:
+            line = line[os.write(1, line) :]
+
+    try:
+        driver = Driver(json.loads(requests.readline().decode("utf-8")))
+        gc.collect()
+        gc.freeze()
+        reply({"ready": driver.facts()})
+    except Exception as error:
+        reply({"error": "%s: %s" % (type(error).__name__, brief(error, 1000))})
+        leave(root)
+    for line in requests:
+        try:
+            answer = driver.answer(json.loads(line.decode("utf-8")))
+        except (HostTrouble, OSError) as error:
+            answer = {"error": brief(error, 1000)}
+        try:
+            reply(answer)
+        except BrokenPipeError:
+            break
+        driver.clean()
+    driver._drop_kept()
+    leave(root)
+
+
+main()
