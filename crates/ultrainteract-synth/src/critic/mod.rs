@@ -1,0 +1,57 @@
+//! What tells an actor where it went wrong.
+
+mod model;
+mod rule;
+
+use chat_model::Message;
+use code_interpreter::Execution;
+
+use crate::{Problem, Result, arithmetic};
+
+pub use model::ModelCritic;
+pub use rule::RuleCritic;
+
+/// An incorrect action that wants a critique.
+#[derive(Debug, Clone, Copy)]
+pub struct CritiqueRequest<'a> {
+    /// The problem that it was meant to solve.
+    pub problem: &'a Problem,
+    /// The action.
+    pub action: &'a str,
+    /// What its code did, if it has code.
+    pub execution: Option<&'a Execution>,
+    /// The answer that was compared with the ground truth, if there was one.
+    pub answer: Option<&'a str>,
+    /// The conversation before the action.
+    pub history: &'a [Message],
+    /// Seed for critics that draw.
+    pub seed: u64,
+}
+
+/// What tells an actor where it went wrong, without telling the answer.
+pub trait Critic: Sync {
+    /// The critique of one action.
+    ///
+    /// # Errors
+    ///
+    /// When the critic itself fails.
+    fn critique(&self, request: &CritiqueRequest<'_>) -> Result<String>;
+
+    /// The critiques of many actions: one entry per request, in order. The default takes one after
+    /// the other.
+    fn critique_batch(&self, requests: &[CritiqueRequest<'_>]) -> Vec<Result<String>> {
+        requests
+            .iter()
+            .map(|request| self.critique(request))
+            .collect()
+    }
+}
+
+/// Whether a text has the ground truth of a problem in it, be it by chance.
+fn mentions_answer(text: &str, problem: &Problem) -> bool {
+    let truth = problem.ground_truth.trim();
+    match ultrainteract::action_text::parse_number(truth) {
+        Some(value) => arithmetic::mentions(text, value.abs()),
+        None => !truth.is_empty() && text.to_lowercase().contains(&truth.to_lowercase()),
+    }
+}

@@ -1,0 +1,169 @@
+//! A Python interpreter as the environment.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use code_interpreter::{Execution, Limits, Pool, Python, Status};
+use ultrainteract::Verdict;
+use ultrainteract::action_text::{answers_match, dedent, final_answer, python_blocks};
+
+use super::{Attempt, Environment, Outcome};
+use crate::Result;
+
+/// Runs the Python blocks of actions and compares what they print with the ground truth.
+///
+/// - An action with code is run after the code of the actions before it on its path, in one fresh
+///   process, so variables live on from turn to turn as in a notebook. Earlier code that did not
+///   come to an end (it ran into a limit, or took its process down) is left out of the replay.
+///   The answer is the last line that the action's own code shows, or the boxed answer in it.
+/// - An action without code is not run; the answer is its boxed answer or `Answer:` line.
+/// - Without an answer, or when its code fails, an action is incorrect.
+#[derive(Debug)]
+pub struct PythonEnvironment {
+    pool: Pool,
+}
+
+impl PythonEnvironment {
+    /// An environment that uses this pool.
+    pub fn new(pool: Pool) -> Self {
+        Self { pool }
+    }
+
+    /// Starts `size` interpreters.
+    ///
+    /// # Errors
+    ///
+    /// When Python cannot be started under these limits.
+    pub fn start(python: &Python, limits: Limits, size: usize) -> Result<Self> {
+        Ok(Self::new(Pool::start(python, limits, size)?))
+    }
+
+    /// The interpreters.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// The code before each attempt, less what did not come to an end.
+    fn replays(&self, attempts: &[Attempt<'_>]) -> Result<HashMap<Vec<String>, Vec<String>>> {
+        let mut histories: Vec<Vec<String>> = attempts
+            .iter()
+            .filter(|attempt| !python_blocks(attempt.action).is_empty())
+            .map(|attempt| history_cells(attempt))
+            .filter(|cells| !cells.is_empty())
+            .collect();
+        // The attempts of one turn share their history; it is looked at once.
+        histories.sort_unstable();
+        histories.dedup();
+        let replays = self.pool.map(&histories, |interpreter, cells| {
+            let mut cells = cells.clone();
+            loop {
+                let runs = interpreter.run(&cells)?;
+                match runs.iter().position(|run| !came_to_an_end(run)) {
+                    None => return Ok(cells),
+                    Some(endless) => cells.remove(endless),
+                };
+                if cells.is_empty() {
+                    return Ok(cells);
+                }
+            }
+        })?;
+        Ok(histories.into_iter().zip(replays).collect())
+    }
+}
+
+impl Environment for PythonEnvironment {
+    fn check(&self, attempts: &[Attempt<'_>]) -> Result<Vec<Result<(), String>>> {
+        Ok(self.pool.map(attempts, |interpreter, attempt| {
+            for cell in cells(attempt.action) {
+                if let Err(error) = interpreter.check_syntax(&cell)? {
+                    return Ok(Err(error.to_string()));
+                }
+            }
+            Ok(Ok(()))
+        })?)
+    }
+
+    fn execute(&self, attempts: &[Attempt<'_>]) -> Result<Vec<Outcome>> {
+        let replays = self.replays(attempts)?;
+        Ok(self.pool.map(attempts, |interpreter, attempt| {
+            let own = cells(attempt.action);
+            if own.is_empty() {
+                return Ok(judge(attempt, final_answer(attempt.action), None));
+            }
+            let mut all = replays
+                .get(&history_cells(attempt))
+                .cloned()
+                .unwrap_or_default();
+            let before = all.len();
+            all.extend(own);
+            let runs = interpreter.run(&all)?;
+            let execution = together(&runs[before.min(runs.len())..]);
+            let answer = (execution.status == Status::Ok)
+                .then(|| shown_answer(&execution.output))
+                .flatten();
+            Ok(judge(attempt, answer, Some(execution)))
+        })?)
+    }
+}
+
+fn judge(attempt: &Attempt<'_>, answer: Option<String>, execution: Option<Execution>) -> Outcome {
+    let correct = answer
+        .as_deref()
+        .is_some_and(|answer| answers_match(answer, &attempt.problem.ground_truth));
+    Outcome {
+        verdict: if correct {
+            Verdict::Correct
+        } else {
+            Verdict::Incorrect
+        },
+        answer,
+        execution,
+    }
+}
+
+fn cells(action: &str) -> Vec<String> {
+    python_blocks(action)
+        .into_iter()
+        .map(|block| dedent(block).into_owned())
+        .collect()
+}
+
+fn history_cells(attempt: &Attempt<'_>) -> Vec<String> {
+    attempt
+        .history
+        .iter()
+        .flat_map(|action| cells(action))
+        .collect()
+}
+
+fn came_to_an_end(run: &Execution) -> bool {
+    matches!(run.status, Status::Ok | Status::Exception { .. })
+}
+
+/// The last line shown, unless an answer is marked as such.
+fn shown_answer(output: &str) -> Option<String> {
+    final_answer(output).or_else(|| {
+        let last = output.lines().rev().find(|line| !line.trim().is_empty())?;
+        Some(last.trim().to_owned())
+    })
+}
+
+/// The blocks of an action as one execution.
+fn together(runs: &[Execution]) -> Execution {
+    let shown: Vec<&str> = runs
+        .iter()
+        .map(|run| run.output.as_str())
+        .filter(|output| !output.is_empty())
+        .collect();
+    let status = runs
+        .iter()
+        .map(|run| &run.status)
+        .find(|status| **status != Status::Ok)
+        .cloned();
+    Execution {
+        output: shown.join("\n"),
+        status: status.unwrap_or(Status::Ok),
+        truncated: runs.iter().any(|run| run.truncated),
+        wall: runs.iter().map(|run| run.wall).sum::<Duration>(),
+    }
+}

@@ -1,0 +1,66 @@
+//! Preference-tree construction: actors, environment and critique, up to five turns.
+//!
+//! For anyone who wants multi-turn preference data from problems with known answers: give the
+//! problems, a model that solves some of them, and get trees of correct and incorrect actions with
+//! observations, as in UltraInteract (arXiv 2404.02078).
+//!
+//! ```
+//! use chat_model::{ChatModel, ChatRequest, Completion, FnModel};
+//! use code_interpreter::{Limits, Python};
+//! use ultrainteract_synth::word_problems::{self, Options};
+//! use ultrainteract_synth::{PythonEnvironment, RuleCritic, SynthConfig, TreeBuilder};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let problems = word_problems::generate(7, 10, &Options::default())?;
+//!
+//! // An actor that never gets it right; a real one is a local model or an `OpenAiClient`.
+//! let actor = FnModel::new("guesser", |request: &ChatRequest| {
+//!     Ok(vec![Completion::stopped("Step 1: I guess.\nAnswer:\n\\boxed{0}"); request.samples])
+//! });
+//! let actors: [&dyn ChatModel; 1] = [&actor];
+//!
+//! let environment = PythonEnvironment::start(&Python::find()?, Limits::default(), 2)?;
+//! let builder = TreeBuilder::new(SynthConfig::default(), &actors, &environment, &RuleCritic)?;
+//! let build = builder.build(&problems, &mut |_event| {})?;
+//!
+//! // Five wrong turns; then the annotated solution stands in, so there is one pair per problem.
+//! assert_eq!(build.trees.len(), 10);
+//! assert!(build.trees.iter().all(|tree| tree.turns() == 5 && tree.pairs().len() == 1));
+//! assert_eq!(build.stats.total().fallbacks, 10);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Vocabulary
+//!
+//! An *actor* is a model that writes *actions*. The *environment* executes them and judges each
+//! against the *ground truth*. The *critic* says what is wrong with an incorrect action. Execution
+//! result, binary feedback and critique are the *observation* that the next *turn* starts from.
+//!
+//! # Modules
+//!
+//! | item | what |
+//! | --- | --- |
+//! | [`tree`]: [`TreeBuilder`], [`SynthConfig`], [`TreeStore`] | the construction, its rule, its account, and how to resume it |
+//! | [`environment`]: [`Environment`], [`PythonEnvironment`] | trying and judging |
+//! | [`critic`]: [`Critic`], [`RuleCritic`], [`ModelCritic`] | saying what is wrong |
+//! | [`word_problems`] | problems to start with, from a seed |
+//! | [`Problem`] | a problem of your own |
+
+mod arithmetic;
+pub mod critic;
+pub mod environment;
+mod error;
+mod problem;
+mod seed;
+pub mod tree;
+pub mod word_problems;
+
+pub use critic::{Critic, CritiqueRequest, ModelCritic, RuleCritic};
+pub use environment::{Attempt, Environment, Outcome, PythonEnvironment};
+pub use error::{Error, Result};
+pub use problem::Problem;
+pub use tree::{
+    ActorPlan, Build, End, Event, Failure, Fallback, SynthConfig, SynthStats, TreeBuilder,
+    TreeStore, TurnCounts, TurnStats,
+};

@@ -1,0 +1,125 @@
+//! The account of a run.
+
+use std::ops::AddAssign;
+
+use serde::{Deserialize, Serialize};
+
+use super::End;
+
+/// Actions that were dropped, by reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dropped {
+    /// Cut off at the limit of tokens.
+    pub length: usize,
+    /// Withheld by the server.
+    pub withheld: usize,
+    /// Empty.
+    pub empty: usize,
+    /// The same as another action of the same turn.
+    pub duplicate: usize,
+    /// With code that is not Python.
+    pub syntax: usize,
+}
+
+impl Dropped {
+    /// All of them.
+    pub fn total(&self) -> usize {
+        self.length + self.withheld + self.empty + self.duplicate + self.syntax
+    }
+}
+
+/// What happened at one turn of one problem, or of many.
+///
+/// `sampled = dropped + correct + incorrect + unjudged`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnCounts {
+    /// Actions that were drawn.
+    pub sampled: usize,
+    /// Actions that were dropped.
+    pub dropped: Dropped,
+    /// Different actions that were correct.
+    pub correct: usize,
+    /// Different actions that were incorrect.
+    pub incorrect: usize,
+    /// Different actions that the environment could not judge.
+    pub unjudged: usize,
+    /// Pairs that were made.
+    pub pairs: usize,
+    /// Annotated solutions that stood in for a correct action.
+    pub fallbacks: usize,
+}
+
+impl AddAssign<&TurnCounts> for TurnCounts {
+    fn add_assign(&mut self, other: &TurnCounts) {
+        self.sampled += other.sampled;
+        self.dropped.length += other.dropped.length;
+        self.dropped.withheld += other.dropped.withheld;
+        self.dropped.empty += other.dropped.empty;
+        self.dropped.duplicate += other.dropped.duplicate;
+        self.dropped.syntax += other.dropped.syntax;
+        self.correct += other.correct;
+        self.incorrect += other.incorrect;
+        self.unjudged += other.unjudged;
+        self.pairs += other.pairs;
+        self.fallbacks += other.fallbacks;
+    }
+}
+
+/// The account of a turn over all problems.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnStats {
+    /// The turn, from 1.
+    pub turn: usize,
+    /// Problems that took it.
+    pub problems: usize,
+    /// What happened.
+    #[serde(flatten)]
+    pub counts: TurnCounts,
+}
+
+/// The account of a run, earlier runs on the same store included.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SynthStats {
+    /// One entry per turn, the first turn first.
+    pub turns: Vec<TurnStats>,
+    /// Trees that ended at the limit of turns.
+    pub ended_at_turn_limit: usize,
+    /// Trees that ended because a turn had no incorrect action.
+    pub ended_without_incorrect: usize,
+    /// Trees that ended because a turn had no usable action at all.
+    pub ended_without_action: usize,
+}
+
+impl SynthStats {
+    /// All turns together.
+    pub fn total(&self) -> TurnCounts {
+        let mut total = TurnCounts::default();
+        for turn in &self.turns {
+            total += &turn.counts;
+        }
+        total
+    }
+
+    /// The entry of a turn.
+    pub(super) fn turn(&mut self, turn: usize) -> &mut TurnStats {
+        for missing in self.turns.len() + 1..=turn {
+            self.turns.push(TurnStats {
+                turn: missing,
+                ..TurnStats::default()
+            });
+        }
+        &mut self.turns[turn - 1]
+    }
+
+    pub(super) fn count(&mut self, turn: usize, counts: &TurnCounts, end: Option<End>) {
+        let entry = self.turn(turn);
+        entry.problems += 1;
+        entry.counts += counts;
+        match end {
+            Some(End::TurnLimit) => self.ended_at_turn_limit += 1,
+            Some(End::NoIncorrect) => self.ended_without_incorrect += 1,
+            Some(End::NoAction) => self.ended_without_action += 1,
+            None => {}
+        }
+    }
+}

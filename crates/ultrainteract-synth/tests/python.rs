@@ -1,0 +1,139 @@
+//! Actions in a real interpreter.
+
+mod support;
+
+use std::time::Duration;
+
+use code_interpreter::{Limits, Status};
+use support::problem;
+use ultrainteract::{Task, Verdict};
+use ultrainteract_synth::word_problems::{self, Options};
+use ultrainteract_synth::{Attempt, Environment, Outcome, PythonEnvironment};
+
+fn code(lines: &str) -> String {
+    format!("Step 1: Go.\n```python\n{lines}\n```")
+}
+
+fn outcome(environment: &PythonEnvironment, history: &[String], action: &str) -> Outcome {
+    let problem = problem("p");
+    let attempt = Attempt {
+        problem: &problem,
+        history,
+        action,
+    };
+    environment.execute(&[attempt]).unwrap().remove(0)
+}
+
+#[test]
+fn every_program_of_the_word_problems_prints_the_ground_truth() {
+    let Some(environment) = support::python(Limits::default()) else {
+        return;
+    };
+    let problems = word_problems::generate(21, 1020, &Options::default()).unwrap();
+    let attempts: Vec<_> = problems
+        .iter()
+        .map(|problem| Attempt {
+            problem,
+            history: &[],
+            action: &problem.rationale,
+        })
+        .collect();
+    assert!(
+        environment
+            .check(&attempts)
+            .unwrap()
+            .iter()
+            .all(|check| check.is_ok())
+    );
+    for (problem, outcome) in problems.iter().zip(environment.execute(&attempts).unwrap()) {
+        assert_eq!(outcome.verdict, Verdict::Correct, "{problem:?}");
+        assert_eq!(
+            outcome.answer.as_deref(),
+            Some(problem.ground_truth.as_str())
+        );
+        assert_eq!(outcome.execution.is_some(), problem.task == Task::MathPot);
+    }
+}
+
+#[test]
+fn an_action_is_judged_by_the_last_line_it_shows_or_by_its_text() {
+    let Some(environment) = support::python(Limits::default()) else {
+        return;
+    };
+    let judged = |action: &str| {
+        let outcome = outcome(&environment, &[], action);
+        (outcome.verdict, outcome.answer)
+    };
+    let (right, wrong) = (Verdict::Correct, Verdict::Incorrect);
+    let some = |answer: &str| Some(answer.to_owned());
+    assert_eq!(judged(&code("print(1)\nprint(42)")), (right, some("42")));
+    assert_eq!(judged(&code("6 * 7")), (right, some("42")));
+    assert_eq!(judged(&code("print(42)\nprint(1)")), (wrong, some("1")));
+    assert_eq!(judged(&code("x = 42")), (wrong, None));
+    assert_eq!(judged(&code("print(42)\n1 / 0")), (wrong, None));
+    // The code counts, not what the text claims.
+    assert_eq!(
+        judged(&(code("print(41)") + "\nAnswer: 42")),
+        (wrong, some("41"))
+    );
+    assert_eq!(
+        judged("Step 1: 6 * 7 = 42.\nAnswer:\n\\boxed{42}"),
+        (right, some("42"))
+    );
+    assert_eq!(judged("I do not know."), (wrong, None));
+}
+
+#[test]
+fn code_that_is_not_python_does_not_pass_the_check() {
+    let Some(environment) = support::python(Limits::default()) else {
+        return;
+    };
+    let problem = problem("p");
+    let actions = [code("print(42"), code("print(42)"), "Answer: 42".to_owned()];
+    let attempts = actions.each_ref().map(|action| Attempt {
+        problem: &problem,
+        history: &[],
+        action,
+    });
+    let checks = environment.check(&attempts).unwrap();
+    assert!(
+        checks[0].as_ref().unwrap_err().contains("line 1"),
+        "{checks:?}"
+    );
+    assert!(checks[1].is_ok() && checks[2].is_ok());
+}
+
+#[test]
+fn variables_live_on_from_turn_to_turn_and_earlier_output_does_not_count() {
+    let Some(environment) = support::python(Limits::default()) else {
+        return;
+    };
+    let history = [
+        code("x = 6\nprint(41)"),
+        "I think again.".into(),
+        code("y = x\n1 / 0"),
+    ];
+    let outcome = outcome(&environment, &history, &code("print(y * 7)"));
+    assert_eq!(outcome.verdict, Verdict::Correct);
+    assert_eq!(outcome.execution.unwrap().output, "42");
+}
+
+#[test]
+fn earlier_code_without_end_is_left_out() {
+    let limits = Limits {
+        wall: Duration::from_millis(300),
+        ..Limits::default()
+    };
+    let Some(environment) = support::python(limits) else {
+        return;
+    };
+    let history = [
+        code("x = 6"),
+        code("while True: pass"),
+        code("import os\nos._exit(3)"),
+    ];
+    let first = outcome(&environment, &[], &history[1]);
+    assert_eq!(first.execution.unwrap().status, Status::TimedOut);
+    let outcome = outcome(&environment, &history, &code("print(x * 7)"));
+    assert_eq!(outcome.verdict, Verdict::Correct);
+}

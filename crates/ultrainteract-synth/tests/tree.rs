@@ -1,0 +1,480 @@
+//! The rule by which trees are built.
+
+mod support;
+
+use chat_model::{ChatModel, Completion, Error as ModelError, Finish};
+use support::{Actor, TextEnvironment, TurnCritic, fill, problem, problems, says};
+use ultrainteract::{Action, ActionSource, PreferenceTree, Verdict};
+use ultrainteract_synth::{
+    ActorPlan, Build, Error, Event, Fallback, Problem, RuleCritic, SynthConfig, TreeBuilder,
+};
+
+fn config() -> SynthConfig {
+    SynthConfig {
+        samples_per_turn: 4,
+        seed: 3,
+        ..SynthConfig::default()
+    }
+}
+
+fn try_build(
+    config: SynthConfig,
+    actors: &[&dyn ChatModel],
+    problems: &[Problem],
+) -> Result<Build, Error> {
+    let environment = TextEnvironment::default();
+    TreeBuilder::new(config, actors, &environment, &TurnCritic)?.build(problems, &mut |_| {})
+}
+
+fn build(config: SynthConfig, actor: &Actor) -> (PreferenceTree, Build) {
+    let build = try_build(config, &[actor], &[problem("p")]).unwrap();
+    (build.trees[0].clone(), build)
+}
+
+fn action(tree: &PreferenceTree, node: ultrainteract::NodeId) -> &Action {
+    tree.node(node).content().as_action().unwrap()
+}
+
+/// Chosen and rejected texts of each pair with its turn.
+fn pairs(tree: &PreferenceTree) -> Vec<(usize, &str, &str)> {
+    tree.pairs()
+        .iter()
+        .map(|pair| {
+            (
+                pair.turn,
+                action(tree, pair.chosen).text.as_str(),
+                action(tree, pair.rejected).text.as_str(),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn each_turn_gives_a_pair_and_the_incorrect_action_is_expanded() {
+    let actor = Actor::new(|request, turn| {
+        fill(&["Answer: 42", &format!("Answer: {turn}")], request.samples)
+    });
+    let (tree, build) = build(config(), &actor);
+    let turns: Vec<_> = (1..=5).map(|turn| format!("Answer: {turn}")).collect();
+    let expected: Vec<_> = (1..=5)
+        .map(|turn| (turn, "Answer: 42", turns[turn - 1].as_str()))
+        .collect();
+    assert_eq!(pairs(&tree), expected);
+    for (pair, next) in tree.pairs().iter().zip(&tree.pairs()[1..]) {
+        let observation = tree.node(next.prompt);
+        assert_eq!(observation.parent(), Some(pair.rejected));
+        let text = observation.content().text().into_owned();
+        assert_eq!(
+            text,
+            format!("Your answer is wrong.\nThat was try {}.", pair.turn)
+        );
+        assert_eq!(action(&tree, pair.chosen).verdict, Verdict::Correct);
+        assert_eq!(action(&tree, pair.chosen).actor, "actor");
+        assert_eq!(action(&tree, pair.chosen).source, ActionSource::Sampled);
+    }
+    assert_eq!(build.stats.ended_at_turn_limit, 1);
+}
+
+#[test]
+fn a_tree_has_at_most_the_turns_it_may_have() {
+    let actor = Actor::saying(&["Answer: 42", "Answer: 1"]);
+    for max_turns in [1, 2, 5, 7] {
+        let (tree, build) = build(
+            SynthConfig {
+                max_turns,
+                ..config()
+            },
+            &actor,
+        );
+        assert_eq!(tree.turns(), max_turns);
+        assert_eq!(build.stats.turns.len(), max_turns);
+    }
+}
+
+#[test]
+fn a_turn_without_incorrect_action_ends_the_tree() {
+    let actor = Actor::new(|request, turn| match turn {
+        1 => fill(&["Answer: 42", "Answer: 1"], request.samples),
+        _ => fill(&["Answer: 42"], request.samples),
+    });
+    let (tree, build) = build(config(), &actor);
+    assert_eq!(tree.turns(), 2);
+    assert_eq!(tree.pairs().len(), 1);
+    assert_eq!(build.stats.ended_without_incorrect, 1);
+    // The correct action of the second turn is there for fine-tuning all the same.
+    assert_eq!(ultrainteract::derive::sft_rows(&tree).len(), 2);
+}
+
+#[test]
+fn a_turn_without_correct_action_has_no_pair_and_does_not_end_the_tree() {
+    let actor = Actor::new(|request, turn| match turn {
+        3 => fill(&["Answer: 42", "Answer: 3"], request.samples),
+        _ => fill(&["Answer: 1"], request.samples),
+    });
+    let (tree, build) = build(config(), &actor);
+    assert_eq!(pairs(&tree), [(3, "Answer: 42", "Answer: 3")]);
+    assert_eq!(tree.turns(), 5);
+    assert_eq!(build.stats.total().fallbacks, 0);
+}
+
+#[test]
+fn the_annotated_solution_stands_in_at_the_last_turn_when_nothing_was_ever_correct() {
+    let actor = Actor::new(|request, turn| fill(&[&format!("Answer: {turn}")], request.samples));
+    let (tree, build) = build(config(), &actor);
+    let rationale = problem("p").rationale;
+    assert_eq!(pairs(&tree), [(5, rationale.as_str(), "Answer: 5")]);
+    let chosen = action(&tree, tree.pairs()[0].chosen);
+    assert_eq!(chosen.source, ActionSource::GroundTruth);
+    assert_eq!(chosen.verdict, Verdict::Correct);
+    assert_eq!(build.stats.turns[4].counts.fallbacks, 1);
+    assert_eq!(build.stats.total().fallbacks, 1);
+}
+
+#[test]
+fn the_annotated_solution_stands_in_as_often_as_the_settings_say() {
+    let actor = Actor::saying(&["Answer: 1"]);
+    let with = |fallback| {
+        build(
+            SynthConfig {
+                fallback,
+                ..config()
+            },
+            &actor,
+        )
+        .0
+        .pairs()
+        .len()
+    };
+    assert_eq!(with(Fallback::Never), 0);
+    assert_eq!(with(Fallback::LastTurn), 1);
+    assert_eq!(with(Fallback::EveryTurn), 5);
+}
+
+#[test]
+fn a_problem_without_annotated_solution_has_nothing_to_fall_back_on() {
+    let actor = Actor::saying(&["Answer: 1"]);
+    let mut bare = problem("p");
+    bare.rationale.clear();
+    let build = try_build(config(), &[&actor], &[bare]).unwrap();
+    assert!(build.trees[0].pairs().is_empty());
+    assert_eq!(build.stats.total().fallbacks, 0);
+}
+
+#[test]
+fn actions_are_dropped_for_their_reasons_and_run_once() {
+    let actor = Actor::new(|_, turn| {
+        let mut samples = fill(
+            &[
+                "Answer: 42",
+                "Answer: 1",
+                " Answer: 1\n",
+                "",
+                "!! ",
+                "!!",
+                "no",
+            ],
+            8,
+        );
+        samples[7] = Completion {
+            text: "Answer: 4".into(),
+            finish: Finish::Length,
+            tokens: 512,
+        };
+        samples[6] = says(&format!("Answer: {turn}9"));
+        samples
+    });
+    let environment = TextEnvironment::default();
+    let config = SynthConfig {
+        samples_per_turn: 8,
+        max_turns: 1,
+        ..config()
+    };
+    let actors: [&dyn ChatModel; 1] = [&actor];
+    let build = TreeBuilder::new(config, &actors, &environment, &TurnCritic)
+        .unwrap()
+        .build(&[problem("p")], &mut |_| {})
+        .unwrap();
+    let counts = build.stats.turns[0].counts;
+    let dropped = counts.dropped;
+    assert_eq!(counts.sampled, 8);
+    assert_eq!(
+        (
+            dropped.length,
+            dropped.empty,
+            dropped.duplicate,
+            dropped.syntax
+        ),
+        (1, 1, 2, 1)
+    );
+    assert_eq!((counts.correct, counts.incorrect), (1, 2));
+    assert_eq!(
+        counts.sampled,
+        dropped.total() + counts.correct + counts.incorrect
+    );
+    assert_eq!(
+        *environment.executed.lock().unwrap(),
+        ["Answer: 42", "Answer: 1", "Answer: 19"]
+    );
+}
+
+#[test]
+fn a_turn_without_any_usable_action_ends_the_tree_with_the_annotated_solution() {
+    let actor = Actor::saying(&["!!"]);
+    let (tree, build) = build(config(), &actor);
+    assert_eq!((tree.turns(), tree.pairs().len()), (1, 0));
+    assert_eq!(build.stats.ended_without_action, 1);
+    assert_eq!(ultrainteract::derive::sft_rows(&tree).len(), 1);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trees_in_any_order_and_any_batches() {
+    let actor = Actor::drawing();
+    let forward = problems(9);
+    let backward: Vec<_> = forward.iter().rev().cloned().collect();
+    let config = SynthConfig {
+        samples_per_turn: 6,
+        ..config()
+    };
+    let reference = try_build(config.clone(), &[&actor], &forward).unwrap();
+    assert!(reference.trees.iter().any(|tree| tree.pairs().len() > 1));
+    for size in [1, 2, 4, 100] {
+        let config = SynthConfig {
+            problems_per_batch: Some(size),
+            ..config.clone()
+        };
+        let mut other = try_build(config, &[&actor], &backward).unwrap();
+        other.trees.reverse();
+        assert_eq!(other.trees, reference.trees);
+        assert_eq!(other.stats, reference.stats);
+    }
+    let other = try_build(SynthConfig { seed: 4, ..config }, &[&actor], &forward).unwrap();
+    assert_ne!(other.trees, reference.trees);
+}
+
+#[test]
+fn each_kept_action_is_drawn_among_all_candidates() {
+    let actor = Actor::saying(&["Answer: 1", "Answer: 2", "Answer: 3", "Answer: 4"]);
+    let config = SynthConfig {
+        max_turns: 1,
+        fallback: Fallback::Never,
+        ..config()
+    };
+    let build = try_build(config, &[&actor], &problems(40)).unwrap();
+    for number in 1..=4 {
+        let kept = format!("Answer: {number}");
+        let count = build.trees.iter().filter(|tree| {
+            tree.children(tree.root())
+                .iter()
+                .any(|node| action(tree, *node).text == kept)
+        });
+        assert!(count.count() > 2, "{kept}");
+    }
+}
+
+#[test]
+fn actors_share_the_samples() {
+    let first =
+        Actor::new(|request, _| fill(&["Answer: 42"; 3][..request.samples], request.samples))
+            .named("first");
+    let second = Actor::new(|request, _| {
+        assert_eq!(request.samples, 2);
+        fill(&["Answer: 1"], request.samples)
+    })
+    .named("second");
+    let config = SynthConfig {
+        samples_per_turn: 5,
+        max_turns: 1,
+        ..config()
+    };
+    let build = try_build(config, &[&first, &second], &[problem("p")]).unwrap();
+    let tree = &build.trees[0];
+    assert_eq!(action(tree, tree.pairs()[0].chosen).actor, "first");
+    assert_eq!(action(tree, tree.pairs()[0].rejected).actor, "second");
+    assert_eq!(build.stats.total().sampled, 5);
+}
+
+#[test]
+fn a_stronger_actor_is_asked_only_where_the_others_found_nothing_correct() {
+    let weak = Actor::new(|request, _| {
+        let solves = request.messages[0].content.contains("(p1)");
+        fill(
+            &["Answer: 1", if solves { "Answer: 42" } else { "Answer: 2" }],
+            request.samples,
+        )
+    })
+    .named("weak");
+    let strong = Actor::saying(&["Answer: 42"]).named("strong");
+    let config = SynthConfig {
+        actors: ActorPlan::Escalate,
+        max_turns: 1,
+        ..config()
+    };
+    let build = try_build(config, &[&weak, &strong], &problems(3)).unwrap();
+    assert_eq!(strong.asked(), 2);
+    let chosen: Vec<_> = build
+        .trees
+        .iter()
+        .map(|tree| action(tree, tree.pairs()[0].chosen).actor.as_str())
+        .collect();
+    assert_eq!(chosen, ["strong", "weak", "strong"]);
+}
+
+#[test]
+fn a_problem_for_which_the_model_fails_is_left_out_and_reported() {
+    let actor = Actor::fallible(|request, turn| {
+        if turn == 2 && request.messages[0].content.contains("(p1)") {
+            return Err(ModelError::Local {
+                model: "actor".into(),
+                message: "tired".into(),
+            });
+        }
+        Ok(fill(&["Answer: 42", "Answer: 1"], request.samples))
+    });
+    let build = try_build(config(), &[&actor], &problems(3)).unwrap();
+    let ids: Vec<_> = build.trees.iter().map(|tree| tree.id()).collect();
+    assert_eq!(ids, ["p0", "p2"]);
+    assert_eq!(build.failures.len(), 1);
+    assert_eq!(
+        (build.failures[0].problem.as_str(), build.failures[0].turn),
+        ("p1", 2)
+    );
+    assert!(build.failures[0].error.to_string().contains("tired"));
+}
+
+#[test]
+fn a_model_that_fails_for_all_problems_ends_the_run() {
+    let actor = Actor::fallible(|_, _| {
+        Err(ModelError::Local {
+            model: "actor".into(),
+            message: "broken".into(),
+        })
+    });
+    let error = try_build(config(), &[&actor], &problems(3)).unwrap_err();
+    assert!(
+        error.to_string().contains("problem `p0`, turn 1"),
+        "{error}"
+    );
+    assert!(error.to_string().contains("broken"), "{error}");
+}
+
+#[test]
+fn a_model_that_returns_another_number_of_samples_is_named() {
+    let actor = Actor::new(|_, _| fill(&["Answer: 1"], 2));
+    let error = try_build(config(), &[&actor], &problems(1)).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::WrongCount {
+                found: 2,
+                expected: 4,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn settings_and_problems_that_cannot_be_right_are_refused() {
+    let actor = Actor::saying(&["Answer: 1"]);
+    let refused = |config: SynthConfig| {
+        try_build(config, &[&actor], &problems(1))
+            .unwrap_err()
+            .to_string()
+    };
+    assert!(
+        refused(SynthConfig {
+            samples_per_turn: 0,
+            ..config()
+        })
+        .contains("samples_per_turn")
+    );
+    assert!(
+        refused(SynthConfig {
+            max_turns: 0,
+            ..config()
+        })
+        .contains("max_turns")
+    );
+    assert!(
+        refused(SynthConfig {
+            problems_per_batch: Some(0),
+            ..config()
+        })
+        .contains("problems_per_batch")
+    );
+    let mut hot = config();
+    hot.sampling.temperature = f32::NAN;
+    assert!(refused(hot).contains("temperature"));
+    assert!(
+        try_build(config(), &[], &problems(1))
+            .unwrap_err()
+            .to_string()
+            .contains("actors")
+    );
+
+    let twice = [problem("a"), problem("b"), problem("a")];
+    let error = try_build(config(), &[&actor], &twice).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::DuplicateProblem {
+                first: 0,
+                second: 2,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn settings_in_a_file_are_checked_for_unknown_fields() {
+    let config: SynthConfig =
+        serde_json::from_str(r#"{"max_turns": 3, "fallback": "every_turn"}"#).unwrap();
+    assert_eq!((config.max_turns, config.samples_per_turn), (3, 20));
+    assert_eq!(config.fallback, Fallback::EveryTurn);
+    assert!(serde_json::from_str::<SynthConfig>(r#"{"max_turn": 3}"#).is_err());
+}
+
+#[test]
+fn the_observer_is_told_every_step() {
+    let actor = Actor::saying(&["Answer: 42", "Answer: 1"]);
+    let environment = TextEnvironment::default();
+    let config = SynthConfig {
+        max_turns: 2,
+        ..config()
+    };
+    let actors: [&dyn ChatModel; 1] = [&actor];
+    let mut told = Vec::new();
+    TreeBuilder::new(config, &actors, &environment, &RuleCritic)
+        .unwrap()
+        .build(&problems(2), &mut |event| {
+            told.push(match event {
+                Event::TurnStarted { turn, problems } => format!("start {turn} {problems}"),
+                Event::Sampled { samples, .. } => format!("sampled {samples}"),
+                Event::Executed { actions, .. } => format!("executed {actions}"),
+                Event::TreeFinished { tree, .. } => format!("finished {}", tree.id()),
+                Event::TurnFinished { stats } => {
+                    format!("end {} {}", stats.turn, stats.counts.pairs)
+                }
+                other => format!("{other:?}"),
+            });
+        })
+        .unwrap();
+    assert_eq!(
+        told,
+        [
+            "start 1 2",
+            "sampled 8",
+            "executed 4",
+            "end 1 2",
+            "start 2 2",
+            "sampled 8",
+            "executed 4",
+            "finished p0",
+            "finished p1",
+            "end 2 2"
+        ]
+    );
+}
