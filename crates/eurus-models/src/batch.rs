@@ -1,0 +1,44 @@
+//! A packed forest on a device.
+
+use std::sync::Arc;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use token_forest::PackedForest;
+
+use crate::ops::ForestSpans;
+
+/// A packed forest with what a model needs of it on a device.
+#[derive(Debug, Clone)]
+pub struct ForestBatch {
+    /// The forest.
+    pub forest: Arc<PackedForest>,
+    /// Which tokens each node's tokens attend to.
+    pub spans: Arc<ForestSpans>,
+    /// Token ids, `[T]`.
+    pub tokens: Tensor<1, Int>,
+}
+
+impl ForestBatch {
+    /// Puts a forest on a device.
+    pub fn new(forest: PackedForest, device: &Device) -> Self {
+        let spans = Arc::new(ForestSpans::new(&forest));
+        let tokens = int_tensor(&forest.tokens, device);
+        Self {
+            forest: Arc::new(forest),
+            spans,
+            tokens,
+        }
+    }
+
+    /// Tokens of the forest, `T`.
+    pub fn token_count(&self) -> usize {
+        self.forest.tokens.len()
+    }
+}
+
+/// A list of indices on a device, `[N]`.
+pub fn int_tensor(values: &[u32], device: &Device) -> Tensor<1, Int> {
+    let values: Vec<i32> = values.iter().map(|&value| value as i32).collect();
+    let len = values.len();
+    Tensor::from_data(TensorData::new(values, [len]), device)
+}

@@ -1,0 +1,326 @@
+//! Generation with a key/value cache: many prompts at once, each prompt computed once for all its samples.
+
+mod sampling;
+
+use std::sync::Arc;
+
+use burn::tensor::{Int, Tensor};
+use token_forest::{PackedForest, TokenTree};
+
+use crate::ops::{self, DecodeCache, DecodeSpans, PromptGroup, Segment};
+use crate::{Decoder, Error, ForestBatch, ForestModel, Result, int_tensor};
+
+pub use sampling::SamplingParams;
+use sampling::Sampler;
+
+/// A prompt to be continued.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prompt {
+    /// Token ids, template and generation prompt included.
+    pub tokens: Vec<u32>,
+    /// Continuations wanted.
+    pub samples: usize,
+    /// Seed of the prompt's samples; sample `i` depends on this and `i` alone.
+    pub seed: u64,
+}
+
+/// Why a continuation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finish {
+    /// A stop token came.
+    Stop,
+    /// The limit of new tokens was reached.
+    Length,
+}
+
+/// One continuation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Continuation {
+    /// New token ids, without the stop token.
+    pub tokens: Vec<u32>,
+    /// Log-probability of each new token under the model at temperature 1, the stop token's last.
+    pub log_probs: Vec<f32>,
+    /// Why it ended.
+    pub finish: Finish,
+}
+
+/// Continues prompts with a decoder.
+///
+/// Prompts are packed without padding and computed once each; all samples of all prompts of a batch then advance
+/// together, and finished sequences leave the batch.
+#[derive(Debug, Clone)]
+pub struct Generator {
+    model: Decoder,
+    stop_tokens: Vec<u32>,
+    max_rows: usize,
+}
+
+/// Sequences that advance together by default.
+const DEFAULT_MAX_ROWS: usize = 1024;
+
+/// The batch is packed anew when fewer than this share of its rows is still going.
+const REPACK_BELOW: f64 = 0.75;
+
+/// A sequence in the making.
+struct Row {
+    prompt: usize,
+    sample: usize,
+    sampler: Sampler,
+    continuation: Continuation,
+    done: bool,
+}
+
+impl Generator {
+    /// Makes a generator that ends a continuation at any of `stop_tokens`.
+    pub fn new(model: &Decoder, stop_tokens: Vec<u32>) -> Self {
+        use burn::module::Module;
+        Self {
+            model: model.valid(),
+            stop_tokens,
+            max_rows: DEFAULT_MAX_ROWS,
+        }
+    }
+
+    /// Sets how many sequences advance together; more is faster until memory runs out.
+    pub fn with_max_rows(mut self, max_rows: usize) -> Self {
+        self.max_rows = max_rows.max(1);
+        self
+    }
+
+    /// Continues every prompt; `progress` is told how many prompts are finished after each batch.
+    ///
+    /// Returns one list per prompt with `samples` continuations each, in order.
+    ///
+    /// # Errors
+    ///
+    /// When a prompt is empty or has a token id outside the vocabulary.
+    pub fn generate(
+        &self,
+        prompts: &[Prompt],
+        params: &SamplingParams,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Vec<Vec<Continuation>>> {
+        let vocab_size = self.model.output_weight().dims()[0];
+        for token in prompts.iter().flat_map(|prompt| &prompt.tokens) {
+            if *token as usize >= vocab_size {
+                return Err(Error::TokenOutOfRange {
+                    token: *token,
+                    vocab_size,
+                });
+            }
+        }
+        let mut results = Vec::with_capacity(prompts.len());
+        while results.len() < prompts.len() {
+            let first = results.len();
+            let mut rows = 0;
+            let count = prompts[first..]
+                .iter()
+                .take_while(|prompt| {
+                    let fits = rows == 0 || rows + prompt.samples <= self.max_rows;
+                    rows += prompt.samples;
+                    fits
+                })
+                .count();
+            results.extend(self.continue_batch(&prompts[first..first + count], params)?);
+            progress(results.len());
+        }
+        Ok(results)
+    }
+
+    fn continue_batch(
+        &self,
+        prompts: &[Prompt],
+        params: &SamplingParams,
+    ) -> Result<Vec<Vec<Continuation>>> {
+        let mut rows: Vec<Row> = prompts
+            .iter()
+            .enumerate()
+            .flat_map(|(index, prompt)| {
+                (0..prompt.samples).map(move |sample| Row {
+                    prompt: index,
+                    sample,
+                    sampler: Sampler::new(prompt.seed, sample),
+                    continuation: Continuation {
+                        tokens: Vec::new(),
+                        log_probs: Vec::new(),
+                        finish: Finish::Length,
+                    },
+                    done: false,
+                })
+            })
+            .collect();
+        let mut finished: Vec<Row> = Vec::with_capacity(rows.len());
+        if !rows.is_empty() && params.max_tokens > 0 {
+            self.run(prompts, &mut rows, &mut finished, params)?;
+        }
+        finished.append(&mut rows);
+        finished.sort_by_key(|row| (row.prompt, row.sample));
+        let mut results: Vec<Vec<Continuation>> = prompts.iter().map(|_| Vec::new()).collect();
+        for row in finished {
+            results[row.prompt].push(row.continuation);
+        }
+        Ok(results)
+    }
+
+    /// Computes the prompts, then advances all rows until none is left.
+    fn run(
+        &self,
+        prompts: &[Prompt],
+        rows: &mut Vec<Row>,
+        finished: &mut Vec<Row>,
+        params: &SamplingParams,
+    ) -> Result<()> {
+        let device = self.model.output_weight().device();
+        let trees: Vec<TokenTree> = prompts
+            .iter()
+            .map(|prompt| TokenTree::new(prompt.tokens.clone(), false))
+            .collect();
+        let forest = PackedForest::from_trees(&trees)?;
+        let segments: Vec<Segment> = forest
+            .nodes
+            .iter()
+            .map(|node| Segment {
+                start: node.start as usize,
+                len: node.len as usize,
+            })
+            .collect();
+        let (hidden, kept) = self.model.model.forward_keeping(&ForestBatch::new(forest, &device));
+        let ends: Vec<u32> = rows
+            .iter()
+            .map(|row| {
+                let segment = segments[row.prompt];
+                (segment.start + segment.len - 1) as u32
+            })
+            .collect();
+        let mut last = self.choose(hidden.select(0, int_tensor(&ends, &device)), rows, params)?;
+
+        let shape = self.model.model.attention_shape();
+        let width = shape.kv_heads * shape.head_dim;
+        let capacity = params.max_tokens;
+        let mut caches: Vec<DecodeCache> = kept
+            .into_iter()
+            .map(|layer| DecodeCache {
+                prompt_k: layer.keys,
+                prompt_v: layer.values,
+                step_k: Tensor::zeros([capacity, rows.len(), width], &device),
+                step_v: Tensor::zeros([capacity, rows.len(), width], &device),
+            })
+            .collect();
+        for step in 0..capacity - 1 {
+            let live = rows.iter().filter(|row| !row.done).count();
+            if live == 0 {
+                break;
+            }
+            if (live as f64) < REPACK_BELOW * rows.len() as f64 {
+                last = repack(rows, finished, last, &mut caches);
+            }
+            let spans = Arc::new(DecodeSpans {
+                groups: groups(rows, &segments),
+                steps: step + 1,
+            });
+            let positions: Vec<u32> = rows
+                .iter()
+                .map(|row| (segments[row.prompt].len + step) as u32)
+                .collect();
+            let hidden = self.model.model.forward_with(
+                int_tensor(&last, &device),
+                &positions,
+                |layer, queries, kv| {
+                    let cache = &mut caches[layer];
+                    append(&mut cache.step_k, kv.keys, step);
+                    append(&mut cache.step_v, kv.values, step);
+                    ops::decode_attention(queries, cache, &spans, shape)
+                },
+            );
+            last = self.choose(hidden, rows, params)?;
+        }
+        Ok(())
+    }
+
+    /// Draws the next token of every row from its hidden state, `[B, d]`, and notes it down.
+    fn choose(
+        &self,
+        hidden: Tensor<2>,
+        rows: &mut [Row],
+        params: &SamplingParams,
+    ) -> Result<Vec<u32>> {
+        let logits = ops::project(hidden, self.model.output_weight());
+        let vocab_size = logits.dims()[1];
+        let mut logits = logits
+            .into_data()
+            .try_into_vec_as::<f32>()
+            .map_err(|error| Error::Device {
+                what: "logits",
+                problem: format!("{error:?}"),
+            })?;
+        let chosen = sampling::choose_all(
+            &mut logits,
+            vocab_size,
+            rows.iter_mut().map(|row| &mut row.sampler).collect(),
+            params,
+        );
+        for (row, choice) in rows.iter_mut().zip(&chosen) {
+            if row.done {
+                continue;
+            }
+            row.continuation.log_probs.push(choice.log_prob);
+            if self.stop_tokens.contains(&choice.token) {
+                row.continuation.finish = Finish::Stop;
+                row.done = true;
+            } else {
+                row.continuation.tokens.push(choice.token);
+                row.done = row.continuation.tokens.len() >= params.max_tokens;
+            }
+        }
+        Ok(chosen.into_iter().map(|choice| choice.token).collect())
+    }
+}
+
+/// Writes one step's keys or values, `[B, width]`, in place.
+fn append(cache: &mut Tensor<3>, values: Tensor<2>, step: usize) {
+    let [rows, width] = values.dims();
+    // Taking the tensor out leaves it the only owner of its memory, so nothing is copied.
+    let taken = std::mem::replace(cache, Tensor::zeros([1, 1, 1], &values.device()));
+    *cache = taken.slice_assign(
+        [step..step + 1, 0..rows, 0..width],
+        values.unsqueeze_dim::<3>(0),
+    );
+}
+
+fn groups(rows: &[Row], segments: &[Segment]) -> Vec<PromptGroup> {
+    let mut groups: Vec<PromptGroup> = Vec::new();
+    let mut current = None;
+    for (index, row) in rows.iter().enumerate() {
+        match groups.last_mut() {
+            Some(group) if current == Some(row.prompt) => group.rows.end = index + 1,
+            _ => groups.push(PromptGroup {
+                prompt: segments[row.prompt],
+                rows: index..index + 1,
+            }),
+        }
+        current = Some(row.prompt);
+    }
+    groups
+}
+
+/// Takes the finished rows out of the batch and its caches.
+fn repack(
+    rows: &mut Vec<Row>,
+    finished: &mut Vec<Row>,
+    last: Vec<u32>,
+    caches: &mut [DecodeCache],
+) -> Vec<u32> {
+    let kept: Vec<u32> = (0..rows.len() as u32)
+        .filter(|&index| !rows[index as usize].done)
+        .collect();
+    let last = kept.iter().map(|&index| last[index as usize]).collect();
+    let (done, live): (Vec<Row>, Vec<Row>) = rows.drain(..).partition(|row| row.done);
+    finished.extend(done);
+    *rows = live;
+    for cache in caches {
+        let index: Tensor<1, Int> = int_tensor(&kept, &cache.step_k.device());
+        cache.step_k = cache.step_k.clone().select(1, index.clone());
+        cache.step_v = cache.step_v.clone().select(1, index);
+    }
+    last
+}

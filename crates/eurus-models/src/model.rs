@@ -1,0 +1,23 @@
+//! What trainers know of a model.
+
+use burn::module::Module;
+use burn::tensor::{Int, Tensor};
+
+use crate::ForestBatch;
+
+/// A language model over packed forests. Trainers know nothing else of it, so any burn module that implements this
+/// can be trained.
+pub trait ForestModel: Module {
+    /// Hidden states after the last norm, `[T, d]`. A token's state may depend on its own node's earlier tokens and on
+    /// its ancestors' tokens only.
+    fn hidden_states(&self, batch: &ForestBatch) -> Tensor<2>;
+
+    /// The output projection, `[vocab, d]`: logits are `hidden x weight^T`.
+    fn output_weight(&self) -> Tensor<2>;
+}
+
+/// A reward model over packed forests.
+pub trait ForestRewardModel: Module {
+    /// The reward at each of the given tokens, `[N]`; `tokens` are indices into the packed sequence, `[N]`.
+    fn rewards(&self, batch: &ForestBatch, tokens: Tensor<1, Int>) -> Tensor<1>;
+}

@@ -1,0 +1,254 @@
+//! The backward passes, the same for every backend.
+
+use std::sync::Arc;
+
+use burn::backend::autodiff::NodeId;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend};
+
+use super::{AttentionShape, ForestOps, ForestSpans};
+
+/// Adds a gradient to each parent that wants one.
+fn register<B: Backend, const N: usize>(
+    parents: [Option<NodeId>; N],
+    gradients: [Option<FloatTensor<B>>; N],
+    grads: &mut Gradients,
+) {
+    for (parent, gradient) in parents.into_iter().zip(gradients) {
+        if let (Some(parent), Some(gradient)) = (parent, gradient) {
+            grads.register::<B>(parent, gradient);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Project;
+
+impl<B: ForestOps> Backward<B, 2> for Project {
+    type State = (FloatTensor<B>, FloatTensor<B>);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 2>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let (x, weight) = ops.state;
+        let grad = grads.consume::<B>(&ops.node);
+        let x_grad = ops.parents[0]
+            .is_some()
+            .then(|| B::float_matmul(grad.clone(), weight));
+        let weight_grad = ops.parents[1]
+            .is_some()
+            .then(|| B::float_matmul(B::float_transpose(grad), x));
+        register::<B, 2>(ops.parents.map(|p| p.map(|p| p.id)), [x_grad, weight_grad], grads);
+    }
+}
+
+#[derive(Debug)]
+struct RmsNorm;
+
+impl<B: ForestOps> Backward<B, 2> for RmsNorm {
+    type State = (FloatTensor<B>, FloatTensor<B>, f32);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 2>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let (x, weight, epsilon) = ops.state;
+        let grad = grads.consume::<B>(&ops.node);
+        let (x_grad, weight_grad) = B::rms_norm_backward(x, weight, grad, epsilon);
+        register::<B, 2>(ops.parents.map(|p| p.map(|p| p.id)), [Some(x_grad), Some(weight_grad)], grads);
+    }
+}
+
+#[derive(Debug)]
+struct Swiglu;
+
+impl<B: ForestOps> Backward<B, 2> for Swiglu {
+    type State = (FloatTensor<B>, FloatTensor<B>);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 2>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let (gate, up) = ops.state;
+        let grad = grads.consume::<B>(&ops.node);
+        let (gate_grad, up_grad) = B::swiglu_backward(gate, up, grad);
+        register::<B, 2>(ops.parents.map(|p| p.map(|p| p.id)), [Some(gate_grad), Some(up_grad)], grads);
+    }
+}
+
+#[derive(Debug)]
+struct Rotate;
+
+impl<B: ForestOps> Backward<B, 1> for Rotate {
+    type State = (FloatTensor<B>, FloatTensor<B>);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let (cos, sin) = ops.state;
+        // A rotation's transpose is the rotation by the opposite angle.
+        unary::<B, _>(ops.parents, ops.node, grads, |grad| {
+            B::rotate(grad, cos, B::float_neg(sin))
+        });
+    }
+}
+
+/// What the backward pass of tree attention starts from.
+#[derive(Debug, Clone)]
+struct AttentionState<F> {
+    q: F,
+    k: F,
+    v: F,
+    output: F,
+    log_sum_exp: F,
+    spans: Arc<ForestSpans>,
+    shape: AttentionShape,
+}
+
+#[derive(Debug)]
+struct TreeAttention;
+
+impl<B: ForestOps> Backward<B, 3> for TreeAttention {
+    type State = AttentionState<FloatTensor<B>>;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 3>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let s = ops.state;
+        let grad = grads.consume::<B>(&ops.node);
+        let (q, k, v) = B::tree_attention_backward(
+            s.q,
+            s.k,
+            s.v,
+            s.output,
+            s.log_sum_exp,
+            grad,
+            s.spans,
+            s.shape,
+        );
+        register::<B, 3>(ops.parents.map(|p| p.map(|p| p.id)), [Some(q), Some(k), Some(v)], grads);
+    }
+}
+
+impl<B: ForestOps, C: CheckpointStrategy> ForestOps for Autodiff<B, C> {
+    fn project(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        let (x, x_node) = x.into_parts();
+        let (weight, weight_node) = weight.into_parts();
+        match Project
+            .prepare::<C>([x_node, weight_node])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => {
+                let output = B::project(x.clone(), weight.clone());
+                prep.finish((x, weight), output)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::project(x, weight)),
+        }
+    }
+
+    fn rms_norm(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> FloatTensor<Self> {
+        let (x, x_node) = x.into_parts();
+        let (weight, weight_node) = weight.into_parts();
+        match RmsNorm
+            .prepare::<C>([x_node, weight_node])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => {
+                let output = B::rms_norm(x.clone(), weight.clone(), epsilon);
+                prep.finish((x, weight, epsilon), output)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::rms_norm(x, weight, epsilon)),
+        }
+    }
+
+    fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
+        let (gate, gate_node) = gate.into_parts();
+        let (up, up_node) = up.into_parts();
+        match Swiglu
+            .prepare::<C>([gate_node, up_node])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => {
+                let output = B::swiglu(gate.clone(), up.clone());
+                prep.finish((gate, up), output)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::swiglu(gate, up)),
+        }
+    }
+
+    fn rotate(
+        x: FloatTensor<Self>,
+        cos: FloatTensor<Self>,
+        sin: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let (x, x_node) = x.into_parts();
+        let (cos, sin) = (cos.into_primitive(), sin.into_primitive());
+        match Rotate.prepare::<C>([x_node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let output = B::rotate(x, cos.clone(), sin.clone());
+                prep.finish((cos, sin), output)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::rotate(x, cos, sin)),
+        }
+    }
+
+    fn tree_attention(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        spans: Arc<ForestSpans>,
+        shape: AttentionShape,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let (q, q_node) = q.into_parts();
+        let (k, k_node) = k.into_parts();
+        let (v, v_node) = v.into_parts();
+        let (output, log_sum_exp) =
+            B::tree_attention(q.clone(), k.clone(), v.clone(), spans.clone(), shape);
+        // Nothing differentiates the log-sum-exp: it leaves as a constant.
+        let constant = <Self as burn::backend::AutodiffBackend>::from_inner(log_sum_exp.clone());
+        let output = match TreeAttention
+            .prepare::<C>([q_node, k_node, v_node])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => prep.finish(
+                AttentionState {
+                    q,
+                    k,
+                    v,
+                    output: output.clone(),
+                    log_sum_exp,
+                    spans,
+                    shape,
+                },
+                output,
+            ),
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        };
+        (output, constant)
+    }
+}

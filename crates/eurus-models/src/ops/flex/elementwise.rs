@@ -1,0 +1,112 @@
+//! Norms, gates and rotations, parallel over rows.
+
+use rayon::prelude::*;
+
+use super::{ELEMENTS_PER_TASK, simd};
+
+/// Rows whose partial sums of weight gradients are added together first. Fixed, so that the sum does not depend on the
+/// number of threads.
+const ROWS_PER_PARTIAL_SUM: usize = 64;
+
+fn rows_per_task(width: usize) -> usize {
+    ELEMENTS_PER_TASK.div_ceil(width.max(1))
+}
+
+pub fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32) -> Vec<f32> {
+    let width = weight.len();
+    let mut out = vec![0.0; x.len()];
+    let chunk = rows_per_task(width) * width;
+    out.par_chunks_mut(chunk)
+        .zip(x.par_chunks(chunk))
+        .for_each(|(out, x)| {
+            for (out, x) in out.chunks_mut(width).zip(x.chunks(width)) {
+                simd::rms_norm_row(x, weight, epsilon, out);
+            }
+        });
+    out
+}
+
+pub fn rms_norm_backward(
+    x: &[f32],
+    weight: &[f32],
+    grad: &[f32],
+    epsilon: f32,
+) -> (Vec<f32>, Vec<f32>) {
+    let width = weight.len();
+    let mut x_grad = vec![0.0; x.len()];
+    let chunk = ROWS_PER_PARTIAL_SUM * width;
+    let partial_sums: Vec<Vec<f32>> = x_grad
+        .par_chunks_mut(chunk)
+        .zip(x.par_chunks(chunk))
+        .zip(grad.par_chunks(chunk))
+        .map(|((x_grad, x), grad)| {
+            let mut weight_grad = vec![0.0; width];
+            for ((x_grad, x), grad) in x_grad
+                .chunks_mut(width)
+                .zip(x.chunks(width))
+                .zip(grad.chunks(width))
+            {
+                simd::rms_norm_backward_row(x, weight, grad, epsilon, x_grad, &mut weight_grad);
+            }
+            weight_grad
+        })
+        .collect();
+    let mut weight_grad = vec![0.0; width];
+    for partial in partial_sums {
+        for (sum, value) in weight_grad.iter_mut().zip(partial) {
+            *sum += value;
+        }
+    }
+    (x_grad, weight_grad)
+}
+
+pub fn swiglu(gate: &[f32], up: &[f32]) -> Vec<f32> {
+    let mut out = vec![0.0; gate.len()];
+    out.par_chunks_mut(ELEMENTS_PER_TASK)
+        .zip(gate.par_chunks(ELEMENTS_PER_TASK))
+        .zip(up.par_chunks(ELEMENTS_PER_TASK))
+        .for_each(|((out, gate), up)| simd::swiglu(gate, up, out));
+    out
+}
+
+pub fn swiglu_backward(gate: &[f32], up: &[f32], grad: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let mut gate_grad = vec![0.0; gate.len()];
+    let mut up_grad = vec![0.0; gate.len()];
+    gate_grad
+        .par_chunks_mut(ELEMENTS_PER_TASK)
+        .zip(up_grad.par_chunks_mut(ELEMENTS_PER_TASK))
+        .zip(gate.par_chunks(ELEMENTS_PER_TASK))
+        .zip(up.par_chunks(ELEMENTS_PER_TASK))
+        .zip(grad.par_chunks(ELEMENTS_PER_TASK))
+        .for_each(|((((gate_grad, up_grad), gate), up), grad)| {
+            simd::swiglu_backward(gate, up, grad, gate_grad, up_grad);
+        });
+    (gate_grad, up_grad)
+}
+
+pub fn rotate(x: &[f32], cos: &[f32], sin: &[f32], width: usize, half: usize) -> Vec<f32> {
+    let mut out = vec![0.0; x.len()];
+    let rows = rows_per_task(width);
+    out.par_chunks_mut(rows * width)
+        .zip(x.par_chunks(rows * width))
+        .zip(cos.par_chunks(rows * half))
+        .zip(sin.par_chunks(rows * half))
+        .for_each(|(((out, x), cos), sin)| {
+            for (((out, x), cos), sin) in out
+                .chunks_mut(width)
+                .zip(x.chunks(width))
+                .zip(cos.chunks(half))
+                .zip(sin.chunks(half))
+            {
+                for (out, x) in out.chunks_mut(2 * half).zip(x.chunks(2 * half)) {
+                    let (first, second) = x.split_at(half);
+                    let (out_first, out_second) = out.split_at_mut(half);
+                    for i in 0..half {
+                        out_first[i] = first[i] * cos[i] - second[i] * sin[i];
+                        out_second[i] = second[i] * cos[i] + first[i] * sin[i];
+                    }
+                }
+            }
+        });
+    out
+}

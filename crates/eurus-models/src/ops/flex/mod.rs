@@ -1,0 +1,217 @@
+//! Fused, multi-threaded versions for the CPU backend. Tensors that are not f32 take the stock operations.
+
+mod attention;
+mod decode;
+mod elementwise;
+mod gemm;
+mod simd;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use burn::backend::Flex;
+use burn::tensor::{DType, TensorData};
+use burn_flex::FlexTensor;
+
+use super::{AttentionShape, DecodeSpans, ForestOps, ForestSpans, reference};
+
+pub(crate) use simd::softmax as softmax_row;
+
+/// Elements a thread should have at least, so that starting it pays.
+const ELEMENTS_PER_TASK: usize = 16 * 1024;
+
+/// Contiguous f32 storage, or `None` for other types.
+struct Values(FlexTensor);
+
+impl Values {
+    fn new(tensor: &FlexTensor) -> Option<Self> {
+        (tensor.dtype() == DType::F32).then(|| Self(tensor.to_contiguous()))
+    }
+
+    fn as_slice(&self) -> &[f32] {
+        self.0.as_slice().unwrap_or_default()
+    }
+}
+
+fn to_tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(values, shape))
+}
+
+fn dims(tensor: &FlexTensor) -> [usize; 2] {
+    let shape = tensor.layout().shape();
+    [shape[0], shape[1]]
+}
+
+impl ForestOps for Flex {
+    fn rms_norm(x: FlexTensor, weight: FlexTensor, epsilon: f32) -> FlexTensor {
+        let (Some(values), Some(weights)) = (Values::new(&x), Values::new(&weight)) else {
+            return reference::rms_norm::<Self>(x, weight, epsilon);
+        };
+        let out = elementwise::rms_norm(values.as_slice(), weights.as_slice(), epsilon);
+        to_tensor(out, dims(&x))
+    }
+
+    fn rms_norm_backward(
+        x: FlexTensor,
+        weight: FlexTensor,
+        grad: FlexTensor,
+        epsilon: f32,
+    ) -> (FlexTensor, FlexTensor) {
+        let (Some(values), Some(weights), Some(grads)) =
+            (Values::new(&x), Values::new(&weight), Values::new(&grad))
+        else {
+            return reference::rms_norm_backward::<Self>(x, weight, grad, epsilon);
+        };
+        let (x_grad, weight_grad) = elementwise::rms_norm_backward(
+            values.as_slice(),
+            weights.as_slice(),
+            grads.as_slice(),
+            epsilon,
+        );
+        let width = weight_grad.len();
+        (to_tensor(x_grad, dims(&x)), to_tensor(weight_grad, [width]))
+    }
+
+    fn swiglu(gate: FlexTensor, up: FlexTensor) -> FlexTensor {
+        let (Some(gates), Some(ups)) = (Values::new(&gate), Values::new(&up)) else {
+            return reference::swiglu::<Self>(gate, up);
+        };
+        let out = elementwise::swiglu(gates.as_slice(), ups.as_slice());
+        to_tensor(out, dims(&gate))
+    }
+
+    fn swiglu_backward(
+        gate: FlexTensor,
+        up: FlexTensor,
+        grad: FlexTensor,
+    ) -> (FlexTensor, FlexTensor) {
+        let (Some(gates), Some(ups), Some(grads)) =
+            (Values::new(&gate), Values::new(&up), Values::new(&grad))
+        else {
+            return reference::swiglu_backward::<Self>(gate, up, grad);
+        };
+        let (gate_grad, up_grad) =
+            elementwise::swiglu_backward(gates.as_slice(), ups.as_slice(), grads.as_slice());
+        let shape = dims(&gate);
+        (to_tensor(gate_grad, shape), to_tensor(up_grad, shape))
+    }
+
+    fn rotate(x: FlexTensor, cos: FlexTensor, sin: FlexTensor) -> FlexTensor {
+        let (Some(values), Some(cosines), Some(sines)) =
+            (Values::new(&x), Values::new(&cos), Values::new(&sin))
+        else {
+            return reference::rotate::<Self>(x, cos, sin);
+        };
+        let [_, width] = dims(&x);
+        let [_, half] = dims(&cos);
+        let out = elementwise::rotate(
+            values.as_slice(),
+            cosines.as_slice(),
+            sines.as_slice(),
+            width,
+            half,
+        );
+        to_tensor(out, dims(&x))
+    }
+
+    fn tree_attention(
+        q: FlexTensor,
+        k: FlexTensor,
+        v: FlexTensor,
+        spans: Arc<ForestSpans>,
+        shape: AttentionShape,
+    ) -> (FlexTensor, FlexTensor) {
+        let (Some(queries), Some(keys), Some(values)) =
+            (Values::new(&q), Values::new(&k), Values::new(&v))
+        else {
+            return reference::tree_attention::<Self>(q, k, v, &spans, shape);
+        };
+        let (output, log_sum_exp) = attention::forward(
+            queries.as_slice(),
+            keys.as_slice(),
+            values.as_slice(),
+            &spans,
+            shape,
+        );
+        (
+            to_tensor(output, [spans.tokens, shape.heads * shape.head_dim]),
+            to_tensor(log_sum_exp, [spans.tokens, shape.heads]),
+        )
+    }
+
+    fn tree_attention_backward(
+        q: FlexTensor,
+        k: FlexTensor,
+        v: FlexTensor,
+        output: FlexTensor,
+        log_sum_exp: FlexTensor,
+        grad: FlexTensor,
+        spans: Arc<ForestSpans>,
+        shape: AttentionShape,
+    ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        let tensors = [&q, &k, &v, &output, &log_sum_exp, &grad].map(Values::new);
+        let [Some(queries), Some(keys), Some(values), Some(outputs), Some(lse), Some(grads)] = tensors
+        else {
+            return reference::tree_attention_backward::<Self>(
+                q,
+                k,
+                v,
+                output,
+                log_sum_exp,
+                grad,
+                &spans,
+                shape,
+            );
+        };
+        let (q_grad, k_grad, v_grad) = attention::backward(
+            &attention::BackwardInputs {
+                q: queries.as_slice(),
+                k: keys.as_slice(),
+                v: values.as_slice(),
+                output: outputs.as_slice(),
+                log_sum_exp: lse.as_slice(),
+                grad: grads.as_slice(),
+            },
+            &spans,
+            shape,
+        );
+        let kv = [spans.tokens, shape.kv_heads * shape.head_dim];
+        (
+            to_tensor(q_grad, [spans.tokens, shape.heads * shape.head_dim]),
+            to_tensor(k_grad, kv),
+            to_tensor(v_grad, kv),
+        )
+    }
+
+    fn decode_attention(
+        q: FlexTensor,
+        prompt_k: FlexTensor,
+        prompt_v: FlexTensor,
+        step_k: FlexTensor,
+        step_v: FlexTensor,
+        spans: Arc<DecodeSpans>,
+        shape: AttentionShape,
+    ) -> FlexTensor {
+        let tensors = [&q, &prompt_k, &prompt_v, &step_k, &step_v].map(Values::new);
+        let [Some(queries), Some(prompt_keys), Some(prompt_values), Some(step_keys), Some(step_values)] =
+            tensors
+        else {
+            return reference::decode_attention::<Self>(
+                q, prompt_k, prompt_v, step_k, step_v, &spans, shape,
+            );
+        };
+        let output = decode::attention(
+            &decode::Inputs {
+                q: queries.as_slice(),
+                prompt_k: prompt_keys.as_slice(),
+                prompt_v: prompt_values.as_slice(),
+                step_k: step_keys.as_slice(),
+                step_v: step_values.as_slice(),
+            },
+            &spans,
+            shape,
+        );
+        to_tensor(output, dims(&q))
+    }
+}

@@ -1,0 +1,146 @@
+//! The fused operations against the stock ones: values and gradients.
+
+use burn::tensor::Device;
+use burn::tensor::TensorData;
+use proptest::prelude::*;
+use token_forest::{PackedForest, TokenTree};
+
+use super::*;
+
+const TOLERANCE: f32 = 2e-5;
+
+fn noise(seed: u64, len: usize) -> Vec<f32> {
+    use rand::{RngExt, SeedableRng};
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+    (0..len).map(|_| rng.random::<f32>() * 4.0 - 2.0).collect()
+}
+
+fn tensor(seed: u64, rows: usize, width: usize) -> FlexTensor {
+    to_tensor(noise(seed, rows * width), [rows, width])
+}
+
+fn assert_close(fused: FlexTensor, stock: FlexTensor) {
+    let read = |t: FlexTensor| -> TensorData { t.to_contiguous().into_data() };
+    let (fused, stock) = (read(fused), read(stock));
+    assert_eq!(fused.shape(), stock.shape());
+    for (a, b) in fused.iter::<f32>().zip(stock.iter::<f32>()) {
+        assert!((a - b).abs() <= TOLERANCE * (1.0 + b.abs()), "{a} fused, {b} stock");
+    }
+}
+
+/// A forest with a long node (several query blocks), shared ancestors and several trees.
+fn forest() -> ForestSpans {
+    let tokens = |n: usize| vec![1u32; n];
+    let mut first = TokenTree::new(tokens(90), true);
+    let chosen = first.push(0, tokens(70), true);
+    first.push(0, tokens(3), true);
+    first.push(chosen, tokens(130), true);
+    let mut second = TokenTree::new(tokens(2), true);
+    second.push(0, tokens(1), true);
+    let forest = PackedForest::from_trees([&first, &second]).expect("whole trees");
+    ForestSpans::new(&forest)
+}
+
+fn shapes() -> [AttentionShape; 3] {
+    let shape = |kv_heads, window| AttentionShape {
+        heads: 4,
+        kv_heads,
+        head_dim: 6,
+        scale: 0.4,
+        window,
+    };
+    [shape(4, None), shape(2, None), shape(1, Some(50))]
+}
+
+#[test]
+fn tree_attention_equals_stock_operations_in_values_and_gradients() {
+    let spans = Arc::new(forest());
+    for shape in shapes() {
+        let t = spans.tokens;
+        let q = tensor(1, t, shape.heads * shape.head_dim);
+        let k = tensor(2, t, shape.kv_heads * shape.head_dim);
+        let v = tensor(3, t, shape.kv_heads * shape.head_dim);
+        let grad = tensor(4, t, shape.heads * shape.head_dim);
+        let fused = Flex::tree_attention(q.clone(), k.clone(), v.clone(), spans.clone(), shape);
+        let stock = reference::tree_attention::<Flex>(q.clone(), k.clone(), v.clone(), &spans, shape);
+        let (output, lse) = fused.clone();
+        assert_close(fused.0, stock.0);
+        assert_close(fused.1, stock.1);
+        let args = (q, k, v, output, lse, grad);
+        let a = args.clone();
+        let fused = Flex::tree_attention_backward(a.0, a.1, a.2, a.3, a.4, a.5, spans.clone(), shape);
+        let a = args;
+        let stock = reference::tree_attention_backward::<Flex>(
+            a.0, a.1, a.2, a.3, a.4, a.5, &spans, shape,
+        );
+        assert_close(fused.0, stock.0);
+        assert_close(fused.1, stock.1);
+        assert_close(fused.2, stock.2);
+    }
+}
+
+#[test]
+fn decode_attention_equals_stock_operations() {
+    use crate::ops::{PromptGroup, Segment};
+    let group = |start, len, rows| PromptGroup {
+        prompt: Segment { start, len },
+        rows,
+    };
+    let spans = Arc::new(DecodeSpans {
+        groups: vec![group(0, 7, 0..3), group(7, 40, 3..4), group(47, 1, 4..9)],
+        steps: 5,
+    });
+    for shape in shapes() {
+        let width = shape.kv_heads * shape.head_dim;
+        let steps = |seed| to_tensor(noise(seed, 8 * 9 * width), [8, 9, width]);
+        let q = tensor(1, 9, shape.heads * shape.head_dim);
+        let (pk, pv) = (tensor(2, 48, width), tensor(3, 48, width));
+        let (sk, sv) = (steps(4), steps(5));
+        let fused = Flex::decode_attention(
+            q.clone(), pk.clone(), pv.clone(), sk.clone(), sv.clone(), spans.clone(), shape,
+        );
+        let stock = reference::decode_attention::<Flex>(q, pk, pv, sk, sv, &spans, shape);
+        assert_close(fused, stock);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn norms_gates_and_rotations_equal_stock_operations(rows in 1usize..300, half in 1usize..20, seed in 0u64..99) {
+        let width = 6 * half;
+        let (x, y, grad) = (tensor(seed, rows, width), tensor(seed + 1, rows, width), tensor(seed + 2, rows, width));
+        let weight = to_tensor(noise(seed + 3, width), [width]);
+        assert_close(
+            Flex::rms_norm(x.clone(), weight.clone(), 1e-5),
+            reference::rms_norm::<Flex>(x.clone(), weight.clone(), 1e-5),
+        );
+        let fused = Flex::rms_norm_backward(x.clone(), weight.clone(), grad.clone(), 1e-5);
+        let stock = reference::rms_norm_backward::<Flex>(x.clone(), weight, grad.clone(), 1e-5);
+        assert_close(fused.0, stock.0);
+        assert_close(fused.1, stock.1);
+        assert_close(
+            Flex::swiglu(x.clone(), y.clone()),
+            reference::swiglu::<Flex>(x.clone(), y.clone()),
+        );
+        let fused = Flex::swiglu_backward(x.clone(), y.clone(), grad.clone());
+        let stock = reference::swiglu_backward::<Flex>(x.clone(), y, grad);
+        assert_close(fused.0, stock.0);
+        assert_close(fused.1, stock.1);
+        let (cos, sin) = (tensor(seed + 4, rows, half), tensor(seed + 5, rows, half));
+        assert_close(
+            Flex::rotate(x.clone(), cos.clone(), sin.clone()),
+            reference::rotate::<Flex>(x, cos, sin),
+        );
+    }
+}
+
+#[test]
+fn other_number_types_take_the_stock_operations() {
+    let device = Device::flex();
+    let x = burn::tensor::Tensor::<2>::ones([3, 4], &device).cast(DType::F64);
+    let weight = burn::tensor::Tensor::<1>::ones([4], &device).cast(DType::F64);
+    let normed = crate::ops::rms_norm(x, weight, 0.0);
+    assert_eq!(normed.dtype(), DType::F64);
+}

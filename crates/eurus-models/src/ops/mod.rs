@@ -1,0 +1,216 @@
+//! The operations of a decoder that burn's stock operations would make slow or memory-hungry, each with its own
+//! backward pass.
+//!
+//! [`ForestOps`] is a burn backend extension. Every method has a default body made of stock operations, which runs on every
+//! backend and is the oracle of the tests; [`Flex`](burn::backend::Flex) (CPU) has fused, multi-threaded versions. The
+//! autodiff implementation is shared: it keeps what the backward pass needs and calls the backend's `*_backward` method.
+
+mod autodiff;
+mod flex;
+mod reference;
+mod spans;
+
+use std::sync::Arc;
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, backend_extension};
+use burn::tensor::Tensor;
+
+pub use spans::{AttentionShape, DecodeSpans, ForestSpans, NodeSpan, PromptGroup, Segment};
+pub(crate) use flex::softmax_row;
+
+/// Decoder operations over packed forests.
+#[backend_extension(
+    Autodiff,
+    Flex,
+    Cube: cfg(any(feature = "cuda", feature = "wgpu")),
+    LibTorch: cfg(feature = "tch")
+)]
+pub trait ForestOps: Backend {
+    /// `x [T, in]` times the transpose of `weight [out, in]` (the layout of Hugging Face files): `[T, out]`.
+    fn project(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        reference::project::<Self>(x, weight)
+    }
+
+    /// Root-mean-square norm over the last dimension: `x / sqrt(mean(x^2) + epsilon) * weight`; `x [T, d]`, `weight [d]`.
+    fn rms_norm(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> FloatTensor<Self> {
+        reference::rms_norm::<Self>(x, weight, epsilon)
+    }
+
+    /// Gradients of [`rms_norm`](Self::rms_norm) with respect to `x` and `weight`.
+    fn rms_norm_backward(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        reference::rms_norm_backward::<Self>(x, weight, grad, epsilon)
+    }
+
+    /// `silu(gate) * up`, element by element.
+    fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
+        reference::swiglu::<Self>(gate, up)
+    }
+
+    /// Gradients of [`swiglu`](Self::swiglu) with respect to `gate` and `up`.
+    fn swiglu_backward(
+        gate: FloatTensor<Self>,
+        up: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        reference::swiglu_backward::<Self>(gate, up, grad)
+    }
+
+    /// Rotary embedding of every head of `x [T, heads * head_dim]`, halves rotated against each other
+    /// (pairs `(i, i + head_dim / 2)`); `cos` and `sin` are `[T, head_dim / 2]`.
+    fn rotate(
+        x: FloatTensor<Self>,
+        cos: FloatTensor<Self>,
+        sin: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        reference::rotate::<Self>(x, cos, sin)
+    }
+
+    /// Attention of every node's queries over the keys of its root path, causal, without a mask.
+    ///
+    /// `q [T, heads * head_dim]`, `k` and `v [T, kv_heads * head_dim]`. Returns the mixed values
+    /// `[T, heads * head_dim]` and the log-sum-exp of the scores `[T, heads]`.
+    fn tree_attention(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        spans: Arc<ForestSpans>,
+        shape: AttentionShape,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        reference::tree_attention::<Self>(q, k, v, &spans, shape)
+    }
+
+    /// Gradients of [`tree_attention`](Self::tree_attention) with respect to `q`, `k` and `v`. Scores are computed again
+    /// from `q`, `k` and the log-sum-exp, so nothing of size queries x keys is kept between the passes.
+    #[allow(clippy::too_many_arguments)]
+    fn tree_attention_backward(
+        q: FloatTensor<Self>,
+        k: FloatTensor<Self>,
+        v: FloatTensor<Self>,
+        output: FloatTensor<Self>,
+        log_sum_exp: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        spans: Arc<ForestSpans>,
+        shape: AttentionShape,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        reference::tree_attention_backward::<Self>(
+            q,
+            k,
+            v,
+            output,
+            log_sum_exp,
+            grad,
+            &spans,
+            shape,
+        )
+    }
+
+    /// Attention of one new token per sequence over its prompt and its earlier new tokens; the sequences of a group share
+    /// their prompt's keys and values.
+    ///
+    /// `q [B, heads * head_dim]`; `prompt_k`, `prompt_v [P, kv_heads * head_dim]`; `step_k`, `step_v
+    /// [steps or more, B, kv_heads * head_dim]`. Returns `[B, heads * head_dim]`. Has no backward pass.
+    fn decode_attention(
+        q: FloatTensor<Self>,
+        prompt_k: FloatTensor<Self>,
+        prompt_v: FloatTensor<Self>,
+        step_k: FloatTensor<Self>,
+        step_v: FloatTensor<Self>,
+        spans: Arc<DecodeSpans>,
+        shape: AttentionShape,
+    ) -> FloatTensor<Self> {
+        reference::decode_attention::<Self>(q, prompt_k, prompt_v, step_k, step_v, &spans, shape)
+    }
+}
+
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+impl ForestOps for burn_cubecl::CubeBackend {}
+
+#[cfg(feature = "tch")]
+impl ForestOps for burn::backend::LibTorch {}
+
+/// See [`ForestOps::project`].
+pub fn project(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::project(x.into_dispatch(), weight.into_dispatch()))
+}
+
+/// See [`ForestOps::rms_norm`].
+pub fn rms_norm(x: Tensor<2>, weight: Tensor<1>, epsilon: f32) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::rms_norm(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        epsilon,
+    ))
+}
+
+/// See [`ForestOps::swiglu`].
+pub fn swiglu(gate: Tensor<2>, up: Tensor<2>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::swiglu(gate.into_dispatch(), up.into_dispatch()))
+}
+
+/// See [`ForestOps::rotate`].
+pub fn rotate(x: Tensor<2>, cos: Tensor<2>, sin: Tensor<2>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::rotate(
+        x.into_dispatch(),
+        cos.into_dispatch(),
+        sin.into_dispatch(),
+    ))
+}
+
+/// See [`ForestOps::tree_attention`].
+pub fn tree_attention(
+    q: Tensor<2>,
+    k: Tensor<2>,
+    v: Tensor<2>,
+    spans: &Arc<ForestSpans>,
+    shape: AttentionShape,
+) -> Tensor<2> {
+    let (output, _) = Dispatch::tree_attention(
+        q.into_dispatch(),
+        k.into_dispatch(),
+        v.into_dispatch(),
+        spans.clone(),
+        shape,
+    );
+    Tensor::from_dispatch(output)
+}
+
+/// Keys and values of one layer while decoding.
+#[derive(Debug)]
+pub struct DecodeCache {
+    /// `[P, kv_heads * head_dim]`
+    pub prompt_k: Tensor<2>,
+    /// `[P, kv_heads * head_dim]`
+    pub prompt_v: Tensor<2>,
+    /// `[capacity, B, kv_heads * head_dim]`
+    pub step_k: Tensor<3>,
+    /// `[capacity, B, kv_heads * head_dim]`
+    pub step_v: Tensor<3>,
+}
+
+/// See [`ForestOps::decode_attention`].
+pub fn decode_attention(
+    q: Tensor<2>,
+    cache: &DecodeCache,
+    spans: &Arc<DecodeSpans>,
+    shape: AttentionShape,
+) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::decode_attention(
+        q.into_dispatch(),
+        cache.prompt_k.clone().into_dispatch(),
+        cache.prompt_v.clone().into_dispatch(),
+        cache.step_k.clone().into_dispatch(),
+        cache.step_v.clone().into_dispatch(),
+        spans.clone(),
+        shape,
+    ))
+}

@@ -1,0 +1,379 @@
+//! Every operation from burn's stock operations: what backends without kernels of their own run, and what the fused
+//! versions are tested against.
+
+use std::collections::HashMap;
+
+use burn::backend::tensor::{Device, FloatTensor};
+use burn::backend::{Backend, TensorMetadata};
+use burn::tensor::{FloatDType, Scalar, Shape, Slice, TensorData};
+
+use super::{AttentionShape, DecodeSpans, ForestSpans, NodeSpan, Segment};
+
+pub fn project<B: Backend>(x: FloatTensor<B>, weight: FloatTensor<B>) -> FloatTensor<B> {
+    B::float_matmul(x, B::float_transpose(weight))
+}
+
+fn dims<B: Backend>(tensor: &FloatTensor<B>) -> [usize; 2] {
+    let shape = tensor.shape();
+    [shape[0], shape[1]]
+}
+
+fn reshape<B: Backend, const D: usize>(
+    tensor: FloatTensor<B>,
+    shape: [usize; D],
+) -> FloatTensor<B> {
+    B::float_reshape(tensor, Shape::from(shape))
+}
+
+fn broadcast_to<B: Backend>(tensor: FloatTensor<B>, like: &FloatTensor<B>) -> FloatTensor<B> {
+    B::float_expand(tensor, like.shape())
+}
+
+fn scale<B: Backend>(tensor: FloatTensor<B>, factor: f32) -> FloatTensor<B> {
+    B::float_mul_scalar(tensor, Scalar::from(factor))
+}
+
+/// `1 / sqrt(mean(x^2) + epsilon)` of every row, `[T, 1]`.
+fn inverse_rms<B: Backend>(x: FloatTensor<B>, epsilon: f32) -> FloatTensor<B> {
+    let mean_square = B::float_mean_dim(B::float_mul(x.clone(), x), 1);
+    B::float_recip(B::float_sqrt(B::float_add_scalar(
+        mean_square,
+        Scalar::from(epsilon),
+    )))
+}
+
+pub fn rms_norm<B: Backend>(
+    x: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    epsilon: f32,
+) -> FloatTensor<B> {
+    let [_, d] = dims::<B>(&x);
+    let inverse = broadcast_to::<B>(inverse_rms::<B>(x.clone(), epsilon), &x);
+    let weight = broadcast_to::<B>(reshape::<B, 2>(weight, [1, d]), &x);
+    B::float_mul(B::float_mul(x, inverse), weight)
+}
+
+pub fn rms_norm_backward<B: Backend>(
+    x: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    grad: FloatTensor<B>,
+    epsilon: f32,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let [_, d] = dims::<B>(&x);
+    let inverse = broadcast_to::<B>(inverse_rms::<B>(x.clone(), epsilon), &x);
+    let normed = B::float_mul(x, inverse.clone());
+    let weight_grad = B::float_sum_dim(B::float_mul(grad.clone(), normed.clone()), 0);
+    let weight = broadcast_to::<B>(reshape::<B, 2>(weight, [1, d]), &normed);
+    let scaled = B::float_mul(grad, weight);
+    let along = B::float_mean_dim(B::float_mul(scaled.clone(), normed.clone()), 1);
+    let along = B::float_mul(broadcast_to::<B>(along, &normed), normed);
+    let x_grad = B::float_mul(B::float_sub(scaled, along), inverse);
+    (x_grad, reshape::<B, 1>(weight_grad, [d]))
+}
+
+pub fn swiglu<B: Backend>(gate: FloatTensor<B>, up: FloatTensor<B>) -> FloatTensor<B> {
+    B::float_mul(B::float_mul(B::sigmoid(gate.clone()), gate), up)
+}
+
+pub fn swiglu_backward<B: Backend>(
+    gate: FloatTensor<B>,
+    up: FloatTensor<B>,
+    grad: FloatTensor<B>,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let sigmoid = B::sigmoid(gate.clone());
+    let silu = B::float_mul(sigmoid.clone(), gate);
+    // d silu = s + silu - s * silu, with s the sigmoid.
+    let slope = B::float_sub(
+        B::float_add(sigmoid.clone(), silu.clone()),
+        B::float_mul(sigmoid, silu.clone()),
+    );
+    let gate_grad = B::float_mul(B::float_mul(grad.clone(), up), slope);
+    (gate_grad, B::float_mul(grad, silu))
+}
+
+pub fn rotate<B: Backend>(
+    x: FloatTensor<B>,
+    cos: FloatTensor<B>,
+    sin: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let [tokens, width] = dims::<B>(&x);
+    let half = dims::<B>(&cos)[1];
+    let heads = width / (2 * half);
+    let x = reshape::<B, 4>(x, [tokens, heads, 2, half]);
+    let part = |index: usize| {
+        let slices = [
+            Slice::from(0..tokens),
+            Slice::from(0..heads),
+            Slice::from(index..index + 1),
+            Slice::from(0..half),
+        ];
+        B::float_slice(x.clone(), &slices)
+    };
+    let (first, second) = (part(0), part(1));
+    let cos = broadcast_to::<B>(reshape::<B, 4>(cos, [tokens, 1, 1, half]), &first);
+    let sin = broadcast_to::<B>(reshape::<B, 4>(sin, [tokens, 1, 1, half]), &first);
+    let turned_first = B::float_sub(
+        B::float_mul(first.clone(), cos.clone()),
+        B::float_mul(second.clone(), sin.clone()),
+    );
+    let turned_second = B::float_add(B::float_mul(second, cos), B::float_mul(first, sin));
+    let turned = B::float_cat(vec![turned_first, turned_second], 2);
+    reshape::<B, 2>(turned, [tokens, width])
+}
+
+fn rows<B: Backend>(tensor: &FloatTensor<B>, segment: Segment) -> FloatTensor<B> {
+    let [_, width] = dims::<B>(tensor);
+    let slices = [
+        Slice::from(segment.start..segment.start + segment.len),
+        Slice::from(0..width),
+    ];
+    B::float_slice(tensor.clone(), &slices)
+}
+
+/// The rows of a node's root path, `[L, width]`.
+fn path_rows<B: Backend>(tensor: &FloatTensor<B>, keys: &[Segment]) -> FloatTensor<B> {
+    let parts: Vec<_> = keys.iter().map(|&s| rows::<B>(tensor, s)).collect();
+    B::float_cat(parts, 0)
+}
+
+/// `[n, heads * head_dim]` to `[heads, n, head_dim]`.
+fn split_heads<B: Backend>(tensor: FloatTensor<B>, heads: usize) -> FloatTensor<B> {
+    let [n, width] = dims::<B>(&tensor);
+    B::float_swap_dims(
+        reshape::<B, 3>(tensor, [n, heads, width / heads]),
+        0,
+        1,
+    )
+}
+
+/// `[heads, n, head_dim]` to `[n, heads * head_dim]`.
+fn join_heads<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
+    let shape = tensor.shape();
+    let (heads, n, head_dim) = (shape[0], shape[1], shape[2]);
+    reshape::<B, 2>(
+        B::float_swap_dims(tensor, 0, 1),
+        [n, heads * head_dim],
+    )
+}
+
+/// Repeats each key/value head for the query heads that share it: `[kv_heads, L, d]` to `[heads, L, d]`.
+fn repeat_heads<B: Backend>(tensor: FloatTensor<B>, group: usize) -> FloatTensor<B> {
+    let shape = tensor.shape();
+    let (kv_heads, len, d) = (shape[0], shape[1], shape[2]);
+    let expanded = B::float_expand(
+        reshape::<B, 4>(tensor, [kv_heads, 1, len, d]),
+        Shape::from([kv_heads, group, len, d]),
+    );
+    reshape::<B, 3>(expanded, [kv_heads * group, len, d])
+}
+
+/// Sums the gradients of repeated heads: the transpose of [`repeat_heads`].
+fn sum_groups<B: Backend>(tensor: FloatTensor<B>, group: usize) -> FloatTensor<B> {
+    let shape = tensor.shape();
+    let (heads, len, d) = (shape[0], shape[1], shape[2]);
+    let grouped = reshape::<B, 4>(tensor, [heads / group, group, len, d]);
+    reshape::<B, 3>(B::float_sum_dim(grouped, 1), [heads / group, len, d])
+}
+
+/// Zero where a query sees a key, a very negative number where it does not: `[1, n, L]`.
+fn visibility<B: Backend>(
+    span: &NodeSpan,
+    shape: AttentionShape,
+    device: &Device<B>,
+    dtype: FloatDType,
+) -> FloatTensor<B> {
+    let n = span.queries.len;
+    let len = span.path_start + n;
+    let mut bias = vec![-1e30f32; n * len];
+    for (row, values) in bias.chunks_mut(len).enumerate() {
+        values[shape.visible(span.path_start + row)].fill(0.0);
+    }
+    let bias = B::float_from_data(TensorData::new(bias, [1, n, len]), device);
+    B::float_cast(bias, dtype)
+}
+
+struct NodeScores<B: Backend> {
+    q: FloatTensor<B>,
+    k: FloatTensor<B>,
+    v: FloatTensor<B>,
+    /// `[heads, n, L]`, invisible keys at a very negative value.
+    scores: FloatTensor<B>,
+}
+
+fn node_scores<B: Backend>(
+    q: &FloatTensor<B>,
+    k: &FloatTensor<B>,
+    v: &FloatTensor<B>,
+    span: &NodeSpan,
+    shape: AttentionShape,
+) -> NodeScores<B> {
+    let q = split_heads::<B>(rows::<B>(q, span.queries), shape.heads);
+    let gather = |tensor: &FloatTensor<B>| {
+        let heads = split_heads::<B>(path_rows::<B>(tensor, &span.keys), shape.kv_heads);
+        repeat_heads::<B>(heads, shape.group())
+    };
+    let (k, v) = (gather(k), gather(v));
+    let scores = B::float_matmul(q.clone(), B::float_transpose(k.clone()));
+    let scores = scale::<B>(scores, shape.scale);
+    let bias = visibility::<B>(span, shape, &scores.device(), scores.dtype().into());
+    let scores = B::float_add(scores.clone(), broadcast_to::<B>(bias, &scores));
+    NodeScores { q, k, v, scores }
+}
+
+pub fn tree_attention<B: Backend>(
+    q: FloatTensor<B>,
+    k: FloatTensor<B>,
+    v: FloatTensor<B>,
+    spans: &ForestSpans,
+    shape: AttentionShape,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let mut outputs = Vec::with_capacity(spans.nodes.len());
+    let mut log_sum_exps = Vec::with_capacity(spans.nodes.len());
+    for span in &spans.nodes {
+        let node = node_scores::<B>(&q, &k, &v, span, shape);
+        let max = B::float_max_dim(node.scores.clone(), 2);
+        let shifted = B::float_sub(
+            node.scores.clone(),
+            broadcast_to::<B>(max.clone(), &node.scores),
+        );
+        let exp = B::float_exp(shifted);
+        let sum = B::float_sum_dim(exp.clone(), 2);
+        let weights = B::float_div(exp, broadcast_to::<B>(sum.clone(), &node.scores));
+        outputs.push(join_heads::<B>(B::float_matmul(weights, node.v)));
+        let log_sum_exp = B::float_add(max, B::float_log(sum));
+        log_sum_exps.push(join_heads::<B>(log_sum_exp));
+    }
+    (
+        B::float_cat(outputs, 0),
+        B::float_cat(log_sum_exps, 0),
+    )
+}
+
+#[allow(clippy::too_many_arguments)]
+pub fn tree_attention_backward<B: Backend>(
+    q: FloatTensor<B>,
+    k: FloatTensor<B>,
+    v: FloatTensor<B>,
+    output: FloatTensor<B>,
+    log_sum_exp: FloatTensor<B>,
+    grad: FloatTensor<B>,
+    spans: &ForestSpans,
+    shape: AttentionShape,
+) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
+    let node_at: HashMap<usize, usize> = spans
+        .nodes
+        .iter()
+        .enumerate()
+        .map(|(index, span)| (span.queries.start, index))
+        .collect();
+    let mut q_grads = Vec::with_capacity(spans.nodes.len());
+    let mut k_grads: Vec<Option<FloatTensor<B>>> = vec![None; spans.nodes.len()];
+    let mut v_grads = k_grads.clone();
+    for span in &spans.nodes {
+        let node = node_scores::<B>(&q, &k, &v, span, shape);
+        let heads = |tensor: &FloatTensor<B>| {
+            split_heads::<B>(rows::<B>(tensor, span.queries), shape.heads)
+        };
+        let (out, out_grad, lse) = (heads(&output), heads(&grad), heads(&log_sum_exp));
+        let weights = B::float_exp(B::float_sub(
+            node.scores.clone(),
+            broadcast_to::<B>(lse, &node.scores),
+        ));
+        let value_grad = B::float_matmul(B::float_transpose(weights.clone()), out_grad.clone());
+        let weight_grad = B::float_matmul(out_grad.clone(), B::float_transpose(node.v));
+        let along = B::float_sum_dim(B::float_mul(out, out_grad), 2);
+        let score_grad = B::float_mul(
+            weights,
+            B::float_sub(weight_grad.clone(), broadcast_to::<B>(along, &weight_grad)),
+        );
+        let score_grad = scale::<B>(score_grad, shape.scale);
+        q_grads.push(join_heads::<B>(B::float_matmul(score_grad.clone(), node.k)));
+        let key_grad = B::float_matmul(B::float_transpose(score_grad), node.q);
+        let collect = |path_grad: FloatTensor<B>, sums: &mut [Option<FloatTensor<B>>]| {
+            let path_grad = join_heads::<B>(sum_groups::<B>(path_grad, shape.group()));
+            let mut offset = 0;
+            for key in &span.keys {
+                let part = rows::<B>(
+                    &path_grad,
+                    Segment {
+                        start: offset,
+                        len: key.len,
+                    },
+                );
+                offset += key.len;
+                let sum = &mut sums[node_at[&key.start]];
+                *sum = Some(match sum.take() {
+                    Some(sum) => B::float_add(sum, part),
+                    None => part,
+                });
+            }
+        };
+        collect(key_grad, &mut k_grads);
+        collect(value_grad, &mut v_grads);
+    }
+    // Every node is in its own path, so every entry is filled.
+    let joined = |sums: Vec<Option<FloatTensor<B>>>| B::float_cat(sums.into_iter().flatten().collect(), 0);
+    (B::float_cat(q_grads, 0), joined(k_grads), joined(v_grads))
+}
+
+pub fn decode_attention<B: Backend>(
+    q: FloatTensor<B>,
+    prompt_k: FloatTensor<B>,
+    prompt_v: FloatTensor<B>,
+    step_k: FloatTensor<B>,
+    step_v: FloatTensor<B>,
+    spans: &DecodeSpans,
+    shape: AttentionShape,
+) -> FloatTensor<B> {
+    let mut outputs = Vec::with_capacity(spans.groups.len());
+    for group in &spans.groups {
+        let rows_of_group = Segment {
+            start: group.rows.start,
+            len: group.rows.len(),
+        };
+        let n = rows_of_group.len;
+        let q = rows::<B>(&q, rows_of_group);
+        let of_prompt = |tensor: &FloatTensor<B>| {
+            let heads = split_heads::<B>(rows::<B>(tensor, group.prompt), shape.kv_heads);
+            let heads = repeat_heads::<B>(heads, shape.group());
+            let dims = [1, shape.heads, group.prompt.len, shape.head_dim];
+            let one = reshape::<B, 4>(heads, dims);
+            B::float_expand(one, Shape::from([n, dims[1], dims[2], dims[3]]))
+        };
+        // [steps, B, kv * d] to [n, heads, steps, d]
+        let of_steps = |tensor: &FloatTensor<B>| {
+            let width = shape.kv_heads * shape.head_dim;
+            let slices = [
+                Slice::from(0..spans.steps),
+                Slice::from(group.rows.clone()),
+                Slice::from(0..width),
+            ];
+            let part = B::float_slice(tensor.clone(), &slices);
+            let part = reshape::<B, 4>(part, [spans.steps, n, shape.kv_heads, shape.head_dim]);
+            let part = B::float_permute(part, &[2, 0, 1, 3]);
+            let part = reshape::<B, 3>(part, [shape.kv_heads, spans.steps * n, shape.head_dim]);
+            let part = repeat_heads::<B>(part, shape.group());
+            let part = reshape::<B, 4>(part, [shape.heads, spans.steps, n, shape.head_dim]);
+            B::float_permute(part, &[2, 0, 1, 3])
+        };
+        let keys = B::float_cat(vec![of_prompt(&prompt_k), of_steps(&step_k)], 2);
+        let values = B::float_cat(vec![of_prompt(&prompt_v), of_steps(&step_v)], 2);
+        let q = reshape::<B, 4>(q, [n, shape.heads, 1, shape.head_dim]);
+        let position = group.prompt.len + spans.steps - 1;
+        let visible = shape.visible(position);
+        let of_visible = |tensor: FloatTensor<B>| {
+            let slices = [
+                Slice::from(0..n),
+                Slice::from(0..shape.heads),
+                Slice::from(visible.clone()),
+                Slice::from(0..shape.head_dim),
+            ];
+            B::float_slice(tensor, &slices)
+        };
+        let scores = B::float_matmul(q, B::float_transpose(of_visible(keys)));
+        let weights = B::softmax(scale::<B>(scores, shape.scale), 3);
+        let mixed = B::float_matmul(weights, of_visible(values));
+        outputs.push(reshape::<B, 2>(mixed, [n, shape.heads * shape.head_dim]));
+    }
+    B::float_cat(outputs, 0)
+}

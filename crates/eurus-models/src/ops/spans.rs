@@ -1,0 +1,126 @@
+//! What attention needs to know of a forest: for every node, where its tokens and its ancestors' tokens are.
+
+use std::ops::Range;
+
+use token_forest::PackedForest;
+
+/// A run of tokens in packed order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment {
+    /// Index of the first token.
+    pub start: usize,
+    /// Number of tokens.
+    pub len: usize,
+}
+
+/// A node's own tokens and those of its ancestors, in path order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeSpan {
+    /// The tokens that ask (the node's own).
+    pub queries: Segment,
+    /// The tokens that answer: the ancestors' segments, root first, then the node's own.
+    pub keys: Vec<Segment>,
+    /// Number of tokens in all ancestors: the position of the node's first token along its path.
+    pub path_start: usize,
+}
+
+/// The attention structure of a packed forest. No mask is ever built from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForestSpans {
+    /// One span per node, in packed order.
+    pub nodes: Vec<NodeSpan>,
+    /// Nodes of each tree. Trees share no tokens, so their gradients can be computed apart.
+    pub trees: Vec<Range<usize>>,
+    /// Tokens in the forest.
+    pub tokens: usize,
+}
+
+impl ForestSpans {
+    /// Reads the spans off a packed forest.
+    pub fn new(forest: &PackedForest) -> Self {
+        let mut nodes: Vec<NodeSpan> = Vec::with_capacity(forest.nodes.len());
+        let mut trees: Vec<Range<usize>> = Vec::new();
+        for (index, node) in forest.nodes.iter().enumerate() {
+            let queries = Segment {
+                start: node.start as usize,
+                len: node.len as usize,
+            };
+            let mut keys = match node.parent {
+                Some(parent) => nodes[parent as usize].keys.clone(),
+                None => Vec::new(),
+            };
+            keys.push(queries);
+            nodes.push(NodeSpan {
+                queries,
+                keys,
+                path_start: node.path_start as usize,
+            });
+            match trees.last_mut() {
+                Some(last) if node.parent.is_some() => last.end = index + 1,
+                _ => trees.push(index..index + 1),
+            }
+        }
+        Self {
+            nodes,
+            trees,
+            tokens: forest.tokens.len(),
+        }
+    }
+}
+
+/// Head counts and sizes of one attention layer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AttentionShape {
+    /// Query heads.
+    pub heads: usize,
+    /// Key/value heads; divides `heads`.
+    pub kv_heads: usize,
+    /// Features of a head.
+    pub head_dim: usize,
+    /// Factor of the scores, usually `head_dim^-0.5`.
+    pub scale: f32,
+    /// Sliding window in positions along the path: a query sees this many keys, itself included.
+    pub window: Option<usize>,
+}
+
+impl AttentionShape {
+    /// Query heads that share one key/value head.
+    pub fn group(&self) -> usize {
+        self.heads / self.kv_heads
+    }
+
+    /// The keys, counted along the path, that the query at `position` sees.
+    pub fn visible(&self, position: usize) -> Range<usize> {
+        let end = position + 1;
+        let start = match self.window {
+            Some(window) => end.saturating_sub(window),
+            None => 0,
+        };
+        start..end
+    }
+}
+
+/// Sequences that continue one prompt, side by side in a decoding batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PromptGroup {
+    /// The prompt's tokens in the prompt cache.
+    pub prompt: Segment,
+    /// The rows of the batch that continue it.
+    pub rows: Range<usize>,
+}
+
+/// Where a decoding step finds its keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecodeSpans {
+    /// The prompts, in row order; every row belongs to exactly one.
+    pub groups: Vec<PromptGroup>,
+    /// Generated tokens in the step cache, the current one included.
+    pub steps: usize,
+}
+
+impl DecodeSpans {
+    /// Rows of the batch.
+    pub fn rows(&self) -> usize {
+        self.groups.last().map_or(0, |group| group.rows.end)
+    }
+}

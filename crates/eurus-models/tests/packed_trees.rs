@@ -1,0 +1,205 @@
+//! A packed tree gives what each of its paths gives alone: log-probs and gradients, for every architecture.
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Tensor};
+use eurus_models::config::{Architecture, RopeScaling};
+use eurus_models::{Decoder, DecoderConfig, ForestBatch, ForestModel, int_tensor};
+use proptest::prelude::*;
+use token_forest::{PackedForest, TokenTree};
+
+/// Absolute, on log-probs and on gradients relative to the largest of a parameter; f32 rounding of sums of some hundred
+/// terms in another order stays well below.
+const TOLERANCE: f32 = 1e-5;
+const VOCAB: u32 = 40;
+
+/// A tree of at most five turns with random branching and lengths.
+fn trees() -> impl Strategy<Value = Vec<TokenTree>> {
+    let node = (0usize..1000, prop::collection::vec(0..VOCAB, 1..9));
+    let tree = prop::collection::vec(node, 1..10).prop_map(|nodes| {
+        let mut depths = vec![0];
+        let mut tree: Option<TokenTree> = None;
+        for (parent, tokens) in nodes {
+            match &mut tree {
+                None => tree = Some(TokenTree::new(tokens, true)),
+                Some(tree) => {
+                    let shallow: Vec<usize> = (0..depths.len()).filter(|&n| depths[n] < 10).collect();
+                    let parent = shallow[parent % shallow.len()];
+                    depths.push(depths[parent] + 1);
+                    tree.push(parent, tokens, true);
+                }
+            }
+        }
+        tree.expect("at least one node")
+    });
+    prop::collection::vec(tree, 1..4)
+}
+
+fn config(kind: usize) -> DecoderConfig {
+    let mut config = DecoderConfig::llama(VOCAB as usize, 24, 2, 4);
+    config.initializer_range = 0.3;
+    match kind {
+        0 => {}
+        1 => {
+            config.kv_heads = 2;
+            config.tie_word_embeddings = false;
+            config.rope_scaling = RopeScaling::Llama3 {
+                factor: 8.0,
+                low: 1.0,
+                high: 4.0,
+                original_positions: 16.0,
+            };
+        }
+        _ => {
+            config.architecture = Architecture::Mistral;
+            config.kv_heads = 1;
+            config.sliding_window = Some(5);
+        }
+    }
+    config
+}
+
+/// Log-probs of the forest's targets, in order.
+fn target_log_probs(model: &Decoder, forest: PackedForest, device: &Device) -> Tensor<1> {
+    let predictors: Vec<u32> = forest.targets.iter().map(|t| t.predictor).collect();
+    let tokens: Vec<u32> = forest.targets.iter().map(|t| t.token).collect();
+    let hidden = model.hidden_states(&ForestBatch::new(forest, device));
+    let chosen = hidden.select(0, int_tensor(&predictors, device));
+    let log_probs = log_softmax(chosen.matmul(model.output_weight().transpose()), 1);
+    log_probs
+        .gather(1, int_tensor(&tokens, device).unsqueeze_dim(1))
+        .squeeze_dim(1)
+}
+
+fn values(tensor: Tensor<1>) -> Vec<f32> {
+    tensor.into_data().try_to_vec().expect("f32 values")
+}
+
+fn constant(values: Vec<f32>, device: &Device) -> Tensor<1> {
+    Tensor::from_floats(values.as_slice(), device)
+}
+
+struct Gradients<'a> {
+    of: &'a burn::tensor::Gradients,
+    values: Vec<Vec<f32>>,
+}
+
+impl ModuleVisitor for Gradients<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let gradient = param.val().grad(self.of).expect("every parameter has a gradient");
+        self.values.push(gradient.into_data().try_to_vec().expect("f32 values"));
+    }
+}
+
+fn gradients(model: &Decoder, loss: Tensor<1>) -> Vec<Vec<f32>> {
+    let grads = loss.backward();
+    let mut visitor = Gradients {
+        of: &grads,
+        values: Vec::new(),
+    };
+    model.visit(&mut visitor);
+    visitor.values
+}
+
+fn leaves(tree: &TokenTree) -> Vec<usize> {
+    (0..tree.nodes.len())
+        .filter(|&n| tree.nodes.iter().all(|child| child.parent != Some(n)))
+        .collect()
+}
+
+fn path(tree: &TokenTree, leaf: usize) -> Vec<usize> {
+    let mut path = vec![leaf];
+    while let Some(parent) = tree.nodes[path[path.len() - 1]].parent {
+        path.push(parent);
+    }
+    path.reverse();
+    path
+}
+
+fn check(trees: &[TokenTree], kind: usize) {
+    let device = Device::flex().autodiff();
+    let model = Decoder::init(&config(kind), 11, &device);
+    let forest = PackedForest::from_trees(trees).expect("trees are whole");
+
+    // Every path alone: its log-probs, and how often each node counts in the sum over paths.
+    let mut alone: Vec<Vec<Vec<f32>>> = trees.iter().map(|t| vec![Vec::new(); t.nodes.len()]).collect();
+    let mut uses: Vec<Vec<f32>> = trees.iter().map(|t| vec![0.0; t.nodes.len()]).collect();
+    let mut alone_loss = Tensor::<1>::zeros([1], &device);
+    for (index, tree) in trees.iter().enumerate() {
+        for (order, leaf) in leaves(tree).into_iter().enumerate() {
+            let weight = 1.0 + order as f32;
+            let nodes = path(tree, leaf);
+            let tokens: Vec<u32> = nodes.iter().flat_map(|&n| tree.nodes[n].tokens.clone()).collect();
+            let single = TokenTree::new(tokens, true);
+            let single = PackedForest::from_trees([&single]).expect("a path is a tree");
+            if single.targets.is_empty() {
+                continue;
+            }
+            let log_probs = target_log_probs(&model, single, &device);
+            let mut rest = values(log_probs.clone());
+            alone_loss = alone_loss + log_probs.sum() * weight;
+            for (position, &node) in nodes.iter().enumerate() {
+                let count = tree.nodes[node].tokens.len() - usize::from(position == 0);
+                alone[index][node] = rest.drain(..count).collect();
+                uses[index][node] += weight;
+            }
+        }
+    }
+    if forest.targets.is_empty() {
+        return;
+    }
+
+    let of_target: Vec<(usize, usize)> = forest
+        .targets
+        .iter()
+        .map(|target| {
+            let node = &forest.nodes[target.node as usize];
+            (node.tree as usize, node.tree_node as usize)
+        })
+        .collect();
+    let weights: Vec<f32> = of_target.iter().map(|&(tree, node)| uses[tree][node]).collect();
+    let log_probs = target_log_probs(&model, forest, &device);
+    let packed = values(log_probs.clone());
+    let mut cursor = std::collections::HashMap::new();
+    for ((tree, node), packed) in of_target.into_iter().zip(packed) {
+        let position = cursor.entry((tree, node)).or_insert(0usize);
+        let alone = alone[tree][node][*position];
+        *position += 1;
+        assert!(
+            (packed - alone).abs() < TOLERANCE,
+            "tree {tree}, node {node}: {packed} packed, {alone} alone"
+        );
+    }
+
+    let packed_loss = (log_probs * constant(weights, &device)).sum();
+    let packed = gradients(&model, packed_loss);
+    let alone = gradients(&model, alone_loss);
+    for (packed, alone) in packed.iter().zip(&alone) {
+        let largest = alone.iter().fold(1.0f32, |a, b| a.max(b.abs()));
+        for (packed, alone) in packed.iter().zip(alone) {
+            assert!(
+                (packed - alone).abs() < TOLERANCE * largest,
+                "gradient {packed} packed, {alone} alone, largest {largest}"
+            );
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn a_llama_path_in_a_packed_tree_equals_the_path_alone(trees in trees()) {
+        check(&trees, 0);
+    }
+
+    #[test]
+    fn grouped_heads_and_scaled_rotations_equal_the_path_alone(trees in trees()) {
+        check(&trees, 1);
+    }
+
+    #[test]
+    fn a_sliding_window_counts_along_the_path(trees in trees()) {
+        check(&trees, 2);
+    }
+}

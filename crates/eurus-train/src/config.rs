@@ -1,0 +1,101 @@
+//! Settings that all trainers share.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Decay, Error, Result};
+
+/// How a model is optimised, whatever the loss.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Optimization {
+    /// Peak learning rate. Default 1e-5.
+    pub learning_rate: f64,
+    /// Shape of the learning rate after warm-up. Default cosine.
+    pub decay: Decay,
+    /// Share of the steps that warm up. Default 0.1, as in the paper.
+    pub warmup_ratio: f64,
+    /// AdamW's decoupled weight decay. Default 0.
+    pub weight_decay: f32,
+    /// Gradients are scaled down to this global norm; 0 switches that off. Default 1.
+    pub max_grad_norm: f64,
+    /// Passes over the data. Default 1.
+    pub epochs: usize,
+    /// Ends the run after this many steps, if the epochs have more. Default none.
+    pub max_steps: Option<usize>,
+    /// Trees per optimizer step. Default 16.
+    pub trees_per_step: usize,
+    /// Tokens that go through the model at once; a step that has more is split and its gradients are added. Default 8192.
+    pub token_budget: usize,
+    /// Longest path allowed, in tokens; longer ones are an error before training. Default 4096.
+    pub max_path_tokens: usize,
+    /// Positions whose logits exist at the same time. Default 256.
+    pub log_prob_chunk: usize,
+    /// Seed of the order of the trees. Default 0.
+    pub seed: u64,
+}
+
+impl Default for Optimization {
+    fn default() -> Self {
+        Self {
+            learning_rate: 1e-5,
+            decay: Decay::Cosine,
+            warmup_ratio: 0.1,
+            weight_decay: 0.0,
+            max_grad_norm: 1.0,
+            epochs: 1,
+            max_steps: None,
+            trees_per_step: 16,
+            token_budget: 8192,
+            max_path_tokens: 4096,
+            log_prob_chunk: 256,
+            seed: 0,
+        }
+    }
+}
+
+impl Optimization {
+    /// Checks every setting's range.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] naming the first field that is outside its range.
+    pub fn validate(&self) -> Result<()> {
+        let refuse = |field, value: String, problem| {
+            Err(Error::Config {
+                field,
+                value,
+                problem,
+            })
+        };
+        if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
+            return refuse("learning_rate", self.learning_rate.to_string(), "must be above 0");
+        }
+        if !(0.0..=1.0).contains(&self.warmup_ratio) {
+            return refuse("warmup_ratio", self.warmup_ratio.to_string(), "must be in 0..=1");
+        }
+        if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
+            return refuse("weight_decay", self.weight_decay.to_string(), "must not be negative");
+        }
+        if !(self.max_grad_norm.is_finite() && self.max_grad_norm >= 0.0) {
+            return refuse("max_grad_norm", self.max_grad_norm.to_string(), "must not be negative");
+        }
+        for (field, value) in [
+            ("epochs", self.epochs),
+            ("trees_per_step", self.trees_per_step),
+            ("token_budget", self.token_budget),
+            ("max_path_tokens", self.max_path_tokens),
+            ("log_prob_chunk", self.log_prob_chunk),
+        ] {
+            if value == 0 {
+                return refuse(field, value.to_string(), "must be at least 1");
+            }
+        }
+        Ok(())
+    }
+
+    /// Optimizer steps for this many trees.
+    pub fn steps(&self, trees: usize) -> usize {
+        let steps = trees.div_ceil(self.trees_per_step) * self.epochs;
+        self.max_steps.map_or(steps, |most| steps.min(most))
+    }
+}

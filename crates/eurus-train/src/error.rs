@@ -1,0 +1,81 @@
+//! What can go wrong while training.
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, where, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A setting is outside its range.
+    #[error("training setting `{field}` is {value}: {problem}")]
+    Config {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: String,
+        /// What is allowed.
+        problem: &'static str,
+    },
+    /// There is nothing to train on.
+    #[error("no {what} to train on; check the data's filters and the input files")]
+    NoData {
+        /// What is missing.
+        what: &'static str,
+    },
+    /// An example has no token that the loss could count.
+    #[error("example `{id}` has no token to train on; an action must be marked as trainable and not be a bare root")]
+    NothingTrainable {
+        /// The example.
+        id: String,
+    },
+    /// A path is longer than allowed. Nothing is ever cut silently.
+    #[error("example `{id}` has a path of {tokens} tokens, more than max_path_tokens = {limit}; raise the limit, or drop or shorten the example")]
+    PathTooLong {
+        /// The example.
+        id: String,
+        /// Tokens of its longest path.
+        tokens: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// A pair names nodes that cannot be a pair.
+    #[error("example `{id}`, pair {pair}: {problem}")]
+    BadPair {
+        /// The example.
+        id: String,
+        /// The pair's index.
+        pair: usize,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The KL term of KTO needs completions of other prompts.
+    #[error("KTO's KL estimate scores completions of other prompts, and there is only one tree; use more trees or a loss without a KL term")]
+    OneTreeForKl,
+    /// Reference log-probs belong to other trees than the ones given.
+    #[error("the reference log-probs were computed for other trees ({expected} pairs there, {found} here); compute them again")]
+    StaleReference {
+        /// Pairs the reference was computed for.
+        expected: usize,
+        /// Pairs given.
+        found: usize,
+    },
+    /// A loss or gradient is not a finite number.
+    #[error("step {step}: {what} is {value}; examples of the step: {}", examples.join(", "))]
+    NotFinite {
+        /// Optimizer step, from 1.
+        step: usize,
+        /// Which number.
+        what: &'static str,
+        /// Its value.
+        value: f64,
+        /// Ids of the step's examples.
+        examples: Vec<String>,
+    },
+    /// Token trees could not be packed.
+    #[error(transparent)]
+    Forest(#[from] token_forest::Error),
+    /// A loss's settings are wrong.
+    #[error(transparent)]
+    Loss(#[from] pref_losses::Error),
+}

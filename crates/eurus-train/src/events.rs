@@ -1,0 +1,75 @@
+//! What trainers report while they run. They never print.
+
+use pref_losses::{PairStats, RewardStats};
+use serde::{Deserialize, Serialize};
+
+/// Numbers of one optimizer step that every trainer has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepProgress {
+    /// Optimizer step, from 1.
+    pub step: usize,
+    /// Steps of the run.
+    pub steps: usize,
+    /// Mean loss: per trained token for SFT, per pair otherwise.
+    pub loss: f64,
+    /// Learning rate of the step.
+    pub learning_rate: f64,
+    /// Global norm of the gradients before scaling.
+    pub grad_norm: f64,
+    /// Tokens that went through the model with gradient, each node once.
+    pub unique_tokens: usize,
+    /// Tokens the same step costs when every path is a row of its own.
+    pub naive_tokens: usize,
+    /// Wall-clock time of the step.
+    pub seconds: f64,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Event {
+    /// Reference log-probs are being computed.
+    Reference {
+        /// Pairs finished.
+        done: usize,
+        /// Pairs in all.
+        pairs: usize,
+    },
+    /// A step of supervised fine-tuning.
+    Sft {
+        /// Step numbers.
+        #[serde(flatten)]
+        progress: StepProgress,
+        /// Tokens the loss counted.
+        target_tokens: usize,
+    },
+    /// A step of preference learning.
+    Preference {
+        /// Step numbers.
+        #[serde(flatten)]
+        progress: StepProgress,
+        /// Rewards, margin, accuracy and log-probs of the step's pairs before the update.
+        pairs: PairStats,
+    },
+    /// A step of a reward model.
+    Reward {
+        /// Step numbers.
+        #[serde(flatten)]
+        progress: StepProgress,
+        /// Rewards, margin and accuracy of the step's pairs before the update.
+        pairs: RewardStats,
+    },
+}
+
+impl Event {
+    /// The step numbers, for events that are steps.
+    pub fn progress(&self) -> Option<&StepProgress> {
+        match self {
+            Self::Sft { progress, .. }
+            | Self::Preference { progress, .. }
+            | Self::Reward { progress, .. } => Some(progress),
+            Self::Reference { .. } => None,
+        }
+    }
+}

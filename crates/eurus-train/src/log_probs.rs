@@ -1,0 +1,30 @@
+//! Log-probs of a forest's targets: one operator for the policy and for the reference.
+
+use burn::tensor::Tensor;
+use eurus_models::{ForestBatch, ForestModel, int_tensor};
+use pref_losses::linear_log_probs::tied_linear_log_probs;
+use pref_losses::log_probs::sum_by_segment;
+
+/// Log-probs of the forest's targets, `[targets]`, in the forest's order. At most `chunk` positions have logits at a time.
+pub fn target_log_probs<M: ForestModel>(model: &M, batch: &ForestBatch, chunk: usize) -> Tensor<1> {
+    let device = batch.tokens.device();
+    let predictors: Vec<u32> = batch.forest.targets.iter().map(|t| t.predictor).collect();
+    let tokens: Vec<u32> = batch.forest.targets.iter().map(|t| t.token).collect();
+    let hidden = model
+        .hidden_states(batch)
+        .select(0, int_tensor(&predictors, &device));
+    tied_linear_log_probs(
+        hidden,
+        model.output_weight(),
+        int_tensor(&tokens, &device),
+        chunk,
+    )
+}
+
+/// Log-probs summed over each node's targets, `[nodes]`; 0 for nodes without.
+pub fn node_log_probs<M: ForestModel>(model: &M, batch: &ForestBatch, chunk: usize) -> Tensor<1> {
+    let nodes: Vec<u32> = batch.forest.targets.iter().map(|t| t.node).collect();
+    let log_probs = target_log_probs(model, batch, chunk);
+    let segments = int_tensor(&nodes, &log_probs.device());
+    sum_by_segment(log_probs, segments, batch.forest.node_count())
+}

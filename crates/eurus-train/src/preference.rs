@@ -1,0 +1,265 @@
+//! Preference learning on whole trees: every history is computed once for all pairs that share it.
+
+use burn::tensor::{Device, Tensor};
+use eurus_models::{ForestBatch, ForestModel, int_tensor};
+use pref_losses::stats::PairSums;
+use pref_losses::{PairLogProbs, PreferenceLoss, PreferenceLossConfig};
+
+use crate::data::{PairedTree, check_lengths};
+use crate::events::Event;
+use crate::log_probs::node_log_probs;
+use crate::packing::{pack_mismatched, pack_pairs};
+use crate::run::{StepOutcome, plain_device, run, training_device};
+use crate::{Error, Optimization, Result};
+
+/// Log-probs of every pair's responses under the reference model, computed once and shared by any number of runs on
+/// the same trees.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReferenceLogProbs {
+    trees: Vec<TreeReference>,
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+struct TreeReference {
+    chosen: Vec<f32>,
+    rejected: Vec<f32>,
+    mismatched: Vec<f32>,
+}
+
+impl ReferenceLogProbs {
+    /// Computes them with the same packing and the same operator that training uses.
+    ///
+    /// # Errors
+    ///
+    /// When a path is longer than allowed or a number is not finite.
+    pub fn compute<M: ForestModel>(
+        model: &M,
+        trees: &[PairedTree],
+        settings: &Optimization,
+        on_event: &mut dyn FnMut(&Event),
+    ) -> Result<Self> {
+        check_paired(trees, settings)?;
+        let model = model.valid();
+        let device = plain_device(&model);
+        let mut result: Vec<TreeReference> = trees
+            .iter()
+            .map(|tree| TreeReference {
+                chosen: vec![0.0; tree.pairs.len()],
+                rejected: vec![0.0; tree.pairs.len()],
+                mismatched: vec![0.0; tree.mismatched.len()],
+            })
+            .collect();
+        let pairs = trees.iter().map(|tree| tree.pairs.len()).sum();
+        let mut done = 0;
+        // Trees in groups, so that progress is seen and the packing of one group is held at a time.
+        let group = settings.trees_per_step.max(64);
+        for first in (0..trees.len()).step_by(group) {
+            let members: Vec<&PairedTree> = trees[first..].iter().take(group).collect();
+            for packed in pack_pairs(&members, settings.token_budget)? {
+                let batch = ForestBatch::new(packed.forest, &device);
+                let values = read(node_log_probs(&model, &batch, settings.log_prob_chunk));
+                for pair in &packed.pairs {
+                    let tree = &mut result[first + pair.tree];
+                    tree.chosen[pair.pair] = values[pair.chosen as usize];
+                    tree.rejected[pair.pair] = values[pair.rejected as usize];
+                }
+                done += packed.pairs.len();
+                on_event(&Event::Reference { done, pairs });
+            }
+            for packed in pack_mismatched(&members, settings.token_budget)? {
+                let batch = ForestBatch::new(packed.forest, &device);
+                let values = read(node_log_probs(&model, &batch, settings.log_prob_chunk));
+                for leaf in &packed.leaves {
+                    result[first + leaf.tree].mismatched[leaf.pair] = values[leaf.node as usize];
+                }
+            }
+        }
+        Ok(Self { trees: result })
+    }
+
+    fn pair_count(&self) -> usize {
+        self.trees.iter().map(|tree| tree.chosen.len()).sum()
+    }
+
+    fn check(&self, trees: &[PairedTree]) -> Result<()> {
+        let same = self.trees.len() == trees.len()
+            && self.trees.iter().zip(trees).all(|(reference, tree)| {
+                reference.chosen.len() == tree.pairs.len()
+                    && reference.mismatched.len() == tree.mismatched.len()
+            });
+        if same {
+            Ok(())
+        } else {
+            Err(Error::StaleReference {
+                expected: self.pair_count(),
+                found: trees.iter().map(|tree| tree.pairs.len()).sum(),
+            })
+        }
+    }
+}
+
+fn read(tensor: Tensor<1>) -> Vec<f32> {
+    tensor.into_data().iter::<f32>().collect()
+}
+
+fn constant(values: Vec<f32>, device: &Device) -> Tensor<1> {
+    Tensor::from_floats(values.as_slice(), device)
+}
+
+pub(crate) fn check_paired(trees: &[PairedTree], settings: &Optimization) -> Result<()> {
+    if trees.is_empty() {
+        return Err(Error::NoData { what: "pairs" });
+    }
+    check_lengths(
+        trees.iter().map(|tree| (tree.id.as_str(), &tree.tree)),
+        settings.max_path_tokens,
+    )
+}
+
+/// Trains a language model on preference pairs.
+///
+/// The loss of a step is the mean over all its pairs, however they are split into forests; KTO's KL estimate is taken
+/// over the whole step before any gradient.
+#[derive(Debug, Clone)]
+pub struct PreferenceTrainer {
+    settings: Optimization,
+    loss: PreferenceLoss,
+}
+
+impl PreferenceTrainer {
+    /// A trainer with these settings and this loss.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is outside its range.
+    pub fn new(settings: Optimization, loss: &PreferenceLossConfig) -> Result<Self> {
+        settings.validate()?;
+        Ok(Self {
+            settings,
+            loss: loss.init()?,
+        })
+    }
+
+    /// Trains and returns the trained model, without autodiff.
+    ///
+    /// # Errors
+    ///
+    /// Before training: no trees, a path longer than allowed, reference log-probs of other trees, or a loss with a KL
+    /// term and trees without mismatched completions. During training: a loss or gradient that is not finite.
+    pub fn train<M: ForestModel>(
+        &self,
+        model: M,
+        trees: &[PairedTree],
+        reference: &ReferenceLogProbs,
+        on_event: &mut dyn FnMut(&Event),
+    ) -> Result<M> {
+        let settings = &self.settings;
+        check_paired(trees, settings)?;
+        reference.check(trees)?;
+        if self.loss.needs_kl() && trees.iter().any(|tree| tree.mismatched.is_empty()) {
+            return Err(Error::Loss(pref_losses::Error::MissingKl));
+        }
+        let device = training_device(&model);
+        let ids: Vec<&str> = trees.iter().map(|tree| tree.id.as_str()).collect();
+        run(
+            model,
+            settings,
+            &ids,
+            |model, members, optimizer| {
+                let step_trees: Vec<&PairedTree> = members.iter().map(|&m| &trees[m]).collect();
+                let step_reference: Vec<&TreeReference> =
+                    members.iter().map(|&m| &reference.trees[m]).collect();
+                let kl = self.kl(model, &step_trees, &step_reference)?;
+                let forests = pack_pairs(&step_trees, settings.token_budget)?;
+                let pair_count: usize = forests.iter().map(|packed| packed.pairs.len()).sum();
+                let mut unique_tokens = 0;
+                let mut sums: Option<PairSums> = None;
+                for packed in forests {
+                    unique_tokens += packed.forest.len();
+                    let batch = ForestBatch::new(packed.forest, &device);
+                    let policy = node_log_probs(model, &batch, settings.log_prob_chunk);
+                    let nodes = |of: fn(&crate::packing::PackedPair) -> u32| {
+                        let indices: Vec<u32> = packed.pairs.iter().map(of).collect();
+                        policy.clone().select(0, int_tensor(&indices, &device))
+                    };
+                    let of_reference = |of: fn(&TreeReference) -> &Vec<f32>| {
+                        let values = packed
+                            .pairs
+                            .iter()
+                            .map(|pair| of(step_reference[pair.tree])[pair.pair])
+                            .collect();
+                        constant(values, &device)
+                    };
+                    let log_probs = PairLogProbs {
+                        policy_chosen: nodes(|pair| pair.chosen),
+                        policy_rejected: nodes(|pair| pair.rejected),
+                        reference_chosen: of_reference(|tree| &tree.chosen),
+                        reference_rejected: of_reference(|tree| &tree.rejected),
+                    };
+                    let output = self.loss.forward(log_probs.clone(), kl.clone())?;
+                    let mut batch_sums = PairSums::of(&output, &log_probs);
+                    if let Some(kl) = &kl {
+                        batch_sums = batch_sums.with_kl(kl);
+                    }
+                    sums = Some(match sums {
+                        Some(sums) => sums.merge(batch_sums),
+                        None => batch_sums,
+                    });
+                    optimizer.add(model, output.losses.sum() / pair_count as f64);
+                }
+                let stats = sums.map(PairSums::read).unwrap_or_default();
+                Ok(StepOutcome {
+                    loss: stats.loss,
+                    unique_tokens,
+                    naive_tokens: naive_tokens(&step_trees),
+                    stats,
+                })
+            },
+            |progress, pairs| on_event(&Event::Preference { progress, pairs }),
+        )
+    }
+
+    /// The KL estimate over all mismatched completions of a step, if the loss wants one.
+    fn kl<M: ForestModel>(
+        &self,
+        model: &M,
+        trees: &[&PairedTree],
+        reference: &[&TreeReference],
+    ) -> Result<Option<Tensor<1>>> {
+        if !self.loss.needs_kl() {
+            return Ok(None);
+        }
+        let model = model.valid();
+        let device = plain_device(&model);
+        let mut policy_values = Vec::new();
+        let mut reference_values = Vec::new();
+        for packed in pack_mismatched(trees, self.settings.token_budget)? {
+            let batch = ForestBatch::new(packed.forest, &device);
+            let values = read(node_log_probs(&model, &batch, self.settings.log_prob_chunk));
+            for leaf in &packed.leaves {
+                policy_values.push(values[leaf.node as usize]);
+                reference_values.push(reference[leaf.tree].mismatched[leaf.pair]);
+            }
+        }
+        let device = device.autodiff();
+        Ok(self.loss.kl(
+            constant(policy_values, &device),
+            constant(reference_values, &device),
+        ))
+    }
+}
+
+/// Tokens of every pair as two full rows.
+pub(crate) fn naive_tokens(trees: &[&PairedTree]) -> usize {
+    trees
+        .iter()
+        .map(|tree| {
+            let pairs: Vec<(usize, usize)> = tree
+                .pairs
+                .iter()
+                .map(|pair| (pair.chosen, pair.rejected))
+                .collect();
+            tree.tree.naive_tokens(&pairs)
+        })
+        .sum()
+}

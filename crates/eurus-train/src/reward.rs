@@ -1,0 +1,140 @@
+//! Reward models: a body and a head, trained on the rewards at the ends of paired responses.
+
+use eurus_models::{ForestBatch, ForestRewardModel, int_tensor};
+use pref_losses::stats::RewardSums;
+use pref_losses::{RewardLoss, RewardLossConfig};
+
+use crate::data::PairedTree;
+use crate::events::Event;
+use crate::packing::{PairForest, PackedPair, pack_pairs};
+use crate::preference::{check_paired, naive_tokens};
+use crate::run::{StepOutcome, plain_device, run, training_device};
+use crate::{Optimization, Result};
+
+/// Trains a reward model on preference pairs.
+#[derive(Debug, Clone)]
+pub struct RewardTrainer {
+    settings: Optimization,
+    loss: RewardLoss,
+}
+
+/// The rewards of a pair's two responses.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PairRewards {
+    /// Reward at the end of the chosen response.
+    pub chosen: f32,
+    /// Reward at the end of the rejected response.
+    pub rejected: f32,
+}
+
+/// Indices of the last tokens of each pair's nodes: all chosen ones, then all rejected ones.
+fn ends(packed: &PairForest) -> Vec<u32> {
+    let end = |node: u32| packed.forest.end_of(node as usize);
+    let of = |node: fn(&PackedPair) -> u32| packed.pairs.iter().map(move |pair| end(node(pair)));
+    of(|pair| pair.chosen).chain(of(|pair| pair.rejected)).collect()
+}
+
+impl RewardTrainer {
+    /// A trainer with these settings and this loss.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is outside its range.
+    pub fn new(settings: Optimization, loss: &RewardLossConfig) -> Result<Self> {
+        settings.validate()?;
+        Ok(Self {
+            settings,
+            loss: loss.init()?,
+        })
+    }
+
+    /// Trains and returns the trained model, without autodiff.
+    ///
+    /// # Errors
+    ///
+    /// Before training: no trees, or a path longer than allowed. During training: a loss or gradient that is not finite.
+    pub fn train<M: ForestRewardModel>(
+        &self,
+        model: M,
+        trees: &[PairedTree],
+        on_event: &mut dyn FnMut(&Event),
+    ) -> Result<M> {
+        let settings = &self.settings;
+        check_paired(trees, settings)?;
+        let device = training_device(&model);
+        let ids: Vec<&str> = trees.iter().map(|tree| tree.id.as_str()).collect();
+        run(
+            model,
+            settings,
+            &ids,
+            |model, members, optimizer| {
+                let step_trees: Vec<&PairedTree> = members.iter().map(|&m| &trees[m]).collect();
+                let forests = pack_pairs(&step_trees, settings.token_budget)?;
+                let pair_count: usize = forests.iter().map(|packed| packed.pairs.len()).sum();
+                let mut unique_tokens = 0;
+                let mut sums: Option<RewardSums> = None;
+                for packed in forests {
+                    unique_tokens += packed.forest.len();
+                    let pairs = packed.pairs.len();
+                    let tokens = int_tensor(&ends(&packed), &device);
+                    let batch = ForestBatch::new(packed.forest, &device);
+                    let rewards = model.rewards(&batch, tokens);
+                    let chosen = rewards.clone().narrow(0, 0, pairs);
+                    let rejected = rewards.narrow(0, pairs, pairs);
+                    let losses = self.loss.forward(chosen.clone(), rejected.clone(), None);
+                    let batch_sums = RewardSums::of(&losses, &chosen, &rejected);
+                    sums = Some(match sums {
+                        Some(sums) => sums.merge(batch_sums),
+                        None => batch_sums,
+                    });
+                    optimizer.add(model, losses.sum() / pair_count as f64);
+                }
+                let stats = sums.map(RewardSums::read).unwrap_or_default();
+                Ok(StepOutcome {
+                    loss: stats.loss,
+                    unique_tokens,
+                    naive_tokens: naive_tokens(&step_trees),
+                    stats,
+                })
+            },
+            |progress, pairs| on_event(&Event::Reward { progress, pairs }),
+        )
+    }
+}
+
+/// The rewards of every pair, tree by tree and pair by pair.
+///
+/// # Errors
+///
+/// When there are no trees or a path is longer than allowed.
+pub fn pair_rewards<M: ForestRewardModel>(
+    model: &M,
+    trees: &[PairedTree],
+    settings: &Optimization,
+) -> Result<Vec<PairRewards>> {
+    check_paired(trees, settings)?;
+    let model = model.valid();
+    let device = plain_device(&model);
+    let mut starts = Vec::with_capacity(trees.len());
+    let mut count = 0;
+    for tree in trees {
+        starts.push(count);
+        count += tree.pairs.len();
+    }
+    let zero = PairRewards {
+        chosen: 0.0,
+        rejected: 0.0,
+    };
+    let mut result = vec![zero; count];
+    let members: Vec<&PairedTree> = trees.iter().collect();
+    for packed in pack_pairs(&members, settings.token_budget)? {
+        let tokens = int_tensor(&ends(&packed), &device);
+        let batch = ForestBatch::new(packed.forest, &device);
+        let rewards: Vec<f32> = model.rewards(&batch, tokens).into_data().iter().collect();
+        let (chosen, rejected) = rewards.split_at(packed.pairs.len());
+        for ((pair, &chosen), &rejected) in packed.pairs.iter().zip(chosen).zip(rejected) {
+            result[starts[pair.tree] + pair.pair] = PairRewards { chosen, rejected };
+        }
+    }
+    Ok(result)
+}

@@ -1,0 +1,88 @@
+//! Supervised fine-tuning: cross-entropy on the trainable nodes.
+
+use eurus_models::{ForestBatch, ForestModel};
+use token_forest::TokenTree;
+
+use crate::data::{SftTree, check_lengths};
+use crate::events::Event;
+use crate::log_probs::target_log_probs;
+use crate::packing::pack_trees;
+use crate::run::{StepOutcome, path_tokens, run, training_device};
+use crate::{Error, Optimization, Result};
+
+/// Trains a language model to imitate the trainable nodes of trees.
+///
+/// The loss of a step is the mean over all its target tokens, however they are split into forests.
+#[derive(Debug, Clone)]
+pub struct SftTrainer {
+    settings: Optimization,
+}
+
+impl SftTrainer {
+    /// A trainer with these settings.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is outside its range.
+    pub fn new(settings: Optimization) -> Result<Self> {
+        settings.validate()?;
+        Ok(Self { settings })
+    }
+
+    /// Trains and returns the trained model, without autodiff.
+    ///
+    /// # Errors
+    ///
+    /// Before training: no trees, or a path longer than allowed. During training: a loss or gradient that is not finite.
+    pub fn train<M: ForestModel>(
+        &self,
+        model: M,
+        trees: &[SftTree],
+        on_event: &mut dyn FnMut(&Event),
+    ) -> Result<M> {
+        if trees.is_empty() {
+            return Err(Error::NoData { what: "trees" });
+        }
+        let settings = &self.settings;
+        check_lengths(
+            trees.iter().map(|tree| (tree.id.as_str(), &tree.tree)),
+            settings.max_path_tokens.min(settings.token_budget),
+        )?;
+        let device = training_device(&model);
+        let ids: Vec<&str> = trees.iter().map(|tree| tree.id.as_str()).collect();
+        run(
+            model,
+            settings,
+            &ids,
+            |model, members, optimizer| {
+                let trees: Vec<&TokenTree> = members.iter().map(|&m| &trees[m].tree).collect();
+                let forests = pack_trees(&trees, settings.token_budget)?;
+                let target_tokens: usize = forests.iter().map(|forest| forest.targets.len()).sum();
+                let mut outcome = StepOutcome {
+                    loss: 0.0,
+                    unique_tokens: 0,
+                    naive_tokens: path_tokens(&trees),
+                    stats: target_tokens,
+                };
+                for forest in forests {
+                    if forest.targets.is_empty() {
+                        continue;
+                    }
+                    outcome.unique_tokens += forest.len();
+                    let batch = ForestBatch::new(forest, &device);
+                    let log_probs = target_log_probs(model, &batch, settings.log_prob_chunk);
+                    let loss = log_probs.sum().neg() / target_tokens as f64;
+                    outcome.loss += f64::from(loss.clone().into_scalar::<f32>());
+                    optimizer.add(model, loss);
+                }
+                Ok(outcome)
+            },
+            |progress, target_tokens| {
+                on_event(&Event::Sft {
+                    progress,
+                    target_tokens,
+                });
+            },
+        )
+    }
+}
