@@ -39,8 +39,8 @@ use burn::tensor::{DType, Int, Tensor};
 /// - targets: `[tokens]`, each in `0..vocab`
 /// - output: `[tokens]`, f32
 ///
-/// `chunk_tokens` bounds the memory, it does not change the result beyond rounding; 128 to 1024 is
-/// a good range, 0 counts as 1.
+/// `chunk_tokens` bounds the memory, it does not change the result beyond rounding; 0 counts as 1.
+/// On CPU 64 is as fast as 256 (2048 tokens, 576 x 49152); elsewhere 256 to 1024 fill the device.
 ///
 /// # Panics
 ///
