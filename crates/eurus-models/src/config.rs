@@ -110,8 +110,10 @@ struct Fields {
 
 #[derive(Deserialize)]
 struct RopeFields {
-    #[serde(alias = "type")]
     rope_type: Option<String>,
+    /// The older name of `rope_type`. Files that were read and written again often have both.
+    #[serde(rename = "type")]
+    legacy_type: Option<String>,
     rope_theta: Option<f64>,
     factor: Option<f64>,
     low_freq_factor: Option<f64>,
@@ -132,7 +134,18 @@ impl RopeFields {
         let number = |value: Option<f64>, field: &'static str| {
             value.ok_or_else(|| refuse(field, "missing", "and this rope_type needs it"))
         };
-        match self.rope_type.as_deref().unwrap_or("default") {
+        let rope_type = match (&self.rope_type, &self.legacy_type) {
+            (Some(rope_type), Some(legacy)) if rope_type != legacy => {
+                return Err(refuse(
+                    "rope_scaling.rope_type",
+                    rope_type,
+                    format!("but rope_scaling.type is {legacy}; keep the right one"),
+                ));
+            }
+            (Some(rope_type), _) | (None, Some(rope_type)) => rope_type,
+            (None, None) => "default",
+        };
+        match rope_type {
             "default" => Ok(RopeScaling::None),
             "linear" => Ok(RopeScaling::Linear {
                 factor: number(self.factor, "rope_scaling.factor")?,
