@@ -270,7 +270,7 @@ impl DecoderConfig {
             Architecture::Mistral if !source.contains_key("sliding_window") => Some(4096),
             Architecture::Mistral => fields.sliding_window,
         };
-        if heads == 0 || kv_heads == 0 || heads % kv_heads != 0 {
+        if heads == 0 || kv_heads == 0 || !heads.is_multiple_of(kv_heads) {
             return Err(refuse(
                 "num_key_value_heads",
                 kv_heads,
@@ -278,7 +278,7 @@ impl DecoderConfig {
             ));
         }
         let head_dim = fields.head_dim.unwrap_or(fields.hidden_size / heads);
-        if head_dim == 0 || head_dim % 2 != 0 {
+        if head_dim == 0 || !head_dim.is_multiple_of(2) {
             return Err(refuse("head_dim", head_dim, "it must be even"));
         }
         let rope = fields.rope_parameters.or(fields.rope_scaling);
