@@ -1,1 +1,15 @@
 //! Shared helpers of the workspace tests.
+//!
+//! | module | what it has |
+//! | --- | --- |
+//! | [`folders`] | where files that are not in the repository lie |
+//! | [`memory`] | how much of it this process used |
+//! | [`parameters`] | a module's parameters and gradients by their paths |
+//! | [`report`] | the largest error of every check, and what failed |
+//! | [`tensors`] | tensors of safetensors files, widened |
+
+pub mod folders;
+pub mod memory;
+pub mod parameters;
+pub mod report;
+pub mod tensors;

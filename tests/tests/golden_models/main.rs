@@ -1,0 +1,120 @@
+//! Small checkpoints as Hugging Face transformers saves them, against the numbers that PyTorch gets from them.
+//!
+//! Every folder under `golden/models` is checked, whatever its name: a folder has `config.json`, weights,
+//! `expected.json`, `expected.safetensors` and `trees.json`, as the README there describes. With `--nocapture` the
+//! largest error of every check is printed. Without golden values the test says so and passes.
+
+#![allow(clippy::print_stdout, reason = "the errors are the result")]
+
+mod generation;
+mod gradients;
+mod language_model;
+mod loading;
+mod packed_trees;
+mod reward_model;
+mod rows;
+mod schema;
+mod subject;
+mod training;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use burn::tensor::Device;
+use eurus_models::{Checkpoint, Error};
+use eurus_tests::folders;
+use eurus_tests::report::Report;
+
+use subject::Subject;
+
+/// Kinds of models that must load. Any other may be refused, but then for its `model_type` and not by accident.
+const SUPPORTED: [&str; 2] = ["llama", "mistral"];
+
+#[test]
+fn golden_models_give_the_values_of_the_reference_implementation() {
+    let Some(golden) = folders::golden() else {
+        return;
+    };
+    let models = golden.join("models");
+    let folders = model_folders(&models).expect("the folder of golden models can be listed");
+    assert!(
+        !folders.is_empty(),
+        "{}: no folder with an expected.json",
+        models.display()
+    );
+    let mut failures = Vec::new();
+    for folder in folders {
+        match check(&folder) {
+            Ok(report) => {
+                println!("{report}");
+                failures.extend(report.failures());
+            }
+            Err(error) => failures.push(format!("{}: {error:#}", folder.display())),
+        }
+    }
+    assert!(
+        failures.is_empty(),
+        "{} failures:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+}
+
+fn model_folders(models: &Path) -> Result<Vec<PathBuf>> {
+    let mut folders = Vec::new();
+    for entry in std::fs::read_dir(models).with_context(|| models.display().to_string())? {
+        let path = entry?.path();
+        if path.join("expected.json").is_file() {
+            folders.push(path);
+        }
+    }
+    folders.sort();
+    Ok(folders)
+}
+
+/// All checks of one folder.
+fn check(folder: &Path) -> Result<Report> {
+    let subject = Subject::read(folder)?;
+    let mut report = Report::new(subject.title());
+    let checkpoint = Checkpoint::new(folder);
+    let device = Device::flex();
+    if subject.expected.reward_model {
+        match checkpoint.reward_model(&device) {
+            Ok((model, config)) => {
+                loading::check(&subject, &model, &config, &mut report)?;
+                reward_model::check(&subject, &model, &config, &mut report)?;
+            }
+            Err(error) => refused(&subject, &error, &mut report)?,
+        }
+    } else {
+        match checkpoint.decoder(&device) {
+            Ok((model, config)) => {
+                loading::check(&subject, &model, &config, &mut report)?;
+                language_model::check(&subject, &model, &config, &mut report)?;
+                generation::check(&subject, &model, &mut report)?;
+            }
+            Err(error) => refused(&subject, &error, &mut report)?,
+        }
+    }
+    Ok(report)
+}
+
+/// A kind that is not supported must be refused, with an error that names the field and its value.
+fn refused(subject: &Subject, error: &Error, report: &mut Report) -> Result<()> {
+    let kind = subject.expected.kind.as_str();
+    if SUPPORTED.contains(&kind) {
+        report.fail("loading", error);
+        return Ok(());
+    }
+    let message = error.to_string();
+    let clear = matches!(error, Error::Config { field: "model_type", value, .. } if value == kind);
+    if clear && message.contains(kind) {
+        report.note(format_args!("refused: {message}"));
+    } else {
+        report.fail(
+            "refusal",
+            format_args!("it does not name the model_type {kind}: {message}"),
+        );
+    }
+    Ok(())
+}
