@@ -54,7 +54,7 @@ fn from_environment(variable: &str) -> Option<PathBuf> {
 /// Says that a test is skipped. Written to the stream itself, because the test harness swallows what a passing test
 /// prints.
 fn skip(variable: &str, what: &str) {
-    let line = format!("\nSKIPPED: no {what}; set {variable} to their folder to run this test\n");
+    let line = format!("\nSKIPPED: no {what}; set {variable} to the folder to run this test\n");
     // A closed stream is no reason to fail.
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
