@@ -224,9 +224,11 @@ impl DecoderConfig {
     /// As [`from_folder`](Self::from_folder).
     pub fn from_json(source: Map<String, Value>) -> Result<Self> {
         let fields: Fields =
-            serde_json::from_value(Value::Object(source.clone())).map_err(|source| Error::Json {
-                path: "config.json".into(),
-                source,
+            serde_json::from_value(Value::Object(source.clone())).map_err(|source| {
+                Error::Json {
+                    path: "config.json".into(),
+                    source,
+                }
             })?;
         let architecture = match fields.model_type.as_deref() {
             Some("llama") => Architecture::Llama,

@@ -56,9 +56,7 @@ impl Norm {
 fn zeros<const D: usize>(shape: [usize; D], device: &Device) -> Param<Tensor<D>> {
     Param::uninitialized(
         ParamId::new(),
-        move |device, require_grad| {
-            Tensor::zeros(shape, device).set_require_grad(require_grad)
-        },
+        move |device, require_grad| Tensor::zeros(shape, device).set_require_grad(require_grad),
         device.clone(),
         true,
         Shape::from(shape),
@@ -171,7 +169,9 @@ impl Layer {
             .project(self.input_layernorm.forward(x.clone()), rotary);
         let mixed = attend(queries, keys_values);
         let x = x + self.self_attn.o_proj.forward(mixed);
-        let y = self.mlp.forward(self.post_attention_layernorm.forward(x.clone()));
+        let y = self
+            .mlp
+            .forward(self.post_attention_layernorm.forward(x.clone()));
         x + y
     }
 }

@@ -20,7 +20,9 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A checkpoint folder lacks a file that every checkpoint has.
-    #[error("{folder}: no {file}; a checkpoint folder holds config.json, model.safetensors (or shards with model.safetensors.index.json) and tokenizer files")]
+    #[error(
+        "{folder}: no {file}; a checkpoint folder holds config.json, model.safetensors (or shards with model.safetensors.index.json) and tokenizer files"
+    )]
     MissingFile {
         /// The checkpoint folder.
         folder: PathBuf,
@@ -82,7 +84,9 @@ pub enum Error {
         expected: Vec<usize>,
     },
     /// A tensor is stored in a type that is not read.
-    #[error("{folder}: tensor `{name}` is stored as {dtype}; float32, float16 and bfloat16 are read")]
+    #[error(
+        "{folder}: tensor `{name}` is stored as {dtype}; float32, float16 and bfloat16 are read"
+    )]
     TensorType {
         /// The checkpoint folder.
         folder: PathBuf,
@@ -92,7 +96,9 @@ pub enum Error {
         dtype: String,
     },
     /// A token id is outside the model's vocabulary.
-    #[error("token id {token} is outside the model's vocabulary of {vocab_size}; do tokenizer and model belong together?")]
+    #[error(
+        "token id {token} is outside the model's vocabulary of {vocab_size}; do tokenizer and model belong together?"
+    )]
     TokenOutOfRange {
         /// The token id.
         token: u32,
@@ -113,7 +119,10 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn io(path: impl Into<PathBuf>, action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+    pub(crate) fn io(
+        path: impl Into<PathBuf>,
+        action: &'static str,
+    ) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io {
             path,

@@ -1,5 +1,6 @@
 //! Llama-architecture decoders over packed token forests.
 mod batch;
+mod chat;
 mod checkpoint;
 pub mod config;
 pub mod decoder;
@@ -11,6 +12,7 @@ mod reward;
 pub mod rope;
 
 pub use batch::{ForestBatch, int_tensor};
+pub use chat::LocalChatModel;
 pub use checkpoint::Checkpoint;
 pub use config::DecoderConfig;
 pub use decoder::Decoder;

@@ -23,7 +23,8 @@ fn trees() -> impl Strategy<Value = Vec<TokenTree>> {
             match &mut tree {
                 None => tree = Some(TokenTree::new(tokens, true)),
                 Some(tree) => {
-                    let shallow: Vec<usize> = (0..depths.len()).filter(|&n| depths[n] < 10).collect();
+                    let shallow: Vec<usize> =
+                        (0..depths.len()).filter(|&n| depths[n] < 10).collect();
                     let parent = shallow[parent % shallow.len()];
                     depths.push(depths[parent] + 1);
                     tree.push(parent, tokens, true);
@@ -86,8 +87,12 @@ struct Gradients<'a> {
 
 impl ModuleVisitor for Gradients<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let gradient = param.val().grad(self.of).expect("every parameter has a gradient");
-        self.values.push(gradient.into_data().try_to_vec().expect("f32 values"));
+        let gradient = param
+            .val()
+            .grad(self.of)
+            .expect("every parameter has a gradient");
+        self.values
+            .push(gradient.into_data().try_to_vec().expect("f32 values"));
     }
 }
 
@@ -122,14 +127,20 @@ fn check(trees: &[TokenTree], kind: usize) {
     let forest = PackedForest::from_trees(trees).expect("trees are whole");
 
     // Every path alone: its log-probs, and how often each node counts in the sum over paths.
-    let mut alone: Vec<Vec<Vec<f32>>> = trees.iter().map(|t| vec![Vec::new(); t.nodes.len()]).collect();
+    let mut alone: Vec<Vec<Vec<f32>>> = trees
+        .iter()
+        .map(|t| vec![Vec::new(); t.nodes.len()])
+        .collect();
     let mut uses: Vec<Vec<f32>> = trees.iter().map(|t| vec![0.0; t.nodes.len()]).collect();
     let mut alone_loss = Tensor::<1>::zeros([1], &device);
     for (index, tree) in trees.iter().enumerate() {
         for (order, leaf) in leaves(tree).into_iter().enumerate() {
             let weight = 1.0 + order as f32;
             let nodes = path(tree, leaf);
-            let tokens: Vec<u32> = nodes.iter().flat_map(|&n| tree.nodes[n].tokens.clone()).collect();
+            let tokens: Vec<u32> = nodes
+                .iter()
+                .flat_map(|&n| tree.nodes[n].tokens.clone())
+                .collect();
             let single = TokenTree::new(tokens, true);
             let single = PackedForest::from_trees([&single]).expect("a path is a tree");
             if single.targets.is_empty() {
@@ -157,7 +168,10 @@ fn check(trees: &[TokenTree], kind: usize) {
             (node.tree as usize, node.tree_node as usize)
         })
         .collect();
-    let weights: Vec<f32> = of_target.iter().map(|&(tree, node)| uses[tree][node]).collect();
+    let weights: Vec<f32> = of_target
+        .iter()
+        .map(|&(tree, node)| uses[tree][node])
+        .collect();
     let log_probs = target_log_probs(&model, forest, &device);
     let packed = values(log_probs.clone());
     let mut cursor = std::collections::HashMap::new();

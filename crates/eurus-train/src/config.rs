@@ -16,6 +16,12 @@ pub struct Optimization {
     pub warmup_ratio: f64,
     /// AdamW's decoupled weight decay. Default 0.
     pub weight_decay: f32,
+    /// Decay of AdamW's first moment. Default 0.9.
+    pub beta_1: f32,
+    /// Decay of AdamW's second moment. Default 0.999; short runs with high learning rates want less.
+    pub beta_2: f32,
+    /// Added to the root of AdamW's second moment. Default 1e-8.
+    pub epsilon: f32,
     /// Gradients are scaled down to this global norm; 0 switches that off. Default 1.
     pub max_grad_norm: f64,
     /// Passes over the data. Default 1.
@@ -28,7 +34,7 @@ pub struct Optimization {
     pub token_budget: usize,
     /// Longest path allowed, in tokens; longer ones are an error before training. Default 4096.
     pub max_path_tokens: usize,
-    /// Positions whose logits exist at the same time. Default 256.
+    /// Positions whose logits exist at the same time. Default 64.
     pub log_prob_chunk: usize,
     /// Seed of the order of the trees. Default 0.
     pub seed: u64,
@@ -41,13 +47,16 @@ impl Default for Optimization {
             decay: Decay::Cosine,
             warmup_ratio: 0.1,
             weight_decay: 0.0,
+            beta_1: 0.9,
+            beta_2: 0.999,
+            epsilon: 1e-8,
             max_grad_norm: 1.0,
             epochs: 1,
             max_steps: None,
             trees_per_step: 16,
             token_budget: 8192,
             max_path_tokens: 4096,
-            log_prob_chunk: 256,
+            log_prob_chunk: 64,
             seed: 0,
         }
     }
@@ -68,16 +77,40 @@ impl Optimization {
             })
         };
         if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
-            return refuse("learning_rate", self.learning_rate.to_string(), "must be above 0");
+            return refuse(
+                "learning_rate",
+                self.learning_rate.to_string(),
+                "must be above 0",
+            );
         }
         if !(0.0..=1.0).contains(&self.warmup_ratio) {
-            return refuse("warmup_ratio", self.warmup_ratio.to_string(), "must be in 0..=1");
+            return refuse(
+                "warmup_ratio",
+                self.warmup_ratio.to_string(),
+                "must be in 0..=1",
+            );
         }
         if !(self.weight_decay.is_finite() && self.weight_decay >= 0.0) {
-            return refuse("weight_decay", self.weight_decay.to_string(), "must not be negative");
+            return refuse(
+                "weight_decay",
+                self.weight_decay.to_string(),
+                "must not be negative",
+            );
         }
         if !(self.max_grad_norm.is_finite() && self.max_grad_norm >= 0.0) {
-            return refuse("max_grad_norm", self.max_grad_norm.to_string(), "must not be negative");
+            return refuse(
+                "max_grad_norm",
+                self.max_grad_norm.to_string(),
+                "must not be negative",
+            );
+        }
+        for (field, value) in [("beta_1", self.beta_1), ("beta_2", self.beta_2)] {
+            if !(0.0..1.0).contains(&value) {
+                return refuse(field, value.to_string(), "must be at least 0 and below 1");
+            }
+        }
+        if !(self.epsilon.is_finite() && self.epsilon > 0.0) {
+            return refuse("epsilon", self.epsilon.to_string(), "must be above 0");
         }
         for (field, value) in [
             ("epochs", self.epochs),

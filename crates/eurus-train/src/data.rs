@@ -76,10 +76,11 @@ impl PairedTree {
         for (index, pair) in pairs.iter().enumerate() {
             let problem = if pair.chosen == pair.rejected {
                 "chosen and rejected are the same node".to_owned()
-            } else if let Some(node) = [pair.chosen, pair.rejected]
-                .into_iter()
-                .find(|&node| tree.nodes.get(node).is_none_or(|node| node.parent.is_none()))
-            {
+            } else if let Some(node) = [pair.chosen, pair.rejected].into_iter().find(|&node| {
+                tree.nodes
+                    .get(node)
+                    .is_none_or(|node| node.parent.is_none())
+            }) {
                 format!("node {node} is a root or does not exist")
             } else {
                 continue;

@@ -24,13 +24,17 @@ pub enum Error {
         what: &'static str,
     },
     /// An example has no token that the loss could count.
-    #[error("example `{id}` has no token to train on; an action must be marked as trainable and not be a bare root")]
+    #[error(
+        "example `{id}` has no token to train on; an action must be marked as trainable and not be a bare root"
+    )]
     NothingTrainable {
         /// The example.
         id: String,
     },
     /// A path is longer than allowed. Nothing is ever cut silently.
-    #[error("example `{id}` has a path of {tokens} tokens, more than max_path_tokens = {limit}; raise the limit, or drop or shorten the example")]
+    #[error(
+        "example `{id}` has a path of {tokens} tokens, more than max_path_tokens = {limit}; raise the limit, or drop or shorten the example"
+    )]
     PathTooLong {
         /// The example.
         id: String,
@@ -50,10 +54,14 @@ pub enum Error {
         problem: String,
     },
     /// The KL term of KTO needs completions of other prompts.
-    #[error("KTO's KL estimate scores completions of other prompts, and there is only one tree; use more trees or a loss without a KL term")]
+    #[error(
+        "KTO's KL estimate scores completions of other prompts, and there is only one tree; use more trees or a loss without a KL term"
+    )]
     OneTreeForKl,
     /// Reference log-probs belong to other trees than the ones given.
-    #[error("the reference log-probs were computed for other trees ({expected} pairs there, {found} here); compute them again")]
+    #[error(
+        "the reference log-probs were computed for other trees ({expected} pairs there, {found} here); compute them again"
+    )]
     StaleReference {
         /// Pairs the reference was computed for.
         expected: usize,

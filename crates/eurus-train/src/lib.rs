@@ -17,6 +17,6 @@ pub use data::{NodePair, PairedTree, SftTree, add_mismatched};
 pub use error::{Error, Result};
 pub use events::{Event, StepProgress};
 pub use preference::{PreferenceTrainer, ReferenceLogProbs};
-pub use reward::{PairRewards, RewardTrainer, pair_rewards};
+pub use reward::{PairRewards, RewardTrainer, leaf_rewards, pair_rewards};
 pub use schedule::{Decay, Schedule};
 pub use sft::SftTrainer;

@@ -6,10 +6,6 @@ use burn::tensor::Tensor;
 
 use crate::Optimization;
 
-/// AdamW's usual constants (burn's defaults differ).
-const BETA_2: f32 = 0.999;
-const EPSILON: f32 = 1e-8;
-
 pub(crate) struct StepOptimizer<M> {
     optimizer: ModuleOptimizer,
     sums: GradientsAccumulator<M>,
@@ -19,8 +15,9 @@ pub(crate) struct StepOptimizer<M> {
 impl<M: Module> StepOptimizer<M> {
     pub fn new(settings: &Optimization) -> Self {
         let optimizer = AdamWConfig::new()
-            .with_beta_2(BETA_2)
-            .with_epsilon(EPSILON)
+            .with_beta_1(settings.beta_1)
+            .with_beta_2(settings.beta_2)
+            .with_epsilon(settings.epsilon)
             .with_weight_decay(settings.weight_decay)
             .init();
         Self {
@@ -97,7 +94,8 @@ struct Scale<'a> {
 impl ModuleVisitor for Scale<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(gradient) = self.gradients.remove::<D>(param.id) {
-            self.gradients.register::<D>(param.id, gradient * self.factor);
+            self.gradients
+                .register::<D>(param.id, gradient * self.factor);
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use token_forest::{PackedForest, TokenTree, pack};
 
-use crate::data::PairedTree;
 use crate::Result;
+use crate::data::PairedTree;
 
 /// Groups of `trees` that each fit in the budget; trees that alone exceed it are cut by `split` first.
 fn forests(pieces: &[TokenTree], token_budget: usize) -> Result<Vec<Vec<usize>>> {
@@ -23,7 +23,11 @@ pub(crate) fn pack_trees(trees: &[&TokenTree], token_budget: usize) -> Result<Ve
     }
     forests(&pieces, token_budget)?
         .iter()
-        .map(|members| Ok(PackedForest::from_trees(members.iter().map(|&m| &pieces[m]))?))
+        .map(|members| {
+            Ok(PackedForest::from_trees(
+                members.iter().map(|&m| &pieces[m]),
+            )?)
+        })
         .collect()
 }
 

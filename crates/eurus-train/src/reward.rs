@@ -3,10 +3,11 @@
 use eurus_models::{ForestBatch, ForestRewardModel, int_tensor};
 use pref_losses::stats::RewardSums;
 use pref_losses::{RewardLoss, RewardLossConfig};
+use token_forest::{PackedForest, TokenTree, pack};
 
-use crate::data::PairedTree;
+use crate::data::{PairedTree, check_lengths};
 use crate::events::Event;
-use crate::packing::{PairForest, PackedPair, pack_pairs};
+use crate::packing::{PackedPair, PairForest, pack_pairs};
 use crate::preference::{check_paired, naive_tokens};
 use crate::run::{StepOutcome, plain_device, run, training_device};
 use crate::{Optimization, Result};
@@ -31,7 +32,9 @@ pub struct PairRewards {
 fn ends(packed: &PairForest) -> Vec<u32> {
     let end = |node: u32| packed.forest.end_of(node as usize);
     let of = |node: fn(&PackedPair) -> u32| packed.pairs.iter().map(move |pair| end(node(pair)));
-    of(|pair| pair.chosen).chain(of(|pair| pair.rejected)).collect()
+    of(|pair| pair.chosen)
+        .chain(of(|pair| pair.rejected))
+        .collect()
 }
 
 impl RewardTrainer {
@@ -134,6 +137,43 @@ pub fn pair_rewards<M: ForestRewardModel>(
         let (chosen, rejected) = rewards.split_at(packed.pairs.len());
         for ((pair, &chosen), &rejected) in packed.pairs.iter().zip(chosen).zip(rejected) {
             result[starts[pair.tree] + pair.pair] = PairRewards { chosen, rejected };
+        }
+    }
+    Ok(result)
+}
+
+/// The reward at the end of every leaf, tree by tree, leaves in order: all candidates of a prompt in one pass.
+///
+/// # Errors
+///
+/// When a tree is malformed or a path is longer than allowed.
+pub fn leaf_rewards<M: ForestRewardModel>(
+    model: &M,
+    trees: &[TokenTree],
+    settings: &Optimization,
+) -> Result<Vec<Vec<f32>>> {
+    check_lengths(
+        trees.iter().map(|tree| ("candidates", tree)),
+        settings.max_path_tokens,
+    )?;
+    let model = model.valid();
+    let device = plain_device(&model);
+    let mut result: Vec<Vec<f32>> = vec![Vec::new(); trees.len()];
+    for members in pack(trees, settings.token_budget)? {
+        let forest = PackedForest::from_trees(members.iter().map(|&m| &trees[m]))?;
+        let leaves: Vec<Vec<usize>> = members.iter().map(|&m| trees[m].leaves()).collect();
+        let ends: Vec<u32> = leaves
+            .iter()
+            .enumerate()
+            .flat_map(|(place, leaves)| leaves.iter().map(move |&leaf| (place, leaf)))
+            .map(|(place, leaf)| forest.end_of(forest.node_index(place, leaf)))
+            .collect();
+        let tokens = int_tensor(&ends, &device);
+        let batch = ForestBatch::new(forest, &device);
+        let rewards: Vec<f32> = model.rewards(&batch, tokens).into_data().iter().collect();
+        let mut rewards = rewards.into_iter();
+        for (member, leaves) in members.into_iter().zip(leaves) {
+            result[member] = rewards.by_ref().take(leaves.len()).collect();
         }
     }
     Ok(result)

@@ -91,7 +91,10 @@ pub(crate) fn path_tokens(trees: &[&TokenTree]) -> usize {
         .iter()
         .map(|tree| {
             let lengths = tree.path_lengths();
-            tree.leaves().iter().map(|&leaf| lengths[leaf]).sum::<usize>()
+            tree.leaves()
+                .iter()
+                .map(|&leaf| lengths[leaf])
+                .sum::<usize>()
         })
         .sum()
 }

@@ -100,17 +100,19 @@ pub fn folder<M: Module>(
         .stored
         .iter()
         .map(|stored| (stored.name.as_str(), stored));
-    safetensors::serialize_to_file(views, Some(metadata), &weights).map_err(|error| {
-        Error::Io {
-            path: weights.clone(),
-            action: "writing",
-            source: std::io::Error::other(error),
-        }
+    safetensors::serialize_to_file(views, Some(metadata), &weights).map_err(|error| Error::Io {
+        path: weights.clone(),
+        action: "writing",
+        source: std::io::Error::other(error),
     })?;
 
     let path = partial.path().join("config.json");
     let text = format!("{:#}\n", Value::Object(config));
     std::fs::write(&path, text).map_err(Error::io(&path, "writing"))?;
+    // The weights were written for their owner alone; they are to be as readable as their configuration.
+    let readable = std::fs::metadata(&path).map_err(Error::io(&path, "reading"))?;
+    std::fs::set_permissions(&weights, readable.permissions())
+        .map_err(Error::io(&weights, "setting the permissions"))?;
 
     if let Some(source) = tokenizer_from {
         for name in CARRIED {
@@ -137,7 +139,15 @@ fn replace(partial: tempfile::TempDir, parent: &Path, target: &Path) -> Result<(
     } else {
         None
     };
-    std::fs::rename(partial.path(), target).map_err(Error::io(target, "renaming into place"))?;
+    if let Err(problem) = std::fs::rename(partial.path(), target) {
+        if let Some(aside) = &old {
+            // The old folder must outlive the failure; if it cannot have its name again, it stays where it is.
+            if std::fs::rename(aside.path().join("old"), target).is_err() {
+                let _ = old.map(tempfile::TempDir::keep);
+            }
+        }
+        return Err(Error::io(target, "renaming into place")(problem));
+    }
     // The folder has its name now; its temporary guard must not remove anything.
     let _ = partial.keep();
     drop(old);

@@ -10,8 +10,8 @@ use token_forest::{PackedForest, TokenTree};
 use crate::ops::{self, DecodeCache, DecodeSpans, PromptGroup, Segment};
 use crate::{Decoder, Error, ForestBatch, ForestModel, Result, int_tensor};
 
-pub use sampling::SamplingParams;
 use sampling::Sampler;
+pub use sampling::SamplingParams;
 
 /// A prompt to be continued.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,7 +184,10 @@ impl Generator {
                 len: node.len as usize,
             })
             .collect();
-        let (hidden, kept) = self.model.model.forward_keeping(&ForestBatch::new(forest, &device));
+        let (hidden, kept) = self
+            .model
+            .model
+            .forward_keeping(&ForestBatch::new(forest, &device));
         let ends: Vec<u32> = rows
             .iter()
             .map(|row| {

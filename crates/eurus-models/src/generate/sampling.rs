@@ -97,7 +97,11 @@ fn choose(logits: &mut [f32], rng: &mut ChaCha8Rng, params: &SamplingParams) -> 
     let token = if params.top_p < 1.0 || params.top_k > 0 {
         let kept = likeliest(probabilities, params);
         let total: f32 = kept.iter().map(|&token| probabilities[token]).sum();
-        pick(rng, total, kept.iter().map(|&token| (token, probabilities[token])))
+        pick(
+            rng,
+            total,
+            kept.iter().map(|&token| (token, probabilities[token])),
+        )
     } else {
         let total: f32 = probabilities.iter().sum();
         pick(rng, total, probabilities.iter().copied().enumerate())
@@ -183,7 +187,11 @@ mod tests {
     #[test]
     fn greedy_takes_the_first_of_equals_and_its_log_prob() {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
-        let choice = choose(&mut vec![1.0, 2.0, 2.0], &mut rng, &SamplingParams::greedy(1));
+        let choice = choose(
+            &mut vec![1.0, 2.0, 2.0],
+            &mut rng,
+            &SamplingParams::greedy(1),
+        );
         assert_eq!(choice.token, 1);
         assert!((choice.log_prob - (-0.861_995)).abs() < 1e-5);
     }

@@ -45,7 +45,11 @@ impl<B: ForestOps> Backward<B, 2> for Project {
         let weight_grad = ops.parents[1]
             .is_some()
             .then(|| B::float_matmul(B::float_transpose(grad), x));
-        register::<B, 2>(ops.parents.map(|p| p.map(|p| p.id)), [x_grad, weight_grad], grads);
+        register::<B, 2>(
+            ops.parents.map(|p| p.map(|p| p.id)),
+            [x_grad, weight_grad],
+            grads,
+        );
     }
 }
 
@@ -64,7 +68,11 @@ impl<B: ForestOps> Backward<B, 2> for RmsNorm {
         let (x, weight, epsilon) = ops.state;
         let grad = grads.consume::<B>(&ops.node);
         let (x_grad, weight_grad) = B::rms_norm_backward(x, weight, grad, epsilon);
-        register::<B, 2>(ops.parents.map(|p| p.map(|p| p.id)), [Some(x_grad), Some(weight_grad)], grads);
+        register::<B, 2>(
+            ops.parents.map(|p| p.map(|p| p.id)),
+            [Some(x_grad), Some(weight_grad)],
+            grads,
+        );
     }
 }
 
@@ -83,7 +91,11 @@ impl<B: ForestOps> Backward<B, 2> for Swiglu {
         let (gate, up) = ops.state;
         let grad = grads.consume::<B>(&ops.node);
         let (gate_grad, up_grad) = B::swiglu_backward(gate, up, grad);
-        register::<B, 2>(ops.parents.map(|p| p.map(|p| p.id)), [Some(gate_grad), Some(up_grad)], grads);
+        register::<B, 2>(
+            ops.parents.map(|p| p.map(|p| p.id)),
+            [Some(gate_grad), Some(up_grad)],
+            grads,
+        );
     }
 }
 
@@ -143,7 +155,11 @@ impl<B: ForestOps> Backward<B, 3> for TreeAttention {
             s.spans,
             s.shape,
         );
-        register::<B, 3>(ops.parents.map(|p| p.map(|p| p.id)), [Some(q), Some(k), Some(v)], grads);
+        register::<B, 3>(
+            ops.parents.map(|p| p.map(|p| p.id)),
+            [Some(q), Some(k), Some(v)],
+            grads,
+        );
     }
 }
 

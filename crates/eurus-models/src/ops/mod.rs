@@ -16,8 +16,8 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::Tensor;
 
-pub use spans::{AttentionShape, DecodeSpans, ForestSpans, NodeSpan, PromptGroup, Segment};
 pub(crate) use flex::softmax_row;
+pub use spans::{AttentionShape, DecodeSpans, ForestSpans, NodeSpan, PromptGroup, Segment};
 
 /// Decoder operations over packed forests.
 #[backend_extension(

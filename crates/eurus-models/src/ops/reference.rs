@@ -139,21 +139,14 @@ fn path_rows<B: Backend>(tensor: &FloatTensor<B>, keys: &[Segment]) -> FloatTens
 /// `[n, heads * head_dim]` to `[heads, n, head_dim]`.
 fn split_heads<B: Backend>(tensor: FloatTensor<B>, heads: usize) -> FloatTensor<B> {
     let [n, width] = dims::<B>(&tensor);
-    B::float_swap_dims(
-        reshape::<B, 3>(tensor, [n, heads, width / heads]),
-        0,
-        1,
-    )
+    B::float_swap_dims(reshape::<B, 3>(tensor, [n, heads, width / heads]), 0, 1)
 }
 
 /// `[heads, n, head_dim]` to `[n, heads * head_dim]`.
 fn join_heads<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
     let shape = tensor.shape();
     let (heads, n, head_dim) = (shape[0], shape[1], shape[2]);
-    reshape::<B, 2>(
-        B::float_swap_dims(tensor, 0, 1),
-        [n, heads * head_dim],
-    )
+    reshape::<B, 2>(B::float_swap_dims(tensor, 0, 1), [n, heads * head_dim])
 }
 
 /// Repeats each key/value head for the query heads that share it: `[kv_heads, L, d]` to `[heads, L, d]`.
@@ -243,10 +236,7 @@ pub fn tree_attention<B: Backend>(
         let log_sum_exp = B::float_add(max, B::float_log(sum));
         log_sum_exps.push(join_heads::<B>(log_sum_exp));
     }
-    (
-        B::float_cat(outputs, 0),
-        B::float_cat(log_sum_exps, 0),
-    )
+    (B::float_cat(outputs, 0), B::float_cat(log_sum_exps, 0))
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -312,7 +302,8 @@ pub fn tree_attention_backward<B: Backend>(
         collect(value_grad, &mut v_grads);
     }
     // Every node is in its own path, so every entry is filled.
-    let joined = |sums: Vec<Option<FloatTensor<B>>>| B::float_cat(sums.into_iter().flatten().collect(), 0);
+    let joined =
+        |sums: Vec<Option<FloatTensor<B>>>| B::float_cat(sums.into_iter().flatten().collect(), 0);
     (B::float_cat(q_grads, 0), joined(k_grads), joined(v_grads))
 }
 

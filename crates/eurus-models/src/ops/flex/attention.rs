@@ -22,15 +22,17 @@ struct Block {
 
 impl Block {
     fn of(span: &NodeSpan, shape: AttentionShape) -> impl Iterator<Item = Block> + '_ {
-        (0..span.queries.len).step_by(ROWS_PER_BLOCK).map(move |first| {
-            let rows = first..(first + ROWS_PER_BLOCK).min(span.queries.len);
-            let start = shape.visible(span.path_start + rows.start).start;
-            let end = shape.visible(span.path_start + rows.end - 1).end;
-            Block {
-                rows,
-                keys: start..end,
-            }
-        })
+        (0..span.queries.len)
+            .step_by(ROWS_PER_BLOCK)
+            .map(move |first| {
+                let rows = first..(first + ROWS_PER_BLOCK).min(span.queries.len);
+                let start = shape.visible(span.path_start + rows.start).start;
+                let end = shape.visible(span.path_start + rows.end - 1).end;
+                Block {
+                    rows,
+                    keys: start..end,
+                }
+            })
     }
 
     /// The keys the query at `row` sees, counted from the block's first key.
@@ -125,7 +127,14 @@ pub fn forward(
     let mut log_sum_exp = vec![0.0; spans.tokens * shape.heads];
     for ((node, head), (out, lse)) in tasks.into_iter().zip(parts) {
         let queries = spans.nodes[node].queries;
-        scatter(&mut output, &out, queries, shape.heads, head, shape.head_dim);
+        scatter(
+            &mut output,
+            &out,
+            queries,
+            shape.heads,
+            head,
+            shape.head_dim,
+        );
         scatter(&mut log_sum_exp, &lse, queries, shape.heads, head, 1);
     }
     (output, log_sum_exp)
@@ -216,7 +225,12 @@ pub fn backward(
     let parts: Vec<HeadGradients> = tasks
         .par_iter()
         .map(|&(tree, kv_head)| {
-            backward_head(inputs, &spans.nodes[spans.trees[tree].clone()], kv_head, shape)
+            backward_head(
+                inputs,
+                &spans.nodes[spans.trees[tree].clone()],
+                kv_head,
+                shape,
+            )
         })
         .collect();
     let d = shape.head_dim;
@@ -274,7 +288,15 @@ fn backward_head(
             let output = head(inputs.output, shape.heads, query_head, d, place);
             weights.resize(rows * width, 0.0);
             weight_grads.resize(rows * width, 0.0);
-            scores(&mut weights, queries, inputs.k, kv_head, span, &block, shape);
+            scores(
+                &mut weights,
+                queries,
+                inputs.k,
+                kv_head,
+                span,
+                &block,
+                shape,
+            );
             for (offset, segment) in block.segments(span) {
                 product(
                     &mut weight_grads[offset..],

@@ -32,7 +32,14 @@ pub fn attention(inputs: &Inputs<'_>, spans: &DecodeSpans, shape: AttentionShape
             start: group.rows.start,
             len: group.rows.len(),
         };
-        scatter(&mut output, &part, rows, shape.heads, query_head, shape.head_dim);
+        scatter(
+            &mut output,
+            &part,
+            rows,
+            shape.heads,
+            query_head,
+            shape.head_dim,
+        );
     }
     output
 }

@@ -151,7 +151,14 @@ impl ForestOps for Flex {
         shape: AttentionShape,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         let tensors = [&q, &k, &v, &output, &log_sum_exp, &grad].map(Values::new);
-        let [Some(queries), Some(keys), Some(values), Some(outputs), Some(lse), Some(grads)] = tensors
+        let [
+            Some(queries),
+            Some(keys),
+            Some(values),
+            Some(outputs),
+            Some(lse),
+            Some(grads),
+        ] = tensors
         else {
             return reference::tree_attention_backward::<Self>(
                 q,
@@ -194,8 +201,13 @@ impl ForestOps for Flex {
         shape: AttentionShape,
     ) -> FlexTensor {
         let tensors = [&q, &prompt_k, &prompt_v, &step_k, &step_v].map(Values::new);
-        let [Some(queries), Some(prompt_keys), Some(prompt_values), Some(step_keys), Some(step_values)] =
-            tensors
+        let [
+            Some(queries),
+            Some(prompt_keys),
+            Some(prompt_values),
+            Some(step_keys),
+            Some(step_values),
+        ] = tensors
         else {
             return reference::decode_attention::<Self>(
                 q, prompt_k, prompt_v, step_k, step_v, &spans, shape,

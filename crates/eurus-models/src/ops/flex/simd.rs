@@ -18,8 +18,7 @@ fn exp(x: f32) -> f32 {
     let p = 1.0
         + r * (1.0
             + r * (0.5
-                + r * (0.166_666_66
-                    + r * (0.041_666_6 + r * (0.008_333_6 + r * 0.001_394_8)))));
+                + r * (0.166_666_66 + r * (0.041_666_6 + r * (0.008_333_6 + r * 0.001_394_8)))));
     let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(1.0f32.to_bits()));
     p * power
 }
@@ -56,7 +55,11 @@ fn maximum(values: &[f32]) -> f32 {
 }
 
 /// Softmax in place; returns the log-sum-exp of the scores.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512bw+avx512dq",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 pub fn softmax(scores: &mut [f32]) -> f32 {
     let max = maximum(scores);
     for score in scores.iter_mut() {
@@ -71,7 +74,11 @@ pub fn softmax(scores: &mut [f32]) -> f32 {
 }
 
 /// Softmax weights from scores whose log-sum-exp is known, in place.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512bw+avx512dq",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 pub fn softmax_known(scores: &mut [f32], log_sum_exp: f32) {
     for score in scores.iter_mut() {
         *score = exp(*score - log_sum_exp);
@@ -79,7 +86,11 @@ pub fn softmax_known(scores: &mut [f32], log_sum_exp: f32) {
 }
 
 /// `weights * (weight_grads - along)`, written over `weight_grads`.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512bw+avx512dq",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 pub fn softmax_backward(weights: &[f32], weight_grads: &mut [f32], along: f32) {
     for (grad, weight) in weight_grads.iter_mut().zip(weights) {
         *grad = weight * (*grad - along);
@@ -87,7 +98,11 @@ pub fn softmax_backward(weights: &[f32], weight_grads: &mut [f32], along: f32) {
 }
 
 /// Sum of products.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512bw+avx512dq",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     let len = a.len().min(b.len());
     let (a, b) = (&a[..len], &b[..len]);
@@ -95,7 +110,11 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
 }
 
 /// `sum += factor * values`
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512bw+avx512dq",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 pub fn add_scaled(sum: &mut [f32], factor: f32, values: &[f32]) {
     for (sum, value) in sum.iter_mut().zip(values) {
         *sum += factor * value;
@@ -103,7 +122,11 @@ pub fn add_scaled(sum: &mut [f32], factor: f32, values: &[f32]) {
 }
 
 /// One row of a root-mean-square norm.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512bw+avx512dq",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 pub fn rms_norm_row(x: &[f32], weight: &[f32], epsilon: f32, out: &mut [f32]) {
     let mean_square = sum_by(x.len(), |i| x[i] * x[i]) / x.len() as f32;
     let inverse = 1.0 / (mean_square + epsilon).sqrt();
@@ -113,7 +136,11 @@ pub fn rms_norm_row(x: &[f32], weight: &[f32], epsilon: f32, out: &mut [f32]) {
 }
 
 /// Gradients of one row of a root-mean-square norm; the weight's is added up.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512bw+avx512dq",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 pub fn rms_norm_backward_row(
     x: &[f32],
     weight: &[f32],
@@ -136,7 +163,11 @@ pub fn rms_norm_backward_row(
 }
 
 /// `silu(gate) * up`.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512bw+avx512dq",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 pub fn swiglu(gate: &[f32], up: &[f32], out: &mut [f32]) {
     for ((out, &gate), up) in out.iter_mut().zip(gate).zip(up) {
         *out = gate * sigmoid(gate) * up;
@@ -144,7 +175,11 @@ pub fn swiglu(gate: &[f32], up: &[f32], out: &mut [f32]) {
 }
 
 /// Gradients of [`swiglu`].
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2+fma", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512bw+avx512dq",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 pub fn swiglu_backward(
     gate: &[f32],
     up: &[f32],

@@ -24,7 +24,10 @@ fn assert_close(fused: FlexTensor, stock: FlexTensor) {
     let (fused, stock) = (read(fused), read(stock));
     assert_eq!(fused.shape(), stock.shape());
     for (a, b) in fused.iter::<f32>().zip(stock.iter::<f32>()) {
-        assert!((a - b).abs() <= TOLERANCE * (1.0 + b.abs()), "{a} fused, {b} stock");
+        assert!(
+            (a - b).abs() <= TOLERANCE * (1.0 + b.abs()),
+            "{a} fused, {b} stock"
+        );
     }
 }
 
@@ -62,17 +65,18 @@ fn tree_attention_equals_stock_operations_in_values_and_gradients() {
         let v = tensor(3, t, shape.kv_heads * shape.head_dim);
         let grad = tensor(4, t, shape.heads * shape.head_dim);
         let fused = Flex::tree_attention(q.clone(), k.clone(), v.clone(), spans.clone(), shape);
-        let stock = reference::tree_attention::<Flex>(q.clone(), k.clone(), v.clone(), &spans, shape);
+        let stock =
+            reference::tree_attention::<Flex>(q.clone(), k.clone(), v.clone(), &spans, shape);
         let (output, lse) = fused.clone();
         assert_close(fused.0, stock.0);
         assert_close(fused.1, stock.1);
         let args = (q, k, v, output, lse, grad);
         let a = args.clone();
-        let fused = Flex::tree_attention_backward(a.0, a.1, a.2, a.3, a.4, a.5, spans.clone(), shape);
+        let fused =
+            Flex::tree_attention_backward(a.0, a.1, a.2, a.3, a.4, a.5, spans.clone(), shape);
         let a = args;
-        let stock = reference::tree_attention_backward::<Flex>(
-            a.0, a.1, a.2, a.3, a.4, a.5, &spans, shape,
-        );
+        let stock =
+            reference::tree_attention_backward::<Flex>(a.0, a.1, a.2, a.3, a.4, a.5, &spans, shape);
         assert_close(fused.0, stock.0);
         assert_close(fused.1, stock.1);
         assert_close(fused.2, stock.2);
@@ -97,7 +101,13 @@ fn decode_attention_equals_stock_operations() {
         let (pk, pv) = (tensor(2, 48, width), tensor(3, 48, width));
         let (sk, sv) = (steps(4), steps(5));
         let fused = Flex::decode_attention(
-            q.clone(), pk.clone(), pv.clone(), sk.clone(), sv.clone(), spans.clone(), shape,
+            q.clone(),
+            pk.clone(),
+            pv.clone(),
+            sk.clone(),
+            sv.clone(),
+            spans.clone(),
+            shape,
         );
         let stock = reference::decode_attention::<Flex>(q, pk, pv, sk, sv, &spans, shape);
         assert_close(fused, stock);

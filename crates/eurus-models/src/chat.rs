@@ -1,0 +1,157 @@
+//! A checkpoint in this process as a chat model: it can act, criticise and be evaluated.
+
+use chat_model::{ChatModel, ChatRequest, Completion, Sampling};
+use token_forest::{ChatMessage, ChatTokenizer};
+
+use crate::Decoder;
+use crate::generate::{Continuation, Finish, Generator, Prompt, SamplingParams};
+
+/// A decoder with its tokenizer. Requests of a batch advance together, and the samples of a request share their prompt.
+#[derive(Debug, Clone)]
+pub struct LocalChatModel {
+    name: String,
+    generator: Generator,
+    tokenizer: ChatTokenizer,
+}
+
+impl LocalChatModel {
+    /// Makes a chat model; a completion ends at the tokenizer's end-of-turn token.
+    pub fn new(name: impl Into<String>, model: &Decoder, tokenizer: ChatTokenizer) -> Self {
+        let generator = Generator::new(model, vec![tokenizer.eos_id()]);
+        Self {
+            name: name.into(),
+            generator,
+            tokenizer,
+        }
+    }
+
+    /// Sets how many sequences advance together.
+    pub fn with_max_rows(mut self, max_rows: usize) -> Self {
+        self.generator = self.generator.with_max_rows(max_rows);
+        self
+    }
+
+    fn error(&self, problem: impl ToString) -> chat_model::Error {
+        chat_model::Error::Local {
+            model: self.name.clone(),
+            message: problem.to_string(),
+        }
+    }
+
+    fn prompt(&self, request: &ChatRequest) -> chat_model::Result<Prompt> {
+        let messages: Vec<ChatMessage> = request
+            .messages
+            .iter()
+            .map(|message| match message.role {
+                chat_model::Role::System => ChatMessage::system(&message.content),
+                chat_model::Role::User => ChatMessage::user(&message.content),
+                chat_model::Role::Assistant => ChatMessage::assistant(&message.content),
+            })
+            .collect();
+        let tokens = self
+            .tokenizer
+            .encode_prompt(&messages)
+            .map_err(|error| self.error(error))?;
+        Ok(Prompt {
+            tokens,
+            samples: request.samples,
+            seed: request.sampling.seed,
+        })
+    }
+
+    fn completion(
+        &self,
+        continuation: Continuation,
+        stop: &[String],
+    ) -> chat_model::Result<Completion> {
+        let mut text = self
+            .tokenizer
+            .decode(&continuation.tokens)
+            .map_err(|error| self.error(error))?;
+        let mut finish = match continuation.finish {
+            Finish::Stop => chat_model::Finish::Stop,
+            Finish::Length => chat_model::Finish::Length,
+        };
+        let cut = stop
+            .iter()
+            .filter(|stop| !stop.is_empty())
+            .filter_map(|stop| text.find(stop.as_str()))
+            .min();
+        if let Some(cut) = cut {
+            text.truncate(cut);
+            finish = chat_model::Finish::Stop;
+        }
+        Ok(Completion {
+            text,
+            finish,
+            tokens: continuation.tokens.len(),
+        })
+    }
+
+    /// Requests drawn the same way, together.
+    fn complete_alike(
+        &self,
+        requests: &[&ChatRequest],
+    ) -> chat_model::Result<Vec<Vec<Completion>>> {
+        let Some(first) = requests.first() else {
+            return Ok(Vec::new());
+        };
+        let prompts = requests
+            .iter()
+            .map(|request| self.prompt(request))
+            .collect::<chat_model::Result<Vec<_>>>()?;
+        let params = SamplingParams {
+            temperature: first.sampling.temperature,
+            top_p: first.sampling.top_p,
+            top_k: 0,
+            max_tokens: first.sampling.max_tokens,
+        };
+        let continuations = self
+            .generator
+            .generate(&prompts, &params, &mut |_| {})
+            .map_err(|error| self.error(error))?;
+        continuations
+            .into_iter()
+            .zip(requests)
+            .map(|(samples, request)| {
+                samples
+                    .into_iter()
+                    .map(|sample| self.completion(sample, &request.sampling.stop))
+                    .collect()
+            })
+            .collect()
+    }
+}
+
+/// Whether two requests can be drawn in one batch: all but the seed and the stop texts agree.
+fn alike(a: &Sampling, b: &Sampling) -> bool {
+    a.temperature == b.temperature && a.top_p == b.top_p && a.max_tokens == b.max_tokens
+}
+
+impl ChatModel for LocalChatModel {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn complete(&self, request: &ChatRequest) -> chat_model::Result<Vec<Completion>> {
+        let mut completed = self.complete_alike(&[request])?;
+        Ok(completed.pop().unwrap_or_default())
+    }
+
+    fn complete_batch(&self, requests: &[ChatRequest]) -> Vec<chat_model::Result<Vec<Completion>>> {
+        let together = requests
+            .windows(2)
+            .all(|pair| alike(&pair[0].sampling, &pair[1].sampling));
+        if together {
+            let all: Vec<&ChatRequest> = requests.iter().collect();
+            if let Ok(completed) = self.complete_alike(&all) {
+                return completed.into_iter().map(Ok).collect();
+            }
+        }
+        // Each on its own: requests differ, or one of them is at fault and the others are not.
+        requests
+            .iter()
+            .map(|request| self.complete(request))
+            .collect()
+    }
+}

@@ -1,0 +1,47 @@
+//! Progress bars.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// A stage of the run: a bar while it lasts, a line when it is done.
+pub struct Stage {
+    name: &'static str,
+    bar: ProgressBar,
+    started: Instant,
+}
+
+impl Stage {
+    /// Starts a stage of `total` units.
+    pub fn start(name: &'static str, total: usize, unit: &str) -> Self {
+        let bar = ProgressBar::new(total as u64);
+        let template = format!(
+            "{{prefix:>18.bold}} [{{bar:28}}] {{pos}}/{{len}} {unit} {{per_sec}} eta {{eta}} {{msg}}"
+        );
+        if let Ok(style) = ProgressStyle::with_template(&template) {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        bar.set_prefix(name);
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self {
+            name,
+            bar,
+            started: Instant::now(),
+        }
+    }
+
+    pub fn position(&self, position: usize, message: String) {
+        self.bar.set_position(position as u64);
+        self.bar.set_message(message);
+    }
+
+    /// Ends the stage with what came out of it.
+    pub fn finish(self, result: &str) {
+        self.bar.finish_and_clear();
+        println!(
+            "{:>18}  {:>6.1} s  {result}",
+            self.name,
+            self.started.elapsed().as_secs_f64()
+        );
+    }
+}

@@ -1,0 +1,183 @@
+//! Problems, tokenizer and worked solutions.
+
+use anyhow::{Result, ensure};
+use eurus_train::SftTree;
+use rand::seq::IndexedRandom;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use token_forest::{ChatTokenizer, train_bpe, write_tokenizer_folder};
+use ultrainteract::decontaminate::Decontaminator;
+use ultrainteract::derive::instruction_hash;
+use ultrainteract::formats::SftRow;
+use ultrainteract::{Action, ActionSource, Observation, PreferenceTree, Verdict};
+use ultrainteract_synth::word_problems::{Options as ProblemOptions, train_and_held_out};
+use ultrainteract_synth::{
+    Attempt, Critic, CritiqueRequest, Environment, Problem, PythonEnvironment, RuleCritic,
+};
+
+use crate::options::Scale;
+use crate::run_folder::RunFolder;
+
+pub struct Corpus {
+    pub training: Vec<Problem>,
+    pub held_out: Vec<Problem>,
+    pub tokenizer: ChatTokenizer,
+    pub sft: Vec<SftTree>,
+}
+
+/// Every how many problems one is also shown with a mistake before the solution.
+const CORRECTION_EVERY: usize = 4;
+
+pub fn make(
+    seed: u64,
+    scale: &Scale,
+    environment: &PythonEnvironment,
+    folder: &RunFolder,
+) -> Result<Corpus> {
+    let (training, held_out) = train_and_held_out(
+        seed,
+        scale.training_problems,
+        scale.held_out_problems,
+        &ProblemOptions::default(),
+    )?;
+    let index = Decontaminator::new(held_out.iter().map(|problem| &problem.instruction), 8)?;
+    let shared = training
+        .iter()
+        .filter(|problem| index.find(&problem.instruction).is_some())
+        .count();
+    ensure!(
+        shared == 0,
+        "{shared} training problems share eight words in a row with a held-out one"
+    );
+
+    let corrections = corrections(seed, &training, environment)?;
+    let observations: Vec<String> = corrections
+        .iter()
+        .flat_map(|tree| tree.nodes())
+        .filter_map(|(_, node)| node.observation().map(Observation::render))
+        .collect();
+    let texts = training
+        .iter()
+        .flat_map(|problem| [problem.instruction.as_str(), problem.rationale.as_str()])
+        .chain(observations.iter().map(String::as_str));
+    let bpe = train_bpe(texts, scale.vocabulary, &["<|im_start|>", "<|im_end|>"])?;
+    let path = folder.path("tokenizer");
+    write_tokenizer_folder(&path, &bpe)?;
+    let tokenizer = ChatTokenizer::from_folder(&path)?;
+
+    let rows: Vec<SftRow> = training.iter().map(solution_row).collect();
+    ultrainteract::formats::write_jsonl(folder.path("sft_seed.jsonl"), &rows)?;
+    let mut sft = rows
+        .iter()
+        .map(|row| Ok(SftTree::new(row.id.clone(), tokenizer.encode_sft(row)?)?))
+        .collect::<Result<Vec<_>>>()?;
+    for tree in &corrections {
+        let is_correct = |id| {
+            let action = tree.node(id).action();
+            action.is_some_and(|action| action.verdict == Verdict::Correct)
+        };
+        sft.push(SftTree::new(
+            tree.id(),
+            tokenizer.encode_tree(tree, is_correct)?,
+        )?);
+    }
+    Ok(Corpus {
+        training,
+        held_out,
+        tokenizer,
+        sft,
+    })
+}
+
+/// A problem with its worked solution, as a row of the released SFT format.
+fn solution_row(problem: &Problem) -> SftRow {
+    let hash = instruction_hash(&problem.instruction);
+    SftRow {
+        id: format!("{hash}_1_1"),
+        parent_id: hash,
+        task: problem.task,
+        dataset: problem.dataset.clone(),
+        instruction: problem.instruction.clone(),
+        response: problem.rationale.clone(),
+    }
+}
+
+/// Problems shown with a mistake, its observation, and then the solution; only the solution is trained on. Without them
+/// the model would meet its first observation when it is already acting.
+fn corrections(
+    seed: u64,
+    problems: &[Problem],
+    environment: &PythonEnvironment,
+) -> Result<Vec<PreferenceTree>> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mistakes: Vec<(&Problem, String)> = problems
+        .iter()
+        .step_by(CORRECTION_EVERY)
+        .filter_map(|problem| Some((problem, with_mistake(&problem.rationale, &mut rng)?)))
+        .collect();
+    let attempts: Vec<Attempt<'_>> = mistakes
+        .iter()
+        .map(|(problem, action)| Attempt {
+            problem,
+            history: &[],
+            action,
+        })
+        .collect();
+    let outcomes = environment.execute(&attempts)?;
+    let mut trees = Vec::new();
+    for ((problem, mistake), outcome) in mistakes.iter().zip(&outcomes) {
+        if outcome.verdict != Verdict::Incorrect {
+            continue;
+        }
+        let critique = RuleCritic.critique(&CritiqueRequest {
+            problem,
+            action: mistake,
+            execution: outcome.execution.as_ref(),
+            answer: outcome.answer.as_deref(),
+            history: &[],
+            seed,
+        })?;
+        let action = |text: &str, verdict| Action {
+            text: text.to_owned(),
+            verdict,
+            actor: "annotation".to_owned(),
+            schema: problem.schema,
+            source: ActionSource::GroundTruth,
+        };
+        let id = format!("{}-correction", problem.id);
+        let mut tree =
+            PreferenceTree::new(id, problem.task, &problem.dataset, &problem.instruction)?;
+        let wrong = tree.add_action(tree.root(), action(mistake, Verdict::Incorrect))?;
+        let observation = tree.add_observation(
+            wrong,
+            Observation {
+                execution: outcome
+                    .execution
+                    .as_ref()
+                    .map(|run| run.render().to_owned()),
+                feedback: environment.feedback(Verdict::Incorrect).to_owned(),
+                critique: Some(critique),
+            },
+        )?;
+        tree.add_action(observation, action(&problem.rationale, Verdict::Correct))?;
+        trees.push(tree);
+    }
+    Ok(trees)
+}
+
+/// The text with one of its numbers replaced, step numbers excepted.
+fn with_mistake(text: &str, rng: &mut ChaCha8Rng) -> Option<String> {
+    let numbers: Vec<(usize, usize)> = text
+        .match_indices(|c: char| c.is_ascii_digit())
+        .map(|(start, _)| start)
+        .filter(|&start| !text[..start].ends_with(|c: char| c.is_ascii_digit()))
+        .filter(|&start| !text[..start].ends_with("Step "))
+        .map(|start| {
+            let digits = text[start..].bytes().take_while(u8::is_ascii_digit).count();
+            (start, start + digits)
+        })
+        .collect();
+    let (start, end) = *numbers.choose(rng)?;
+    let wrong = rng.random_range(2..=50).to_string();
+    (wrong != text[start..end]).then(|| format!("{}{wrong}{}", &text[..start], &text[end..]))
+}

@@ -1,0 +1,95 @@
+//! The command line, and how large everything is.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// The whole Eurus recipe in miniature, on a laptop CPU and without a network.
+///
+/// Makes math word problems, trains a tokenizer and a small Llama-architecture model on worked solutions, lets it
+/// build preference trees with a real Python interpreter, learns from them with DPO, KTO and NCA, trains two reward
+/// models, and compares everything on held-out problems.
+#[derive(Parser, Debug)]
+#[command(
+    name = "quickstart",
+    after_help = "Examples:\n  cargo run --release --example quickstart\n  cargo run --release --example quickstart -- --quick --out target/quick\n\n\
+                  Open report.html in the output folder when it is done."
+)]
+pub struct Options {
+    /// Seed of everything: problems, weights, sampling, order. The same seed gives the same numbers.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+
+    /// Folder for checkpoints, data, metrics and the report; replaced if it is one of this program's.
+    #[arg(long, default_value = "target/quickstart")]
+    pub out: PathBuf,
+
+    /// A run of under a minute that touches every part; its model learns next to nothing.
+    #[arg(long)]
+    pub quick: bool,
+}
+
+/// How large everything is.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct Scale {
+    pub training_problems: usize,
+    pub held_out_problems: usize,
+    /// Problems that trees are built for, the first of the training problems.
+    pub tree_problems: usize,
+    pub vocabulary: usize,
+    pub hidden_size: usize,
+    pub layers: usize,
+    pub heads: usize,
+    pub kv_heads: usize,
+    pub sft_epochs: usize,
+    pub sft_learning_rate: f64,
+    pub sft_trees_per_step: usize,
+    pub sft_beta_2: f32,
+    pub initializer_range: f64,
+    pub preference_epochs: usize,
+    pub preference_learning_rate: f64,
+    pub preference_trees_per_step: usize,
+    pub reward_epochs: usize,
+    pub reward_learning_rate: f64,
+    pub samples_per_turn: usize,
+    pub candidates: usize,
+}
+
+impl Scale {
+    pub fn full() -> Self {
+        Self {
+            training_problems: 3000,
+            held_out_problems: 200,
+            tree_problems: 200,
+            vocabulary: 512,
+            hidden_size: 160,
+            layers: 4,
+            heads: 4,
+            kv_heads: 4,
+            sft_epochs: 2,
+            sft_learning_rate: 1.5e-3,
+            sft_trees_per_step: 8,
+            sft_beta_2: 0.95,
+            initializer_range: 0.06,
+            preference_epochs: 2,
+            preference_learning_rate: 3e-4,
+            preference_trees_per_step: 8,
+            reward_epochs: 3,
+            reward_learning_rate: 5e-4,
+            samples_per_turn: 20,
+            candidates: 8,
+        }
+    }
+
+    pub fn quick() -> Self {
+        Self {
+            training_problems: 600,
+            held_out_problems: 200,
+            tree_problems: 24,
+            hidden_size: 96,
+            layers: 2,
+            sft_epochs: 2,
+            ..Self::full()
+        }
+    }
+}

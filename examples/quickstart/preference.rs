@@ -1,0 +1,131 @@
+//! DPO, KTO and NCA from the same checkpoint, on the same pairs, with the same reference log-probs.
+
+use anyhow::Result;
+use eurus_eval::report::RewardPoint;
+use eurus_models::Decoder;
+use eurus_train::{Event, Optimization, PairedTree, PreferenceTrainer, ReferenceLogProbs};
+use pref_losses::{DpoConfig, KtoConfig, NcaConfig, PairStats, PreferenceLossConfig};
+
+use crate::console::Stage;
+use crate::options::Scale;
+use crate::run_folder::RunFolder;
+
+pub const BETA: f64 = 0.1;
+
+/// The paper's lambda+ / lambda- of KTO.
+pub const DESIRABLE_WEIGHT: f64 = 1.33;
+
+/// The algorithms, by the name they have in the paper and in `metrics.jsonl`.
+pub fn algorithms() -> [(&'static str, PreferenceLossConfig); 3] {
+    let kto = KtoConfig::new()
+        .with_beta(BETA)
+        .with_desirable_weight(DESIRABLE_WEIGHT);
+    [
+        (
+            "DPO",
+            PreferenceLossConfig::Dpo(DpoConfig::new().with_beta(BETA)),
+        ),
+        ("KTO", PreferenceLossConfig::Kto(kto)),
+        (
+            "NCA",
+            PreferenceLossConfig::Nca(NcaConfig::new().with_beta(BETA)),
+        ),
+    ]
+}
+
+pub fn settings(seed: u64, scale: &Scale) -> Optimization {
+    Optimization {
+        learning_rate: scale.preference_learning_rate,
+        epochs: scale.preference_epochs,
+        trees_per_step: scale.preference_trees_per_step,
+        seed,
+        ..Optimization::default()
+    }
+}
+
+pub fn reference(
+    model: &Decoder,
+    trees: &[PairedTree],
+    settings: &Optimization,
+) -> Result<ReferenceLogProbs> {
+    let pairs = trees.iter().map(|tree| tree.pairs.len()).sum();
+    let stage = Stage::start("Reference", pairs, "pairs");
+    let reference = ReferenceLogProbs::compute(model, trees, settings, &mut |event| {
+        if let Event::Reference { done, .. } = event {
+            stage.position(*done, String::new());
+        }
+    })?;
+    stage.finish(&format!(
+        "log-probs of {pairs} pairs, once for all three algorithms"
+    ));
+    Ok(reference)
+}
+
+/// A trained policy and what happened on the way.
+pub struct Learned {
+    pub name: &'static str,
+    pub model: Decoder,
+    pub trajectory: Vec<RewardPoint>,
+    pub last: PairStats,
+    pub unique_tokens: usize,
+    pub naive_tokens: usize,
+}
+
+pub fn learn(
+    name: &'static str,
+    loss: &PreferenceLossConfig,
+    settings: &Optimization,
+    model: &Decoder,
+    trees: &[PairedTree],
+    reference: &ReferenceLogProbs,
+    folder: &mut RunFolder,
+) -> Result<Learned> {
+    let stage = Stage::start(name, settings.steps(trees.len()), "steps");
+    let mut trajectory = Vec::new();
+    let mut last = PairStats::default();
+    let (mut unique_tokens, mut naive_tokens) = (0, 0);
+    let mut failed = None;
+    let model = PreferenceTrainer::new(settings.clone(), loss)?.train(
+        model.clone(),
+        trees,
+        reference,
+        &mut |event| {
+            if let Event::Preference { progress, pairs } = event {
+                trajectory.push(RewardPoint {
+                    step: progress.step,
+                    chosen: pairs.chosen_reward,
+                    rejected: pairs.rejected_reward,
+                });
+                last = *pairs;
+                unique_tokens += progress.unique_tokens;
+                naive_tokens += progress.naive_tokens;
+                let rate = pairs.pairs as f64 / progress.seconds;
+                stage.position(
+                    progress.step,
+                    format!(
+                        "loss {:.3}, margin {:.2}, accuracy {:.2}, {rate:.0} pairs/s",
+                        pairs.loss, pairs.margin, pairs.accuracy
+                    ),
+                );
+            }
+            if let Err(error) = folder.metric(name, event) {
+                failed.get_or_insert(error);
+            }
+        },
+    )?;
+    failed.map_or(Ok(()), Err)?;
+    stage.finish(&format!(
+        "rewards {:+.2} chosen, {:+.2} rejected; {:.2}x fewer tokens than pairs as rows",
+        last.chosen_reward,
+        last.rejected_reward,
+        naive_tokens as f64 / unique_tokens.max(1) as f64
+    ));
+    Ok(Learned {
+        name,
+        model,
+        trajectory,
+        last,
+        unique_tokens,
+        naive_tokens,
+    })
+}

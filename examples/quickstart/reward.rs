@@ -1,0 +1,66 @@
+//! Two reward models: Bradley-Terry alone, and with direct rewards.
+
+use anyhow::Result;
+use eurus_models::{Decoder, RewardModel};
+use eurus_train::{Event, Optimization, PairedTree, RewardTrainer};
+use pref_losses::{BradleyTerryConfig, RewardLossConfig, UltraInteractRewardConfig};
+
+use crate::console::Stage;
+use crate::options::Scale;
+use crate::run_folder::RunFolder;
+
+/// The losses, by the name they have in tables and in `metrics.jsonl`.
+pub fn losses() -> [(&'static str, RewardLossConfig); 2] {
+    [
+        (
+            "RM BT",
+            RewardLossConfig::BradleyTerry(BradleyTerryConfig::new()),
+        ),
+        (
+            "RM BT+LDR",
+            RewardLossConfig::UltraInteract(UltraInteractRewardConfig::new()),
+        ),
+    ]
+}
+
+pub fn settings(seed: u64, scale: &Scale) -> Optimization {
+    Optimization {
+        learning_rate: scale.reward_learning_rate,
+        epochs: scale.reward_epochs,
+        trees_per_step: scale.preference_trees_per_step,
+        seed,
+        ..Optimization::default()
+    }
+}
+
+pub fn train(
+    name: &'static str,
+    loss: &RewardLossConfig,
+    settings: &Optimization,
+    policy: &Decoder,
+    trees: &[PairedTree],
+    folder: &mut RunFolder,
+) -> Result<RewardModel> {
+    let stage = Stage::start(name, settings.steps(trees.len()), "steps");
+    let mut last = String::new();
+    let mut failed = None;
+    let model = RewardTrainer::new(settings.clone(), loss)?.train(
+        RewardModel::from_decoder(policy.clone()),
+        trees,
+        &mut |event| {
+            if let Event::Reward { progress, pairs } = event {
+                last = format!(
+                    "loss {:.3}, rewards {:+.2} chosen, {:+.2} rejected",
+                    pairs.loss, pairs.chosen_reward, pairs.rejected_reward
+                );
+                stage.position(progress.step, last.clone());
+            }
+            if let Err(error) = folder.metric(name, event) {
+                failed.get_or_insert(error);
+            }
+        },
+    )?;
+    failed.map_or(Ok(()), Err)?;
+    stage.finish(&last);
+    Ok(model)
+}

@@ -1,0 +1,91 @@
+//! Preference trees: the fine-tuned model acts, Python executes, a rule-based critic criticises.
+
+use anyhow::Result;
+use chat_model::{ChatModel, Sampling};
+use eurus_models::LocalChatModel;
+use eurus_train::PairedTree;
+use token_forest::ChatTokenizer;
+use ultrainteract::PreferenceTree;
+use ultrainteract::derive::{pair_rows, sft_rows};
+use ultrainteract::formats::{TreeRecord, write_jsonl};
+use ultrainteract_synth::{
+    Event, Problem, PythonEnvironment, RuleCritic, SynthConfig, SynthStats, TreeBuilder,
+};
+
+use crate::console::Stage;
+use crate::options::Scale;
+use crate::policy::MAX_ACTION_TOKENS;
+use crate::run_folder::RunFolder;
+
+pub struct Trees {
+    pub trees: Vec<PreferenceTree>,
+    pub stats: SynthStats,
+}
+
+pub fn build(
+    seed: u64,
+    scale: &Scale,
+    actor: &LocalChatModel,
+    problems: &[Problem],
+    environment: &PythonEnvironment,
+    folder: &mut RunFolder,
+) -> Result<Trees> {
+    let config = SynthConfig {
+        samples_per_turn: scale.samples_per_turn,
+        sampling: Sampling {
+            temperature: 1.0,
+            max_tokens: MAX_ACTION_TOKENS,
+            ..Sampling::default()
+        },
+        seed,
+        ..SynthConfig::default()
+    };
+    let actors: [&dyn ChatModel; 1] = [actor];
+    let builder = TreeBuilder::new(config, &actors, environment, &RuleCritic)?;
+    let stage = Stage::start("Trees", problems.len(), "trees");
+    let mut finished = 0;
+    let build = builder.build(problems, &mut |event| match event {
+        Event::TurnStarted { turn, problems } => {
+            stage.position(finished, format!("turn {turn}, {problems} problems"));
+        }
+        Event::TreeFinished { .. } => {
+            finished += 1;
+            stage.position(finished, String::new());
+        }
+        _ => {}
+    })?;
+    for failure in &build.failures {
+        eprintln!(
+            "{} failed at turn {}: {}",
+            failure.problem, failure.turn, failure.error
+        );
+    }
+    for turn in &build.stats.turns {
+        folder.metric("trees", turn)?;
+    }
+    let records: Vec<TreeRecord> = build.trees.iter().map(TreeRecord::from).collect();
+    write_jsonl(folder.path("trees.jsonl"), &records)?;
+    write_jsonl(
+        folder.path("pairs.jsonl"),
+        build.trees.iter().flat_map(pair_rows),
+    )?;
+    write_jsonl(
+        folder.path("sft.jsonl"),
+        build.trees.iter().flat_map(sft_rows),
+    )?;
+    let pairs: usize = build.trees.iter().map(|tree| tree.pairs().len()).sum();
+    stage.finish(&format!("{} trees, {pairs} pairs", build.trees.len()));
+    Ok(Trees {
+        trees: build.trees,
+        stats: build.stats,
+    })
+}
+
+/// The trees that have pairs, tokenized.
+pub fn tokenize(trees: &[PreferenceTree], tokenizer: &ChatTokenizer) -> Result<Vec<PairedTree>> {
+    Ok(trees
+        .iter()
+        .filter(|tree| !tree.pairs().is_empty())
+        .map(|tree| PairedTree::from_preference_tree(tree, tokenizer))
+        .collect::<Result<_, _>>()?)
+}
