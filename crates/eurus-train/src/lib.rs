@@ -1,4 +1,81 @@
-//! Tree-native training.
+//! SFT, preference learning and reward models on whole trees: every shared history is computed once.
+//!
+//! For anyone who has conversations, preference pairs or rollouts that share their beginnings and wants to train a
+//! model on them, in a program of their own. The trainers take token trees, pack the trees of a step into forests of
+//! bounded size and know a model by two small traits, so any burn module that implements
+//! [`ForestModel`](eurus_models::ForestModel) or [`ForestRewardModel`](eurus_models::ForestRewardModel) trains.
+//! They never print: what happens is told to a callback.
+//!
+//! # Quick start
+//!
+//! A tiny model, one prompt with two answers, two steps of DPO:
+//!
+//! ```
+//! use burn::tensor::Device;
+//! use eurus_models::{Decoder, DecoderConfig};
+//! use eurus_train::{Event, NodePair, Optimization, PairedTree, PreferenceTrainer, ReferenceLogProbs};
+//! use pref_losses::{DpoConfig, PreferenceLossConfig};
+//! use token_forest::TokenTree;
+//!
+//! # fn main() -> eurus_train::Result<()> {
+//! let policy = Decoder::init(&DecoderConfig::llama(32, 16, 2, 2), 7, &Device::flex());
+//! let mut tree = TokenTree::new(vec![1, 2, 3], false); // token ids of the prompt
+//! let chosen = tree.push(0, vec![4, 5], true);
+//! let rejected = tree.push(0, vec![6], true);
+//! let trees = [PairedTree::new("p1", &tree, &[NodePair { chosen, rejected }])?];
+//!
+//! let settings = Optimization { learning_rate: 1e-2, epochs: 2, ..Optimization::default() };
+//! let reference = ReferenceLogProbs::compute(&policy, &trees, &settings, &mut |_| {})?;
+//! let loss = PreferenceLossConfig::Dpo(DpoConfig::new().with_beta(0.1));
+//! let mut steps = Vec::new();
+//! let trained = PreferenceTrainer::new(settings, &loss)?.train(policy, &trees, &reference, &mut |event| {
+//!     if let Event::Preference { progress, pairs } = event {
+//!         steps.push((progress.clone(), *pairs));
+//!     }
+//! })?;
+//!
+//! let (first, last) = (&steps[0], &steps[1]);
+//! assert!((first.1.loss - std::f64::consts::LN_2).abs() < 1e-4); // policy and reference are the same yet
+//! assert!(last.1.loss < first.1.loss && last.1.margin > 0.0);
+//! assert_eq!((first.0.unique_tokens, first.0.naive_tokens), (6, 9)); // the prompt counts once
+//! # drop(trained);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # A step
+//!
+//! A step takes [`trees_per_step`](Optimization::trees_per_step) trees. They are packed into forests of at most
+//! [`token_budget`](Optimization::token_budget) tokens; the gradients of all forests are summed before the one update,
+//! so the budget bounds the memory and changes nothing else but rounding. The loss is the mean over the whole step:
+//! over target tokens for SFT, over pairs otherwise. A path that is too long is an error before training, never cut; a
+//! loss or gradient that is not finite ends the run with the ids of the step's examples.
+//!
+//! The same data, settings and seed give the same run on the same machine.
+//!
+//! # Features
+//!
+//! The CPU backend (flex) is always there.
+//!
+//! | feature | adds |
+//! | --- | --- |
+//! | `cuda` | burn's CUDA backend |
+//! | `wgpu` | burn's wgpu backend |
+//! | `tch` | burn's LibTorch backend, which burn has deprecated; needs `LIBTORCH` set at build time |
+//!
+//! # Modules
+//!
+//! | item | what |
+//! | --- | --- |
+//! | [`Optimization`], [`Schedule`], [`Decay`] | optimizer, learning rate, step size, limits, seed |
+//! | [`data`]: [`SftTree`], [`PairedTree`], [`add_mismatched`] | what is trained on |
+//! | [`sft`]: [`SftTrainer`] | imitation of trainable nodes |
+//! | [`preference`]: [`PreferenceTrainer`], [`ReferenceLogProbs`] | DPO, IPO, hinge, NCA, KTO against a reference |
+//! | [`reward`]: [`RewardTrainer`], [`pair_rewards`], [`leaf_rewards`] | reward models, rewards of pairs and candidates |
+//! | [`events`]: [`Event`], [`StepProgress`] | what a run tells its callback, ready for JSON |
+//! | [`log_probs`] | log-probs of a forest's targets and nodes |
+//! | [`Error`] | what can go wrong, and what to do about it |
+
 mod config;
 pub mod data;
 mod error;

@@ -1,0 +1,367 @@
+//! What the trainers promise: the numbers do not depend on how a step is packed, and every loss moves the right way.
+
+use burn::tensor::Device;
+use eurus_models::{Decoder, DecoderConfig, RewardModel};
+use eurus_train::{
+    Error, Event, NodePair, Optimization, PairedTree, PreferenceTrainer, ReferenceLogProbs,
+    RewardTrainer, SftTrainer, SftTree, add_mismatched, leaf_rewards, pair_rewards,
+};
+use pref_losses::{
+    BradleyTerryConfig, DpoConfig, KtoConfig, NcaConfig, PreferenceLossConfig, RewardLossConfig,
+    UltraInteractRewardConfig,
+};
+use token_forest::TokenTree;
+
+/// f32 sums of some hundred terms in another order.
+const TOLERANCE: f64 = 1e-5;
+
+fn model(seed: u64) -> Decoder {
+    let mut config = DecoderConfig::llama(32, 24, 2, 4);
+    config.initializer_range = 0.2;
+    Decoder::init(&config, seed, &Device::flex())
+}
+
+/// Trees of two turns: two pairs, the first rejected action expanded.
+fn trees(count: u32) -> Vec<PairedTree> {
+    (0..count)
+        .map(|i| {
+            let token = |offset: u32| 1 + (7 * i + offset) % 30;
+            let mut tree = TokenTree::new(vec![token(0), token(3), 31], false);
+            let chosen = tree.push(0, vec![token(1), token(4), 0], true);
+            let rejected = tree.push(0, vec![token(2), 0], true);
+            let observation = tree.push(rejected, vec![token(9), token(8), 31], false);
+            let second_chosen = tree.push(observation, vec![token(1), token(5), token(6), 0], true);
+            let second_rejected = tree.push(observation, vec![token(2), token(2), 0], true);
+            tree.push(observation, vec![token(13), 0], true);
+            let pairs = [
+                NodePair { chosen, rejected },
+                NodePair {
+                    chosen: second_chosen,
+                    rejected: second_rejected,
+                },
+            ];
+            PairedTree::new(format!("tree-{i}"), &tree, &pairs).expect("whole trees")
+        })
+        .collect()
+}
+
+/// The same pairs, each as a tree of its own.
+fn as_rows(trees: &[PairedTree]) -> Vec<PairedTree> {
+    trees
+        .iter()
+        .flat_map(|tree| {
+            tree.pairs.iter().enumerate().map(|(index, pair)| {
+                PairedTree::new(format!("{}-{index}", tree.id), &tree.tree, &[*pair])
+                    .expect("a part of a whole tree")
+            })
+        })
+        .collect()
+}
+
+fn settings() -> Optimization {
+    Optimization {
+        learning_rate: 1e-3,
+        trees_per_step: 6,
+        ..Optimization::default()
+    }
+}
+
+fn losses() -> [PreferenceLossConfig; 3] {
+    [
+        PreferenceLossConfig::Dpo(DpoConfig::new()),
+        PreferenceLossConfig::Kto(KtoConfig::new().with_desirable_weight(1.33)),
+        PreferenceLossConfig::Nca(NcaConfig::new()),
+    ]
+}
+
+struct Steps(Vec<(f64, f64, pref_losses::PairStats, usize, usize)>);
+
+fn learn(trees: &[PairedTree], settings: &Optimization, loss: &PreferenceLossConfig) -> Steps {
+    let policy = model(5);
+    let reference =
+        ReferenceLogProbs::compute(&policy, trees, settings, &mut |_| {}).expect("a reference");
+    let mut steps = Vec::new();
+    PreferenceTrainer::new(settings.clone(), loss)
+        .expect("valid settings")
+        .train(policy, trees, &reference, &mut |event| {
+            if let Event::Preference { progress: p, pairs } = event {
+                steps.push((p.loss, p.grad_norm, *pairs, p.unique_tokens, p.naive_tokens));
+            }
+        })
+        .expect("training");
+    Steps(steps)
+}
+
+fn assert_near(a: f64, b: f64, what: &str) {
+    assert!(
+        (a - b).abs() < TOLERANCE * (1.0 + b.abs()),
+        "{what}: {a} against {b}"
+    );
+}
+
+#[test]
+fn the_first_step_starts_at_the_reference() {
+    let mut trees = trees(6);
+    add_mismatched(&mut trees, 1).expect("several trees");
+    for (loss, at_reference) in
+        losses()
+            .iter()
+            .zip([2f64.ln(), 0.5 * (1.33 + 1.0) * 0.5, 2.0 * 2f64.ln()])
+    {
+        let steps = learn(&trees, &settings(), loss).0;
+        assert_near(steps[0].0, at_reference, loss.name());
+        assert_near(steps[0].2.margin, 0.0, "margin");
+    }
+}
+
+#[test]
+fn a_step_does_not_depend_on_the_token_budget() {
+    let mut trees = trees(6);
+    add_mismatched(&mut trees, 1).expect("several trees");
+    let split = Optimization {
+        epochs: 3,
+        token_budget: 25,
+        log_prob_chunk: 3,
+        ..settings()
+    };
+    let whole = Optimization {
+        token_budget: 4096,
+        log_prob_chunk: 64,
+        ..split.clone()
+    };
+    for loss in losses() {
+        let (split, whole) = (
+            learn(&trees, &split, &loss).0,
+            learn(&trees, &whole, &loss).0,
+        );
+        assert_eq!(split.len(), 3);
+        for (a, b) in split.iter().zip(&whole) {
+            assert_near(a.0, b.0, "loss");
+            assert_near(a.1, b.1, "gradient norm");
+            assert_near(a.2.margin, b.2.margin, "margin");
+        }
+    }
+}
+
+#[test]
+fn trees_give_the_loss_and_gradient_of_their_pairs_as_rows_with_fewer_tokens() {
+    let trees = trees(6);
+    let rows = as_rows(&trees);
+    let loss = &losses()[0];
+    let of_rows = Optimization {
+        trees_per_step: 12,
+        ..settings()
+    };
+    let (tree, row) = (
+        learn(&trees, &settings(), loss).0,
+        learn(&rows, &of_rows, loss).0,
+    );
+    assert_near(tree[0].0, row[0].0, "loss");
+    assert_near(tree[0].1, row[0].1, "gradient norm");
+    assert!(tree[0].3 < row[0].3, "unique tokens");
+    assert_eq!(tree[0].4, row[0].4, "naive tokens");
+}
+
+#[test]
+fn every_preference_loss_raises_the_margin() {
+    let mut trees = trees(6);
+    add_mismatched(&mut trees, 1).expect("several trees");
+    let settings = Optimization {
+        epochs: 20,
+        ..settings()
+    };
+    for loss in losses() {
+        let steps = learn(&trees, &settings, &loss).0;
+        let last = &steps[steps.len() - 1];
+        assert!(
+            last.0 < steps[0].0,
+            "{}: loss {} to {}",
+            loss.name(),
+            steps[0].0,
+            last.0
+        );
+        assert!(
+            last.2.margin > 0.05,
+            "{}: margin {}",
+            loss.name(),
+            last.2.margin
+        );
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run_and_another_seed_another_order() {
+    let trees = trees(7);
+    let of = |seed| {
+        let settings = Optimization {
+            trees_per_step: 2,
+            seed,
+            ..settings()
+        };
+        let steps = learn(&trees, &settings, &losses()[2]).0;
+        steps.iter().map(|step| step.1).collect::<Vec<_>>()
+    };
+    assert_eq!(of(3), of(3));
+    assert_ne!(of(3), of(4));
+}
+
+#[test]
+fn fine_tuning_memorises_a_few_answers() {
+    let examples: Vec<SftTree> = (0..4)
+        .map(|i| {
+            let mut tree = TokenTree::new(vec![i + 1, 31], false);
+            tree.push(0, vec![10 + i, 20 + i, 0], true);
+            SftTree::new(format!("example-{i}"), tree).expect("a trainable tree")
+        })
+        .collect();
+    let settings = Optimization {
+        learning_rate: 1e-2,
+        epochs: 40,
+        trees_per_step: 4,
+        ..Optimization::default()
+    };
+    let mut losses = Vec::new();
+    SftTrainer::new(settings)
+        .expect("valid settings")
+        .train(model(1), &examples, &mut |event| {
+            if let Event::Sft {
+                progress,
+                target_tokens,
+            } = event
+            {
+                assert_eq!(*target_tokens, 12);
+                losses.push(progress.loss);
+            }
+        })
+        .expect("training");
+    assert!(
+        losses[0] > 2.0 && losses[losses.len() - 1] < 0.1,
+        "{losses:?}"
+    );
+}
+
+#[test]
+fn direct_rewards_put_zero_between_chosen_and_rejected() {
+    let trees = trees(6);
+    let settings = Optimization {
+        learning_rate: 3e-3,
+        epochs: 60,
+        ..settings()
+    };
+    let train = |loss: &RewardLossConfig| {
+        let trainer = RewardTrainer::new(settings.clone(), loss).expect("valid settings");
+        let trained = trainer
+            .train(RewardModel::from_decoder(model(2)), &trees, &mut |_| {})
+            .expect("training");
+        pair_rewards(&trained, &trees, &settings).expect("rewards")
+    };
+    let ranked = train(&RewardLossConfig::BradleyTerry(BradleyTerryConfig::new()));
+    assert!(ranked.iter().all(|pair| pair.chosen > pair.rejected));
+    let direct = train(&RewardLossConfig::UltraInteract(
+        UltraInteractRewardConfig::new(),
+    ));
+    assert!(
+        direct
+            .iter()
+            .all(|pair| pair.chosen > 0.0 && pair.rejected < 0.0),
+        "{direct:?}"
+    );
+}
+
+#[test]
+fn the_reward_of_a_leaf_does_not_depend_on_what_else_is_scored() {
+    let reward_model = RewardModel {
+        regression_head: {
+            let head = RewardModel::from_decoder(model(2)).regression_head;
+            eurus_models::decoder::Projection {
+                weight: head.weight.map(|weight| weight + 0.1),
+            }
+        },
+        ..RewardModel::from_decoder(model(2))
+    };
+    let trees: Vec<TokenTree> = trees(5).into_iter().map(|tree| tree.tree).collect();
+    let together = leaf_rewards(&reward_model, &trees, &settings()).expect("rewards");
+    for (tree, rewards) in trees.iter().zip(together) {
+        for (&leaf, reward) in tree.leaves().iter().zip(rewards) {
+            let alone = TokenTree::new(tree.path_tokens(leaf), false);
+            let alone = leaf_rewards(&reward_model, &[alone], &settings()).expect("rewards");
+            assert_near(f64::from(reward), f64::from(alone[0][0]), "reward");
+        }
+    }
+}
+
+#[test]
+fn bad_data_is_refused_before_training() {
+    let good = trees(2);
+    let short = Optimization {
+        max_path_tokens: 5,
+        ..settings()
+    };
+    let error = ReferenceLogProbs::compute(&model(1), &good, &short, &mut |_| {});
+    assert!(matches!(error, Err(Error::PathTooLong { id, limit: 5, .. }) if id == "tree-0"));
+
+    let mut one = trees(1);
+    assert!(matches!(
+        add_mismatched(&mut one, 0),
+        Err(Error::OneTreeForKl)
+    ));
+
+    let tree = TokenTree::new(vec![1, 2], false);
+    assert!(matches!(
+        SftTree::new("bare", tree.clone()),
+        Err(Error::NothingTrainable { id }) if id == "bare"
+    ));
+    let root = NodePair {
+        chosen: 0,
+        rejected: 1,
+    };
+    assert!(matches!(
+        PairedTree::new("x", &tree, &[root]),
+        Err(Error::BadPair { pair: 0, .. })
+    ));
+
+    let reference = ReferenceLogProbs::compute(&model(1), &good, &settings(), &mut |_| {})
+        .expect("a reference");
+    let trainer = PreferenceTrainer::new(settings(), &losses()[0]).expect("valid settings");
+    let other = trainer.train(model(1), &trees(3), &reference, &mut |_| {});
+    assert!(matches!(
+        other,
+        Err(Error::StaleReference {
+            expected: 4,
+            found: 6
+        })
+    ));
+
+    let wrong = Optimization {
+        warmup_ratio: 2.0,
+        ..settings()
+    };
+    assert!(matches!(
+        SftTrainer::new(wrong),
+        Err(Error::Config {
+            field: "warmup_ratio",
+            ..
+        })
+    ));
+}
+
+#[test]
+fn a_loss_that_is_not_finite_names_the_step_and_its_examples() {
+    let trees = trees(2);
+    let broken = Decoder {
+        lm_head: None,
+        model: {
+            let mut body = model(1).model;
+            body.norm.weight = body.norm.weight.map(|weight| weight * f32::NAN);
+            body
+        },
+    };
+    let reference = ReferenceLogProbs::compute(&model(1), &trees, &settings(), &mut |_| {})
+        .expect("a reference");
+    let trainer = PreferenceTrainer::new(settings(), &losses()[0]).expect("valid settings");
+    let error = trainer.train(broken, &trees, &reference, &mut |_| {}).err();
+    assert!(matches!(
+        error,
+        Some(Error::NotFinite { step: 1, examples, .. }) if examples.len() == 2
+    ));
+}
