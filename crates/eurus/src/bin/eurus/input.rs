@@ -1,0 +1,235 @@
+//! Rows to token trees. Everything that can be wrong with a row is found here, and named by file, row and field.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, bail};
+use eurus::data::PreferenceTree;
+use eurus::data::formats::{self, PairRow, SftRow};
+use eurus::data::rebuild::Rebuilder;
+use eurus::forest::ChatMessage;
+use eurus::train::{PairedTree, SftTree, add_mismatched};
+
+use crate::setup::Setup;
+
+/// Trees with pairs, and where each pair came from.
+pub struct Pairs {
+    pub trees: Vec<PairedTree>,
+    /// Rows that contradict the first tree of their problem and so are in another tree.
+    pub apart: usize,
+    source: Source,
+}
+
+/// Where pairs stand in their file.
+struct Source {
+    file: PathBuf,
+    /// Line by problem and row id.
+    lines: HashMap<(String, String), usize>,
+}
+
+impl Source {
+    fn place(&self, tree: &PreferenceTree, pair: usize) -> String {
+        let id = tree.pair_id(pair).unwrap_or_default();
+        let key = (tree.id().to_owned(), id.to_owned());
+        let line = self.lines.get(&key).copied().unwrap_or_default();
+        place(&self.file, line)
+    }
+}
+
+fn place(file: &Path, line: usize) -> String {
+    format!("row {line} of {}", file.display())
+}
+
+/// Reads pair rows, puts them back into trees and tokenizes these.
+pub fn pairs(file: &Path, setup: &Setup) -> Result<Pairs> {
+    let mut rows = formats::read_jsonl::<PairRow>(file)?;
+    let mut source = Source {
+        file: file.to_path_buf(),
+        lines: HashMap::new(),
+    };
+    // Rows may have more turns than the paper's trees; what they may not have is too many tokens.
+    let mut rebuilder = Rebuilder::new().with_max_turns(usize::MAX)?;
+    while let Some(row) = rows.next() {
+        let row = row?;
+        rebuilder.push(&row).map_err(|fault| rows.locate(fault))?;
+        let key = (row.parent_id, row.id);
+        source.lines.entry(key).or_insert(rows.line());
+    }
+    let apart = rebuilder.splits().len();
+    let trees = rebuilder.finish();
+    if trees.is_empty() {
+        bail!("{}: there is no row in it", file.display());
+    }
+    let trees = trees
+        .iter()
+        .map(|tree| paired_tree(tree, &source, setup))
+        .collect::<Result<Vec<_>>>()?;
+    setup.check_vocabulary(trees.iter().map(|tree| &tree.tree))?;
+    Ok(Pairs {
+        trees,
+        apart,
+        source,
+    })
+}
+
+fn paired_tree(tree: &PreferenceTree, source: &Source, setup: &Setup) -> Result<PairedTree> {
+    let paired = PairedTree::from_preference_tree(tree, &setup.tokenizer)
+        .map_err(|error| refused_by_template(tree, source, setup).unwrap_or(error.into()))?;
+    let lengths = paired.tree.path_lengths();
+    for (index, pair) in paired.pairs.iter().enumerate() {
+        let row = || source.place(tree, index);
+        let own = |node: usize| paired.tree.nodes[node].tokens.len();
+        for (field, node) in [("chosen", pair.chosen), ("rejected", pair.rejected)] {
+            let history = lengths[node] - own(node);
+            check_path(setup, history, own(node), "trajectory", field)
+                .map_err(|problem| anyhow!("{}: {problem}", row()))?;
+        }
+        // The two actions of a pair answer the same history and go through the model together.
+        let together = lengths[pair.chosen] + own(pair.rejected);
+        if together > setup.settings.token_budget {
+            bail!(
+                "{}: `trajectory`, `chosen` and `rejected` have {together} tokens, more than --token-budget {}; raise it, or shorten or drop the row",
+                row(),
+                setup.settings.token_budget
+            );
+        }
+    }
+    Ok(paired)
+}
+
+/// Finds the row and field that the chat template or the tokenizer refuses.
+fn refused_by_template(
+    tree: &PreferenceTree,
+    source: &Source,
+    setup: &Setup,
+) -> Option<anyhow::Error> {
+    let tokenizer = &setup.tokenizer;
+    for (index, pair) in tree.pairs().iter().enumerate() {
+        let refused = |field: &str, problem: eurus::forest::Error| {
+            anyhow!("{}: field `{field}`: {problem}", source.place(tree, index))
+        };
+        let history: Vec<ChatMessage> = tree
+            .messages(pair.prompt)
+            .iter()
+            .map(ChatMessage::from)
+            .collect();
+        if let Err(problem) = tokenizer.encode_prompt(&history) {
+            return Some(refused("trajectory", problem));
+        }
+        for (field, node) in [("chosen", pair.chosen), ("rejected", pair.rejected)] {
+            let mut messages = history.clone();
+            messages.push(ChatMessage::assistant(tree.node(node).text()));
+            if let Err(problem) = tokenizer.encode_messages(&messages) {
+                return Some(refused(field, problem));
+            }
+        }
+    }
+    None
+}
+
+/// Refuses a path that is too long, naming the field that makes it so.
+fn check_path(
+    setup: &Setup,
+    history: usize,
+    action: usize,
+    history_field: &str,
+    action_field: &str,
+) -> Result<()> {
+    let limit = setup.path_limit;
+    let tokens = history + action;
+    if tokens <= limit.tokens {
+        return Ok(());
+    }
+    let field = if history >= limit.tokens {
+        history_field
+    } else {
+        action_field
+    };
+    bail!(
+        "field `{field}` is too long: with what comes before it the row has {tokens} tokens, more than {} = {}; raise the limit, or shorten or drop the row",
+        limit.set_by,
+        limit.tokens
+    )
+}
+
+impl Pairs {
+    /// Number of pairs.
+    pub fn len(&self) -> usize {
+        self.trees.iter().map(|tree| tree.pairs.len()).sum()
+    }
+
+    /// What was read, in one line.
+    pub fn describe(&self) -> String {
+        let unique: usize = self.trees.iter().map(|t| t.tree.unique_tokens()).sum();
+        let apart = match self.apart {
+            0 => String::new(),
+            rows => format!("; {rows} rows contradict their tree and start another"),
+        };
+        format!(
+            "{}: {} pairs in {} trees, {unique} tokens{apart}",
+            self.source.file.display(),
+            self.len(),
+            self.trees.len(),
+        )
+    }
+
+    /// Adds the mismatched completions of KTO's KL estimate. They join a prompt with an action of another tree, so
+    /// their length is not that of any row. Returns the longest path.
+    pub fn add_mismatched(&mut self, setup: &Setup) -> Result<usize> {
+        add_mismatched(&mut self.trees, setup.settings.seed)
+            .with_context(|| self.source.file.display().to_string())?;
+        let mut longest = 0;
+        for tree in &self.trees {
+            let tokens = tree.tree.longest_path_tokens();
+            longest = longest.max(tokens);
+            if tokens > setup.settings.token_budget {
+                bail!(
+                    "{}: KTO's KL estimate joins a prompt of problem `{}` with an action of another one; together they have {tokens} tokens, more than --token-budget {}; raise it, or drop the longest rows",
+                    self.source.file.display(),
+                    tree.id,
+                    setup.settings.token_budget
+                );
+            }
+        }
+        Ok(longest)
+    }
+}
+
+/// Reads SFT rows and tokenizes them, each a tree with one path.
+pub fn sft(file: &Path, setup: &Setup) -> Result<Vec<SftTree>> {
+    let mut rows = formats::read_jsonl::<SftRow>(file)?;
+    let mut trees = Vec::new();
+    while let Some(row) = rows.next() {
+        let row = row?;
+        let place = || place(rows.file(), rows.line());
+        let tokens = setup.tokenizer.encode_sft(&row).map_err(|problem| {
+            let prompt = [ChatMessage::user(&row.instruction)];
+            let field = match setup.tokenizer.encode_prompt(&prompt) {
+                Ok(_) => "response",
+                Err(_) => "instruction",
+            };
+            anyhow!("{}: field `{field}`: {problem}", place())
+        })?;
+        let lengths: Vec<usize> = tokens.nodes.iter().map(|node| node.tokens.len()).collect();
+        let (action, history) = (
+            lengths.last().copied().unwrap_or_default(),
+            lengths[..lengths.len().saturating_sub(1)].iter().sum(),
+        );
+        check_path(setup, history, action, "instruction", "response")
+            .map_err(|problem| anyhow!("{}: {problem}", place()))?;
+        if history + action > setup.settings.token_budget {
+            bail!(
+                "{}: `instruction` and `response` have {} tokens, more than --token-budget {}; raise it, or shorten or drop the row",
+                place(),
+                history + action,
+                setup.settings.token_budget
+            );
+        }
+        trees.push(SftTree::new(row.id, tokens)?);
+    }
+    if trees.is_empty() {
+        bail!("{}: there is no row in it", file.display());
+    }
+    setup.check_vocabulary(trees.iter().map(|tree| &tree.tree))?;
+    Ok(trees)
+}

@@ -1,0 +1,47 @@
+//! Ctrl-C and its kin: a clear message, and nothing half-written.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context, Result};
+
+/// Exit code of a program that was interrupted, as shells expect it.
+const INTERRUPTED: i32 = 130;
+
+/// What an interrupt must know.
+#[derive(Debug, Default)]
+pub struct Files {
+    /// A folder to remove.
+    pub temporary: Option<PathBuf>,
+    /// The result, once it is whole.
+    pub written: Option<PathBuf>,
+}
+
+static FILES: Mutex<Files> = Mutex::new(Files {
+    temporary: None,
+    written: None,
+});
+
+/// Handles interrupts from now on.
+pub fn install() -> Result<()> {
+    ctrlc::set_handler(|| {
+        // Held until the process is gone, so that the main thread cannot begin to write the result meanwhile.
+        let files = files();
+        if let Some(folder) = &files.temporary {
+            // Nobody is left to be told of a failure; the folder is hidden and harmless.
+            let _ = std::fs::remove_dir_all(folder);
+        }
+        match &files.written {
+            Some(out) => eprintln!("\ninterrupted; {} is complete", out.display()),
+            None => eprintln!("\ninterrupted; nothing was written"),
+        }
+        std::process::exit(INTERRUPTED);
+    })
+    .context("cannot listen for interrupts")
+}
+
+/// The files to care for. While the guard is held, an interrupt waits: hold it to write a result that must be whole.
+pub fn files() -> MutexGuard<'static, Files> {
+    // The paths are valid whatever another thread did while it held them.
+    FILES.lock().unwrap_or_else(PoisonError::into_inner)
+}

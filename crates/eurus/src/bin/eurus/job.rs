@@ -1,0 +1,38 @@
+//! One run, the same for every command: train, watch, write, sum up.
+
+use std::io::Write;
+
+use anyhow::Result;
+use eurus::models::Checkpoint;
+use eurus::train::Event;
+
+use crate::output::Output;
+use crate::progress::Progress;
+use crate::summary;
+
+/// Trains, writes the checkpoint with `write`, prints the summary and returns the model.
+pub fn run<M>(
+    mut output: Output,
+    title: &str,
+    train: impl FnOnce(&mut dyn FnMut(&Event)) -> eurus::train::Result<M>,
+    write: impl FnOnce(&Checkpoint, &M) -> eurus::models::Result<()>,
+) -> Result<M> {
+    let mut progress = Progress::new(title);
+    let mut steps = Vec::new();
+    let model = train(&mut |event| {
+        output.record(event);
+        progress.show(event);
+        if event.progress().is_some() {
+            steps.push(event.clone());
+        }
+    })?;
+    progress.finish();
+    let written = output.commit(|checkpoint| write(checkpoint, &model))?;
+    print(&summary::of_run(title, &steps, &written));
+    Ok(model)
+}
+
+/// Prints to standard output. The work is done by then: a reader that has gone away does not undo it.
+pub fn print(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}

@@ -1,0 +1,131 @@
+//! The eurus command line: supervised fine-tuning, preference learning and reward models on Hugging Face checkpoints.
+//!
+//! Data walks one way: `options` -> `setup` (model folder, tokenizer, device) -> `input` (rows to token trees) ->
+//! `job` (training with `progress`, `output` and `summary`). One file for each command says what is its own.
+
+// A command line prints; libraries do not.
+#![allow(clippy::print_stderr)]
+
+mod input;
+mod interrupt;
+mod job;
+mod options;
+mod output;
+mod prefer;
+mod progress;
+mod reward;
+mod setup;
+mod sft;
+mod summary;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+Examples:
+  eurus sft    --model SmolLM2-135M-Instruct --data sft.jsonl --out runs/sft
+  eurus prefer --model runs/sft --data pairs.jsonl --algorithm kto --out runs/kto
+  eurus reward --model runs/sft --data pairs.jsonl --eval held-out.jsonl --out runs/rm
+
+`eurus help COMMAND` shows the rows that a command reads and more examples.
+Exit codes: 0 done, 1 failed (one message says what, where and what to do), 2 wrong usage.";
+
+/// Learn from preference trees: fine-tune, learn preferences, train reward models.
+///
+/// Reads Hugging Face checkpoints of the Llama architecture and rows as UltraInteract releases them; writes Hugging
+/// Face checkpoints. Rows that share a history are put back into trees, and every history is computed once.
+#[derive(Debug, Parser)]
+#[command(name = "eurus", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Learn preferences from pairs of actions: DPO, KTO or NCA.
+    #[command(
+        after_help = prefer::EXAMPLES,
+        mut_arg("learning_rate", |arg| arg.required(false).default_value("5e-7"))
+    )]
+    Prefer(prefer::Prefer),
+    /// Fine-tune on correct responses; the loss counts the responses' tokens alone.
+    #[command(
+        after_help = sft::EXAMPLES,
+        mut_arg("learning_rate", |arg| arg.required(false).default_value("2e-5"))
+    )]
+    Sft(sft::Sft),
+    /// Train a reward model on pairs of actions: a language model's body with a linear head.
+    #[command(
+        after_help = reward::EXAMPLES,
+        mut_arg("learning_rate", |arg| arg.required(false).default_value("1e-5"))
+    )]
+    Reward(reward::Reward),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = interrupt::install().and_then(|()| match &cli.command {
+        Command::Prefer(command) => command.run(),
+        Command::Sft(command) => command.run(),
+        Command::Reward(command) => command.run(),
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", with_causes(&error));
+            let usage = error.is::<setup::UsageError>();
+            ExitCode::from(if usage { 2 } else { 1 })
+        }
+    }
+}
+
+/// The message and its causes. Many of our messages end with their cause already; none is said twice.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut message = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !message.contains(&cause) {
+            message.push_str("\n  caused by: ");
+            message.push_str(&cause);
+        }
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_options_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn each_command_has_the_papers_learning_rate() {
+        let rate = |command: &str, more: &[&str]| {
+            let files = ["--model", "m", "--data", "d", "--out", "o"];
+            let words = [&["eurus", command], &files[..], more].concat();
+            match Cli::parse_from(words).command {
+                Command::Prefer(command) => command.steps.learning_rate,
+                Command::Sft(command) => command.steps.learning_rate,
+                Command::Reward(command) => command.steps.learning_rate,
+            }
+        };
+        assert_eq!(rate("prefer", &["--algorithm", "nca"]), 5e-7);
+        assert_eq!(rate("sft", &[]), 2e-5);
+        assert_eq!(rate("reward", &["--loss", "bt"]), 1e-5);
+        assert_eq!(rate("sft", &["--learning-rate", "1e-3"]), 1e-3);
+    }
+
+    #[test]
+    fn a_cause_that_the_message_ends_with_is_not_repeated() {
+        let error = anyhow::anyhow!("disk full").context("writing x: disk full");
+        assert_eq!(with_causes(&error), "writing x: disk full");
+        let error = anyhow::anyhow!("disk full").context("writing x");
+        assert_eq!(with_causes(&error), "writing x\n  caused by: disk full");
+    }
+}

@@ -1,0 +1,132 @@
+//! The options that all commands share.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use eurus::train::{Decay, Optimization};
+
+/// What is read, and where the result goes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Files")]
+pub struct Files {
+    /// Checkpoint folder in the Hugging Face layout (Llama or Mistral architecture): config.json, model.safetensors
+    /// or shards, tokenizer.json, tokenizer_config.json
+    #[arg(long, value_name = "DIR")]
+    pub model: PathBuf,
+
+    /// Rows to train on, one JSON object per line
+    #[arg(long, value_name = "FILE")]
+    pub data: PathBuf,
+
+    /// Folder for the trained checkpoint; written whole or not at all
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+
+    /// Replace --out if it is there and holds a checkpoint
+    #[arg(long)]
+    pub overwrite: bool,
+
+    /// File for the events of the run as JSON lines [default: metrics.jsonl in --out]
+    #[arg(long, value_name = "FILE")]
+    pub metrics: Option<PathBuf>,
+}
+
+/// How the model is optimised, whatever the loss.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Optimisation")]
+pub struct Steps {
+    /// Peak learning rate of AdamW
+    #[arg(long, value_name = "RATE")]
+    pub learning_rate: f64,
+
+    /// Passes over the data
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub epochs: usize,
+
+    /// End after this many steps, if the epochs have more
+    #[arg(long, value_name = "N")]
+    pub max_steps: Option<usize>,
+
+    /// Trees per step. A tree is one problem with all its pairs, or one row of SFT data
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub trees_per_step: usize,
+
+    /// Tokens that go through the model at once: the knob for memory. A step that has more is split and its
+    /// gradients are added, which changes nothing else
+    #[arg(long, value_name = "N", default_value_t = 4096)]
+    pub token_budget: usize,
+
+    /// Longest history with its action, in tokens; a longer row is an error before training, never cut
+    #[arg(long, value_name = "N", default_value_t = 4096)]
+    pub max_path_tokens: usize,
+
+    /// Share of the steps over which the learning rate climbs to its peak
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1)]
+    pub warmup_ratio: f64,
+
+    /// Shape of the learning rate after that
+    #[arg(long, value_enum, default_value_t = DecayShape::Cosine)]
+    pub decay: DecayShape,
+
+    /// Decoupled weight decay of AdamW
+    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    pub weight_decay: f32,
+
+    /// Scale gradients down to this global norm; 0 switches that off
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    pub max_grad_norm: f64,
+
+    /// Seed of all random choices; the same seed gives the same run on the same machine
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
+    pub device: DeviceName,
+}
+
+/// The names of [`Decay`] on the command line.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum DecayShape {
+    /// Half a cosine, down to 0
+    Cosine,
+    /// A straight line down to 0
+    Linear,
+    /// No decay
+    Constant,
+}
+
+/// Devices by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DeviceName {
+    /// All cores of the processor
+    Cpu,
+    /// The first NVIDIA GPU; needs a build with `--features cuda`
+    Cuda,
+    /// The best GPU that WebGPU finds; needs a build with `--features wgpu`
+    Wgpu,
+}
+
+impl Steps {
+    /// The trainers' settings.
+    pub fn optimization(&self) -> Optimization {
+        Optimization {
+            learning_rate: self.learning_rate,
+            decay: match self.decay {
+                DecayShape::Cosine => Decay::Cosine,
+                DecayShape::Linear => Decay::Linear,
+                DecayShape::Constant => Decay::Constant,
+            },
+            warmup_ratio: self.warmup_ratio,
+            weight_decay: self.weight_decay,
+            max_grad_norm: self.max_grad_norm,
+            epochs: self.epochs,
+            max_steps: self.max_steps,
+            trees_per_step: self.trees_per_step,
+            token_budget: self.token_budget,
+            max_path_tokens: self.max_path_tokens,
+            seed: self.seed,
+            ..Optimization::default()
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What a run shows while it goes on: a bar with rates on a terminal, a line now and then elsewhere.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use eurus::train::Event;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::summary::{measures, number, trained_pairs};
+
+/// Pause between two lines where there is no terminal.
+const LINE_PAUSE: Duration = Duration::from_secs(10);
+
+const STYLE: &str =
+    "{prefix:.bold} {bar:24.cyan/dim} {pos}/{len} [{elapsed}, left {eta}] {wide_msg}";
+
+/// Shows events on standard error.
+pub struct Progress {
+    title: String,
+    bar: Option<ProgressBar>,
+    totals: Totals,
+    /// When the last line was written, and about what.
+    last_line: Option<(Instant, String)>,
+}
+
+/// Sums over all steps so far.
+#[derive(Default)]
+struct Totals {
+    pairs: usize,
+    unique_tokens: usize,
+    naive_tokens: usize,
+    seconds: f64,
+}
+
+impl Progress {
+    pub fn new(title: &str) -> Self {
+        Self {
+            title: title.to_owned(),
+            bar: None,
+            totals: Totals::default(),
+            last_line: None,
+        }
+    }
+
+    pub fn show(&mut self, event: &Event) {
+        match event {
+            Event::Reference { done, pairs } => {
+                self.draw("reference log-probs", *done, *pairs, String::new());
+            }
+            step => {
+                if let Some(progress) = step.progress() {
+                    self.totals.add(step);
+                    let mut message: Vec<String> = measures(step)
+                        .into_iter()
+                        .filter(|(name, _)| ["loss", "margin", "accuracy"].contains(name))
+                        .map(|(name, value)| format!("{name} {}", number(value)))
+                        .collect();
+                    message.push(self.totals.rates());
+                    let title = self.title.clone();
+                    self.draw(&title, progress.step, progress.steps, message.join(", "));
+                }
+            }
+        }
+    }
+
+    fn draw(&mut self, what: &str, done: usize, of: usize, message: String) {
+        if !std::io::stderr().is_terminal() {
+            let fresh =
+                |(at, about): &(Instant, String)| at.elapsed() < LINE_PAUSE && about == what;
+            if done == of || !self.last_line.as_ref().is_some_and(fresh) {
+                self.last_line = Some((Instant::now(), what.to_owned()));
+                eprintln!("{}", format!("{what} {done}/{of} {message}").trim_end());
+            }
+            return;
+        }
+        // A bar for each phase: the first one of another name or length ends the one before.
+        let other = |bar: &ProgressBar| bar.length() != Some(of as u64) || bar.prefix() != what;
+        if self.bar.as_ref().is_none_or(other) {
+            self.finish();
+            let bar = ProgressBar::with_draw_target(Some(of as u64), ProgressDrawTarget::stderr());
+            if let Ok(style) = ProgressStyle::with_template(STYLE) {
+                bar.set_style(style.progress_chars("━╸─"));
+            }
+            bar.set_prefix(what.to_owned());
+            bar.enable_steady_tick(Duration::from_secs(1));
+            self.bar = Some(bar);
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_position(done as u64);
+            bar.set_message(message);
+        }
+    }
+
+    /// Leaves the bar as it is and goes to the next line.
+    pub fn finish(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.abandon();
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+impl Totals {
+    fn add(&mut self, step: &Event) {
+        self.pairs += trained_pairs(step);
+        if let Some(progress) = step.progress() {
+            self.unique_tokens += progress.unique_tokens;
+            self.naive_tokens += progress.naive_tokens;
+            self.seconds += progress.seconds;
+        }
+    }
+
+    fn rates(&self) -> String {
+        let per_second = |count: usize| count as f64 / self.seconds.max(1e-9);
+        let tokens = format!("{:.0} tokens/s", per_second(self.unique_tokens));
+        if self.pairs == 0 {
+            return tokens;
+        }
+        format!(
+            "{:.2} pairs/s, {tokens} ({:.0} as sequences)",
+            per_second(self.pairs),
+            per_second(self.naive_tokens),
+        )
+    }
+}

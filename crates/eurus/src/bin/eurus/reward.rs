@@ -1,0 +1,115 @@
+//! `eurus reward`: a reward model on the body of a language model.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use eurus::eval::reward_model::{PairLengths, comparison_table, evaluate_rewards};
+use eurus::eval::terminal;
+use eurus::losses::{BradleyTerryConfig, RewardLossConfig, UltraInteractRewardConfig};
+use eurus::models::RewardModel;
+use eurus::train::{RewardTrainer, pair_rewards};
+
+use crate::input::Pairs;
+use crate::options::{Files, Steps};
+use crate::output::Output;
+use crate::setup::Setup;
+use crate::{input, job};
+
+pub const EXAMPLES: &str = r#"Rows are those of `eurus prefer` (UltraInteract_pair). The result has the tensors of the language model's body and
+`regression_head.weight`, as Eurus-RM and UltraRM are stored.
+
+Examples:
+  Bradley-Terry plus direct rewards (the paper's loss), judged on pairs that were not trained on:
+    eurus reward --model runs/sft --data pairs.jsonl --eval held-out.jsonl --out runs/rm
+
+  Ranking alone, to compare:
+    eurus reward --model runs/sft --data pairs.jsonl --eval held-out.jsonl --out runs/rm-bt --loss bt"#;
+
+#[derive(Debug, Args)]
+pub struct Reward {
+    #[command(flatten)]
+    pub files: Files,
+
+    /// Loss of the rewards of a pair
+    #[arg(long, value_enum, default_value_t = Loss::BtLdr, help_heading = "Loss")]
+    loss: Loss,
+
+    /// Pairs to judge the trained model on: accuracy and mean absolute rewards
+    #[arg(long, value_name = "FILE", help_heading = "Files")]
+    eval: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub steps: Steps,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Loss {
+    /// Bradley-Terry: ranks the two actions
+    Bt,
+    /// Bradley-Terry plus direct rewards: ranks, and puts chosen rewards above zero and rejected ones below
+    BtLdr,
+}
+
+impl Reward {
+    pub fn run(&self) -> Result<()> {
+        let output = Output::create(&self.files)?;
+        let setup = Setup::open(&self.files, &self.steps)?;
+        let pairs = input::pairs(&self.files.data, &setup)?;
+        eprintln!("{}", pairs.describe());
+        let held_out = match &self.eval {
+            Some(file) => Some(input::pairs(file, &setup)?),
+            None => None,
+        };
+
+        let (title, loss) = match self.loss {
+            Loss::Bt => (
+                "reward model, BT",
+                RewardLossConfig::BradleyTerry(BradleyTerryConfig::new()),
+            ),
+            Loss::BtLdr => (
+                "reward model, BT + LDR",
+                RewardLossConfig::UltraInteract(UltraInteractRewardConfig::new()),
+            ),
+        };
+        let model = RewardModel::from_decoder(setup.decoder()?);
+        let trainer = RewardTrainer::new(setup.settings.clone(), &loss)?;
+        let trained = job::run(
+            output,
+            title,
+            |on_event| trainer.train(model, &pairs.trees, on_event),
+            |checkpoint, model| checkpoint.write_reward_model(model, &setup.config),
+        )?;
+        if let Some(held_out) = held_out {
+            eprintln!("judging on {}", held_out.describe());
+            job::print(&judge(title, &trained, &held_out, &setup)?);
+        }
+        Ok(())
+    }
+}
+
+/// The rewards of held-out pairs as a table.
+fn judge(title: &str, model: &RewardModel, pairs: &Pairs, setup: &Setup) -> Result<String> {
+    let rewards = pair_rewards(model, &pairs.trees, &setup.settings)?;
+    let (chosen, rejected): (Vec<f32>, Vec<f32>) = rewards
+        .iter()
+        .map(|pair| (pair.chosen, pair.rejected))
+        .unzip();
+    let lengths: Vec<PairLengths> = pairs
+        .trees
+        .iter()
+        .flat_map(|tree| {
+            let tokens = |node: usize| tree.tree.nodes[node].tokens.len();
+            tree.pairs.iter().map(move |pair| PairLengths {
+                chosen: tokens(pair.chosen),
+                rejected: tokens(pair.rejected),
+            })
+        })
+        .collect();
+    let report = evaluate_rewards(&chosen, &rejected, Some(&lengths))?;
+    let caption = format!("Held-out pairs: {}", report.pairs);
+    Ok(terminal::render(&comparison_table(
+        caption,
+        [(title, &report)],
+    )))
+}

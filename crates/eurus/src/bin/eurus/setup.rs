@@ -1,0 +1,128 @@
+//! What every command needs before it looks at its rows: device, model folder, tokenizer, limits.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use eurus::burn::tensor::Device;
+use eurus::forest::{ChatTokenizer, TokenTree};
+use eurus::models::{Checkpoint, Decoder, DecoderConfig};
+use eurus::train::Optimization;
+
+use crate::options::{DeviceName, Files, Steps};
+
+/// Options that contradict themselves or are out of range: exit code 2.
+#[derive(Debug)]
+pub struct UsageError(String);
+
+impl std::fmt::Display for UsageError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+impl UsageError {
+    /// Wraps what a library says about its settings.
+    pub fn new(problem: impl std::fmt::Display) -> Self {
+        Self(problem.to_string())
+    }
+}
+
+/// A model folder that has been looked at, and the settings of the run. Weights are not loaded yet.
+pub struct Setup {
+    pub settings: Optimization,
+    pub tokenizer: ChatTokenizer,
+    /// The most tokens a path may have: the user's limit or the model's.
+    pub path_limit: PathLimit,
+    pub config: DecoderConfig,
+    folder: PathBuf,
+    device: Device,
+}
+
+/// A limit of path lengths and what set it.
+#[derive(Debug, Clone, Copy)]
+pub struct PathLimit {
+    pub tokens: usize,
+    pub set_by: &'static str,
+}
+
+impl Setup {
+    pub fn open(files: &Files, steps: &Steps) -> Result<Self> {
+        let settings = steps.optimization();
+        settings.validate().map_err(UsageError::new)?;
+        let device = device(steps.device)?;
+        let folder = &files.model;
+        if !folder.is_dir() {
+            bail!(
+                "{}: the model folder (--model) does not exist; give the folder that holds config.json",
+                folder.display()
+            );
+        }
+        let config = DecoderConfig::from_folder(folder)?;
+        let tokenizer = ChatTokenizer::from_folder(folder)?;
+        let path_limit = if settings.max_path_tokens <= config.max_position_embeddings {
+            PathLimit {
+                tokens: settings.max_path_tokens,
+                set_by: "--max-path-tokens",
+            }
+        } else {
+            PathLimit {
+                tokens: config.max_position_embeddings,
+                set_by: "the model's max_position_embeddings",
+            }
+        };
+        Ok(Self {
+            settings,
+            tokenizer,
+            path_limit,
+            config,
+            folder: folder.clone(),
+            device,
+        })
+    }
+
+    /// Loads the weights. Call it after the rows are checked; it takes longest.
+    pub fn decoder(&self) -> Result<Decoder> {
+        let (model, _) = Checkpoint::new(&self.folder).decoder(&self.device)?;
+        Ok(model)
+    }
+
+    /// Refuses token ids that the model has no embedding for.
+    pub fn check_vocabulary<'a>(&self, trees: impl Iterator<Item = &'a TokenTree>) -> Result<()> {
+        let vocab_size = self.config.vocab_size;
+        let highest = trees
+            .flat_map(|tree| &tree.nodes)
+            .flat_map(|node| &node.tokens)
+            .max();
+        match highest {
+            Some(&id) if id as usize >= vocab_size => bail!(
+                "{}: tokenizer.json makes token id {id} (`{}`), but config.json says vocab_size = {vocab_size}; do they belong together?",
+                self.folder.display(),
+                self.tokenizer.token(id).unwrap_or_default()
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn device(name: DeviceName) -> Result<Device> {
+    match name {
+        DeviceName::Cpu => Ok(Device::flex()),
+        #[cfg(feature = "cuda")]
+        DeviceName::Cuda => Ok(Device::cuda(0)),
+        #[cfg(feature = "wgpu")]
+        DeviceName::Wgpu => Ok(Device::wgpu(Default::default())),
+        #[cfg(not(feature = "cuda"))]
+        DeviceName::Cuda => not_built("cuda"),
+        #[cfg(not(feature = "wgpu"))]
+        DeviceName::Wgpu => not_built("wgpu"),
+    }
+}
+
+#[cfg(not(all(feature = "cuda", feature = "wgpu")))]
+fn not_built(feature: &str) -> Result<Device> {
+    bail!(
+        "--device {feature}: this program was built without it; build it with `cargo build --release --bin eurus --features eurus/{feature}`, or use --device cpu"
+    )
+}

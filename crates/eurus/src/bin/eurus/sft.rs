@@ -1,0 +1,55 @@
+//! `eurus sft`: imitation of correct responses.
+
+use anyhow::Result;
+use clap::Args;
+use eurus::train::SftTrainer;
+
+use crate::options::{Files, Steps};
+use crate::output::Output;
+use crate::setup::Setup;
+use crate::{input, job};
+
+pub const EXAMPLES: &str = r#"Rows (UltraInteract_sft), one JSON object per line:
+  {"id": "p1_1_1", "parent_id": "p1", "task": "Math_CoT", "dataset": "MATH",
+   "instruction": "...", "response": "..."}
+
+Examples:
+  One pass at the paper's learning rate:
+    eurus sft --model SmolLM2-135M-Instruct --data sft.jsonl --out runs/sft
+
+  Three passes, 64 rows a step, again with the same seed for the same result:
+    eurus sft --model SmolLM2-135M-Instruct --data sft.jsonl --out runs/sft --overwrite \
+      --epochs 3 --trees-per-step 64 --seed 1"#;
+
+#[derive(Debug, Args)]
+pub struct Sft {
+    #[command(flatten)]
+    pub files: Files,
+
+    #[command(flatten)]
+    pub steps: Steps,
+}
+
+impl Sft {
+    pub fn run(&self) -> Result<()> {
+        let output = Output::create(&self.files)?;
+        let setup = Setup::open(&self.files, &self.steps)?;
+        let rows = input::sft(&self.files.data, &setup)?;
+        let tokens: usize = rows.iter().map(|row| row.tree.unique_tokens()).sum();
+        eprintln!(
+            "{}: {} rows, {tokens} tokens",
+            self.files.data.display(),
+            rows.len()
+        );
+
+        let model = setup.decoder()?;
+        let trainer = SftTrainer::new(setup.settings.clone())?;
+        job::run(
+            output,
+            "sft",
+            |on_event| trainer.train(model, &rows, on_event),
+            |checkpoint, model| checkpoint.write_decoder(model, &setup.config),
+        )?;
+        Ok(())
+    }
+}

@@ -1,0 +1,145 @@
+//! The numbers of a run: those of one step, and the table at the end.
+
+use eurus::eval::{Table, terminal};
+use eurus::train::Event;
+use indicatif::{HumanBytes, HumanCount};
+
+use crate::output::Written;
+
+/// What a step measured, in the order of the table.
+pub fn measures(step: &Event) -> Vec<(&'static str, f64)> {
+    let mut measures: Vec<(&'static str, f64)> = Vec::new();
+    if let Some(progress) = step.progress() {
+        measures.push(("loss", progress.loss));
+    }
+    match step {
+        Event::Preference { pairs, .. } => {
+            measures.extend([
+                ("margin", pairs.margin),
+                ("accuracy", pairs.accuracy),
+                ("chosen reward", pairs.chosen_reward),
+                ("rejected reward", pairs.rejected_reward),
+            ]);
+            measures.extend(pairs.kl.map(|kl| ("KL estimate", kl)));
+        }
+        Event::Reward { pairs, .. } => measures.extend([
+            ("margin", pairs.margin),
+            ("accuracy", pairs.accuracy),
+            ("chosen reward", pairs.chosen_reward),
+            ("rejected reward", pairs.rejected_reward),
+        ]),
+        _ => {}
+    }
+    if let Some(progress) = step.progress() {
+        measures.push(("gradient norm", progress.grad_norm));
+        measures.push(("learning rate", progress.learning_rate));
+    }
+    measures
+}
+
+/// Pairs of a step; 0 for steps that have none.
+pub fn trained_pairs(step: &Event) -> usize {
+    match step {
+        Event::Preference { pairs, .. } => pairs.pairs,
+        Event::Reward { pairs, .. } => pairs.pairs,
+        _ => 0,
+    }
+}
+
+/// Four decimals where they say something, an exponent where they do not.
+pub fn number(value: f64) -> String {
+    let size = value.abs();
+    if size >= 100.0 {
+        format!("{value:.1}")
+    } else if size >= 1e-3 || value == 0.0 {
+        format!("{value:.4}")
+    } else {
+        format!("{value:.2e}")
+    }
+}
+
+/// The summary of a run as text.
+pub fn of_run(title: &str, steps: &[Event], written: &Written) -> String {
+    let mut table = Table::new(format!("{title}, {} steps", steps.len())).headers([
+        "",
+        "first step",
+        "last step",
+        "mean of last quarter",
+    ]);
+    let all: Vec<_> = steps.iter().map(measures).collect();
+    if let (Some(first), Some(last)) = (all.first(), all.last()) {
+        let quarter = &all[all.len() - all.len().div_ceil(4)..];
+        for (index, (name, value)) in first.iter().enumerate() {
+            let sum: f64 = quarter.iter().map(|step| step[index].1).sum();
+            table = table.row([
+                (*name).to_owned(),
+                number(*value),
+                number(last[index].1),
+                number(sum / quarter.len() as f64),
+            ]);
+        }
+    }
+    table = table.note(costs(steps));
+    if let Some(bytes) = peak_memory() {
+        table = table.note(format!("Peak memory {}.", HumanBytes(bytes)));
+    }
+    table = table
+        .note(format!(
+            "Checkpoint and tokenizer: {}",
+            written.out.display()
+        ))
+        .note(format!(
+            "Metrics: {} ({} events)",
+            written.metrics.display(),
+            written.events
+        ));
+    terminal::render(&table)
+}
+
+/// Tokens and time.
+fn costs(steps: &[Event]) -> String {
+    let progress = || steps.iter().filter_map(Event::progress);
+    let unique: usize = progress().map(|step| step.unique_tokens).sum();
+    let naive: usize = progress().map(|step| step.naive_tokens).sum();
+    let seconds: f64 = progress().map(|step| step.seconds).sum();
+    let count = |tokens: usize| HumanCount(tokens as u64);
+    let shared = if naive > unique {
+        format!(
+            " where sequences of their own would have {} ({:.2} times as many)",
+            count(naive),
+            naive as f64 / unique.max(1) as f64
+        )
+    } else {
+        String::new()
+    };
+    format!(
+        "{} tokens trained{shared}; {:.1} s, {:.2} s a step, {:.0} tokens/s.",
+        count(unique),
+        seconds,
+        seconds / steps.len().max(1) as f64,
+        unique as f64 / seconds.max(1e-9)
+    )
+}
+
+/// The most memory that the process has held, where the system tells (Linux).
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_what_matters() {
+        assert_eq!(number(0.693_147), "0.6931");
+        assert_eq!(number(-312.04), "-312.0");
+        assert_eq!(number(0.000_05), "5.00e-5");
+        assert_eq!(number(0.0), "0.0000");
+    }
+}

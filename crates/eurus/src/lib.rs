@@ -1,0 +1,31 @@
+#![doc = include_str!("../README.md")]
+
+/// The tensor library, in the version that everything here is built on.
+pub use burn;
+
+/// Preference trees as text, the released formats, validation and decontamination: [`ultrainteract`].
+pub use ultrainteract as data;
+
+/// Preference and reward-model losses as pure functions: [`pref_losses`].
+pub use pref_losses as losses;
+
+/// Conversations to token trees to packed forests: [`token_forest`].
+pub use token_forest as forest;
+
+/// Decoders over packed forests, reward heads, generation and Hugging Face checkpoints: [`eurus_models`].
+pub use eurus_models as models;
+
+/// SFT, preference and reward trainers: [`eurus_train`].
+pub use eurus_train as train;
+
+/// Python in child processes under resource limits: [`code_interpreter`].
+pub use code_interpreter as interpreter;
+
+/// The trait "completes a chat", and an OpenAI-compatible client: [`chat_model`].
+pub use chat_model as chat;
+
+/// Trees from problems: actors, environment and critique: [`ultrainteract_synth`].
+pub use ultrainteract_synth as synth;
+
+/// Metrics, reranking, reward-model evaluation and reports: [`eurus_eval`].
+pub use eurus_eval as eval;

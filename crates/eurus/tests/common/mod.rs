@@ -1,0 +1,165 @@
+//! A tiny model folder, rows to train it on, and the program.
+
+// Each test program uses a part of this.
+#![allow(dead_code)]
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use anyhow::{Context, Result, ensure};
+use eurus::burn::tensor::Device;
+use eurus::forest::{train_bpe, write_tokenizer_folder};
+use eurus::models::{Checkpoint, Decoder, DecoderConfig};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A folder with a model, `pairs.jsonl` and `sft.jsonl`. It is removed with the value.
+pub struct Workplace {
+    folder: TempDir,
+}
+
+impl Workplace {
+    pub fn new() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let rows = pair_rows();
+        let mut texts: Vec<String> = Vec::new();
+        for row in &rows {
+            texts.extend([text(&row["chosen"]), text(&row["rejected"])]);
+            let messages = row["trajectory"].as_array().context("a list")?;
+            texts.extend(messages.iter().map(|message| text(&message["value"])));
+        }
+        let bpe = train_bpe(&texts, 320, &["<|im_start|>", "<|im_end|>"])?;
+        let config = DecoderConfig::llama(bpe.vocab_size(), 32, 2, 2);
+        let model = folder.path().join("model");
+        let decoder = Decoder::init(&config, 7, &Device::flex());
+        Checkpoint::new(&model).write_decoder(&decoder, &config)?;
+        write_tokenizer_folder(&model, &bpe)?;
+
+        let place = Self { folder };
+        place.write_rows("pairs.jsonl", &rows)?;
+        place.write_rows("sft.jsonl", &sft_rows())?;
+        Ok(place)
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn write_rows(&self, name: &str, rows: &[Value]) -> Result<()> {
+        let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
+        Ok(std::fs::write(self.path(name), lines)?)
+    }
+
+    /// The program in this folder, with paths relative to it.
+    pub fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_eurus"));
+        command.args(arguments).current_dir(self.folder.path());
+        command
+    }
+
+    pub fn run(&self, arguments: &str) -> Result<Output> {
+        let words: Vec<&str> = arguments.split_whitespace().collect();
+        Ok(self.command(&words).output()?)
+    }
+
+    /// Runs a command that must succeed, and returns its standard output.
+    pub fn succeed(&self, arguments: &str) -> Result<String> {
+        let output = self.run(arguments)?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{arguments}: {errors}");
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// The names in this folder, hidden ones included.
+    pub fn names(&self) -> Result<Vec<String>> {
+        let mut names = std::fs::read_dir(self.folder.path())?
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect::<Result<Vec<_>>>()?;
+        names.sort_unstable();
+        Ok(names)
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn user(text: &str) -> Value {
+    json!({"from": "user", "value": text})
+}
+
+fn assistant(text: &str) -> Value {
+    json!({"from": "assistant", "value": text})
+}
+
+/// Six problems of two turns each: the rejected action of the first turn is expanded.
+pub fn pair_rows() -> Vec<Value> {
+    let mut rows = Vec::new();
+    for number in 2..8 {
+        let question = format!("Tom has {number} bags of 3 apples. How many apples are there?");
+        let right = format!(
+            "Step 1: {number} * 3 = {}. Answer: {}",
+            number * 3,
+            number * 3
+        );
+        let wrong = format!(
+            "Step 1: {number} + 3 = {}. Answer: {}",
+            number + 3,
+            number + 3
+        );
+        let other = format!("I do not know. Answer: {number}");
+        let row = |turn: usize, trajectory: Value, rejected: &str| {
+            json!({
+                "id": format!("p{number}_2_{turn}"), "parent_id": format!("p{number}"),
+                "task": "Math_CoT", "dataset": "toy",
+                "trajectory": trajectory, "chosen": right, "rejected": rejected,
+            })
+        };
+        rows.push(row(1, json!([user(&question)]), &wrong));
+        let history = [
+            user(&question),
+            assistant(&wrong),
+            user("Your answer is wrong. Read the question again."),
+        ];
+        rows.push(row(2, json!(history), &other));
+    }
+    rows
+}
+
+/// The chosen actions as answers to their problems.
+pub fn sft_rows() -> Vec<Value> {
+    let of_turn_one = |row: &&Value| row["trajectory"].as_array().is_some_and(|t| t.len() == 1);
+    pair_rows()
+        .iter()
+        .filter(of_turn_one)
+        .map(|row| {
+            json!({
+                "id": row["id"], "parent_id": row["parent_id"], "task": "Math_CoT", "dataset": "toy",
+                "instruction": row["trajectory"][0]["value"], "response": row["chosen"],
+            })
+        })
+        .collect()
+}
+
+/// The events of a metrics file, without what a clock measured.
+pub fn events(file: &Path) -> Result<Vec<Value>> {
+    std::fs::read_to_string(file)?
+        .lines()
+        .map(|line| {
+            let mut event: Value = serde_json::from_str(line)?;
+            if let Some(fields) = event.as_object_mut() {
+                fields.remove("seconds");
+            }
+            Ok(event)
+        })
+        .collect()
+}
+
+/// The losses of the steps, in order.
+pub fn losses(events: &[Value]) -> Vec<f64> {
+    events
+        .iter()
+        .filter_map(|event| event["loss"].as_f64())
+        .collect()
+}
