@@ -50,7 +50,9 @@ pub fn make(
         "{shared} training problems share eight words in a row with a held-out one"
     );
 
-    let corrections = corrections(seed, &training, environment)?;
+    // The actor meets problems in the trees that it was not fine-tuned on.
+    let solved = &training[..training.len() - scale.tree_problems];
+    let corrections = corrections(seed, solved, environment)?;
     let observations: Vec<String> = corrections
         .iter()
         .flat_map(|tree| tree.nodes())
@@ -65,7 +67,7 @@ pub fn make(
     write_tokenizer_folder(&path, &bpe)?;
     let tokenizer = ChatTokenizer::from_folder(&path)?;
 
-    let rows: Vec<SftRow> = training.iter().map(solution_row).collect();
+    let rows: Vec<SftRow> = solved.iter().map(solution_row).collect();
     ultrainteract::formats::write_jsonl(folder.path("sft_seed.jsonl"), &rows)?;
     let mut sft = rows
         .iter()

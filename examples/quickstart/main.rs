@@ -37,20 +37,11 @@ use run_folder::RunFolder;
 fn main() -> Result<()> {
     let started = Instant::now();
     let options = Options::parse();
-    let mut scale = if options.quick {
+    let scale = if options.quick {
         Scale::quick()
     } else {
         Scale::full()
     };
-    if let Ok(text) = std::env::var("QS") {
-        // TEMPORARY
-        let mut v = serde_json::to_value(&scale)?;
-        let o: serde_json::Value = serde_json::from_str(&text)?;
-        for (k, x) in o.as_object().unwrap() {
-            v[k] = x.clone();
-        }
-        scale = serde_json::from_value(v)?;
-    }
     let seed = options.seed;
     let device = Device::flex();
 
@@ -79,27 +70,7 @@ fn main() -> Result<()> {
     checkpoint(&folder, "SFT").write_decoder(&sft, &config)?;
 
     let actor = LocalChatModel::new("sft", &sft, tokenizer.clone());
-    if std::env::var("QS_STOP").is_ok() {
-        // TEMPORARY
-        let pass = policy::greedy_pass(&actor, &corpus.held_out, &environment)?;
-        let by = |c: bool| {
-            let v: Vec<bool> = pass
-                .iter()
-                .zip(&corpus.held_out)
-                .filter(|(_, p)| (p.task == ultrainteract::Task::MathPot) == c)
-                .map(|(a, _)| *a)
-                .collect();
-            eurus_eval::Proportion::from_bools(&v).unwrap()
-        };
-        println!(
-            "pass {} pot {} cot {}",
-            eurus_eval::Proportion::from_bools(&pass)?,
-            by(true),
-            by(false)
-        );
-        return Ok(());
-    }
-    let problems = &corpus.training[..scale.tree_problems];
+    let problems = &corpus.training[corpus.training.len() - scale.tree_problems..];
     let built = trees::build(seed, &scale, &actor, problems, &environment, &mut folder)?;
 
     // KTO's KL estimate wants a mismatched completion per pair; DPO and NCA do not look at them.

@@ -30,11 +30,11 @@ pub struct Options {
 }
 
 /// How large everything is.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone)]
 pub struct Scale {
     pub training_problems: usize,
     pub held_out_problems: usize,
-    /// Problems that trees are built for, the first of the training problems.
+    /// Problems that trees are built for, the last of the training problems; the others are fine-tuned on.
     pub tree_problems: usize,
     pub vocabulary: usize,
     pub hidden_size: usize,
@@ -58,9 +58,9 @@ pub struct Scale {
 impl Scale {
     pub fn full() -> Self {
         Self {
-            training_problems: 3000,
+            training_problems: 3300,
             held_out_problems: 200,
-            tree_problems: 200,
+            tree_problems: 300,
             vocabulary: 512,
             hidden_size: 160,
             layers: 4,
@@ -68,14 +68,14 @@ impl Scale {
             kv_heads: 4,
             sft_epochs: 2,
             sft_learning_rate: 1.5e-3,
-            sft_trees_per_step: 8,
+            sft_trees_per_step: 6,
             sft_beta_2: 0.95,
             initializer_range: 0.06,
-            preference_epochs: 2,
-            preference_learning_rate: 3e-4,
+            preference_epochs: 1,
+            preference_learning_rate: 5e-5,
             preference_trees_per_step: 8,
-            reward_epochs: 3,
-            reward_learning_rate: 5e-4,
+            reward_epochs: 2,
+            reward_learning_rate: 3e-4,
             samples_per_turn: 20,
             candidates: 8,
         }

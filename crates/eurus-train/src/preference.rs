@@ -8,9 +8,13 @@ use pref_losses::{PairLogProbs, PreferenceLoss, PreferenceLossConfig};
 use crate::data::{PairedTree, check_lengths};
 use crate::events::Event;
 use crate::log_probs::node_log_probs;
-use crate::packing::{pack_mismatched, pack_pairs};
+use crate::packing::{PackedGroup, check_budget, pack_mismatched, pack_pairs};
 use crate::run::{StepOutcome, plain_device, run, training_device};
 use crate::{Error, Optimization, Result};
+
+/// Where a pair's responses are in its packed group.
+const CHOSEN: usize = 0;
+const REJECTED: usize = 1;
 
 /// Log-probs of every pair's responses under the reference model, computed once and shared by any number of runs on
 /// the same trees.
@@ -58,19 +62,20 @@ impl ReferenceLogProbs {
             for packed in pack_pairs(&members, settings.token_budget)? {
                 let batch = ForestBatch::new(packed.forest, &device);
                 let values = read(node_log_probs(&model, &batch, settings.log_prob_chunk));
-                for pair in &packed.pairs {
+                for pair in &packed.groups {
                     let tree = &mut result[first + pair.tree];
-                    tree.chosen[pair.pair] = values[pair.chosen as usize];
-                    tree.rejected[pair.pair] = values[pair.rejected as usize];
+                    tree.chosen[pair.index] = values[pair.nodes[CHOSEN] as usize];
+                    tree.rejected[pair.index] = values[pair.nodes[REJECTED] as usize];
                 }
-                done += packed.pairs.len();
+                done += packed.groups.len();
                 on_event(&Event::Reference { done, pairs });
             }
             for packed in pack_mismatched(&members, settings.token_budget)? {
                 let batch = ForestBatch::new(packed.forest, &device);
                 let values = read(node_log_probs(&model, &batch, settings.log_prob_chunk));
-                for leaf in &packed.leaves {
-                    result[first + leaf.tree].mismatched[leaf.pair] = values[leaf.node as usize];
+                for leaf in &packed.groups {
+                    result[first + leaf.tree].mismatched[leaf.index] =
+                        values[leaf.nodes[0] as usize];
                 }
             }
         }
@@ -113,7 +118,8 @@ pub(crate) fn check_paired(trees: &[PairedTree], settings: &Optimization) -> Res
     check_lengths(
         trees.iter().map(|tree| (tree.id.as_str(), &tree.tree)),
         settings.max_path_tokens,
-    )
+    )?;
+    check_budget(trees, settings.token_budget)
 }
 
 /// Trains a language model on preference pairs.
@@ -171,28 +177,25 @@ impl PreferenceTrainer {
                     members.iter().map(|&m| &reference.trees[m]).collect();
                 let kl = self.kl(model, &step_trees, &step_reference)?;
                 let forests = pack_pairs(&step_trees, settings.token_budget)?;
-                let pair_count: usize = forests.iter().map(|packed| packed.pairs.len()).sum();
+                let pair_count: usize = forests.iter().map(|packed| packed.groups.len()).sum();
                 let mut unique_tokens = 0;
                 let mut sums: Option<PairSums> = None;
                 for packed in forests {
                     unique_tokens += packed.forest.len();
+                    let groups = packed.groups.clone();
+                    let places = [CHOSEN, REJECTED].map(|place| packed.column(place).collect());
+                    let [chosen, rejected]: [Vec<u32>; 2] = places;
                     let batch = ForestBatch::new(packed.forest, &device);
                     let policy = node_log_probs(model, &batch, settings.log_prob_chunk);
-                    let nodes = |of: fn(&crate::packing::PackedPair) -> u32| {
-                        let indices: Vec<u32> = packed.pairs.iter().map(of).collect();
-                        policy.clone().select(0, int_tensor(&indices, &device))
-                    };
+                    let nodes =
+                        |indices: &[u32]| policy.clone().select(0, int_tensor(indices, &device));
                     let of_reference = |of: fn(&TreeReference) -> &Vec<f32>| {
-                        let values = packed
-                            .pairs
-                            .iter()
-                            .map(|pair| of(step_reference[pair.tree])[pair.pair])
-                            .collect();
-                        constant(values, &device)
+                        let value = |pair: &PackedGroup| of(step_reference[pair.tree])[pair.index];
+                        constant(groups.iter().map(value).collect(), &device)
                     };
                     let log_probs = PairLogProbs {
-                        policy_chosen: nodes(|pair| pair.chosen),
-                        policy_rejected: nodes(|pair| pair.rejected),
+                        policy_chosen: nodes(&chosen),
+                        policy_rejected: nodes(&rejected),
                         reference_chosen: of_reference(|tree| &tree.chosen),
                         reference_rejected: of_reference(|tree| &tree.rejected),
                     };
@@ -236,9 +239,9 @@ impl PreferenceTrainer {
         for packed in pack_mismatched(trees, self.settings.token_budget)? {
             let batch = ForestBatch::new(packed.forest, &device);
             let values = read(node_log_probs(&model, &batch, self.settings.log_prob_chunk));
-            for leaf in &packed.leaves {
-                policy_values.push(values[leaf.node as usize]);
-                reference_values.push(reference[leaf.tree].mismatched[leaf.pair]);
+            for leaf in &packed.groups {
+                policy_values.push(values[leaf.nodes[0] as usize]);
+                reference_values.push(reference[leaf.tree].mismatched[leaf.index]);
             }
         }
         let device = device.autodiff();

@@ -7,7 +7,7 @@ use token_forest::{PackedForest, TokenTree, pack};
 
 use crate::data::{PairedTree, check_lengths};
 use crate::events::Event;
-use crate::packing::{PackedPair, PairForest, pack_pairs};
+use crate::packing::{GroupForest, pack_pairs};
 use crate::preference::{check_paired, naive_tokens};
 use crate::run::{StepOutcome, plain_device, run, training_device};
 use crate::{Optimization, Result};
@@ -29,11 +29,10 @@ pub struct PairRewards {
 }
 
 /// Indices of the last tokens of each pair's nodes: all chosen ones, then all rejected ones.
-fn ends(packed: &PairForest) -> Vec<u32> {
-    let end = |node: u32| packed.forest.end_of(node as usize);
-    let of = |node: fn(&PackedPair) -> u32| packed.pairs.iter().map(move |pair| end(node(pair)));
-    of(|pair| pair.chosen)
-        .chain(of(|pair| pair.rejected))
+fn ends(packed: &GroupForest) -> Vec<u32> {
+    let nodes = packed.column(0).chain(packed.column(1));
+    nodes
+        .map(|node| packed.forest.end_of(node as usize))
         .collect()
 }
 
@@ -73,12 +72,12 @@ impl RewardTrainer {
             |model, members, optimizer| {
                 let step_trees: Vec<&PairedTree> = members.iter().map(|&m| &trees[m]).collect();
                 let forests = pack_pairs(&step_trees, settings.token_budget)?;
-                let pair_count: usize = forests.iter().map(|packed| packed.pairs.len()).sum();
+                let pair_count: usize = forests.iter().map(|packed| packed.groups.len()).sum();
                 let mut unique_tokens = 0;
                 let mut sums: Option<RewardSums> = None;
                 for packed in forests {
                     unique_tokens += packed.forest.len();
-                    let pairs = packed.pairs.len();
+                    let pairs = packed.groups.len();
                     let tokens = int_tensor(&ends(&packed), &device);
                     let batch = ForestBatch::new(packed.forest, &device);
                     let rewards = model.rewards(&batch, tokens);
@@ -134,9 +133,9 @@ pub fn pair_rewards<M: ForestRewardModel>(
         let tokens = int_tensor(&ends(&packed), &device);
         let batch = ForestBatch::new(packed.forest, &device);
         let rewards: Vec<f32> = model.rewards(&batch, tokens).into_data().iter().collect();
-        let (chosen, rejected) = rewards.split_at(packed.pairs.len());
-        for ((pair, &chosen), &rejected) in packed.pairs.iter().zip(chosen).zip(rejected) {
-            result[starts[pair.tree] + pair.pair] = PairRewards { chosen, rejected };
+        let (chosen, rejected) = rewards.split_at(packed.groups.len());
+        for ((pair, &chosen), &rejected) in packed.groups.iter().zip(chosen).zip(rejected) {
+            result[starts[pair.tree] + pair.index] = PairRewards { chosen, rejected };
         }
     }
     Ok(result)
