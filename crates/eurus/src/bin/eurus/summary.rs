@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn numbers_keep_what_matters() {
-        assert_eq!(number(0.693_147), "0.6931");
+        assert_eq!(number(0.123_456), "0.1235");
         assert_eq!(number(-312.04), "-312.0");
         assert_eq!(number(0.000_05), "5.00e-5");
         assert_eq!(number(0.0), "0.0000");
