@@ -34,6 +34,11 @@ use ultrainteract_synth::PythonEnvironment;
 use options::{Options, Scale};
 use run_folder::RunFolder;
 
+/// Training makes and drops large tensors all the time; this allocator keeps their pages instead of returning them to
+/// the system and asking for zeroed ones again.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> Result<()> {
     let started = Instant::now();
     let options = Options::parse();

@@ -58,9 +58,9 @@ pub struct Scale {
 impl Scale {
     pub fn full() -> Self {
         Self {
-            training_problems: 3300,
+            training_problems: 3400,
             held_out_problems: 200,
-            tree_problems: 300,
+            tree_problems: 200,
             vocabulary: 512,
             hidden_size: 160,
             layers: 4,

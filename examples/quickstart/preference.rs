@@ -66,7 +66,8 @@ pub struct Learned {
     pub name: &'static str,
     pub model: Decoder,
     pub trajectory: Vec<RewardPoint>,
-    pub last: PairStats,
+    /// Means over the pairs of the last quarter of the steps; a single step has few pairs.
+    pub late: PairStats,
     pub unique_tokens: usize,
     pub naive_tokens: usize,
 }
@@ -82,7 +83,7 @@ pub fn learn(
 ) -> Result<Learned> {
     let stage = Stage::start(name, settings.steps(trees.len()), "steps");
     let mut trajectory = Vec::new();
-    let mut last = PairStats::default();
+    let mut steps: Vec<PairStats> = Vec::new();
     let (mut unique_tokens, mut naive_tokens) = (0, 0);
     let mut failed = None;
     let model = PreferenceTrainer::new(settings.clone(), loss)?.train(
@@ -96,7 +97,7 @@ pub fn learn(
                     chosen: pairs.chosen_reward,
                     rejected: pairs.rejected_reward,
                 });
-                last = *pairs;
+                steps.push(*pairs);
                 unique_tokens += progress.unique_tokens;
                 naive_tokens += progress.naive_tokens;
                 let rate = pairs.pairs as f64 / progress.seconds;
@@ -114,18 +115,42 @@ pub fn learn(
         },
     )?;
     failed.map_or(Ok(()), Err)?;
+    let late = mean(&steps[steps.len() - steps.len().div_ceil(4)..]);
     stage.finish(&format!(
         "rewards {:+.2} chosen, {:+.2} rejected; {:.2}x fewer tokens than pairs as rows",
-        last.chosen_reward,
-        last.rejected_reward,
+        late.chosen_reward,
+        late.rejected_reward,
         naive_tokens as f64 / unique_tokens.max(1) as f64
     ));
     Ok(Learned {
         name,
         model,
         trajectory,
-        last,
+        late,
         unique_tokens,
         naive_tokens,
     })
+}
+
+/// Means over all pairs of some steps.
+fn mean(steps: &[PairStats]) -> PairStats {
+    let pairs: usize = steps.iter().map(|step| step.pairs).sum();
+    let of = |field: fn(&PairStats) -> f64| {
+        let sum: f64 = steps
+            .iter()
+            .map(|step| field(step) * step.pairs as f64)
+            .sum();
+        sum / pairs.max(1) as f64
+    };
+    PairStats {
+        pairs,
+        loss: of(|step| step.loss),
+        chosen_reward: of(|step| step.chosen_reward),
+        rejected_reward: of(|step| step.rejected_reward),
+        margin: of(|step| step.margin),
+        accuracy: of(|step| step.accuracy),
+        chosen_log_prob: of(|step| step.chosen_log_prob),
+        rejected_log_prob: of(|step| step.rejected_log_prob),
+        kl: None,
+    }
 }

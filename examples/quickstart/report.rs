@@ -77,22 +77,23 @@ fn tree_table(stats: &SynthStats) -> Table {
 }
 
 fn learning_table(learned: &[Learned]) -> Table {
-    let mut table = Table::new("Preference learning, last step.").headers([
-        "Algorithm",
-        "Chosen reward",
-        "Rejected reward",
-        "Margin",
-        "Accuracy",
-        "Unique tokens",
-        "As rows",
-    ]);
+    let mut table = Table::new("Preference learning: means over the last quarter of the steps.")
+        .headers([
+            "Algorithm",
+            "Chosen reward",
+            "Rejected reward",
+            "Margin",
+            "Accuracy",
+            "Unique tokens",
+            "As rows",
+        ]);
     for run in learned {
         table = table.row([
             run.name.to_owned(),
-            format!("{:+.3}", run.last.chosen_reward),
-            format!("{:+.3}", run.last.rejected_reward),
-            format!("{:+.3}", run.last.margin),
-            format!("{:.3}", run.last.accuracy),
+            format!("{:+.3}", run.late.chosen_reward),
+            format!("{:+.3}", run.late.rejected_reward),
+            format!("{:+.3}", run.late.margin),
+            format!("{:.3}", run.late.accuracy),
             run.unique_tokens.to_string(),
             run.naive_tokens.to_string(),
         ]);
@@ -143,12 +144,12 @@ pub fn write(results: &Results, scale: &Scale, folder: &RunFolder) -> Result<()>
     let mut report = Report::new("Eurus in miniature");
     report
         .paragraph(format!(
-            "A Llama-architecture model of {:.2} million parameters, trained from scratch on {} worked word problems, acted on \
-             {} of them for up to five turns with {} samples a turn; a Python interpreter executed what it wrote. From the \
-             preference trees it learned with DPO, KTO and NCA, and two reward models were trained. Everything is judged on \
-             {} held-out problems that share no eight words in a row with the training problems. Seed {}.",
+            "A Llama-architecture model of {:.2} million parameters, trained from scratch on {} worked word problems, \
+             acted on {} other ones for up to five turns with {} samples a turn; a Python interpreter executed what it \
+             wrote. From the preference trees it learned with DPO, KTO and NCA, and two reward models were trained. \
+             Everything is judged on {} held-out problems that share no eight words in a row with the others. Seed {}.",
             results.parameters as f64 / 1e6,
-            scale.training_problems,
+            scale.training_problems - scale.tree_problems,
             scale.tree_problems,
             scale.samples_per_turn,
             scale.held_out_problems,
