@@ -58,7 +58,7 @@ pub struct Scale {
 impl Scale {
     pub fn full() -> Self {
         Self {
-            training_problems: 3400,
+            training_problems: 2600,
             held_out_problems: 200,
             tree_problems: 200,
             vocabulary: 512,
@@ -66,7 +66,7 @@ impl Scale {
             layers: 4,
             heads: 4,
             kv_heads: 4,
-            sft_epochs: 2,
+            sft_epochs: 3,
             sft_learning_rate: 1.5e-3,
             sft_trees_per_step: 6,
             sft_beta_2: 0.95,

@@ -171,15 +171,18 @@ fn probe(path: &Path) -> std::result::Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
+    /// Another process writes the file: if this one held it open for writing while a test beside forks, the child would
+    /// hold it too, and running it would fail with "text file busy".
     fn fake(folder: &Path, script: &str) {
-        let path = folder.join("python3");
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let written = Command::new("sh")
+            .args(["-c", r#"printf '%s' "$1" > "$2" && chmod 755 "$2""#, "sh"])
+            .arg(format!("#!/bin/sh\n{script}\n"))
+            .arg(folder.join("python3"))
+            .status()
+            .unwrap();
+        assert!(written.success());
     }
 
     #[test]

@@ -187,11 +187,7 @@ mod tests {
     #[test]
     fn greedy_takes_the_first_of_equals_and_its_log_prob() {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
-        let choice = choose(
-            &mut vec![1.0, 2.0, 2.0],
-            &mut rng,
-            &SamplingParams::greedy(1),
-        );
+        let choice = choose(&mut [1.0, 2.0, 2.0], &mut rng, &SamplingParams::greedy(1));
         assert_eq!(choice.token, 1);
         assert!((choice.log_prob - (-0.861_995)).abs() < 1e-5);
     }
