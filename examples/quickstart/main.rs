@@ -118,8 +118,14 @@ fn main() -> Result<()> {
         &environment,
     )?;
     let pairs = samples.pairs(&corpus.held_out)?;
+    if pairs.is_empty() {
+        println!(
+            "No held-out problem has both correct and incorrect samples: no pairs to judge by."
+        );
+    }
     let rewards = reward_models
         .iter()
+        .filter(|_| !pairs.is_empty())
         .map(|(name, model)| Ok((*name, evaluation::judge(model, &pairs, &settings)?)))
         .collect::<Result<Vec<_>>>()?;
     let scorers: Vec<_> = reward_models
