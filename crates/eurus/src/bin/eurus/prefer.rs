@@ -25,7 +25,7 @@ Examples:
       --desirable-weight 1.33 --undesirable-weight 1 --token-budget 2048
 
   Twenty quick steps to see that something moves:
-    eurus prefer --model SmolLM2-135M-Instruct --data pairs.jsonl --algorithm dpo --out /tmp/dpo \
+    eurus prefer --model SmolLM2-135M-Instruct --data pairs.jsonl --algorithm dpo --out smollm2-dpo \
       --max-steps 20 --trees-per-step 2 --learning-rate 1e-5"#;
 
 #[derive(Debug, Args)]
