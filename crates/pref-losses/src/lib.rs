@@ -68,6 +68,7 @@
 //! | `cuda` | burn's CUDA backend |
 //! | `wgpu` | burn's wgpu backend |
 //! | `tch` | burn's LibTorch backend; needs a LibTorch folder at build time |
+//! | `oracle` | module `oracle`: every loss in plain f64 on `ndarray`, for tests and logged log-probs |
 //!
 //! The losses run on any burn backend. [`linear_log_probs`] is an operation of its own and runs on
 //! those above; for another CubeCL runtime (`metal`, `vulkan`, `rocm`, `cpu` of burn) turn on
@@ -82,6 +83,7 @@
 //! - [`log_probs`]: log-probs of tokens and sequences, SFT cross-entropy
 //! - [`linear_log_probs`]: from hidden states to log-probs without holding logits
 //! - [`stats`]: rewards, margins and accuracies to log
+//! - `oracle` (feature): the losses once more without tensors
 
 pub mod config;
 pub mod dpo;
@@ -93,6 +95,8 @@ pub mod linear_log_probs;
 pub mod log_probs;
 pub mod nca;
 pub mod nca_k;
+#[cfg(feature = "oracle")]
+pub mod oracle;
 pub mod pairs;
 pub mod reward;
 mod stable;
