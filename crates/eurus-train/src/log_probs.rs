@@ -4,6 +4,7 @@ use burn::tensor::Tensor;
 use eurus_models::{ForestBatch, ForestModel, int_tensor};
 use pref_losses::linear_log_probs::tied_linear_log_probs;
 use pref_losses::log_probs::sum_by_segment;
+use token_forest::PackedForest;
 
 /// Log-probs of the forest's targets, `[targets]`, in the forest's order. At most `chunk` positions have logits at a time.
 pub fn target_log_probs<M: ForestModel>(model: &M, batch: &ForestBatch, chunk: usize) -> Tensor<1> {
@@ -27,4 +28,13 @@ pub fn node_log_probs<M: ForestModel>(model: &M, batch: &ForestBatch, chunk: usi
     let log_probs = target_log_probs(model, batch, chunk);
     let segments = int_tensor(&nodes, &log_probs.device());
     sum_by_segment(log_probs, segments, batch.forest.node_count())
+}
+
+/// Number of targets of each node, `[nodes]`: the lengths that belong to [`node_log_probs`].
+pub(crate) fn node_target_counts(forest: &PackedForest) -> Vec<f32> {
+    let mut counts = vec![0.0; forest.node_count()];
+    for target in &forest.targets {
+        counts[target.node as usize] += 1.0;
+    }
+    counts
 }

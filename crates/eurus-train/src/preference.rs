@@ -3,11 +3,11 @@
 use burn::tensor::{Device, Tensor};
 use eurus_models::{ForestBatch, ForestModel, int_tensor};
 use pref_losses::stats::PairSums;
-use pref_losses::{PairLogProbs, PreferenceLoss, PreferenceLossConfig};
+use pref_losses::{PairContext, PairLengths, PairLogProbs, PreferenceLoss, PreferenceLossConfig};
 
 use crate::data::{PairedTree, check_lengths};
 use crate::events::Event;
-use crate::log_probs::node_log_probs;
+use crate::log_probs::{node_log_probs, node_target_counts};
 use crate::packing::{PackedGroup, check_budget, pack_mismatched, pack_pairs};
 use crate::run::{StepOutcome, plain_device, run, training_device};
 use crate::{Error, Optimization, Result};
@@ -125,7 +125,8 @@ pub(crate) fn check_paired(trees: &[PairedTree], settings: &Optimization) -> Res
 /// Trains a language model on preference pairs.
 ///
 /// The loss of a step is the mean over all its pairs, however they are split into forests; KTO's KL estimate is taken
-/// over the whole step before any gradient.
+/// over the whole step before any gradient. Every loss of `pref_losses` over pairs can be trained; those that look at the
+/// batch as a whole (AOT, `kto_pair`) see the pairs of one forest at a time.
 #[derive(Debug, Clone)]
 pub struct PreferenceTrainer {
     settings: Optimization,
@@ -162,7 +163,7 @@ impl PreferenceTrainer {
         let settings = &self.settings;
         check_paired(trees, settings)?;
         reference.check(trees)?;
-        if self.loss.needs_kl() && trees.iter().any(|tree| tree.mismatched.is_empty()) {
+        if self.loss.needs().kl && trees.iter().any(|tree| tree.mismatched.is_empty()) {
             return Err(Error::Loss(pref_losses::Error::MissingKl));
         }
         let device = training_device(&model);
@@ -178,6 +179,19 @@ impl PreferenceTrainer {
                 let kl = self.kl(model, &step_trees, &step_reference)?;
                 let forests = pack_pairs(&step_trees, settings.token_budget)?;
                 let pair_count: usize = forests.iter().map(|packed| packed.groups.len()).sum();
+                let chosen_tokens: f64 = forests
+                    .iter()
+                    .map(|packed| {
+                        let counts = node_target_counts(&packed.forest);
+                        let of_chosen = packed.column(CHOSEN).map(|node| counts[node as usize]);
+                        of_chosen.map(f64::from).sum::<f64>()
+                    })
+                    .sum();
+                let mut context = PairContext {
+                    kl: kl.clone(),
+                    mean_chosen_tokens: Some(chosen_tokens / pair_count.max(1) as f64),
+                    ..PairContext::default()
+                };
                 let mut unique_tokens = 0;
                 let mut sums: Option<PairSums> = None;
                 for packed in forests {
@@ -185,6 +199,15 @@ impl PreferenceTrainer {
                     let groups = packed.groups.clone();
                     let places = [CHOSEN, REJECTED].map(|place| packed.column(place).collect());
                     let [chosen, rejected]: [Vec<u32>; 2] = places;
+                    let counts = node_target_counts(&packed.forest);
+                    let lengths = |nodes: &[u32]| {
+                        let count = |&node: &u32| counts[node as usize];
+                        constant(nodes.iter().map(count).collect(), &device)
+                    };
+                    context.lengths = Some(PairLengths {
+                        chosen: lengths(&chosen),
+                        rejected: lengths(&rejected),
+                    });
                     let batch = ForestBatch::new(packed.forest, &device);
                     let policy = node_log_probs(model, &batch, settings.log_prob_chunk);
                     let nodes =
@@ -199,7 +222,7 @@ impl PreferenceTrainer {
                         reference_chosen: of_reference(|tree| &tree.chosen),
                         reference_rejected: of_reference(|tree| &tree.rejected),
                     };
-                    let output = self.loss.forward(log_probs.clone(), kl.clone())?;
+                    let output = self.loss.forward(log_probs.clone(), &context)?;
                     let mut batch_sums = PairSums::of(&output, &log_probs);
                     if let Some(kl) = &kl {
                         batch_sums = batch_sums.with_kl(kl);
@@ -229,7 +252,7 @@ impl PreferenceTrainer {
         trees: &[&PairedTree],
         reference: &[&TreeReference],
     ) -> Result<Option<Tensor<1>>> {
-        if !self.loss.needs_kl() {
+        if !self.loss.needs().kl {
             return Ok(None);
         }
         let model = model.valid();

@@ -2,7 +2,7 @@
 
 use eurus_models::{ForestBatch, ForestRewardModel, int_tensor};
 use pref_losses::stats::RewardSums;
-use pref_losses::{RewardLoss, RewardLossConfig};
+use pref_losses::{RewardContext, RewardLoss, RewardLossConfig};
 use token_forest::{PackedForest, TokenTree, pack};
 
 use crate::data::{PairedTree, check_lengths};
@@ -83,7 +83,11 @@ impl RewardTrainer {
                     let rewards = model.rewards(&batch, tokens);
                     let chosen = rewards.clone().narrow(0, 0, pairs);
                     let rejected = rewards.narrow(0, pairs, pairs);
-                    let losses = self.loss.forward(chosen.clone(), rejected.clone(), None);
+                    let losses = self.loss.forward(
+                        chosen.clone(),
+                        rejected.clone(),
+                        &RewardContext::default(),
+                    );
                     let batch_sums = RewardSums::of(&losses, &chosen, &rejected);
                     sums = Some(match sums {
                         Some(sums) => sums.merge(batch_sums),

@@ -3,9 +3,10 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, check, positive};
-use crate::pairs::{LogRatios, PairLengths, PairLogProbs, PairOutput};
-use crate::stable::negative_log_sigmoid;
+use crate::divergence::{Divergence, DivergenceConstant};
+use crate::error::{Error, check, flip_rate, positive};
+use crate::pairs::{PairLengths, PairLogProbs, PairOutput};
+use crate::stable::{negative_log_sigmoid, smoothed_negative_log_sigmoid};
 
 /// What label smoothing means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -31,6 +32,13 @@ pub struct DpoConfig {
     pub label_smoothing: f64,
     /// How `label_smoothing` is used. Default conservative.
     pub smoothing: LabelSmoothing,
+    /// What ties the policy to the reference. Default reverse KL.
+    pub divergence: Divergence,
+    /// What happens to the divergence's constant when normalised by length. Default kept.
+    pub divergence_constant: DivergenceConstant,
+    /// True for length-normalised DPO: log-ratios are divided by their numbers of tokens. Default
+    /// false.
+    pub length_normalized: bool,
 }
 
 impl Default for DpoConfig {
@@ -39,6 +47,9 @@ impl Default for DpoConfig {
             beta: 0.1,
             label_smoothing: 0.0,
             smoothing: LabelSmoothing::default(),
+            divergence: Divergence::default(),
+            divergence_constant: DivergenceConstant::default(),
+            length_normalized: false,
         }
     }
 }
@@ -67,6 +78,24 @@ impl DpoConfig {
         self
     }
 
+    /// Sets what ties the policy to the reference.
+    pub fn with_divergence(mut self, divergence: Divergence) -> Self {
+        self.divergence = divergence;
+        self
+    }
+
+    /// Sets what happens to the divergence's constant when normalised by length.
+    pub fn with_divergence_constant(mut self, constant: DivergenceConstant) -> Self {
+        self.divergence_constant = constant;
+        self
+    }
+
+    /// Sets whether log-ratios are divided by their numbers of tokens.
+    pub fn with_length_normalized(mut self, length_normalized: bool) -> Self {
+        self.length_normalized = length_normalized;
+        self
+    }
+
     /// Makes the loss.
     ///
     /// # Errors
@@ -74,27 +103,20 @@ impl DpoConfig {
     /// [`Error::InvalidConfig`] when a number is outside its range.
     pub fn init(&self) -> Result<Dpo, Error> {
         positive("dpo", "beta", self.beta)?;
-        let smoothing = self.label_smoothing;
+        let rate = self.label_smoothing;
         match self.smoothing {
-            LabelSmoothing::Conservative => check(
-                "dpo",
-                "label_smoothing",
-                smoothing,
-                (0.0..=0.5).contains(&smoothing),
-                "from 0 to 0.5",
-            )?,
+            LabelSmoothing::Conservative => flip_rate("dpo", rate)?,
             LabelSmoothing::Robust => check(
                 "dpo",
                 "label_smoothing",
-                smoothing,
-                (0.0..0.5).contains(&smoothing),
+                rate,
+                (0.0..0.5).contains(&rate),
                 "from 0 to below 0.5",
             )?,
         }
+        self.divergence.validate("dpo")?;
         Ok(Dpo {
-            beta: self.beta,
-            label_smoothing: self.label_smoothing,
-            smoothing: self.smoothing,
+            config: self.clone(),
         })
     }
 }
@@ -108,9 +130,19 @@ impl DpoConfig {
 /// - conservative: `(1 - e) L(z) + e L(-z)`
 /// - robust: `((1 - e) L(z) - e L(-z)) / (1 - 2 e)`
 ///
-/// It depends on `a - b` alone. Nothing keeps the chosen reward from falling as long as the
-/// rejected one falls faster, which is what it often does on reasoning data (arXiv 2404.02078,
-/// Section 4.2); watch both rewards, not the margin.
+/// With another [`Divergence`] `a` and `b` are put through its `g` first (arXiv 2309.16240).
+/// Length-normalised DPO (arXiv 2411.15124, Section 4.3; 2405.14734, Appendix I) divides each of
+/// them by its response's number of tokens; since `a` and `b` get smaller that way, its beta is
+/// larger (Tulu 3 takes 5).
+///
+/// **When.** The default of the field; wants pairs, a reference and a small learning rate.
+///
+/// **Chosen rewards.** It depends on `a - b` alone. Nothing keeps the chosen reward from falling as
+/// long as the rejected one falls faster, which is what it often does on reasoning data (arXiv
+/// 2404.02078, Section 5.1).
+///
+/// **Pitfalls.** Watch both rewards, not the margin. Conservative smoothing is not robust DPO: the
+/// one has its optimum at a finite margin, the other is unbounded below.
 ///
 /// # Examples
 ///
@@ -136,9 +168,7 @@ impl DpoConfig {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Dpo {
-    beta: f64,
-    label_smoothing: f64,
-    smoothing: LabelSmoothing,
+    config: DpoConfig,
 }
 
 impl Dpo {
@@ -146,37 +176,53 @@ impl Dpo {
     ///
     /// # Panics
     ///
-    /// If the four tensors differ in length.
+    /// If the four tensors differ in length, and if the configuration asks for length
+    /// normalisation: that is [`forward_per_token`](Dpo::forward_per_token).
     pub fn forward(&self, log_probs: PairLogProbs) -> PairOutput {
+        assert!(
+            !self.config.length_normalized,
+            "`length_normalized` is set: call `Dpo::forward_per_token`, which takes lengths"
+        );
         let ratios = log_probs.log_ratios();
-        let rewards = ratios.rewards(self.beta);
-        PairOutput::new(self.losses(ratios), rewards)
+        let rewards = ratios.rewards(self.config.beta);
+        let difference = self.config.divergence.difference(ratios);
+        PairOutput::new(self.losses(difference), rewards)
     }
 
-    /// The same with each log-ratio divided by its response's number of tokens
-    /// (arXiv 2411.15124, Section 4.3; 2405.14734, Appendix I). Rewards stay sums.
+    /// Length-normalised DPO: each score divided by its response's number of tokens. Rewards stay
+    /// sums.
     ///
     /// # Panics
     ///
     /// If the tensors differ in length.
     pub fn forward_per_token(&self, log_probs: PairLogProbs, lengths: PairLengths) -> PairOutput {
+        let DpoConfig {
+            beta,
+            divergence,
+            divergence_constant,
+            ..
+        } = self.config;
         let ratios = log_probs.log_ratios();
-        let rewards = ratios.rewards(self.beta);
-        PairOutput::new(self.losses(ratios.per_token(lengths)), rewards)
+        let rewards = ratios.rewards(beta);
+        let difference = divergence.difference_per_token(ratios, lengths, divergence_constant);
+        PairOutput::new(self.losses(difference), rewards)
     }
 
-    fn losses(&self, ratios: LogRatios) -> Tensor<1> {
-        let logits = ratios.difference().mul_scalar(self.beta);
-        let kept = negative_log_sigmoid(logits.clone());
-        let rate = self.label_smoothing;
-        if rate == 0.0 {
-            return kept;
-        }
-        let flipped = negative_log_sigmoid(logits.neg()).mul_scalar(rate);
-        let kept = kept.mul_scalar(1.0 - rate);
-        match self.smoothing {
-            LabelSmoothing::Conservative => kept + flipped,
-            LabelSmoothing::Robust => (kept - flipped).div_scalar(1.0 - 2.0 * rate),
+    /// True when the configuration asks for length normalisation.
+    pub fn is_length_normalized(&self) -> bool {
+        self.config.length_normalized
+    }
+
+    fn losses(&self, difference: Tensor<1>) -> Tensor<1> {
+        let logits = difference.mul_scalar(self.config.beta);
+        let rate = self.config.label_smoothing;
+        match self.config.smoothing {
+            LabelSmoothing::Conservative => smoothed_negative_log_sigmoid(logits, rate),
+            LabelSmoothing::Robust => {
+                let kept = negative_log_sigmoid(logits.clone()).mul_scalar(1.0 - rate);
+                let flipped = negative_log_sigmoid(logits.neg()).mul_scalar(rate);
+                (kept - flipped).div_scalar(1.0 - 2.0 * rate)
+            }
         }
     }
 }

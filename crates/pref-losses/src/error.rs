@@ -17,12 +17,40 @@ pub enum Error {
         expected: &'static str,
     },
 
+    /// A number in the configuration of a monitor is outside its range.
+    #[error("collapse monitor: `{field}` is {value}; it must be {expected}")]
+    InvalidMonitor {
+        /// Name of the field.
+        field: &'static str,
+        /// The value that was given.
+        value: f64,
+        /// What is allowed.
+        expected: &'static str,
+    },
+
     /// KTO was asked for a loss without its KL estimate.
     #[error(
         "kto loss: no KL estimate was given; compute one with `Kto::kl` from the log-probs of \
          mismatched (prompt, response) pairs, or set `kl` to `zero` in the configuration"
     )]
     MissingKl,
+
+    /// A loss that is normalised by length was asked for without lengths.
+    #[error(
+        "{loss} loss: no response lengths were given, but this form of it divides by the number \
+         of tokens; put them into `PairContext::lengths`"
+    )]
+    MissingLengths {
+        /// Name of the loss, as in its serialized `type`.
+        loss: &'static str,
+    },
+
+    /// A weighted sum of losses cannot be made of these terms.
+    #[error("sum loss: {reason}")]
+    InvalidSum {
+        /// What is wrong and what to do.
+        reason: &'static str,
+    },
 }
 
 /// Requires a finite `value > 0`.
@@ -57,4 +85,10 @@ pub(crate) fn check(
             expected,
         })
     }
+}
+
+/// Requires a rate of flipped labels for which its two-sided loss still prefers the label.
+pub(crate) fn flip_rate(loss: &'static str, value: f64) -> Result<(), Error> {
+    let holds = (0.0..=0.5).contains(&value);
+    check(loss, "label_smoothing", value, holds, "from 0 to 0.5")
 }

@@ -3,6 +3,7 @@
 use burn::tensor::activation::relu;
 use serde::{Deserialize, Serialize};
 
+use crate::divergence::Divergence;
 use crate::error::{Error, positive};
 use crate::pairs::{PairLogProbs, PairOutput};
 
@@ -13,11 +14,16 @@ use crate::pairs::{PairLogProbs, PairOutput};
 pub struct HingeConfig {
     /// Strength of the tie to the reference, above 0. Default 0.1.
     pub beta: f64,
+    /// What ties the policy to the reference. Default reverse KL.
+    pub divergence: Divergence,
 }
 
 impl Default for HingeConfig {
     fn default() -> Self {
-        Self { beta: 0.1 }
+        Self {
+            beta: 0.1,
+            divergence: Divergence::default(),
+        }
     }
 }
 
@@ -33,21 +39,36 @@ impl HingeConfig {
         self
     }
 
+    /// Sets what ties the policy to the reference.
+    pub fn with_divergence(mut self, divergence: Divergence) -> Self {
+        self.divergence = divergence;
+        self
+    }
+
     /// Makes the loss.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidConfig`] when `beta` is not above 0.
+    /// [`Error::InvalidConfig`] when a number is outside its range.
     pub fn init(&self) -> Result<Hinge, Error> {
         positive("hinge", "beta", self.beta)?;
-        Ok(Hinge { beta: self.beta })
+        self.divergence.validate("hinge")?;
+        Ok(Hinge {
+            config: self.clone(),
+        })
     }
 }
 
-/// Hinge loss (arXiv 2309.06657, equation 10; SLiC-HF, arXiv 2305.10425, without its SFT term):
-/// `max(0, 1 - beta (a - b))`, with `a`, `b` the log-ratios of chosen and rejected.
+/// Hinge loss (arXiv 2309.06657, equation 10): `max(0, 1 - beta (a - b))`, with `a`, `b` the
+/// log-ratios of chosen and rejected, put through `g` of the [`Divergence`] if it is not reverse KL.
 ///
-/// Pairs whose reward margin has reached 1 no longer pull. At the kink the gradient is 0.
+/// **When.** To stop at a margin instead of growing it for ever. SLiC without a reference is
+/// [`Slic`](crate::Slic).
+///
+/// **Chosen rewards.** Nothing holds them; only the margin counts, until it reaches 1.
+///
+/// **Pitfalls.** Pairs whose reward margin has reached 1 no longer pull at all, so the gradient of a
+/// batch shrinks as training goes on. At the kink the gradient is 0.
 ///
 /// # Examples
 ///
@@ -71,7 +92,7 @@ impl HingeConfig {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Hinge {
-    beta: f64,
+    config: HingeConfig,
 }
 
 impl Hinge {
@@ -82,8 +103,9 @@ impl Hinge {
     /// If the four tensors differ in length.
     pub fn forward(&self, log_probs: PairLogProbs) -> PairOutput {
         let ratios = log_probs.log_ratios();
-        let rewards = ratios.rewards(self.beta);
-        let logits = ratios.difference().mul_scalar(self.beta);
+        let rewards = ratios.rewards(self.config.beta);
+        let difference = self.config.divergence.difference(ratios);
+        let logits = difference.mul_scalar(self.config.beta);
         PairOutput::new(relu(logits.neg().add_scalar(1.0)), rewards)
     }
 }

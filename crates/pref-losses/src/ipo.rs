@@ -3,8 +3,9 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::divergence::{Divergence, DivergenceConstant};
 use crate::error::{Error, positive};
-use crate::pairs::{LogRatios, PairLengths, PairLogProbs, PairOutput};
+use crate::pairs::{PairLengths, PairLogProbs, PairOutput};
 
 /// Settings of [`Ipo`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -13,11 +14,22 @@ use crate::pairs::{LogRatios, PairLengths, PairLogProbs, PairOutput};
 pub struct IpoConfig {
     /// Strength of the tie to the reference (the paper's tau), above 0. Default 0.1.
     pub beta: f64,
+    /// What ties the policy to the reference. Default reverse KL.
+    pub divergence: Divergence,
+    /// What happens to the divergence's constant when normalised by length. Default kept.
+    pub divergence_constant: DivergenceConstant,
+    /// True to divide log-ratios by their numbers of tokens, as TRL and HALOs do. Default false.
+    pub length_normalized: bool,
 }
 
 impl Default for IpoConfig {
     fn default() -> Self {
-        Self { beta: 0.1 }
+        Self {
+            beta: 0.1,
+            divergence: Divergence::default(),
+            divergence_constant: DivergenceConstant::default(),
+            length_normalized: false,
+        }
     }
 }
 
@@ -33,23 +45,52 @@ impl IpoConfig {
         self
     }
 
+    /// Sets what ties the policy to the reference.
+    pub fn with_divergence(mut self, divergence: Divergence) -> Self {
+        self.divergence = divergence;
+        self
+    }
+
+    /// Sets what happens to the divergence's constant when normalised by length.
+    pub fn with_divergence_constant(mut self, constant: DivergenceConstant) -> Self {
+        self.divergence_constant = constant;
+        self
+    }
+
+    /// Sets whether log-ratios are divided by their numbers of tokens.
+    pub fn with_length_normalized(mut self, length_normalized: bool) -> Self {
+        self.length_normalized = length_normalized;
+        self
+    }
+
     /// Makes the loss.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidConfig`] when `beta` is not above 0.
+    /// [`Error::InvalidConfig`] when a number is outside its range.
     pub fn init(&self) -> Result<Ipo, Error> {
         positive("ipo", "beta", self.beta)?;
-        Ok(Ipo { beta: self.beta })
+        self.divergence.validate("ipo")?;
+        Ok(Ipo {
+            config: self.clone(),
+        })
     }
 }
 
 /// Identity preference optimisation (arXiv 2310.12036, equation 17): `(a - b - 1/(2 beta))^2`,
 /// with `a`, `b` the log-ratios of chosen and rejected.
 ///
-/// The margin is pulled to `1/(2 beta)` and not beyond. Published code differs in whether `a` and
-/// `b` are sums or means over tokens: [`forward`](Ipo::forward) takes sums,
-/// [`forward_per_token`](Ipo::forward_per_token) divides by the lengths.
+/// With another [`Divergence`] `a` and `b` are put through its `g` first.
+///
+/// **When.** Where labels are so certain that DPO would grow the margin without end.
+///
+/// **Chosen rewards.** Nothing holds them, but the margin is pulled to `1/(2 beta)` and not beyond.
+///
+/// **Pitfalls.** Published code differs in whether `a` and `b` are sums or means over tokens:
+/// [`forward`](Ipo::forward) takes sums, [`forward_per_token`](Ipo::forward_per_token) divides by
+/// the lengths, and betas do not carry over from one to the other. HALOs counts only the tokens
+/// whose log-ratio is not 0:
+/// [`changed_token_counts`](crate::log_probs::changed_token_counts) are lengths of that kind.
 ///
 /// # Examples
 ///
@@ -73,7 +114,7 @@ impl IpoConfig {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Ipo {
-    beta: f64,
+    config: IpoConfig,
 }
 
 impl Ipo {
@@ -81,26 +122,44 @@ impl Ipo {
     ///
     /// # Panics
     ///
-    /// If the four tensors differ in length.
+    /// If the four tensors differ in length, and if the configuration asks for length
+    /// normalisation: that is [`forward_per_token`](Ipo::forward_per_token).
     pub fn forward(&self, log_probs: PairLogProbs) -> PairOutput {
+        assert!(
+            !self.config.length_normalized,
+            "`length_normalized` is set: call `Ipo::forward_per_token`, which takes lengths"
+        );
         let ratios = log_probs.log_ratios();
-        let rewards = ratios.rewards(self.beta);
-        PairOutput::new(self.losses(ratios), rewards)
+        let rewards = ratios.rewards(self.config.beta);
+        let difference = self.config.divergence.difference(ratios);
+        PairOutput::new(self.losses(difference), rewards)
     }
 
-    /// The same with each log-ratio divided by its response's number of tokens. Rewards stay sums.
+    /// The same with each score divided by its response's number of tokens. Rewards stay sums.
     ///
     /// # Panics
     ///
     /// If the tensors differ in length.
     pub fn forward_per_token(&self, log_probs: PairLogProbs, lengths: PairLengths) -> PairOutput {
+        let IpoConfig {
+            beta,
+            divergence,
+            divergence_constant,
+            ..
+        } = self.config;
         let ratios = log_probs.log_ratios();
-        let rewards = ratios.rewards(self.beta);
-        PairOutput::new(self.losses(ratios.per_token(lengths)), rewards)
+        let rewards = ratios.rewards(beta);
+        let difference = divergence.difference_per_token(ratios, lengths, divergence_constant);
+        PairOutput::new(self.losses(difference), rewards)
     }
 
-    fn losses(&self, ratios: LogRatios) -> Tensor<1> {
-        let distance = ratios.difference().sub_scalar(0.5 / self.beta);
+    /// True when the configuration asks for length normalisation.
+    pub fn is_length_normalized(&self) -> bool {
+        self.config.length_normalized
+    }
+
+    fn losses(&self, difference: Tensor<1>) -> Tensor<1> {
+        let distance = difference.sub_scalar(0.5 / self.config.beta);
         distance.clone() * distance
     }
 }

@@ -1,11 +1,12 @@
 //! Kahneman-Tversky optimisation: desirable and undesirable responses that need not be paired.
 
-use burn::tensor::{Bool, DType, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, positive};
 use crate::pairs::{PairLogProbs, PairOutput, assert_len, log_ratio};
 use crate::stable::sigmoid;
+use crate::unpaired::{UnpairedLogProbs, UnpairedOutput};
 
 /// How the KL term (KTO's reference point) is estimated from mismatched log-ratios.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -83,9 +84,14 @@ impl KtoConfig {
     ///
     /// [`Error::InvalidConfig`] when a number is outside its range.
     pub fn init(&self) -> Result<Kto, Error> {
-        positive("kto", "beta", self.beta)?;
-        positive("kto", "desirable_weight", self.desirable_weight)?;
-        positive("kto", "undesirable_weight", self.undesirable_weight)?;
+        self.init_as("kto")
+    }
+
+    /// Makes the loss; errors call it `name`.
+    pub(crate) fn init_as(&self, name: &'static str) -> Result<Kto, Error> {
+        positive(name, "beta", self.beta)?;
+        positive(name, "desirable_weight", self.desirable_weight)?;
+        positive(name, "undesirable_weight", self.undesirable_weight)?;
         Ok(Kto {
             beta: self.beta,
             desirable_weight: self.desirable_weight,
@@ -95,30 +101,6 @@ impl KtoConfig {
     }
 }
 
-/// Responses with a verdict each.
-///
-/// # Shapes
-///
-/// All three: `[responses]`.
-#[derive(Debug, Clone)]
-pub struct UnpairedLogProbs {
-    /// `log p_policy(response | prompt)`, summed over tokens.
-    pub policy: Tensor<1>,
-    /// `log p_reference(response | prompt)`, summed over tokens.
-    pub reference: Tensor<1>,
-    /// True where the response is desirable.
-    pub desirable: Tensor<1, Bool>,
-}
-
-/// Losses and implicit rewards in input order, both `[responses]` and f32.
-#[derive(Debug, Clone)]
-pub struct UnpairedOutput {
-    /// One loss per response, with gradient.
-    pub losses: Tensor<1>,
-    /// `beta * (policy - reference)`, without gradient.
-    pub rewards: Tensor<1>,
-}
-
 /// Kahneman-Tversky optimisation (arXiv 2402.01306, equation 8).
 ///
 /// With `x = policy - reference` and `K` the KL estimate:
@@ -126,10 +108,17 @@ pub struct UnpairedOutput {
 /// - desirable: `lambda+ * s(-beta (x - K))`
 /// - undesirable: `lambda- * s(-beta (K - x))`
 ///
-/// which is the paper's `lambda - v` with the value function saturating on both sides: a response
-/// that is already much more (or hopelessly less) likely than under the reference stops pulling.
-/// The mean is over responses, never over weights; batches that are all desirable or all
-/// undesirable are fine.
+/// which is the paper's `lambda - v`. The mean is over responses, never over weights; batches that
+/// are all desirable or all undesirable are fine.
+///
+/// **When.** For thumbs-up and thumbs-down data, unbalanced data, and on reasoning data, where Eurus
+/// found it to beat DPO (arXiv 2404.02078, Section 4.2).
+///
+/// **Chosen rewards.** Raised above the KL to the reference: desirable responses pull by themselves.
+///
+/// **Pitfalls.** The loss saturates on both sides: a response that is already much more (or
+/// hopelessly less) likely than under the reference stops pulling. The completions behind `K` must
+/// really be mismatched: siblings of the prompt's own responses bias it.
 ///
 /// `K` comes from [`Kto::kl`]. It is an argument of its own so that it can be taken over a whole
 /// step while losses are computed in smaller pieces.
@@ -210,6 +199,19 @@ impl Kto {
         mean.clamp_min(0.0)
     }
 
+    /// The estimate that was given, or 0 where none is wanted.
+    pub(crate) fn reference_point(
+        &self,
+        given: Option<Tensor<1>>,
+        device: &Device,
+    ) -> Result<Tensor<1>, Error> {
+        match (self.kl, given) {
+            (KlEstimate::Zero, _) => Ok(Tensor::zeros([1], (device, DType::F32))),
+            (_, Some(kl)) => Ok(kl),
+            (_, None) => Err(Error::MissingKl),
+        }
+    }
+
     /// One loss per response, in input order.
     ///
     /// # Shapes
@@ -220,14 +222,7 @@ impl Kto {
     ///
     /// If the three tensors differ in length or `kl` is not `[1]`.
     pub fn forward(&self, log_probs: UnpairedLogProbs, kl: Tensor<1>) -> UnpairedOutput {
-        let responses = log_probs.policy.dims()[0];
-        assert_len("reference", &log_probs.reference, "policy", responses);
-        let verdicts = log_probs.desirable.dims()[0];
-        assert!(
-            verdicts == responses,
-            "`desirable` has {verdicts} entries, `policy` has {responses}: they must agree"
-        );
-        let ratios = log_ratio(log_probs.policy, log_probs.reference);
+        let ratios = log_probs.log_ratios();
         let rewards = ratios.clone().detach().mul_scalar(self.beta);
         let undesirable = log_probs.desirable.bool_not();
         let ones = ratios.ones_like();

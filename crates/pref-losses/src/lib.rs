@@ -85,37 +85,74 @@
 //! - [`stats`]: rewards, margins and accuracies to log
 //! - `oracle` (feature): the losses once more without tensors
 
+pub mod aot;
+pub mod apo;
+pub mod bco;
 pub mod config;
+mod context;
+pub mod cpo;
+pub mod discopop;
+pub mod divergence;
 pub mod dpo;
 mod error;
+pub mod exo;
+mod exponential;
 pub mod hinge;
 pub mod ipo;
 pub mod kto;
+pub mod kto_pair;
 pub mod linear_log_probs;
 pub mod log_probs;
 pub mod nca;
 pub mod nca_k;
 #[cfg(feature = "oracle")]
 pub mod oracle;
+pub mod orpo;
 pub mod pairs;
+pub mod plackett_luce;
 pub mod reward;
+pub mod simpo;
+pub mod slic;
+pub mod sppo;
 mod stable;
 pub mod stats;
+pub mod sum;
+pub mod unpaired;
 
-pub use config::{PreferenceLoss, PreferenceLossConfig, RewardLoss, RewardLossConfig};
+pub use aot::{Aot, AotConfig, AotPairing};
+pub use apo::{Apo, ApoConfig, ApoVariant, UnpairedApoZeroConfig};
+pub use bco::{Bco, BcoConfig};
+pub use config::{
+    PreferenceLoss, PreferenceLossConfig, RewardContext, RewardLoss, RewardLossConfig,
+    UnpairedLoss, UnpairedLossConfig,
+};
+pub use context::{Needs, PairContext};
+pub use cpo::{Cpo, CpoConfig, CpoForm};
+pub use discopop::{Discopop, DiscopopConfig};
+pub use divergence::{Divergence, DivergenceConstant};
 pub use dpo::{Dpo, DpoConfig, LabelSmoothing};
 pub use error::Error;
+pub use exo::{Exo, ExoConfig};
 pub use hinge::{Hinge, HingeConfig};
 pub use ipo::{Ipo, IpoConfig};
-pub use kto::{KlEstimate, Kto, KtoConfig, UnpairedLogProbs, UnpairedOutput};
+pub use kto::{KlEstimate, Kto, KtoConfig};
+pub use kto_pair::{KtoPair, KtoPairConfig};
 pub use nca::{Nca, NcaConfig};
 pub use nca_k::{InfoNca, NcaK, NcaKConfig, ResponseLogProbs, ResponseOutput};
+pub use orpo::{Orpo, OrpoConfig};
 pub use pairs::{PairLengths, PairLogProbs, PairOutput};
+pub use plackett_luce::PlackettLuce;
 pub use reward::{
-    BradleyTerry, BradleyTerryConfig, Ldr, UltraInteractReward, UltraInteractRewardConfig,
+    BradleyTerry, BradleyTerryConfig, Ldr, LdrConfig, UltraInteractReward,
+    UltraInteractRewardConfig,
 };
+pub use simpo::{Simpo, SimpoConfig, SimpoMargin};
+pub use slic::{Slic, SlicConfig};
+pub use sppo::{Sppo, SppoConfig};
 pub use stable::log_sigmoid;
 pub use stats::{PairStats, PairSums, RewardStats, RewardSums};
+pub use sum::{SftNormalization, Sum, SumConfig, SumTerm};
+pub use unpaired::{UnpairedContext, UnpairedLogProbs, UnpairedOutput};
 
 /// The README's example, compiled and run with the other ones.
 #[cfg(doctest)]

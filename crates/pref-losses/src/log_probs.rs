@@ -5,6 +5,8 @@
 
 use burn::tensor::{Bool, DType, IndexingUpdateOp, Int, Tensor};
 
+use crate::pairs::log_ratio;
+
 /// Label of positions that do not count, as in PyTorch.
 pub const IGNORE_INDEX: i64 = -100;
 
@@ -114,6 +116,76 @@ pub fn sequence_log_probs(
         SequenceReduction::Sum => sum,
         SequenceReduction::Mean => sum / count.clamp_min(1.0),
     }
+}
+
+/// Number of tokens of each sequence, as the lengths that length-normalised losses take.
+///
+/// # Shapes
+///
+/// - mask: `[sequences, tokens]`, true where the token counts
+/// - output: `[sequences]`, f32
+///
+/// # Examples
+///
+/// ```
+/// use burn::tensor::{Bool, Device, Tensor};
+/// use pref_losses::log_probs::token_counts;
+///
+/// let mask = [[true, true, false], [false, true, false]];
+/// let mask = Tensor::<2, Bool>::from_data(mask, &Device::flex());
+/// let counts: Vec<f32> = token_counts(mask).into_data().iter::<f32>().collect();
+/// assert_eq!(counts, [2.0, 1.0]);
+/// ```
+pub fn token_counts(mask: Tensor<2, Bool>) -> Tensor<1> {
+    let ones = Tensor::<2>::ones(mask.dims(), (&mask.device(), DType::F32));
+    ones.mask_fill(mask.bool_not(), 0.0)
+        .sum_dim(1)
+        .squeeze_dim(1)
+}
+
+/// Number of tokens of each sequence whose log-prob differs between policy and reference.
+///
+/// HALOs divides by this number in IPO. It is 0 for a sequence that the policy has not moved;
+/// losses here then divide by 1.
+///
+/// # Shapes
+///
+/// - policy, reference: `[sequences, tokens]`
+/// - mask: `[sequences, tokens]`, true where the token counts
+/// - output: `[sequences]`, f32, without gradient
+///
+/// # Panics
+///
+/// If the shapes disagree.
+///
+/// # Examples
+///
+/// ```
+/// use burn::tensor::{Bool, Device, Tensor};
+/// use pref_losses::log_probs::changed_token_counts;
+///
+/// let device = Device::flex();
+/// let counts = changed_token_counts(
+///     Tensor::from_floats([[-1.0, -2.0, -3.0]], &device),
+///     Tensor::from_floats([[-1.0, -2.5, -3.5]], &device),
+///     Tensor::<2, Bool>::from_data([[true, true, false]], &device),
+/// );
+/// assert_eq!(counts.into_scalar::<f32>(), 1.0);
+/// ```
+pub fn changed_token_counts(
+    policy: Tensor<2>,
+    reference: Tensor<2>,
+    mask: Tensor<2, Bool>,
+) -> Tensor<1> {
+    let dims = mask.dims();
+    assert!(
+        policy.dims() == dims && reference.dims() == dims,
+        "`policy` is {:?}, `reference` is {:?}, `mask` is {dims:?}: they must agree",
+        policy.dims(),
+        reference.dims()
+    );
+    let same = log_ratio(policy, reference).detach().equal_elem(0.0);
+    token_counts(mask.bool_and(same.bool_not()))
 }
 
 /// Cross-entropy of supervised fine-tuning: the negative mean log-prob over all counted tokens of

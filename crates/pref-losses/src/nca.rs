@@ -47,9 +47,15 @@ impl NcaConfig {
 /// Noise-contrastive alignment of pairs (arXiv 2402.05369, Section 5.2):
 /// `L(r_c) + L(-r_c)/2 + L(-r_r)/2`, with `r = beta (policy - reference)` and `L(x) = -log s(x)`.
 ///
-/// It judges each response by its own reward and not by the margin alone, so the chosen reward has
-/// an optimum (`r_c = ln 2` when the rejected one is far down) instead of drifting. At the
-/// reference the loss is `2 ln 2`. For K responses with scalar rewards see [`NcaK`](crate::NcaK).
+/// **When.** On reasoning data, where DPO lets chosen rewards fall; Eurus found it to train as stably
+/// as KTO (arXiv 2404.02078, Section 5.1).
+///
+/// **Chosen rewards.** It judges each response by its own reward and not by the margin alone, so the
+/// chosen reward is raised to an optimum (`r_c = ln 2`) instead of drifting.
+///
+/// **Pitfalls.** Pairs never stop pulling the rejected reward down, if ever less. At the reference the
+/// loss is `2 ln 2`, not DPO's `ln 2`. For K responses with scalar rewards see [`NcaK`](crate::NcaK);
+/// InfoNCA on a pair is [`Dpo`](crate::Dpo).
 ///
 /// # Examples
 ///

@@ -5,7 +5,8 @@ use burn::tensor::{DType, Tensor};
 /// Log-probabilities of the two responses of each pair, under the policy and under the reference.
 ///
 /// Natural logarithms, **summed** over the tokens of the response (the prompt does not count).
-/// Reference values never get a gradient. Any float dtype; losses compute in f32.
+/// Reference values never get a gradient; losses without a reference do not look at them (see
+/// [`PairLogProbs::without_reference`]). Any float dtype; losses compute in f32.
 ///
 /// # Shapes
 ///
@@ -42,14 +43,16 @@ pub struct PairLengths {
 pub struct PairOutput {
     /// One loss per pair, with gradient.
     pub losses: Tensor<1>,
-    /// `beta * (log p_policy - log p_reference)` of the chosen response, without gradient.
+    /// Implicit reward of the chosen response, without gradient:
+    /// `beta * (log p_policy - log p_reference)`. Losses without a reference say what they report.
     pub chosen_rewards: Tensor<1>,
     /// The same of the rejected response.
     pub rejected_rewards: Tensor<1>,
 }
 
-/// `policy - reference` of both responses.
-pub(crate) struct LogRatios {
+/// One value for each of the two responses, f32: log-ratios, or log-probs of the policy.
+#[derive(Debug, Clone)]
+pub(crate) struct Pair {
     pub chosen: Tensor<1>,
     pub rejected: Tensor<1>,
 }
@@ -65,7 +68,18 @@ impl PairLogProbs {
         self.len() == 0
     }
 
-    pub(crate) fn log_ratios(self) -> LogRatios {
+    /// Log-probs for losses without a reference; its place is taken by zeros.
+    pub fn without_reference(policy_chosen: Tensor<1>, policy_rejected: Tensor<1>) -> Self {
+        Self {
+            reference_chosen: policy_chosen.zeros_like().detach(),
+            reference_rejected: policy_rejected.zeros_like().detach(),
+            policy_chosen,
+            policy_rejected,
+        }
+    }
+
+    /// `policy - reference`.
+    pub(crate) fn log_ratios(self) -> Pair {
         let pairs = self.len();
         // Shapes `[1]` and `[pairs]` would broadcast silently.
         for (name, tensor) in [
@@ -75,31 +89,69 @@ impl PairLogProbs {
         ] {
             assert_len(name, tensor, "policy_chosen", pairs);
         }
-        LogRatios {
+        Pair {
             chosen: log_ratio(self.policy_chosen, self.reference_chosen),
             rejected: log_ratio(self.policy_rejected, self.reference_rejected),
         }
     }
-}
 
-impl LogRatios {
-    /// Divides each log-ratio by its response's number of tokens.
-    pub fn per_token(self, lengths: PairLengths) -> Self {
-        let pairs = self.chosen.dims()[0];
-        assert_len("lengths.chosen", &lengths.chosen, "policy_chosen", pairs);
+    /// The policy's log-probs alone.
+    pub(crate) fn policy(self) -> Pair {
+        let pairs = self.len();
         assert_len(
-            "lengths.rejected",
-            &lengths.rejected,
+            "policy_rejected",
+            &self.policy_rejected,
             "policy_chosen",
             pairs,
         );
+        Pair {
+            chosen: self.policy_chosen.cast(DType::F32),
+            rejected: self.policy_rejected.cast(DType::F32),
+        }
+    }
+}
+
+impl PairLengths {
+    /// The numbers of tokens as divisors: f32, constant, at least 1.
+    ///
+    /// An empty response has a log-prob of 0, and 0 it stays per token.
+    pub(crate) fn counts(self, other: &str, pairs: usize) -> Pair {
+        assert_len("lengths.chosen", &self.chosen, other, pairs);
+        assert_len("lengths.rejected", &self.rejected, other, pairs);
+        let count = |length: Tensor<1>| length.cast(DType::F32).detach().clamp_min(1.0);
+        Pair {
+            chosen: count(self.chosen),
+            rejected: count(self.rejected),
+        }
+    }
+}
+
+impl Pair {
+    pub fn len(&self) -> usize {
+        self.chosen.dims()[0]
+    }
+
+    pub fn map(&self, function: impl Fn(&Tensor<1>) -> Tensor<1>) -> Self {
         Self {
-            chosen: self.chosen / lengths.chosen.cast(DType::F32).detach(),
-            rejected: self.rejected / lengths.rejected.cast(DType::F32).detach(),
+            chosen: function(&self.chosen),
+            rejected: function(&self.rejected),
         }
     }
 
-    /// The log-ratios times beta, without gradient: the rewards to report.
+    /// Divides each value by its response's number of tokens.
+    pub fn per_token(self, lengths: PairLengths) -> Self {
+        let counts = lengths.counts("policy_chosen", self.len());
+        self.divided_by(counts)
+    }
+
+    pub fn divided_by(self, divisors: Self) -> Self {
+        Self {
+            chosen: self.chosen / divisors.chosen,
+            rejected: self.rejected / divisors.rejected,
+        }
+    }
+
+    /// The values times beta, without gradient: the rewards to report.
     pub fn rewards(&self, beta: f64) -> (Tensor<1>, Tensor<1>) {
         (
             self.chosen.clone().detach().mul_scalar(beta),

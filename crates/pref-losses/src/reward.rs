@@ -3,6 +3,7 @@
 use burn::tensor::{Bool, DType, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::config::RewardContext;
 use crate::error::{Error, not_negative};
 use crate::pairs::assert_len;
 use crate::stable::negative_log_sigmoid;
@@ -115,6 +116,28 @@ impl BradleyTerry {
         }
         let total = chosen + rejected;
         ranked + (total.clone() * total).mul_scalar(self.center_coefficient)
+    }
+}
+
+/// Settings of [`Ldr`]: there are none.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct LdrConfig {}
+
+impl LdrConfig {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes the loss.
+    ///
+    /// # Errors
+    ///
+    /// None yet: there is nothing to get wrong.
+    pub fn init(&self) -> Result<Ldr, Error> {
+        Ok(Ldr)
     }
 }
 
@@ -251,8 +274,7 @@ impl UltraInteractReward {
     ///
     /// If the tensors differ in length.
     pub fn forward(&self, chosen: Tensor<1>, rejected: Tensor<1>) -> Tensor<1> {
-        let ranked = self.ranking.forward(chosen.clone(), rejected.clone());
-        ranked + Ldr.forward(chosen, rejected).mul_scalar(self.direct_weight)
+        self.forward_in(chosen, rejected, &RewardContext::default())
     }
 
     /// One loss per pair; the direct-reward term only where `is_ultra_interact` is true.
@@ -270,12 +292,34 @@ impl UltraInteractReward {
         rejected: Tensor<1>,
         is_ultra_interact: Tensor<1, Bool>,
     ) -> Tensor<1> {
-        let rows = is_ultra_interact.dims()[0];
-        assert_len("chosen", &chosen, "is_ultra_interact", rows);
-        let ranked = self.ranking.forward(chosen.clone(), rejected.clone());
-        let direct = Ldr
-            .forward(chosen, rejected)
-            .mask_fill(is_ultra_interact.bool_not(), 0.0);
+        let context = RewardContext {
+            is_ultra_interact: Some(is_ultra_interact),
+            ..RewardContext::default()
+        };
+        self.forward_in(chosen, rejected, &context)
+    }
+
+    pub(crate) fn forward_in(
+        &self,
+        chosen: Tensor<1>,
+        rejected: Tensor<1>,
+        context: &RewardContext,
+    ) -> Tensor<1> {
+        let (c, r) = (chosen.clone(), rejected.clone());
+        let ranked = match context.margin.clone() {
+            None => self.ranking.forward(c, r),
+            Some(margin) => self.ranking.forward_with_margin(c, r, margin),
+        };
+        let rows = ranked.dims()[0];
+        let mut direct = Ldr.forward(chosen, rejected);
+        if let Some(is_ultra_interact) = context.is_ultra_interact.clone() {
+            let marked = is_ultra_interact.dims()[0];
+            assert!(
+                marked == rows,
+                "`is_ultra_interact` has {marked} entries, `chosen` has {rows}: they must agree"
+            );
+            direct = direct.mask_fill(is_ultra_interact.bool_not(), 0.0);
+        }
         ranked + direct.mul_scalar(self.direct_weight)
     }
 }

@@ -31,3 +31,33 @@ pub(crate) fn sigmoid<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 pub(crate) fn negative_log_sigmoid<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     activation::softplus(x.cast(DType::F32).neg(), 1.0)
 }
+
+/// `(1 - rate) * -log s(x) + rate * -log s(-x)`: the logistic loss with a share of flipped labels.
+pub(crate) fn smoothed_negative_log_sigmoid<const D: usize>(x: Tensor<D>, rate: f64) -> Tensor<D> {
+    let kept = negative_log_sigmoid(x.clone());
+    if rate == 0.0 {
+        return kept;
+    }
+    kept.mul_scalar(1.0 - rate) + negative_log_sigmoid(x.neg()).mul_scalar(rate)
+}
+
+/// `exp(x) - 1`, exact to rounding where `x` is small too. Overflows as `exp`.
+///
+/// For values alone: the gradient that autodiff would give it cancels for large `|x|`. Join it to
+/// its true gradient with [`with_slope`].
+pub(crate) fn exp_m1<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    x.clone().mul_scalar(0.5).tanh() * x.exp().add_scalar(1.0)
+}
+
+/// `value`, a function of `x` worked out without gradient, with `slope` as its derivative.
+///
+/// For functions whose value and derivative both have a stable form while the derivative that
+/// autodiff makes of the stable value has none. `x` and `slope` must be finite.
+pub(crate) fn with_slope<const D: usize>(
+    value: Tensor<D>,
+    x: Tensor<D>,
+    slope: Tensor<D>,
+) -> Tensor<D> {
+    // The bracket is exactly 0, so the value is `value` bit for bit.
+    value.detach() + (x.clone() - x.detach()) * slope.detach()
+}

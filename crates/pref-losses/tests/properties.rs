@@ -3,9 +3,9 @@
 use burn::tensor::{Bool, DType, Device, Tensor};
 use pref_losses::{
     BradleyTerryConfig, DpoConfig, Error, HingeConfig, IpoConfig, KlEstimate, KtoConfig,
-    LabelSmoothing, Ldr, NcaConfig, NcaKConfig, PairLogProbs, PairSums, PreferenceLoss,
-    PreferenceLossConfig, ResponseLogProbs, RewardLossConfig, UltraInteractRewardConfig,
-    log_sigmoid,
+    LabelSmoothing, Ldr, NcaConfig, NcaKConfig, PairContext, PairLogProbs, PairSums,
+    PreferenceLoss, PreferenceLossConfig, ResponseLogProbs, RewardLossConfig,
+    UltraInteractRewardConfig, log_sigmoid,
 };
 use proptest::prelude::*;
 use std::f32::consts::LN_2;
@@ -57,7 +57,11 @@ fn configs(beta: f64) -> Vec<PreferenceLossConfig> {
 /// Loss of one pair with these log-ratios.
 fn loss_at(loss: &PreferenceLoss, chosen: f32, rejected: f32) -> f32 {
     let log_probs = pairs(vector(&[chosen]), vector(&[rejected]));
-    read(loss.forward(log_probs, None).unwrap().losses)[0]
+    read(
+        loss.forward(log_probs, &PairContext::default())
+            .unwrap()
+            .losses,
+    )[0]
 }
 
 #[test]
@@ -129,7 +133,7 @@ fn every_loss_is_finite_for_log_ratios_up_to_1e4() {
             for (chosen, rejected) in [(a, -a), (-a, a), (a, a), (-a, -a)] {
                 let (c, r) = (tracked(&[chosen]), tracked(&[rejected]));
                 let losses = loss
-                    .forward(pairs(c.clone(), r.clone()), None)
+                    .forward(pairs(c.clone(), r.clone()), &PairContext::default())
                     .unwrap()
                     .losses;
                 let value = read(losses.clone())[0];
@@ -163,11 +167,17 @@ fn bf16_log_probs_are_computed_in_f32() {
     };
     for config in configs(0.1) {
         let loss = config.init().unwrap();
-        let output = loss.forward(convert(&round), None).unwrap();
+        let output = loss
+            .forward(convert(&round), &PairContext::default())
+            .unwrap();
         assert_eq!(output.losses.dtype(), DType::F32);
         assert_eq!(
             read(output.losses),
-            read(loss.forward(convert(&exact), None).unwrap().losses)
+            read(
+                loss.forward(convert(&exact), &PairContext::default())
+                    .unwrap()
+                    .losses
+            )
         );
     }
 }
@@ -176,9 +186,13 @@ fn bf16_log_probs_are_computed_in_f32() {
 fn kto_without_its_kl_is_an_error() {
     let config = PreferenceLossConfig::Kto(KtoConfig::new());
     let loss = config.init().unwrap();
-    assert!(loss.needs_kl());
+    assert!(loss.needs().kl);
     let log_probs = pairs(vector(&[1.0]), vector(&[0.0]));
-    assert_eq!(loss.forward(log_probs, None).unwrap_err(), Error::MissingKl);
+    assert_eq!(
+        loss.forward(log_probs, &PairContext::default())
+            .unwrap_err(),
+        Error::MissingKl
+    );
 }
 
 #[test]
@@ -385,7 +399,7 @@ proptest! {
                 continue;
             }
             let (c, r) = (tracked(&[chosen]), tracked(&[rejected]));
-            let losses = loss.forward(pairs(c.clone(), r.clone()), None).unwrap().losses;
+            let losses = loss.forward(pairs(c.clone(), r.clone()), &PairContext::default()).unwrap().losses;
             let gradients = losses.sum().backward();
             let h = 0.25;
             let slope = |plus: f32, minus: f32| (plus - minus) / (2.0 * h);

@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use eurus_models::{DecoderConfig, ForestBatch, ForestRewardModel, RewardModel, int_tensor};
 use eurus_tests::report::Report;
-use pref_losses::{RewardLoss, RewardLossConfig};
+use pref_losses::{RewardContext, RewardLoss, RewardLossConfig};
 
 use crate::gradients::{self, Section};
 use crate::language_model::check_hidden;
@@ -121,5 +121,7 @@ pub fn pair_loss(model: &RewardModel, rows: &[Row], loss: &RewardLoss) -> Result
         let indices: Vec<u32> = (first..rows.len() as u32).step_by(2).collect();
         rewards.clone().select(0, int_tensor(&indices, &device))
     };
-    Ok(loss.forward(every_other(0), every_other(1), None).mean())
+    Ok(loss
+        .forward(every_other(0), every_other(1), &RewardContext::default())
+        .mean())
 }

@@ -1,0 +1,64 @@
+//! Rankings of K responses for reward models.
+
+use burn::tensor::{DType, Tensor};
+
+use crate::stable::negative_log_sigmoid;
+
+/// Plackett-Luce loss of rankings (Plackett 1975; for reward models arXiv 2203.02155 ranks by pairs
+/// instead, arXiv 2305.18290 has it in Appendix A.3): the negative log-probability of the ranking
+/// when responses are drawn one after another in proportion to `exp(reward)`:
+/// `-sum_i log(exp(r_i) / sum_{j >= i} exp(r_j))`.
+///
+/// With two responses it is [`BradleyTerry`](crate::BradleyTerry) without margin and penalty.
+///
+/// **When.** For annotations that rank K responses to a prompt; K - 1 terms against the K (K - 1) / 2
+/// pairs of Bradley-Terry, which count the middle ranks more often.
+///
+/// **Rewards.** Only differences count, so their level is arbitrary.
+///
+/// **Pitfalls.** The order within a row *is* the label: sort responses best first. Ties cannot be
+/// said; leave tied responses out or use pairs.
+///
+/// # Examples
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use pref_losses::PlackettLuce;
+///
+/// let device = Device::flex();
+/// let tied = Tensor::<2>::zeros([1, 4], &device);
+/// // Any of 4! orders is as likely as the other.
+/// let loss = PlackettLuce.forward(tied).into_scalar::<f32>();
+/// assert!((loss - 24f32.ln()).abs() < 1e-6);
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PlackettLuce;
+
+impl PlackettLuce {
+    /// One loss per prompt; 0 where there is one response.
+    ///
+    /// # Shapes
+    ///
+    /// - rewards: `[prompts, responses]`, best response first, at least one
+    /// - output: `[prompts]`, f32
+    ///
+    /// # Panics
+    ///
+    /// If there is no response per prompt.
+    pub fn forward(&self, rewards: Tensor<2>) -> Tensor<1> {
+        let [prompts, responses] = rewards.dims();
+        assert!(responses > 0, "`rewards` is [{prompts}, 0]: no responses");
+        let rewards = rewards.cast(DType::F32);
+        let column = |index: usize| rewards.clone().narrow(1, index, 1).squeeze_dim::<1>(1);
+        // From the worst up: `rest` is the log of the sum of exponentials of all that rank lower.
+        let mut rest = column(responses - 1);
+        let mut losses = rest.zeros_like();
+        for index in (0..responses - 1).rev() {
+            let reward = column(index);
+            let term = negative_log_sigmoid(reward.clone() - rest);
+            losses = losses + term.clone();
+            rest = reward + term;
+        }
+        losses
+    }
+}

@@ -1,0 +1,163 @@
+//! Which configuration of the crate is meant by a case.
+
+use pref_losses::{
+    AotConfig, AotPairing, ApoConfig, ApoVariant, BcoConfig, CpoConfig, CpoForm, DiscopopConfig,
+    Divergence, DivergenceConstant, DpoConfig, ExoConfig, HingeConfig, IpoConfig, KtoPairConfig,
+    LabelSmoothing, NcaConfig, OrpoConfig, PreferenceLossConfig, SimpoConfig, SimpoMargin,
+    SlicConfig, SppoConfig,
+};
+
+use crate::case::Case;
+
+/// The configuration of a case's loss.
+pub fn paired(case: &Case<'_>) -> Result<PreferenceLossConfig, String> {
+    match case.loss() {
+        "fdpo" | "fdpo_trl110" | "e2e_dpo" => {
+            let loss = case
+                .word("loss_type")
+                .ok_or("no `loss_type` in its config")?;
+            by_name(case, loss)
+        }
+        "fdpo_trl012_alpha" => {
+            let alpha = 1.0 - case.number("alpha_coef")?;
+            let dpo = DpoConfig::new().with_beta(case.number("beta")?);
+            Ok(PreferenceLossConfig::Dpo(
+                dpo.with_divergence(Divergence::Alpha(alpha)),
+            ))
+        }
+        "cpo" | "alphapo" | "e2e_cpo" => cpo(case),
+        loss => by_name(case, loss),
+    }
+}
+
+/// The configuration that TRL, or the file, calls `loss`.
+fn by_name(case: &Case<'_>, loss: &str) -> Result<PreferenceLossConfig, String> {
+    let smoothing = case.setting("label_smoothing").unwrap_or(0.0);
+    let divergence = divergence(case)?;
+    let constant = if case.loss() == "fdpo_trl110" {
+        DivergenceConstant::Dropped
+    } else {
+        DivergenceConstant::Kept
+    };
+    if loss == "slic_halos" {
+        let slic = SlicConfig::new()
+            .with_threshold(case.number("beta")?)
+            .with_sft_weight(case.number("lambda_coef")?);
+        return Ok(PreferenceLossConfig::Slic(slic));
+    }
+    if loss == "orpo_halos" {
+        let orpo = OrpoConfig::new().with_beta(case.number("or_scale")?);
+        return Ok(PreferenceLossConfig::Orpo(orpo));
+    }
+    let beta = case.number("beta")?;
+    let dpo = || {
+        DpoConfig::new()
+            .with_beta(beta)
+            .with_divergence(divergence)
+            .with_divergence_constant(constant)
+    };
+    let ipo = || {
+        IpoConfig::new()
+            .with_beta(beta)
+            .with_divergence(divergence)
+            .with_divergence_constant(constant)
+    };
+    let aot = |pairing| {
+        PreferenceLossConfig::Aot(
+            AotConfig::new()
+                .with_beta(beta)
+                .with_label_smoothing(smoothing)
+                .with_pairing(pairing),
+        )
+    };
+    let apo =
+        |variant| PreferenceLossConfig::Apo(ApoConfig::new().with_beta(beta).with_variant(variant));
+    Ok(match loss {
+        "dpo" | "sigmoid" => PreferenceLossConfig::Dpo(dpo()),
+        "cdpo" => PreferenceLossConfig::Dpo(dpo().with_label_smoothing(smoothing)),
+        "robust" => PreferenceLossConfig::Dpo(
+            dpo()
+                .with_label_smoothing(smoothing)
+                .with_smoothing(LabelSmoothing::Robust),
+        ),
+        "sigmoid_norm" => PreferenceLossConfig::Dpo(dpo().with_length_normalized(true)),
+        "ipo_sum" => PreferenceLossConfig::Ipo(ipo()),
+        "ipo" | "ipo_halos_tokens" => PreferenceLossConfig::Ipo(ipo().with_length_normalized(true)),
+        "hinge" => PreferenceLossConfig::Hinge(
+            HingeConfig::new()
+                .with_beta(beta)
+                .with_divergence(divergence),
+        ),
+        "nca_pair" => PreferenceLossConfig::Nca(NcaConfig::new().with_beta(beta)),
+        "exo_pair" => PreferenceLossConfig::Exo(
+            ExoConfig::new()
+                .with_beta(beta)
+                .with_label_smoothing(case.number("label_smoothing")?)
+                .with_divergence(divergence),
+        ),
+        "bco_pair" | "bco_pair_delta" => {
+            PreferenceLossConfig::Bco(BcoConfig::new().with_beta(beta))
+        }
+        "sppo_hard" => PreferenceLossConfig::Sppo(SppoConfig::new().with_beta(beta)),
+        "aot" => aot(AotPairing::Paired),
+        "aot_unpaired" => aot(AotPairing::Unpaired),
+        "apo_zero" => apo(ApoVariant::Zero),
+        "apo_down" => apo(ApoVariant::Down),
+        "discopop" => PreferenceLossConfig::Discopop(
+            DiscopopConfig::new()
+                .with_beta(beta)
+                .with_tau(case.number("tau")?)
+                .with_divergence(divergence),
+        ),
+        "kto_pair" => PreferenceLossConfig::KtoPair(KtoPairConfig::new().with_beta(beta)),
+        "simpo_trl" => simpo(case, SimpoMargin::Gamma(case.number("simpo_gamma")?))?,
+        "simpo_halos" => {
+            let ratio = case.number("gamma_beta_ratio")?;
+            simpo(case, SimpoMargin::GammaBetaRatio(ratio))?
+        }
+        // The SFT term comes with the case, as `nll`.
+        "orpo_trl" | "e2e_orpo" => {
+            PreferenceLossConfig::Orpo(OrpoConfig::new().with_beta(beta).with_sft_weight(0.0))
+        }
+        _ => return Err(format!("unknown loss `{loss}`")),
+    })
+}
+
+/// The losses of TRL's CPO trainer, without their SFT term.
+fn cpo(case: &Case<'_>) -> Result<PreferenceLossConfig, String> {
+    let form = match case.word("loss_type") {
+        Some("sigmoid") => CpoForm::Sigmoid,
+        Some("hinge") => CpoForm::Hinge,
+        Some("ipo") => CpoForm::Ipo,
+        Some("simpo") => return simpo(case, SimpoMargin::Gamma(case.number("simpo_gamma")?)),
+        other => return Err(format!("unknown loss_type {other:?}")),
+    };
+    let cpo = CpoConfig::new()
+        .with_beta(case.number("beta")?)
+        .with_form(form);
+    let smoothing = case.setting("label_smoothing").unwrap_or(0.0);
+    Ok(PreferenceLossConfig::Cpo(match form {
+        CpoForm::Sigmoid => cpo.with_label_smoothing(smoothing),
+        CpoForm::Hinge | CpoForm::Ipo => cpo,
+    }))
+}
+
+fn simpo(case: &Case<'_>, margin: SimpoMargin) -> Result<PreferenceLossConfig, String> {
+    Ok(PreferenceLossConfig::Simpo(
+        SimpoConfig::new()
+            .with_beta(case.number("beta")?)
+            .with_margin(margin)
+            .with_label_smoothing(case.setting("label_smoothing").unwrap_or(0.0))
+            .with_alpha(case.setting("alpha").unwrap_or(0.0)),
+    ))
+}
+
+fn divergence(case: &Case<'_>) -> Result<Divergence, String> {
+    Ok(match case.word("f_divergence") {
+        None | Some("reverse_kl") => Divergence::ReverseKl,
+        Some("forward_kl") => Divergence::ForwardKl,
+        Some("js_divergence") => Divergence::JensenShannon,
+        Some("alpha_divergence") => Divergence::Alpha(case.number("alpha_coef")?),
+        Some(other) => return Err(format!("unknown f_divergence `{other}`")),
+    })
+}

@@ -1,0 +1,95 @@
+//! Every loss of `pref-losses` against vectors produced by the public reference implementations.
+//!
+//! The vectors are read from `losses.json` in the golden folder (see `eurus_tests::folders`); with `--nocapture` the
+//! largest errors of every loss are printed. Every case of the file is run with the settings, sizes and inputs that the
+//! file gives; a loss that is not known here is a failure. Without golden values the test says so and passes.
+
+#![allow(clippy::print_stdout, reason = "the errors are the result")]
+
+mod case;
+mod comparison;
+mod configs;
+mod end_to_end;
+mod paired;
+mod responses;
+mod reward;
+mod tokens;
+mod unpaired;
+
+use std::collections::BTreeMap;
+
+use burn::tensor::Device;
+use eurus_tests::folders;
+use serde_json::Value;
+
+use case::Case;
+use comparison::{Errors, Run};
+
+#[test]
+fn every_loss_agrees_with_its_reference_implementation() {
+    let Some(folder) = folders::golden() else {
+        return;
+    };
+    let path = folder.join("losses.json");
+    let text = std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let file: Value = serde_json::from_str(&text).expect("losses.json is JSON");
+    let cases = file["cases"].as_array().expect("losses.json has cases");
+    assert!(!cases.is_empty(), "{}: no cases", path.display());
+
+    let device = Device::flex().autodiff();
+    let mut failures = Vec::new();
+    let mut table: BTreeMap<&str, Errors> = BTreeMap::new();
+    for value in cases {
+        let case = Case::new(value, &device);
+        let runs = match run(&case) {
+            Ok(runs) => runs,
+            Err(reason) => {
+                failures.push(format!("{}: {reason}", case.name()));
+                continue;
+            }
+        };
+        let errors = table.entry(case.loss()).or_default();
+        errors.cases += 1;
+        for run in runs {
+            errors.compare(&case, &run, &mut failures);
+        }
+    }
+    println!("{}", Errors::header());
+    for (loss, errors) in &table {
+        println!("{loss:<24} {errors}");
+    }
+    let run: usize = table.values().map(|errors| errors.cases).sum();
+    println!(
+        "{run} of {} cases run, {} failures",
+        cases.len(),
+        failures.len()
+    );
+    assert!(
+        failures.is_empty(),
+        "{} failures:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
+}
+
+/// The runs of one case: one for each way in which the crate can compute it.
+fn run(case: &Case<'_>) -> Result<Vec<Run>, String> {
+    let loss = case.loss();
+    Ok(match loss {
+        "rm_bt" | "rm_bt_centered" | "rm_ldr" | "rm_ultrainteract" | "rm_ultrainteract_mixed" => {
+            vec![reward::run(case)?]
+        }
+        "nca_k" | "infonca_k" => vec![responses::run(case)],
+        "kto_trl" | "kto_halos" | "kto_apo_zero_unpaired" => unpaired::run(case)?,
+        "token_logps" => tokens::run(case),
+        "batch_logps" | "sft_ce" => vec![tokens::run_causal(case)],
+        "e2e_dpo" => vec![end_to_end::dpo(case)?],
+        "e2e_cpo" => vec![end_to_end::cpo(case)?],
+        "e2e_orpo" => vec![end_to_end::orpo(case)?],
+        "e2e_kto" => vec![end_to_end::kto(case)?],
+        "ipo_halos_tokens" => vec![paired::run_tokens(case)?],
+        "orpo_trl" | "orpo_halos" => vec![paired::run_averaged(case)?],
+        _ => vec![paired::run(case)?],
+    })
+}
