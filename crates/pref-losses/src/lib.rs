@@ -83,11 +83,13 @@
 //! - [`log_probs`]: log-probs of tokens and sequences, SFT cross-entropy
 //! - [`linear_log_probs`]: from hidden states to log-probs without holding logits
 //! - [`stats`]: rewards, margins and accuracies to log
+//! - [`collapse`]: warns when chosen responses are being unlearned
 //! - `oracle` (feature): the losses once more without tensors
 
 pub mod aot;
 pub mod apo;
 pub mod bco;
+pub mod collapse;
 pub mod config;
 mod context;
 pub mod cpo;
@@ -122,6 +124,7 @@ pub mod unpaired;
 pub use aot::{Aot, AotConfig, AotPairing};
 pub use apo::{Apo, ApoConfig, ApoVariant, UnpairedApoZeroConfig};
 pub use bco::{Bco, BcoConfig};
+pub use collapse::{CollapseMonitor, CollapseMonitorConfig, CollapseWarning};
 pub use config::{
     PreferenceLoss, PreferenceLossConfig, RewardContext, RewardLoss, RewardLossConfig,
     UnpairedLoss, UnpairedLossConfig,
