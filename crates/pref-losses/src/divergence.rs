@@ -24,7 +24,8 @@ const ALPHA_CAP: f64 = 80.0;
 /// | Jensen-Shannon | `log 2 + log s(x)` | like reverse KL below the reference, bounded by `log 2` above |
 /// | alpha | `(exp((alpha - 1) x) - 1) / (alpha - 1)` | forward KL at `alpha = 0`, reverse KL at 1 |
 ///
-/// `g(0) = 0` and `g'(0) = 1` for all of them, so beta means the same near the reference. With
+/// `g(0) = 0` for all of them, and `g'(0) = 1` (Jensen-Shannon: 1/2), so that beta means the same near
+/// the reference (Jensen-Shannon: half as much). With
 /// forward KL, Jensen-Shannon and `alpha < 1`, responses that the policy has made unlikely pull the
 /// hardest: chosen rewards are held up. Rewards that are reported stay `beta` times the log-ratio.
 ///

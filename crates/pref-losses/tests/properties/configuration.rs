@@ -1,0 +1,228 @@
+//! Configurations: ranges, serialized forms, what is needed.
+
+use pref_losses::{
+    AotConfig, ApoConfig, BcoConfig, BradleyTerryConfig, CpoConfig, CpoForm, DiscopopConfig,
+    Divergence, DpoConfig, Error, ExoConfig, HingeConfig, IpoConfig, KlEstimate, KtoConfig,
+    KtoPairConfig, LabelSmoothing, LdrConfig, NcaConfig, NcaKConfig, Needs, OrpoConfig,
+    PairContext, PreferenceLossConfig, RewardLossConfig, SimpoConfig, SimpoMargin, SlicConfig,
+    SppoConfig, UltraInteractRewardConfig, UnpairedContext, UnpairedLogProbs, UnpairedLossConfig,
+};
+
+use crate::support::{configs, context, forward, pairs, read, vector};
+
+#[test]
+fn numbers_out_of_range_are_errors_that_name_the_field() {
+    use PreferenceLossConfig::*;
+    let robust = DpoConfig::new().with_smoothing(LabelSmoothing::Robust);
+    let hinge = CpoConfig::new().with_form(CpoForm::Hinge);
+    let bad = [
+        (Dpo(DpoConfig::new().with_beta(0.0)), "beta"),
+        (Dpo(DpoConfig::new().with_beta(f64::NAN)), "beta"),
+        (
+            Dpo(DpoConfig::new().with_label_smoothing(0.6)),
+            "label_smoothing",
+        ),
+        (Dpo(robust.with_label_smoothing(0.5)), "label_smoothing"),
+        (
+            Dpo(DpoConfig::new().with_divergence(Divergence::Alpha(f64::INFINITY))),
+            "divergence.alpha",
+        ),
+        (Ipo(IpoConfig::new().with_beta(-1.0)), "beta"),
+        (Hinge(HingeConfig::new().with_beta(f64::INFINITY)), "beta"),
+        (Nca(NcaConfig::new().with_beta(-0.1)), "beta"),
+        (
+            Kto(KtoConfig::new().with_undesirable_weight(0.0)),
+            "undesirable_weight",
+        ),
+        (KtoPair(KtoPairConfig::new().with_beta(0.0)), "beta"),
+        (
+            Exo(ExoConfig::new().with_label_smoothing(0.0)),
+            "label_smoothing",
+        ),
+        (Bco(BcoConfig::new().with_beta(0.0)), "beta"),
+        (Sppo(SppoConfig::new().with_beta(0.0)), "beta"),
+        (
+            Aot(AotConfig::new().with_label_smoothing(-0.1)),
+            "label_smoothing",
+        ),
+        (Apo(ApoConfig::new().with_beta(0.0)), "beta"),
+        (Discopop(DiscopopConfig::new().with_tau(0.0)), "tau"),
+        (
+            Simpo(SimpoConfig::new().with_margin(SimpoMargin::Gamma(-1.0))),
+            "margin.gamma",
+        ),
+        (Simpo(SimpoConfig::new().with_alpha(f64::NAN)), "alpha"),
+        (Orpo(OrpoConfig::new().with_sft_weight(-1.0)), "sft_weight"),
+        (Cpo(hinge.with_label_smoothing(0.1)), "label_smoothing"),
+        (Slic(SlicConfig::new().with_threshold(0.0)), "threshold"),
+    ];
+    for (config, name) in bad {
+        let error = config.init().unwrap_err();
+        assert!(
+            matches!(error, Error::InvalidConfig { loss, field, .. } if loss == config.name() && field == name),
+            "{config:?}: {error}"
+        );
+    }
+    let error = DpoConfig::new().with_beta(-2.0).init().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "dpo loss: `beta` is -2; it must be finite and above 0"
+    );
+    assert!(NcaKConfig::new().with_temperature(0.0).init_nca().is_err());
+    assert!(
+        BradleyTerryConfig::new()
+            .with_center_coefficient(-1.0)
+            .init()
+            .is_err()
+    );
+    assert!(
+        UltraInteractRewardConfig::new()
+            .with_direct_weight(-1.0)
+            .init()
+            .is_err()
+    );
+}
+
+#[test]
+fn configs_read_from_json_with_defaults_and_refuse_unknown_fields() {
+    let read = |text: &str| serde_json::from_str::<PreferenceLossConfig>(text);
+    assert_eq!(
+        read(r#"{"type": "kto", "beta": 0.2, "kl": "non_zero_mean"}"#).unwrap(),
+        PreferenceLossConfig::Kto(
+            KtoConfig::new()
+                .with_beta(0.2)
+                .with_kl(KlEstimate::NonZeroMean)
+        )
+    );
+    let simpo = SimpoConfig::new().with_margin(SimpoMargin::GammaBetaRatio(0.3));
+    assert_eq!(
+        read(r#"{"type": "simpo", "margin": {"gamma_beta_ratio": 0.3}}"#).unwrap(),
+        PreferenceLossConfig::Simpo(simpo)
+    );
+    let dpo = DpoConfig::new()
+        .with_divergence(Divergence::Alpha(0.5))
+        .with_length_normalized(true);
+    assert_eq!(
+        read(r#"{"type": "dpo", "divergence": {"alpha": 0.5}, "length_normalized": true}"#)
+            .unwrap(),
+        PreferenceLossConfig::Dpo(dpo)
+    );
+    for config in configs(0.3) {
+        let text = serde_json::to_string(&config).unwrap();
+        let name = config.name();
+        assert!(text.contains(&format!(r#""type":"{name}""#)), "{text}");
+        assert_eq!(read(&text).unwrap(), config);
+        let unknown = text.replacen('{', r#"{"bta": 0.1, "#, 1);
+        let error = read(&unknown).unwrap_err().to_string();
+        assert!(error.contains("bta"), "{unknown}: {error}");
+    }
+    assert!(read(r#"{"type": "dp"}"#).is_err());
+    assert!(
+        read(r#"{"type": "sum", "terms": [{"wieght": 1.0, "loss": {"type": "dpo"}}]}"#).is_err()
+    );
+}
+
+#[test]
+fn reward_and_unpaired_configs_read_from_json_too() {
+    let reward = |text: &str| serde_json::from_str::<RewardLossConfig>(text);
+    for (text, name) in [
+        (
+            r#"{"type": "bradley_terry", "center_coefficient": 0.01}"#,
+            "bradley_terry",
+        ),
+        (
+            r#"{"type": "ultra_interact", "direct_weight": 0.5}"#,
+            "ultra_interact",
+        ),
+        (r#"{"type": "ldr"}"#, "ldr"),
+    ] {
+        let config = reward(text).unwrap();
+        assert_eq!(config.name(), name);
+        config.init().unwrap();
+    }
+    assert!(reward(r#"{"type": "ldr", "weight": 1.0}"#).is_err());
+    assert_eq!(
+        RewardLossConfig::Ldr(LdrConfig::new()),
+        reward(r#"{"type": "ldr"}"#).unwrap()
+    );
+    let unpaired = |text: &str| serde_json::from_str::<UnpairedLossConfig>(text);
+    for name in ["kto", "bco", "apo_zero"] {
+        let config = unpaired(&format!(r#"{{"type": "{name}", "beta": 0.2}}"#)).unwrap();
+        assert_eq!(config.name(), name);
+        config.init().unwrap();
+        assert!(unpaired(&format!(r#"{{"type": "{name}", "bta": 0.2}}"#)).is_err());
+        let error = unpaired(&format!(r#"{{"type": "{name}", "beta": 0.0}}"#))
+            .unwrap()
+            .init();
+        assert!(error.unwrap_err().to_string().starts_with(name));
+    }
+}
+
+#[test]
+fn what_a_loss_needs_is_what_it_misses() {
+    let log_probs = || pairs(vector(&[1.0, 0.5]), vector(&[0.0, 0.0]));
+    for config in configs(0.1) {
+        let loss = config.init().unwrap();
+        let Needs { lengths, kl, .. } = loss.needs();
+        let without_lengths = PairContext {
+            lengths: None,
+            ..context(2)
+        };
+        let without_kl = PairContext {
+            kl: None,
+            ..context(2)
+        };
+        let got = loss.forward(log_probs(), &without_lengths);
+        assert_eq!(got.is_err(), lengths, "{config:?}");
+        if let Err(error) = got {
+            assert!(matches!(error, Error::MissingLengths { loss } if loss == config.name()));
+        }
+        let got = loss.forward(log_probs(), &without_kl);
+        assert_eq!(got.err(), kl.then_some(Error::MissingKl), "{config:?}");
+    }
+}
+
+#[test]
+fn losses_without_a_reference_do_not_look_at_it() {
+    let log_probs = pairs(vector(&[1.0, 0.5]), vector(&[0.0, -3.0]));
+    let mut moved = log_probs.clone();
+    moved.reference_chosen = vector(&[7.0, f32::NAN]);
+    for config in configs(0.1) {
+        let sees = read(forward(&config, log_probs.clone()).losses)
+            != read(forward(&config, moved.clone()).losses);
+        assert_eq!(sees, config.init().unwrap().needs().reference, "{config:?}");
+    }
+}
+
+#[test]
+fn unpaired_kto_without_its_kl_is_an_error() {
+    let loss = UnpairedLossConfig::Kto(KtoConfig::new()).init().unwrap();
+    assert!(loss.needs().kl);
+    let log_probs = UnpairedLogProbs {
+        policy: vector(&[1.0]),
+        reference: vector(&[0.0]),
+        desirable: vector(&[1.0]).greater_elem(0.0),
+    };
+    let error = loss
+        .forward(log_probs, &UnpairedContext::default())
+        .unwrap_err();
+    assert_eq!(error, Error::MissingKl);
+}
+
+#[test]
+#[should_panic(expected = "`reference_chosen` has 1 entries, `policy_chosen` has 2")]
+fn a_reference_that_would_broadcast_is_refused() {
+    let mut log_probs = pairs(vector(&[1.0, 2.0]), vector(&[0.0, 0.0]));
+    log_probs.reference_chosen = vector(&[0.0]);
+    DpoConfig::new().init().unwrap().forward(log_probs);
+}
+
+#[test]
+#[should_panic(expected = "call `Dpo::forward_per_token`")]
+fn a_length_normalised_loss_is_not_computed_without_lengths() {
+    let dpo = DpoConfig::new()
+        .with_length_normalized(true)
+        .init()
+        .unwrap();
+    dpo.forward(pairs(vector(&[1.0]), vector(&[0.0])));
+}

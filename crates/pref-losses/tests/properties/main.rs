@@ -1,0 +1,9 @@
+//! Laws of the losses: identities between them, fixed points, monotony, stability, configuration.
+
+mod batches;
+mod configuration;
+mod identities;
+mod monotony;
+mod stability;
+mod stats;
+mod support;
