@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::input::Place;
 use crate::{NodeId, Task};
 
 /// What can be wrong with a tree, a row or a file.
@@ -92,6 +93,46 @@ pub enum Error {
         max: usize,
     },
 
+    /// The first node of a record is no instruction.
+    #[error("is {found} where the instruction, without a parent, must be")]
+    NoInstruction {
+        /// What it is.
+        found: &'static str,
+    },
+
+    /// An instruction that is not node 0.
+    #[error("is an instruction, but only node 0 may be; give the problem a tree of its own")]
+    SecondInstruction,
+
+    /// A node that hangs on nothing.
+    #[error("has no parent in tree `{tree}`; say which node it follows")]
+    Orphan {
+        /// Id of the tree.
+        tree: String,
+    },
+
+    /// A node whose parents lead in a circle.
+    #[error(
+        "in tree `{tree}`, the parents of node {node} lead in a circle; they must lead to node 0"
+    )]
+    Cycle {
+        /// Id of the tree.
+        tree: String,
+        /// The node.
+        node: NodeId,
+    },
+
+    /// A node that comes before its parent.
+    #[error("in tree `{tree}`, node {node} comes before its parent {parent}; write parents first")]
+    OutOfOrder {
+        /// Id of the tree.
+        tree: String,
+        /// The node.
+        node: NodeId,
+        /// Its parent.
+        parent: NodeId,
+    },
+
     /// Two nodes cannot be a preference pair.
     #[error("in tree `{tree}`, chosen {chosen} and rejected {rejected} are no pair: {why}")]
     NotAPair {
@@ -138,6 +179,17 @@ pub enum Error {
         /// Path of the field, as in `trajectory[1].from`.
         field: String,
         /// Who must speak here.
+        expected: &'static str,
+        /// Who does.
+        found: &'static str,
+    },
+
+    /// A list of messages ends with the wrong speaker.
+    #[error("field `{field}` ends with `{found}` where `{expected}` must have the last word")]
+    WrongEnd {
+        /// The list.
+        field: String,
+        /// Who must end.
         expected: &'static str,
         /// Who does.
         found: &'static str,
@@ -219,12 +271,12 @@ pub enum Error {
     },
 
     /// A fault in a row of a file.
-    #[error("row {line} of {}: {fault}", file.display())]
+    #[error("{place} of {}: {fault}", file.display())]
     InRow {
         /// The file.
         file: PathBuf,
-        /// 1-based line.
-        line: usize,
+        /// Where in it.
+        place: Place,
         /// What is wrong there.
         fault: Box<Error>,
     },
@@ -238,6 +290,90 @@ pub enum Error {
         id: String,
         /// What is wrong there.
         fault: Box<Error>,
+    },
+
+    // ---- files ----
+    /// A path or pattern that names no file.
+    #[error("`{pattern}` {reason}")]
+    Pattern {
+        /// What was given.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// A file that is a JSON array ends before the array does.
+    #[error("the array is not closed; the file is cut off, or was meant to be JSONL")]
+    ArrayNotClosed,
+
+    /// Something follows the array that a file should be.
+    #[error("there is text after the array; a file is one JSON array or JSONL")]
+    AfterArray,
+
+    /// An array with a comma too many.
+    #[error("there is nothing between two commas of the array, or after the last")]
+    EmptyElement,
+
+    /// A Parquet file that cannot be read or written.
+    #[error("cannot read {}{place} as Parquet: {message}", file.display())]
+    Parquet {
+        /// The file.
+        file: PathBuf,
+        /// `, row group 2`, or nothing.
+        place: String,
+        /// What the Parquet library says.
+        message: String,
+    },
+
+    /// No format fits the first record of a file.
+    #[error(
+        "{}: no known format has the fields {found}; say which it is, one of {}", file.display(), known.join(", ")
+    )]
+    UnknownFormat {
+        /// The file.
+        file: PathBuf,
+        /// The fields of its first record.
+        found: String,
+        /// The formats' names.
+        known: Vec<&'static str>,
+    },
+
+    /// A format name that is not one of ours.
+    #[error("unknown format `{found}`; known are {}", known.join(", "))]
+    FormatName {
+        /// The name found.
+        found: String,
+        /// The formats' names.
+        known: Vec<&'static str>,
+    },
+
+    /// A format that cannot hold what is to be written.
+    #[error("the format `{format}` cannot hold this {what}: {why}")]
+    NotHeld {
+        /// Name of the format.
+        format: &'static str,
+        /// What was to be written: "tree", "preference", ...
+        what: &'static str,
+        /// What is missing or too much.
+        why: String,
+    },
+
+    /// A mixture that cannot be made of its sources.
+    #[error("mixture: `{source_name}` {reason}")]
+    Mixture {
+        /// Name of the source.
+        source_name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// An amount that cannot be understood.
+    #[error(
+        "unknown amount `{found}`; say `all`, a number as `32000` or `32k`, a share as `50%`, or `ratio:3`"
+    )]
+    AmountName {
+        /// What was given.
+        found: String,
     },
 
     // ---- the rest ----
@@ -263,6 +399,15 @@ pub enum Error {
         message: String,
     },
 
+    /// A share is out of range.
+    #[error("`{name}` is {found}; it must be above 0 and at most 1")]
+    Share {
+        /// Name of the setting.
+        name: &'static str,
+        /// Its value.
+        found: f64,
+    },
+
     /// A setting is out of range.
     #[error("`{name}` is {found}; it must be {expected}")]
     Setting {
@@ -283,10 +428,10 @@ impl Error {
         }
     }
 
-    pub(crate) fn in_row(self, file: &Path, line: usize) -> Self {
+    pub(crate) fn at(self, file: &Path, place: Place) -> Self {
         Error::InRow {
             file: file.to_path_buf(),
-            line,
+            place,
             fault: Box::new(self),
         }
     }
@@ -297,6 +442,11 @@ impl Error {
             id: id.to_string(),
             fault: Box::new(self),
         }
+    }
+
+    /// A temporary file could not be used.
+    pub(crate) fn temporary(reason: std::io::Error) -> Self {
+        Error::io("use a temporary file in", &std::env::temp_dir(), reason)
     }
 
     pub(crate) fn io(action: &'static str, path: &Path, reason: std::io::Error) -> Self {

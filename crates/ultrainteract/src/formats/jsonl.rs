@@ -1,14 +1,15 @@
 //! JSON lines in and out, with errors that name file, row and field.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tempfile::NamedTempFile;
 
+use crate::input::Place;
+use crate::output::TextFile;
 use crate::{Error, Result};
 
 /// The longest line that is read: 64 MiB. A longer one is an error, not a full memory.
@@ -155,7 +156,7 @@ impl<R: BufRead, T: Record> JsonlReader<R, T> {
 
     /// Puts this file and line around an error that was found later.
     pub fn locate(&self, fault: Error) -> Error {
-        fault.in_row(&self.file, self.line)
+        fault.at(&self.file, Place::Line(self.line as u64))
     }
 
     /// The next line into the buffer; false at the end of the file.
@@ -251,35 +252,21 @@ pub fn write_jsonl<T: Serialize>(
 /// dropped before leaves nothing behind.
 #[derive(Debug)]
 pub struct JsonlWriter {
-    output: BufWriter<NamedTempFile>,
-    path: PathBuf,
+    output: TextFile,
     line: Vec<u8>,
     items: usize,
 }
 
 impl JsonlWriter {
-    /// Starts a file. The folder must exist.
+    /// Starts a file; `.gz` and `.zst` at the end of its name mean compression. The folder must
+    /// exist.
     ///
     /// # Errors
     ///
     /// The folder cannot be written to.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref().to_path_buf();
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".").suffix(".part");
-        // Temporary files are private by default; the result should be as readable as any file.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder
-            .tempfile_in(folder)
-            .map_err(|error| Error::io("create", &path, error))?;
         Ok(Self {
-            output: BufWriter::with_capacity(BUFFER_BYTES, file),
-            path,
+            output: TextFile::create(path.as_ref())?,
             line: Vec::new(),
             items: 0,
         })
@@ -293,14 +280,12 @@ impl JsonlWriter {
     pub fn write<T: Serialize + ?Sized>(&mut self, item: &T) -> Result<()> {
         self.line.clear();
         serde_json::to_writer(&mut self.line, item).map_err(|error| Error::Unwritable {
-            path: self.path.clone(),
+            path: self.output.path().to_path_buf(),
             item: self.items + 1,
             message: error.to_string(),
         })?;
         self.line.push(b'\n');
-        self.output
-            .write_all(&self.line)
-            .map_err(|error| Error::io("write", &self.path, error))?;
+        self.output.write(&self.line)?;
         self.items += 1;
         Ok(())
     }
@@ -311,20 +296,7 @@ impl JsonlWriter {
     ///
     /// The disk refuses.
     pub fn finish(self) -> Result<usize> {
-        let Self {
-            output,
-            path,
-            items,
-            ..
-        } = self;
-        let file = output
-            .into_inner()
-            .map_err(|error| Error::io("write", &path, error.into_error()))?;
-        file.as_file()
-            .sync_all()
-            .map_err(|error| Error::io("write", &path, error))?;
-        file.persist(&path)
-            .map_err(|error| Error::io("rename into", &path, error.error))?;
-        Ok(items)
+        self.output.finish()?;
+        Ok(self.items)
     }
 }

@@ -25,12 +25,17 @@
 //!
 //! [`PreferenceTree`]: crate::PreferenceTree
 
+mod chat;
+pub(crate) mod check;
 mod jsonl;
+mod kind;
 mod record;
 mod rows;
+mod wire;
 
 pub use jsonl::{
     JsonlReader, JsonlWriter, MAX_LINE_BYTES, Record, parse_json, read_jsonl, write_jsonl,
 };
+pub use kind::Format;
 pub use record::{FORMAT, PairRecord, TreeRecord, VERSION};
-pub use rows::{Message, PairRow, RowId, SftRow, Speaker};
+pub use rows::{Message, PairRow, RowId, SftRow, Speaker, UNKNOWN_DATASET};

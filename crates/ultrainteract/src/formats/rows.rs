@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::check;
 use super::jsonl::{Record, parse_json};
+use crate::derive::instruction_hash;
 use crate::{Error, Result, Task};
 
 /// Who says a message.
@@ -66,50 +68,51 @@ impl PairRow {
     ///
     /// # Errors
     ///
-    /// The first field that is wrong.
+    /// The first field that is wrong; [`violations`](Self::violations) has all of them.
     pub fn validate(&self) -> Result<()> {
-        not_blank("id", &self.id)?;
-        not_blank("parent_id", &self.parent_id)?;
-        if self.trajectory.is_empty() {
-            return Err(Error::EmptyField {
-                field: "trajectory".to_string(),
-            });
+        first(self.violations())
+    }
+
+    /// Everything that is wrong with the row, each with its field.
+    pub fn violations(&self) -> Vec<Error> {
+        let mut found = Vec::new();
+        check::pair(self, &mut found);
+        found
+    }
+
+    /// Reads a row of the right form. Rows without `id`, `parent_id` or `dataset` are taken: the
+    /// problem is then named by the hash of its instruction, as is the row, with depth and turn,
+    /// and the data set is [`UNKNOWN_DATASET`].
+    pub(crate) fn parse(record: &[u8]) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Loose {
+            id: Option<String>,
+            parent_id: Option<String>,
+            task: Task,
+            dataset: Option<String>,
+            trajectory: Vec<Message>,
+            chosen: String,
+            rejected: String,
         }
-        for (index, message) in self.trajectory.iter().enumerate() {
-            let expected = match index % 2 {
-                0 => Speaker::User,
-                _ => Speaker::Assistant,
-            };
-            if message.from != expected {
-                return Err(Error::WrongSpeaker {
-                    field: format!("trajectory[{index}].from"),
-                    expected: expected.as_str(),
-                    found: message.from.as_str(),
-                });
-            }
-            if message.value.trim().is_empty() {
-                return Err(Error::EmptyField {
-                    field: format!("trajectory[{index}].value"),
-                });
-            }
-        }
-        if self.trajectory.len().is_multiple_of(2) {
-            return Err(Error::TrajectoryEndsWithAssistant {
-                messages: self.trajectory.len(),
-            });
-        }
-        not_blank("chosen", &self.chosen)?;
-        not_blank("rejected", &self.rejected)?;
-        if self.chosen == self.rejected {
-            return Err(Error::IdenticalPair);
-        }
-        Ok(())
+        let row: Loose = parse_json(record)?;
+        let instruction = row.trajectory.first().map_or("", |first| &first.value);
+        let turn = row.trajectory.len().div_ceil(2);
+        let (id, parent_id) = names(row.id, row.parent_id, instruction, turn);
+        Ok(Self {
+            id,
+            parent_id,
+            task: row.task,
+            dataset: row.dataset.unwrap_or_else(|| UNKNOWN_DATASET.to_string()),
+            trajectory: row.trajectory,
+            chosen: row.chosen,
+            rejected: row.rejected,
+        })
     }
 }
 
 impl Record for PairRow {
     fn from_json(line: &[u8]) -> Result<Self> {
-        let row: Self = parse_json(line)?;
+        let row = Self::parse(line)?;
         row.validate()?;
         Ok(row)
     }
@@ -137,21 +140,73 @@ impl SftRow {
     ///
     /// # Errors
     ///
-    /// The first field that is wrong.
+    /// The first field that is wrong; [`violations`](Self::violations) has all of them.
     pub fn validate(&self) -> Result<()> {
-        not_blank("id", &self.id)?;
-        not_blank("parent_id", &self.parent_id)?;
-        not_blank("instruction", &self.instruction)?;
-        not_blank("response", &self.response)
+        first(self.violations())
+    }
+
+    /// Everything that is wrong with the row, each with its field.
+    pub fn violations(&self) -> Vec<Error> {
+        let mut found = Vec::new();
+        check::sft(self, &mut found);
+        found
+    }
+
+    /// Reads a row of the right form, with names for what it does not name, as
+    /// [`PairRow::parse`] does.
+    pub(crate) fn parse(record: &[u8]) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Loose {
+            id: Option<String>,
+            parent_id: Option<String>,
+            task: Task,
+            dataset: Option<String>,
+            instruction: String,
+            response: String,
+        }
+        let row: Loose = parse_json(record)?;
+        let (id, parent_id) = names(row.id, row.parent_id, &row.instruction, 1);
+        Ok(Self {
+            id,
+            parent_id,
+            task: row.task,
+            dataset: row.dataset.unwrap_or_else(|| UNKNOWN_DATASET.to_string()),
+            instruction: row.instruction,
+            response: row.response,
+        })
     }
 }
 
 impl Record for SftRow {
     fn from_json(line: &[u8]) -> Result<Self> {
-        let row: Self = parse_json(line)?;
+        let row = Self::parse(line)?;
         row.validate()?;
         Ok(row)
     }
+}
+
+/// The data set of a row that does not name one.
+pub const UNKNOWN_DATASET: &str = "unknown";
+
+fn first(violations: Vec<Error>) -> Result<()> {
+    violations.into_iter().next().map_or(Ok(()), Err)
+}
+
+/// The names of a row and its problem; where the row has none, by the instruction.
+fn names(
+    id: Option<String>,
+    parent_id: Option<String>,
+    instruction: &str,
+    turn: usize,
+) -> (String, String) {
+    if let (Some(id), Some(parent_id)) = (&id, &parent_id) {
+        return (id.clone(), parent_id.clone());
+    }
+    let hash = instruction_hash(instruction);
+    let depth = turn;
+    let parent_id = parent_id.unwrap_or_else(|| hash.clone());
+    let id = id.unwrap_or_else(|| RowId { hash, depth, turn }.to_string());
+    (id, parent_id)
 }
 
 /// The parts of a row's id: `<hash>_<depth>_<turn>`.
@@ -189,13 +244,4 @@ impl fmt::Display for RowId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}_{}_{}", self.hash, self.depth, self.turn)
     }
-}
-
-fn not_blank(field: &str, text: &str) -> Result<()> {
-    if text.trim().is_empty() {
-        return Err(Error::EmptyField {
-            field: field.to_string(),
-        });
-    }
-    Ok(())
 }

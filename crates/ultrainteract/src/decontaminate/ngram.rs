@@ -1,17 +1,15 @@
-//! Finds test problems in training text by exact n-gram match.
+//! Exact n-grams of words.
 //!
 //! A text is lowercased and cut into words, runs of letters and digits; everything else separates.
 //! Its n-grams are all runs of n words; a text with fewer words is one gram as a whole. Two texts
 //! overlap if they share a gram. So a two-word test question marks a training text only if that
 //! is the same two words and nothing else.
-//!
-//! Give the bare problems, on both sides. A prompt that every problem shares ("Solve the following
-//! math problem step-by-step. ...") is an n-gram as good as any, and marks everything.
 
 use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::for_each_word;
 use crate::{Error, Result};
 
 /// A gram that a text shares with the test set.
@@ -60,16 +58,17 @@ impl Decontaminator {
                 expected: "at least 1".to_string(),
             });
         }
-        let mut vocabulary = HashMap::new();
+        let mut vocabulary: HashMap<String, u32> = HashMap::new();
         let mut first_test_with = HashMap::new();
         for (test_index, text) in test_texts.into_iter().enumerate() {
-            let ids: Vec<u32> = words(text.as_ref())
-                .into_iter()
-                .map(|word| {
-                    let next = vocabulary.len() as u32;
-                    *vocabulary.entry(word).or_insert(next)
-                })
-                .collect();
+            let mut ids = Vec::new();
+            for_each_word(text.as_ref(), |word| {
+                let next = vocabulary.len() as u32;
+                ids.push(match vocabulary.get(word) {
+                    Some(&id) => id,
+                    None => *vocabulary.entry(word.to_string()).or_insert(next),
+                });
+            });
             for gram in grams(&ids, n) {
                 if !first_test_with.contains_key(gram) {
                     first_test_with.insert(gram.into(), test_index);
@@ -85,17 +84,20 @@ impl Decontaminator {
 
     /// The first gram of the text that a test text has too.
     pub fn find(&self, text: &str) -> Option<Overlap> {
-        let words = words(text);
+        let mut ids = Vec::new();
         // A word that no test text has gets a number that no gram has.
-        let ids: Vec<u32> = words
-            .iter()
-            .map(|word| self.vocabulary.get(word).copied().unwrap_or(u32::MAX))
-            .collect();
-        grams(&ids, self.n).enumerate().find_map(|(start, gram)| {
-            self.first_test_with.get(gram).map(|&test_index| Overlap {
-                test_index,
-                ngram: words[start..start + gram.len()].join(" "),
-            })
+        for_each_word(text, |word| {
+            ids.push(self.vocabulary.get(word).copied().unwrap_or(u32::MAX));
+        });
+        let found = grams(&ids, self.n).enumerate().find_map(|(start, gram)| {
+            // Most grams have a word that no test text has; that is cheaper to see than to look up.
+            let known = !gram.contains(&u32::MAX);
+            let test = known.then(|| self.first_test_with.get(gram)).flatten();
+            test.map(|&test_index| (test_index, start..start + gram.len()))
+        });
+        found.map(|(test_index, range)| Overlap {
+            test_index,
+            ngram: words(text)[range].join(" "),
         })
     }
 
@@ -122,10 +124,9 @@ impl Decontaminator {
 /// assert_eq!(words("It's $3.50,\n  OK?"), ["it", "s", "3", "50", "ok"]);
 /// ```
 pub fn words(text: &str) -> Vec<String> {
-    text.split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .map(str::to_lowercase)
-        .collect()
+    let mut words = Vec::new();
+    for_each_word(text, |word| words.push(word.to_string()));
+    words
 }
 
 fn grams(ids: &[u32], n: usize) -> std::slice::Windows<'_, u32> {

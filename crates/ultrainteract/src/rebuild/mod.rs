@@ -15,6 +15,8 @@
 //! observations, or is chosen in one row and rejected or expanded in another. Such a row starts a
 //! second tree of the same id, and [`Rebuilder::splits`] says so.
 
+mod files;
+
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -25,6 +27,8 @@ use crate::{
     Action, ActionSource, Error, NodeId, Observation, PreferenceTree, Result, Schema, Verdict,
     action_text,
 };
+
+pub use files::{Order, Problem, Problems, problems};
 
 /// The actor of an action whose row does not say who wrote it.
 pub const UNKNOWN_ACTOR: &str = "unknown";
@@ -148,6 +152,14 @@ impl Rebuilder {
         }
         self.max_turns = max_turns;
         Ok(self)
+    }
+
+    /// As [`with_max_turns`](Self::with_max_turns); a limit of zero refuses every row.
+    pub(crate) fn limited(max_turns: usize) -> Self {
+        Self {
+            max_turns,
+            ..Self::new()
+        }
     }
 
     /// Adds a row to its tree, or starts one. An error names the row by position and id.

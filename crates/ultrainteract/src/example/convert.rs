@@ -1,0 +1,266 @@
+//! One kind of example as another, where nothing has to be made up.
+
+use super::{Completion, Conversation, Example, Origin, Preference, Role, Unpaired, Utterance};
+use crate::formats::{Message, PairRow, SftRow, Speaker};
+use crate::{PreferenceTree, derive};
+
+impl From<&Message> for Utterance {
+    fn from(message: &Message) -> Self {
+        Self {
+            role: match message.from {
+                Speaker::User => Role::User,
+                Speaker::Assistant => Role::Assistant,
+            },
+            content: message.value.clone(),
+        }
+    }
+}
+
+impl From<&PairRow> for Preference {
+    fn from(row: &PairRow) -> Self {
+        Self {
+            origin: pair_origin(row),
+            prompt: row.trajectory.iter().map(Utterance::from).collect(),
+            chosen: vec![Utterance::assistant(&row.chosen)],
+            rejected: vec![Utterance::assistant(&row.rejected)],
+            scores: None,
+        }
+    }
+}
+
+impl From<&SftRow> for Completion {
+    fn from(row: &SftRow) -> Self {
+        Self {
+            origin: sft_origin(row),
+            prompt: vec![Utterance::user(&row.instruction)],
+            completion: vec![Utterance::assistant(&row.response)],
+        }
+    }
+}
+
+impl From<Completion> for Conversation {
+    fn from(completion: Completion) -> Self {
+        let mut messages = completion.prompt;
+        messages.extend(completion.completion);
+        Self {
+            origin: completion.origin,
+            messages,
+        }
+    }
+}
+
+pub(super) fn pair_origin(row: &PairRow) -> Origin {
+    Origin {
+        id: Some(row.id.clone()),
+        parent_id: Some(row.parent_id.clone()),
+        task: Some(row.task),
+        dataset: Some(row.dataset.clone()),
+    }
+}
+
+pub(super) fn sft_origin(row: &SftRow) -> Origin {
+    Origin {
+        id: Some(row.id.clone()),
+        parent_id: Some(row.parent_id.clone()),
+        task: Some(row.task),
+        dataset: Some(row.dataset.clone()),
+    }
+}
+
+/// Why one kind cannot be had from another, in the words of [`Error::NotHeld`](crate::Error).
+type Unfit = String;
+
+impl Example {
+    /// The preferences in it: the pairs of a tree, all pairs of a ranking.
+    pub fn preferences(&self) -> Option<Vec<Preference>> {
+        match self {
+            Example::Tree(tree) => Some(
+                derive::pair_rows(tree)
+                    .iter()
+                    .map(Preference::from)
+                    .collect(),
+            ),
+            Example::Pair(row) => Some(vec![Preference::from(row)]),
+            Example::Preference(preference) => Some(vec![preference.clone()]),
+            Example::Ranking(ranking) => Some(ranking.preferences()),
+            _ => None,
+        }
+    }
+
+    /// The judged answers in it: both of a preference, the judged actions of a tree.
+    pub fn unpaired(&self) -> Option<Vec<Unpaired>> {
+        match self {
+            Example::Tree(tree) => Some(derive::unpaired(tree)),
+            Example::Unpaired(unpaired) => Some(vec![unpaired.clone()]),
+            other => Some(
+                other
+                    .preferences()?
+                    .into_iter()
+                    .flat_map(Unpaired::of_preference)
+                    .collect(),
+            ),
+        }
+    }
+
+    /// The prompts with completions in it: a conversation is cut before its last answer, a tree
+    /// gives its correct actions without history.
+    pub fn completions(&self) -> Option<Vec<Completion>> {
+        match self {
+            Example::Tree(tree) => Some(
+                derive::sft_rows(tree)
+                    .iter()
+                    .map(Completion::from)
+                    .collect(),
+            ),
+            Example::Sft(row) => Some(vec![Completion::from(row)]),
+            Example::Completion(completion) => Some(vec![completion.clone()]),
+            Example::Conversation(conversation) => {
+                let (last, prompt) = conversation.messages.split_last()?;
+                (last.role == Role::Assistant && !prompt.is_empty()).then(|| {
+                    vec![Completion {
+                        origin: conversation.origin.clone(),
+                        prompt: prompt.to_vec(),
+                        completion: vec![last.clone()],
+                    }]
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// The conversations in it.
+    pub fn conversations(&self) -> Option<Vec<Conversation>> {
+        match self {
+            Example::Conversation(conversation) => Some(vec![conversation.clone()]),
+            other => Some(
+                other
+                    .completions()?
+                    .into_iter()
+                    .map(Conversation::from)
+                    .collect(),
+            ),
+        }
+    }
+
+    pub(crate) fn pair_rows(&self) -> Result<Vec<PairRow>, Unfit> {
+        match self {
+            Example::Tree(tree) => Ok(derive::pair_rows(tree)),
+            Example::Pair(row) => Ok(vec![row.clone()]),
+            other => other
+                .preferences()
+                .ok_or("there is no preference in it")?
+                .into_iter()
+                .map(pair_row)
+                .collect(),
+        }
+    }
+
+    pub(crate) fn sft_rows(&self) -> Result<Vec<SftRow>, Unfit> {
+        match self {
+            Example::Tree(tree) => Ok(derive::sft_rows(tree)),
+            Example::Sft(row) => Ok(vec![row.clone()]),
+            other => other
+                .completions()
+                .ok_or("there is no answer to learn in it")?
+                .into_iter()
+                .map(sft_row)
+                .collect(),
+        }
+    }
+
+    pub(crate) fn tree(&self) -> Option<&PreferenceTree> {
+        match self {
+            Example::Tree(tree) => Some(tree),
+            _ => None,
+        }
+    }
+}
+
+impl Unpaired {
+    fn of_preference(preference: Preference) -> [Unpaired; 2] {
+        let Preference {
+            origin,
+            prompt,
+            chosen,
+            rejected,
+            ..
+        } = preference;
+        [(chosen, true), (rejected, false)].map(|(completion, label)| Unpaired {
+            origin: origin.clone(),
+            prompt: prompt.clone(),
+            completion,
+            label,
+        })
+    }
+}
+
+/// What the rows of UltraInteract cannot do without.
+struct Head {
+    id: String,
+    parent_id: String,
+    task: crate::Task,
+    dataset: String,
+}
+
+fn head(origin: Origin) -> Result<Head, Unfit> {
+    let missing = |field: &str| format!("it does not say its `{field}`");
+    Ok(Head {
+        id: origin.id.ok_or_else(|| missing("id"))?,
+        parent_id: origin.parent_id.ok_or_else(|| missing("parent_id"))?,
+        task: origin.task.ok_or_else(|| missing("task"))?,
+        dataset: origin.dataset.ok_or_else(|| missing("dataset"))?,
+    })
+}
+
+fn pair_row(preference: Preference) -> Result<PairRow, Unfit> {
+    let trajectory = preference
+        .prompt
+        .into_iter()
+        .map(|message| match message.role {
+            Role::System => Err("its rows have no system message".to_string()),
+            Role::User => Ok(Message {
+                from: Speaker::User,
+                value: message.content,
+            }),
+            Role::Assistant => Ok(Message {
+                from: Speaker::Assistant,
+                value: message.content,
+            }),
+        })
+        .collect::<Result<_, _>>()?;
+    let head = head(preference.origin)?;
+    Ok(PairRow {
+        id: head.id,
+        parent_id: head.parent_id,
+        task: head.task,
+        dataset: head.dataset,
+        trajectory,
+        chosen: one_message(preference.chosen)?,
+        rejected: one_message(preference.rejected)?,
+    })
+}
+
+fn sft_row(completion: Completion) -> Result<SftRow, Unfit> {
+    let mut prompt = completion.prompt;
+    let instruction = match (prompt.pop(), prompt.is_empty()) {
+        (Some(message), true) if message.role == Role::User => message.content,
+        _ => return Err("its rows have one user message and its answer".to_string()),
+    };
+    let head = head(completion.origin)?;
+    Ok(SftRow {
+        id: head.id,
+        parent_id: head.parent_id,
+        task: head.task,
+        dataset: head.dataset,
+        instruction,
+        response: one_message(completion.completion)?,
+    })
+}
+
+/// The text of an answer that is a single message.
+pub(crate) fn one_message(mut messages: Vec<Utterance>) -> Result<String, Unfit> {
+    match (messages.pop(), messages.is_empty()) {
+        (Some(message), true) => Ok(message.content),
+        (_, _) => Err("its answers are single messages".to_string()),
+    }
+}

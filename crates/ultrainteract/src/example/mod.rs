@@ -1,0 +1,229 @@
+//! What the formats hold, without their spelling: the kinds of example that data sets consist of.
+//!
+//! Every format of [`formats`](crate::formats) is read into an [`Example`], and an example is
+//! written in every format that can hold it. What kinds there are:
+//!
+//! | kind | what it is | where from |
+//! | --- | --- | --- |
+//! | [`PreferenceTree`] | a problem with everything tried on it | trees |
+//! | [`PairRow`], [`SftRow`] | rows of UltraInteract | `UltraInteract_pair`, `UltraInteract_sft` |
+//! | [`Conversation`] | messages in turn | UltraChat, ShareGPT, OpenOrca, TRL `messages` |
+//! | [`Completion`] | a prompt and its answer | TRL prompt-completion |
+//! | [`Preference`] | a prompt, a better and a worse answer | TRL preference |
+//! | [`Unpaired`] | a prompt, an answer, and whether it is good | TRL unpaired preference |
+//! | [`Ranking`] | a prompt and several answers with scores | UltraFeedback, UltraSafety |
+
+mod convert;
+mod ranking;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use convert::one_message;
+pub use ranking::{Ranking, Scored};
+
+use crate::formats::{PairRow, SftRow};
+use crate::{PreferenceTree, Task};
+
+/// Who says a message of a chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The instructions that stand above the conversation.
+    System,
+    /// The person, or the environment.
+    User,
+    /// The model.
+    Assistant,
+}
+
+impl Role {
+    /// The name in chat formats.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::System => "system",
+            Role::User => "user",
+            Role::Assistant => "assistant",
+        }
+    }
+}
+
+/// A message of a chat.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Utterance {
+    /// Who says it.
+    pub role: Role,
+    /// What is said.
+    pub content: String,
+}
+
+impl Utterance {
+    /// A message of the system.
+    pub fn system(content: impl Into<String>) -> Self {
+        Self::new(Role::System, content)
+    }
+
+    /// A message of the user.
+    pub fn user(content: impl Into<String>) -> Self {
+        Self::new(Role::User, content)
+    }
+
+    /// A message of the assistant.
+    pub fn assistant(content: impl Into<String>) -> Self {
+        Self::new(Role::Assistant, content)
+    }
+
+    fn new(role: Role, content: impl Into<String>) -> Self {
+        Self {
+            role,
+            content: content.into(),
+        }
+    }
+}
+
+/// Where an example comes from, as far as its file says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Origin {
+    /// Name of the example.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Name of the problem.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_id: Option<String>,
+    /// Kind of problem.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Task>,
+    /// Data set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<String>,
+}
+
+/// Messages in turn.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Conversation {
+    /// Where it comes from.
+    pub origin: Origin,
+    /// The messages; the system's, if there is one, comes first.
+    pub messages: Vec<Utterance>,
+}
+
+/// A prompt and its answer.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Completion {
+    /// Where it comes from.
+    pub origin: Origin,
+    /// The history.
+    pub prompt: Vec<Utterance>,
+    /// What is to be learned.
+    pub completion: Vec<Utterance>,
+}
+
+/// A prompt, a better and a worse answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preference {
+    /// Where it comes from.
+    pub origin: Origin,
+    /// The history that both answer.
+    pub prompt: Vec<Utterance>,
+    /// The better answer.
+    pub chosen: Vec<Utterance>,
+    /// The worse answer.
+    pub rejected: Vec<Utterance>,
+    /// Scores of the two, chosen first, if the file has them.
+    pub scores: Option<(f64, f64)>,
+}
+
+/// A prompt, an answer, and whether it is good.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Unpaired {
+    /// Where it comes from.
+    pub origin: Origin,
+    /// The history.
+    pub prompt: Vec<Utterance>,
+    /// The answer.
+    pub completion: Vec<Utterance>,
+    /// Whether the answer is desirable.
+    pub label: bool,
+}
+
+/// An example of any kind.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Example {
+    /// A tree.
+    Tree(Box<PreferenceTree>),
+    /// A row of `UltraInteract_pair`.
+    Pair(PairRow),
+    /// A row of `UltraInteract_sft`.
+    Sft(SftRow),
+    /// A conversation.
+    Conversation(Conversation),
+    /// A prompt and its answer.
+    Completion(Completion),
+    /// A preference.
+    Preference(Preference),
+    /// A judged answer.
+    Unpaired(Unpaired),
+    /// Answers with scores.
+    Ranking(Ranking),
+}
+
+impl Example {
+    /// The kind, as messages name it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Example::Tree(_) => "tree",
+            Example::Pair(_) => "pair row",
+            Example::Sft(_) => "SFT row",
+            Example::Conversation(_) => "conversation",
+            Example::Completion(_) => "prompt with completion",
+            Example::Preference(_) => "preference",
+            Example::Unpaired(_) => "unpaired answer",
+            Example::Ranking(_) => "ranking",
+        }
+    }
+
+    /// The first text of the user: the instruction. Decontamination looks at this.
+    pub fn instruction(&self) -> &str {
+        match self {
+            Example::Tree(tree) => tree.instruction(),
+            Example::Pair(row) => row.trajectory.first().map_or("", |first| &first.value),
+            Example::Sft(row) => &row.instruction,
+            Example::Ranking(ranking) => &ranking.instruction,
+            Example::Conversation(Conversation { messages, .. })
+            | Example::Completion(Completion {
+                prompt: messages, ..
+            })
+            | Example::Preference(Preference {
+                prompt: messages, ..
+            })
+            | Example::Unpaired(Unpaired {
+                prompt: messages, ..
+            }) => messages
+                .iter()
+                .find(|message| message.role == Role::User)
+                .map_or("", |message| &message.content),
+        }
+    }
+
+    /// Name, problem, task and data set.
+    pub fn origin(&self) -> Origin {
+        match self {
+            Example::Tree(tree) => Origin {
+                id: Some(tree.id().to_string()),
+                parent_id: Some(tree.id().to_string()),
+                task: Some(tree.task()),
+                dataset: Some(tree.dataset().to_string()),
+            },
+            Example::Pair(row) => convert::pair_origin(row),
+            Example::Sft(row) => convert::sft_origin(row),
+            Example::Conversation(Conversation { origin, .. })
+            | Example::Completion(Completion { origin, .. })
+            | Example::Preference(Preference { origin, .. })
+            | Example::Unpaired(Unpaired { origin, .. }) => origin.clone(),
+            Example::Ranking(ranking) => Origin {
+                dataset: ranking.source.clone(),
+                ..Origin::default()
+            },
+        }
+    }
+}

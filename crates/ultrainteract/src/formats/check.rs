@@ -1,0 +1,156 @@
+//! What the types of an example do not say: no blank text, roles in turn, answers that differ.
+
+use crate::example::{Example, Ranking, Role, Utterance};
+use crate::{Error, Speaker};
+
+use super::{Message, PairRow, SftRow};
+
+/// Everything that is wrong with an example, each with its field.
+pub(super) fn violations(example: &Example) -> Vec<Error> {
+    let mut found = Vec::new();
+    match example {
+        Example::Tree(_) => {} // valid by construction
+        Example::Pair(row) => pair(row, &mut found),
+        Example::Sft(row) => sft(row, &mut found),
+        Example::Conversation(conversation) => {
+            chat("messages", &conversation.messages, Part::Whole, &mut found);
+        }
+        Example::Completion(row) => {
+            chat("prompt", &row.prompt, Part::Prompt, &mut found);
+            chat("completion", &row.completion, Part::Answer, &mut found);
+        }
+        Example::Unpaired(row) => {
+            chat("prompt", &row.prompt, Part::Prompt, &mut found);
+            chat("completion", &row.completion, Part::Answer, &mut found);
+        }
+        Example::Preference(row) => {
+            chat("prompt", &row.prompt, Part::Prompt, &mut found);
+            chat("chosen", &row.chosen, Part::Answer, &mut found);
+            chat("rejected", &row.rejected, Part::Answer, &mut found);
+            if row.chosen == row.rejected {
+                found.push(Error::IdenticalPair);
+            }
+        }
+        Example::Ranking(ranking) => self::ranking(ranking, &mut found),
+    }
+    found
+}
+
+pub(crate) fn pair(row: &PairRow, found: &mut Vec<Error>) {
+    not_blank("id", &row.id, found);
+    not_blank("parent_id", &row.parent_id, found);
+    trajectory(&row.trajectory, found);
+    not_blank("chosen", &row.chosen, found);
+    not_blank("rejected", &row.rejected, found);
+    if row.chosen == row.rejected && !row.chosen.trim().is_empty() {
+        found.push(Error::IdenticalPair);
+    }
+}
+
+pub(crate) fn trajectory(messages: &[Message], found: &mut Vec<Error>) {
+    if messages.is_empty() {
+        not_blank("trajectory", "", found);
+    }
+    for (index, message) in messages.iter().enumerate() {
+        let expected = match index % 2 {
+            0 => Speaker::User,
+            _ => Speaker::Assistant,
+        };
+        if message.from != expected {
+            found.push(Error::WrongSpeaker {
+                field: format!("trajectory[{index}].from"),
+                expected: expected.as_str(),
+                found: message.from.as_str(),
+            });
+        }
+        if message.value.trim().is_empty() {
+            not_blank(&format!("trajectory[{index}].value"), "", found);
+        }
+    }
+    if messages.len().is_multiple_of(2) && !messages.is_empty() {
+        found.push(Error::TrajectoryEndsWithAssistant {
+            messages: messages.len(),
+        });
+    }
+}
+
+pub(super) fn sft(row: &SftRow, found: &mut Vec<Error>) {
+    not_blank("id", &row.id, found);
+    not_blank("parent_id", &row.parent_id, found);
+    not_blank("instruction", &row.instruction, found);
+    not_blank("response", &row.response, found);
+}
+
+fn ranking(ranking: &Ranking, found: &mut Vec<Error>) {
+    not_blank("instruction", &ranking.instruction, found);
+    for (index, completion) in ranking.completions.iter().enumerate() {
+        if completion.response.trim().is_empty() {
+            not_blank(&format!("completions[{index}].response"), "", found);
+        }
+    }
+}
+
+/// Which part of a chat a list of messages is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// From the system or user to the assistant.
+    Whole,
+    /// From the system or user to the user.
+    Prompt,
+    /// From the assistant to the assistant.
+    Answer,
+}
+
+fn chat(field: &str, messages: &[Utterance], part: Part, found: &mut Vec<Error>) {
+    if messages.is_empty() {
+        not_blank(field, "", found);
+        return;
+    }
+    let system = part != Part::Answer && messages[0].role == Role::System;
+    let first = match part {
+        Part::Answer => Role::Assistant,
+        Part::Whole | Part::Prompt => Role::User,
+    };
+    for (index, message) in messages.iter().enumerate() {
+        let expected = match (index, first) {
+            (0, _) if system => Role::System,
+            (index, first) => {
+                let swapped = (index - usize::from(system)) % 2 == 1;
+                match (first, swapped) {
+                    (Role::Assistant, false) | (Role::User, true) => Role::Assistant,
+                    _ => Role::User,
+                }
+            }
+        };
+        if message.role != expected {
+            found.push(Error::WrongSpeaker {
+                field: format!("{field}[{index}].role"),
+                expected: expected.as_str(),
+                found: message.role.as_str(),
+            });
+        }
+        if message.content.trim().is_empty() {
+            not_blank(&format!("{field}[{index}].content"), "", found);
+        }
+    }
+    let last = match part {
+        Part::Prompt => Role::User,
+        Part::Whole | Part::Answer => Role::Assistant,
+    };
+    let ends_with = messages[messages.len() - 1].role;
+    if ends_with != last {
+        found.push(Error::WrongEnd {
+            field: field.to_string(),
+            expected: last.as_str(),
+            found: ends_with.as_str(),
+        });
+    }
+}
+
+pub(crate) fn not_blank(field: &str, text: &str, found: &mut Vec<Error>) {
+    if text.trim().is_empty() {
+        found.push(Error::EmptyField {
+            field: field.to_string(),
+        });
+    }
+}

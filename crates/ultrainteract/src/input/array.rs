@@ -1,0 +1,173 @@
+//! The elements of a file that is one JSON array, without the file in memory.
+
+use std::io::BufRead;
+use std::path::Path;
+
+use super::Place;
+use super::source::Batch;
+use crate::formats::MAX_LINE_BYTES;
+use crate::{Error, Result};
+
+/// Cuts an array into the bytes of its elements. Only brackets, strings and commas are looked at;
+/// whether an element is JSON is for its parser to say.
+pub(crate) struct ArrayElements<R> {
+    input: R,
+    element: u64,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Before the opening bracket.
+    Start,
+    /// Inside the array.
+    Inside,
+    /// After the closing bracket.
+    Closed,
+}
+
+impl<R: BufRead> ArrayElements<R> {
+    pub fn new(input: R) -> Self {
+        Self {
+            input,
+            element: 0,
+            state: State::Start,
+        }
+    }
+
+    /// Adds elements until the batch has this many bytes or the array ends.
+    pub fn fill(&mut self, path: &Path, batch_bytes: usize, batch: &mut Batch) -> Result<()> {
+        while batch.bytes.len() < batch_bytes && self.next(path, batch)? {}
+        Ok(())
+    }
+
+    /// Adds the next element to the batch; false at the end of the file.
+    fn next(&mut self, path: &Path, batch: &mut Batch) -> Result<bool> {
+        let start = batch.bytes.len();
+        let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
+        let place = Place::Element(self.element + 1);
+        loop {
+            let buffer = self
+                .input
+                .fill_buf()
+                .map_err(|error| Error::io("read", path, error))?;
+            if buffer.is_empty() {
+                return match self.state {
+                    State::Closed => Ok(false),
+                    _ => Err(Error::ArrayNotClosed.at(path, place)),
+                };
+            }
+            // The number of bytes looked at, and whether an element ended there.
+            let (mut used, mut ended) = (0, false);
+            for &byte in buffer {
+                used += 1;
+                let keep = match (self.state, byte) {
+                    (State::Start, b'[') => {
+                        self.state = State::Inside;
+                        false
+                    }
+                    // White space or a byte-order mark: what else is there has been looked at.
+                    (State::Start, _) => false,
+                    (State::Closed, byte) if byte.is_ascii_whitespace() => false,
+                    (State::Closed, _) => return Err(Error::AfterArray.at(path, place)),
+                    (State::Inside, _) if in_string => {
+                        in_string = escaped || byte != b'"';
+                        escaped = byte == b'\\' && !escaped;
+                        true
+                    }
+                    (State::Inside, b',' | b']') if depth == 0 => {
+                        if byte == b']' {
+                            self.state = State::Closed;
+                        }
+                        ended = true;
+                        false
+                    }
+                    (State::Inside, byte) => {
+                        match byte {
+                            b'"' => in_string = true,
+                            b'{' | b'[' => depth += 1,
+                            b'}' | b']' => depth = depth.saturating_sub(1),
+                            _ => {}
+                        }
+                        true
+                    }
+                };
+                if keep {
+                    batch.bytes.push(byte);
+                }
+                if ended {
+                    break;
+                }
+            }
+            self.input.consume(used);
+            if batch.bytes.len() - start > MAX_LINE_BYTES {
+                let limit = MAX_LINE_BYTES;
+                return Err(Error::LineTooLong { limit }.at(path, place));
+            }
+            if !ended {
+                continue;
+            }
+            if batch.bytes[start..].trim_ascii().is_empty() {
+                batch.bytes.truncate(start);
+                if self.state == State::Closed && self.element == 0 {
+                    continue; // an empty array; what follows must be white space
+                }
+                return Err(Error::EmptyElement.at(path, place));
+            }
+            self.element += 1;
+            batch.records.push((place, start..batch.bytes.len()));
+            return Ok(true);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn elements(text: &str) -> Result<Vec<String>> {
+        let mut array = ArrayElements::new(text.as_bytes());
+        let mut batch = Batch::default();
+        array.fill(Path::new("x.json"), usize::MAX, &mut batch)?;
+        Ok(batch
+            .records
+            .iter()
+            .map(|(_, range)| {
+                String::from_utf8_lossy(&batch.bytes[range.clone()])
+                    .trim()
+                    .into()
+            })
+            .collect())
+    }
+
+    #[test]
+    fn elements_are_cut_at_the_commas_between_them() {
+        let text = r#" [ {"a": "],\"[{", "b": [1, 2]} , 3,
+            "x" ] "#;
+        let cut = elements(text).expect("an array");
+        assert_eq!(cut, [r#"{"a": "],\"[{", "b": [1, 2]}"#, "3", "\"x\""]);
+        assert_eq!(elements("[]\n").expect("an array"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_broken_array_is_named_by_element() {
+        for (text, said) in [
+            (
+                "[1, {\"a\": 2",
+                "element 2 of x.json: the array is not closed",
+            ),
+            (
+                "[1,,2]",
+                "element 2 of x.json: there is nothing between two commas",
+            ),
+            (
+                "[1] 2",
+                "element 2 of x.json: there is text after the array",
+            ),
+            ("[1,]", "element 2 of x.json: there is nothing"),
+        ] {
+            let error = elements(text).expect_err(text).to_string();
+            assert!(error.starts_with(said), "{error}");
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Files in: patterns, compression, Parquet, and parsing on all cores with places kept.
+//!
+//! ```
+//! use ultrainteract::formats::{PairRow, Record};
+//! use ultrainteract::input;
+//!
+//! # let folder = tempfile::tempdir().unwrap();
+//! # std::fs::write(folder.path().join("a.jsonl"), "").unwrap();
+//! # let pattern = folder.path().join("*.jsonl*");
+//! # let pattern = pattern.to_str().unwrap();
+//! let files = input::expand([pattern])?; // data/*.jsonl.gz
+//! for row in input::read(files, PairRow::from_json) {
+//!     let row = row.map_err(|rejected| rejected.error)?;
+//!     println!("{} at {}", row.value.id, row.location);
+//! }
+//! # Ok::<(), ultrainteract::Error>(())
+//! ```
+//!
+//! What a file is, its first bytes say, not its name: gzip and zstd are decompressed, Parquet is
+//! read with the feature `parquet`, a file that begins with `[` is one JSON array, and everything
+//! else is JSONL. Nothing is read as a whole.
+
+mod array;
+mod files;
+#[cfg(feature = "parquet")]
+mod parquet;
+mod place;
+mod records;
+mod source;
+
+pub use files::expand;
+pub use place::{Location, Place};
+pub(crate) use records::first_record;
+pub use records::{Located, Parsed, ReadBytes, Records, Rejected, read, read_counting};

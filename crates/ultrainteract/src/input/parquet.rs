@@ -1,0 +1,172 @@
+//! Rows of a Parquet file as JSON records, so that one parser per format serves both.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arrow_json::LineDelimitedWriter;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder,
+};
+
+use super::Place;
+use super::source::Batch;
+use crate::{Error, Result};
+
+/// Bytes of rows that are decoded at once, by the sizes that the file's footer gives.
+const BATCH_BYTES: u64 = 1 << 20;
+
+/// Reads one row group after the other.
+pub(crate) struct ParquetRows {
+    path: PathBuf,
+    file: File,
+    metadata: ArrowReaderMetadata,
+    /// The row group that is read, from 0.
+    group: usize,
+    row: u64,
+    rows: Option<ParquetRecordBatchReader>,
+    read_bytes: Arc<AtomicU64>,
+}
+
+impl ParquetRows {
+    pub fn open(path: &Path, read_bytes: Arc<AtomicU64>) -> Result<Self> {
+        let io = |error| Error::io("open", path, error);
+        let file = File::open(path).map_err(io)?;
+        let length = file.metadata().map_err(io)?.len();
+        let metadata = guarded(path, None, || {
+            ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
+        })?;
+        check_sizes(path, &metadata, length)?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            file,
+            metadata,
+            group: 0,
+            row: 0,
+            rows: None,
+            read_bytes,
+        })
+    }
+
+    /// Adds the next rows to the batch; none at the end of the file.
+    pub fn fill(&mut self, path: &Path, batch: &mut Batch) -> Result<()> {
+        while batch.records.is_empty() {
+            let groups = self.metadata.metadata().row_groups();
+            let Some(group) = groups.get(self.group) else {
+                return Ok(());
+            };
+            if self.rows.is_none() {
+                let row_bytes =
+                    group.total_byte_size().max(1) as u64 / group.num_rows().max(1) as u64;
+                let rows = (BATCH_BYTES / row_bytes.max(1)).clamp(1, 1024) as usize;
+                let file = self
+                    .file
+                    .try_clone()
+                    .map_err(|error| Error::io("read", path, error))?;
+                let metadata = self.metadata.clone();
+                self.row = 0;
+                self.rows = Some(guarded(path, Some(self.group), || {
+                    ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
+                        .with_row_groups(vec![self.group])
+                        .with_batch_size(rows)
+                        .build()
+                })?);
+            }
+            let compressed = group.compressed_size().max(0) as u64;
+            if !self.next_rows(batch)? {
+                self.read_bytes.fetch_add(compressed, Ordering::Relaxed);
+                self.rows = None;
+                self.group += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// The next rows of the row group; false at its end.
+    fn next_rows(&mut self, batch: &mut Batch) -> Result<bool> {
+        let Some(reader) = &mut self.rows else {
+            return Ok(false);
+        };
+        let decoded = guarded(&self.path, Some(self.group), || reader.next().transpose())?;
+        let Some(rows) = decoded else {
+            return Ok(false);
+        };
+        let json = guarded(&self.path, Some(self.group), || {
+            let mut lines = LineDelimitedWriter::new(Vec::new());
+            lines.write(&rows)?;
+            lines.finish()?;
+            Ok::<_, arrow_schema::ArrowError>(lines.into_inner())
+        })?;
+        let mut start = 0;
+        for end in memchr_newlines(&json) {
+            self.row += 1;
+            let place = Place::Row {
+                group: self.group as u64 + 1,
+                row: self.row,
+            };
+            batch.records.push((place, start..end));
+            start = end + 1;
+        }
+        batch.bytes = json;
+        Ok(true)
+    }
+}
+
+/// Ends of the lines; JSON has its own line breaks escaped.
+fn memchr_newlines(text: &[u8]) -> impl Iterator<Item = usize> {
+    text.iter()
+        .enumerate()
+        .filter(|(_, byte)| **byte == b'\n')
+        .map(|(index, _)| index)
+}
+
+/// Refuses a footer whose sizes cannot be, before memory is set aside by them.
+fn check_sizes(path: &Path, metadata: &ArrowReaderMetadata, length: u64) -> Result<()> {
+    for (index, group) in metadata.metadata().row_groups().iter().enumerate() {
+        let fits = |start: i64, bytes: i64| {
+            start >= 0 && bytes >= 0 && (start as u64).saturating_add(bytes as u64) <= length
+        };
+        let columns = group.columns().iter().all(|column| {
+            let start = column
+                .dictionary_page_offset()
+                .unwrap_or(column.data_page_offset());
+            fits(start, column.compressed_size()) && column.uncompressed_size() >= 0
+        });
+        if group.num_rows() < 0 || group.total_byte_size() < 0 || !columns {
+            let message = format!(
+                "the footer promises more than the {length} bytes of the file; it is cut off or damaged"
+            );
+            return Err(Error::Parquet {
+                file: path.to_path_buf(),
+                place: place(Some(index)),
+                message,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Runs a call of the Parquet library. On a damaged file the library can fail by a panic as well as
+/// by an error; for the caller both are an unreadable file.
+fn guarded<T, E: std::fmt::Display>(
+    path: &Path,
+    group: Option<usize>,
+    call: impl FnOnce() -> Result<T, E>,
+) -> Result<T> {
+    let message = match std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)) {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "the file is damaged".to_string(),
+    };
+    Err(Error::Parquet {
+        file: path.to_path_buf(),
+        place: place(group),
+        message,
+    })
+}
+
+fn place(group: Option<usize>) -> String {
+    group.map_or_else(String::new, |group| format!(", row group {},", group + 1))
+}

@@ -1,0 +1,178 @@
+//! Raw records of a file: lines, array elements or Parquet rows, a batch at a time.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::Place;
+use super::array::ArrayElements;
+use crate::formats::MAX_LINE_BYTES;
+use crate::{Error, Result};
+
+/// Bytes of records that are read at once.
+const BATCH_BYTES: usize = 1 << 20;
+
+const BUFFER_BYTES: usize = 1 << 18;
+
+/// Records as bytes, side by side in one buffer.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub bytes: Vec<u8>,
+    pub records: Vec<(Place, Range<usize>)>,
+}
+
+/// The records of one file.
+pub(crate) struct Source {
+    kind: Kind,
+    /// What ended the file too early; told after the records before it.
+    fault: Option<Error>,
+}
+
+enum Kind {
+    Lines(Lines),
+    Array(ArrayElements<Box<dyn BufRead + Send>>),
+    #[cfg(feature = "parquet")]
+    Parquet(Box<super::parquet::ParquetRows>),
+}
+
+impl Source {
+    /// Opens a file whatever its name: gzip, zstd and Parquet are known by their first bytes.
+    /// `read_bytes` is increased by the bytes read from the disk.
+    pub fn open(path: &Path, read_bytes: Arc<AtomicU64>) -> Result<Self> {
+        let io = |error| Error::io("open", path, error);
+        let file = File::open(path).map_err(io)?;
+        let counted = Counted {
+            inner: file,
+            read_bytes: read_bytes.clone(),
+        };
+        let mut raw = BufReader::with_capacity(BUFFER_BYTES, counted);
+        let head = raw
+            .fill_buf()
+            .map_err(|error| Error::io("read", path, error))?;
+        if head.starts_with(b"PAR1") {
+            #[cfg(feature = "parquet")]
+            return super::parquet::ParquetRows::open(path, read_bytes)
+                .map(|rows| Self::new(Kind::Parquet(Box::new(rows))));
+            #[cfg(not(feature = "parquet"))]
+            return Err(Error::Parquet {
+                file: path.to_path_buf(),
+                place: String::new(),
+                message: "this build does not read Parquet; enable the feature `parquet`"
+                    .to_string(),
+            });
+        }
+        let mut text: Box<dyn BufRead + Send> = if head.starts_with(&[0x1f, 0x8b]) {
+            let decoder = flate2::bufread::MultiGzDecoder::new(raw);
+            Box::new(BufReader::with_capacity(BUFFER_BYTES, decoder))
+        } else if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+            let decoder = zstd::stream::read::Decoder::with_buffer(raw).map_err(io)?;
+            Box::new(BufReader::with_capacity(BUFFER_BYTES, decoder))
+        } else {
+            Box::new(raw)
+        };
+        let first = first_byte(&mut text).map_err(|error| Error::io("read", path, error))?;
+        Ok(Self::new(if first == Some(b'[') {
+            Kind::Array(ArrayElements::new(text))
+        } else {
+            Kind::Lines(Lines {
+                input: text,
+                line: 0,
+            })
+        }))
+    }
+
+    fn new(kind: Kind) -> Self {
+        Self { kind, fault: None }
+    }
+
+    /// The next records, or `None` at the end. After an error nothing more can be read.
+    pub fn next_batch(&mut self, path: &Path) -> Result<Option<Batch>> {
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
+        let mut batch = Batch::default();
+        let filled = match &mut self.kind {
+            Kind::Lines(lines) => lines.fill(path, &mut batch),
+            Kind::Array(array) => array.fill(path, BATCH_BYTES, &mut batch),
+            #[cfg(feature = "parquet")]
+            Kind::Parquet(rows) => rows.fill(path, &mut batch),
+        };
+        match filled {
+            Err(fault) if batch.records.is_empty() => return Err(fault),
+            Err(fault) => self.fault = Some(fault),
+            Ok(()) => {}
+        }
+        Ok((!batch.records.is_empty()).then_some(batch))
+    }
+}
+
+/// The first byte that is no white space and no byte-order mark, if the buffer shows it; a file
+/// that begins with more than a buffer of white space is read as lines.
+fn first_byte(input: &mut impl BufRead) -> std::io::Result<Option<u8>> {
+    let head = input.fill_buf()?;
+    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    Ok(head
+        .iter()
+        .copied()
+        .find(|byte| !byte.is_ascii_whitespace()))
+}
+
+/// Lines of a JSONL file.
+pub(crate) struct Lines {
+    input: Box<dyn BufRead + Send>,
+    line: u64,
+}
+
+impl Lines {
+    fn fill(&mut self, path: &Path, batch: &mut Batch) -> Result<()> {
+        while batch.bytes.len() < BATCH_BYTES {
+            let start = batch.bytes.len();
+            let limit = MAX_LINE_BYTES as u64 + 1;
+            let read = (&mut self.input)
+                .take(limit)
+                .read_until(b'\n', &mut batch.bytes)
+                .map_err(|error| Error::io("read", path, error))?;
+            if read == 0 {
+                return Ok(());
+            }
+            self.line += 1;
+            let place = Place::Line(self.line);
+            if batch.bytes.last() == Some(&b'\n') {
+                batch.bytes.pop();
+            }
+            if batch.bytes.len() - start > MAX_LINE_BYTES {
+                let limit = MAX_LINE_BYTES;
+                return Err(Error::LineTooLong { limit }.at(path, place));
+            }
+            let line = &batch.bytes[start..];
+            let skip = match self.line {
+                1 if line.starts_with(b"\xef\xbb\xbf") => 3,
+                _ => 0,
+            };
+            if line.trim_ascii().is_empty() {
+                batch.bytes.truncate(start);
+            } else {
+                let range = start + skip..batch.bytes.len();
+                batch.records.push((place, range));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Counts the bytes that pass.
+struct Counted<R> {
+    inner: R,
+    read_bytes: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.read_bytes.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
