@@ -1,0 +1,229 @@
+//! Every format: what is written comes back, whatever the file.
+
+mod support;
+
+use std::path::Path;
+
+use proptest::prelude::*;
+use support::{fixed_examples, format_and_examples};
+use ultrainteract::Error;
+use ultrainteract::example::Example;
+use ultrainteract::formats::Format;
+use ultrainteract::input::{self, Place};
+use ultrainteract::output::Output;
+
+fn write(path: &Path, format: Format, examples: &[Example]) -> usize {
+    let mut out = Output::create(path, format).unwrap();
+    for example in examples {
+        assert_eq!(out.write(example).unwrap(), 1, "{example:?}");
+    }
+    out.finish().unwrap()
+}
+
+fn read(path: &Path, format: Format) -> Vec<Example> {
+    input::read(vec![path.to_path_buf()], move |record| format.parse(record))
+        .map(|record| record.map_err(|rejected| rejected.error).unwrap().value)
+        .collect()
+}
+
+fn holds_parquet(format: Format) -> bool {
+    !matches!(
+        format,
+        Format::Tree | Format::UltraFeedback | Format::UltraSafety
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn what_is_written_comes_back((format, examples) in format_and_examples()) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data.jsonl");
+        prop_assert_eq!(write(&path, format, &examples), examples.len());
+        prop_assert_eq!(Format::of_file(&path).unwrap(), Some(format));
+        prop_assert_eq!(read(&path, format), examples);
+    }
+
+    #[cfg(feature = "parquet")]
+    #[test]
+    fn parquet_holds_the_same((format, examples) in format_and_examples()) {
+        prop_assume!(holds_parquet(format));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data.parquet");
+        prop_assert_eq!(write(&path, format, &examples), examples.len());
+        prop_assert_eq!(Format::of_file(&path).unwrap(), Some(format));
+        prop_assert_eq!(read(&path, format), examples);
+    }
+}
+
+#[test]
+fn compression_and_arrays_change_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    for format in Format::ALL {
+        let examples = fixed_examples(format, 9);
+        let at = |name: &str| folder.path().join(name);
+        write(&at("plain.jsonl"), format, &examples);
+        let lines = std::fs::read_to_string(at("plain.jsonl")).unwrap();
+        let array = format!("\u{feff}[\n{}\n]\n", lines.trim_end().replace('\n', ",\n"));
+        std::fs::write(at("array.json"), array).unwrap();
+        for name in ["rows.jsonl.gz", "rows.jsonl.zst"] {
+            write(&at(name), format, &examples);
+            assert!(
+                std::fs::read(at(name)).unwrap()[0] != b'{',
+                "{name} is compressed"
+            );
+        }
+        // Two compressed files behind each other are one.
+        let mut twice = std::fs::read(at("rows.jsonl.gz")).unwrap();
+        twice.extend(twice.clone());
+        std::fs::write(at("twice.gz"), twice).unwrap();
+        for name in ["array.json", "rows.jsonl.gz", "rows.jsonl.zst"] {
+            assert_eq!(
+                Format::of_file(&at(name)).unwrap(),
+                Some(format),
+                "{format} {name}"
+            );
+            assert_eq!(read(&at(name), format), examples, "{format} {name}");
+        }
+        assert_eq!(read(&at("twice.gz"), format).len(), 18);
+    }
+}
+
+#[test]
+fn records_keep_their_order_and_place_over_many_batches() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rows.jsonl");
+    let long = "x".repeat(2000);
+    let lines: String = (0..5000)
+        .map(|n| format!("{{\"question\": \"{n}\", \"response\": \"{long}\"}}\n\n"))
+        .collect();
+    std::fs::write(&path, &lines).unwrap();
+    let records = input::read(vec![path.clone(), path], |record| {
+        Format::OpenOrca.parse(record)
+    });
+    let read_bytes = records.read_bytes();
+    for (index, record) in records.enumerate() {
+        let record = record.unwrap();
+        assert_eq!(record.value.instruction(), (index % 5000).to_string());
+        let line = 2 * (index as u64 % 5000) + 1;
+        assert_eq!(record.location.place, Place::Line(line));
+    }
+    assert_eq!(read_bytes.get(), 2 * lines.len() as u64);
+}
+
+#[test]
+fn spellings_of_other_tools_are_understood() {
+    let parse = |format: Format, row: serde_json::Value| {
+        assert_eq!(Format::of_record(&row), Some(format), "{row}");
+        format.parse(row.to_string().as_bytes()).unwrap()
+    };
+    let chat = |example: &Example| -> Vec<(String, String)> {
+        example.conversations().unwrap()[0]
+            .messages
+            .iter()
+            .map(|said| (said.role.as_str().to_string(), said.content.clone()))
+            .collect()
+    };
+    let say = |role: &str, text: &str| (role.to_string(), text.to_string());
+    use serde_json::json;
+
+    let row = json!({"id": 7, "items": [{"from": "user", "value": "a"}, {"from": "chatgpt", "value": "b"}]});
+    let example = parse(Format::ShareGpt, row);
+    assert_eq!(chat(&example), [say("user", "a"), say("assistant", "b")]);
+    assert_eq!(example.origin().id.as_deref(), Some("7"));
+
+    let row = json!({"id": "flan.1", "system_prompt": "", "question": "a", "response": "b"});
+    assert_eq!(
+        chat(&parse(Format::OpenOrca, row)),
+        [say("user", "a"), say("assistant", "b")]
+    );
+
+    let row = json!({"prompt": "a", "prompt_id": "x", "messages": [
+        {"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]});
+    assert_eq!(
+        parse(Format::TrlMessages, row).origin().id.as_deref(),
+        Some("x")
+    );
+
+    // UltraFeedback-binarized repeats the prompt; TRL's implicit prompt has it in the answers only.
+    let both = |answer: &str| json!([{"role": "user", "content": "a"}, {"role": "assistant", "content": answer}]);
+    for row in [
+        json!({"prompt": "a", "prompt_id": "x", "chosen": both("b"), "rejected": both("c"), "score_chosen": 9.0, "score_rejected": 1.5}),
+        json!({"chosen": both("b"), "rejected": both("c"), "score_chosen": 9, "score_rejected": 1.5}),
+    ] {
+        let Example::Preference(pair) = parse(Format::TrlPreferenceChat, row) else {
+            panic!("a preference");
+        };
+        assert_eq!(
+            (
+                pair.prompt.len(),
+                &pair.chosen[0].content[..],
+                &pair.rejected[0].content[..]
+            ),
+            (1, "b", "c")
+        );
+        assert_eq!(pair.scores, Some((9.0, 1.5)));
+    }
+
+    // UltraSafety rates with words inside lists.
+    let rated = |response: &str, rating: &str| json!({"model": "m", "response": response, "annotations": {"harmlessness": [{"Rating": rating}]}});
+    let row = json!({"source": "s", "prompt": "jailbreak", "instruction": "a", "models": ["m"], "completions": [rated("no", "1"), rated("yes", "0")]});
+    let pairs = parse(Format::UltraSafety, row).preferences().unwrap();
+    assert_eq!((pairs.len(), &pairs[0].chosen[0].content[..]), (1, "no"));
+}
+
+#[test]
+fn rows_of_ultrainteract_may_lack_names() {
+    let row = br#"{"task": "math_cot", "trajectory": [{"from": "user", "value": "abc"}], "chosen": "a", "rejected": "b"}"#;
+    let Example::Pair(row) = Format::Pair.parse(row).unwrap() else {
+        panic!("a pair")
+    };
+    assert!(row.parent_id.starts_with("ba7816bf8f01cfea"));
+    assert_eq!(row.id, format!("{}_1_1", row.parent_id));
+    assert_eq!(row.dataset, "unknown");
+    assert_eq!(row.task.as_str(), "Math_CoT");
+}
+
+#[test]
+fn what_a_format_cannot_hold_is_refused_with_the_reason() {
+    let refused = |format: Format, example: &Example| {
+        let error = format.encode(example, &mut Vec::new()).unwrap_err();
+        assert!(matches!(error, Error::NotHeld { .. }), "{error}");
+        error.to_string()
+    };
+    let chat = fixed_examples(Format::TrlMessages, 40);
+    let with_system = chat
+        .iter()
+        .find(|example| {
+            example.conversations().unwrap()[0].messages[0]
+                .role
+                .as_str()
+                == "system"
+        })
+        .unwrap();
+    assert!(refused(Format::UltraChat, with_system).contains("user, assistant"));
+    assert!(refused(Format::TrlPreference, &chat[0]).contains("no preference"));
+    assert!(refused(Format::Tree, &chat[0]).contains("rebuilt from pair rows"));
+    assert!(refused(Format::UltraFeedback, &chat[0]).contains("scores"));
+    let pair = &fixed_examples(Format::TrlPreferenceChat, 1)[0];
+    assert!(refused(Format::Sft, pair).contains("no answer to learn"));
+    let nameless = Format::TrlPreference
+        .parse(br#"{"prompt": "a", "chosen": "b", "rejected": "c"}"#)
+        .unwrap();
+    assert!(refused(Format::Pair, &nameless).contains("`id`"));
+}
+
+#[test]
+fn pair_rows_survive_the_way_through_trl_and_back() {
+    for example in fixed_examples(Format::Pair, 20) {
+        let mut lines = Vec::new();
+        Format::TrlPreferenceChat
+            .encode(&example, &mut lines)
+            .unwrap();
+        let there = Format::TrlPreferenceChat.parse(&lines).unwrap();
+        lines.clear();
+        Format::Pair.encode(&there, &mut lines).unwrap();
+        assert_eq!(Format::Pair.parse(&lines).unwrap(), example);
+    }
+}
