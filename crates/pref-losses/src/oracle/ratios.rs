@@ -61,7 +61,7 @@ impl LogRatios {
         Self::new(chosen.to_owned(), rejected.to_owned())
     }
 
-    /// Divides by the number of tokens of each response.
+    /// Divides by the number of tokens of each response; an empty one counts as 1.
     ///
     /// # Panics
     ///
@@ -70,7 +70,7 @@ impl LogRatios {
         let divided = |ratios: &Array1<f64>, tokens: ArrayView1<f64>| {
             Zip::from(ratios)
                 .and(tokens)
-                .map_collect(|ratio, n| ratio / n)
+                .map_collect(|ratio, n| ratio / n.max(1.0))
         };
         Self {
             chosen: divided(&self.chosen, chosen),

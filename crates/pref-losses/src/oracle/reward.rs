@@ -34,8 +34,8 @@ pub fn direct_reward(chosen: ArrayView1<f64>, rejected: ArrayView1<f64>) -> Arra
     difference(chosen.mapv(negative_log_sigmoid).view(), below.view())
 }
 
-/// L_UltraInteract (arXiv 2404.02078, Section 3): Bradley-Terry on every row, plus `weight` times
-/// LDR where `direct` is true (everywhere when it is `None`).
+/// L_UltraInteract (arXiv 2404.02078, Section 3): [`bradley_terry`] on every row, plus `weight`
+/// times LDR where `direct` is true (everywhere when it is `None`).
 ///
 /// # Panics
 ///
@@ -43,10 +43,11 @@ pub fn direct_reward(chosen: ArrayView1<f64>, rejected: ArrayView1<f64>) -> Arra
 pub fn ultra_interact(
     chosen: ArrayView1<f64>,
     rejected: ArrayView1<f64>,
+    margin: Option<ArrayView1<f64>>,
     direct: Option<ArrayView1<bool>>,
     weight: f64,
 ) -> Array1<f64> {
-    let ranked = bradley_terry(chosen, rejected, None);
+    let ranked = bradley_terry(chosen, rejected, margin);
     let mut terms = direct_reward(chosen, rejected) * weight;
     if let Some(direct) = direct {
         assert_same_len(direct.len(), terms.len());

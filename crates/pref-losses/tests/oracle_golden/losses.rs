@@ -68,11 +68,13 @@ fn reward(case: &Case<'_>, loss: &str) -> Values {
     );
     let (c, r) = (chosen.view(), rejected.view());
     let margin = case.has("inputs", "margin").then(|| case.vector("margin"));
-    let ranked = oracle::bradley_terry(c, r, margin.as_ref().map(|array| array.view()));
+    let margin = margin.as_ref().map(|array| array.view());
     let direct = case
         .has("inputs", "is_ultrainteract")
         .then(|| case.flags::<Ix1>("is_ultrainteract"));
-    let both = oracle::ultra_interact(c, r, direct.as_ref().map(|array| array.view()), 1.0);
+    let direct = direct.as_ref().map(|array| array.view());
+    let ranked = oracle::bradley_terry(c, r, margin);
+    let both = oracle::ultra_interact(c, r, margin, direct, 1.0);
     let mut rest = rewards(chosen.clone(), rejected.clone());
     rest.push(("bt_losses", ranked.clone()));
     rest.push(("dr_losses", oracle::direct_reward(c, r)));
