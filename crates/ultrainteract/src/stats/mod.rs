@@ -2,8 +2,8 @@
 //!
 //! What is counted, where the paper leaves it open it is read off its numbers:
 //!
-//! - *Instructions* (Table 7: *prompts*): different problems, by `parent_id`; in data without one,
-//!   by the text of the prompt.
+//! - *Instructions* (Table 7: *prompts*): different problems of a data set, by `parent_id`; in data
+//!   without one, by the text of the prompt.
 //! - *With interaction*: an action of the tree was observed and answered again, or there is a single
 //!   correct action. Without: several correct actions to the instruction, and nothing after them. In
 //!   Table 1 the latter have 4.8 to 11 trajectories an instruction, the former one.
