@@ -8,7 +8,7 @@ use eurus_train::{
 };
 use pref_losses::{
     BradleyTerryConfig, DpoConfig, KtoConfig, NcaConfig, PreferenceLossConfig, RewardLossConfig,
-    UltraInteractRewardConfig,
+    SumConfig, UltraInteractRewardConfig,
 };
 use token_forest::TokenTree;
 
@@ -74,6 +74,16 @@ fn losses() -> [PreferenceLossConfig; 3] {
     ]
 }
 
+/// A loss that looks at lengths, of each response and of the whole step.
+fn loss_of_lengths() -> PreferenceLossConfig {
+    let dpo = DpoConfig::new().with_beta(1.0).with_length_normalized(true);
+    PreferenceLossConfig::Sum(
+        SumConfig::new()
+            .with_term(1.0, PreferenceLossConfig::Dpo(dpo))
+            .with_sft_weight(0.5),
+    )
+}
+
 struct Steps(Vec<(f64, f64, pref_losses::PairStats, usize, usize)>);
 
 fn learn(trees: &[PairedTree], settings: &Optimization, loss: &PreferenceLossConfig) -> Steps {
@@ -129,7 +139,7 @@ fn a_step_does_not_depend_on_the_token_budget() {
         log_prob_chunk: 64,
         ..split.clone()
     };
-    for loss in losses() {
+    for loss in losses().into_iter().chain([loss_of_lengths()]) {
         let (split, whole) = (
             learn(&trees, &split, &loss).0,
             learn(&trees, &whole, &loss).0,

@@ -1,5 +1,5 @@
 //! Preference and reward-model losses for [burn](https://burn.dev): DPO and its kin, KTO, NCA,
-//! Bradley-Terry and LDR.
+//! SimPO, ORPO, Bradley-Terry, LDR and a dozen more.
 //!
 //! For anyone who trains language models or reward models with burn and wants the losses alone:
 //! pure functions of log-probs and rewards, with no model, data set or trainer attached. Tensors
@@ -39,25 +39,58 @@
 //!
 //! # Which loss
 //!
-//! | loss | wants | what it does to chosen rewards |
-//! | --- | --- | --- |
-//! | [`Dpo`] | pairs | nothing: only the margin counts, so they may fall with the rejected ones |
-//! | [`Ipo`] | pairs | nothing, but the margin is pulled to a finite value |
-//! | [`Hinge`] | pairs | nothing; pairs beyond a margin of 1 no longer count |
-//! | [`Nca`] | pairs | raises them to an optimum; judges each response by itself |
-//! | [`Kto`] | responses with a verdict, or pairs | raises them above the KL to the reference |
-//! | [`NcaK`], [`InfoNca`] | K responses with scalar rewards | as NCA; as DPO |
-//! | [`BradleyTerry`] | rewards of pairs | nothing: only the margin counts |
-//! | [`Ldr`] | rewards of pairs | raises them above 0 |
-//! | [`UltraInteractReward`] | rewards of pairs | ranks and raises them above 0 |
+//! Start from what there is. Pairs of responses and a reference model: [`Dpo`], or [`Nca`] and
+//! [`Kto`] on reasoning data, where DPO unlearns correct responses. Responses with a verdict each:
+//! [`Kto`]. No room for a reference model: [`Simpo`] after SFT, [`Orpo`] instead of it. K responses
+//! with scores: [`NcaK`]. A reward model: [`UltraInteractReward`] where absolute rewards are used
+//! (filtering, best of N over several prompts), else [`BradleyTerry`].
 //!
-//! Every `XConfig` checks its numbers in `init`; [`PreferenceLossConfig`] and [`RewardLossConfig`]
-//! choose a loss from `{"type": "kto", "beta": 0.1}`.
+//! With `a`, `b` the log-ratios of chosen and rejected, `z = beta (a - b)`, `r = beta` times a
+//! log-ratio, `p` a log-prob per token, `s` the logistic function and `L(x) = -log s(x)`:
+//!
+//! | loss | per pair | chosen rewards | take it when |
+//! | --- | --- | --- | --- |
+//! | [`Dpo`] | `L(z)` | may fall: only the margin counts | it is the default of the field |
+//! | [`Dpo`] with smoothing | `(1-e) L(z) + e L(-z)`, or its unbiased form | may fall | labels are noisy |
+//! | [`Dpo`] with `length_normalized` | `L(beta (a/n_c - b/n_r))` | may fall | lengths differ much |
+//! | with a [`Divergence`] | `g(a)`, `g(b)` for `a`, `b` | held up by forward KL and Jensen-Shannon | diversity shall be kept |
+//! | [`Ipo`] | `(a - b - 1/(2 beta))^2` | may fall; the margin is bounded | DPO overfits |
+//! | [`Hinge`] | `max(0, 1 - z)` | may fall; the margin is bounded | easy pairs shall not count |
+//! | [`Exo`] | `KL(policy's preference, smoothed label)` | may fall; the margin is bounded | mode-seeking is wanted |
+//! | [`Discopop`] | `L(z)` below 0, `exp(-z)` above | may fall | DPO is to be compared with |
+//! | [`Aot`] | `L` of sorted margins or rewards | may fall | distributions count, not pairs |
+//! | [`Nca`] | `L(r_c) + L(-r_c)/2 + L(-r_r)/2` | rise to an optimum | on reasoning data |
+//! | [`Kto`] | `s(-(r_c - K))`, `s(-(K - r_r))` | rise above the KL estimate `K` | verdicts are not paired; on reasoning data |
+//! | [`KtoPair`] | the same with `K` of the batch | rise above the rejected mean | old results are to be matched |
+//! | [`Bco`] | `L(r_c - shift) + L(shift - r_r)` | rise | verdicts are not paired, no mismatched pairs |
+//! | [`Sppo`] | `(a - 1/(2 beta))^2 + (b + 1/(2 beta))^2` | rise to 1/2 | in rounds of self-play |
+//! | [`Apo`] zero, down | `s(-r_c) + s(r_r)`; `s(r_c) + s(-z)` | rise; fall | chosen are better, or worse, than the policy's own |
+//! | [`Simpo`] | `L(beta (p_c - p_r) - gamma)`, no reference | may fall | memory is short; length bias |
+//! | [`Simpo`] with `alpha` (AlphaPO) | the same of bent `p` | fall less | SimPO lets them fall |
+//! | [`Cpo`] | `L(beta (log-prob difference))`, no reference | held by its SFT term | memory is short |
+//! | [`Orpo`] | `-p_c + beta L(log-odds ratio)`, no reference | rise | in one stage from a base model |
+//! | [`Slic`] | `max(0, delta - log-prob difference)` and SFT, no reference | rise | a margin in plain nats is wanted |
+//! | [`Sum`] | weighted sum and an SFT term | held up by the SFT term | DPO with SFT (RPO), CPO, mixtures |
+//!
+//! | loss | input | per row | rewards |
+//! | --- | --- | --- | --- |
+//! | [`Kto`], [`Bco`], APO-zero ([`UnpairedApoZeroConfig`]) | responses with a verdict | as above | as above |
+//! | [`NcaK`], [`InfoNca`] | K responses with scores | as NCA; as DPO | rise; may fall |
+//! | [`BradleyTerry`] | rewards of pairs | `L(r_c - r_r - margin)` | any level; a penalty centres them |
+//! | [`Ldr`] | rewards of pairs | `L(r_c) + L(-r_r)` | chosen above 0, rejected below |
+//! | [`UltraInteractReward`] | rewards of pairs | both | ranked, and on both sides of 0 |
+//! | [`PlackettLuce`] | rewards of rankings | `-log` of the ranking's probability | any level |
+//!
+//! Every `XConfig` checks its numbers in `init`. [`PreferenceLossConfig`], [`UnpairedLossConfig`] and
+//! [`RewardLossConfig`] choose a loss from `{"type": "kto", "beta": 0.1}`; what it looks at beside
+//! log-probs is in [`PreferenceLoss::needs`] and goes into a [`PairContext`].
 //!
 //! # Numbers
 //!
 //! Everything is computed in f32, whatever the dtype of the input. Values and gradients are finite
-//! and right for log-ratios from 1e-8 to 1e4.
+//! and right for log-ratios from 1e-8 to 1e4, wherever the true ones are within f32: tails are taken
+//! from logarithms, not from `1 - s(x)`, and where autodiff of a stable value would cancel, the loss
+//! brings its own derivative. Rewards never carry a gradient.
 //!
 //! # Features
 //!
@@ -76,9 +109,14 @@
 //!
 //! # Modules
 //!
-//! - [`reward`]: Bradley-Terry, LDR, L_UltraInteract
-//! - [`dpo`], [`ipo`], [`hinge`], [`nca`], [`nca_k`], [`kto`]: losses of policies
-//! - [`pairs`]: what goes into paired losses and comes out
+//! - [`dpo`], [`ipo`], [`hinge`], [`exo`], [`discopop`], [`aot`], [`nca`], [`kto`], [`kto_pair`],
+//!   [`bco`], [`sppo`], [`apo`]: losses of policies with a reference
+//! - [`simpo`], [`cpo`], [`orpo`], [`slic`]: without one
+//! - [`divergence`]: what ties the policy to the reference
+//! - [`sum`]: several losses and an SFT term
+//! - [`nca_k`]: K responses with scores
+//! - [`reward`], [`plackett_luce`]: losses of reward models
+//! - [`pairs`], [`unpaired`]: what goes into losses and comes out
 //! - [`config`]: losses chosen by configuration
 //! - [`log_probs`]: log-probs of tokens and sequences, SFT cross-entropy
 //! - [`linear_log_probs`]: from hidden states to log-probs without holding logits

@@ -76,6 +76,20 @@ pub fn token_log_probs(logits: Tensor<3>, targets: Tensor<2, Int>) -> Tensor<2> 
 /// # Panics
 ///
 /// If the shapes disagree.
+///
+/// # Examples
+///
+/// ```
+/// use burn::tensor::{Device, Int, Tensor};
+/// use pref_losses::log_probs::{IGNORE_INDEX, next_token_log_probs};
+///
+/// let device = Device::flex();
+/// let logits = Tensor::<3>::zeros([1, 3, 8], &device);
+/// // The prompt is one token, the response two; prompts do not count.
+/// let labels = Tensor::<2, Int>::from_data([[IGNORE_INDEX, 3, 5]], &device);
+/// let (log_probs, mask) = next_token_log_probs(logits, labels);
+/// assert_eq!((log_probs.dims(), mask.dims()), ([1, 2], [1, 2]));
+/// ```
 pub fn next_token_log_probs(
     logits: Tensor<3>,
     labels: Tensor<2, Int>,
@@ -106,6 +120,20 @@ pub fn next_token_log_probs(
 /// # Panics
 ///
 /// If the shapes disagree.
+///
+/// # Examples
+///
+/// ```
+/// use burn::tensor::{Bool, Device, Tensor};
+/// use pref_losses::log_probs::{SequenceReduction, sequence_log_probs};
+///
+/// let device = Device::flex();
+/// let log_probs = Tensor::<2>::from_floats([[-1.0, -2.0, -4.0]], &device);
+/// let mask = Tensor::<2, Bool>::from_data([[false, true, true]], &device);
+/// let sum = sequence_log_probs(log_probs.clone(), mask.clone(), SequenceReduction::Sum);
+/// let mean = sequence_log_probs(log_probs, mask, SequenceReduction::Mean);
+/// assert_eq!((sum.into_scalar::<f32>(), mean.into_scalar::<f32>()), (-6.0, -3.0));
+/// ```
 pub fn sequence_log_probs(
     log_probs: Tensor<2>,
     mask: Tensor<2, Bool>,
@@ -202,6 +230,22 @@ pub fn changed_token_counts(
 /// # Panics
 ///
 /// If the shapes disagree.
+///
+/// # Examples
+///
+/// ```
+/// use burn::tensor::{Bool, Device, Tensor};
+/// use pref_losses::log_probs::cross_entropy;
+///
+/// let device = Device::flex();
+/// let log_probs = Tensor::<2>::from_floats([[-1.0, -2.0], [-3.0, -9.0]], &device);
+/// let mask = Tensor::<2, Bool>::from_data([[true, true], [true, false]], &device);
+/// let loss = cross_entropy(log_probs.clone(), mask.clone(), None);
+/// assert_eq!(loss.into_scalar::<f32>(), 2.0);
+/// // One micro-batch of a step with 12 tokens.
+/// let part = cross_entropy(log_probs, mask, Some(12));
+/// assert_eq!(part.into_scalar::<f32>(), 0.5);
+/// ```
 pub fn cross_entropy(
     log_probs: Tensor<2>,
     mask: Tensor<2, Bool>,

@@ -154,6 +154,35 @@ impl NcaKConfig {
 /// `r = beta (policy - reference)` and `L(x) = -log s(x)`.
 ///
 /// With two responses and all weight on the first it is [`Nca`](crate::Nca).
+///
+/// **When.** K responses to a prompt are scored, by a reward model or by tests, and the scores say
+/// more than their order.
+///
+/// **Chosen rewards.** Responses with more than `1/K` of the weight are raised, the others lowered,
+/// each to an optimum of its own.
+///
+/// **Pitfalls.** The temperature decides: the authors' 1e-3 with their bonus of 0.01 makes the first
+/// response the only target. The second term is a mean over K.
+///
+/// # Examples
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use pref_losses::{NcaKConfig, ResponseLogProbs};
+///
+/// # fn main() -> Result<(), pref_losses::Error> {
+/// let device = Device::flex();
+/// let log_probs = Tensor::<2>::from_floats([[-3.0, -4.0, -5.0]], &device);
+/// let output = NcaKConfig::new().with_beta(0.1).init_nca()?.forward(ResponseLogProbs {
+///     policy: log_probs.clone(),
+///     reference: log_probs,
+///     scores: Tensor::from_floats([[1.0, 0.0, 2.0]], &device),
+/// });
+/// // At the reference both terms are ln 2, whatever the scores.
+/// assert!((output.losses.into_scalar::<f32>() - 4f32.ln()).abs() < 1e-6);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct NcaK {
     config: NcaKConfig,
@@ -178,8 +207,13 @@ impl NcaK {
 
 /// InfoNCA over K responses (arXiv 2402.05369, equation 8): `-sum_i w_i log softmax(r)_i`.
 ///
-/// With two responses and all weight on the first it is [`Dpo`](crate::Dpo), and it shares DPO's
-/// indifference to the absolute level of the rewards.
+/// With two responses and all weight on the first it is [`Dpo`](crate::Dpo).
+///
+/// **When.** As [`NcaK`], to compare with.
+///
+/// **Chosen rewards.** May fall: it shares DPO's indifference to the absolute level of the rewards.
+///
+/// **Pitfalls.** Those of DPO and of the temperature.
 ///
 /// # Examples
 ///

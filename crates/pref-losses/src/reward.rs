@@ -48,9 +48,15 @@ impl BradleyTerryConfig {
 
 /// Bradley-Terry ranking loss (arXiv 2203.02155, equation 1): `-log s(r_c - r_r - margin)`.
 ///
-/// Only the difference of the two rewards counts, so their level is arbitrary; the optional
-/// penalty `c (r_c + r_r)^2` (arXiv 2312.09244) holds it near 0. The margin is that of Llama 2
-/// (arXiv 2307.09288, equation 2).
+/// The margin is that of Llama 2 (arXiv 2307.09288, equation 2), the optional penalty
+/// `c (r_c + r_r)^2` that of arXiv 2312.09244.
+///
+/// **When.** Rewards are only compared within a prompt: best of N, rejection sampling.
+///
+/// **Chosen rewards.** Only the difference of the two rewards counts, so their level is arbitrary; the
+/// penalty holds it near 0.
+///
+/// **Pitfalls.** Means of rewards over prompts say nothing, and a threshold on them selects prompts.
 ///
 /// # Examples
 ///
@@ -143,7 +149,14 @@ impl LdrConfig {
 
 /// Direct-reward loss LDR (arXiv 2404.02078, Section 3): `-log s(r_c) - log s(-r_r)`.
 ///
-/// Pushes chosen rewards above 0 and rejected rewards below it, which Bradley-Terry alone does not.
+/// **When.** With [`BradleyTerry`], as [`UltraInteractReward`]; alone it is a classifier of single
+/// responses.
+///
+/// **Chosen rewards.** Pushed above 0, and rejected rewards below it, which Bradley-Terry alone does
+/// not.
+///
+/// **Pitfalls.** It needs chosen responses that are right and rejected ones that are wrong. Where both
+/// are good and one is better, as in chat data, it fights the labels.
 ///
 /// # Examples
 ///
@@ -237,8 +250,15 @@ impl UltraInteractRewardConfig {
 /// L_UltraInteract, the reward-model loss of Eurus (arXiv 2404.02078, Section 3):
 /// `-log s(r_c - r_r) - weight * (log s(r_c) + log s(-r_r))`.
 ///
-/// The first term ranks; the second fixes the zero of the scale. Rows from other data sets get the
-/// first term alone: [`forward_mixed`](UltraInteractReward::forward_mixed).
+/// The first term ranks; the second fixes the zero of the scale.
+///
+/// **When.** Pairs of correct and incorrect responses, and rewards that shall be comparable between
+/// prompts.
+///
+/// **Chosen rewards.** Ranked above the rejected ones, and above 0.
+///
+/// **Pitfalls.** Rows from data sets whose rejected responses are not wrong must get the first term
+/// alone: [`forward_mixed`](UltraInteractReward::forward_mixed).
 ///
 /// # Examples
 ///
