@@ -1,6 +1,6 @@
 //! Chat and preference rows: between their spelling and [`Example`]s.
 
-use super::jsonl::parse_json;
+use super::jsonl::parse_object;
 use super::wire::{Said, Text, Wire};
 use crate::example::{
     Completion, Conversation, Example, Origin, Preference, Role, Unpaired, Utterance, one_message,
@@ -31,13 +31,13 @@ fn malformed(field: &str, message: impl Into<String>) -> Error {
 // ---- conversations ----
 
 pub(super) fn read_messages(record: &[u8]) -> Result<Example> {
-    let mut row: Wire = parse_json(record)?;
+    let mut row: Wire = parse_object(record)?;
     let messages = row.messages.take().ok_or_else(|| missing("messages"))?;
     Ok(conversation(row.origin(), messages))
 }
 
 pub(super) fn read_sharegpt(record: &[u8]) -> Result<Example> {
-    let mut row: Wire = parse_json(record)?;
+    let mut row: Wire = parse_object(record)?;
     let said = row
         .conversations
         .take()
@@ -47,7 +47,7 @@ pub(super) fn read_sharegpt(record: &[u8]) -> Result<Example> {
 }
 
 pub(super) fn read_ultrachat(record: &[u8]) -> Result<Example> {
-    let mut row: Wire = parse_json(record)?;
+    let mut row: Wire = parse_object(record)?;
     let data = row.data.take().ok_or_else(|| missing("data"))?;
     let messages = data
         .into_iter()
@@ -61,7 +61,7 @@ pub(super) fn read_ultrachat(record: &[u8]) -> Result<Example> {
 }
 
 pub(super) fn read_openorca(record: &[u8]) -> Result<Example> {
-    let mut row: Wire = parse_json(record)?;
+    let mut row: Wire = parse_object(record)?;
     let question = row.question.take().ok_or_else(|| missing("question"))?;
     let response = row.response.take().ok_or_else(|| missing("response"))?;
     // Most rows have an empty system prompt; that is none.
@@ -122,7 +122,7 @@ pub(super) fn write_openorca(from: Conversation) -> Result<Wire, String> {
 // ---- TRL ----
 
 pub(super) fn read_completion(record: &[u8]) -> Result<Example> {
-    let mut row: Wire = parse_json(record)?;
+    let mut row: Wire = parse_object(record)?;
     let prompt = prompt(row.prompt.take().ok_or_else(|| missing("prompt"))?);
     let completion = answer(row.completion.take().ok_or_else(|| missing("completion"))?);
     Ok(Example::Completion(Completion {
@@ -133,7 +133,7 @@ pub(super) fn read_completion(record: &[u8]) -> Result<Example> {
 }
 
 pub(super) fn read_unpaired(record: &[u8]) -> Result<Example> {
-    let mut row: Wire = parse_json(record)?;
+    let mut row: Wire = parse_object(record)?;
     let prompt = prompt(row.prompt.take().ok_or_else(|| missing("prompt"))?);
     let completion = answer(row.completion.take().ok_or_else(|| missing("completion"))?);
     let label = row.label.ok_or_else(|| missing("label"))?;
@@ -146,7 +146,7 @@ pub(super) fn read_unpaired(record: &[u8]) -> Result<Example> {
 }
 
 pub(super) fn read_preference(record: &[u8]) -> Result<Example> {
-    let mut row: Wire = parse_json(record)?;
+    let mut row: Wire = parse_object(record)?;
     let chosen = row.chosen.take().ok_or_else(|| missing("chosen"))?;
     let rejected = row.rejected.take().ok_or_else(|| missing("rejected"))?;
     let (prompt, chosen, rejected) = match (row.prompt.take(), chosen, rejected) {

@@ -66,6 +66,19 @@ pub fn parse_json<T: DeserializeOwned>(line: &[u8]) -> Result<T> {
     })
 }
 
+/// As [`parse_json`] for records that are objects; a list of a record's values in order is none.
+pub(crate) fn parse_object<T: DeserializeOwned>(record: &[u8]) -> Result<T> {
+    let text = record.trim_ascii_start();
+    if text.first() == Some(&b'[') && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
+    {
+        return Err(Error::Malformed {
+            field: WHOLE_ROW.to_string(),
+            message: "invalid type: a list, expected an object".to_string(),
+        });
+    }
+    parse_json(record)
+}
+
 /// The field at which parsing fails, or the value if it does not.
 fn locate<T: DeserializeOwned>(line: &[u8]) -> Result<(String, serde_json::Error), T> {
     let mut parser = serde_json::Deserializer::from_slice(line);

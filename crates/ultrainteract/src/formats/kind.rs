@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::chat::{self, Style};
 use super::check;
-use super::jsonl::{Record, parse_json};
+use super::jsonl::{Record, parse_json, parse_object};
 use super::{FORMAT, PairRow, SftRow, TreeRecord};
 use crate::example::{Example, Ranking};
 use crate::{Error, PreferenceTree, Result, input};
@@ -184,7 +184,7 @@ impl Format {
             Format::Pair => PairRow::parse(record).map(Example::Pair),
             Format::Sft => SftRow::parse(record).map(Example::Sft),
             Format::UltraFeedback | Format::UltraSafety => {
-                parse_json::<Ranking>(record).map(Example::Ranking)
+                parse_object::<Ranking>(record).map(Example::Ranking)
             }
             Format::UltraChat => chat::read_ultrachat(record),
             Format::ShareGpt => chat::read_sharegpt(record),

@@ -33,6 +33,7 @@ mod record;
 mod rows;
 mod wire;
 
+pub(crate) use jsonl::parse_object;
 pub use jsonl::{
     JsonlReader, JsonlWriter, MAX_LINE_BYTES, Record, parse_json, read_jsonl, write_jsonl,
 };

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::jsonl::{Record, parse_json};
+use super::jsonl::{Record, parse_object};
 use crate::{Content, Error, Node, NodeId, PreferenceTree, Result, Task};
 
 /// What the field `format` of a tree record says.
@@ -135,7 +135,7 @@ fn add_node(tree: &mut PreferenceTree, node: Node) -> Result<NodeId> {
 
 impl Record for TreeRecord {
     fn from_json(line: &[u8]) -> Result<Self> {
-        parse_json(line).map_err(|fault| newer_version(line).unwrap_or(fault))
+        parse_object(line).map_err(|fault| newer_version(line).unwrap_or(fault))
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::check;
-use super::jsonl::{Record, parse_json};
+use super::jsonl::{Record, parse_object};
 use crate::derive::instruction_hash;
 use crate::{Error, Result, Task};
 
@@ -94,7 +94,7 @@ impl PairRow {
             chosen: String,
             rejected: String,
         }
-        let row: Loose = parse_json(record)?;
+        let row: Loose = parse_object(record)?;
         let instruction = row.trajectory.first().map_or("", |first| &first.value);
         let turn = row.trajectory.len().div_ceil(2);
         let (id, parent_id) = names(row.id, row.parent_id, instruction, turn);
@@ -164,7 +164,7 @@ impl SftRow {
             instruction: String,
             response: String,
         }
-        let row: Loose = parse_json(record)?;
+        let row: Loose = parse_object(record)?;
         let (id, parent_id) = names(row.id, row.parent_id, &row.instruction, 1);
         Ok(Self {
             id,

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Limits;
 use super::fields::Fields;
 use crate::example::Example;
-use crate::formats::{FORMAT, PairRecord, TreeRecord, VERSION, parse_json};
+use crate::formats::{FORMAT, PairRecord, TreeRecord, VERSION, parse_object};
 use crate::{Content, Error, Node, NodeId, PreferenceTree, Task, Verdict};
 
 const FIELDS: [&str; 9] = [
@@ -22,7 +22,7 @@ const FIELDS: [&str; 9] = [
 
 /// Reads a line of a trees file.
 pub(super) fn parse(line: &[u8], limits: &Limits) -> (Option<Example>, Vec<Error>) {
-    let first = match parse_json::<TreeRecord>(line) {
+    let first = match parse_object::<TreeRecord>(line) {
         Ok(record) => {
             let mut violations = tree_record(&record, limits);
             if violations.is_empty() {
