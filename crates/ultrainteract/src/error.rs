@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::input::Place;
+use crate::input::{Location, Place};
 use crate::{NodeId, Task};
 
 /// What can be wrong with a tree, a row or a file.
@@ -290,6 +290,24 @@ pub enum Error {
         id: String,
         /// What is wrong there.
         fault: Box<Error>,
+    },
+
+    /// A row that cannot be in one tree with others of its problem.
+    #[error("row `{id}` contradicts an earlier row of its problem: {why}; trees keep both apart")]
+    Contradicts {
+        /// The row's id.
+        id: String,
+        /// How.
+        why: &'static str,
+    },
+
+    /// Something that is there twice.
+    #[error("has the same {what} as {first}; drop one")]
+    Repeated {
+        /// What is the same: "id" or "record".
+        what: &'static str,
+        /// Where it was first.
+        first: Location,
     },
 
     // ---- files ----

@@ -206,3 +206,75 @@ proptest! {
         prop_assert_eq!(PreferenceTree::try_from(record).is_ok(), valid);
     }
 }
+
+#[test]
+fn what_only_several_records_do_wrong_is_found_in_files() {
+    use ultrainteract::validate::Report;
+    let folder = tempfile::tempdir().unwrap();
+    let check = |name: &str, format: Format, lines: &[String]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, lines.join("\n")).unwrap();
+        let mut found = Vec::new();
+        let report = validate::files(
+            vec![path],
+            format,
+            Limits::default(),
+            &Default::default(),
+            |error| found.push(error.to_string()),
+        );
+        (report.unwrap(), found)
+    };
+    let row = |chosen: &str, rejected: &str| {
+        json!({"id": "p_1_1", "parent_id": "p", "task": "Logic", "dataset": "d",
+            "trajectory": [{"from": "user", "value": "q"}], "chosen": chosen, "rejected": rejected})
+        .to_string()
+    };
+    let lines = [
+        row("a", "b"),
+        row("b", "a"),
+        row("c", ""),
+        row("a", "b"),
+        row("a", "x"),
+    ];
+    let (report, found) = check("pairs.jsonl", Format::Pair, &lines);
+    assert_eq!(
+        report,
+        Report {
+            records: 5,
+            invalid: 1,
+            violations: 3
+        }
+    );
+    let expected = [
+        "row 3 of {}: field `rejected` is empty",
+        "row 2 of {}: row `p_1_1` contradicts an earlier row",
+        "row 4 of {}: has the same record as row 1 of {}; drop one",
+    ];
+    let name = folder.path().join("pairs.jsonl").display().to_string();
+    for (message, said) in found.iter().zip(expected) {
+        assert!(message.starts_with(&said.replace("{}", &name)), "{message}");
+    }
+
+    let tree = |id: &str| {
+        let tree = PreferenceTree::new(id, ultrainteract::Task::Logic, "d", "q").unwrap();
+        serde_json::to_string(&tree).unwrap()
+    };
+    let (report, found) = check(
+        "trees.jsonl",
+        Format::Tree,
+        &[tree("a"), tree("b"), tree("a")],
+    );
+    assert_eq!(
+        report,
+        Report {
+            records: 3,
+            invalid: 0,
+            violations: 1
+        }
+    );
+    assert!(
+        found[0].contains("has the same id as row 1 of"),
+        "{found:?}"
+    );
+    assert!(check("good.jsonl", Format::Tree, &[tree("a")]).0.is_valid());
+}

@@ -285,6 +285,11 @@ impl JsonlWriter {
         })
     }
 
+    /// The hidden file that is written until [`finish`](Self::finish) gives it its name.
+    pub fn temporary(&self) -> &Path {
+        self.output.temporary()
+    }
+
     /// Adds an item.
     ///
     /// # Errors

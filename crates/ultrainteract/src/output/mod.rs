@@ -70,6 +70,16 @@ impl Output {
         self.format
     }
 
+    /// The hidden file that is written until [`finish`](Self::finish) gives it its name; for
+    /// programs that end without dropping this.
+    pub fn temporary(&self) -> &Path {
+        match &self.sink {
+            Sink::Text(file) => file.temporary(),
+            #[cfg(feature = "parquet")]
+            Sink::Parquet(file) => file.temporary(),
+        }
+    }
+
     /// Adds an example, which may be several rows, and returns their number.
     ///
     /// # Errors

@@ -65,6 +65,11 @@ impl ParquetFile {
         })
     }
 
+    /// The file that is written until it gets its name.
+    pub fn temporary(&self) -> &Path {
+        &self.temporary
+    }
+
     pub fn write(&mut self, mut lines: &[u8]) -> Result<()> {
         loop {
             // The decoder takes what fills a batch and leaves the rest.

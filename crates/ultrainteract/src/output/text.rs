@@ -89,6 +89,11 @@ impl TextFile {
         &self.path
     }
 
+    /// The file that is written until it gets its name.
+    pub fn temporary(&self) -> &Path {
+        &self.temporary
+    }
+
     pub fn write(&mut self, text: &[u8]) -> Result<()> {
         match &mut self.sink {
             Sink::Plain(file) => file.write_all(text),

@@ -55,7 +55,6 @@ pub struct Problems {
     source: Rows,
     order: Order,
     limits: Limits,
-    read_bytes: ReadBytes,
     /// The first row of the next problem.
     ahead: Option<Located<PairRow>>,
     ready: std::vec::IntoIter<Problem>,
@@ -100,21 +99,28 @@ enum Rows {
 /// The format is neither [`Format::Tree`] nor [`Format::Pair`], or temporary files cannot be
 /// written.
 pub fn problems(files: Vec<PathBuf>, format: Format, limits: Limits) -> Result<Problems> {
-    let (source, order, read_bytes) = match format {
-        Format::Tree => {
-            let records = input::read(files, crate::formats::Record::from_json);
-            let read_bytes = records.read_bytes();
-            (Rows::Trees(records), Order::Adjacent, read_bytes)
-        }
-        Format::Pair if are_adjacent(&files)? => {
-            let records = input::read(files, crate::formats::Record::from_json);
-            let read_bytes = records.read_bytes();
-            (Rows::Streamed(records), Order::Adjacent, read_bytes)
+    problems_counting(files, format, limits, &ReadBytes::default())
+}
+
+/// As [`problems`], adding to a count of bytes that exists already. Pair rows are read twice.
+///
+/// # Errors
+///
+/// As [`problems`].
+pub fn problems_counting(
+    files: Vec<PathBuf>,
+    format: Format,
+    limits: Limits,
+    read_bytes: &ReadBytes,
+) -> Result<Problems> {
+    let (source, order) = match format {
+        Format::Tree => (Rows::Trees(records(files, read_bytes)), Order::Adjacent),
+        Format::Pair if are_adjacent(&files, read_bytes)? => {
+            (Rows::Streamed(records(files, read_bytes)), Order::Adjacent)
         }
         Format::Pair => {
-            let read_bytes = ReadBytes::default();
-            let partitions = Partitions::sort(files)?;
-            (Rows::Grouped(partitions), Order::Scattered, read_bytes)
+            let partitions = Partitions::sort(files, read_bytes)?;
+            (Rows::Grouped(partitions), Order::Scattered)
         }
         other => {
             return Err(Error::NotHeld {
@@ -128,10 +134,16 @@ pub fn problems(files: Vec<PathBuf>, format: Format, limits: Limits) -> Result<P
         source,
         order,
         limits,
-        read_bytes,
         ahead: None,
         ready: Vec::new().into_iter(),
     })
+}
+
+fn records<T>(files: Vec<PathBuf>, read_bytes: &ReadBytes) -> Records<T>
+where
+    T: crate::formats::Record + Send + 'static,
+{
+    input::read_counting(files, T::from_json, read_bytes.clone())
 }
 
 impl Problems {
@@ -140,9 +152,18 @@ impl Problems {
         self.order
     }
 
-    /// The count of bytes read, for a progress bar.
-    pub fn read_bytes(&self) -> ReadBytes {
-        self.read_bytes.clone()
+    /// Calls `map` with every problem, on all cores, and yields what it returns in the order of the
+    /// problems.
+    pub fn parallel_map<T, F>(self, map: F) -> ParallelMap<F, T>
+    where
+        T: Send,
+        F: Fn(Problem) -> T + Sync,
+    {
+        ParallelMap {
+            problems: self,
+            map,
+            ready: Vec::new().into_iter(),
+        }
     }
 
     /// The next problems; empty at the end.
@@ -206,6 +227,38 @@ impl Iterator for Problems {
                 return None;
             }
             self.ready = batch.into_iter();
+        }
+    }
+}
+
+/// What [`Problems::parallel_map`] returns.
+pub struct ParallelMap<F, T> {
+    problems: Problems,
+    map: F,
+    ready: std::vec::IntoIter<T>,
+}
+
+impl<F, T> ParallelMap<F, T> {
+    /// How the rows lie in the files.
+    pub fn order(&self) -> Order {
+        self.problems.order
+    }
+}
+
+impl<T: Send, F: Fn(Problem) -> T + Sync> Iterator for ParallelMap<F, T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        loop {
+            if let Some(mapped) = self.ready.next() {
+                return Some(mapped);
+            }
+            let batch = self.problems.next_batch();
+            if batch.is_empty() {
+                return None;
+            }
+            let mapped: Vec<T> = batch.into_par_iter().map(&self.map).collect();
+            self.ready = mapped.into_iter();
         }
     }
 }
@@ -288,10 +341,10 @@ fn next_group(records: &mut Records<PairRow>, ahead: &mut Option<Located<PairRow
 }
 
 /// Whether no problem's rows are interrupted by those of another.
-fn are_adjacent(files: &[PathBuf]) -> Result<bool> {
+fn are_adjacent(files: &[PathBuf], read_bytes: &ReadBytes) -> Result<bool> {
     let mut runs = Spill::default();
     let mut last = None;
-    for record in input::read(files.to_vec(), problem_key) {
+    for record in input::read_counting(files.to_vec(), problem_key, read_bytes.clone()) {
         // What cannot be read here will be reported when it is read in full.
         let Ok(Located { value: key, .. }) = record else {
             continue;
@@ -329,7 +382,7 @@ struct Partitions {
 }
 
 impl Partitions {
-    fn sort(files: Vec<PathBuf>) -> Result<Self> {
+    fn sort(files: Vec<PathBuf>, read_bytes: &ReadBytes) -> Result<Self> {
         let bytes: u64 = files
             .iter()
             .filter_map(|file| std::fs::metadata(file).ok())
@@ -343,7 +396,7 @@ impl Partitions {
             .map_err(Error::temporary)?;
         let mut names: Vec<Arc<std::path::Path>> = Vec::new();
         let mut rejected = Vec::new();
-        for record in input::read(files, <PairRow as crate::formats::Record>::from_json) {
+        for record in records::<PairRow>(files, read_bytes) {
             match record {
                 Err(refused) => rejected.push(*refused),
                 Ok(Located { value, location }) => {

@@ -28,7 +28,7 @@ use crate::{
     action_text,
 };
 
-pub use files::{Order, Problem, Problems, problems};
+pub use files::{Order, ParallelMap, Problem, Problems, problems, problems_counting};
 
 /// The actor of an action whose row does not say who wrote it.
 pub const UNKNOWN_ACTOR: &str = "unknown";

@@ -20,6 +20,7 @@
 //! ```
 
 mod fields;
+mod files;
 mod rows;
 mod tree;
 
@@ -27,6 +28,7 @@ use crate::example::Example;
 use crate::formats::{Format, PairRow, TreeRecord};
 use crate::{Error, PreferenceTree};
 
+pub use files::{Report, files};
 pub use tree::tree_record;
 
 /// What a tree may be.
