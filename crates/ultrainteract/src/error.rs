@@ -333,8 +333,10 @@ pub enum Error {
     EmptyElement,
 
     /// A Parquet file that cannot be read or written.
-    #[error("cannot read {}{place} as Parquet: {message}", file.display())]
+    #[error("cannot {action} {}{place} as Parquet: {message}", file.display())]
     Parquet {
+        /// What was tried: "read" or "write".
+        action: &'static str,
         /// The file.
         file: PathBuf,
         /// `, row group 2`, or nothing.

@@ -1,8 +1,8 @@
-//! Preference trees as text: types, the released UltraInteract formats, validation, derivations
-//! and decontamination.
+//! Preference trees as text: types, the formats of UltraInteract and of what is mixed with it,
+//! validation, derivations, mixtures, decontamination and statistics.
 //!
-//! For anyone who makes, reads or checks multi-turn preference data for reasoning; no tensors, no
-//! tokenizers, no network.
+//! For anyone who makes, reads, checks or mixes preference and fine-tuning data for reasoning; no
+//! tensors, no tokenizers, no network.
 //!
 //! # Quick start
 //!
@@ -55,12 +55,23 @@
 //! | module | what it has |
 //! | --- | --- |
 //! | the root | the tree and its parts: [`PreferenceTree`], [`Node`], [`Action`], [`Observation`], [`Pair`] |
-//! | [`formats`] | pair rows, SFT rows and whole trees as JSONL, read as a stream, written atomically |
-//! | [`mod@derive`] | rows from trees |
-//! | [`rebuild`] | trees from rows |
+//! | [`example`] | the other kinds of example: conversations, completions, preferences, rankings |
+//! | [`formats`] | the formats by name, their rows, JSONL one line at a time |
+//! | [`input`], [`output`] | files of any kind in and out: patterns, compression, Parquet, all cores |
+//! | [`validate`] | every violation with its place |
+//! | [`rebuild`] | trees from rows, also of files larger than memory |
+//! | [`mod@derive`] | rows from trees: pairs, SFT, unpaired, augmented |
+//! | [`mix`] | mixtures from a seed, with a manifest |
+//! | [`decontaminate`] | overlap with test sets |
+//! | [`stats`] | the paper's Tables 1 and 7 |
 //! | [`action_text`] | code blocks, final answers, and whether an answer matches the truth |
-//! | [`decontaminate`] | n-gram overlap with test sets |
 //! | [`show`] | a tree drawn as text |
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! | --- | --- | --- |
+//! | `parquet` | no | Parquet files in and out |
 
 pub mod action_text;
 pub mod decontaminate;

@@ -139,6 +139,7 @@ fn check_sizes(path: &Path, metadata: &ArrowReaderMetadata, length: u64) -> Resu
                 "the footer promises more than the {length} bytes of the file; it is cut off or damaged"
             );
             return Err(Error::Parquet {
+                action: "read",
                 file: path.to_path_buf(),
                 place: place(Some(index)),
                 message,
@@ -157,10 +158,16 @@ fn guarded<T, E: std::fmt::Display>(
 ) -> Result<T> {
     let message = match std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)) {
         Ok(Ok(value)) => return Ok(value),
-        Ok(Err(error)) => error.to_string(),
+        Ok(Err(error)) => {
+            let text = error.to_string();
+            text.strip_prefix("Parquet error: ")
+                .unwrap_or(&text)
+                .to_string()
+        }
         Err(_) => "the file is damaged".to_string(),
     };
     Err(Error::Parquet {
+        action: "read",
         file: path.to_path_buf(),
         place: place(group),
         message,

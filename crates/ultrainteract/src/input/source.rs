@@ -58,6 +58,7 @@ impl Source {
                 .map(|rows| Self::new(Kind::Parquet(Box::new(rows))));
             #[cfg(not(feature = "parquet"))]
             return Err(Error::Parquet {
+                action: "read",
                 file: path.to_path_buf(),
                 place: String::new(),
                 message: "this build does not read Parquet; enable the feature `parquet`"

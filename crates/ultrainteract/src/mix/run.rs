@@ -27,6 +27,16 @@ impl Mixture {
     /// A source cannot be read, has a bad record, cannot be written in the mixture's format, or has
     /// fewer rows than asked for; or the disk refuses. Nothing is written then.
     pub fn write(&self, out: &Path, read_bytes: &ReadBytes) -> Result<Manifest> {
+        self.write_to(Output::create(out, self.format)?, read_bytes)
+    }
+
+    /// As [`write`](Self::write), to an output that was started before, in the mixture's format.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write); or the output has another format.
+    pub fn write_to(&self, out: Output, read_bytes: &ReadBytes) -> Result<Manifest> {
+        check_format(&out, self.format)?;
         let sources = self
             .sources
             .iter()
@@ -52,7 +62,7 @@ impl Mixture {
         order.sort_unstable();
         order.shuffle(&mut generator(self.seed, "order"));
 
-        let sha256 = gather(&sources, self.format, &order, out, read_bytes)?;
+        let sha256 = gather(&sources, &order, out, read_bytes)?;
         let sources = self.sources.iter().zip(&sources).enumerate();
         Ok(Manifest {
             version: VERSION,
@@ -86,6 +96,17 @@ impl Mixture {
     ///
     /// As [`write`](Self::write); and a file is not the one that the manifest was made with.
     pub fn repeat(manifest: &Manifest, out: &Path, read_bytes: &ReadBytes) -> Result<Manifest> {
+        let out = Output::create(out, manifest.format.parse()?)?;
+        Self::repeat_to(manifest, out, read_bytes)
+    }
+
+    /// As [`repeat`](Self::repeat), to an output that was started before, in the mixture's format.
+    ///
+    /// # Errors
+    ///
+    /// As [`repeat`](Self::repeat); or the output has another format.
+    pub fn repeat_to(manifest: &Manifest, out: Output, read_bytes: &ReadBytes) -> Result<Manifest> {
+        check_format(&out, manifest.format.parse()?)?;
         let mut sources = Vec::new();
         for source in &manifest.sources {
             for file in &source.files {
@@ -119,7 +140,7 @@ impl Mixture {
             .iter()
             .map(|source| Resolved::new(source, &mixture))
             .collect::<Result<Vec<_>>>()?;
-        let sha256 = gather(&resolved, mixture.format, &manifest.order, out, read_bytes)?;
+        let sha256 = gather(&resolved, &manifest.order, out, read_bytes)?;
         Ok(Manifest {
             sha256,
             ..manifest.clone()
@@ -247,15 +268,24 @@ fn encode(example: Example, target: Format) -> Result<Lines> {
         .collect())
 }
 
+fn check_format(out: &Output, format: Format) -> Result<()> {
+    if out.format() == format {
+        return Ok(());
+    }
+    Err(Error::NotHeld {
+        format: out.format().as_str(),
+        what: "mixture",
+        why: format!("the mixture is of `{format}`"),
+    })
+}
+
 /// Writes the rows of `order` and returns the digest of their lines.
 fn gather(
     sources: &[Resolved],
-    format: Format,
     order: &[(u32, u64)],
-    out: &Path,
+    mut output: Output,
     read_bytes: &ReadBytes,
 ) -> Result<String> {
-    let mut output = Output::create(out, format)?;
     let mut stored = Stored::new()?;
     for (index, source) in sources.iter().enumerate() {
         let mut wanted: Vec<u64> = order

@@ -134,6 +134,7 @@ fn parquet_sink(path: &Path, format: Format) -> Result<Sink> {
 #[cfg(not(feature = "parquet"))]
 fn parquet_sink(path: &Path, _: Format) -> Result<Sink> {
     Err(Error::Parquet {
+        action: "write",
         file: path.to_path_buf(),
         place: String::new(),
         message: "this build does not write Parquet; enable the feature `parquet`".to_string(),
@@ -143,6 +144,7 @@ fn parquet_sink(path: &Path, _: Format) -> Result<Sink> {
 #[cfg(feature = "parquet")]
 pub(crate) fn no_parquet(path: &Path, format: Format) -> Error {
     Error::Parquet {
+        action: "write",
         file: path.to_path_buf(),
         place: String::new(),
         message: format!(

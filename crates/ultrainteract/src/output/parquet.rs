@@ -109,6 +109,7 @@ impl ParquetFile {
 
 fn unwritable(path: &Path, error: &dyn std::fmt::Display) -> Error {
     Error::Parquet {
+        action: "write",
         file: path.to_path_buf(),
         place: String::new(),
         message: error.to_string(),
