@@ -91,6 +91,25 @@ fn compression_and_arrays_change_nothing() {
 }
 
 #[test]
+fn the_reader_of_single_lines_decompresses_too() {
+    use ultrainteract::formats::{self, PairRow};
+    let folder = tempfile::tempdir().unwrap();
+    let rows: Vec<PairRow> = fixed_examples(Format::Pair, 5)
+        .into_iter()
+        .filter_map(|example| match example {
+            Example::Pair(row) => Some(row),
+            _ => None,
+        })
+        .collect();
+    for name in ["rows.jsonl", "rows.jsonl.gz", "rows.jsonl.zst"] {
+        let path = folder.path().join(name);
+        formats::write_jsonl(&path, &rows).unwrap();
+        let back: Result<Vec<PairRow>, Error> = formats::read_jsonl(&path).unwrap().collect();
+        assert_eq!(back.unwrap(), rows, "{name}");
+    }
+}
+
+#[test]
 fn records_keep_their_order_and_place_over_many_batches() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rows.jsonl");

@@ -1,21 +1,18 @@
 //! JSON lines in and out, with errors that name file, row and field.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, Read};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::input::Place;
+use crate::input::{Place, open_text};
 use crate::output::TextFile;
 use crate::{Error, Result};
 
 /// The longest line that is read: 64 MiB. A longer one is an error, not a full memory.
 pub const MAX_LINE_BYTES: usize = 64 << 20;
-
-const BUFFER_BYTES: usize = 1 << 16;
 
 /// Stands for the field where a fault lies in none.
 const WHOLE_ROW: &str = "(row)";
@@ -134,7 +131,6 @@ fn explain(field: String, error: &serde_json::Error) -> Error {
 ///
 /// After a bad line the next call goes on with the line after it; after a failed read the iterator
 /// ends.
-#[derive(Debug)]
 pub struct JsonlReader<R, T> {
     input: R,
     file: PathBuf,
@@ -142,6 +138,15 @@ pub struct JsonlReader<R, T> {
     buffer: Vec<u8>,
     failed: bool,
     item: PhantomData<fn() -> T>,
+}
+
+impl<R, T> std::fmt::Debug for JsonlReader<R, T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JsonlReader")
+            .field("file", &self.file)
+            .field("line", &self.line)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<R: BufRead, T: Record> JsonlReader<R, T> {
@@ -231,18 +236,16 @@ impl<R: BufRead, T: Record> Iterator for JsonlReader<R, T> {
     }
 }
 
-/// Opens a JSONL file for streaming.
+/// Opens a JSONL file, compressed or not, for streaming.
 ///
 /// # Errors
 ///
 /// The file cannot be opened.
-pub fn read_jsonl<T: Record>(path: impl AsRef<Path>) -> Result<JsonlReader<BufReader<File>, T>> {
+pub fn read_jsonl<T: Record>(
+    path: impl AsRef<Path>,
+) -> Result<JsonlReader<Box<dyn BufRead + Send>, T>> {
     let path = path.as_ref();
-    let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
-    Ok(JsonlReader::new(
-        BufReader::with_capacity(BUFFER_BYTES, file),
-        path,
-    ))
+    Ok(JsonlReader::new(open_text(path)?, path))
 }
 
 /// Writes a JSONL file and returns the number of items.

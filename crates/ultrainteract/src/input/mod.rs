@@ -32,3 +32,4 @@ pub use files::expand;
 pub use place::{Location, Place};
 pub(crate) use records::first_record;
 pub use records::{Located, Parsed, ReadBytes, Records, Rejected, read, read_counting};
+pub(crate) use source::open_text;

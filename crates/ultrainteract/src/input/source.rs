@@ -33,7 +33,7 @@ pub(crate) struct Source {
 
 enum Kind {
     Lines(Lines),
-    Array(ArrayElements<Box<dyn BufRead + Send>>),
+    Array(ArrayElements<Text>),
     #[cfg(feature = "parquet")]
     Parquet(Box<super::parquet::ParquetRows>),
 }
@@ -42,17 +42,8 @@ impl Source {
     /// Opens a file whatever its name: gzip, zstd and Parquet are known by their first bytes.
     /// `read_bytes` is increased by the bytes read from the disk.
     pub fn open(path: &Path, read_bytes: Arc<AtomicU64>) -> Result<Self> {
-        let io = |error| Error::io("open", path, error);
-        let file = File::open(path).map_err(io)?;
-        let counted = Counted {
-            inner: file,
-            read_bytes: read_bytes.clone(),
-        };
-        let mut raw = BufReader::with_capacity(BUFFER_BYTES, counted);
-        let head = raw
-            .fill_buf()
-            .map_err(|error| Error::io("read", path, error))?;
-        if head.starts_with(b"PAR1") {
+        let mut raw = open_counted(path, read_bytes.clone())?;
+        if begins_with(&mut raw, path, b"PAR1")? {
             #[cfg(feature = "parquet")]
             return super::parquet::ParquetRows::open(path, read_bytes)
                 .map(|rows| Self::new(Kind::Parquet(Box::new(rows))));
@@ -65,15 +56,7 @@ impl Source {
                     .to_string(),
             });
         }
-        let mut text: Box<dyn BufRead + Send> = if head.starts_with(&[0x1f, 0x8b]) {
-            let decoder = flate2::bufread::MultiGzDecoder::new(raw);
-            Box::new(BufReader::with_capacity(BUFFER_BYTES, decoder))
-        } else if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-            let decoder = zstd::stream::read::Decoder::with_buffer(raw).map_err(io)?;
-            Box::new(BufReader::with_capacity(BUFFER_BYTES, decoder))
-        } else {
-            Box::new(raw)
-        };
+        let mut text = decompressed(raw, path)?;
         let first = first_byte(&mut text).map_err(|error| Error::io("read", path, error))?;
         Ok(Self::new(if first == Some(b'[') {
             Kind::Array(ArrayElements::new(text))
@@ -110,6 +93,40 @@ impl Source {
     }
 }
 
+/// A text file, decompressed if its first bytes say so.
+pub(crate) fn open_text(path: &Path) -> Result<Text> {
+    decompressed(open_counted(path, Arc::default())?, path)
+}
+
+/// The text of a file.
+pub(crate) type Text = Box<dyn BufRead + Send>;
+
+fn open_counted(path: &Path, read_bytes: Arc<AtomicU64>) -> Result<BufReader<Counted<File>>> {
+    let inner = File::open(path).map_err(|error| Error::io("open", path, error))?;
+    let counted = Counted { inner, read_bytes };
+    Ok(BufReader::with_capacity(BUFFER_BYTES, counted))
+}
+
+fn begins_with(input: &mut impl BufRead, path: &Path, magic: &[u8]) -> Result<bool> {
+    let head = input
+        .fill_buf()
+        .map_err(|error| Error::io("read", path, error))?;
+    Ok(head.starts_with(magic))
+}
+
+fn decompressed(mut raw: BufReader<Counted<File>>, path: &Path) -> Result<Text> {
+    Ok(if begins_with(&mut raw, path, &[0x1f, 0x8b])? {
+        let decoder = flate2::bufread::MultiGzDecoder::new(raw);
+        Box::new(BufReader::with_capacity(BUFFER_BYTES, decoder))
+    } else if begins_with(&mut raw, path, &[0x28, 0xb5, 0x2f, 0xfd])? {
+        let decoder = zstd::stream::read::Decoder::with_buffer(raw)
+            .map_err(|error| Error::io("open", path, error))?;
+        Box::new(BufReader::with_capacity(BUFFER_BYTES, decoder))
+    } else {
+        Box::new(raw)
+    })
+}
+
 /// The first byte that is no white space and no byte-order mark, if the buffer shows it; a file
 /// that begins with more than a buffer of white space is read as lines.
 fn first_byte(input: &mut impl BufRead) -> std::io::Result<Option<u8>> {
@@ -123,7 +140,7 @@ fn first_byte(input: &mut impl BufRead) -> std::io::Result<Option<u8>> {
 
 /// Lines of a JSONL file.
 pub(crate) struct Lines {
-    input: Box<dyn BufRead + Send>,
+    input: Text,
     line: u64,
 }
 
