@@ -1,10 +1,10 @@
 //! Alignment by optimal transport: whole distributions of rewards instead of pairs.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, flip_rate, positive};
-use crate::pairs::{PairLogProbs, PairOutput};
+use crate::pairs::{Pair, PairLogProbs, PairOutput};
 use crate::stable::smoothed_negative_log_sigmoid;
 
 /// Which two distributions [`Aot`] compares.
@@ -142,30 +142,47 @@ impl Aot {
         } = self.config;
         let ratios = log_probs.clone().log_ratios();
         let rewards = ratios.rewards(beta);
-        let (leading, trailing) = match pairing {
-            AotPairing::Unpaired => (ratios.chosen, ratios.rejected),
+        let difference = match pairing {
+            AotPairing::Unpaired => sorted(ratios.chosen) - sorted(ratios.rejected),
             AotPairing::Paired => {
                 let reference = PairLogProbs::without_reference(
                     log_probs.reference_chosen.clone(),
                     log_probs.reference_rejected.clone(),
                 );
-                (
-                    log_probs.policy().difference(),
-                    reference.policy().difference().detach(),
-                )
+                let (leading, leading_rest) = margins(log_probs.policy());
+                let (trailing, trailing_rest) = margins(reference.policy());
+                (leading - trailing.detach()) + (leading_rest - trailing_rest)
             }
         };
-        let difference = sorted(leading) - sorted(trailing);
         let losses = smoothed_negative_log_sigmoid(difference.mul_scalar(beta), label_smoothing);
         PairOutput::new(losses, rewards)
     }
 }
 
+/// `chosen - rejected` in ascending order, and what rounding took from each, without gradient.
+///
+/// Log-probs of hundreds of nats leave errors of 1e-5 in their differences. Between a policy and a
+/// reference of the same pair they would cancel; here the two may belong to different pairs.
+fn margins(values: Pair) -> (Tensor<1>, Tensor<1>) {
+    let difference = values.clone().difference();
+    let (at, chosen, rejected) = (
+        difference.clone().detach(),
+        values.chosen.detach(),
+        values.rejected.detach(),
+    );
+    // Knuth's exact error of a subtraction.
+    let taken = at.clone() - chosen.clone();
+    let rest = (chosen - (at - taken.clone())) - (rejected + taken);
+    let order = ascending(&difference);
+    (difference.select(0, order.clone()), rest.select(0, order))
+}
+
 /// The values in ascending order, with gradient.
 fn sorted(values: Tensor<1>) -> Tensor<1> {
-    if values.dims()[0] < 2 {
-        return values;
-    }
-    let order = values.clone().detach().argsort(0);
+    let order = ascending(&values);
     values.select(0, order)
+}
+
+fn ascending(values: &Tensor<1>) -> Tensor<1, Int> {
+    values.clone().detach().argsort(0)
 }
