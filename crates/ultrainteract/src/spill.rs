@@ -8,8 +8,8 @@ use std::io::{Read, Seek, SeekFrom, Write};
 
 use crate::{Error, Result};
 
-/// Entries in memory before they are sorted and written: 1 MiB.
-const RUN_ENTRIES: usize = 1 << 16;
+/// Entries in memory before they are sorted and written: 128 KiB.
+const RUN_ENTRIES: usize = 1 << 13;
 
 /// Entries of one run in memory while runs are merged.
 const READ_ENTRIES: usize = 256;

@@ -1,6 +1,6 @@
 //! Ctrl-C and its kin: a clear message, and nothing half-written.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
@@ -11,25 +11,36 @@ const INTERRUPTED: i32 = 130;
 /// What an interrupt must know.
 #[derive(Debug, Default)]
 pub struct Files {
-    /// A folder to remove.
-    pub temporary: Option<PathBuf>,
+    /// Folders and files to remove.
+    temporary: Vec<PathBuf>,
     /// The result, once it is whole.
     pub written: Option<PathBuf>,
 }
 
 static FILES: Mutex<Files> = Mutex::new(Files {
-    temporary: None,
+    temporary: Vec::new(),
     written: None,
 });
+
+impl Files {
+    /// Removes this hidden folder or file on an interrupt, if it is still there.
+    pub fn remove_when_interrupted(&mut self, path: &Path) {
+        self.temporary.push(path.to_path_buf());
+    }
+}
 
 /// Handles interrupts from now on.
 pub fn install() -> Result<()> {
     ctrlc::set_handler(|| {
         // Held until the process is gone, so that the main thread cannot begin to write the result meanwhile.
         let files = files();
-        if let Some(folder) = &files.temporary {
-            // Nobody is left to be told of a failure; the folder is hidden and harmless.
-            let _ = std::fs::remove_dir_all(folder);
+        for path in &files.temporary {
+            // Nobody is left to be told of a failure; what stays is hidden and harmless.
+            let _ = if path.is_dir() {
+                std::fs::remove_dir_all(path)
+            } else {
+                std::fs::remove_file(path)
+            };
         }
         match &files.written {
             Some(out) => eprintln!("\ninterrupted; {} is complete", out.display()),

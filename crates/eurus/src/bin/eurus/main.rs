@@ -1,4 +1,5 @@
-//! The eurus command line: supervised fine-tuning, preference learning and reward models on Hugging Face checkpoints.
+//! The eurus command line: supervised fine-tuning, preference learning and reward models on Hugging Face checkpoints,
+//! and everything that is done to data before that (`data`).
 //!
 //! Data walks one way: `options` -> `setup` (model folder, tokenizer, device) -> `input` (rows to token trees) ->
 //! `job` (training with `progress`, `output` and `summary`). One file for each command says what is its own.
@@ -6,6 +7,7 @@
 // A command line prints; libraries do not.
 #![allow(clippy::print_stderr)]
 
+mod data;
 mod input;
 mod interrupt;
 mod job;
@@ -27,6 +29,7 @@ Examples:
   eurus sft    --model SmolLM2-135M-Instruct --data sft.jsonl --out runs/sft
   eurus prefer --model runs/sft --data pairs.jsonl --algorithm kto --out runs/kto
   eurus reward --model runs/sft --data pairs.jsonl --eval held-out.jsonl --out runs/rm
+  eurus data stats pairs.parquet
 
 `eurus help COMMAND` shows the rows that a command reads and more examples.
 Exit codes: 0 done, 1 failed (one message says what, where and what to do), 2 wrong usage.";
@@ -44,6 +47,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Check, count, convert, derive, mix and clean data.
+    #[command(after_help = data::EXAMPLES)]
+    Data(data::Data),
     /// Learn preferences from pairs of actions: DPO, KTO or NCA.
     #[command(
         after_help = prefer::EXAMPLES,
@@ -67,6 +73,7 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = interrupt::install().and_then(|()| match &cli.command {
+        Command::Data(command) => command.run(),
         Command::Prefer(command) => command.run(),
         Command::Sft(command) => command.run(),
         Command::Reward(command) => command.run(),
@@ -110,6 +117,7 @@ mod tests {
             let files = ["--model", "m", "--data", "d", "--out", "o"];
             let words = [&["eurus", command], &files[..], more].concat();
             match Cli::parse_from(words).command {
+                Command::Data(_) => unreachable!("`{command}` trains"),
                 Command::Prefer(command) => command.steps.learning_rate,
                 Command::Sft(command) => command.steps.learning_rate,
                 Command::Reward(command) => command.steps.learning_rate,

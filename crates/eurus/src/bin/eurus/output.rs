@@ -52,7 +52,7 @@ impl Output {
                     parent.display()
                 )
             })?;
-        interrupt::files().temporary = Some(staging.path().to_path_buf());
+        interrupt::files().remove_when_interrupted(staging.path());
         let metrics = JsonlWriter::create(staging.path().join(METRICS))?;
         Ok(Self {
             out: out.clone(),

@@ -1,0 +1,158 @@
+//! `eurus data convert`.
+
+use anyhow::Result;
+use clap::Args;
+use eurus::data::example::Example;
+use eurus::data::formats::Format;
+use eurus::data::input;
+use eurus::data::rebuild::{self, Order};
+
+use super::files::{Files, Input};
+use super::progress::Progress;
+use super::rows::{Invalid, Out, Rejects, count};
+use crate::job;
+
+pub const EXAMPLES: &str = "\
+A tree becomes its pairs, its correct actions or its judged actions, as the format asks; a ranking becomes all pairs of
+answers with different scores; pair rows become trees with --to tree. What a format cannot hold is an error that says why.
+
+Examples:
+  eurus data convert UltraInteract_pair.parquet --to tree --out trees.jsonl.zst
+  eurus data convert pairs.jsonl --to trl-preference-chat --out pairs.parquet
+  eurus data convert sharegpt.json --to trl-messages --out chats.jsonl --skip-invalid bad.jsonl";
+
+#[derive(Debug, Args)]
+pub struct Convert {
+    #[command(flatten)]
+    files: Files,
+
+    #[command(flatten)]
+    invalid: Invalid,
+
+    /// Format to write
+    #[arg(long, value_name = "FORMAT", help_heading = "Output")]
+    to: Format,
+
+    #[command(flatten)]
+    out: Out,
+}
+
+impl Convert {
+    pub fn run(&self) -> Result<()> {
+        let input = self.files.open()?;
+        if self.to == Format::Tree && input.format == Format::Pair {
+            let examples = |problem: &rebuild::Problem| -> Vec<Example> {
+                let trees = problem.trees.iter().cloned();
+                trees.map(|tree| Example::Tree(Box::new(tree))).collect()
+            };
+            return write_problems(
+                "convert",
+                input,
+                self.to,
+                &self.out,
+                &self.invalid,
+                examples,
+            );
+        }
+        let (format, to) = (input.format, self.to);
+        write_records(
+            "convert",
+            input,
+            to,
+            &self.out,
+            &self.invalid,
+            move |record| {
+                let example = format.parse(record)?;
+                let mut lines = Vec::new();
+                let rows = to.encode(&example, &mut lines)?;
+                Ok((lines, rows))
+            },
+        )
+    }
+}
+
+/// Writes what `make` makes of every record: JSON lines and their number.
+pub fn write_records(
+    title: &str,
+    input: Input,
+    to: Format,
+    out: &Out,
+    invalid: &Invalid,
+    make: impl Fn(&[u8]) -> eurus::data::Result<(Vec<u8>, usize)> + Send + Sync + 'static,
+) -> Result<()> {
+    let mut output = out.create(to)?;
+    let mut rejects = Rejects::new(invalid, out.overwrite)?;
+    let progress = Progress::new(title, input.bytes, 1);
+    let read = progress.read_bytes().clone();
+    for record in input::read_counting(input.paths, make, read) {
+        match record {
+            Ok(record) => output.write_lines(&record.value.0, record.value.1)?,
+            Err(rejected) => rejects.add(*rejected)?,
+        }
+        progress.update();
+    }
+    drop(progress);
+    let rows = output.finish()?;
+    let left_out = rejects.finish()?;
+    job::print(&format!(
+        "{} rows ({to}) in {}{left_out}",
+        count(rows as u64),
+        out.out.display()
+    ));
+    Ok(())
+}
+
+/// Writes what `make` makes of every problem with its trees.
+pub fn write_problems(
+    title: &str,
+    input: Input,
+    to: Format,
+    out: &Out,
+    invalid: &Invalid,
+    make: impl Fn(&rebuild::Problem) -> Vec<Example> + Sync,
+) -> Result<()> {
+    let mut output = out.create(to)?;
+    let mut rejects = Rejects::new(invalid, out.overwrite)?;
+    let progress = Progress::new(title, input.bytes, 2);
+    let read = progress.read_bytes();
+    let problems = rebuild::problems_counting(input.paths, input.format, input.limits, read)?;
+    let order = problems.order();
+    let encode = |problem: rebuild::Problem| {
+        let mut lines = Vec::new();
+        let rows = make(&problem)
+            .iter()
+            .map(|example| to.encode(example, &mut lines))
+            .sum::<eurus::data::Result<usize>>();
+        let counts = (problem.trees.len(), problem.splits.len());
+        (lines, rows, counts, problem.rejected)
+    };
+    let (mut trees, mut splits) = (0, 0);
+    for (lines, rows, counts, rejected) in problems.parallel_map(encode) {
+        for rejected in rejected {
+            rejects.add(rejected)?;
+        }
+        trees += counts.0 as u64;
+        splits += counts.1 as u64;
+        output.write_lines(&lines, rows?)?;
+        progress.update();
+    }
+    drop(progress);
+    let rows = output.finish()?;
+    let mut notes = rejects.finish()?;
+    if splits > 0 {
+        notes += &format!(
+            "; {} rows contradict their tree and start another",
+            count(splits)
+        );
+    }
+    if order == Order::Scattered {
+        notes += "; rows of a problem lie apart, so the problems are in another order";
+    }
+    job::print(&format!(
+        "{} rows ({to}) of {} trees in {}{notes}",
+        count(rows as u64),
+        count(trees),
+        out.out.display()
+    ));
+    Ok(())
+}

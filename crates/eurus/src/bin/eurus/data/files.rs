@@ -1,0 +1,88 @@
+//! The input of a command: which files, in which format.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use eurus::data::formats::Format;
+use eurus::data::input;
+use eurus::data::validate::Limits;
+
+/// What is read.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Input")]
+pub struct Files {
+    /// Files, or patterns in quotes
+    #[arg(required = true, value_name = "FILES")]
+    pub files: Vec<String>,
+
+    /// Format of the files [default: found out by the first record]
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<Format>,
+
+    /// The most turns that a tree may have
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub max_turns: usize,
+}
+
+/// Files that are there, and their format.
+pub struct Input {
+    pub paths: Vec<PathBuf>,
+    pub format: Format,
+    pub limits: Limits,
+    /// Bytes of all files together.
+    pub bytes: u64,
+}
+
+impl Files {
+    pub fn open(&self) -> Result<Input> {
+        let paths = input::expand(&self.files)?;
+        let format = match self.format {
+            Some(format) => format,
+            None => find_format(&paths)?,
+        };
+        Ok(Input {
+            bytes: bytes_of(&paths),
+            paths,
+            format,
+            limits: Limits {
+                max_turns: self.max_turns,
+            },
+        })
+    }
+}
+
+impl Input {
+    /// Whether trees can be had from the files.
+    pub fn has_trees(&self) -> bool {
+        matches!(self.format, Format::Tree | Format::Pair)
+    }
+}
+
+/// The common format of files.
+pub fn find_format(paths: &[PathBuf]) -> Result<Format> {
+    let mut found: Option<(Format, &PathBuf)> = None;
+    for path in paths {
+        match (Format::of_file(path)?, found) {
+            (None, _) => {}
+            (Some(format), None) => found = Some((format, path)),
+            (Some(format), Some((other, first))) if format != other => bail!(
+                "{} is `{format}` and {} is `{other}`; give files of one format, or say --format",
+                path.display(),
+                first.display()
+            ),
+            _ => {}
+        }
+    }
+    match (found, paths) {
+        (Some((format, _)), _) => Ok(format),
+        (None, [path]) => bail!("{}: there is no record in it", path.display()),
+        (None, _) => bail!("there is no record in any of the {} files", paths.len()),
+    }
+}
+
+/// Size of the files.
+pub fn bytes_of(paths: &[PathBuf]) -> u64 {
+    let size = |path: &PathBuf| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+    paths.iter().map(size).sum()
+}
