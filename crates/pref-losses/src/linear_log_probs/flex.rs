@@ -84,7 +84,7 @@ pub(super) fn backward(saved: Saved<Flex>, grad: FlexTensor, wanted: Wanted) -> 
     let mut hidden_gradient: Option<FlexTensor> = None;
     let mut weight_gradient = wanted
         .weight
-        .then(|| FlexTensor::zeros(inputs.weight.shape(), inputs.weight.dtype()));
+        .then(|| zeros(inputs.weight.shape(), inputs.weight.dtype()));
     for (start, end) in blocks(&inputs) {
         let weight = to_f32(weight_block(&inputs, start, end));
         let mut logits = Flex::float_matmul(hidden.clone(), weight.clone());
@@ -153,6 +153,20 @@ fn to_f32(tensor: FlexTensor) -> FlexTensor {
 
 fn floats(tensor: FlexTensor) -> Vec<f32> {
     to_f32(tensor).into_data().iter::<f32>().collect()
+}
+
+/// Zeros of a float dtype.
+///
+/// burn's own copies them once, for the alignment of its bytes: at the size of a weight that copy
+/// would be the largest thing that the operation ever holds.
+fn zeros(shape: Shape, dtype: DType) -> FlexTensor {
+    let elements = shape.num_elements();
+    let bytes = match dtype.size() {
+        2 => Bytes::from_elems(vec![0u16; elements]),
+        4 => Bytes::from_elems(vec![0u32; elements]),
+        _ => Bytes::from_elems(vec![0u64; elements]),
+    };
+    FlexTensor::new(bytes, Layout::contiguous(shape), dtype)
 }
 
 fn vector(values: impl Iterator<Item = f32>) -> FlexTensor {
