@@ -14,10 +14,18 @@ pub trait ForestModel: Module {
 
     /// The output projection, `[vocab, d]`: logits are `hidden x weight^T`.
     fn output_weight(&self) -> Tensor<2>;
+
+    /// Number of token ids the model knows: those below it.
+    fn vocab_size(&self) -> usize {
+        self.output_weight().dims()[0]
+    }
 }
 
 /// A reward model over packed forests.
 pub trait ForestRewardModel: Module {
     /// The reward at each of the given tokens, `[N]`; `tokens` are indices into the packed sequence, `[N]`.
     fn rewards(&self, batch: &ForestBatch, tokens: Tensor<1, Int>) -> Tensor<1>;
+
+    /// Number of token ids the model knows: those below it.
+    fn vocab_size(&self) -> usize;
 }

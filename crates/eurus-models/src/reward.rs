@@ -44,4 +44,8 @@ impl ForestRewardModel for RewardModel {
         let weight = self.regression_head.weight.val();
         (hidden * weight).sum_dim(1).squeeze_dim(1)
     }
+
+    fn vocab_size(&self) -> usize {
+        self.model.embed_tokens.weight.val().dims()[0]
+    }
 }

@@ -192,12 +192,21 @@ pub(crate) fn step_order(
     result
 }
 
-/// Checks path lengths before anything is computed.
-pub(crate) fn check_lengths<'a>(
+/// Checks path lengths and token ids before anything is computed.
+pub(crate) fn check_trees<'a>(
     trees: impl Iterator<Item = (&'a str, &'a TokenTree)>,
     limit: usize,
+    vocab_size: usize,
 ) -> Result<()> {
     for (id, tree) in trees {
+        let mut tokens = tree.nodes.iter().flat_map(|node| &node.tokens);
+        if let Some(&token) = tokens.find(|&&token| token as usize >= vocab_size) {
+            return Err(Error::UnknownToken {
+                id: id.to_owned(),
+                token,
+                vocab_size,
+            });
+        }
         let tokens = tree.longest_path_tokens();
         if tokens > limit {
             return Err(Error::PathTooLong {

@@ -43,6 +43,18 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
+    /// A token id has no embedding.
+    #[error(
+        "example `{id}` has token id {token}, and the model knows ids below {vocab_size} only; do tokenizer and model belong together?"
+    )]
+    UnknownToken {
+        /// The example.
+        id: String,
+        /// The token.
+        token: u32,
+        /// Number of token ids the model knows.
+        vocab_size: usize,
+    },
     /// A pair names nodes that cannot be a pair.
     #[error("example `{id}`, pair {pair}: {problem}")]
     BadPair {

@@ -5,7 +5,7 @@ use eurus_models::{ForestBatch, ForestModel, int_tensor};
 use pref_losses::stats::PairSums;
 use pref_losses::{PairContext, PairLengths, PairLogProbs, PreferenceLoss, PreferenceLossConfig};
 
-use crate::data::{PairedTree, check_lengths};
+use crate::data::{PairedTree, check_trees};
 use crate::events::Event;
 use crate::log_probs::{node_log_probs, node_target_counts};
 use crate::packing::{PackedGroup, check_budget, pack_mismatched, pack_pairs};
@@ -35,14 +35,14 @@ impl ReferenceLogProbs {
     ///
     /// # Errors
     ///
-    /// When a path is longer than allowed or a number is not finite.
+    /// When a path is longer than allowed, a token is one the model does not know, or a number is not finite.
     pub fn compute<M: ForestModel>(
         model: &M,
         trees: &[PairedTree],
         settings: &Optimization,
         on_event: &mut dyn FnMut(&Event),
     ) -> Result<Self> {
-        check_paired(trees, settings)?;
+        check_paired(trees, settings, model.vocab_size())?;
         let model = model.valid();
         let device = plain_device(&model);
         let mut result: Vec<TreeReference> = trees
@@ -111,13 +111,18 @@ fn constant(values: Vec<f32>, device: &Device) -> Tensor<1> {
     Tensor::from_floats(values.as_slice(), device)
 }
 
-pub(crate) fn check_paired(trees: &[PairedTree], settings: &Optimization) -> Result<()> {
+pub(crate) fn check_paired(
+    trees: &[PairedTree],
+    settings: &Optimization,
+    vocab_size: usize,
+) -> Result<()> {
     if trees.is_empty() {
         return Err(Error::NoData { what: "pairs" });
     }
-    check_lengths(
+    check_trees(
         trees.iter().map(|tree| (tree.id.as_str(), &tree.tree)),
         settings.max_path_tokens,
+        vocab_size,
     )?;
     check_budget(trees, settings.token_budget)
 }
@@ -151,7 +156,7 @@ impl PreferenceTrainer {
     ///
     /// # Errors
     ///
-    /// Before training: no trees, a path longer than allowed, reference log-probs of other trees, or a loss with a KL
+    /// Before training: no trees, a path longer than allowed, a token the model does not know, reference log-probs of other trees, or a loss with a KL
     /// term and trees without mismatched completions. During training: a loss or gradient that is not finite.
     pub fn train<M: ForestModel>(
         &self,
@@ -161,7 +166,7 @@ impl PreferenceTrainer {
         on_event: &mut dyn FnMut(&Event),
     ) -> Result<M> {
         let settings = &self.settings;
-        check_paired(trees, settings)?;
+        check_paired(trees, settings, model.vocab_size())?;
         reference.check(trees)?;
         if self.loss.needs().kl && trees.iter().any(|tree| tree.mismatched.is_empty()) {
             return Err(Error::Loss(pref_losses::Error::MissingKl));

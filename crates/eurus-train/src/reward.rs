@@ -5,7 +5,7 @@ use pref_losses::stats::RewardSums;
 use pref_losses::{RewardContext, RewardLoss, RewardLossConfig};
 use token_forest::{PackedForest, TokenTree, pack};
 
-use crate::data::{PairedTree, check_lengths};
+use crate::data::{PairedTree, check_trees};
 use crate::events::Event;
 use crate::packing::{GroupForest, pack_pairs};
 use crate::preference::{check_paired, naive_tokens};
@@ -54,7 +54,7 @@ impl RewardTrainer {
     ///
     /// # Errors
     ///
-    /// Before training: no trees, or a path longer than allowed. During training: a loss or gradient that is not finite.
+    /// Before training: no trees, a path longer than allowed, or a token the model does not know. During training: a loss or gradient that is not finite.
     pub fn train<M: ForestRewardModel>(
         &self,
         model: M,
@@ -62,7 +62,7 @@ impl RewardTrainer {
         on_event: &mut dyn FnMut(&Event),
     ) -> Result<M> {
         let settings = &self.settings;
-        check_paired(trees, settings)?;
+        check_paired(trees, settings, model.vocab_size())?;
         let device = training_device(&model);
         let ids: Vec<&str> = trees.iter().map(|tree| tree.id.as_str()).collect();
         run(
@@ -112,13 +112,13 @@ impl RewardTrainer {
 ///
 /// # Errors
 ///
-/// When there are no trees or a path is longer than allowed.
+/// When there are no trees, a path is longer than allowed, or a token is one the model does not know.
 pub fn pair_rewards<M: ForestRewardModel>(
     model: &M,
     trees: &[PairedTree],
     settings: &Optimization,
 ) -> Result<Vec<PairRewards>> {
-    check_paired(trees, settings)?;
+    check_paired(trees, settings, model.vocab_size())?;
     let model = model.valid();
     let device = plain_device(&model);
     let mut starts = Vec::with_capacity(trees.len());
@@ -149,15 +149,16 @@ pub fn pair_rewards<M: ForestRewardModel>(
 ///
 /// # Errors
 ///
-/// When a tree is malformed or a path is longer than allowed.
+/// When a tree is malformed, a path is longer than allowed, or a token is one the model does not know.
 pub fn leaf_rewards<M: ForestRewardModel>(
     model: &M,
     trees: &[TokenTree],
     settings: &Optimization,
 ) -> Result<Vec<Vec<f32>>> {
-    check_lengths(
+    check_trees(
         trees.iter().map(|tree| ("candidates", tree)),
         settings.max_path_tokens,
+        model.vocab_size(),
     )?;
     let model = model.valid();
     let device = plain_device(&model);

@@ -3,7 +3,7 @@
 use eurus_models::{ForestBatch, ForestModel};
 use token_forest::TokenTree;
 
-use crate::data::{SftTree, check_lengths};
+use crate::data::{SftTree, check_trees};
 use crate::events::Event;
 use crate::log_probs::target_log_probs;
 use crate::packing::pack_trees;
@@ -33,7 +33,7 @@ impl SftTrainer {
     ///
     /// # Errors
     ///
-    /// Before training: no trees, or a path longer than allowed. During training: a loss or gradient that is not finite.
+    /// Before training: no trees, a path longer than allowed, or a token the model does not know. During training: a loss or gradient that is not finite.
     pub fn train<M: ForestModel>(
         &self,
         model: M,
@@ -44,9 +44,10 @@ impl SftTrainer {
             return Err(Error::NoData { what: "trees" });
         }
         let settings = &self.settings;
-        check_lengths(
+        check_trees(
             trees.iter().map(|tree| (tree.id.as_str(), &tree.tree)),
             settings.max_path_tokens.min(settings.token_budget),
+            model.vocab_size(),
         )?;
         let device = training_device(&model);
         let ids: Vec<&str> = trees.iter().map(|tree| tree.id.as_str()).collect();

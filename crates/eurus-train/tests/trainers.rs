@@ -1,7 +1,7 @@
 //! What the trainers promise: the numbers do not depend on how a step is packed, and every loss moves the right way.
 
 use burn::tensor::Device;
-use eurus_models::{Decoder, DecoderConfig, RewardModel};
+use eurus_models::{Decoder, DecoderConfig, ForestModel, RewardModel};
 use eurus_train::{
     Error, Event, NodePair, Optimization, PairedTree, PreferenceTrainer, ReferenceLogProbs,
     RewardTrainer, SftTrainer, SftTree, add_mismatched, leaf_rewards, pair_rewards,
@@ -374,4 +374,32 @@ fn a_loss_that_is_not_finite_names_the_step_and_its_examples() {
         error,
         Some(Error::NotFinite { step: 1, examples, .. }) if examples.len() == 2
     ));
+}
+
+#[test]
+fn a_token_the_model_does_not_know_is_refused_before_any_training() {
+    let policy = model(1);
+    let vocab_size = policy.vocab_size();
+    let mut trees = trees(2);
+    trees[1].tree.nodes[0].tokens[0] = vocab_size as u32;
+    let refused = |error: Option<Error>, what: &str| {
+        let named = matches!(
+            &error,
+            Some(Error::UnknownToken { id, token, vocab_size: known })
+                if *id == trees[1].id && *token as usize == vocab_size && *known == vocab_size
+        );
+        assert!(named, "{what}: {error:?}");
+    };
+    let sft: Vec<SftTree> = trees
+        .iter()
+        .map(|tree| SftTree::new(tree.id.clone(), tree.tree.clone()).expect("trainable"))
+        .collect();
+    let trainer = SftTrainer::new(settings()).expect("valid settings");
+    refused(trainer.train(model(1), &sft, &mut |_| {}).err(), "sft");
+    let reference = ReferenceLogProbs::compute(&policy, &trees, &settings(), &mut |_| {});
+    refused(reference.err(), "reference");
+    let loss = RewardLossConfig::BradleyTerry(BradleyTerryConfig::new());
+    let trainer = RewardTrainer::new(settings(), &loss).expect("valid settings");
+    let body = RewardModel::from_decoder(policy);
+    refused(trainer.train(body, &trees, &mut |_| {}).err(), "reward");
 }
