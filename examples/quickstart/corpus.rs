@@ -38,7 +38,11 @@ pub fn make(
         seed,
         scale.training_problems,
         scale.held_out_problems,
-        &ProblemOptions::default(),
+        &ProblemOptions {
+            largest_number: scale.largest_number,
+            largest_factor: scale.largest_factor,
+            ..ProblemOptions::default()
+        },
     )?;
     let index = Decontaminator::new(held_out.iter().map(|problem| &problem.instruction), 8)?;
     let shared = training

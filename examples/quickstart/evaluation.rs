@@ -59,7 +59,7 @@ pub fn pass_table(
     Ok(rows)
 }
 
-/// Samples of every held-out problem from the fine-tuned policy, judged.
+/// Samples of every problem from the fine-tuned policy, judged.
 pub struct Samples {
     pub answered: Vec<Vec<Answered>>,
     /// Per problem: the instruction with its samples as leaves, in order.

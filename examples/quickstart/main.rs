@@ -79,7 +79,7 @@ fn main() -> Result<()> {
     let built = trees::build(seed, &scale, &actor, problems, &environment, &mut folder)?;
 
     // KTO's KL estimate wants a mismatched completion per pair; DPO and NCA do not look at them.
-    let mut paired = trees::tokenize(&built.trees, tokenizer)?;
+    let mut paired = trees::sampled_pairs(&built.trees, tokenizer)?;
     eurus_train::add_mismatched(&mut paired, seed)?;
     let settings = preference::settings(seed, &scale);
     let reference = preference::reference(&sft, &paired, &settings)?;
@@ -98,6 +98,16 @@ fn main() -> Result<()> {
         learned.push(run);
     }
 
+    // The reward models will choose among first answers, of which a tree has one pair only.
+    let first_answers = evaluation::sample(
+        seed,
+        &actor,
+        tokenizer,
+        problems,
+        scale.samples_per_turn,
+        &environment,
+    )?;
+    paired.extend(first_answers.pairs(problems)?);
     let settings = reward::settings(seed, &scale);
     let mut reward_models = Vec::new();
     for (name, loss) in reward::losses() {

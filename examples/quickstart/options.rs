@@ -33,6 +33,9 @@ pub struct Options {
 #[derive(Debug, Clone)]
 pub struct Scale {
     pub training_problems: usize,
+    /// The largest term of a sum in the problems, and the largest factor of a product.
+    pub largest_number: u32,
+    pub largest_factor: u32,
     pub held_out_problems: usize,
     /// Problems that trees are built for, the last of the training problems; the others are fine-tuned on.
     pub tree_problems: usize,
@@ -59,6 +62,8 @@ impl Scale {
     pub fn full() -> Self {
         Self {
             training_problems: 2600,
+            largest_number: 9,
+            largest_factor: 9,
             held_out_problems: 200,
             tree_problems: 200,
             vocabulary: 512,
@@ -72,10 +77,10 @@ impl Scale {
             sft_beta_2: 0.95,
             initializer_range: 0.06,
             preference_epochs: 1,
-            preference_learning_rate: 5e-5,
+            preference_learning_rate: 1e-4,
             preference_trees_per_step: 8,
-            reward_epochs: 2,
-            reward_learning_rate: 3e-4,
+            reward_epochs: 3,
+            reward_learning_rate: 1e-3,
             samples_per_turn: 20,
             candidates: 8,
         }

@@ -3,11 +3,11 @@
 use anyhow::Result;
 use chat_model::{ChatModel, Sampling};
 use eurus_models::LocalChatModel;
-use eurus_train::PairedTree;
+use eurus_train::{NodePair, PairedTree};
 use token_forest::ChatTokenizer;
-use ultrainteract::PreferenceTree;
 use ultrainteract::derive::{pair_rows, sft_rows};
 use ultrainteract::formats::{TreeRecord, write_jsonl};
+use ultrainteract::{ActionSource, NodeId, PreferenceTree};
 use ultrainteract_synth::{
     Event, Problem, PythonEnvironment, RuleCritic, SynthConfig, SynthStats, TreeBuilder,
 };
@@ -81,11 +81,31 @@ pub fn build(
     })
 }
 
-/// The trees that have pairs, tokenized.
-pub fn tokenize(trees: &[PreferenceTree], tokenizer: &ChatTokenizer) -> Result<Vec<PairedTree>> {
-    Ok(trees
-        .iter()
-        .filter(|tree| !tree.pairs().is_empty())
-        .map(|tree| PairedTree::from_preference_tree(tree, tokenizer))
-        .collect::<Result<_, _>>()?)
+/// The pairs of sampled actions, tokenized. Where the annotated solution stands in for a correct action, nothing the
+/// policy can do is compared with what it did, so these pairs stay in the files and are not learned from.
+pub fn sampled_pairs(
+    trees: &[PreferenceTree],
+    tokenizer: &ChatTokenizer,
+) -> Result<Vec<PairedTree>> {
+    let mut paired = Vec::new();
+    for tree in trees {
+        let is_sampled = |id: NodeId| {
+            let action = tree.node(id).action();
+            action.is_some_and(|action| action.source == ActionSource::Sampled)
+        };
+        let pairs: Vec<NodePair> = tree
+            .pairs()
+            .iter()
+            .filter(|pair| is_sampled(pair.chosen))
+            .map(|pair| NodePair {
+                chosen: pair.chosen.index(),
+                rejected: pair.rejected.index(),
+            })
+            .collect();
+        if !pairs.is_empty() {
+            let tokens = tokenizer.encode_tree(tree, |_| true)?;
+            paired.push(PairedTree::new(tree.id(), &tokens, &pairs)?);
+        }
+    }
+    Ok(paired)
 }

@@ -51,7 +51,7 @@ const ATTEMPTS: usize = 400;
 pub struct Options {
     /// Name of the dataset in the problems. Default "word_problems".
     pub dataset: String,
-    /// The largest term of a sum; 20 to 1000. Default 50.
+    /// The largest term of a sum; 9 to 1000. Default 50.
     pub largest_number: u32,
     /// The largest factor of a product; 5 to 30. Default 12.
     pub largest_factor: u32,
@@ -73,7 +73,7 @@ impl Options {
             return Error::config("dataset", "is empty; give the problems a dataset name");
         }
         for (field, value, range) in [
-            ("largest_number", self.largest_number, 20..=1000),
+            ("largest_number", self.largest_number, 9..=1000),
             ("largest_factor", self.largest_factor, 5..=30),
         ] {
             if !range.contains(&value) {
