@@ -84,11 +84,10 @@ fn a_crate_outside_the_workspace_builds_the_readme_and_trains_with_kto() -> Resu
     write("Cargo.toml", &manifest(&readme, &krate)?)?;
     write("src/bin/readme.rs", block(&readme, "rust")?)?;
     write("src/bin/toy.rs", &toy)?;
-    // The versions that the workspace was built with: there may be no network to ask for others.
-    std::fs::copy(
-        workspace.join("Cargo.lock"),
-        folder.path().join("Cargo.lock"),
-    )?;
+    // The compiler and the versions that the workspace is built with: there may be no network to ask for others.
+    for name in ["Cargo.lock", "rust-toolchain.toml"] {
+        std::fs::copy(workspace.join(name), folder.path().join(name))?;
+    }
 
     let target = match std::env::var_os("CARGO_TARGET_DIR") {
         Some(target) => workspace.join(target),
