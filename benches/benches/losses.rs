@@ -1,0 +1,173 @@
+//! Every loss that can be chosen by configuration, forward and backward, over a thousand and a
+//! million pairs. Run with `cargo bench --bench losses`; name a loss to run it alone.
+//!
+//! Losses come from the configuration enums, so that a new one is measured too.
+
+#![allow(missing_docs)] // criterion's macros make undocumented functions
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use burn::tensor::{Bool, Device, Distribution, Tensor};
+use criterion::{
+    BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
+    measurement::WallTime,
+};
+use pref_losses::{
+    PairContext, PairLengths, PairLogProbs, PreferenceLossConfig, RewardContext, RewardLossConfig,
+    UnpairedContext, UnpairedLogProbs, UnpairedLossConfig,
+};
+use serde::de::DeserializeOwned;
+
+const SIZES: [usize; 2] = [1_000, 1_000_000];
+
+/// The losses that a configuration enum knows, with default settings. It lists their names itself
+/// when it is given another one.
+fn losses<T: DeserializeOwned>() -> Vec<(String, T)> {
+    let Err(error) = serde_json::from_str::<T>(r#"{"type": "?"}"#) else {
+        panic!("`?` is the name of a loss");
+    };
+    let text = error.to_string();
+    let names = text.split('`').skip(1).step_by(2);
+    names
+        .filter(|name| *name != "?")
+        .map(|name| {
+            let settings = match name {
+                // Nothing to sum by default.
+                "sum" => serde_json::json!({
+                    "type": "sum",
+                    "terms": [{"loss": {"type": "dpo"}}, {"loss": {"type": "bco"}, "weight": 0.5}],
+                    "sft_weight": 0.2,
+                }),
+                name => serde_json::json!({ "type": name }),
+            };
+            let loss = serde_json::from_value(settings).expect("all settings have defaults");
+            (name.to_owned(), loss)
+        })
+        .collect()
+}
+
+/// Random log-probs of responses.
+fn log_probs(count: usize) -> Tensor<1> {
+    let device = Device::flex().autodiff();
+    Tensor::random([count], Distribution::Uniform(-60.0, -10.0), &device)
+}
+
+fn lengths(count: usize) -> Tensor<1> {
+    let device = Device::flex().autodiff();
+    Tensor::random([count], Distribution::Uniform(20.0, 200.0), &device)
+}
+
+fn verdicts(count: usize) -> Tensor<1, Bool> {
+    log_probs(count).greater_elem(-35.0)
+}
+
+fn kl() -> Tensor<1> {
+    Tensor::from_floats([1.0], &Device::flex().autodiff())
+}
+
+fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
+    let mut group = criterion.benchmark_group(name);
+    group
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(2));
+    group
+}
+
+fn preference(criterion: &mut Criterion) {
+    let mut group = group(criterion, "preference");
+    for (name, config) in losses::<PreferenceLossConfig>() {
+        let loss = config.init().expect("defaults are valid");
+        for pairs in SIZES {
+            let chosen = log_probs(pairs).require_grad();
+            let rejected = log_probs(pairs).require_grad();
+            let inputs = PairLogProbs {
+                policy_chosen: chosen.clone(),
+                policy_rejected: rejected.clone(),
+                reference_chosen: log_probs(pairs),
+                reference_rejected: log_probs(pairs),
+            };
+            let context = PairContext {
+                lengths: Some(PairLengths {
+                    chosen: lengths(pairs),
+                    rejected: lengths(pairs),
+                }),
+                kl: Some(kl()),
+                ..PairContext::default()
+            };
+            group.throughput(Throughput::Elements(pairs as u64));
+            group.bench_function(BenchmarkId::new(&name, pairs), |bencher| {
+                bencher.iter(|| {
+                    let output = loss.forward(inputs.clone(), &context);
+                    let gradients = output
+                        .expect("everything is given")
+                        .losses
+                        .mean()
+                        .backward();
+                    black_box((chosen.grad(&gradients), rejected.grad(&gradients)))
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
+fn unpaired(criterion: &mut Criterion) {
+    let mut group = group(criterion, "unpaired");
+    for (name, config) in losses::<UnpairedLossConfig>() {
+        let loss = config.init().expect("defaults are valid");
+        for responses in SIZES {
+            let policy = log_probs(responses).require_grad();
+            let inputs = UnpairedLogProbs {
+                policy: policy.clone(),
+                reference: log_probs(responses),
+                desirable: verdicts(responses),
+            };
+            let context = UnpairedContext {
+                kl: Some(kl()),
+                ..UnpairedContext::default()
+            };
+            group.throughput(Throughput::Elements(responses as u64));
+            group.bench_function(BenchmarkId::new(&name, responses), |bencher| {
+                bencher.iter(|| {
+                    let output = loss.forward(inputs.clone(), &context);
+                    let gradients = output
+                        .expect("everything is given")
+                        .losses
+                        .mean()
+                        .backward();
+                    black_box(policy.grad(&gradients))
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
+fn reward(criterion: &mut Criterion) {
+    let mut group = group(criterion, "reward");
+    for (name, config) in losses::<RewardLossConfig>() {
+        let loss = config.init().expect("defaults are valid");
+        for pairs in SIZES {
+            let chosen = log_probs(pairs).require_grad();
+            let rejected = log_probs(pairs).require_grad();
+            let context = RewardContext {
+                is_ultra_interact: Some(verdicts(pairs)),
+                ..RewardContext::default()
+            };
+            group.throughput(Throughput::Elements(pairs as u64));
+            group.bench_function(BenchmarkId::new(&name, pairs), |bencher| {
+                bencher.iter(|| {
+                    let losses = loss.forward(chosen.clone(), rejected.clone(), &context);
+                    let gradients = losses.mean().backward();
+                    black_box((chosen.grad(&gradients), rejected.grad(&gradients)))
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, preference, unpaired, reward);
+criterion_main!(benches);
