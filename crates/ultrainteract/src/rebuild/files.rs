@@ -17,10 +17,10 @@ use crate::validate::Limits;
 use crate::{Error, PreferenceTree, Result};
 
 /// Problems whose trees are built at once, in parallel.
-const BATCH_PROBLEMS: usize = 512;
+const BATCH_PROBLEMS: usize = 256;
 
 /// Rows that are built at once at most, whatever the number of problems they belong to.
-const BATCH_ROWS: usize = 2048;
+const BATCH_ROWS: usize = 512;
 
 /// Bytes of rows that may be in memory at once where rows of a problem lie apart.
 const PARTITION_BYTES: u64 = 32 << 20;
