@@ -93,8 +93,9 @@ impl ParquetRows {
         let Some(rows) = decoded else {
             return Ok(false);
         };
+        let buffer = std::mem::take(&mut batch.bytes);
         let json = guarded(&self.path, Some(self.group), || {
-            let mut lines = LineDelimitedWriter::new(Vec::new());
+            let mut lines = LineDelimitedWriter::new(buffer);
             lines.write(&rows)?;
             lines.finish()?;
             Ok::<_, arrow_schema::ArrowError>(lines.into_inner())

@@ -171,10 +171,11 @@ fn read_file<T: Send>(
         Ok(source) => source,
         Err(error) => return sender.send(unreadable(error)).ok(),
     };
+    let mut batch = Batch::default();
     loop {
-        match source.next_batch(path) {
-            Ok(None) => return Some(()),
-            Ok(Some(batch)) => sender.send(parse_batch(&file, &batch, parse)).ok()?,
+        match source.next_batch(path, &mut batch) {
+            Ok(false) => return Some(()),
+            Ok(true) => sender.send(parse_batch(&file, &batch, parse)).ok()?,
             Err(error) => return sender.send(unreadable(error)).ok(),
         }
     }
@@ -218,9 +219,8 @@ impl<T> Iterator for Records<T> {
 /// The first record of a file as it stands there, or `None` if there is none.
 pub(crate) fn first_record(path: &Path) -> Result<Option<Vec<u8>>> {
     let mut source = Source::open(path, Arc::default())?;
-    let Some(batch) = source.next_batch(path)? else {
-        return Ok(None);
-    };
+    let mut batch = Batch::default();
+    source.next_batch(path, &mut batch)?;
     let first = batch.records.first().map(|(_, range)| range.clone());
     Ok(first.map(|range| batch.bytes[range].to_vec()))
 }

@@ -72,24 +72,26 @@ impl Source {
         Self { kind, fault: None }
     }
 
-    /// The next records, or `None` at the end. After an error nothing more can be read.
-    pub fn next_batch(&mut self, path: &Path) -> Result<Option<Batch>> {
+    /// Replaces the batch by the next records; false at the end. After an error nothing more can be
+    /// read. The batch's memory is used again, which keeps the process from growing.
+    pub fn next_batch(&mut self, path: &Path, batch: &mut Batch) -> Result<bool> {
+        batch.bytes.clear();
+        batch.records.clear();
         if let Some(fault) = self.fault.take() {
             return Err(fault);
         }
-        let mut batch = Batch::default();
         let filled = match &mut self.kind {
-            Kind::Lines(lines) => lines.fill(path, &mut batch),
-            Kind::Array(array) => array.fill(path, BATCH_BYTES, &mut batch),
+            Kind::Lines(lines) => lines.fill(path, batch),
+            Kind::Array(array) => array.fill(path, BATCH_BYTES, batch),
             #[cfg(feature = "parquet")]
-            Kind::Parquet(rows) => rows.fill(path, &mut batch),
+            Kind::Parquet(rows) => rows.fill(path, batch),
         };
         match filled {
             Err(fault) if batch.records.is_empty() => return Err(fault),
             Err(fault) => self.fault = Some(fault),
             Ok(()) => {}
         }
-        Ok((!batch.records.is_empty()).then_some(batch))
+        Ok(!batch.records.is_empty())
     }
 }
 
