@@ -26,6 +26,7 @@ fn read(path: &Path, format: Format) -> Vec<Example> {
         .collect()
 }
 
+#[cfg(feature = "parquet")]
 fn holds_parquet(format: Format) -> bool {
     !matches!(
         format,
