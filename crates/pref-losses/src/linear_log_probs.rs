@@ -131,7 +131,7 @@ fn call(
         weight.dtype()
     );
     if tokens == 0 {
-        return Tensor::zeros([0], (&hidden.device(), DType::F32));
+        return nothing(hidden, weight, layout);
     }
     Tensor::from_dispatch(<Dispatch as LinearLogProbs>::linear_log_probs(
         hidden.into_dispatch(),
@@ -140,6 +140,16 @@ fn call(
         layout,
         chunk_tokens.max(1),
     ))
+}
+
+/// The log-probs of no token, which still lead back to both inputs.
+fn nothing(hidden: Tensor<2>, weight: Tensor<2>, layout: WeightLayout) -> Tensor<1> {
+    let first = weight.narrow(layout.vocab_axis(), 0, 1);
+    let column = match layout {
+        WeightLayout::InputByVocab => first,
+        WeightLayout::VocabByInput => first.transpose(),
+    };
+    hidden.matmul(column).squeeze_dim(1).cast(DType::F32)
 }
 
 /// How the output weight lies in memory.

@@ -101,9 +101,16 @@ pub fn next_token_log_probs(
         labels.dims(),
         logits.dims()
     );
-    let logits = logits.slice([0..sequences, 0..tokens - 1, 0..vocab]);
     let labels = labels.slice([0..sequences, 1..tokens]);
     let ignored = labels.clone().lower_elem(0);
+    if sequences == 0 || tokens == 1 {
+        // An empty slice has no gradient; an empty product leads back to the logits.
+        let rows = logits.cast(DType::F32).sum_dim(2).squeeze_dim::<2>(2);
+        let rows = if tokens > 1 { rows.sum_dim(1) } else { rows };
+        let none = Tensor::<2>::zeros([1, tokens - 1], (&rows.device(), DType::F32));
+        return (rows.matmul(none), ignored.bool_not());
+    }
+    let logits = logits.slice([0..sequences, 0..tokens - 1, 0..vocab]);
     let targets = labels.mask_fill(ignored.clone(), 0);
     let log_probs = token_log_probs(logits, targets).mask_fill(ignored.clone(), 0.0);
     (log_probs, ignored.bool_not())
@@ -295,7 +302,8 @@ pub fn sum_by_segment(values: Tensor<1>, segments: Tensor<1, Int>, count: usize)
     let values = values.cast(DType::F32);
     let zeros = Tensor::<1>::zeros([count], (&values.device(), DType::F32));
     if tokens == 0 {
-        return zeros;
+        // The sum of nothing still leads back to `values`.
+        return zeros + values.sum();
     }
     zeros.select_assign(0, segments, values, IndexingUpdateOp::Add)
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::{DType, Tensor};
 
-use crate::stable::negative_log_sigmoid;
+use crate::stable::{negative_log_sigmoid, zeros_of};
 
 /// Plackett-Luce loss of rankings (Plackett 1975; for reward models arXiv 2203.02155 ranks by pairs
 /// instead, arXiv 2305.18290 has it in Appendix A.3): the negative log-probability of the ranking
@@ -35,7 +35,7 @@ use crate::stable::negative_log_sigmoid;
 pub struct PlackettLuce;
 
 impl PlackettLuce {
-    /// One loss per prompt; 0 where there is one response.
+    /// One loss per prompt; 0, with a gradient of 0, where there is one response.
     ///
     /// # Shapes
     ///
@@ -52,7 +52,8 @@ impl PlackettLuce {
         let column = |index: usize| rewards.clone().narrow(1, index, 1).squeeze_dim::<1>(1);
         // From the worst up: `rest` is the log of the sum of exponentials of all that rank lower.
         let mut rest = column(responses - 1);
-        let mut losses = rest.zeros_like();
+        // Where there is one response or no prompt, nothing else leads back to the rewards.
+        let mut losses = zeros_of(rewards.clone().sum_dim(1).squeeze_dim::<1>(1));
         for index in (0..responses - 1).rev() {
             let reward = column(index);
             let term = negative_log_sigmoid(reward.clone() - rest);

@@ -49,6 +49,14 @@ pub(crate) fn exp_m1<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     x.clone().mul_scalar(0.5).tanh() * x.exp().add_scalar(1.0)
 }
 
+/// 0 in the shape of `x`, and still part of its graph: the gradient is 0, where a fresh constant
+/// has none and backward through it panics.
+pub(crate) fn zeros_of<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    // Not `x * 0`: that is NaN where `x` is not finite.
+    let everywhere = x.zeros_like().equal_elem(0.0);
+    x.mask_fill(everywhere, 0.0)
+}
+
 /// `value`, a function of `x` worked out without gradient, with `slope` as its derivative.
 ///
 /// For functions whose value and derivative both have a stable form while the derivative that

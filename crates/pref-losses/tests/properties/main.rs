@@ -2,6 +2,7 @@
 
 mod batches;
 mod configuration;
+mod connections;
 mod identities;
 mod monotony;
 mod stability;
