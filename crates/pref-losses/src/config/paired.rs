@@ -91,6 +91,12 @@ pub enum PreferenceLossConfig {
 }
 
 impl PreferenceLossConfig {
+    /// The names of all losses, as in the serialized `type`, in the order of the variants.
+    pub const NAMES: &[&str] = &[
+        "dpo", "ipo", "hinge", "nca", "kto", "kto_pair", "exo", "bco", "sppo", "aot", "apo",
+        "discopop", "simpo", "orpo", "cpo", "slic", "sum",
+    ];
+
     /// The name of the loss, as in the serialized `type`.
     pub fn name(&self) -> &'static str {
         match self {

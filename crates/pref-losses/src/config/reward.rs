@@ -34,6 +34,9 @@ pub enum RewardLossConfig {
 }
 
 impl RewardLossConfig {
+    /// The names of all losses, as in the serialized `type`, in the order of the variants.
+    pub const NAMES: &[&str] = &["bradley_terry", "ultra_interact", "ldr"];
+
     /// The name of the loss, as in the serialized `type`.
     pub fn name(&self) -> &'static str {
         match self {

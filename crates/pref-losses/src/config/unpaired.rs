@@ -47,6 +47,9 @@ pub enum UnpairedLossConfig {
 }
 
 impl UnpairedLossConfig {
+    /// The names of all losses, as in the serialized `type`, in the order of the variants.
+    pub const NAMES: &[&str] = &["kto", "bco", "apo_zero"];
+
     /// The name of the loss, as in the serialized `type`.
     pub fn name(&self) -> &'static str {
         match self {

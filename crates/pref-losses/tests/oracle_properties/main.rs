@@ -93,12 +93,12 @@ fn check<S: Strategy>(
 
 #[test]
 fn every_preference_loss_equals_its_oracle() {
-    for name in settings::names::<PreferenceLossConfig>() {
-        let inputs = settings::preference(&name).prop_flat_map(|config| {
+    for name in PreferenceLossConfig::NAMES {
+        let inputs = settings::preference(name).prop_flat_map(|config| {
             let batch = batch::pairs(oracles::largest_scale(&config));
             (Just(config), batch)
         });
-        check(&name, inputs, |(config, batch)| preference(&config, &batch));
+        check(name, inputs, |(config, batch)| preference(&config, &batch));
     }
 }
 
@@ -170,13 +170,13 @@ fn preference(config: &PreferenceLossConfig, batch: &Batch) -> Result<(), TestCa
 
 #[test]
 fn every_reward_loss_equals_its_oracle() {
-    for name in settings::names::<RewardLossConfig>() {
+    for name in RewardLossConfig::NAMES {
         let inputs = (
-            settings::reward(&name),
+            settings::reward(name),
             batch::pairs(8.0),
             any::<[bool; 2]>(),
         );
-        check(&name, inputs, |(config, batch, given)| {
+        check(name, inputs, |(config, batch, given)| {
             reward(&config, &batch, given)
         });
     }
@@ -215,9 +215,9 @@ fn reward(config: &RewardLossConfig, batch: &Batch, given: [bool; 2]) -> Result<
 
 #[test]
 fn every_unpaired_loss_equals_its_oracle() {
-    for name in settings::names::<UnpairedLossConfig>() {
-        let inputs = (settings::unpaired(&name), batch::pairs(64.0));
-        check(&name, inputs, |(config, batch)| unpaired(&config, &batch));
+    for name in UnpairedLossConfig::NAMES {
+        let inputs = (settings::unpaired(name), batch::pairs(64.0));
+        check(name, inputs, |(config, batch)| unpaired(&config, &batch));
     }
 }
 

@@ -8,26 +8,8 @@ use pref_losses::{
     SppoConfig, SumConfig, UltraInteractRewardConfig, UnpairedApoZeroConfig, UnpairedLossConfig,
 };
 use proptest::prelude::*;
-use serde::de::DeserializeOwned;
 
 use crate::oracles::KL_ESTIMATES;
-
-/// The names that a configuration enum knows. It lists them itself when it is given another one.
-pub fn names<T: DeserializeOwned>() -> Vec<String> {
-    let Err(error) = serde_json::from_str::<T>(r#"{"type": "?"}"#) else {
-        panic!("`?` is the name of a loss");
-    };
-    let text = error.to_string();
-    let names: Vec<String> = text
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .filter(|name| *name != "?")
-        .map(str::to_owned)
-        .collect();
-    assert!(names.len() > 1, "{text}");
-    names
-}
 
 fn one_of<T: Clone + std::fmt::Debug + 'static>(
     values: impl Into<Vec<T>>,

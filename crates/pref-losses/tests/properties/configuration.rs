@@ -7,6 +7,7 @@ use pref_losses::{
     PairContext, PreferenceLossConfig, RewardLossConfig, SimpoConfig, SimpoMargin, SlicConfig,
     SppoConfig, UltraInteractRewardConfig, UnpairedContext, UnpairedLogProbs, UnpairedLossConfig,
 };
+use serde::de::DeserializeOwned;
 
 use crate::support::{configs, context, forward, pairs, read, vector};
 
@@ -120,6 +121,25 @@ fn configs_read_from_json_with_defaults_and_refuse_unknown_fields() {
     assert!(
         read(r#"{"type": "sum", "terms": [{"wieght": 1.0, "loss": {"type": "dpo"}}]}"#).is_err()
     );
+}
+
+/// A configuration enum says itself which names it knows when it is given another one.
+fn assert_names<T: DeserializeOwned>(names: &[&str], name_of: impl Fn(&T) -> &'static str) {
+    let parsed = |name: &str| serde_json::from_value::<T>(serde_json::json!({ "type": name }));
+    let error = parsed("?").err().unwrap();
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let known = format!("unknown variant `?`, expected one of {}", quoted.join(", "));
+    assert_eq!(error.to_string(), known);
+    for name in names {
+        assert_eq!(name_of(&parsed(name).unwrap()), *name);
+    }
+}
+
+#[test]
+fn the_lists_of_names_are_whole() {
+    assert_names(PreferenceLossConfig::NAMES, PreferenceLossConfig::name);
+    assert_names(RewardLossConfig::NAMES, RewardLossConfig::name);
+    assert_names(UnpairedLossConfig::NAMES, UnpairedLossConfig::name);
 }
 
 #[test]
