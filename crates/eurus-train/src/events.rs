@@ -1,6 +1,6 @@
 //! What trainers report while they run. They never print.
 
-use pref_losses::{PairStats, RewardStats};
+use pref_losses::{CollapseWarning, PairStats, RewardStats};
 use serde::{Deserialize, Serialize};
 
 /// Numbers of one optimizer step that every trainer has.
@@ -52,6 +52,13 @@ pub enum Event {
         /// Rewards, margin, accuracy and log-probs of the step's pairs before the update.
         pairs: PairStats,
     },
+    /// Preference learning goes wrong although its loss may look fine. Follows the step that raised it.
+    Collapse {
+        /// The step.
+        step: usize,
+        /// What the monitor saw.
+        warning: CollapseWarning,
+    },
     /// A step of a reward model.
     Reward {
         /// Step numbers.
@@ -69,7 +76,7 @@ impl Event {
             Self::Sft { progress, .. }
             | Self::Preference { progress, .. }
             | Self::Reward { progress, .. } => Some(progress),
-            Self::Reference { .. } => None,
+            Self::Reference { .. } | Self::Collapse { .. } => None,
         }
     }
 }

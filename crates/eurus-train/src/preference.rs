@@ -3,7 +3,10 @@
 use burn::tensor::{Device, Tensor};
 use eurus_models::{ForestBatch, ForestModel, int_tensor};
 use pref_losses::stats::PairSums;
-use pref_losses::{PairContext, PairLengths, PairLogProbs, PreferenceLoss, PreferenceLossConfig};
+use pref_losses::{
+    CollapseMonitor, CollapseMonitorConfig, PairContext, PairLengths, PairLogProbs, PreferenceLoss,
+    PreferenceLossConfig,
+};
 
 use crate::data::{PairedTree, check_trees};
 use crate::events::Event;
@@ -130,12 +133,17 @@ pub(crate) fn check_paired(
 /// Trains a language model on preference pairs.
 ///
 /// The loss of a step is the mean over all its pairs, however they are split into forests; KTO's KL estimate is taken
-/// over the whole step before any gradient. Every loss of `pref_losses` over pairs can be trained; those that look at the
-/// batch as a whole (AOT, `kto_pair`) see the pairs of one forest at a time.
+/// over the whole step before any gradient. Every loss of `pref_losses` over pairs can be trained; those that look at the batch as a whole (AOT, `kto_pair`) see the pairs of one
+/// forest at a time.
+///
+/// A [monitor](pref_losses::collapse) watches the statistics of the steps and reports [`Event::Collapse`] when chosen
+/// responses are being unlearned, once of each kind. It changes nothing else.
 #[derive(Debug, Clone)]
 pub struct PreferenceTrainer {
     settings: Optimization,
     loss: PreferenceLoss,
+    /// As it is before a run.
+    monitor: Option<CollapseMonitor>,
 }
 
 impl PreferenceTrainer {
@@ -149,7 +157,21 @@ impl PreferenceTrainer {
         Ok(Self {
             settings,
             loss: loss.init()?,
+            monitor: Some(CollapseMonitorConfig::new().init()?),
         })
+    }
+
+    /// Sets when a run counts as collapsing; `None` switches the monitor off. It is on by default.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is outside its range.
+    pub fn with_collapse_monitor(
+        mut self,
+        monitor: Option<&CollapseMonitorConfig>,
+    ) -> Result<Self> {
+        self.monitor = monitor.map(CollapseMonitorConfig::init).transpose()?;
+        Ok(self)
     }
 
     /// Trains and returns the trained model, without autodiff.
@@ -171,6 +193,7 @@ impl PreferenceTrainer {
         if self.loss.needs().kl && trees.iter().any(|tree| tree.mismatched.is_empty()) {
             return Err(Error::Loss(pref_losses::Error::MissingKl));
         }
+        let mut monitor = self.monitor.clone();
         let device = training_device(&model);
         let ids: Vec<&str> = trees.iter().map(|tree| tree.id.as_str()).collect();
         run(
@@ -246,7 +269,14 @@ impl PreferenceTrainer {
                     stats,
                 })
             },
-            |progress, pairs| on_event(&Event::Preference { progress, pairs }),
+            |progress, pairs| {
+                let step = progress.step;
+                on_event(&Event::Preference { progress, pairs });
+                let warning = monitor.as_mut().and_then(|it| it.observe(step, &pairs));
+                if let Some(warning) = warning {
+                    on_event(&Event::Collapse { step, warning });
+                }
+            },
         )
     }
 

@@ -1,7 +1,9 @@
 //! What the trainers promise: the numbers do not depend on how a step is packed, and every loss moves the right way.
 
-use burn::tensor::Device;
-use eurus_models::{Decoder, DecoderConfig, ForestModel, RewardModel};
+mod common;
+
+use common::{model, trees};
+use eurus_models::{Decoder, ForestModel, RewardModel};
 use eurus_train::{
     Error, Event, NodePair, Optimization, PairedTree, PreferenceTrainer, ReferenceLogProbs,
     RewardTrainer, SftTrainer, SftTree, add_mismatched, leaf_rewards, pair_rewards,
@@ -14,36 +16,6 @@ use token_forest::TokenTree;
 
 /// f32 sums of some hundred terms in another order.
 const TOLERANCE: f64 = 1e-5;
-
-fn model(seed: u64) -> Decoder {
-    let mut config = DecoderConfig::llama(32, 24, 2, 4);
-    config.initializer_range = 0.2;
-    Decoder::init(&config, seed, &Device::flex())
-}
-
-/// Trees of two turns: two pairs, the first rejected action expanded.
-fn trees(count: u32) -> Vec<PairedTree> {
-    (0..count)
-        .map(|i| {
-            let token = |offset: u32| 1 + (7 * i + offset) % 30;
-            let mut tree = TokenTree::new(vec![token(0), token(3), 31], false);
-            let chosen = tree.push(0, vec![token(1), token(4), 0], true);
-            let rejected = tree.push(0, vec![token(2), 0], true);
-            let observation = tree.push(rejected, vec![token(9), token(8), 31], false);
-            let second_chosen = tree.push(observation, vec![token(1), token(5), token(6), 0], true);
-            let second_rejected = tree.push(observation, vec![token(2), token(2), 0], true);
-            tree.push(observation, vec![token(13), 0], true);
-            let pairs = [
-                NodePair { chosen, rejected },
-                NodePair {
-                    chosen: second_chosen,
-                    rejected: second_rejected,
-                },
-            ];
-            PairedTree::new(format!("tree-{i}"), &tree, &pairs).expect("whole trees")
-        })
-        .collect()
-}
 
 /// The same pairs, each as a tree of its own.
 fn as_rows(trees: &[PairedTree]) -> Vec<PairedTree> {
@@ -280,15 +252,10 @@ fn direct_rewards_put_zero_between_chosen_and_rejected() {
 
 #[test]
 fn the_reward_of_a_leaf_does_not_depend_on_what_else_is_scored() {
-    let reward_model = RewardModel {
-        regression_head: {
-            let head = RewardModel::from_decoder(model(2)).regression_head;
-            eurus_models::decoder::Projection {
-                weight: head.weight.map(|weight| weight + 0.1),
-            }
-        },
-        ..RewardModel::from_decoder(model(2))
-    };
+    let mut reward_model = RewardModel::from_decoder(model(2));
+    if let Some(head) = &mut reward_model.regression_head {
+        head.weight = head.weight.clone().map(|weight| weight + 0.1);
+    }
     let trees: Vec<TokenTree> = trees(5).into_iter().map(|tree| tree.tree).collect();
     let together = leaf_rewards(&reward_model, &trees, &settings()).expect("rewards");
     for (tree, rewards) in trees.iter().zip(together) {

@@ -71,6 +71,39 @@ fn each_algorithm_writes_a_checkpoint_with_a_lower_loss_and_a_margin() -> Result
 }
 
 #[test]
+fn a_collapsing_run_is_warned_of_on_the_screen_and_in_the_metrics() -> Result<()> {
+    let place = Workplace::new()?;
+    let run = |out: &str, rate: &str| {
+        let output = place.run(&format!(
+            "prefer --model model --data pairs.jsonl --algorithm dpo --out {out} --epochs 20 \
+             --trees-per-step 3 --learning-rate {rate}"
+        ))?;
+        let (shown, summary) = (
+            String::from_utf8(output.stderr)?,
+            String::from_utf8(output.stdout)?,
+        );
+        ensure!(output.status.success(), "{shown}");
+        let events = events(&place.path(out).join("metrics.jsonl"))?;
+        let found = events.iter().filter(|event| event["event"] == "collapse");
+        Ok::<_, anyhow::Error>((shown, summary, found.cloned().collect::<Vec<_>>()))
+    };
+    let (shown, summary, found) = run("absurd", "0.3")?;
+    let falling = |event: &&serde_json::Value| event["warning"]["kind"] == "chosen_reward_falling";
+    ensure!(found.iter().filter(falling).count() == 1, "{found:?}");
+    let line = format!(
+        "warning: step {}: the chosen reward falls",
+        found[0]["step"]
+    );
+    ensure!(shown.matches(&line).count() == 1, "{shown}");
+    ensure!(summary.contains("collapsing run"), "{summary}");
+
+    let (shown, summary, found) = run("calm", "1e-4")?;
+    ensure!(found.is_empty(), "{found:?}");
+    ensure!(!shown.contains("warning") && !summary.contains("collaps"));
+    Ok(())
+}
+
+#[test]
 fn shared_histories_are_computed_once() -> Result<()> {
     let place = Workplace::new()?;
     place.succeed(&format!("{PREFER} --algorithm dpo --out dpo --max-steps 1"))?;

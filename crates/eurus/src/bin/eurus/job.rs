@@ -19,16 +19,18 @@ pub fn run<M>(
 ) -> Result<M> {
     let mut progress = Progress::new(title);
     let mut steps = Vec::new();
+    let mut warnings = 0;
     let model = train(&mut |event| {
         output.record(event);
         progress.show(event);
         if event.progress().is_some() {
             steps.push(event.clone());
         }
+        warnings += usize::from(matches!(event, Event::Collapse { .. }));
     })?;
     progress.finish();
     let written = output.commit(|checkpoint| write(checkpoint, &model))?;
-    print(&summary::of_run(title, &steps, &written));
+    print(&summary::of_run(title, &steps, warnings, &written));
     Ok(model)
 }
 

@@ -47,6 +47,7 @@ impl Progress {
             Event::Reference { done, pairs } => {
                 self.draw("reference log-probs", *done, *pairs, String::new());
             }
+            Event::Collapse { warning, .. } => self.warn(&format!("warning: {warning}")),
             step => {
                 if let Some(progress) = step.progress() {
                     self.totals.add(step);
@@ -88,6 +89,14 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.set_position(done as u64);
             bar.set_message(message);
+        }
+    }
+
+    /// Writes a line that stays, above the bar.
+    fn warn(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| eprintln!("{line}")),
+            None => eprintln!("{line}"),
         }
     }
 

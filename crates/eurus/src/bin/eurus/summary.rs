@@ -58,8 +58,8 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// The summary of a run as text.
-pub fn of_run(title: &str, steps: &[Event], written: &Written) -> String {
+/// The summary of a run as text. `warnings` counts those of collapse, which were shown when they came up.
+pub fn of_run(title: &str, steps: &[Event], warnings: usize, written: &Written) -> String {
     let mut table = Table::new(format!("{title}, {} steps", steps.len())).headers([
         "",
         "first step",
@@ -78,6 +78,11 @@ pub fn of_run(title: &str, steps: &[Event], written: &Written) -> String {
                 number(sum / quarter.len() as f64),
             ]);
         }
+    }
+    if warnings > 0 {
+        table = table.note(format!(
+            "Warnings of a collapsing run: {warnings}, in the metrics as `collapse`. Do not trust the loss alone."
+        ));
     }
     table = table.note(costs(steps));
     if let Some(bytes) = peak_memory() {
