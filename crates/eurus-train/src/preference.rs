@@ -4,8 +4,8 @@ use burn::tensor::{Device, Tensor};
 use eurus_models::{ForestBatch, ForestModel, int_tensor};
 use pref_losses::stats::PairSums;
 use pref_losses::{
-    CollapseMonitor, CollapseMonitorConfig, PairContext, PairLengths, PairLogProbs, PreferenceLoss,
-    PreferenceLossConfig,
+    CollapseMonitor, CollapseMonitorConfig, PairContext, PairLengths, PairLogProbs, PairStats,
+    PreferenceLoss, PreferenceLossConfig,
 };
 
 use crate::data::{PairedTree, check_trees};
@@ -133,7 +133,8 @@ pub(crate) fn check_paired(
 /// Trains a language model on preference pairs.
 ///
 /// The loss of a step is the mean over all its pairs, however they are split into forests; KTO's KL estimate is taken
-/// over the whole step before any gradient. Every loss of `pref_losses` over pairs can be trained; those that look at the batch as a whole (AOT, `kto_pair`) see the pairs of one
+/// over the whole step before any gradient, and BCO's shift is the mean reward of all steps before. Every loss of
+/// `pref_losses` over pairs can be trained; those that look at the batch as a whole (AOT, `kto_pair`) see the pairs of one
 /// forest at a time.
 ///
 /// A [monitor](pref_losses::collapse) watches the statistics of the steps and reports [`Event::Collapse`] when chosen
@@ -144,6 +145,25 @@ pub struct PreferenceTrainer {
     loss: PreferenceLoss,
     /// As it is before a run.
     monitor: Option<CollapseMonitor>,
+}
+
+/// Mean reward of the responses seen so far.
+#[derive(Debug, Default)]
+struct RewardMean {
+    sum: f64,
+    responses: f64,
+}
+
+impl RewardMean {
+    fn add(&mut self, stats: &PairStats) {
+        let pairs = stats.pairs as f64;
+        self.sum += pairs * (stats.chosen_reward + stats.rejected_reward);
+        self.responses += 2.0 * pairs;
+    }
+
+    fn get(&self) -> f64 {
+        self.sum / self.responses.max(1.0)
+    }
 }
 
 impl PreferenceTrainer {
@@ -194,6 +214,7 @@ impl PreferenceTrainer {
             return Err(Error::Loss(pref_losses::Error::MissingKl));
         }
         let mut monitor = self.monitor.clone();
+        let mut rewards = RewardMean::default();
         let device = training_device(&model);
         let ids: Vec<&str> = trees.iter().map(|tree| tree.id.as_str()).collect();
         run(
@@ -217,6 +238,7 @@ impl PreferenceTrainer {
                     .sum();
                 let mut context = PairContext {
                     kl: kl.clone(),
+                    reward_shift: rewards.get(),
                     mean_chosen_tokens: Some(chosen_tokens / pair_count.max(1) as f64),
                     ..PairContext::default()
                 };
@@ -262,6 +284,7 @@ impl PreferenceTrainer {
                     optimizer.add(model, output.losses.sum() / pair_count as f64);
                 }
                 let stats = sums.map(PairSums::read).unwrap_or_default();
+                rewards.add(&stats);
                 Ok(StepOutcome {
                     loss: stats.loss,
                     unique_tokens,

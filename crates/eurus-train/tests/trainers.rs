@@ -9,8 +9,8 @@ use eurus_train::{
     RewardTrainer, SftTrainer, SftTree, add_mismatched, leaf_rewards, pair_rewards,
 };
 use pref_losses::{
-    BradleyTerryConfig, DpoConfig, KtoConfig, NcaConfig, PreferenceLossConfig, RewardLossConfig,
-    SumConfig, UltraInteractRewardConfig,
+    BcoConfig, BradleyTerryConfig, DpoConfig, KtoConfig, NcaConfig, PreferenceLossConfig,
+    RewardLossConfig, SumConfig, UltraInteractRewardConfig,
 };
 use token_forest::TokenTree;
 
@@ -172,6 +172,29 @@ fn every_preference_loss_raises_the_margin() {
 }
 
 #[test]
+fn bco_is_shifted_by_the_mean_reward_of_the_steps_before() {
+    let rows = as_rows(&trees(4));
+    let settings = Optimization {
+        learning_rate: 1e-2,
+        trees_per_step: 1,
+        epochs: 3,
+        ..settings()
+    };
+    let loss = PreferenceLossConfig::Bco(BcoConfig::new().with_beta(0.5));
+    let softplus = |x: f64| x.exp().ln_1p();
+    let (mut sum, mut shifts) = (0.0, Vec::new());
+    for (before, step) in learn(&rows, &settings, &loss).0.iter().enumerate() {
+        let (chosen, rejected) = (step.2.chosen_reward, step.2.rejected_reward);
+        let shift = sum / before.max(1) as f64;
+        let want = softplus(shift - chosen) + softplus(rejected - shift);
+        assert_near(step.0, want, "loss");
+        shifts.push(shift);
+        sum += 0.5 * (chosen + rejected);
+    }
+    assert!(shifts.iter().any(|shift| shift.abs() > 0.1), "{shifts:?}");
+}
+
+#[test]
 fn the_same_seed_gives_the_same_run_and_another_seed_another_order() {
     let trees = trees(7);
     let of = |seed| {
@@ -252,10 +275,15 @@ fn direct_rewards_put_zero_between_chosen_and_rejected() {
 
 #[test]
 fn the_reward_of_a_leaf_does_not_depend_on_what_else_is_scored() {
-    let mut reward_model = RewardModel::from_decoder(model(2));
-    if let Some(head) = &mut reward_model.regression_head {
-        head.weight = head.weight.clone().map(|weight| weight + 0.1);
-    }
+    let reward_model = RewardModel {
+        regression_head: {
+            let head = RewardModel::from_decoder(model(2)).regression_head;
+            eurus_models::decoder::Projection {
+                weight: head.weight.map(|weight| weight + 0.1),
+            }
+        },
+        ..RewardModel::from_decoder(model(2))
+    };
     let trees: Vec<TokenTree> = trees(5).into_iter().map(|tree| tree.tree).collect();
     let together = leaf_rewards(&reward_model, &trees, &settings()).expect("rewards");
     for (tree, rewards) in trees.iter().zip(together) {

@@ -56,8 +56,9 @@ impl BcoConfig {
 ///
 /// `delta` is a plain number, without gradient; the paper takes the mean reward of good and bad
 /// responses. The caller keeps it: with [`PairStats`](crate::PairStats) of the steps so far,
-/// `shift += rate * ((chosen_reward + rejected_reward) / 2 - shift)`. Without it (0) this is the
-/// loss of TRL 1.16 and of the NCA authors' baseline.
+/// `shift += rate * ((chosen_reward + rejected_reward) / 2 - shift)`, where a rate of 1 through the
+/// number of steps makes the plain mean that eurus-train takes. Without it (0) this is the loss of
+/// TRL 1.16 and of the NCA authors' baseline.
 ///
 /// **When.** For thumbs-up and thumbs-down data; it needs no mismatched pairs, which KTO does.
 ///
