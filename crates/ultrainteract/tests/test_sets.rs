@@ -95,17 +95,25 @@ fn test_problems_are_read_from_every_kind_of_file() {
     )
     .unwrap();
     std::fs::write(at("b.json"), "[{\"prompt\": \"three?\"}]").unwrap();
-    std::fs::write(at("c.txt"), "four?\n\nfive?\n").unwrap();
+    std::fs::write(at("c.txt"), "[4] four?\n\nfive?\n").unwrap();
     let files = ["a.jsonl", "b.json", "c.txt"].map(at);
     let items = read_test_items(&files, None).unwrap();
     let texts: Vec<&str> = items.iter().map(|item| item.text.as_str()).collect();
-    assert_eq!(texts, ["one?", "two?", "three?", "four?", "five?"]);
+    assert_eq!(texts, ["one?", "two?", "three?", "[4] four?", "five?"]);
     assert!(items[4].location.starts_with("row 3 of ") && items[4].location.ends_with("c.txt"));
     let error = read_test_items(&files[..1], Some("problem"))
         .unwrap_err()
         .to_string();
     assert!(
         error.contains("row 1 of") && error.contains("`problem`: is missing"),
+        "{error}"
+    );
+    std::fs::write(at("e.txt"), b"good\nb\xffd\n").unwrap();
+    let error = read_test_items(&[at("e.txt")], None)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("row 2 of") && error.contains("not UTF-8 at column 2"),
         "{error}"
     );
     std::fs::write(at("d.jsonl"), "{\"x\": 1}\n").unwrap();

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Decontaminator, NearDuplicates, Substrings};
-use crate::formats::parse_json;
+use crate::formats::{Record, WHOLE_ROW, parse_json, read_jsonl};
 use crate::input;
 use crate::{Error, Result};
 
@@ -166,8 +166,8 @@ const FIELDS: [&str; 9] = [
 ];
 
 /// Test problems of files: JSONL, a JSON array or Parquet with the problem in `field` (without one,
-/// in the first of `instruction`, `question`, `problem`, `prompt`, `input`, `text`, `query`), or a
-/// `.txt` file with a problem on each line.
+/// in the first of `instruction`, `question`, `problem`, `prompt`, `Problem`, `Question`, `input`,
+/// `text`, `query`), or a `.txt` file with a problem on each line.
 ///
 /// # Errors
 ///
@@ -175,12 +175,18 @@ const FIELDS: [&str; 9] = [
 pub fn read_test_items(files: &[std::path::PathBuf], field: Option<&str>) -> Result<Vec<TestItem>> {
     let mut items = Vec::new();
     for file in files {
-        let plain = is_plain_text(file);
+        if is_plain_text(file) {
+            let mut lines = read_jsonl::<PlainLine>(file)?;
+            while let Some(line) = lines.next() {
+                items.push(TestItem {
+                    text: line?.0,
+                    location: lines.location().to_string(),
+                });
+            }
+            continue;
+        }
         let field = field.map(str::to_string);
-        let parse = move |record: &[u8]| match plain {
-            true => Ok(String::from_utf8_lossy(record).into_owned()),
-            false => problem(record, field.as_deref()),
-        };
+        let parse = move |record: &[u8]| problem(record, field.as_deref());
         for record in input::read(vec![file.clone()], parse) {
             let record = record.map_err(|rejected| rejected.error)?;
             items.push(TestItem {
@@ -190,6 +196,21 @@ pub fn read_test_items(files: &[std::path::PathBuf], field: Option<&str>) -> Res
         }
     }
     Ok(items)
+}
+
+/// A line of a `.txt` file, which is a problem whatever it looks like.
+struct PlainLine(String);
+
+impl Record for PlainLine {
+    fn from_json(line: &[u8]) -> Result<Self> {
+        match std::str::from_utf8(line) {
+            Ok(text) => Ok(Self(text.to_string())),
+            Err(error) => Err(Error::NotUtf8 {
+                field: WHOLE_ROW.to_string(),
+                column: error.valid_up_to() + 1,
+            }),
+        }
+    }
 }
 
 fn is_plain_text(file: &Path) -> bool {
@@ -212,7 +233,7 @@ fn problem(record: &[u8], field: Option<&str>) -> Result<String> {
             .find(|name| value.get(**name).is_some())
             .ok_or_else(|| {
                 malformed(
-                    "(row)",
+                    WHOLE_ROW,
                     format!(
                         "has none of the fields {}; say which it is",
                         FIELDS.join(", ")

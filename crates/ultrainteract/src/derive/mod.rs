@@ -133,12 +133,7 @@ pub enum SftSelection {
 /// ```
 pub fn sft(tree: &PreferenceTree, selection: SftSelection) -> Vec<Example> {
     let ids = RowIds::new(tree);
-    let origin = |node| Origin {
-        id: Some(ids.at(tree.turn(node))),
-        parent_id: Some(tree.id().to_string()),
-        task: Some(tree.task()),
-        dataset: Some(tree.dataset().to_string()),
-    };
+    let origin = |node| origin(tree, &ids, node);
     let history =
         |node| -> Vec<Utterance> { tree.messages(node).iter().map(Utterance::from).collect() };
     let actions = tree.nodes().filter_map(|(id, node)| {
@@ -181,18 +176,23 @@ pub fn unpaired(tree: &PreferenceTree) -> Vec<Unpaired> {
             };
             let history = tree.messages(node.parent()?);
             Some(Unpaired {
-                origin: Origin {
-                    id: Some(ids.at(tree.turn(id))),
-                    parent_id: Some(tree.id().to_string()),
-                    task: Some(tree.task()),
-                    dataset: Some(tree.dataset().to_string()),
-                },
+                origin: origin(tree, &ids, id),
                 prompt: history.iter().map(Utterance::from).collect(),
                 completion: vec![Utterance::assistant(node.text())],
                 label,
             })
         })
         .collect()
+}
+
+/// Where an action comes from.
+fn origin(tree: &PreferenceTree, ids: &RowIds, action: NodeId) -> Origin {
+    Origin {
+        id: Some(ids.at(tree.turn(action))),
+        parent_id: Some(tree.id().to_string()),
+        task: Some(tree.task()),
+        dataset: Some(tree.dataset().to_string()),
+    }
 }
 
 /// SHA-256 of an instruction's text, in hexadecimal.

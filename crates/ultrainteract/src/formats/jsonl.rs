@@ -1,13 +1,13 @@
 //! JSON lines in and out, with errors that name file, row and field.
 
-use std::io::{BufRead, Read};
+use std::io::BufRead;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::input::{Place, open_text};
+use crate::input::{BYTE_ORDER_MARK, Location, NextLine, Place, next_line, open_text};
 use crate::output::TextFile;
 use crate::{Error, Result};
 
@@ -15,7 +15,7 @@ use crate::{Error, Result};
 pub const MAX_LINE_BYTES: usize = 64 << 20;
 
 /// Stands for the field where a fault lies in none.
-const WHOLE_ROW: &str = "(row)";
+pub(crate) const WHOLE_ROW: &str = "(row)";
 
 /// Something that a line of a JSONL file holds.
 ///
@@ -172,34 +172,36 @@ impl<R: BufRead, T: Record> JsonlReader<R, T> {
         &self.file
     }
 
+    /// Where the last item came from.
+    pub fn location(&self) -> Location {
+        Location {
+            file: self.file.as_path().into(),
+            place: Place::Line(self.line as u64),
+        }
+    }
+
     /// Puts this file and line around an error that was found later.
     pub fn locate(&self, fault: Error) -> Error {
-        fault.at(&self.file, Place::Line(self.line as u64))
+        self.location().locate(fault)
     }
 
     /// The next line into the buffer; false at the end of the file.
     fn read_line(&mut self) -> Result<bool> {
         self.buffer.clear();
-        let limit = MAX_LINE_BYTES as u64 + 1;
-        let read = (&mut self.input)
-            .take(limit)
-            .read_until(b'\n', &mut self.buffer);
-        let read = read.map_err(|error| self.unreadable(error))?;
-        if read == 0 {
+        let next =
+            next_line(&mut self.input, &mut self.buffer).map_err(|error| self.unreadable(error))?;
+        if next == NextLine::None {
             return Ok(false);
         }
         self.line += 1;
-        if self.buffer.last() == Some(&b'\n') {
-            self.buffer.pop();
-        }
-        if self.buffer.len() > MAX_LINE_BYTES {
+        if next == NextLine::TooLong {
             self.skip_line()?;
             return Err(self.locate(Error::LineTooLong {
                 limit: MAX_LINE_BYTES,
             }));
         }
-        if self.line == 1 && self.buffer.starts_with(b"\xef\xbb\xbf") {
-            self.buffer.drain(..3);
+        if self.line == 1 && self.buffer.starts_with(BYTE_ORDER_MARK) {
+            self.buffer.drain(..BYTE_ORDER_MARK.len());
         }
         Ok(true)
     }

@@ -33,10 +33,10 @@ mod record;
 mod rows;
 mod wire;
 
-pub(crate) use jsonl::parse_object;
 pub use jsonl::{
     JsonlReader, JsonlWriter, MAX_LINE_BYTES, Record, parse_json, read_jsonl, write_jsonl,
 };
+pub(crate) use jsonl::{WHOLE_ROW, parse_object};
 pub use kind::Format;
 pub use record::{FORMAT, PairRecord, TreeRecord, VERSION};
 pub use rows::{Message, PairRow, RowId, SftRow, Speaker, UNKNOWN_DATASET};

@@ -22,6 +22,7 @@
 
 mod array;
 mod files;
+mod line;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod place;
@@ -29,6 +30,7 @@ mod records;
 mod source;
 
 pub use files::expand;
+pub(crate) use line::{BYTE_ORDER_MARK, NextLine, next_line};
 pub use place::{Location, Place};
 pub(crate) use records::first_record;
 pub use records::{Located, Parsed, ReadBytes, Records, Rejected, read, read_counting};

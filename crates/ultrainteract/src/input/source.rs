@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Place;
 use super::array::ArrayElements;
+use super::{BYTE_ORDER_MARK, NextLine, Place, next_line};
 use crate::formats::MAX_LINE_BYTES;
 use crate::{Error, Result};
 
@@ -133,7 +133,7 @@ fn decompressed(mut raw: BufReader<Counted<File>>, path: &Path) -> Result<Text> 
 /// that begins with more than a buffer of white space is read as lines.
 fn first_byte(input: &mut impl BufRead) -> std::io::Result<Option<u8>> {
     let head = input.fill_buf()?;
-    let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    let head = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
     Ok(head
         .iter()
         .copied()
@@ -150,26 +150,20 @@ impl Lines {
     fn fill(&mut self, path: &Path, batch: &mut Batch) -> Result<()> {
         while batch.bytes.len() < BATCH_BYTES {
             let start = batch.bytes.len();
-            let limit = MAX_LINE_BYTES as u64 + 1;
-            let read = (&mut self.input)
-                .take(limit)
-                .read_until(b'\n', &mut batch.bytes)
+            let next = next_line(&mut self.input, &mut batch.bytes)
                 .map_err(|error| Error::io("read", path, error))?;
-            if read == 0 {
+            if next == NextLine::None {
                 return Ok(());
             }
             self.line += 1;
             let place = Place::Line(self.line);
-            if batch.bytes.last() == Some(&b'\n') {
-                batch.bytes.pop();
-            }
-            if batch.bytes.len() - start > MAX_LINE_BYTES {
+            if next == NextLine::TooLong {
                 let limit = MAX_LINE_BYTES;
                 return Err(Error::LineTooLong { limit }.at(path, place));
             }
             let line = &batch.bytes[start..];
             let skip = match self.line {
-                1 if line.starts_with(b"\xef\xbb\xbf") => 3,
+                1 if line.starts_with(BYTE_ORDER_MARK) => BYTE_ORDER_MARK.len(),
                 _ => 0,
             };
             if line.trim_ascii().is_empty() {

@@ -40,8 +40,11 @@ use trajectories::trajectories;
 pub type TokenCounter<'a> = dyn Fn(&str) -> usize + Sync + 'a;
 
 /// Tokens of a text without a tokenizer: words with the space before them, single digits, runs of
-/// punctuation and of white space. On English with code and mathematics this is within a tenth of
-/// what byte-pair vocabularies of 32,000 to 50,000 entries give.
+/// punctuation and of white space.
+///
+/// An estimate that is too low, since rare words and long runs of marks are one piece here. Of the
+/// tokens of SmolLM2's vocabulary of 49,152 entries it finds 93% in answers of GPT-4 to MT-Bench,
+/// 92% in GSM8K and MBPP, 90% in LeetCode, 89% in HumanEval and 88% in solutions of MATH.
 ///
 /// ```
 /// use ultrainteract::stats::pieces;
