@@ -111,7 +111,7 @@ pub fn problems(data: &[u8]) {
     with_file(data, |path| {
         let files = vec![path.to_path_buf()];
         if let Ok(problems) = rebuild::problems(files, Format::Pair, Limits::default()) {
-            for problem in problems {
+            for problem in problems.map_while(Result::ok) {
                 let _ = stats::Contribution::of_problem(&problem, &stats::pieces);
             }
         }

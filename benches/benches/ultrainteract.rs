@@ -116,7 +116,7 @@ fn data(criterion: &mut Criterion) {
             for parts in
                 problems.parallel_map(|problem| Contribution::of_problem(&problem, &pieces))
             {
-                for part in parts {
+                for part in parts.expect("a disk") {
                     stats.add(part).expect("a disk");
                 }
             }

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use ultrainteract::formats::Format;
 use ultrainteract::input;
 use ultrainteract::mix::{Amount, Manifest, Mixture, Preset, Source};
+use ultrainteract::output::Output;
 
 /// A file of `rows` rows whose questions say which file and row they are.
 fn write(folder: &Path, name: &str, rows: usize) -> PathBuf {
@@ -139,6 +140,51 @@ fn a_manifest_makes_the_mixture_again_and_sees_changed_files() {
         "{error}"
     );
     assert!(!at("third.jsonl").exists());
+}
+
+#[test]
+fn a_manifest_that_is_none_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.json");
+    for (text, said) in [
+        (r#"{"version": "x"}"#, "field `version`: invalid type"),
+        ("{", "not JSON"),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let error = Manifest::read(&path).unwrap_err().to_string();
+        assert!(error.contains("m.json") && error.contains(said), "{error}");
+    }
+}
+
+#[test]
+fn bad_records_are_left_out_only_when_asked_for_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let path = write(folder.path(), "a", 5);
+    let mut lines = std::fs::read_to_string(&path).unwrap();
+    lines.push_str("{\n");
+    std::fs::write(&path, lines).unwrap();
+    let mixture = mixture(vec![Source::new("a", vec![path], Amount::All)], 1);
+
+    let error = mixture
+        .write(&at("no.jsonl"), &Default::default())
+        .unwrap_err()
+        .to_string();
+    assert!(error.starts_with("row 6 of "), "{error}");
+
+    let mut rejected = Vec::new();
+    let out = Output::create(at("mix.jsonl"), mixture.format).unwrap();
+    let manifest = mixture
+        .write_to(out, &Default::default(), |record| {
+            rejected.push(record.error.to_string());
+            Ok::<_, ultrainteract::Error>(())
+        })
+        .unwrap();
+    assert_eq!(rejected, [error]);
+    let source = &manifest.sources[0];
+    assert_eq!((source.available, source.taken, source.invalid), (5, 5, 1));
+    let again = Mixture::repeat(&manifest, &at("again.jsonl"), &Default::default()).unwrap();
+    assert_eq!(again, manifest);
 }
 
 #[test]

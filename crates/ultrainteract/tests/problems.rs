@@ -13,7 +13,10 @@ use ultrainteract::{PreferenceTree, derive};
 
 fn problems(files: Vec<PathBuf>, format: Format) -> (Order, Vec<Problem>) {
     let problems = rebuild::problems(files, format, Limits::default()).unwrap();
-    (problems.order(), problems.collect())
+    (
+        problems.order(),
+        problems.collect::<Result<_, _>>().unwrap(),
+    )
 }
 
 fn trees_of(problems: &[Problem]) -> Vec<PreferenceTree> {

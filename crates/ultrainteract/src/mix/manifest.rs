@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Amount;
+use crate::input::Place;
 use crate::{Error, Result};
 
 /// The version of the manifest's form.
@@ -46,6 +47,9 @@ pub struct ManifestSource {
     pub per_instruction: Option<usize>,
     /// Rows that it has.
     pub available: u64,
+    /// Records that were left out because something was wrong with them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub invalid: u64,
     /// Rows that were taken.
     pub taken: u64,
 }
@@ -57,6 +61,10 @@ pub struct ManifestFile {
     pub path: PathBuf,
     /// SHA-256 of its bytes.
     pub sha256: String,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl ManifestFile {
@@ -87,13 +95,15 @@ impl Manifest {
     /// The file cannot be read or is no manifest of this version.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read(path).map_err(|error| Error::io("read", path, error))?;
-        let manifest: Self = crate::formats::parse_json(&text)?;
+        let manifest: Self =
+            crate::formats::parse_json(&text).map_err(|fault| fault.at(path, Place::Line(1)))?;
         if manifest.version != VERSION {
-            return Err(Error::Format {
+            let fault = Error::Format {
                 field: "version",
                 found: manifest.version.to_string(),
                 expected: VERSION.to_string(),
-            });
+            };
+            return Err(fault.at(path, Place::Line(1)));
         }
         Ok(manifest)
     }

@@ -14,7 +14,7 @@ use super::{Amount, Manifest, ManifestFile, ManifestSource, Mixture, Source};
 use crate::derive::augment::generator;
 use crate::example::Example;
 use crate::formats::Format;
-use crate::input::{self, ReadBytes};
+use crate::input::{self, ReadBytes, Rejected};
 use crate::output::Output;
 use crate::{Error, Result};
 
@@ -27,25 +27,34 @@ impl Mixture {
     /// A source cannot be read, has a bad record, cannot be written in the mixture's format, or has
     /// fewer rows than asked for; or the disk refuses. Nothing is written then.
     pub fn write(&self, out: &Path, read_bytes: &ReadBytes) -> Result<Manifest> {
-        self.write_to(Output::create(out, self.format)?, read_bytes)
+        let out = Output::create(out, self.format)?;
+        self.write_to(out, read_bytes, |rejected| Err(rejected.error))
     }
 
     /// As [`write`](Self::write), to an output that was started before, in the mixture's format.
+    /// Bad records are handed to `on_invalid`; those that it takes are left out, and their number
+    /// is in the manifest.
     ///
     /// # Errors
     ///
-    /// As [`write`](Self::write); or the output has another format.
-    pub fn write_to(&self, out: Output, read_bytes: &ReadBytes) -> Result<Manifest> {
+    /// As [`write`](Self::write), but for bad records, where it is what `on_invalid` says; or the
+    /// output has another format.
+    pub fn write_to<E: From<Error>>(
+        &self,
+        out: Output,
+        read_bytes: &ReadBytes,
+        mut on_invalid: impl FnMut(Rejected) -> Result<(), E>,
+    ) -> Result<Manifest, E> {
         check_format(&out, self.format)?;
-        let sources = self
+        let mut sources = self
             .sources
             .iter()
             .map(|source| Resolved::new(source, self))
             .collect::<Result<Vec<_>>>()?;
         let available = sources
-            .iter()
-            .map(|source| source.count(read_bytes))
-            .collect::<Result<Vec<u64>>>()?;
+            .iter_mut()
+            .map(|source| source.count(read_bytes, &mut on_invalid))
+            .collect::<Result<Vec<u64>, E>>()?;
         let taken = self.amounts(&available)?;
         let mut order: Vec<(u32, u64)> = Vec::new();
         for (index, source) in self.sources.iter().enumerate() {
@@ -82,6 +91,7 @@ impl Mixture {
                         amount: source.amount,
                         per_instruction: source.per_instruction,
                         available: available[index],
+                        invalid: resolved.invalid,
                         taken: taken[index],
                     })
                 })
@@ -138,7 +148,12 @@ impl Mixture {
         let resolved = mixture
             .sources
             .iter()
-            .map(|source| Resolved::new(source, &mixture))
+            .zip(&manifest.sources)
+            .map(|(source, old)| {
+                let mut resolved = Resolved::new(source, &mixture)?;
+                resolved.invalid = old.invalid;
+                Ok(resolved)
+            })
             .collect::<Result<Vec<_>>>()?;
         let sha256 = gather(&resolved, &manifest.order, out, read_bytes)?;
         Ok(Manifest {
@@ -183,6 +198,8 @@ struct Resolved {
     format: Format,
     target: Format,
     seed: u64,
+    /// Bad records, which have no number among the rows.
+    invalid: u64,
 }
 
 /// The rows of a record, each a line.
@@ -204,6 +221,7 @@ impl Resolved {
             })?,
             target: mixture.format,
             seed: mixture.seed,
+            invalid: 0,
         })
     }
 
@@ -236,10 +254,21 @@ impl Resolved {
         input::read_counting(self.source.files.clone(), parse, read_bytes.clone())
     }
 
-    fn count(&self, read_bytes: &ReadBytes) -> Result<u64> {
+    /// Counts the rows, and the records that `on_invalid` lets pass.
+    fn count<E>(
+        &mut self,
+        read_bytes: &ReadBytes,
+        on_invalid: &mut impl FnMut(Rejected) -> Result<(), E>,
+    ) -> Result<u64, E> {
         let mut rows = 0;
         for record in self.rows(read_bytes, |lines| lines.len()) {
-            rows += record.map_err(|rejected| rejected.error)?.value as u64;
+            match record {
+                Ok(record) => rows += record.value as u64,
+                Err(rejected) => {
+                    on_invalid(*rejected)?;
+                    self.invalid += 1;
+                }
+            }
         }
         Ok(rows)
     }
@@ -298,7 +327,13 @@ fn gather(
         let mut wanted = wanted.into_iter().peekable();
         let mut row = 0;
         for record in source.rows(read_bytes, |lines| lines) {
-            for line in record.map_err(|rejected| rejected.error)?.value {
+            let record = match record {
+                Ok(record) => record,
+                // Known from the count, or from the manifest's.
+                Err(_) if source.invalid > 0 => continue,
+                Err(rejected) => return Err(rejected.error),
+            };
+            for line in record.value {
                 if wanted.next_if_eq(&row).is_some() {
                     stored.add((index as u32, row), &line)?;
                 }

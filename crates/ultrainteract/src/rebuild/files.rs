@@ -1,17 +1,15 @@
 //! Trees of files, whatever the number of rows: the rows of a problem are brought together without
 //! all rows in memory.
 
-use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Seek, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use rayon::prelude::*;
 use serde::Deserialize;
 
+use super::partitions::Partitions;
 use super::{Rebuilder, Split};
-use crate::formats::{Format, PairRow};
-use crate::input::{self, Located, Location, Parsed, Place, ReadBytes, Records, Rejected};
+use crate::formats::{Format, PairRow, Record};
+use crate::input::{self, Located, Location, Parsed, ReadBytes, Records, Rejected};
 use crate::spill::{Spill, key_hash};
 use crate::validate::Limits;
 use crate::{Error, PreferenceTree, Result};
@@ -21,11 +19,6 @@ const BATCH_PROBLEMS: usize = 256;
 
 /// Rows that are built at once at most, whatever the number of problems they belong to.
 const BATCH_ROWS: usize = 512;
-
-/// Bytes of rows that may be in memory at once where rows of a problem lie apart.
-const PARTITION_BYTES: u64 = 32 << 20;
-
-const MAX_PARTITIONS: u64 = 512;
 
 /// What one problem's rows make.
 #[derive(Debug, Default)]
@@ -74,7 +67,8 @@ enum Rows {
 /// ([`Order::Scattered`]). Memory is a batch of rows, or one such part (about 32 MiB of rows); in
 /// both cases at least the rows of the largest problem.
 ///
-/// Records that cannot be read are in [`Problem::rejected`], and the stream goes on.
+/// Records that cannot be read are in [`Problem::rejected`], and the stream goes on. An item that is
+/// an error says that temporary files cannot be read, and is the last one.
 ///
 /// ```
 /// use ultrainteract::formats::Format;
@@ -88,9 +82,13 @@ enum Rows {
 /// # std::fs::write(&path, [row("p", "a"), row("q", "b"), row("p", "c")].join("\n")).unwrap();
 /// let problems = rebuild::problems(vec![path], Format::Pair, Limits::default())?;
 /// assert_eq!(problems.order(), Order::Scattered);
-/// let trees: Vec<_> = problems.flat_map(|problem| problem.trees).collect();
-/// assert_eq!(trees.iter().map(|tree| tree.pairs().len()).sum::<usize>(), 3);
-/// assert_eq!(trees.len(), 2);
+/// let (mut trees, mut pairs) = (0, 0);
+/// for problem in problems {
+///     for tree in problem?.trees {
+///         (trees, pairs) = (trees + 1, pairs + tree.pairs().len());
+///     }
+/// }
+/// assert_eq!((trees, pairs), (2, 3));
 /// # Ok::<(), ultrainteract::Error>(())
 /// ```
 ///
@@ -139,10 +137,10 @@ pub fn problems_counting(
     })
 }
 
-fn records<T>(files: Vec<PathBuf>, read_bytes: &ReadBytes) -> Records<T>
-where
-    T: crate::formats::Record + Send + 'static,
-{
+pub(super) fn records<T: Record + Send + 'static>(
+    files: Vec<PathBuf>,
+    read_bytes: &ReadBytes,
+) -> Records<T> {
     input::read_counting(files, T::from_json, read_bytes.clone())
 }
 
@@ -153,7 +151,7 @@ impl Problems {
     }
 
     /// Calls `map` with every problem, on all cores, and yields what it returns in the order of the
-    /// problems.
+    /// problems. Errors are those of [`problems`].
     pub fn parallel_map<T, F>(self, map: F) -> ParallelMap<F, T>
     where
         T: Send,
@@ -167,67 +165,34 @@ impl Problems {
     }
 
     /// The next problems; empty at the end.
-    fn next_batch(&mut self) -> Vec<Problem> {
+    fn next_batch(&mut self) -> Result<Vec<Problem>> {
         let limits = self.limits;
-        match &mut self.source {
-            Rows::Trees(records) => records
-                .take(BATCH_PROBLEMS)
-                .map(|record| of_tree(record, &limits))
-                .collect(),
-            Rows::Streamed(records) => {
-                let mut groups: Vec<Group> = Vec::new();
-                let mut rows = 0;
-                while groups.len() < BATCH_PROBLEMS && rows < BATCH_ROWS {
-                    let group = next_group(records, &mut self.ahead);
-                    if group.rows.is_empty() && group.rejected.is_empty() {
-                        break;
-                    }
-                    rows += group.rows.len();
-                    groups.push(group);
-                }
-                groups
-                    .into_par_iter()
-                    .map(|group| group.rebuild(&limits))
-                    .collect()
+        let groups = match &mut self.source {
+            Rows::Trees(records) => {
+                let records = records.take(BATCH_PROBLEMS);
+                return Ok(records.map(|record| of_tree(record, &limits)).collect());
             }
-            Rows::Grouped(partitions) => {
-                let Some(groups) = partitions.next() else {
-                    return Vec::new();
-                };
-                match groups {
-                    Ok(groups) => groups
-                        .into_par_iter()
-                        .map(|group| group.rebuild(&limits))
-                        .collect(),
-                    Err(error) => vec![Problem {
-                        rejected: vec![Rejected {
-                            file: std::env::temp_dir().into(),
-                            place: None,
-                            error,
-                            record: Vec::new(),
-                        }],
-                        ..Problem::default()
-                    }],
-                }
-            }
-        }
+            Rows::Streamed(records) => next_groups(records, &mut self.ahead),
+            Rows::Grouped(partitions) => partitions.next()?,
+        };
+        Ok(groups
+            .into_par_iter()
+            .map(|group| group.rebuild(&limits))
+            .collect())
     }
 }
 
 impl Iterator for Problems {
-    type Item = Problem;
+    type Item = Result<Problem>;
 
-    fn next(&mut self) -> Option<Problem> {
-        loop {
-            if let Some(problem) = self.ready.next() {
-                return Some(problem);
+    fn next(&mut self) -> Option<Result<Problem>> {
+        if self.ready.as_slice().is_empty() {
+            match self.next_batch() {
+                Ok(batch) => self.ready = batch.into_iter(),
+                Err(error) => return Some(Err(error)),
             }
-            let batch = self.next_batch();
-            if batch.is_empty() {
-                return None;
-            }
-            self.ready = batch.into_iter();
         }
+        self.ready.next().map(Ok)
     }
 }
 
@@ -246,20 +211,18 @@ impl<F, T> ParallelMap<F, T> {
 }
 
 impl<T: Send, F: Fn(Problem) -> T + Sync> Iterator for ParallelMap<F, T> {
-    type Item = T;
+    type Item = Result<T>;
 
-    fn next(&mut self) -> Option<T> {
-        loop {
-            if let Some(mapped) = self.ready.next() {
-                return Some(mapped);
-            }
-            let batch = self.problems.next_batch();
-            if batch.is_empty() {
-                return None;
-            }
+    fn next(&mut self) -> Option<Result<T>> {
+        if self.ready.as_slice().is_empty() {
+            let batch = match self.problems.next_batch() {
+                Ok(batch) => batch,
+                Err(error) => return Some(Err(error)),
+            };
             let mapped: Vec<T> = batch.into_par_iter().map(&self.map).collect();
             self.ready = mapped.into_iter();
         }
+        self.ready.next().map(Ok)
     }
 }
 
@@ -291,9 +254,9 @@ fn of_tree(record: Parsed<PreferenceTree>, limits: &Limits) -> Problem {
 
 /// Rows of one problem.
 #[derive(Debug, Default)]
-struct Group {
-    rows: Vec<Located<PairRow>>,
-    rejected: Vec<Rejected>,
+pub(super) struct Group {
+    pub rows: Vec<Located<PairRow>>,
+    pub rejected: Vec<Rejected>,
 }
 
 impl Group {
@@ -319,6 +282,21 @@ impl Group {
         problem.trees = rebuilder.finish();
         problem
     }
+}
+
+/// The rows of the next problems, as many as are rebuilt at once; none at the end.
+fn next_groups(records: &mut Records<PairRow>, ahead: &mut Option<Located<PairRow>>) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut rows = 0;
+    while groups.len() < BATCH_PROBLEMS && rows < BATCH_ROWS {
+        let group = next_group(records, ahead);
+        if group.rows.is_empty() && group.rejected.is_empty() {
+            break;
+        }
+        rows += group.rows.len();
+        groups.push(group);
+    }
+    groups
 }
 
 /// The rows up to the first one of another problem, which waits in `ahead`.
@@ -372,139 +350,4 @@ fn problem_key(record: &[u8]) -> Result<u64> {
         }) => Ok(key_hash(name.as_ref())),
         _ => PairRow::parse(record).map(|row| key_hash(row.parent_id.as_str())),
     }
-}
-
-/// Rows in temporary files, each of which has all rows of its problems.
-struct Partitions {
-    parts: std::vec::IntoIter<File>,
-    files: Vec<Arc<std::path::Path>>,
-    rejected: Vec<Rejected>,
-}
-
-impl Partitions {
-    fn sort(files: Vec<PathBuf>, read_bytes: &ReadBytes) -> Result<Self> {
-        let bytes: u64 = files
-            .iter()
-            .filter_map(|file| std::fs::metadata(file).ok())
-            .map(|metadata| metadata.len())
-            .sum();
-        // Compressed files hold several times their size.
-        let count = (bytes * 4 / PARTITION_BYTES).clamp(1, MAX_PARTITIONS);
-        let mut parts = (0..count)
-            .map(|_| tempfile::tempfile().map(BufWriter::new))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(Error::temporary)?;
-        let mut names: Vec<Arc<std::path::Path>> = Vec::new();
-        let mut rejected = Vec::new();
-        for record in records::<PairRow>(files, read_bytes) {
-            match record {
-                Err(refused) => rejected.push(*refused),
-                Ok(Located { value, location }) => {
-                    if names.last() != Some(&location.file) {
-                        names.push(location.file.clone());
-                    }
-                    let part = key_hash(value.parent_id.as_str()) % count;
-                    let row = serde_json::to_vec(&value).unwrap_or_default();
-                    write_row(
-                        &mut parts[part as usize],
-                        names.len() - 1,
-                        location.place,
-                        &row,
-                    )
-                    .map_err(Error::temporary)?;
-                }
-            }
-        }
-        let parts = parts
-            .into_iter()
-            .map(|part| {
-                part.into_inner()
-                    .map_err(|error| Error::temporary(error.into_error()))
-            })
-            .collect::<Result<Vec<_>>>()?;
-        Ok(Self {
-            parts: parts.into_iter(),
-            files: names,
-            rejected,
-        })
-    }
-
-    /// The problems of the next part.
-    fn next(&mut self) -> Option<Result<Vec<Group>>> {
-        if !self.rejected.is_empty() {
-            let rejected = std::mem::take(&mut self.rejected);
-            return Some(Ok(vec![Group {
-                rejected,
-                ..Group::default()
-            }]));
-        }
-        loop {
-            let part = self.parts.next()?;
-            match self.groups(part) {
-                Ok(groups) if groups.is_empty() => {}
-                other => return Some(other),
-            }
-        }
-    }
-
-    fn groups(&self, mut part: File) -> Result<Vec<Group>> {
-        part.rewind().map_err(Error::temporary)?;
-        let mut reader = BufReader::new(part);
-        let mut groups: Vec<Group> = Vec::new();
-        let mut by_name: std::collections::HashMap<String, usize> = Default::default();
-        while let Some((file, place, row)) = read_row(&mut reader).map_err(Error::temporary)? {
-            let value: PairRow = crate::formats::parse_json(&row)?;
-            let index = *by_name.entry(value.parent_id.clone()).or_insert_with(|| {
-                groups.push(Group::default());
-                groups.len() - 1
-            });
-            let location = Location {
-                file: self.files[file].clone(),
-                place,
-            };
-            groups[index].rows.push(Located { value, location });
-        }
-        Ok(groups)
-    }
-}
-
-/// A row with its file and place, as numbers of eight bytes.
-fn write_row(out: &mut impl Write, file: usize, place: Place, row: &[u8]) -> std::io::Result<()> {
-    let place = match place {
-        Place::Line(line) => [0, line, 0],
-        Place::Element(element) => [1, element, 0],
-        Place::Row { group, row } => [2, group, row],
-    };
-    for number in [file as u64, place[0], place[1], place[2], row.len() as u64] {
-        out.write_all(&number.to_le_bytes())?;
-    }
-    out.write_all(row)
-}
-
-type StoredRow = (usize, Place, Vec<u8>);
-
-fn read_row(input: &mut impl Read) -> std::io::Result<Option<StoredRow>> {
-    let mut head = [0; 40];
-    match input.read_exact(&mut head) {
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
-        other => other?,
-    }
-    let number = |index: usize| {
-        let bytes = &head[index * 8..index * 8 + 8];
-        bytes
-            .iter()
-            .rev()
-            .fold(0, |sum, &byte| (sum << 8) | u64::from(byte))
-    };
-    let place = match number(1) {
-        0 => Place::Line(number(2)),
-        1 => Place::Element(number(2)),
-        _ => Place::Row {
-            group: number(2),
-            row: number(3),
-        },
-    };
-    let mut row = vec![0; number(4) as usize];
-    input.read_exact(&mut row)?;
-    Ok(Some((number(0) as usize, place, row)))
 }

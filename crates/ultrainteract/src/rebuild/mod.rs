@@ -16,6 +16,7 @@
 //! second tree of the same id, and [`Rebuilder::splits`] says so.
 
 mod files;
+mod partitions;
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -36,7 +36,8 @@ impl Report {
 ///
 /// After the records come contradictions between pair rows of a tree ([`SplitReason`]), and what is
 /// there twice: ids of trees; in other formats, whole records (rows of UltraInteract may share an
-/// id). Memory does not grow with the files; pair rows are read three times.
+/// id). Memory does not grow with the files. `read_bytes` counts what is read: pair rows three times,
+/// others once, and all once more if something is there twice.
 ///
 /// # Errors
 ///
@@ -80,7 +81,7 @@ pub fn files(
         }
     }
     if format == Format::Pair {
-        report.violations += contradictions(paths.clone(), limits, &mut each)?;
+        report.violations += contradictions(paths.clone(), limits, read_bytes, &mut each)?;
     }
     report.violations += repeated(paths, format, keys, &mut each)?;
     Ok(report)
@@ -90,12 +91,13 @@ pub fn files(
 fn contradictions(
     paths: Vec<PathBuf>,
     limits: Limits,
+    read_bytes: &ReadBytes,
     each: &mut impl FnMut(Error),
 ) -> Result<u64> {
     let mut count = 0;
-    let splits = |problem: rebuild::Problem| problem.splits;
-    for splits in rebuild::problems(paths, Format::Pair, limits)?.parallel_map(splits) {
-        for (split, location) in splits {
+    let problems = rebuild::problems_counting(paths, Format::Pair, limits, read_bytes)?;
+    for splits in problems.parallel_map(|problem| problem.splits) {
+        for (split, location) in splits? {
             count += 1;
             each(location.locate(Error::Contradicts {
                 id: split.id,

@@ -13,13 +13,15 @@ use super::rows::{Invalid, Out, Rejects, count};
 use crate::job;
 
 pub const EXAMPLES: &str = "\
-A tree becomes its pairs, its correct actions or its judged actions, as the format asks; a ranking becomes all pairs of
-answers with different scores; pair rows become trees with --to tree. What a format cannot hold is an error that says why.
+A tree becomes its pairs, its correct actions or its judged actions, as the format asks; a ranking \
+becomes all pairs of answers with different scores; pair rows become trees with --to tree. What a \
+format cannot hold is an error that says why.
 
 Examples:
   eurus data convert UltraInteract_pair.parquet --to tree --out trees.jsonl.zst
   eurus data convert pairs.jsonl --to trl-preference-chat --out pairs.parquet
-  eurus data convert sharegpt.json --to trl-messages --out chats.jsonl --skip-invalid bad.jsonl";
+  eurus data convert sharegpt.json --to trl-messages --out chats.jsonl \\
+    --skip-invalid bad.jsonl";
 
 #[derive(Debug, Args)]
 pub struct Convert {
@@ -54,42 +56,34 @@ impl Convert {
                 examples,
             );
         }
-        let (format, to) = (input.format, self.to);
-        write_records(
-            "convert",
-            input,
-            to,
-            &self.out,
-            &self.invalid,
-            move |record| {
-                let example = format.parse(record)?;
-                let mut lines = Vec::new();
-                let rows = to.encode(&example, &mut lines)?;
-                Ok((lines, rows))
-            },
-        )
+        write_records("convert", input, self.to, &self.out, &self.invalid)
     }
 }
 
-/// Writes what `make` makes of every record: JSON lines and their number.
+/// Writes every record in another format.
 pub fn write_records(
     title: &str,
     input: Input,
     to: Format,
     out: &Out,
     invalid: &Invalid,
-    make: impl Fn(&[u8]) -> eurus::data::Result<(Vec<u8>, usize)> + Send + Sync + 'static,
 ) -> Result<()> {
+    let format = input.format;
+    let encode = move |record: &[u8]| {
+        let example = format.parse(record)?;
+        let mut lines = Vec::new();
+        let rows = to.encode(&example, &mut lines)?;
+        Ok((lines, rows))
+    };
     let mut output = out.create(to)?;
     let mut rejects = Rejects::new(invalid, out.overwrite)?;
-    let progress = Progress::new(title, input.bytes, 1);
+    let progress = Progress::new(title, input.bytes);
     let read = progress.read_bytes().clone();
-    for record in input::read_counting(input.paths, make, read) {
+    for record in input::read_counting(input.paths, encode, read) {
         match record {
             Ok(record) => output.write_lines(&record.value.0, record.value.1)?,
             Err(rejected) => rejects.add(*rejected)?,
         }
-        progress.update();
     }
     drop(progress);
     let rows = output.finish()?;
@@ -113,7 +107,7 @@ pub fn write_problems(
 ) -> Result<()> {
     let mut output = out.create(to)?;
     let mut rejects = Rejects::new(invalid, out.overwrite)?;
-    let progress = Progress::new(title, input.bytes, 2);
+    let progress = Progress::new(title, input.bytes_to_trees());
     let read = progress.read_bytes();
     let problems = rebuild::problems_counting(input.paths, input.format, input.limits, read)?;
     let order = problems.order();
@@ -127,14 +121,14 @@ pub fn write_problems(
         (lines, rows, counts, problem.rejected)
     };
     let (mut trees, mut splits) = (0, 0);
-    for (lines, rows, counts, rejected) in problems.parallel_map(encode) {
+    for encoded in problems.parallel_map(encode) {
+        let (lines, rows, counts, rejected) = encoded?;
         for rejected in rejected {
             rejects.add(rejected)?;
         }
         trees += counts.0 as u64;
         splits += counts.1 as u64;
         output.write_lines(&lines, rows?)?;
-        progress.update();
     }
     drop(progress);
     let rows = output.finish()?;

@@ -18,17 +18,19 @@ use crate::{interrupt, job};
 
 pub const EXAMPLES: &str = "\
 Looks at the instruction of every record, and removes the record if
-  substring       a whole test problem stands in it (case and white space do not matter),
+  substring       a whole test problem stands in it (without case and white space),
   n-gram          it shares --ngram words in a row with a test problem,
-  near duplicate  (with --near-duplicates) it has most five-word runs in common with one.
+  near duplicate  (with --near-duplicates) most of its five-word runs are in one.
 
-Test problems: JSONL, a JSON array or Parquet with the problem in --field, or .txt with one on each line. Give the bare
-problems: a prompt that all of them share is a match like any other.
+Test problems: JSONL, a JSON array or Parquet with the problem in --field, or .txt with one on each \
+line. Give the bare problems: a prompt that all of them share is a match like any other.
 
 Examples:
-  eurus data decontaminate pairs.jsonl --against math-test.jsonl --out clean.jsonl --report removed.jsonl
-  eurus data decontaminate sft.parquet --against 'tests/*.jsonl.gz' --field question --near-duplicates 0.8 \\
-    --out clean.parquet --report removed.jsonl";
+  eurus data decontaminate pairs.jsonl --against math-test.jsonl \\
+    --out clean.jsonl --report removed.jsonl
+
+  eurus data decontaminate sft.parquet --against 'tests/*.jsonl.gz' --field question \\
+    --near-duplicates 0.8 --out clean.parquet --report removed.jsonl";
 
 #[derive(Debug, Args)]
 pub struct Decontaminate {
@@ -110,7 +112,7 @@ impl Decontaminate {
             }
         };
         let mut rejects = Rejects::new(&self.invalid, self.out.overwrite)?;
-        let progress = Progress::new("decontaminate", input.bytes, 1);
+        let progress = Progress::new("decontaminate", input.bytes);
         let format = input.format;
         let judge = move |record: &[u8]| {
             let example = format.parse(record)?;
@@ -142,7 +144,6 @@ impl Decontaminate {
                     }
                 },
             }
-            progress.update();
         }
         drop(progress);
         let rows = output.finish()?;

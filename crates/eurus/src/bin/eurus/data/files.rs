@@ -53,6 +53,14 @@ impl Files {
 }
 
 impl Input {
+    /// What is read on the way to trees: pair rows are looked through for their problems first.
+    pub fn bytes_to_trees(&self) -> u64 {
+        match self.format {
+            Format::Pair => 2 * self.bytes,
+            _ => self.bytes,
+        }
+    }
+
     /// Whether trees can be had from the files.
     pub fn has_trees(&self) -> bool {
         matches!(self.format, Format::Tree | Format::Pair)

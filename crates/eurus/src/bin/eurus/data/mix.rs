@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use eurus::data::formats::Format;
 use eurus::data::input;
@@ -10,7 +10,7 @@ use eurus::data::mix::{Amount, Manifest, Mixture, Preset, Source};
 
 use super::files::bytes_of;
 use super::progress::Progress;
-use super::rows::{Out, check_new, count};
+use super::rows::{Invalid, Out, Rejects, check_new, count};
 use crate::job;
 use crate::setup::UsageError;
 
@@ -19,18 +19,22 @@ Presets (the paper's mixtures) and their sources:
   eurus-7b-sft      ultrainteract all, ultrachat 32k, sharegpt 30k, openorca 50k
   eurus-70b-sft     ultrainteract all, ultrachat 63k, sharegpt 30k, openorca 70k
   eurus-preference  ultrainteract all, ultrafeedback all pairs
-  eurus-rm-7b       ultrainteract all, augmented all, ultrafeedback all pairs, ultrasafety one pair an instruction
+  eurus-rm-7b       ultrainteract all, augmented all, ultrafeedback all pairs,
+                    ultrasafety one pair an instruction
 
-Amounts: all, 32000, 32k, 50% (of that source), ratio:3 (in proportion to other ratios, as much as there is).
+Amounts: all, 32000, 32k, 50% (of that source), ratio:3 (in proportion to other ratios, as much as \
+there is).
 
-The manifest beside the mixture has the digests of all files and, for every row, which row of which source it is;
---repeat makes the same mixture from it.
+The manifest beside the mixture has the digests of all files and, for every row, which row of \
+which source it is; --repeat makes the same mixture from it.
 
 Examples:
-  eurus data mix --preset eurus-7b-sft --source ultrainteract=sft.parquet --source 'ultrachat=uc/*.jsonl' \\
-    --source sharegpt=sharegpt.json --source openorca=orca.parquet --seed 1 --out sft-mix.jsonl
+  eurus data mix --preset eurus-7b-sft --seed 1 --out sft-mix.jsonl \\
+    --source ultrainteract=sft.parquet --source 'ultrachat=uc/*.jsonl' \\
+    --source sharegpt=sharegpt.json --source openorca=orca.parquet
 
-  eurus data mix --source a=a.jsonl --take a=ratio:2 --source b=b.jsonl --take b=ratio:1 --to trl-messages --out mix.jsonl
+  eurus data mix --source a=a.jsonl --take a=ratio:2 --source b=b.jsonl --take b=ratio:1 \\
+    --to trl-messages --out mix.jsonl
 
   eurus data mix --repeat mix.jsonl.manifest.json --out again.jsonl";
 
@@ -69,9 +73,12 @@ pub struct Mix {
         long,
         value_name = "MANIFEST",
         help_heading = "Mixture",
-        conflicts_with_all = ["preset", "sources", "takes", "per_instruction", "seed", "allow_repeats", "to"]
+        conflicts_with_all = ["preset", "sources", "takes", "per_instruction", "seed", "allow_repeats", "skip_invalid", "to"]
     )]
     repeat: Option<PathBuf>,
+
+    #[command(flatten)]
+    invalid: Invalid,
 
     /// Format to write [default: what the preset says; needed without one]
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
@@ -94,12 +101,13 @@ impl Mix {
             name.into()
         });
         check_new(&path, "--manifest", self.out.overwrite)?;
+        let mut rejects = Rejects::new(&self.invalid, self.out.overwrite)?;
         let manifest = match &self.repeat {
             Some(old) => {
-                let old = Manifest::read(old).with_context(|| old.display().to_string())?;
+                let old = Manifest::read(old)?;
                 let files = old.sources.iter().flat_map(|source| &source.files);
                 let files: Vec<PathBuf> = files.map(|file| file.path.clone()).collect();
-                let progress = Progress::new("mix", bytes_of(&files), 1);
+                let progress = Progress::new("mix", bytes_of(&files));
                 let out = self.out.create(old.format.parse()?)?;
                 let manifest = Mixture::repeat_to(&old, out, progress.read_bytes())?;
                 drop(progress);
@@ -115,17 +123,18 @@ impl Mix {
             }
             None => {
                 let mixture = self.mixture()?;
-                let files = mixture
-                    .sources
-                    .iter()
-                    .flat_map(|source| source.files.clone());
-                let progress = Progress::new("mix", bytes_of(&files.collect::<Vec<_>>()), 2);
-                mixture.write_to(self.out.create(mixture.format)?, progress.read_bytes())?
+                let files = mixture.sources.iter().flat_map(|source| &source.files);
+                let files: Vec<PathBuf> = files.cloned().collect();
+                // Rows are counted, then gathered.
+                let progress = Progress::new("mix", 2 * bytes_of(&files));
+                let out = self.out.create(mixture.format)?;
+                mixture.write_to(out, progress.read_bytes(), |rejected| rejects.add(rejected))?
             }
         };
         manifest.write(&path)?;
+        let left_out = rejects.finish()?;
         job::print(&format!(
-            "{} rows ({}) in {}, manifest in {}",
+            "{} rows ({}) in {}, manifest in {}{left_out}",
             count(manifest.order.len() as u64),
             manifest.format,
             self.out.out.display(),

@@ -18,26 +18,28 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 
 pub const EXAMPLES: &str = "\
-FILES are paths or patterns in quotes ('shards/*.jsonl.gz'). What a file holds is found out: JSONL, one JSON array or
-Parquet, compressed with gzip or zstd or not; the format by the fields of the first record, or by --format. The name of
-an output decides how it is written: .parquet, .jsonl.gz, .jsonl.zst, anything else is JSONL.
+FILES are paths or patterns in quotes ('shards/*.jsonl.gz'). What a file holds is found out: JSONL, \
+one JSON array or Parquet, compressed with gzip or zstd or not; the format by the fields of the \
+first record, or by --format. The name of an output decides how it is written: .parquet, \
+.jsonl.gz, .jsonl.zst, anything else is JSONL.
 
 Formats:
-  tree                 this project's trees, nothing lost
-  pair, sft            UltraInteract_pair, UltraInteract_sft
-  ultrafeedback        UltraFeedback; ultrasafety: UltraSafety
-  ultrachat, sharegpt, openorca
-  trl-messages         TRL conversations, UltraChat-200k
-  trl-completion       TRL prompt-completion; trl-completion-chat: with messages
-  trl-preference       TRL preference; trl-preference-chat: with messages, UltraFeedback-binarized
-  trl-unpaired         TRL unpaired preference; trl-unpaired-chat: with messages
+  tree                                  this project's trees, nothing lost
+  pair, sft                             UltraInteract_pair, UltraInteract_sft
+  ultrafeedback, ultrasafety            answers with scores
+  ultrachat, sharegpt, openorca         conversations
+  trl-messages                          TRL conversations, UltraChat-200k
+  trl-completion, trl-completion-chat   TRL prompt-completion, with messages
+  trl-preference, trl-preference-chat   TRL preference, with messages
+  trl-unpaired, trl-unpaired-chat       TRL unpaired preference, with messages
+UltraFeedback-binarized is read as trl-preference-chat.
 
 Examples:
   eurus data validate pairs.parquet
   eurus data stats 'shards/*.jsonl.zst' --layout markdown
   eurus data convert pairs.parquet --to tree --out trees.jsonl
   eurus data augment trees.jsonl --out augmented.jsonl --seed 1
-  eurus data decontaminate trees.jsonl --against 'tests/*.jsonl' --out clean.jsonl --report removed.jsonl
+  eurus data decontaminate trees.jsonl --against 'tests/*.jsonl' --out clean.jsonl
 
 `eurus data COMMAND --help` has more.";
 

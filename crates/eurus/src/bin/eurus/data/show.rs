@@ -38,6 +38,7 @@ impl Show {
         let input = self.files.open()?;
         let mut shown = 0;
         for problem in rebuild::problems(input.paths, input.format, input.limits)? {
+            let problem = problem?;
             let wanted = |tree: &&eurus::data::PreferenceTree| {
                 self.id
                     .as_ref()

@@ -35,9 +35,10 @@ Examples:
     eurus data sft trees.jsonl --select trajectories --out chats.jsonl";
 
 pub const AUGMENT_EXAMPLES: &str = "\
-Every correct action of a tree is matched with the incorrect actions of other turns, both as answers to the instruction
-alone. Trees of N turns are used if N x N <= --max-matches; of their matches at most --max-pairs are drawn, each action at
-most --max-uses times. The choice for a tree depends on --seed and the tree's id alone. The defaults are the paper's.
+Every correct action of a tree is matched with the incorrect actions of other turns, both as \
+answers to the instruction alone. Trees of N turns are used if N x N <= --max-matches; of their \
+matches at most --max-pairs are drawn, each action at most --max-uses times. The choice for a tree \
+depends on --seed and the tree's id alone. The defaults are the paper's.
 
 Example:
   eurus data augment pairs.parquet --out augmented.jsonl --seed 1";
@@ -101,20 +102,7 @@ impl Pairs {
                 input.format
             );
         }
-        let format = input.format;
-        write_records(
-            "pairs",
-            input,
-            to,
-            &self.out,
-            &self.invalid,
-            move |record| {
-                let example = format.parse(record)?;
-                let mut lines = Vec::new();
-                let rows = to.encode(&example, &mut lines)?;
-                Ok((lines, rows))
-            },
-        )
+        write_records("pairs", input, to, &self.out, &self.invalid)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 use clap::Args;
+use eurus::data::formats::Format;
 use eurus::data::validate;
 
 use super::files::Files;
@@ -10,12 +11,13 @@ use super::rows::count;
 use crate::job;
 
 pub const EXAMPLES: &str = "\
-Prints every violation on a line of its own: file, record, field, what is wrong, what to do. Exit code 1 if there is any.
+Prints every violation on a line of its own: file, record, field, what is wrong, what to do. Exit \
+code 1 if there is any.
 
-What is checked: the fields and their types; no empty text; roles in turn; an answer to learn at the end; two different
-answers in a pair; in trees also that a correct action ends its trajectory, siblings differ, nothing hangs in the air or
-in a circle, no more turns than --max-turns; between records, rows that contradict their tree, ids of trees and whole
-records that are there twice.
+What is checked: the fields and their types; no empty text; roles in turn; an answer to learn at \
+the end; two different answers in a pair; in trees also that a correct action ends its trajectory, \
+siblings differ, nothing hangs in the air or in a circle, no more turns than --max-turns; between \
+records, rows that contradict their tree, ids of trees and whole records that are there twice.
 
 Examples:
   eurus data validate trees.jsonl
@@ -34,8 +36,12 @@ pub struct Validate {
 impl Validate {
     pub fn run(&self) -> Result<()> {
         let input = self.files.open()?;
-        let passes = if input.has_trees() { 3 } else { 1 };
-        let progress = Progress::new("validate", input.bytes, passes);
+        // Pair rows are checked one by one and then as trees.
+        let bytes = match input.format {
+            Format::Pair => input.bytes + input.bytes_to_trees(),
+            _ => input.bytes,
+        };
+        let progress = Progress::new("validate", bytes);
         let mut shown = 0;
         let read = progress.read_bytes();
         let report = validate::files(input.paths, input.format, input.limits, read, |violation| {
@@ -43,7 +49,6 @@ impl Validate {
                 progress.line(&violation.to_string());
             }
             shown += 1;
-            progress.update();
         })?;
         drop(progress);
         if shown > self.show {
