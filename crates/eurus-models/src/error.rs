@@ -105,6 +105,12 @@ pub enum Error {
         /// The model's vocabulary.
         vocab_size: usize,
     },
+    /// An adapter cannot be made or read.
+    #[error("low-rank adapter: {problem}")]
+    Adapter {
+        /// What is wrong and what to do.
+        problem: String,
+    },
     /// The forest could not be built.
     #[error(transparent)]
     Forest(#[from] token_forest::Error),

@@ -1,7 +1,7 @@
 //! Llama-architecture decoders over packed token forests: checkpoints in and out, reward heads, generation.
 //!
 //! For anyone who trains, scores or samples language models on data that branches, and for anyone who wants a Hugging
-//! Face checkpoint of the Llama or Mistral architecture in [burn](https://burn.dev). A batch is a
+//! Face checkpoint of the Llama, Mistral, Mixtral or Qwen architecture in [burn](https://burn.dev). A batch is a
 //! [`PackedForest`](token_forest::PackedForest): every node of every tree stands in it once, attends to its own path
 //! alone, and there is no padding and no mask.
 //!
@@ -38,10 +38,10 @@
 //!
 //! # What is read
 //!
-//! A folder with `config.json` and `model.safetensors` (or shards with an index), `model_type` `llama` or `mistral`,
-//! weights in float32, float16 or bfloat16; they are widened to float32. Grouped key/value heads, tied embeddings,
-//! sliding windows and `rope_scaling` of the types `default`, `linear` and `llama3` are supported. A field that would
-//! change the result and is not supported is an error, never ignored.
+//! A folder with `config.json` and `model.safetensors` (or shards with an index), `model_type` `llama`, `mistral`,
+//! `mixtral`, `qwen2` or `qwen3`, weights in float32, float16 or bfloat16; they are widened to float32. Grouped key/value
+//! heads, tied embeddings, biases, sliding windows, mixtures of experts and `rope_scaling` of the types `default`, `linear`
+//! and `llama3` are supported. A field that would change the result and is not supported is an error, never ignored.
 //!
 //! # Features
 //!
@@ -61,6 +61,7 @@
 //! | [`DecoderConfig`], [`config`] | the shape of a model, read from and written to `config.json` |
 //! | [`Decoder`], [`decoder`] | the language model; its module paths are the tensor names of the files |
 //! | [`RewardModel`] | the same body with a head that reads one number |
+//! | [`lora`] | low-rank adapters: put on, merged, taken off, in and out of PEFT's folders |
 //! | [`Checkpoint`] | Hugging Face folders, written whole or not at all |
 //! | [`ForestBatch`] | a packed forest on a device |
 //! | [`ForestModel`], [`ForestRewardModel`] | what trainers know of a model; implement them for your own |
@@ -77,6 +78,7 @@ pub mod config;
 pub mod decoder;
 mod error;
 pub mod generate;
+pub mod lora;
 mod model;
 pub mod ops;
 mod reward;
@@ -89,4 +91,4 @@ pub use config::DecoderConfig;
 pub use decoder::Decoder;
 pub use error::{Error, Result};
 pub use model::{ForestModel, ForestRewardModel};
-pub use reward::RewardModel;
+pub use reward::{RewardHead, RewardModel};

@@ -12,6 +12,15 @@ pub trait ForestModel: Module {
     /// its ancestors' tokens only.
     fn hidden_states(&self, batch: &ForestBatch) -> Tensor<2>;
 
+    /// [`hidden_states`](Self::hidden_states), and a loss that the model wants added to whatever is trained, `[1]`: the
+    /// load-balancing loss of a mixture of experts, say, coefficient included.
+    fn hidden_states_and_auxiliary_loss(
+        &self,
+        batch: &ForestBatch,
+    ) -> (Tensor<2>, Option<Tensor<1>>) {
+        (self.hidden_states(batch), None)
+    }
+
     /// The output projection, `[vocab, d]`: logits are `hidden x weight^T`.
     fn output_weight(&self) -> Tensor<2>;
 
@@ -25,6 +34,15 @@ pub trait ForestModel: Module {
 pub trait ForestRewardModel: Module {
     /// The reward at each of the given tokens, `[N]`; `tokens` are indices into the packed sequence, `[N]`.
     fn rewards(&self, batch: &ForestBatch, tokens: Tensor<1, Int>) -> Tensor<1>;
+
+    /// [`rewards`](Self::rewards), and a loss that the model wants added to whatever is trained, `[1]`.
+    fn rewards_and_auxiliary_loss(
+        &self,
+        batch: &ForestBatch,
+        tokens: Tensor<1, Int>,
+    ) -> (Tensor<1>, Option<Tensor<1>>) {
+        (self.rewards(batch, tokens), None)
+    }
 
     /// Number of token ids the model knows: those below it.
     fn vocab_size(&self) -> usize;

@@ -1,17 +1,47 @@
 //! A packed tree gives what each of its paths gives alone: log-probs and gradients, for every architecture.
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{Device, Tensor};
-use eurus_models::config::{Architecture, RopeScaling};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use eurus_models::config::{Architecture, Biases, MixtureOfExperts, RopeScaling};
 use eurus_models::{Decoder, DecoderConfig, ForestBatch, ForestModel, int_tensor};
 use proptest::prelude::*;
 use token_forest::{PackedForest, TokenTree};
 
-/// Absolute, on log-probs and on gradients relative to the largest of a parameter; f32 rounding of sums of some hundred
-/// terms in another order stays well below.
-const TOLERANCE: f32 = 1e-5;
 const VOCAB: u32 = 40;
+
+/// How exactly the two ways must agree: absolute on log-probs, relative to a parameter's largest entry on gradients.
+#[derive(Clone, Copy)]
+struct Precision {
+    dtype: DType,
+    tolerance: f64,
+    /// Larger weights make sharper attention and larger gradients. In f32 they amplify the rounding of either way: with
+    /// 0.3 both can be 1e-5 away from the values in f64.
+    initializer_range: f64,
+}
+
+const SINGLE: Precision = Precision {
+    dtype: DType::F32,
+    tolerance: 1e-5,
+    initializer_range: 0.15,
+};
+
+/// Nothing but the order of sums may differ, and in f64 that cannot be seen at this tolerance.
+const DOUBLE: Precision = Precision {
+    dtype: DType::F64,
+    tolerance: 1e-11,
+    initializer_range: 0.3,
+};
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Llama,
+    GroupedHeadsAndScaledRotations,
+    SlidingWindow,
+    Mixtral,
+    Qwen2,
+    Qwen3,
+}
 
 /// A tree of at most five turns with random branching and lengths.
 fn trees() -> impl Strategy<Value = Vec<TokenTree>> {
@@ -36,12 +66,11 @@ fn trees() -> impl Strategy<Value = Vec<TokenTree>> {
     prop::collection::vec(tree, 1..4)
 }
 
-fn config(kind: usize) -> DecoderConfig {
+fn config(kind: Kind) -> DecoderConfig {
     let mut config = DecoderConfig::llama(VOCAB as usize, 24, 2, 4);
-    config.initializer_range = 0.3;
     match kind {
-        0 => {}
-        1 => {
+        Kind::Llama => {}
+        Kind::GroupedHeadsAndScaledRotations => {
             config.kv_heads = 2;
             config.tie_word_embeddings = false;
             config.rope_scaling = RopeScaling::Llama3 {
@@ -51,13 +80,51 @@ fn config(kind: usize) -> DecoderConfig {
                 original_positions: 16.0,
             };
         }
-        _ => {
+        Kind::SlidingWindow => {
             config.architecture = Architecture::Mistral;
             config.kv_heads = 1;
             config.sliding_window = Some(5);
         }
+        Kind::Mixtral => {
+            config.architecture = Architecture::Mixtral;
+            config.kv_heads = 2;
+            config.mixture = Some(MixtureOfExperts {
+                experts: 4,
+                experts_per_token: 2,
+                auxiliary_loss_coefficient: 0.0,
+            });
+        }
+        Kind::Qwen2 => {
+            config.architecture = Architecture::Qwen2;
+            config.biases = Biases {
+                queries_keys_values: true,
+                ..Biases::default()
+            };
+            config.sliding_window = Some(6);
+            config.full_attention_layers = 1;
+        }
+        Kind::Qwen3 => {
+            config.architecture = Architecture::Qwen3;
+            config.head_norms = true;
+            config.kv_heads = 2;
+        }
     }
     config
+}
+
+struct Cast(DType);
+
+impl ModuleMapper for Cast {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let dtype = self.0;
+        param.map(|tensor| tensor.cast(dtype).detach().set_require_grad(true))
+    }
+}
+
+fn model(kind: Kind, precision: Precision, device: &Device) -> Decoder {
+    let mut config = config(kind);
+    config.initializer_range = precision.initializer_range;
+    Decoder::init(&config, 11, device).map(&mut Cast(precision.dtype))
 }
 
 /// Log-probs of the forest's targets, in order.
@@ -72,31 +139,25 @@ fn target_log_probs(model: &Decoder, forest: PackedForest, device: &Device) -> T
         .squeeze_dim(1)
 }
 
-fn values(tensor: Tensor<1>) -> Vec<f32> {
-    tensor.into_data().try_to_vec().expect("f32 values")
-}
-
-fn constant(values: Vec<f32>, device: &Device) -> Tensor<1> {
-    Tensor::from_floats(values.as_slice(), device)
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+    tensor.into_data().iter::<f64>().collect()
 }
 
 struct Gradients<'a> {
     of: &'a burn::tensor::Gradients,
-    values: Vec<Vec<f32>>,
+    values: Vec<Vec<f64>>,
 }
 
 impl ModuleVisitor for Gradients<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let gradient = param
-            .val()
-            .grad(self.of)
-            .expect("every parameter has a gradient");
+        // An expert that no token goes through has none.
+        let gradient = param.val().grad(self.of);
         self.values
-            .push(gradient.into_data().try_to_vec().expect("f32 values"));
+            .push(gradient.map_or_else(Vec::new, |gradient| values(gradient)));
     }
 }
 
-fn gradients(model: &Decoder, loss: Tensor<1>) -> Vec<Vec<f32>> {
+fn gradients(model: &Decoder, loss: Tensor<1>) -> Vec<Vec<f64>> {
     let grads = loss.backward();
     let mut visitor = Gradients {
         of: &grads,
@@ -121,21 +182,22 @@ fn path(tree: &TokenTree, leaf: usize) -> Vec<usize> {
     path
 }
 
-fn check(trees: &[TokenTree], kind: usize) {
+fn check(trees: &[TokenTree], kind: Kind, precision: Precision) {
     let device = Device::flex().autodiff();
-    let model = Decoder::init(&config(kind), 11, &device);
+    let model = model(kind, precision, &device);
+    let tolerance = precision.tolerance;
     let forest = PackedForest::from_trees(trees).expect("trees are whole");
 
     // Every path alone: its log-probs, and how often each node counts in the sum over paths.
-    let mut alone: Vec<Vec<Vec<f32>>> = trees
+    let mut alone: Vec<Vec<Vec<f64>>> = trees
         .iter()
         .map(|t| vec![Vec::new(); t.nodes.len()])
         .collect();
-    let mut uses: Vec<Vec<f32>> = trees.iter().map(|t| vec![0.0; t.nodes.len()]).collect();
-    let mut alone_loss = Tensor::<1>::zeros([1], &device);
+    let mut uses: Vec<Vec<f64>> = trees.iter().map(|t| vec![0.0; t.nodes.len()]).collect();
+    let mut alone_loss = Tensor::<1>::zeros([1], &device).cast(precision.dtype);
     for (index, tree) in trees.iter().enumerate() {
         for (order, leaf) in leaves(tree).into_iter().enumerate() {
-            let weight = 1.0 + order as f32;
+            let weight = 1.0 + order as f64;
             let nodes = path(tree, leaf);
             let tokens: Vec<u32> = nodes
                 .iter()
@@ -168,7 +230,7 @@ fn check(trees: &[TokenTree], kind: usize) {
             (node.tree as usize, node.tree_node as usize)
         })
         .collect();
-    let weights: Vec<f32> = of_target
+    let weights: Vec<f64> = of_target
         .iter()
         .map(|&(tree, node)| uses[tree][node])
         .collect();
@@ -180,19 +242,24 @@ fn check(trees: &[TokenTree], kind: usize) {
         let alone = alone[tree][node][*position];
         *position += 1;
         assert!(
-            (packed - alone).abs() < TOLERANCE,
+            (packed - alone).abs() < tolerance,
             "tree {tree}, node {node}: {packed} packed, {alone} alone"
         );
     }
 
-    let packed_loss = (log_probs * constant(weights, &device)).sum();
+    let weights = Tensor::<1>::from_data(
+        TensorData::from(weights.as_slice()),
+        (&device, precision.dtype),
+    );
+    let packed_loss = (log_probs * weights).sum();
     let packed = gradients(&model, packed_loss);
     let alone = gradients(&model, alone_loss);
     for (packed, alone) in packed.iter().zip(&alone) {
-        let largest = alone.iter().fold(1.0f32, |a, b| a.max(b.abs()));
+        assert_eq!(packed.len(), alone.len(), "a gradient on one side only");
+        let largest = alone.iter().fold(1.0f64, |a, b| a.max(b.abs()));
         for (packed, alone) in packed.iter().zip(alone) {
             assert!(
-                (packed - alone).abs() < TOLERANCE * largest,
+                (packed - alone).abs() < tolerance * largest,
                 "gradient {packed} packed, {alone} alone, largest {largest}"
             );
         }
@@ -204,16 +271,45 @@ proptest! {
 
     #[test]
     fn a_llama_path_in_a_packed_tree_equals_the_path_alone(trees in trees()) {
-        check(&trees, 0);
+        check(&trees, Kind::Llama, SINGLE);
     }
 
     #[test]
     fn grouped_heads_and_scaled_rotations_equal_the_path_alone(trees in trees()) {
-        check(&trees, 1);
+        check(&trees, Kind::GroupedHeadsAndScaledRotations, SINGLE);
     }
 
     #[test]
     fn a_sliding_window_counts_along_the_path(trees in trees()) {
-        check(&trees, 2);
+        check(&trees, Kind::SlidingWindow, SINGLE);
+    }
+
+    #[test]
+    fn a_mixture_of_experts_treats_a_token_as_on_its_path_alone(trees in trees()) {
+        check(&trees, Kind::Mixtral, SINGLE);
+    }
+
+    #[test]
+    fn biases_and_windows_of_some_layers_equal_the_path_alone(trees in trees()) {
+        check(&trees, Kind::Qwen2, SINGLE);
+    }
+
+    #[test]
+    fn normed_heads_equal_the_path_alone(trees in trees()) {
+        check(&trees, Kind::Qwen3, SINGLE);
+    }
+
+    #[test]
+    fn in_double_precision_packing_changes_nothing(trees in trees()) {
+        for kind in [
+            Kind::Llama,
+            Kind::GroupedHeadsAndScaledRotations,
+            Kind::SlidingWindow,
+            Kind::Mixtral,
+            Kind::Qwen2,
+            Kind::Qwen3,
+        ] {
+            check(&trees, kind, DOUBLE);
+        }
     }
 }

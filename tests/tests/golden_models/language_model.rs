@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use eurus_models::decoder::load_balancing_loss;
 use eurus_models::{Decoder, DecoderConfig, ForestBatch, ForestModel, ops};
 use eurus_tests::report::Report;
 use eurus_train::log_probs::target_log_probs;
@@ -26,6 +27,7 @@ pub fn check(
         check_case(subject, model, case, report).with_context(|| format!("case {}", case.id))?;
     }
     check_hidden(subject, model.model.clone(), config, "logits_abs", report)?;
+    check_router(subject, model, report)?;
     let trainable = model.clone().train();
     if let Some(expected) = &subject.expected.grad_sum_logprob {
         let batch = expected
@@ -151,6 +153,27 @@ pub fn check_top(place: &str, logits: &[f32], top: &Top, limit: f64, report: &mu
     );
 }
 
+/// The load-balancing loss of a mixture of experts. The reference was computed in f32, so its own error counts too.
+fn check_router(subject: &Subject, model: &Decoder, report: &mut Report) -> Result<()> {
+    let Some(mixture) = &subject.expected.mixtral else {
+        return Ok(());
+    };
+    let limit = subject.expected.tolerance.of("logits_abs")?;
+    let rows = subject.rows_of("ragged_right")?;
+    let output = model
+        .model
+        .forward(&ForestBatch::new(pack(&rows)?, &Device::flex()));
+    let loss = load_balancing_loss(&output.routing).context("no layer has a router")?;
+    report.close(
+        "load-balancing loss",
+        "ragged_right",
+        f64::from(loss.into_scalar::<f32>()),
+        mixture.router_aux_loss_ragged_right,
+        limit,
+    );
+    Ok(())
+}
+
 /// Hidden states after every layer. The library gives them after the last norm only, so a body cut after layer `i` is
 /// compared with the norm of what is expected there.
 pub fn check_hidden(
@@ -203,11 +226,11 @@ pub fn check_hidden(
             let normed = states
                 .iter()
                 .map(|x| norm(x, &weight, config.rms_norm_epsilon));
-            compare(&what, part.forward(&batch), normed.collect());
+            compare(&what, part.forward(&batch).hidden, normed.collect());
         }
         compare(
             "hidden.final",
-            body.forward(&batch),
+            body.forward(&batch).hidden,
             expected("hidden.final")?,
         );
     }

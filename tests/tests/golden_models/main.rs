@@ -28,7 +28,7 @@ use eurus_tests::report::Report;
 use subject::Subject;
 
 /// Kinds of models that must load. Any other may be refused, but then for its `model_type` and not by accident.
-const SUPPORTED: [&str; 2] = ["llama", "mistral"];
+const SUPPORTED: [&str; 5] = ["llama", "mistral", "mixtral", "qwen2", "qwen3"];
 
 #[test]
 fn golden_models_give_the_values_of_the_reference_implementation() {

@@ -22,9 +22,16 @@ pub struct Expected {
     pub grad_bt: Option<Gradient>,
     pub grad_bt_dr: Option<Gradient>,
     pub generate: Option<Generate>,
+    pub mixtral: Option<Mixture>,
     #[serde(default)]
     pub train: Vec<Train>,
     pub tolerance: Tolerance,
+}
+
+/// What is expected of a mixture of experts.
+#[derive(Debug, Deserialize)]
+pub struct Mixture {
+    pub router_aux_loss_ragged_right: f64,
 }
 
 /// Limits by name.

@@ -197,16 +197,17 @@ impl Generator {
             .collect();
         let mut last = self.choose(hidden.select(0, int_tensor(&ends, &device)), rows, params)?;
 
-        let shape = self.model.model.attention_shape();
-        let width = shape.kv_heads * shape.head_dim;
         let capacity = params.max_tokens;
         let mut caches: Vec<DecodeCache> = kept
             .into_iter()
-            .map(|layer| DecodeCache {
-                prompt_k: layer.keys,
-                prompt_v: layer.values,
-                step_k: Tensor::zeros([capacity, rows.len(), width], &device),
-                step_v: Tensor::zeros([capacity, rows.len(), width], &device),
+            .map(|layer| {
+                let steps = [capacity, rows.len(), layer.keys.dims()[1]];
+                DecodeCache {
+                    prompt_k: layer.keys,
+                    prompt_v: layer.values,
+                    step_k: Tensor::zeros(steps, &device),
+                    step_v: Tensor::zeros(steps, &device),
+                }
             })
             .collect();
         for step in 0..capacity - 1 {
@@ -225,17 +226,17 @@ impl Generator {
                 .iter()
                 .map(|row| (segments[row.prompt].len + step) as u32)
                 .collect();
-            let hidden = self.model.model.forward_with(
+            let output = self.model.model.forward_with(
                 int_tensor(&last, &device),
                 &positions,
-                |layer, queries, kv| {
+                |layer, queries, kv, shape| {
                     let cache = &mut caches[layer];
                     append(&mut cache.step_k, kv.keys, step);
                     append(&mut cache.step_v, kv.values, step);
                     ops::decode_attention(queries, cache, &spans, shape)
                 },
             );
-            last = self.choose(hidden, rows, params)?;
+            last = self.choose(output.hidden, rows, params)?;
         }
         Ok(())
     }

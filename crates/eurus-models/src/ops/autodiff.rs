@@ -29,7 +29,8 @@ fn register<B: Backend, const N: usize>(
 struct Project;
 
 impl<B: ForestOps> Backward<B, 2> for Project {
-    type State = (FloatTensor<B>, FloatTensor<B>);
+    /// What the gradient of the other needs: `x` for the weight's, the weight for that of `x`.
+    type State = (Option<FloatTensor<B>>, Option<FloatTensor<B>>);
 
     fn backward(
         self,
@@ -39,12 +40,8 @@ impl<B: ForestOps> Backward<B, 2> for Project {
     ) {
         let (x, weight) = ops.state;
         let grad = grads.consume::<B>(&ops.node);
-        let x_grad = ops.parents[0]
-            .is_some()
-            .then(|| B::float_matmul(grad.clone(), weight));
-        let weight_grad = ops.parents[1]
-            .is_some()
-            .then(|| B::float_matmul(B::float_transpose(grad), x));
+        let x_grad = weight.map(|weight| B::float_matmul(grad.clone(), weight));
+        let weight_grad = x.map(|x| B::float_matmul(B::float_transpose(grad), x));
         register::<B, 2>(
             ops.parents.map(|p| p.map(|p| p.id)),
             [x_grad, weight_grad],
@@ -165,6 +162,7 @@ impl<B: ForestOps> Backward<B, 3> for TreeAttention {
 
 impl<B: ForestOps, C: CheckpointStrategy> ForestOps for Autodiff<B, C> {
     fn project(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        let (x_tracked, weight_tracked) = (x.is_tracked(), weight.is_tracked());
         let (x, x_node) = x.into_parts();
         let (weight, weight_node) = weight.into_parts();
         match Project
@@ -174,7 +172,9 @@ impl<B: ForestOps, C: CheckpointStrategy> ForestOps for Autodiff<B, C> {
         {
             OpsKind::Tracked(prep) => {
                 let output = B::project(x.clone(), weight.clone());
-                prep.finish((x, weight), output)
+                // A frozen weight needs no input kept.
+                let state = (weight_tracked.then_some(x), x_tracked.then_some(weight));
+                prep.finish(state, output)
             }
             OpsKind::UnTracked(prep) => prep.finish(B::project(x, weight)),
         }

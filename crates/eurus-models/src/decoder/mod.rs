@@ -1,0 +1,243 @@
+//! The decoder that all families share. Module paths are the tensor names of Hugging Face checkpoints.
+
+mod attention;
+mod experts;
+mod mlp;
+mod projection;
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Int, Tensor};
+
+use crate::config::DecoderConfig;
+use crate::ops::{self, AttentionShape};
+use crate::{ForestBatch, ForestModel, rope};
+
+use attention::Rotary;
+pub use attention::{LayerKeysValues, SelfAttention};
+pub use experts::{Expert, Routing, SparseMlp, load_balancing_loss};
+pub use mlp::Mlp;
+pub use projection::{Norm, Projection};
+
+/// One decoder layer. It has an MLP or, in Mixtral, a mixture of experts.
+#[derive(Module, Debug)]
+pub struct Layer {
+    /// Attention.
+    pub self_attn: SelfAttention,
+    /// MLP.
+    pub mlp: Option<Mlp>,
+    /// Mixture of experts.
+    pub block_sparse_moe: Option<SparseMlp>,
+    /// Norm before attention.
+    pub input_layernorm: Norm,
+    /// Norm before the MLP.
+    pub post_attention_layernorm: Norm,
+    #[module(skip)]
+    attention: LayerShape,
+}
+
+/// Head counts and sizes, kept by the layer because a module never holds its config.
+#[derive(Debug, Clone, Copy)]
+struct LayerShape(AttentionShape);
+
+impl Layer {
+    fn new(config: &DecoderConfig, index: usize, device: &Device) -> Self {
+        let norm = || Norm::new(config.hidden_size, config.rms_norm_epsilon, device);
+        Self {
+            self_attn: SelfAttention::new(config, device),
+            mlp: config.mixture.is_none().then(|| Mlp::new(config, device)),
+            block_sparse_moe: config
+                .mixture
+                .as_ref()
+                .map(|mixture| SparseMlp::new(config, mixture, device)),
+            input_layernorm: norm(),
+            post_attention_layernorm: norm(),
+            attention: LayerShape(AttentionShape {
+                heads: config.heads,
+                kv_heads: config.kv_heads,
+                head_dim: config.head_dim,
+                scale: (config.head_dim as f32).powf(-0.5),
+                window: config.window_of(index),
+            }),
+        }
+    }
+
+    /// Head counts, sizes and window of the layer's attention.
+    pub fn attention_shape(&self) -> AttentionShape {
+        self.attention.0
+    }
+
+    /// Runs the layer; `attend` mixes values from rotated queries, keys and values.
+    fn forward(
+        &self,
+        x: Tensor<2>,
+        rotary: &Rotary,
+        attend: impl FnOnce(Tensor<2>, LayerKeysValues, AttentionShape) -> Tensor<2>,
+    ) -> (Tensor<2>, Option<Routing>) {
+        let (queries, keys_values) = self
+            .self_attn
+            .project(self.input_layernorm.forward(x.clone()), rotary);
+        let mixed = attend(queries, keys_values, self.attention.0);
+        let x = x + self.self_attn.o_proj.forward(mixed);
+        let normed = self.post_attention_layernorm.forward(x.clone());
+        match (&self.mlp, &self.block_sparse_moe) {
+            (Some(mlp), _) => (x + mlp.forward(normed), None),
+            (None, Some(experts)) => {
+                let (y, routing) = experts.forward(normed);
+                (x + y, Some(routing))
+            }
+            (None, None) => (x, None),
+        }
+    }
+}
+
+/// The token embedding.
+#[derive(Module, Debug)]
+pub struct Embedding {
+    /// `[vocab, d]`
+    pub weight: Param<Tensor<2>>,
+}
+
+/// Embedding, layers and last norm.
+#[derive(Module, Debug)]
+pub struct Body {
+    /// Token embedding.
+    pub embed_tokens: Embedding,
+    /// Decoder layers.
+    pub layers: Vec<Layer>,
+    /// Norm after the last layer.
+    pub norm: Norm,
+    #[module(skip)]
+    frequencies: Vec<f64>,
+    auxiliary_loss_coefficient: f64,
+}
+
+/// What the body makes of a batch.
+#[derive(Debug, Clone)]
+pub struct BodyOutput {
+    /// After the last norm, `[T, d]`.
+    pub hidden: Tensor<2>,
+    /// The routers' choices, one per layer with a mixture of experts.
+    pub routing: Vec<Routing>,
+}
+
+impl Body {
+    fn new(config: &DecoderConfig, device: &Device) -> Self {
+        Self {
+            embed_tokens: Embedding {
+                weight: projection::zeros([config.vocab_size, config.hidden_size], device),
+            },
+            layers: (0..config.layers)
+                .map(|index| Layer::new(config, index, device))
+                .collect(),
+            norm: Norm::new(config.hidden_size, config.rms_norm_epsilon, device),
+            frequencies: rope::frequencies(config),
+            auxiliary_loss_coefficient: config
+                .mixture
+                .map_or(0.0, |mixture| mixture.auxiliary_loss_coefficient),
+        }
+    }
+
+    /// Runs the tokens through all layers; `attend(layer, queries, keys_values, shape)` mixes values.
+    pub fn forward_with(
+        &self,
+        tokens: Tensor<1, Int>,
+        positions: &[u32],
+        mut attend: impl FnMut(usize, Tensor<2>, LayerKeysValues, AttentionShape) -> Tensor<2>,
+    ) -> BodyOutput {
+        let embedding = self.embed_tokens.weight.val();
+        let (cos, sin) = rope::table(&self.frequencies, positions, &embedding.device());
+        let dtype = embedding.dtype();
+        let rotary = Rotary {
+            cos: cos.cast(dtype),
+            sin: sin.cast(dtype),
+        };
+        let mut x = embedding.select(0, tokens);
+        let mut routing = Vec::new();
+        for (index, layer) in self.layers.iter().enumerate() {
+            let (y, routed) = layer.forward(x, &rotary, |queries, keys_values, shape| {
+                attend(index, queries, keys_values, shape)
+            });
+            x = y;
+            routing.extend(routed);
+        }
+        BodyOutput {
+            hidden: self.norm.forward(x),
+            routing,
+        }
+    }
+
+    /// Runs a packed forest through all layers.
+    pub fn forward(&self, batch: &ForestBatch) -> BodyOutput {
+        self.forward_with(
+            batch.tokens.clone(),
+            &batch.forest.positions,
+            |_, queries, kv, shape| {
+                ops::tree_attention(queries, kv.keys, kv.values, &batch.spans, shape)
+            },
+        )
+    }
+
+    /// As [`forward`](Self::forward), keeping every layer's keys and values.
+    pub fn forward_keeping(&self, batch: &ForestBatch) -> (Tensor<2>, Vec<LayerKeysValues>) {
+        let mut kept = Vec::with_capacity(self.layers.len());
+        let output = self.forward_with(
+            batch.tokens.clone(),
+            &batch.forest.positions,
+            |_, queries, kv, shape| {
+                kept.push(kv.clone());
+                ops::tree_attention(queries, kv.keys, kv.values, &batch.spans, shape)
+            },
+        );
+        (output.hidden, kept)
+    }
+
+    /// The load-balancing loss of a pass times its coefficient, `[1]`; `None` without a mixture of experts or with a
+    /// coefficient of 0.
+    pub fn auxiliary_loss(&self, output: &BodyOutput) -> Option<Tensor<1>> {
+        let coefficient = self.auxiliary_loss_coefficient;
+        let loss = (coefficient != 0.0).then(|| load_balancing_loss(&output.routing));
+        loss.flatten().map(|loss| loss * coefficient)
+    }
+}
+
+/// A causal language model.
+#[derive(Module, Debug)]
+pub struct Decoder {
+    /// Everything below the output projection.
+    pub model: Body,
+    /// The output projection; `None` when it is the embedding.
+    pub lm_head: Option<Projection>,
+}
+
+impl Decoder {
+    /// A decoder whose weights are zero until they are loaded or drawn.
+    pub(crate) fn empty(config: &DecoderConfig, device: &Device) -> Self {
+        Self {
+            model: Body::new(config, device),
+            lm_head: (!config.tie_word_embeddings)
+                .then(|| Projection::new(config.hidden_size, config.vocab_size, false, device)),
+        }
+    }
+}
+
+impl ForestModel for Decoder {
+    fn hidden_states(&self, batch: &ForestBatch) -> Tensor<2> {
+        self.model.forward(batch).hidden
+    }
+
+    fn hidden_states_and_auxiliary_loss(
+        &self,
+        batch: &ForestBatch,
+    ) -> (Tensor<2>, Option<Tensor<1>>) {
+        let output = self.model.forward(batch);
+        let auxiliary = self.model.auxiliary_loss(&output);
+        (output.hidden, auxiliary)
+    }
+
+    fn output_weight(&self) -> Tensor<2> {
+        match &self.lm_head {
+            Some(head) => head.weight.val(),
+            None => self.model.embed_tokens.weight.val(),
+        }
+    }
+}
