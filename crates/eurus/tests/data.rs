@@ -182,6 +182,7 @@ fn invalid_records_stop_a_command_or_are_set_aside() -> Result<()> {
         "pairs pairs.jsonl --out x.jsonl",
         "stats pairs.jsonl",
         "convert pairs.jsonl --to trl-unpaired-chat --out x.jsonl",
+        "mix --source ui=pairs.jsonl --to trl-preference-chat --out x.jsonl",
     ] {
         let message = place.refused(1, command)?;
         for word in ["row 3 of pairs.jsonl", "`chosen`", "--skip-invalid"] {
@@ -246,6 +247,25 @@ fn the_papers_derivations() -> Result<()> {
             .as_array()
             .is_some_and(|said| said.len() == 1)
     }));
+    Ok(())
+}
+
+#[test]
+fn a_mixture_leaves_invalid_records_out_every_time_it_is_made() -> Result<()> {
+    let place = Place::new()?;
+    let mut rows = pair_rows();
+    rows[2]["chosen"] = json!(5);
+    place.write("pairs.jsonl", &rows)?;
+    let said = place.succeed(
+        "mix --source ui=pairs.jsonl --to trl-preference-chat --out mix.jsonl --skip-invalid bad.jsonl",
+    )?;
+    ensure!(
+        said.contains("; 1 invalid records left out, see bad.jsonl"),
+        "{said}"
+    );
+    ensure!(place.lines("mix.jsonl")?.len() == 5 && place.lines("bad.jsonl")?.len() == 1);
+    place.succeed("mix --repeat mix.jsonl.manifest.json --out again.jsonl")?;
+    ensure!(place.lines("again.jsonl")? == place.lines("mix.jsonl")?);
     Ok(())
 }
 
