@@ -12,6 +12,10 @@ pub struct StepProgress {
     pub steps: usize,
     /// Mean loss: per trained token for SFT, per pair otherwise.
     pub loss: f64,
+    /// What the model adds to the loss by itself, coefficient included: a mixture of experts balances its load. Means over
+    /// unique tokens. `None` for models without such a loss.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auxiliary_loss: Option<f64>,
     /// Learning rate of the step.
     pub learning_rate: f64,
     /// Global norm of the gradients before scaling.

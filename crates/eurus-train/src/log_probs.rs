@@ -8,24 +8,52 @@ use token_forest::PackedForest;
 
 /// Log-probs of the forest's targets, `[targets]`, in the forest's order. At most `chunk` positions have logits at a time.
 pub fn target_log_probs<M: ForestModel>(model: &M, batch: &ForestBatch, chunk: usize) -> Tensor<1> {
+    of_hidden(model, model.hidden_states(batch), batch, chunk)
+}
+
+/// Log-probs summed over each node's targets, `[nodes]`; 0 for nodes without.
+pub fn node_log_probs<M: ForestModel>(model: &M, batch: &ForestBatch, chunk: usize) -> Tensor<1> {
+    by_node(target_log_probs(model, batch, chunk), batch)
+}
+
+/// What training needs of a forest.
+pub(crate) struct TrainingPass {
+    /// As [`target_log_probs`].
+    pub log_probs: Tensor<1>,
+    /// A loss of the model's own, `[1]`.
+    pub auxiliary: Option<Tensor<1>>,
+}
+
+impl TrainingPass {
+    pub fn new<M: ForestModel>(model: &M, batch: &ForestBatch, chunk: usize) -> Self {
+        let (hidden, auxiliary) = model.hidden_states_and_auxiliary_loss(batch);
+        Self {
+            log_probs: of_hidden(model, hidden, batch, chunk),
+            auxiliary,
+        }
+    }
+}
+
+fn of_hidden<M: ForestModel>(
+    model: &M,
+    hidden: Tensor<2>,
+    batch: &ForestBatch,
+    chunk: usize,
+) -> Tensor<1> {
     let device = batch.tokens.device();
     let predictors: Vec<u32> = batch.forest.targets.iter().map(|t| t.predictor).collect();
     let tokens: Vec<u32> = batch.forest.targets.iter().map(|t| t.token).collect();
-    let hidden = model
-        .hidden_states(batch)
-        .select(0, int_tensor(&predictors, &device));
     tied_linear_log_probs(
-        hidden,
+        hidden.select(0, int_tensor(&predictors, &device)),
         model.output_weight(),
         int_tensor(&tokens, &device),
         chunk,
     )
 }
 
-/// Log-probs summed over each node's targets, `[nodes]`; 0 for nodes without.
-pub fn node_log_probs<M: ForestModel>(model: &M, batch: &ForestBatch, chunk: usize) -> Tensor<1> {
+/// The sums over each node's targets of `log_probs [targets]`, `[nodes]`.
+pub(crate) fn by_node(log_probs: Tensor<1>, batch: &ForestBatch) -> Tensor<1> {
     let nodes: Vec<u32> = batch.forest.targets.iter().map(|t| t.node).collect();
-    let log_probs = target_log_probs(model, batch, chunk);
     let segments = int_tensor(&nodes, &log_probs.device());
     sum_by_segment(log_probs, segments, batch.forest.node_count())
 }

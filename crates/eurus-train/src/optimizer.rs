@@ -9,6 +9,7 @@ use crate::Optimization;
 pub(crate) struct StepOptimizer<M> {
     optimizer: ModuleOptimizer,
     sums: GradientsAccumulator<M>,
+    auxiliary_loss: Option<f64>,
     max_grad_norm: f64,
 }
 
@@ -23,14 +24,30 @@ impl<M: Module> StepOptimizer<M> {
         Self {
             optimizer,
             sums: GradientsAccumulator::new(),
+            auxiliary_loss: None,
             max_grad_norm: settings.max_grad_norm,
         }
     }
 
-    /// Adds the gradients of a loss that is already divided by the whole step's count.
-    pub fn add(&mut self, model: &M, loss: Tensor<1>) {
+    /// Adds the gradients of a forest's part of the step's loss: `loss` is already divided by the whole step's count,
+    /// `auxiliary` is the model's own loss of the forest, which holds `share` of the step's tokens.
+    pub fn add(&mut self, model: &M, loss: Tensor<1>, auxiliary: Option<Tensor<1>>, share: f64) {
+        let loss = match auxiliary {
+            Some(auxiliary) => {
+                let auxiliary = auxiliary * share;
+                let value = f64::from(auxiliary.clone().into_scalar::<f32>());
+                *self.auxiliary_loss.get_or_insert(0.0) += value;
+                loss + auxiliary
+            }
+            None => loss,
+        };
         let gradients = GradientsParams::from_grads(loss.backward(), model);
         self.sums.accumulate(model, gradients);
+    }
+
+    /// The model's own loss of the step, if it has one.
+    pub fn take_auxiliary_loss(&mut self) -> Option<f64> {
+        self.auxiliary_loss.take()
     }
 
     /// The summed gradients and their global norm.

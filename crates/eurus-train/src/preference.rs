@@ -10,7 +10,7 @@ use pref_losses::{
 
 use crate::data::{PairedTree, check_trees};
 use crate::events::Event;
-use crate::log_probs::{node_log_probs, node_target_counts};
+use crate::log_probs::{TrainingPass, by_node, node_log_probs, node_target_counts};
 use crate::packing::{PackedGroup, check_budget, pack_mismatched, pack_pairs};
 use crate::run::{StepOutcome, plain_device, run, training_device};
 use crate::{Error, Optimization, Result};
@@ -242,10 +242,10 @@ impl PreferenceTrainer {
                     mean_chosen_tokens: Some(chosen_tokens / pair_count.max(1) as f64),
                     ..PairContext::default()
                 };
-                let mut unique_tokens = 0;
+                let unique_tokens: usize = forests.iter().map(|it| it.forest.len()).sum();
                 let mut sums: Option<PairSums> = None;
                 for packed in forests {
-                    unique_tokens += packed.forest.len();
+                    let share = packed.forest.len() as f64 / unique_tokens as f64;
                     let groups = packed.groups.clone();
                     let places = [CHOSEN, REJECTED].map(|place| packed.column(place).collect());
                     let [chosen, rejected]: [Vec<u32>; 2] = places;
@@ -259,7 +259,8 @@ impl PreferenceTrainer {
                         rejected: lengths(&rejected),
                     });
                     let batch = ForestBatch::new(packed.forest, &device);
-                    let policy = node_log_probs(model, &batch, settings.log_prob_chunk);
+                    let pass = TrainingPass::new(model, &batch, settings.log_prob_chunk);
+                    let policy = by_node(pass.log_probs, &batch);
                     let nodes =
                         |indices: &[u32]| policy.clone().select(0, int_tensor(indices, &device));
                     let of_reference = |of: fn(&TreeReference) -> &Vec<f32>| {
@@ -281,7 +282,8 @@ impl PreferenceTrainer {
                         Some(sums) => sums.merge(batch_sums),
                         None => batch_sums,
                     });
-                    optimizer.add(model, output.losses.sum() / pair_count as f64);
+                    let loss = output.losses.sum() / pair_count as f64;
+                    optimizer.add(model, loss, pass.auxiliary, share);
                 }
                 let stats = sums.map(PairSums::read).unwrap_or_default();
                 rewards.add(&stats);

@@ -73,14 +73,14 @@ impl RewardTrainer {
                 let step_trees: Vec<&PairedTree> = members.iter().map(|&m| &trees[m]).collect();
                 let forests = pack_pairs(&step_trees, settings.token_budget)?;
                 let pair_count: usize = forests.iter().map(|packed| packed.groups.len()).sum();
-                let mut unique_tokens = 0;
+                let unique_tokens: usize = forests.iter().map(|it| it.forest.len()).sum();
                 let mut sums: Option<RewardSums> = None;
                 for packed in forests {
-                    unique_tokens += packed.forest.len();
+                    let share = packed.forest.len() as f64 / unique_tokens as f64;
                     let pairs = packed.groups.len();
                     let tokens = int_tensor(&ends(&packed), &device);
                     let batch = ForestBatch::new(packed.forest, &device);
-                    let rewards = model.rewards(&batch, tokens);
+                    let (rewards, auxiliary) = model.rewards_and_auxiliary_loss(&batch, tokens);
                     let chosen = rewards.clone().narrow(0, 0, pairs);
                     let rejected = rewards.narrow(0, pairs, pairs);
                     let losses = self.loss.forward(
@@ -93,7 +93,8 @@ impl RewardTrainer {
                         Some(sums) => sums.merge(batch_sums),
                         None => batch_sums,
                     });
-                    optimizer.add(model, losses.sum() / pair_count as f64);
+                    let loss = losses.sum() / pair_count as f64;
+                    optimizer.add(model, loss, auxiliary, share);
                 }
                 let stats = sums.map(RewardSums::read).unwrap_or_default();
                 Ok(StepOutcome {

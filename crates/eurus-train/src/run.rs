@@ -43,7 +43,12 @@ pub(crate) fn run<M: Module, S>(
         let started = Instant::now();
         let outcome = compute(&model, members, &mut optimizer)?;
         let (gradients, grad_norm) = optimizer.gradients(&model);
-        for (what, value) in [("the loss", outcome.loss), ("the gradient norm", grad_norm)] {
+        let auxiliary_loss = optimizer.take_auxiliary_loss();
+        for (what, value) in [
+            ("the loss", outcome.loss),
+            ("the auxiliary loss", auxiliary_loss.unwrap_or(0.0)),
+            ("the gradient norm", grad_norm),
+        ] {
             if !value.is_finite() {
                 return Err(Error::NotFinite {
                     step: step + 1,
@@ -59,6 +64,7 @@ pub(crate) fn run<M: Module, S>(
             step: step + 1,
             steps,
             loss: outcome.loss,
+            auxiliary_loss,
             learning_rate,
             grad_norm,
             unique_tokens: outcome.unique_tokens,

@@ -5,7 +5,7 @@ use token_forest::TokenTree;
 
 use crate::data::{SftTree, check_trees};
 use crate::events::Event;
-use crate::log_probs::target_log_probs;
+use crate::log_probs::TrainingPass;
 use crate::packing::pack_trees;
 use crate::run::{StepOutcome, path_tokens, run, training_device};
 use crate::{Error, Optimization, Result};
@@ -58,23 +58,25 @@ impl SftTrainer {
             |model, members, optimizer| {
                 let trees: Vec<&TokenTree> = members.iter().map(|&m| &trees[m].tree).collect();
                 let forests = pack_trees(&trees, settings.token_budget)?;
+                let forests: Vec<_> = forests
+                    .into_iter()
+                    .filter(|forest| !forest.targets.is_empty())
+                    .collect();
                 let target_tokens: usize = forests.iter().map(|forest| forest.targets.len()).sum();
+                let unique_tokens: usize = forests.iter().map(|forest| forest.len()).sum();
                 let mut outcome = StepOutcome {
                     loss: 0.0,
-                    unique_tokens: 0,
+                    unique_tokens,
                     naive_tokens: path_tokens(&trees),
                     stats: target_tokens,
                 };
                 for forest in forests {
-                    if forest.targets.is_empty() {
-                        continue;
-                    }
-                    outcome.unique_tokens += forest.len();
+                    let share = forest.len() as f64 / unique_tokens as f64;
                     let batch = ForestBatch::new(forest, &device);
-                    let log_probs = target_log_probs(model, &batch, settings.log_prob_chunk);
-                    let loss = log_probs.sum().neg() / target_tokens as f64;
+                    let pass = TrainingPass::new(model, &batch, settings.log_prob_chunk);
+                    let loss = pass.log_probs.sum().neg() / target_tokens as f64;
                     outcome.loss += f64::from(loss.clone().into_scalar::<f32>());
-                    optimizer.add(model, loss);
+                    optimizer.add(model, loss, pass.auxiliary, share);
                 }
                 Ok(outcome)
             },

@@ -275,15 +275,10 @@ fn direct_rewards_put_zero_between_chosen_and_rejected() {
 
 #[test]
 fn the_reward_of_a_leaf_does_not_depend_on_what_else_is_scored() {
-    let reward_model = RewardModel {
-        regression_head: {
-            let head = RewardModel::from_decoder(model(2)).regression_head;
-            eurus_models::decoder::Projection {
-                weight: head.weight.map(|weight| weight + 0.1),
-            }
-        },
-        ..RewardModel::from_decoder(model(2))
-    };
+    let mut reward_model = RewardModel::from_decoder(model(2));
+    if let Some(head) = &mut reward_model.regression_head {
+        head.weight = head.weight.clone().map(|weight| weight + 0.1);
+    }
     let trees: Vec<TokenTree> = trees(5).into_iter().map(|tree| tree.tree).collect();
     let together = leaf_rewards(&reward_model, &trees, &settings()).expect("rewards");
     for (tree, rewards) in trees.iter().zip(together) {
