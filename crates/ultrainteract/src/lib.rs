@@ -73,6 +73,8 @@
 //! | --- | --- | --- |
 //! | `parquet` | no | Parquet files in and out |
 
+#![warn(missing_debug_implementations)]
+
 pub mod action_text;
 pub mod decontaminate;
 pub mod derive;

@@ -1,6 +1,7 @@
 //! Trees of files, whatever the number of rows: the rows of a problem are brought together without
 //! all rows in memory.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use rayon::prelude::*;
@@ -44,6 +45,7 @@ pub enum Order {
 }
 
 /// Problems of files, one after the other. See [`problems`].
+#[derive(Debug)]
 pub struct Problems {
     source: Rows,
     order: Order,
@@ -53,6 +55,7 @@ pub struct Problems {
     ready: std::vec::IntoIter<Problem>,
 }
 
+#[derive(Debug)]
 enum Rows {
     Streamed(Records<PairRow>),
     Grouped(Partitions),
@@ -201,6 +204,14 @@ pub struct ParallelMap<F, T> {
     problems: Problems,
     map: F,
     ready: std::vec::IntoIter<T>,
+}
+
+impl<F, T> fmt::Debug for ParallelMap<F, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ParallelMap")
+            .field("problems", &self.problems)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<F, T> ParallelMap<F, T> {

@@ -18,6 +18,7 @@ const PARTITION_BYTES: u64 = 32 << 20;
 const MAX_PARTITIONS: u64 = 512;
 
 /// Rows in temporary files, each of which has all rows of its problems.
+#[derive(Debug)]
 pub(super) struct Partitions {
     parts: std::vec::IntoIter<File>,
     files: Vec<Arc<Path>>,
