@@ -14,7 +14,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use burn::module::Module;
 use burn::tensor::Device;
-use eurus_models::generate::{Finish, Generator, Prompt, SamplingParams};
+use eurus_models::generate::{Finish, Flow, Generator, Prompt, SamplingParams};
 use eurus_models::{Checkpoint, Decoder, ForestBatch, ForestModel, int_tensor, ops};
 use eurus_tests::report::Report;
 use eurus_tests::{folders, memory, parameters};
@@ -353,7 +353,7 @@ fn check_greedy(
         })
         .collect();
     let generator = Generator::new(model, vec![tokenizer.eos_id()]);
-    let samples = generator.generate(&prompts, &params, &mut |_| {})?;
+    let samples = generator.generate(&prompts, &params, &mut |_| Flow::Continue)?;
     for (prompt, samples) in clear.iter().zip(samples) {
         let sample = samples
             .into_iter()

@@ -4,7 +4,9 @@ use chat_model::{ChatModel, ChatRequest, Completion, Sampling};
 use token_forest::{ChatMessage, ChatTokenizer};
 
 use crate::Decoder;
-use crate::generate::{Continuation, Finish, Generator, Prompt, SamplingParams};
+use crate::generate::{
+    Continuation, Finish, Flow, GenerationEvent, Generator, Prompt, SamplingParams,
+};
 
 /// A decoder with its tokenizer. Requests of a batch advance together, and the samples of a request share their prompt.
 #[derive(Debug, Clone)]
@@ -59,6 +61,18 @@ impl LocalChatModel {
         })
     }
 
+    /// Whether a stop text stands in the last tokens, the newest of which may have completed it.
+    fn ends_with_stop(&self, tokens: &[u32], stop: &[String]) -> bool {
+        let Some(longest) = stop.iter().map(String::len).max().filter(|&len| len > 0) else {
+            return false;
+        };
+        // A token is a byte at least; a few more, since the first of a tail may be half a character.
+        let tail = &tokens[tokens.len().saturating_sub(longest + 4)..];
+        let text = self.tokenizer.decode(tail).unwrap_or_default();
+        stop.iter()
+            .any(|stop| !stop.is_empty() && text.contains(stop.as_str()))
+    }
+
     fn completion(
         &self,
         continuation: Continuation,
@@ -104,11 +118,20 @@ impl LocalChatModel {
             temperature: first.sampling.temperature,
             top_p: first.sampling.top_p,
             top_k: 0,
+            repetition_penalty: 1.0,
             max_tokens: first.sampling.max_tokens,
+        };
+        let mut end_at_stop_texts = |event: GenerationEvent<'_>| match event {
+            GenerationEvent::Token { prompt, tokens, .. }
+                if self.ends_with_stop(tokens, &requests[prompt].sampling.stop) =>
+            {
+                Flow::Stop
+            }
+            _ => Flow::Continue,
         };
         let continuations = self
             .generator
-            .generate(&prompts, &params, &mut |_| {})
+            .generate(&prompts, &params, &mut end_at_stop_texts)
             .map_err(|error| self.error(error))?;
         continuations
             .into_iter()

@@ -152,8 +152,7 @@ impl ModuleVisitor for Gradients<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         // An expert that no token goes through has none.
         let gradient = param.val().grad(self.of);
-        self.values
-            .push(gradient.map_or_else(Vec::new, |gradient| values(gradient)));
+        self.values.push(gradient.map_or_else(Vec::new, values));
     }
 }
 

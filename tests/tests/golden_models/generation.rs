@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use burn::tensor::Device;
-use eurus_models::generate::{Continuation, Finish, Generator, Prompt, SamplingParams};
+use eurus_models::generate::{Continuation, Finish, Flow, Generator, Prompt, SamplingParams};
 use eurus_models::{Decoder, ForestBatch};
 use eurus_tests::report::Report;
 use eurus_train::log_probs::target_log_probs;
@@ -30,7 +30,8 @@ pub fn check(subject: &Subject, model: &Decoder, report: &mut Report) -> Result<
     }
     let params = SamplingParams::greedy(generate.max_new_tokens);
     let prompts: Vec<Prompt> = clear.iter().map(|row| prompt(row)).collect();
-    let together = Generator::new(model, Vec::new()).generate(&prompts, &params, &mut |_| {})?;
+    let together =
+        Generator::new(model, Vec::new()).generate(&prompts, &params, &mut |_| Flow::Continue)?;
     for (row, samples) in clear.iter().zip(&together) {
         let place = format!("prompt of {} tokens", row.prompt_ids.len());
         let continuation = samples.first().context("one sample was asked for")?;
@@ -47,7 +48,7 @@ pub fn check(subject: &Subject, model: &Decoder, report: &mut Report) -> Result<
             continue;
         };
         let alone = Generator::new(model, vec![stop.eos_token_id]);
-        let samples = alone.generate(&[prompt(row)], &params, &mut |_| {})?;
+        let samples = alone.generate(&[prompt(row)], &params, &mut |_| Flow::Continue)?;
         let continuation = samples.first().and_then(|samples| samples.first());
         let continuation = continuation.context("one sample was asked for")?;
         // The reference counts the stop token among the new ones.

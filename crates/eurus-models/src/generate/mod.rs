@@ -27,10 +27,40 @@ pub struct Prompt {
 /// Why a continuation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Finish {
-    /// A stop token came.
+    /// A stop token came, or the observer ended it.
     Stop,
     /// The limit of new tokens was reached.
     Length,
+}
+
+/// What happens while prompts are continued.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum GenerationEvent<'a> {
+    /// A sequence got a token; the answer says whether it goes on.
+    Token {
+        /// The prompt, by its place in the list.
+        prompt: usize,
+        /// The sample of that prompt.
+        sample: usize,
+        /// The new tokens of the sequence so far, this one last. A stop token is not among them and makes no event.
+        tokens: &'a [u32],
+        /// Log-probability of this one.
+        log_prob: f32,
+    },
+    /// A batch is finished; the answer is not looked at.
+    Finished {
+        /// Prompts finished so far.
+        prompts: usize,
+    },
+}
+
+/// Whether a sequence goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// It does.
+    Continue,
+    /// It ends here, as if a stop token had come.
+    Stop,
 }
 
 /// One continuation.
@@ -87,9 +117,9 @@ impl Generator {
         self
     }
 
-    /// Continues every prompt; `progress` is told how many prompts are finished after each batch.
+    /// Continues every prompt. Returns one list per prompt with `samples` continuations each, in order.
     ///
-    /// Returns one list per prompt with `samples` continuations each, in order.
+    /// `observe` hears of every new token, as it comes, and can end the sequence there.
     ///
     /// # Errors
     ///
@@ -98,7 +128,7 @@ impl Generator {
         &self,
         prompts: &[Prompt],
         params: &SamplingParams,
-        progress: &mut dyn FnMut(usize),
+        observe: &mut dyn FnMut(GenerationEvent<'_>) -> Flow,
     ) -> Result<Vec<Vec<Continuation>>> {
         let vocab_size = self.model.output_weight().dims()[0];
         for token in prompts.iter().flat_map(|prompt| &prompt.tokens) {
@@ -121,8 +151,11 @@ impl Generator {
                     fits
                 })
                 .count();
-            results.extend(self.continue_batch(&prompts[first..first + count], params)?);
-            progress(results.len());
+            let batch = &prompts[first..first + count];
+            results.extend(self.continue_batch(batch, first, params, observe)?);
+            observe(GenerationEvent::Finished {
+                prompts: results.len(),
+            });
         }
         Ok(results)
     }
@@ -130,7 +163,9 @@ impl Generator {
     fn continue_batch(
         &self,
         prompts: &[Prompt],
+        first: usize,
         params: &SamplingParams,
+        observe: &mut dyn FnMut(GenerationEvent<'_>) -> Flow,
     ) -> Result<Vec<Vec<Continuation>>> {
         let mut rows: Vec<Row> = prompts
             .iter()
@@ -139,7 +174,7 @@ impl Generator {
                 (0..prompt.samples).map(move |sample| Row {
                     prompt: index,
                     sample,
-                    sampler: Sampler::new(prompt.seed, sample),
+                    sampler: Sampler::new(prompt.seed, sample, &prompt.tokens),
                     continuation: Continuation {
                         tokens: Vec::new(),
                         log_probs: Vec::new(),
@@ -151,7 +186,15 @@ impl Generator {
             .collect();
         let mut finished: Vec<Row> = Vec::with_capacity(rows.len());
         if !rows.is_empty() && params.max_tokens > 0 {
-            self.run(prompts, &mut rows, &mut finished, params)?;
+            let mut observe = |row: &Row, log_prob: f32| {
+                observe(GenerationEvent::Token {
+                    prompt: first + row.prompt,
+                    sample: row.sample,
+                    tokens: &row.continuation.tokens,
+                    log_prob,
+                })
+            };
+            self.run(prompts, &mut rows, &mut finished, params, &mut observe)?;
         }
         finished.append(&mut rows);
         finished.sort_by_key(|row| (row.prompt, row.sample));
@@ -169,6 +212,7 @@ impl Generator {
         rows: &mut Vec<Row>,
         finished: &mut Vec<Row>,
         params: &SamplingParams,
+        observe: &mut dyn FnMut(&Row, f32) -> Flow,
     ) -> Result<()> {
         let device = self.model.output_weight().device();
         let trees: Vec<TokenTree> = prompts
@@ -195,7 +239,8 @@ impl Generator {
                 (segment.start + segment.len - 1) as u32
             })
             .collect();
-        let mut last = self.choose(hidden.select(0, int_tensor(&ends, &device)), rows, params)?;
+        let hidden = hidden.select(0, int_tensor(&ends, &device));
+        let mut last = self.choose(hidden, rows, params, observe)?;
 
         let capacity = params.max_tokens;
         let mut caches: Vec<DecodeCache> = kept
@@ -236,7 +281,7 @@ impl Generator {
                     ops::decode_attention(queries, cache, &spans, shape)
                 },
             );
-            last = self.choose(output.hidden, rows, params)?;
+            last = self.choose(output.hidden, rows, params, observe)?;
         }
         Ok(())
     }
@@ -247,10 +292,11 @@ impl Generator {
         hidden: Tensor<2>,
         rows: &mut [Row],
         params: &SamplingParams,
+        observe: &mut dyn FnMut(&Row, f32) -> Flow,
     ) -> Result<Vec<u32>> {
         let logits = ops::project(hidden, self.model.output_weight());
         let vocab_size = logits.dims()[1];
-        let mut logits = logits
+        let logits = logits
             .into_data()
             .try_into_vec_as::<f32>()
             .map_err(|error| Error::Device {
@@ -258,7 +304,7 @@ impl Generator {
                 problem: format!("{error:?}"),
             })?;
         let chosen = sampling::choose_all(
-            &mut logits,
+            &logits,
             vocab_size,
             rows.iter_mut().map(|row| &mut row.sampler).collect(),
             params,
@@ -274,6 +320,10 @@ impl Generator {
             } else {
                 row.continuation.tokens.push(choice.token);
                 row.done = row.continuation.tokens.len() >= params.max_tokens;
+                if observe(row, choice.log_prob) == Flow::Stop {
+                    row.continuation.finish = Finish::Stop;
+                    row.done = true;
+                }
             }
         }
         Ok(chosen.into_iter().map(|choice| choice.token).collect())

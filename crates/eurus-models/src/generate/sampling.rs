@@ -15,6 +15,9 @@ pub struct SamplingParams {
     pub top_p: f32,
     /// Keep this many of the likeliest tokens; 0 keeps all.
     pub top_k: usize,
+    /// Divides the positive logits, and multiplies the negative ones, of tokens that stand in the prompt or were drawn
+    /// already (arXiv 1909.05858, section 4.1); 1 leaves them alone.
+    pub repetition_penalty: f32,
     /// Most new tokens of a continuation.
     pub max_tokens: usize,
 }
@@ -26,6 +29,7 @@ impl SamplingParams {
             temperature: 0.0,
             top_p: 1.0,
             top_k: 0,
+            repetition_penalty: 1.0,
             max_tokens,
         }
     }
@@ -42,95 +46,146 @@ impl SamplingParams {
 /// A drawn token.
 pub struct Choice {
     pub token: u32,
-    /// Under the model, at temperature 1.
+    /// Under the model: at temperature 1, without truncation or penalty.
     pub log_prob: f32,
 }
 
-/// The random stream of one sequence.
-pub struct Sampler(ChaCha8Rng);
+/// The random stream of one sequence, and the tokens it has seen.
+pub struct Sampler {
+    rng: ChaCha8Rng,
+    /// Ascending, each once.
+    seen: Vec<u32>,
+}
 
 impl Sampler {
-    pub fn new(seed: u64, sample: usize) -> Self {
+    pub fn new(seed: u64, sample: usize, prompt: &[u32]) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(sample as u64);
-        Self(rng)
+        let mut seen = prompt.to_vec();
+        seen.sort_unstable();
+        seen.dedup();
+        Self { rng, seen }
+    }
+
+    /// Draws a token from a row of logits.
+    fn choose(&mut self, logits: &[f32], params: &SamplingParams) -> Choice {
+        let mut scratch = logits.to_vec();
+        let log_sum_exp = softmax_row(&mut scratch);
+        let plain = params.temperature == 1.0 && params.repetition_penalty == 1.0;
+        if !plain {
+            scratch.copy_from_slice(logits);
+            self.penalise(&mut scratch, params.repetition_penalty);
+        }
+        let token = if params.temperature <= 0.0 {
+            likeliest_token(&scratch)
+        } else {
+            if !plain {
+                for logit in &mut scratch {
+                    *logit /= params.temperature;
+                }
+                softmax_row(&mut scratch);
+            }
+            self.draw(&scratch, params)
+        };
+        if let Err(place) = self.seen.binary_search(&(token as u32)) {
+            self.seen.insert(place, token as u32);
+        }
+        Choice {
+            token: token as u32,
+            log_prob: logits[token] - log_sum_exp,
+        }
+    }
+
+    fn penalise(&self, logits: &mut [f32], penalty: f32) {
+        if penalty == 1.0 {
+            return;
+        }
+        for &token in &self.seen {
+            if let Some(logit) = logits.get_mut(token as usize) {
+                *logit *= if *logit > 0.0 { 1.0 / penalty } else { penalty };
+            }
+        }
+    }
+
+    fn draw(&mut self, probabilities: &[f32], params: &SamplingParams) -> usize {
+        if params.top_p < 1.0 || params.top_k > 0 {
+            let kept = likeliest(probabilities, params);
+            let total: f32 = kept.iter().map(|&token| probabilities[token]).sum();
+            let entries = kept.iter().map(|&token| (token, probabilities[token]));
+            pick(&mut self.rng, total, entries)
+        } else {
+            let total: f32 = probabilities.iter().sum();
+            pick(
+                &mut self.rng,
+                total,
+                probabilities.iter().copied().enumerate(),
+            )
+        }
     }
 }
 
-/// Draws one token per row of `logits [B, vocab]`, which are overwritten.
+/// Draws one token per row of `logits [B, vocab]`.
 pub fn choose_all(
-    logits: &mut [f32],
+    logits: &[f32],
     vocab_size: usize,
     samplers: Vec<&mut Sampler>,
     params: &SamplingParams,
 ) -> Vec<Choice> {
     logits
-        .par_chunks_mut(vocab_size)
+        .par_chunks(vocab_size)
         .zip(samplers)
-        .map(|(logits, sampler)| choose(logits, &mut sampler.0, params))
+        .map(|(logits, sampler)| sampler.choose(logits, params))
         .collect()
 }
 
-fn choose(logits: &mut [f32], rng: &mut ChaCha8Rng, params: &SamplingParams) -> Choice {
-    let original = logits.to_vec();
-    let log_prob_of = |token: usize| {
-        let mut weights = original.clone();
-        original[token] - softmax_row(&mut weights)
-    };
-    if params.temperature <= 0.0 {
-        let mut best = 0;
-        for (token, logit) in logits.iter().enumerate() {
-            if *logit > logits[best] {
-                best = token;
-            }
+/// The first of the largest.
+fn likeliest_token(logits: &[f32]) -> usize {
+    let mut best = 0;
+    for (token, logit) in logits.iter().enumerate() {
+        if *logit > logits[best] {
+            best = token;
         }
-        return Choice {
-            token: best as u32,
-            log_prob: log_prob_of(best),
-        };
     }
-    for logit in logits.iter_mut() {
-        *logit /= params.temperature;
-    }
-    softmax_row(logits);
-    let probabilities = &*logits;
-    let token = if params.top_p < 1.0 || params.top_k > 0 {
-        let kept = likeliest(probabilities, params);
-        let total: f32 = kept.iter().map(|&token| probabilities[token]).sum();
-        pick(
-            rng,
-            total,
-            kept.iter().map(|&token| (token, probabilities[token])),
-        )
-    } else {
-        let total: f32 = probabilities.iter().sum();
-        pick(rng, total, probabilities.iter().copied().enumerate())
-    };
-    Choice {
-        token: token as u32,
-        log_prob: log_prob_of(token),
-    }
+    best
 }
 
 /// The tokens that `top_k` and `top_p` keep, likeliest first.
 fn likeliest(probabilities: &[f32], params: &SamplingParams) -> Vec<usize> {
     let mut order: Vec<usize> = (0..probabilities.len()).collect();
-    order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
-    if params.top_k > 0 {
-        order.truncate(params.top_k);
+    let descending = |a: &usize, b: &usize| {
+        let by_probability = probabilities[*b].total_cmp(&probabilities[*a]);
+        by_probability.then(a.cmp(b))
+    };
+    let most = match params.top_k {
+        0 => order.len(),
+        top_k => top_k.min(order.len()),
+    };
+    // Few tokens hold most of the probability: a short sorted head decides almost always.
+    let mut head = FIRST_HEAD.min(most);
+    loop {
+        if head < order.len() {
+            order.select_nth_unstable_by(head - 1, descending);
+        }
+        order[..head].sort_unstable_by(descending);
+        let mut sum = 0.0;
+        let kept = order[..head]
+            .iter()
+            .take_while(|&&token| {
+                let before = sum;
+                sum += probabilities[token];
+                before < params.top_p
+            })
+            .count();
+        if kept < head || head == most {
+            order.truncate(kept.max(1));
+            return order;
+        }
+        head = (8 * head).min(most);
     }
-    let mut sum = 0.0;
-    let kept = order
-        .iter()
-        .take_while(|&&token| {
-            let before = sum;
-            sum += probabilities[token];
-            before < params.top_p
-        })
-        .count();
-    order.truncate(kept.max(1));
-    order
 }
+
+/// Tokens that are sorted first when truncating.
+const FIRST_HEAD: usize = 256;
 
 /// Draws an entry with probability `weight / total`.
 fn pick(rng: &mut ChaCha8Rng, total: f32, entries: impl Iterator<Item = (usize, f32)>) -> usize {
@@ -150,17 +205,23 @@ fn pick(rng: &mut ChaCha8Rng, total: f32, entries: impl Iterator<Item = (usize, 
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn sampler() -> Sampler {
+        Sampler::new(3, 0, &[])
+    }
 
     #[test]
     fn frequencies_of_drawn_tokens_follow_the_softmax() {
-        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let mut sampler = sampler();
         let params = SamplingParams::at_temperature(1.0, 1);
         let mut counts = [0usize; 3];
         let probabilities = [0.5f32, 0.3, 0.2];
+        let logits = probabilities.map(f32::ln);
         for _ in 0..20_000 {
-            let mut logits = probabilities.map(f32::ln).to_vec();
-            counts[choose(&mut logits, &mut rng, &params).token as usize] += 1;
+            counts[sampler.choose(&logits, &params).token as usize] += 1;
         }
         for (count, probability) in counts.iter().zip(probabilities) {
             assert!((*count as f32 / 20_000.0 - probability).abs() < 0.02);
@@ -169,7 +230,7 @@ mod tests {
 
     #[test]
     fn top_k_and_top_p_keep_the_likeliest() {
-        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let mut sampler = sampler();
         let logits = [0.1f32, 3.0, 2.9, -1.0];
         for (top_k, top_p) in [(2, 1.0), (0, 0.9)] {
             let params = SamplingParams {
@@ -178,7 +239,7 @@ mod tests {
                 ..SamplingParams::at_temperature(1.0, 1)
             };
             for _ in 0..200 {
-                let token = choose(&mut logits.to_vec(), &mut rng, &params).token;
+                let token = sampler.choose(&logits, &params).token;
                 assert!(token == 1 || token == 2);
             }
         }
@@ -186,9 +247,63 @@ mod tests {
 
     #[test]
     fn greedy_takes_the_first_of_equals_and_its_log_prob() {
-        let mut rng = ChaCha8Rng::seed_from_u64(3);
-        let choice = choose(&mut [1.0, 2.0, 2.0], &mut rng, &SamplingParams::greedy(1));
+        let choice = sampler().choose(&[1.0, 2.0, 2.0], &SamplingParams::greedy(1));
         assert_eq!(choice.token, 1);
         assert!((choice.log_prob - (-0.861_995)).abs() < 1e-5);
+    }
+
+    #[test]
+    fn the_log_prob_is_the_models_at_any_temperature_and_penalty() {
+        let logits = [1.0f32, 2.0, -3.0];
+        let mut params = SamplingParams::at_temperature(0.7, 1);
+        params.repetition_penalty = 1.3;
+        let choice = Sampler::new(3, 0, &[0, 1]).choose(&logits, &params);
+        let sum: f32 = logits.iter().map(|logit| logit.exp()).sum();
+        let wanted = logits[choice.token as usize] - sum.ln();
+        assert!((choice.log_prob - wanted).abs() < 1e-5);
+    }
+
+    #[test]
+    fn the_penalty_turns_to_a_token_not_seen_yet() {
+        let params = SamplingParams {
+            repetition_penalty: 2.0,
+            ..SamplingParams::greedy(1)
+        };
+        let logits = [3.0f32, 2.0, -1.0];
+        let mut sampler = Sampler::new(3, 0, &[]);
+        let drawn: Vec<u32> = (0..2)
+            .map(|_| sampler.choose(&logits, &params).token)
+            .collect();
+        assert_eq!(drawn, [0, 1], "3 / 2 is less than 2");
+        let negative = [-1.0f32, -1.5];
+        let mut sampler = Sampler::new(3, 0, &[0]);
+        assert_eq!(
+            sampler.choose(&negative, &params).token,
+            1,
+            "-1 * 2 is less than -1.5"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn the_short_head_keeps_what_sorting_everything_keeps(
+            weights in prop::collection::vec(0u32..50, 1..1200),
+            top_p in 0.01f32..1.0,
+            top_k in prop_oneof![Just(0usize), 1usize..600],
+        ) {
+            let total: u32 = weights.iter().sum::<u32>().max(1);
+            let probabilities: Vec<f32> = weights.iter().map(|&w| w as f32 / total as f32).collect();
+            let params = SamplingParams { top_p, top_k, ..SamplingParams::at_temperature(1.0, 1) };
+
+            let mut all: Vec<usize> = (0..probabilities.len()).collect();
+            all.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]).then(a.cmp(&b)));
+            if top_k > 0 {
+                all.truncate(top_k);
+            }
+            let mut sum = 0.0;
+            let kept = all.iter().take_while(|&&t| { let before = sum; sum += probabilities[t]; before < top_p }).count();
+            all.truncate(kept.max(1));
+            prop_assert_eq!(likeliest(&probabilities, &params), all);
+        }
     }
 }

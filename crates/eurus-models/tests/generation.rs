@@ -1,0 +1,135 @@
+//! Generation: what the observer hears, and where it can end a sequence.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::Device;
+use chat_model::{ChatModel, ChatRequest, Message, Role, Sampling};
+use eurus_models::generate::{Finish, Flow, GenerationEvent, Generator, Prompt, SamplingParams};
+use eurus_models::{Decoder, DecoderConfig, LocalChatModel};
+use token_forest::{ChatTokenizer, train_bpe};
+
+fn model(vocab_size: usize) -> Decoder {
+    let mut config = DecoderConfig::llama(vocab_size, 16, 2, 2);
+    config.initializer_range = 0.3;
+    Decoder::init(&config, 5, &Device::flex())
+}
+
+fn prompts() -> Vec<Prompt> {
+    [vec![1, 2, 3], vec![4], vec![5, 6]]
+        .into_iter()
+        .zip(0..)
+        .map(|(tokens, seed)| Prompt {
+            tokens,
+            samples: 3,
+            seed,
+        })
+        .collect()
+}
+
+#[test]
+fn the_observer_hears_every_token_in_order() {
+    let generator = Generator::new(&model(40), vec![7, 8]).with_max_rows(6);
+    let params = SamplingParams::at_temperature(1.0, 12);
+    let mut heard: BTreeMap<(usize, usize), (Vec<u32>, Vec<f32>)> = BTreeMap::new();
+    let mut finished = Vec::new();
+    let all = generator
+        .generate(&prompts(), &params, &mut |event| {
+            match event {
+                GenerationEvent::Token {
+                    prompt,
+                    sample,
+                    tokens,
+                    log_prob,
+                } => {
+                    let (so_far, log_probs) = heard.entry((prompt, sample)).or_default();
+                    so_far.push(tokens[tokens.len() - 1]);
+                    log_probs.push(log_prob);
+                    assert_eq!(so_far.as_slice(), tokens);
+                }
+                GenerationEvent::Finished { prompts } => finished.push(prompts),
+            }
+            Flow::Continue
+        })
+        .expect("it generates");
+    assert_eq!(finished, [2, 3], "six rows hold two prompts");
+    for (prompt, samples) in all.iter().enumerate() {
+        for (sample, continuation) in samples.iter().enumerate() {
+            let (tokens, log_probs) = heard.remove(&(prompt, sample)).unwrap_or_default();
+            assert_eq!(tokens, continuation.tokens);
+            assert_eq!(log_probs, continuation.log_probs[..tokens.len()]);
+        }
+    }
+    assert!(heard.is_empty());
+}
+
+#[test]
+fn a_sequence_that_the_observer_ends_leaves_the_others_as_they_are() {
+    let generator = Generator::new(&model(40), Vec::new());
+    let params = SamplingParams::at_temperature(1.0, 9);
+    let free = generator
+        .generate(&prompts(), &params, &mut |_| Flow::Continue)
+        .expect("it generates");
+    let cut = generator
+        .generate(&prompts(), &params, &mut |event| match event {
+            GenerationEvent::Token {
+                prompt: 1, tokens, ..
+            } if tokens.len() == 4 => Flow::Stop,
+            _ => Flow::Continue,
+        })
+        .expect("it generates");
+    for (prompt, (free, cut)) in free.iter().zip(&cut).enumerate() {
+        for (free, cut) in free.iter().zip(cut) {
+            let (len, finish) = if prompt == 1 {
+                (4, Finish::Stop)
+            } else {
+                (9, Finish::Length)
+            };
+            assert_eq!(cut.tokens, free.tokens[..len]);
+            assert_eq!(cut.finish, finish);
+        }
+    }
+}
+
+#[test]
+fn a_stop_text_ends_a_completion_early() {
+    let bpe = train_bpe(["one two three four"], 280, &["<|im_start|>", "<|im_end|>"]).expect("bpe");
+    let tokenizer = ChatTokenizer::from_files(bpe.files().expect("files")).expect("a tokenizer");
+    let model = LocalChatModel::new("random", &model(tokenizer.vocab_size()), tokenizer);
+    let request = |stop: &[&str]| ChatRequest {
+        messages: vec![Message {
+            role: Role::User,
+            content: "one two".into(),
+        }],
+        samples: 1,
+        sampling: Sampling {
+            temperature: 1.0,
+            top_p: 1.0,
+            max_tokens: 60,
+            stop: stop.iter().map(|&text| text.to_owned()).collect(),
+            seed: 11,
+        },
+    };
+    let free = model
+        .complete(&request(&[]))
+        .expect("it completes")
+        .remove(0);
+    let (at, stop) = free
+        .text
+        .char_indices()
+        .skip(8)
+        .find(|(_, c)| c.is_ascii_alphabetic())
+        .map(|(at, c)| (free.text.find(c).unwrap_or(at), c.to_string()))
+        .expect("random text has letters");
+    let cut = model
+        .complete(&request(&[&stop]))
+        .expect("it completes")
+        .remove(0);
+    assert_eq!(cut.text, free.text[..at]);
+    assert!(
+        cut.tokens < free.tokens,
+        "{} of {}",
+        cut.tokens,
+        free.tokens
+    );
+    assert_eq!(cut.finish, chat_model::Finish::Stop);
+}
