@@ -464,6 +464,17 @@ impl Error {
         }
     }
 
+    pub(crate) fn malformed(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Error::Malformed {
+            field: field.into(),
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn missing(field: impl Into<String>) -> Self {
+        Error::malformed(field, "is missing")
+    }
+
     /// A temporary file could not be used.
     pub(crate) fn temporary(reason: std::io::Error) -> Self {
         Error::io("use a temporary file in", &std::env::temp_dir(), reason)

@@ -222,28 +222,20 @@ fn is_plain_text(file: &Path) -> bool {
 
 fn problem(record: &[u8], field: Option<&str>) -> Result<String> {
     let value: Value = parse_json(record)?;
-    let malformed = |field: &str, message: String| Error::Malformed {
-        field: field.to_string(),
-        message,
-    };
     let name = match field {
         Some(name) => name,
-        None => *FIELDS
-            .iter()
-            .find(|name| value.get(**name).is_some())
+        None => FIELDS
+            .into_iter()
+            .find(|name| value.get(name).is_some())
             .ok_or_else(|| {
-                malformed(
-                    WHOLE_ROW,
-                    format!(
-                        "has none of the fields {}; say which it is",
-                        FIELDS.join(", ")
-                    ),
-                )
+                let known = FIELDS.join(", ");
+                let message = format!("has none of the fields {known}; say which it is");
+                Error::malformed(WHOLE_ROW, message)
             })?,
     };
     match value.get(name) {
         Some(Value::String(text)) => Ok(text.clone()),
-        Some(_) => Err(malformed(name, "is no text".to_string())),
-        None => Err(malformed(name, "is missing".to_string())),
+        Some(_) => Err(Error::malformed(name, "is no text")),
+        None => Err(Error::missing(name)),
     }
 }

@@ -14,25 +14,14 @@ pub(super) enum Style {
     Chat,
 }
 
-fn missing(field: &str) -> Error {
-    Error::Malformed {
-        field: field.to_string(),
-        message: "is missing".to_string(),
-    }
-}
-
-fn malformed(field: &str, message: impl Into<String>) -> Error {
-    Error::Malformed {
-        field: field.to_string(),
-        message: message.into(),
-    }
-}
-
 // ---- conversations ----
 
 pub(super) fn read_messages(record: &[u8]) -> Result<Example> {
     let mut row: Wire = parse_object(record)?;
-    let messages = row.messages.take().ok_or_else(|| missing("messages"))?;
+    let messages = row
+        .messages
+        .take()
+        .ok_or_else(|| Error::missing("messages"))?;
     Ok(conversation(row.origin(), messages))
 }
 
@@ -41,14 +30,14 @@ pub(super) fn read_sharegpt(record: &[u8]) -> Result<Example> {
     let said = row
         .conversations
         .take()
-        .ok_or_else(|| missing("conversations"))?;
+        .ok_or_else(|| Error::missing("conversations"))?;
     let messages = said.into_iter().map(Utterance::from).collect();
     Ok(conversation(row.origin(), messages))
 }
 
 pub(super) fn read_ultrachat(record: &[u8]) -> Result<Example> {
     let mut row: Wire = parse_object(record)?;
-    let data = row.data.take().ok_or_else(|| missing("data"))?;
+    let data = row.data.take().ok_or_else(|| Error::missing("data"))?;
     let messages = data
         .into_iter()
         .enumerate()
@@ -62,8 +51,14 @@ pub(super) fn read_ultrachat(record: &[u8]) -> Result<Example> {
 
 pub(super) fn read_openorca(record: &[u8]) -> Result<Example> {
     let mut row: Wire = parse_object(record)?;
-    let question = row.question.take().ok_or_else(|| missing("question"))?;
-    let response = row.response.take().ok_or_else(|| missing("response"))?;
+    let question = row
+        .question
+        .take()
+        .ok_or_else(|| Error::missing("question"))?;
+    let response = row
+        .response
+        .take()
+        .ok_or_else(|| Error::missing("response"))?;
     // Most rows have an empty system prompt; that is none.
     let system = row.system_prompt.take().filter(|text| !text.is_empty());
     let mut messages: Vec<Utterance> = system.map(Utterance::system).into_iter().collect();
@@ -123,8 +118,12 @@ pub(super) fn write_openorca(from: Conversation) -> Result<Wire, String> {
 
 pub(super) fn read_completion(record: &[u8]) -> Result<Example> {
     let mut row: Wire = parse_object(record)?;
-    let prompt = prompt(row.prompt.take().ok_or_else(|| missing("prompt"))?);
-    let completion = answer(row.completion.take().ok_or_else(|| missing("completion"))?);
+    let prompt = prompt(row.prompt.take().ok_or_else(|| Error::missing("prompt"))?);
+    let completion = answer(
+        row.completion
+            .take()
+            .ok_or_else(|| Error::missing("completion"))?,
+    );
     Ok(Example::Completion(Completion {
         origin: row.origin(),
         prompt,
@@ -134,9 +133,13 @@ pub(super) fn read_completion(record: &[u8]) -> Result<Example> {
 
 pub(super) fn read_unpaired(record: &[u8]) -> Result<Example> {
     let mut row: Wire = parse_object(record)?;
-    let prompt = prompt(row.prompt.take().ok_or_else(|| missing("prompt"))?);
-    let completion = answer(row.completion.take().ok_or_else(|| missing("completion"))?);
-    let label = row.label.ok_or_else(|| missing("label"))?;
+    let prompt = prompt(row.prompt.take().ok_or_else(|| Error::missing("prompt"))?);
+    let completion = answer(
+        row.completion
+            .take()
+            .ok_or_else(|| Error::missing("completion"))?,
+    );
+    let label = row.label.ok_or_else(|| Error::missing("label"))?;
     Ok(Example::Unpaired(Unpaired {
         origin: row.origin(),
         prompt,
@@ -147,8 +150,11 @@ pub(super) fn read_unpaired(record: &[u8]) -> Result<Example> {
 
 pub(super) fn read_preference(record: &[u8]) -> Result<Example> {
     let mut row: Wire = parse_object(record)?;
-    let chosen = row.chosen.take().ok_or_else(|| missing("chosen"))?;
-    let rejected = row.rejected.take().ok_or_else(|| missing("rejected"))?;
+    let chosen = row.chosen.take().ok_or_else(|| Error::missing("chosen"))?;
+    let rejected = row
+        .rejected
+        .take()
+        .ok_or_else(|| Error::missing("rejected"))?;
     let (prompt, chosen, rejected) = match (row.prompt.take(), chosen, rejected) {
         (Some(Text::Chat(prompt)), chosen, rejected) => (prompt, answer(chosen), answer(rejected)),
         (Some(Text::Plain(text)), Text::Plain(chosen), Text::Plain(rejected)) => (
@@ -163,9 +169,9 @@ pub(super) fn read_preference(record: &[u8]) -> Result<Example> {
         }
         // The prompt stands at the beginning of both; a string beside that repeats it.
         (_, Text::Chat(chosen), Text::Chat(rejected)) => split_prompt(chosen, rejected)?,
-        (None, _, _) => return Err(missing("prompt")),
+        (None, _, _) => return Err(Error::missing("prompt")),
         (Some(Text::Plain(_)), _, _) => {
-            return Err(malformed(
+            return Err(Error::malformed(
                 "rejected",
                 "is not of the same form as `chosen`: both are strings or both are lists of messages",
             ));
@@ -201,7 +207,7 @@ fn split_prompt(mut chosen: Vec<Utterance>, mut rejected: Vec<Utterance>) -> Res
         .rposition(|message| message.role == Role::User)
         .map_or(0, |last| last + 1);
     if end == 0 {
-        return Err(malformed(
+        return Err(Error::malformed(
             "prompt",
             "is missing, and `chosen` and `rejected` do not begin with the same messages",
         ));

@@ -68,10 +68,10 @@ pub(crate) fn parse_object<T: DeserializeOwned>(record: &[u8]) -> Result<T> {
     let text = record.trim_ascii_start();
     if text.first() == Some(&b'[') && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
     {
-        return Err(Error::Malformed {
-            field: WHOLE_ROW.to_string(),
-            message: "invalid type: a list, expected an object".to_string(),
-        });
+        return Err(Error::malformed(
+            WHOLE_ROW,
+            "invalid type: a list, expected an object",
+        ));
     }
     parse_json(record)
 }
@@ -116,14 +116,9 @@ fn explain(field: String, error: &serde_json::Error) -> Error {
         .strip_prefix("missing field `")
         .and_then(|rest| rest.split('`').next());
     match missing {
-        None => Error::Malformed { field, message },
-        Some(name) => Error::Malformed {
-            field: match field.as_str() {
-                WHOLE_ROW => name.to_string(),
-                object => format!("{object}.{name}"),
-            },
-            message: "is missing".to_string(),
-        },
+        None => Error::malformed(field, message),
+        Some(name) if field == WHOLE_ROW => Error::missing(name),
+        Some(name) => Error::missing(format!("{field}.{name}")),
     }
 }
 

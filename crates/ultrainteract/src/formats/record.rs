@@ -89,13 +89,10 @@ impl TryFrom<TreeRecord> for PreferenceTree {
                 content: Content::Instruction(text),
             }) => text,
             other => {
-                return Err(Error::Malformed {
-                    field: "nodes[0]".to_string(),
-                    message: format!(
-                        "is {} where the instruction, without a parent, must be",
-                        other.map_or("missing", |node| node.content.kind())
-                    ),
-                });
+                let fault = Error::NoInstruction {
+                    found: other.map_or("missing", |node| node.content.kind()),
+                };
+                return Err(fault.in_field("nodes[0]"));
             }
         };
         let mut tree = PreferenceTree::new(record.id, record.task, record.dataset, instruction)?
@@ -123,13 +120,10 @@ fn add_node(tree: &mut PreferenceTree, node: Node) -> Result<NodeId> {
         (Some(parent), Content::Observation(observation)) => {
             tree.add_observation(parent, observation)
         }
-        (parent, content) => Err(Error::Malformed {
-            field: "parent".to_string(),
-            message: match parent {
-                None => format!("missing for {}", content.kind()),
-                Some(parent) => format!("{parent}, but the instruction is node 0 only"),
-            },
+        (None, _) => Err(Error::Orphan {
+            tree: tree.id().to_string(),
         }),
+        (Some(_), Content::Instruction(_)) => Err(Error::SecondInstruction),
     }
 }
 

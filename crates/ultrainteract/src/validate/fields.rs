@@ -24,7 +24,7 @@ impl<'a> Fields<'a> {
         match self.fields.get(name) {
             Some(value) => self.decode(name, value),
             None => {
-                self.found.push(missing(name));
+                self.found.push(Error::missing(name));
                 None
             }
         }
@@ -47,7 +47,7 @@ impl<'a> Fields<'a> {
                 return None;
             }
             None => {
-                self.found.push(missing(name));
+                self.found.push(Error::missing(name));
                 return None;
             }
         };
@@ -59,10 +59,8 @@ impl<'a> Fields<'a> {
     pub fn refuse_unknown(&mut self, known: &[&str]) {
         for name in self.fields.keys() {
             if !known.contains(&name.as_str()) {
-                self.found.push(Error::Malformed {
-                    field: name.clone(),
-                    message: format!("unknown field, expected one of {}", known.join(", ")),
-                });
+                let message = format!("unknown field, expected one of {}", known.join(", "));
+                self.found.push(Error::malformed(name, message));
             }
         }
     }
@@ -78,19 +76,10 @@ impl<'a> Fields<'a> {
                     Some('[') => format!("{name}{inner}"),
                     Some(_) => format!("{name}.{inner}"),
                 };
-                self.found.push(Error::Malformed {
-                    field,
-                    message: error.into_inner().to_string(),
-                });
+                let message = error.into_inner().to_string();
+                self.found.push(Error::malformed(field, message));
                 None
             }
         }
-    }
-}
-
-fn missing(name: &str) -> Error {
-    Error::Malformed {
-        field: name.to_string(),
-        message: "is missing".to_string(),
     }
 }
