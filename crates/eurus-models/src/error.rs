@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::WeightType;
+
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -48,34 +50,95 @@ pub enum Error {
         problem: String,
     },
     /// A safetensors file is damaged.
-    #[error("{path}: not a whole safetensors file: {problem}; copy or download it again")]
+    #[error(
+        "{path}: not a whole safetensors file: {}{problem}; copy or download it again",
+        at(tensor)
+    )]
     Safetensors {
         /// The file.
         path: PathBuf,
+        /// The first tensor that is affected, where that is known.
+        tensor: Option<String>,
         /// What the reader said.
         problem: String,
     },
+    /// A model of the hub cannot be downloaded.
+    #[error("{model}: {problem}")]
+    Hub {
+        /// The model as it was named.
+        model: String,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// A GGUF file is damaged or asks for something that is not supported.
+    #[error("{path}: GGUF: {}{problem}", at(tensor))]
+    Gguf {
+        /// The file.
+        path: PathBuf,
+        /// The tensor, where it is about one.
+        tensor: Option<String>,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The index of a sharded checkpoint names a file that is not there.
+    #[error(
+        "{index}: tensor `{tensor}` is in {shard}, and there is no such file; copy or download it again"
+    )]
+    MissingShard {
+        /// The index.
+        index: PathBuf,
+        /// The first tensor that the index puts there.
+        tensor: String,
+        /// The file.
+        shard: String,
+    },
+    /// The index of a sharded checkpoint names something that is not a file beside it.
+    #[error(
+        "{index}: tensor `{tensor}` is in {shard:?}, which is not the plain name of a file; shards lie beside their index, nothing else is opened"
+    )]
+    ShardOutside {
+        /// The index.
+        index: PathBuf,
+        /// The first tensor that the index puts there.
+        tensor: String,
+        /// What it names.
+        shard: String,
+    },
+    /// The index of a sharded checkpoint and its shards do not list the same tensors.
+    #[error(
+        "{index}: tensor `{tensor}` is in {shard}, {problem}; do index and shards belong together?"
+    )]
+    IndexMismatch {
+        /// The index.
+        index: PathBuf,
+        /// The tensor.
+        tensor: String,
+        /// The shard in question.
+        shard: String,
+        /// In what they differ.
+        problem: &'static str,
+    },
     /// Tensors that the model needs are not in the checkpoint.
-    #[error("{folder}: the checkpoint lacks {} of the model's tensors, the first is `{}`; does config.json belong to these weights?", missing.len(), missing.first().map_or("", String::as_str))]
+    #[error("{path}: the checkpoint lacks {} of the model's tensors, the first is `{}`; does config.json belong to these weights?", missing.len(), missing.first().map_or("", String::as_str))]
     MissingTensors {
-        /// The checkpoint folder.
-        folder: PathBuf,
+        /// The checkpoint.
+        path: PathBuf,
         /// Their names.
         missing: Vec<String>,
     },
     /// The checkpoint holds tensors that this model has no place for; leaving them out would change the result.
-    #[error("{folder}: the checkpoint has {} tensors that a model of this config.json has no place for, the first is `{}`", unused.len(), unused.first().map_or("", String::as_str))]
+    #[error("{path}: the checkpoint has {} tensors that a model of its configuration has no place for, the first is `{}`", unused.len(), unused.first().map_or("", String::as_str))]
     UnusedTensors {
-        /// The checkpoint folder.
-        folder: PathBuf,
+        /// The checkpoint.
+        path: PathBuf,
         /// Their names.
         unused: Vec<String>,
     },
     /// A tensor's shape is not the one that `config.json` implies.
-    #[error("{folder}: tensor `{name}` has shape {found:?}, config.json implies {expected:?}")]
+    #[error("{path}: tensor `{name}` has shape {found:?}, the configuration implies {expected:?}")]
     TensorShape {
-        /// The checkpoint folder.
-        folder: PathBuf,
+        /// The file.
+        path: PathBuf,
         /// The tensor.
         name: String,
         /// Its shape in the file.
@@ -83,17 +146,43 @@ pub enum Error {
         /// The shape that the configuration implies.
         expected: Vec<usize>,
     },
+    /// The configuration ties two tensors, but both are stored and they differ.
+    #[error(
+        "{path}: tensor `{name}` differs from `{tied_to}`, which config.json puts in its place (`tie_word_embeddings`); set that to false, or remove the tensor"
+    )]
+    TiedDiffers {
+        /// The file.
+        path: PathBuf,
+        /// The tensor that would not be used.
+        name: String,
+        /// The tensor that would be used for it.
+        tied_to: String,
+    },
     /// A tensor is stored in a type that is not read.
     #[error(
-        "{folder}: tensor `{name}` is stored as {dtype}; float32, float16 and bfloat16 are read"
+        "{path}: tensor `{name}` is stored as {dtype}; float32, float16 and bfloat16 are read, so export it in one of them"
     )]
     TensorType {
-        /// The checkpoint folder.
-        folder: PathBuf,
+        /// The file.
+        path: PathBuf,
         /// The tensor.
         name: String,
         /// Its type in the file.
         dtype: String,
+    },
+    /// A weight is infinite or NaN, or would be in the type that it is to be written in.
+    #[error("{path}: tensor `{name}` has {value} at {index:?}, which is no finite {}; {}", stored.name(), if value.is_finite() { "write another type" } else { "the model is broken, take an earlier one" })]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The place of the first such weight.
+        index: Vec<usize>,
+        /// The weight.
+        value: f32,
+        /// The type that it is read from or written in.
+        stored: WeightType,
     },
     /// A token id is outside the model's vocabulary.
     #[error(
@@ -122,6 +211,13 @@ pub enum Error {
         /// What the backend said.
         problem: String,
     },
+}
+
+/// Names a tensor before what is said about it.
+fn at(tensor: &Option<String>) -> String {
+    tensor
+        .as_ref()
+        .map_or_else(String::new, |tensor| format!("at tensor `{tensor}`, "))
 }
 
 impl Error {

@@ -50,6 +50,8 @@
 //!
 //! | feature | adds |
 //! | --- | --- |
+//! | `gguf` | llama.cpp's files: `GgufFile` |
+//! | `hub` | models of the Hugging Face hub: module `hub` |
 //! | `cuda` | burn's CUDA backend |
 //! | `wgpu` | burn's wgpu backend |
 //! | `tch` | burn's LibTorch backend, which burn has deprecated; needs `LIBTORCH` set at build time |
@@ -62,7 +64,7 @@
 //! | [`Decoder`], [`decoder`] | the language model; its module paths are the tensor names of the files |
 //! | [`RewardModel`] | the same body with a head that reads one number |
 //! | [`lora`] | low-rank adapters: put on, merged, taken off, in and out of PEFT's folders |
-//! | [`Checkpoint`] | Hugging Face folders, written whole or not at all |
+//! | [`Checkpoint`], [`WeightType`] | Hugging Face folders, read with one copy in memory, written whole or not at all |
 //! | [`ForestBatch`] | a packed forest on a device |
 //! | [`ForestModel`], [`ForestRewardModel`] | what trainers know of a model; implement them for your own |
 //! | [`generate`] | sampling with a key/value cache, each prompt computed once for all its samples |
@@ -78,6 +80,8 @@ pub mod config;
 pub mod decoder;
 mod error;
 pub mod generate;
+#[cfg(feature = "hub")]
+pub mod hub;
 pub mod lora;
 mod model;
 pub mod ops;
@@ -86,7 +90,9 @@ pub mod rope;
 
 pub use batch::{ForestBatch, int_tensor};
 pub use chat::LocalChatModel;
-pub use checkpoint::Checkpoint;
+#[cfg(feature = "gguf")]
+pub use checkpoint::GgufFile;
+pub use checkpoint::{Checkpoint, MAX_SHARD_BYTES, WeightType};
 pub use config::DecoderConfig;
 pub use decoder::Decoder;
 pub use error::{Error, Result};

@@ -1,18 +1,42 @@
 //! Hugging Face checkpoint folders in and out.
 
+mod files;
+mod fill;
+mod floats;
+#[cfg(feature = "gguf")]
+mod gguf;
+mod header;
 mod init;
+mod parameters;
 mod read;
+mod shards;
 mod write;
 
 use std::path::{Path, PathBuf};
 
-use burn::module::Module;
 use burn::tensor::Device;
+use serde_json::{Map, Value};
 
-use crate::{Decoder, DecoderConfig, Result, RewardModel};
+use crate::lora::Adapted;
+use crate::{Decoder, DecoderConfig, Error, Result, RewardHead, RewardModel};
+use read::FolderTensors;
+use write::Layout;
+
+#[cfg(feature = "hub")]
+pub(crate) use files::{INDEX, SINGLE, is_plain_name, shard_names};
+pub use floats::WeightType;
+#[cfg(feature = "gguf")]
+pub use gguf::GgufFile;
+#[cfg(feature = "hub")]
+pub(crate) use write::CARRIED;
+
+/// The largest shard unless another size is chosen: 5 GB, as in transformers.
+pub const MAX_SHARD_BYTES: u64 = 5_000_000_000;
 
 /// A checkpoint folder in the Hugging Face layout: `config.json`, `model.safetensors` (or shards with an index) and
 /// tokenizer files.
+///
+/// Loading keeps one copy of the weights and a buffer of a few megabytes; writing keeps one tensor beside the model.
 ///
 /// ```
 /// use burn::tensor::Device;
@@ -37,6 +61,7 @@ use crate::{Decoder, DecoderConfig, Result, RewardModel};
 pub struct Checkpoint {
     folder: PathBuf,
     tokenizer_from: Option<PathBuf>,
+    layout: Layout,
 }
 
 impl Checkpoint {
@@ -45,7 +70,24 @@ impl Checkpoint {
         Self {
             folder: folder.into(),
             tokenizer_from: None,
+            layout: Layout {
+                stored: WeightType::F32,
+                max_shard_bytes: MAX_SHARD_BYTES,
+            },
         }
+    }
+
+    /// Writes weights in another type than float32. The model in memory stays as it is.
+    pub fn with_weight_type(mut self, stored: WeightType) -> Self {
+        self.layout.stored = stored;
+        self
+    }
+
+    /// Writes weights that take more bytes than this as shards with an index; a tensor that is larger gets a shard of
+    /// its own. The default is [`MAX_SHARD_BYTES`].
+    pub fn with_max_shard_bytes(mut self, bytes: u64) -> Self {
+        self.layout.max_shard_bytes = bytes;
+        self
     }
 
     /// Carries the tokenizer and generation files of another folder along when writing.
@@ -63,11 +105,16 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// When a file is missing or damaged, `config.json` asks for something unsupported, or tensors are missing, left over
-    /// or of another shape than the configuration implies.
+    /// When a file is missing or damaged, `config.json` asks for something unsupported, shards and their index disagree,
+    /// or tensors are missing, left over, of another shape than the configuration implies, of a type other than float32,
+    /// float16 and bfloat16, or hold infinities or NaN.
     pub fn decoder(&self, device: &Device) -> Result<(Decoder, DecoderConfig)> {
         let config = DecoderConfig::from_folder(&self.folder)?;
-        let model = read::fill(&self.folder, Decoder::empty(&config, device), device)?;
+        let mut tensors = self.tensors(&config)?;
+        if config.tie_word_embeddings {
+            tensors.check_tied()?;
+        }
+        let model = fill::fill(&mut tensors, Decoder::empty(&config, device), device)?;
         Ok((model, config))
     }
 
@@ -78,17 +125,26 @@ impl Checkpoint {
     /// As [`decoder`](Self::decoder).
     pub fn reward_model(&self, device: &Device) -> Result<(RewardModel, DecoderConfig)> {
         let config = DecoderConfig::from_folder(&self.folder)?;
-        let model = read::fill(&self.folder, RewardModel::empty(&config, device), device)?;
+        let mut tensors = self.tensors(&config)?;
+        let model = fill::fill(&mut tensors, RewardModel::empty(&config, device), device)?;
         Ok((model, config))
+    }
+
+    /// The folder's tensors, found to be of the configuration's sizes.
+    fn tensors(&self, config: &DecoderConfig) -> Result<FolderTensors> {
+        let tensors = FolderTensors::open(&self.folder)?;
+        fill::check_sizes(config, &tensors)?;
+        Ok(tensors)
     }
 
     /// Writes a language model, whole or not at all; an existing folder is replaced.
     ///
     /// # Errors
     ///
-    /// When something cannot be written or read back from the device.
+    /// When the model has adapters, something cannot be written or read back from the device, or a weight is infinite or NaN, or would be in the
+    /// type that weights are written in. What was there before stays then.
     pub fn write_decoder(&self, model: &Decoder, config: &DecoderConfig) -> Result<()> {
-        self.write(model, config, None)
+        self.write(model, config.to_json())
     }
 
     /// Writes a reward model, whole or not at all; an existing folder is replaced.
@@ -97,26 +153,46 @@ impl Checkpoint {
     ///
     /// As [`write_decoder`](Self::write_decoder).
     pub fn write_reward_model(&self, model: &RewardModel, config: &DecoderConfig) -> Result<()> {
-        self.write(model, config, Some("LlamaRewardModel"))
+        let mut fields = config.to_json();
+        let class = match model.head() {
+            RewardHead::Regression => "LlamaRewardModel".to_owned(),
+            RewardHead::Score => {
+                fields.insert("num_labels".into(), 1.into());
+                format!(
+                    "{}ForSequenceClassification",
+                    config.architecture.class_prefix()
+                )
+            }
+        };
+        fields.insert("architectures".into(), serde_json::json!([class]));
+        self.write(model, fields)
     }
 
-    fn write<M: Module>(
-        &self,
-        model: &M,
-        config: &DecoderConfig,
-        class: Option<&str>,
-    ) -> Result<()> {
-        let mut fields = config.to_json();
-        if let Some(class) = class {
-            fields.insert("architectures".into(), serde_json::json!([class]));
+    fn write<M: Adapted>(&self, model: &M, mut fields: Map<String, Value>) -> Result<()> {
+        if !model.adapters().is_empty() {
+            return Err(Error::Adapter {
+                problem: "a checkpoint has no place for one; write the merged model, or the adapter alone as a folder of its own".into(),
+            });
         }
-        // Weights are written in float32 whatever they were read from; transformers 4 and 5 name the field differently.
-        for key in ["torch_dtype", "dtype"] {
-            if fields.contains_key(key) {
-                fields.insert(key.into(), "float32".into());
-            }
+        // The type that is written, whatever it was when the weights were read. transformers 4 and 5 name the field
+        // differently; some files have both names.
+        let mut keys = vec!["torch_dtype", "dtype"];
+        keys.retain(|key| fields.contains_key(*key));
+        if keys.is_empty() {
+            keys.push("torch_dtype");
         }
-        write::folder(model, fields, &self.folder, self.tokenizer_from.as_deref())
+        for key in keys {
+            fields.insert(key.into(), self.layout.stored.name().into());
+        }
+        let parameters = parameters::of(model);
+        let tokenizer_from = self.tokenizer_from.as_deref();
+        write::folder(
+            &parameters,
+            fields,
+            self.layout,
+            &self.folder,
+            tokenizer_from,
+        )
     }
 }
 

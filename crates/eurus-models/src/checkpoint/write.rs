@@ -2,16 +2,15 @@
 
 use std::path::Path;
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{DType, Tensor};
-use safetensors::tensor::{Dtype, View};
 use serde_json::{Map, Value};
 
-use super::PathStack;
+use super::WeightType;
+use super::parameters::Parameter;
+use super::shards;
 use crate::{Error, Result};
 
 /// Files that belong to a checkpoint and that weights do not change.
-const CARRIED: [&str; 9] = [
+pub const CARRIED: [&str; 9] = [
     "tokenizer.json",
     "tokenizer_config.json",
     "tokenizer.model",
@@ -23,62 +22,18 @@ const CARRIED: [&str; 9] = [
     "merges.txt",
 ];
 
-/// One parameter, read back from the device.
-struct Stored {
-    name: String,
-    shape: Vec<usize>,
-    bytes: Vec<u8>,
+/// How weights are put into files.
+#[derive(Debug, Clone, Copy)]
+pub struct Layout {
+    pub stored: WeightType,
+    pub max_shard_bytes: u64,
 }
 
-impl View for &Stored {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> std::borrow::Cow<'_, [u8]> {
-        (&self.bytes).into()
-    }
-
-    fn data_len(&self) -> usize {
-        self.bytes.len()
-    }
-}
-
-#[derive(Default)]
-struct Collector {
-    path: PathStack,
-    stored: Vec<Stored>,
-}
-
-impl ModuleVisitor for Collector {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.enter(name);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.exit();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let tensor = param.val();
-        let shape = tensor.dims().to_vec();
-        let data = tensor.into_data().convert_dtype(DType::F32);
-        self.stored.push(Stored {
-            name: self.path.name(),
-            shape,
-            bytes: data.as_bytes().to_vec(),
-        });
-    }
-}
-
-/// Writes `module` and `config` to `target`.
-pub fn folder<M: Module>(
-    module: &M,
+/// Writes `parameters` and `config` to `target`.
+pub fn folder(
+    parameters: &[Parameter],
     config: Map<String, Value>,
+    layout: Layout,
     target: &Path,
     tokenizer_from: Option<&Path>,
 ) -> Result<()> {
@@ -92,28 +47,10 @@ pub fn folder<M: Module>(
         .tempdir_in(parent)
         .map_err(Error::io(parent, "creating a temporary folder"))?;
 
-    let mut collector = Collector::default();
-    module.visit(&mut collector);
-    let weights = partial.path().join("model.safetensors");
-    let metadata = [("format".to_owned(), "pt".to_owned())].into();
-    let views = collector
-        .stored
-        .iter()
-        .map(|stored| (stored.name.as_str(), stored));
-    safetensors::serialize_to_file(views, Some(metadata), &weights).map_err(|error| Error::Io {
-        path: weights.clone(),
-        action: "writing",
-        source: std::io::Error::other(error),
-    })?;
-
+    shards::write(parameters, layout, partial.path())?;
     let path = partial.path().join("config.json");
     let text = format!("{:#}\n", Value::Object(config));
     std::fs::write(&path, text).map_err(Error::io(&path, "writing"))?;
-    // The weights were written for their owner alone; they are to be as readable as their configuration.
-    let readable = std::fs::metadata(&path).map_err(Error::io(&path, "reading"))?;
-    std::fs::set_permissions(&weights, readable.permissions())
-        .map_err(Error::io(&weights, "setting the permissions"))?;
-
     if let Some(source) = tokenizer_from {
         for name in CARRIED {
             let from = source.join(name);
@@ -123,9 +60,27 @@ pub fn folder<M: Module>(
             }
         }
     }
+    make_readable(partial.path())?;
     replace(partial, parent, target)
 }
 
+/// A temporary folder is its owner's alone; a checkpoint is to be as readable as any folder.
+fn make_readable(folder: &Path) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let sibling = folder.join(".permissions");
+        std::fs::create_dir(&sibling).map_err(Error::io(&sibling, "creating the folder"))?;
+        let usual = std::fs::metadata(&sibling).map_err(Error::io(&sibling, "reading"))?;
+        std::fs::remove_dir(&sibling).map_err(Error::io(&sibling, "removing"))?;
+        let mode = usual.permissions().mode();
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(mode))
+            .map_err(Error::io(folder, "setting the permissions"))?;
+    }
+    #[cfg(not(unix))]
+    let _ = folder;
+    Ok(())
+}
 /// Renames the temporary folder to its name; a folder already there is moved aside first and removed last.
 fn replace(partial: tempfile::TempDir, parent: &Path, target: &Path) -> Result<()> {
     let old = if target.exists() {

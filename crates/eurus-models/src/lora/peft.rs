@@ -165,6 +165,7 @@ impl AdapterFolder {
         let bytes = std::fs::read(&path).map_err(Error::io(&path, "reading"))?;
         let file = SafeTensors::deserialize(&bytes).map_err(|error| Error::Safetensors {
             path: path.clone(),
+            tensor: None,
             problem: error.to_string(),
         })?;
         let mut tensors = BTreeMap::new();
@@ -175,7 +176,7 @@ impl AdapterFolder {
                 Dtype::BF16 => DType::BF16,
                 other => {
                     return Err(Error::TensorType {
-                        folder: self.0.clone(),
+                        path: path.clone(),
                         name: name.to_owned(),
                         dtype: format!("{other:?}"),
                     });

@@ -1,0 +1,91 @@
+//! Loading keeps one copy of the weights: the most memory that the process has resident while it loads, mapped files
+//! included, is hardly more than the weights themselves.
+//!
+//! `EURUS_SMOLLM2_DIR` names a folder of a real model to measure as well; `--nocapture` prints the numbers.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::print_stdout, reason = "the numbers are the result")]
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use eurus_models::{Checkpoint, Decoder, DecoderConfig, WeightType};
+
+/// Largest peak, as a multiple of the float32 weights.
+const LARGEST: f64 = 1.15;
+
+/// A size of this process in bytes, by its name in `/proc/self/status`.
+fn resident(name: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("a status");
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .expect("a size");
+    let kibibytes: u64 = line
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .expect("a number");
+    1024 * kibibytes
+}
+
+/// The peak of the whole process while it loads, as a multiple of the float32 weights.
+fn measure(name: &str, folder: &Path, float32_bytes: u64) -> f64 {
+    // Sets the peak to what is resident now.
+    std::fs::write("/proc/self/clear_refs", "5").expect("the peak is set back");
+    let start = std::time::Instant::now();
+    let model = Checkpoint::new(folder)
+        .decoder(&Device::flex())
+        .expect("loaded");
+    let seconds = start.elapsed().as_secs_f64();
+    let peak = resident("VmHWM:");
+    drop(model);
+    let share = peak as f64 / float32_bytes as f64;
+    println!(
+        "{name}: {:.1} MB of weights in float32, peak {:.1} MB: {share:.3} x, {seconds:.2} s",
+        float32_bytes as f64 / 1e6,
+        peak as f64 / 1e6,
+    );
+    share
+}
+
+/// One test: others beside it would be counted too.
+#[test]
+fn loading_takes_little_more_than_the_weights() {
+    let place = tempfile::tempdir().expect("a temporary folder");
+    let mut config = DecoderConfig::llama(32_000, 512, 4, 8);
+    config.max_position_embeddings = 64;
+    let model = Decoder::init(&config, 3, &Device::flex());
+    let d = config.hidden_size;
+    let layer = d * (4 * d + 3 * config.intermediate_size + 2);
+    let bytes = 4 * (d * (config.vocab_size + 1) + config.layers * layer) as u64;
+
+    let layouts = [
+        ("float32", WeightType::F32, u64::MAX),
+        ("bfloat16 shards", WeightType::Bf16, 20_000_000),
+        ("float16 shards", WeightType::F16, 20_000_000),
+    ];
+    for (name, stored, shard) in layouts {
+        Checkpoint::new(place.path().join(name))
+            .with_weight_type(stored)
+            .with_max_shard_bytes(shard)
+            .write_decoder(&model, &config)
+            .expect("written");
+    }
+    drop(model);
+    for (name, _, _) in layouts {
+        let share = measure(name, &place.path().join(name), bytes);
+        assert!(share < LARGEST, "{name}: {share}");
+    }
+
+    if let Some(folder) = std::env::var_os("EURUS_SMOLLM2_DIR") {
+        let folder = Path::new(&folder);
+        let config = DecoderConfig::from_folder(folder).expect("a configuration");
+        let (d, kv) = (config.hidden_size, config.kv_heads * config.head_dim);
+        let q = config.heads * config.head_dim;
+        let layer = d * (2 * q + 2 * kv + 3 * config.intermediate_size + 2);
+        let bytes = 4 * (d * (config.vocab_size + 1) + config.layers * layer) as u64;
+        let share = measure("EURUS_SMOLLM2_DIR", folder, bytes);
+        assert!(share < LARGEST, "{share}");
+    }
+}
