@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use token_forest::{Error, PackedForest, TokenNode, TokenTree, pack, utilisation};
+use token_forest::{Error, PackedForest, Target, TokenNode, TokenTree, pack, utilisation};
 
 /// Trees of 1 to 14 nodes with 1 to 5 tokens each, any shape.
 fn trees() -> impl Strategy<Value = TokenTree> {
@@ -176,6 +176,42 @@ proptest! {
     }
 
     #[test]
+    fn the_targets_of_a_splits_pieces_are_those_of_the_tree_each_once(tree in trees(), extra in 0_usize..20) {
+        let budget = tree.longest_path_tokens() + extra;
+        let pieces = tree.split(budget, &[]).unwrap();
+        let parts: Vec<TokenTree> = pieces.into_iter().map(|piece| piece.subtree.tree).collect();
+        let whole = PackedForest::from_trees([&tree]).unwrap();
+        let forests = pack(&parts, budget).unwrap();
+        let mut in_pieces = Vec::new();
+        for members in forests {
+            let forest = PackedForest::from_trees(members.iter().map(|&member| &parts[member])).unwrap();
+            prop_assert!(forest.len() <= budget);
+            in_pieces.extend(targets_with_their_context(&forest));
+        }
+        let mut expected = targets_with_their_context(&whole);
+        // A piece's root is the tree's root, so its first token has no predictor there either.
+        in_pieces.sort();
+        expected.sort();
+        prop_assert_eq!(in_pieces, expected);
+    }
+
+    #[test]
+    fn forests_depend_on_sizes_and_their_order_alone(sizes in prop::collection::vec(1_usize..40, 1..30)) {
+        let with = |token: u32| -> Vec<TokenTree> {
+            sizes.iter().map(|&size| TokenTree::new(vec![token; size], token > 1)).collect()
+        };
+        let forests = pack(&with(1), 40).unwrap();
+        prop_assert_eq!(&pack(&with(2), 40).unwrap(), &forests);
+        // Best fit: no tree of a later forest would have found room in the fullest of the earlier ones alone.
+        let filled = |members: &Vec<usize>| members.iter().map(|&m| sizes[m]).sum::<usize>();
+        for (index, a) in forests.iter().enumerate() {
+            for b in &forests[index + 1..] {
+                prop_assert!(filled(a) + filled(b) > 40);
+            }
+        }
+    }
+
+    #[test]
     fn a_subtree_keeps_the_root_paths_of_its_nodes_and_no_others(
         tree in trees(),
         picks in prop::collection::vec(any::<prop::sample::Index>(), 1..4),
@@ -189,6 +225,19 @@ proptest! {
             prop_assert_eq!(part.tree.path_tokens(here), tree.path_tokens(node));
         }
     }
+}
+
+/// Every target with the tokens that its predictor sees: all that a loss on it depends on.
+fn targets_with_their_context(forest: &PackedForest) -> Vec<(Vec<u32>, u32)> {
+    let context = |target: &Target| {
+        let node = forest.node_of[target.predictor as usize] as usize;
+        let above = forest.ancestors(node);
+        let tokens = above.iter().flat_map(|&n| forest.tokens_of(n as usize));
+        let own = forest.tokens_of(node).start..target.predictor as usize + 1;
+        let seen = tokens.chain(own).map(|at| forest.tokens[at]).collect();
+        (seen, target.token)
+    };
+    forest.targets.iter().map(context).collect()
 }
 
 fn node(parent: Option<usize>, tokens: &[u32]) -> TokenNode {
