@@ -10,18 +10,8 @@ use tokenizers::pre_tokenizers::digits::Digits;
 use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::{AddedToken, DecoderWrapper, PreTokenizerWrapper, Tokenizer};
 
-use crate::{Error, Result, TokenizerFiles};
-
-/// The token that opens a turn in ChatML.
-const TURN_START: &str = "<|im_start|>";
-/// The token that ends a turn in ChatML.
-const TURN_END: &str = "<|im_end|>";
-
-/// ChatML, without a default system message.
-const CHATML: &str = "{% for message in messages %}\
-    {{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}\
-    {% endfor %}\
-    {% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
+use crate::built_in::{CHATML_TURN_END, CHATML_TURN_START};
+use crate::{BuiltInTemplate, Error, Result, TokenizerFiles};
 
 /// A trained byte-level BPE tokenizer.
 #[derive(Debug, Clone)]
@@ -125,7 +115,7 @@ impl TrainedBpe {
     ///
     /// When the tokenizer was trained without `<|im_start|>` and `<|im_end|>`.
     pub fn files(&self) -> Result<TokenizerFiles> {
-        for token in [TURN_START, TURN_END] {
+        for token in [CHATML_TURN_START, CHATML_TURN_END] {
             if self.tokenizer.token_to_id(token).is_none() {
                 return Err(Error::Train {
                     reason: format!(
@@ -139,13 +129,13 @@ impl TrainedBpe {
         })?;
         let config = json!({
             "add_prefix_space": false,
-            "chat_template": CHATML,
+            "chat_template": BuiltInTemplate::ChatMl.source(),
             "clean_up_tokenization_spaces": false,
-            "eos_token": TURN_END,
-            "pad_token": TURN_END,
+            "eos_token": CHATML_TURN_END,
+            "pad_token": CHATML_TURN_END,
             "tokenizer_class": "PreTrainedTokenizerFast",
         });
-        let special_tokens = json!({ "eos_token": TURN_END, "pad_token": TURN_END });
+        let special_tokens = json!({ "eos_token": CHATML_TURN_END, "pad_token": CHATML_TURN_END });
         Ok(TokenizerFiles::from_parts(
             "a trained tokenizer",
             [

@@ -1,6 +1,80 @@
 //! The text and the tokens of a conversation, message by message.
 
-use crate::{ChatMessage, ChatTokenizer, Error, Result, Role, TokenTree};
+use crate::{ChatMessage, ChatTokenizer, Error, Result, Role, TokenNode, TokenTree};
+
+/// A conversation with branches, before it is tokens: what stands between rows or trees and the tokenizer.
+///
+/// Nodes alternate along a path: a prompt (all messages up to an answer), an assistant message, a prompt, and so on.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct MessageTree {
+    /// Names the tree in errors.
+    pub id: Option<String>,
+    /// The nodes, parents before children.
+    pub nodes: Vec<MessageNode>,
+}
+
+/// What one node says.
+#[derive(Debug, Clone)]
+pub(crate) struct MessageNode {
+    pub parent: Option<usize>,
+    pub messages: Vec<ChatMessage>,
+}
+
+/// A conversation with branches as text and as tokens; node `i` is node `i` of the [`MessageTree`].
+#[derive(Debug, Clone, Default)]
+pub(crate) struct EncodedTree {
+    /// The text of every node's path, through that node.
+    pub texts: Vec<String>,
+    pub tokens: TokenTree,
+}
+
+impl MessageTree {
+    /// A conversation without branches.
+    pub fn of_messages(messages: &[ChatMessage]) -> Self {
+        let mut tree = Self::default();
+        let mut said: Vec<ChatMessage> = Vec::new();
+        for (index, message) in messages.iter().enumerate() {
+            said.push(message.clone());
+            let next = messages.get(index + 1);
+            let prompt_goes_on = message.role != Role::Assistant
+                && next.is_some_and(|next| next.role != Role::Assistant);
+            if !prompt_goes_on {
+                tree.nodes.push(MessageNode {
+                    parent: tree.nodes.len().checked_sub(1),
+                    messages: std::mem::take(&mut said),
+                });
+            }
+        }
+        tree
+    }
+
+    /// Whether a node is an answer of the assistant.
+    pub fn is_answer(&self, node: usize) -> bool {
+        let last = self.nodes[node].messages.last();
+        last.is_some_and(|message| message.role == Role::Assistant)
+    }
+
+    /// The messages of a node's path, through that node.
+    fn path_messages(&self, node: usize) -> Vec<ChatMessage> {
+        let mut path = vec![node];
+        while let Some(parent) = path.last().and_then(|&node| self.nodes[node].parent) {
+            path.push(parent);
+        }
+        path.iter()
+            .rev()
+            .flat_map(|&node| self.nodes[node].messages.iter().cloned())
+            .collect()
+    }
+
+    /// Says in which tree, and at which node, an error happened.
+    pub fn place(&self, error: Error, node: Option<usize>) -> Error {
+        match (&self.id, node) {
+            (None, _) => error,
+            (Some(id), None) => error.in_tree(id),
+            (Some(id), Some(node)) => error.in_tree(format!("{id}, node {node}")),
+        }
+    }
+}
 
 impl ChatTokenizer {
     /// A conversation as a tree with one path.
@@ -15,28 +89,10 @@ impl ChatTokenizer {
     /// When there is no message, an assistant message has no prompt before it, a turn contains the end-of-turn
     /// token, or the template refuses the conversation or rewrites its history.
     pub fn encode_messages(&self, messages: &[ChatMessage]) -> Result<TokenTree> {
-        let mut tree = TokenTree::default();
-        let mut before = String::new();
-        for (index, message) in messages.iter().enumerate() {
-            let trainable = message.role == Role::Assistant;
-            let prompt_goes_on = messages
-                .get(index + 1)
-                .is_some_and(|next| next.role != Role::Assistant);
-            if !trainable && prompt_goes_on {
-                continue;
-            }
-            let whole = self.text_through(&before, &messages[..=index])?;
-            let tokens = self.encode_after(&before, &whole)?;
-            match tree.nodes.len() {
-                0 => tree = TokenTree::new(tokens, trainable),
-                nodes => {
-                    tree.push(nodes - 1, tokens, trainable);
-                }
-            }
-            before = whole;
-        }
-        tree.validate()?;
-        Ok(tree)
+        let tree = MessageTree::of_messages(messages);
+        Ok(self
+            .encode_nodes(&tree, |node| tree.is_answer(node))?
+            .tokens)
     }
 
     /// The tokens of a conversation that waits for an action: through the generation prompt.
@@ -58,6 +114,46 @@ impl ChatTokenizer {
         }
         let tree = self.encode_messages(messages)?;
         Ok(tree.path_tokens(tree.nodes.len() - 1))
+    }
+
+    /// All nodes of a tree, in order.
+    pub(crate) fn encode_nodes(
+        &self,
+        tree: &MessageTree,
+        trainable: impl Fn(usize) -> bool,
+    ) -> Result<EncodedTree> {
+        let mut encoded = EncodedTree::default();
+        for node in 0..tree.nodes.len() {
+            self.encode_node(tree, node, trainable(node), &mut encoded)?;
+        }
+        let valid = encoded.tokens.validate();
+        valid.map_err(|problem| tree.place(problem, None))?;
+        Ok(encoded)
+    }
+
+    /// The next node of a tree: `encoded` holds those before it.
+    pub(crate) fn encode_node(
+        &self,
+        tree: &MessageTree,
+        node: usize,
+        trainable: bool,
+        encoded: &mut EncodedTree,
+    ) -> Result<()> {
+        let parent = tree.nodes[node].parent;
+        let before = parent.map_or("", |parent| &encoded.texts[parent]);
+        let messages = tree.path_messages(node);
+        let text_and_tokens = self.text_through(before, &messages).and_then(|whole| {
+            let tokens = self.encode_after(before, &whole)?;
+            Ok((whole, tokens))
+        });
+        let (whole, tokens) = text_and_tokens.map_err(|problem| tree.place(problem, Some(node)))?;
+        encoded.texts.push(whole);
+        encoded.tokens.nodes.push(TokenNode {
+            parent,
+            tokens,
+            trainable,
+        });
+        Ok(())
     }
 
     /// The text of a conversation through its last message: the generation prompt after a prompt, the

@@ -104,6 +104,30 @@ pub enum Error {
         budget: usize,
     },
 
+    /// Responses that are too long with their history, where nothing may be cut or dropped.
+    #[error(
+        "the responses at nodes {nodes:?} have a history of {history} tokens; {what} has {tokens} tokens, more than \
+         the limit of {limit}; raise the limit, or let old turns be cut or such rows be dropped"
+    )]
+    OverLong {
+        /// The responses, which share the history.
+        nodes: Vec<usize>,
+        /// Number of tokens before them.
+        history: usize,
+        /// What is too long: the longest path, or all of them together.
+        what: &'static str,
+        /// Its number of tokens.
+        tokens: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// Nodes that should have the same history, but do not.
+    #[error("nodes {nodes:?} are not answers to the same prompt; name siblings below the root")]
+    NotSiblings {
+        /// The nodes.
+        nodes: Vec<usize>,
+    },
+
     // ---- files of a tokenizer
     /// A file or folder of the tokenizer could not be read or written.
     #[error("cannot {action} {}: {reason}; {advice}", path.display())]
@@ -130,7 +154,8 @@ pub enum Error {
     /// No chat template came with the tokenizer.
     #[error(
         "{folder} has no chat template (neither chat_template.jinja nor `chat_template` in \
-         tokenizer_config.json, as with most base models); add chat_template.jinja to it"
+         tokenizer_config.json, as with most base models); add chat_template.jinja to it, or choose a \
+         built-in one: mistral, llama-2 or chatml"
     )]
     NoChatTemplate {
         /// Where the tokenizer was read from.

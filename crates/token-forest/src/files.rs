@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::{Error, Result};
+use crate::{BuiltInTemplate, Error, Result};
 
 /// The files that make a tokenizer: what a Hugging Face folder holds besides the model.
 ///
@@ -28,6 +28,8 @@ pub struct TokenizerFiles {
     origin: String,
     /// Contents by file name.
     contents: BTreeMap<String, Vec<u8>>,
+    /// Where the chat template comes from, when it was given here.
+    given_template: Option<String>,
 }
 
 const TOKENIZER: &str = "tokenizer.json";
@@ -79,6 +81,7 @@ impl TokenizerFiles {
         Ok(Self {
             origin: folder.display().to_string(),
             contents,
+            given_template: None,
         })
     }
 
@@ -115,6 +118,61 @@ impl TokenizerFiles {
         Ok(())
     }
 
+    /// The same with another chat template, for models that come without one. `name` says where the template
+    /// comes from, for errors.
+    ///
+    /// The template becomes part of the files, in `chat_template.jinja` and in `tokenizer_config.json`, so whoever
+    /// loads what [`TokenizerFiles::write`] wrote renders conversations the same way.
+    ///
+    /// # Errors
+    ///
+    /// When `tokenizer_config.json` is no JSON object.
+    pub fn with_template(mut self, name: impl Into<String>, source: &str) -> Result<Self> {
+        self.set_field(CONFIG, "chat_template", source)?;
+        self.contents
+            .insert(TEMPLATE.to_string(), source.as_bytes().to_vec());
+        self.given_template = Some(name.into());
+        Ok(self)
+    }
+
+    /// The same with one of the templates that come along.
+    ///
+    /// Where the template ends a turn with a token of its own ([`BuiltInTemplate::turn_end`]), that token becomes
+    /// the EOS token; [`ChatTokenizer::from_files`](crate::ChatTokenizer::from_files) checks that the vocabulary
+    /// has it.
+    ///
+    /// # Errors
+    ///
+    /// As [`TokenizerFiles::with_template`].
+    pub fn with_built_in_template(self, template: BuiltInTemplate) -> Result<Self> {
+        let name = format!("`{}` (built in)", template.name());
+        let mut files = self.with_template(name, template.source())?;
+        if let Some(token) = template.turn_end() {
+            for name in [CONFIG, SPECIAL_TOKENS] {
+                files.set_field(name, "eos_token", token)?;
+            }
+        }
+        Ok(files)
+    }
+
+    /// Sets a field of a JSON file; a file that is not there stays away.
+    fn set_field(&mut self, name: &str, field: &str, value: &str) -> Result<()> {
+        let Some(mut json) = self.json(name)? else {
+            return Ok(());
+        };
+        let Some(fields) = json.as_object_mut() else {
+            return Err(Error::Malformed {
+                file: self.path_of(name),
+                reason: "it is no JSON object".to_string(),
+                advice: "fetch it again",
+            });
+        };
+        fields.insert(field.to_string(), Value::from(value));
+        self.contents
+            .insert(name.to_string(), format!("{json:#}\n").into_bytes());
+        Ok(())
+    }
+
     /// Files made here, not read.
     pub(crate) fn from_parts<const N: usize>(origin: &str, parts: [(&str, String); N]) -> Self {
         Self {
@@ -122,6 +180,7 @@ impl TokenizerFiles {
             contents: parts
                 .map(|(name, text)| (name.to_string(), text.into_bytes()))
                 .into(),
+            given_template: None,
         }
     }
 
@@ -170,7 +229,10 @@ impl TokenizerFiles {
     /// the one called `default` is taken.
     pub(crate) fn chat_template(&self) -> Result<(String, String)> {
         if let Some(bytes) = self.contents.get(TEMPLATE) {
-            let file = self.path_of(TEMPLATE);
+            let file = match &self.given_template {
+                Some(name) => name.clone(),
+                None => self.path_of(TEMPLATE),
+            };
             return match String::from_utf8(bytes.clone()) {
                 Ok(source) => Ok((file, source)),
                 Err(e) => Err(Error::Malformed {

@@ -49,16 +49,22 @@
 //! | `split.rs` | [`TokenTree::subtree`], [`TokenTree::split`]: trees larger than the budget |
 //! | `packing.rs` | [`pack`]: which trees share a forest |
 //! | `message.rs`, `template.rs` | [`ChatMessage`], [`ChatTemplate`]: conversations to text |
+//! | `built_in.rs` | [`BuiltInTemplate`]: templates for models that have none |
 //! | `tokenizer.rs`, `conversation.rs` | [`ChatTokenizer`]: text to tokens, node by node |
+//! | `over_long.rs` | [`OverLong`]: what becomes of rows longer than a limit |
+//! | `borders.rs` | [`BoundaryDifferences`]: where node by node and the whole text give other tokens |
 //! | `preference.rs` | preference trees and rows of [`ultrainteract`] to token trees |
 //! | `files.rs`, `bpe.rs` | [`TokenizerFiles`], [`train_bpe`]: tokenizer folders read, made and written |
 
+mod borders;
 mod bpe;
+mod built_in;
 mod conversation;
 mod error;
 mod files;
 mod forest;
 mod message;
+mod over_long;
 mod packing;
 mod preference;
 mod split;
@@ -66,13 +72,15 @@ mod template;
 mod tokenizer;
 mod tree;
 
+pub use borders::{BorderPlace, BoundaryDifferences};
 pub use bpe::{TrainedBpe, train_bpe, write_tokenizer_folder};
+pub use built_in::BuiltInTemplate;
 pub use error::{Error, Result};
 pub use files::TokenizerFiles;
 pub use forest::{ForestNode, PackedForest, Target};
 pub use message::{ChatMessage, Role};
+pub use over_long::{Fitted, LengthCounts, LengthLimit, OverLong};
 pub use packing::{pack, utilisation};
-pub use preference::BoundaryDifferences;
 pub use split::{Piece, Subtree};
 pub use template::ChatTemplate;
 pub use tokenizer::ChatTokenizer;

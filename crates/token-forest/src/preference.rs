@@ -3,20 +3,8 @@
 use ultrainteract::formats::{Message, SftRow, Speaker};
 use ultrainteract::{Node, NodeId, PreferenceTree};
 
+use crate::conversation::{MessageNode, MessageTree};
 use crate::{ChatMessage, ChatTokenizer, Result, Role, TokenTree};
-
-/// How many paths of a tree get other tokens when their whole text is tokenized at once.
-///
-/// Tokens of nodes are made node by node, so that they depend on no sibling; where a tokenizer would join
-/// characters across the border of two nodes, the tokens of the whole text differ. Both spell the same text.
-/// Borders at special tokens never differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct BoundaryDifferences {
-    /// Number of root-to-leaf paths.
-    pub paths: usize,
-    /// How many of them differ.
-    pub different: usize,
-}
 
 impl ChatTokenizer {
     /// A preference tree as tokens: token node `i` is node `i` of the tree.
@@ -61,21 +49,9 @@ impl ChatTokenizer {
         tree: &PreferenceTree,
         trainable: impl Fn(NodeId) -> bool,
     ) -> Result<TokenTree> {
-        let texts = self.texts_of(tree)?;
-        let mut tokens = TokenTree::default();
-        for (id, node) in tree.nodes() {
-            let piece = self
-                .encode_after(before(&texts, node), &texts[id.index()])
-                .map_err(|e| e.in_tree(place(tree, id)))?;
-            match node.parent() {
-                None => tokens = TokenTree::new(piece, trainable(id)),
-                Some(parent) => {
-                    tokens.push(parent.index(), piece, trainable(id));
-                }
-            }
-        }
-        tokens.validate().map_err(|e| e.in_tree(tree.id()))?;
-        Ok(tokens)
+        let trainable: Vec<bool> = tree.nodes().map(|(id, _)| trainable(id)).collect();
+        let encoded = self.encode_nodes(&message_tree(tree), |node| trainable[node])?;
+        Ok(encoded.tokens)
     }
 
     /// An SFT row as a tree with one path: the instruction, and the response to be trained.
@@ -84,66 +60,36 @@ impl ChatTokenizer {
     ///
     /// As [`ChatTokenizer::encode_messages`], naming the row.
     pub fn encode_sft(&self, row: &SftRow) -> Result<TokenTree> {
-        let messages = [
-            ChatMessage::user(&row.instruction),
-            ChatMessage::assistant(&row.response),
-        ];
-        self.encode_messages(&messages)
+        self.encode_messages(&sft_messages(row))
             .map_err(|e| e.in_tree(&row.id))
     }
+}
 
-    /// Compares the tokens of a tree, made node by node, with those of each path's whole text.
-    ///
-    /// # Errors
-    ///
-    /// As [`ChatTokenizer::encode_tree`].
-    pub fn boundary_differences(&self, tree: &PreferenceTree) -> Result<BoundaryDifferences> {
-        let texts = self.texts_of(tree)?;
-        let tokens = self.encode_tree(tree, |_| false)?;
-        let mut found = BoundaryDifferences::default();
-        for leaf in tokens.leaves() {
-            let whole = self
-                .encode_text(&texts[leaf])
-                .map_err(|e| e.in_tree(tree.id()))?;
-            found.paths += 1;
-            found.different += usize::from(whole != tokens.path_tokens(leaf));
+/// The messages of a preference tree; node `i` is node `i` of the tree.
+pub(crate) fn message_tree(tree: &PreferenceTree) -> MessageTree {
+    let message = |node: &Node| {
+        if node.action().is_some() {
+            ChatMessage::assistant(node.text())
+        } else {
+            ChatMessage::user(node.text())
         }
-        Ok(found)
-    }
-
-    /// The text of every node's path, through that node.
-    fn texts_of(&self, tree: &PreferenceTree) -> Result<Vec<String>> {
-        let mut texts: Vec<String> = Vec::with_capacity(tree.len());
-        for (id, node) in tree.nodes() {
-            let messages: Vec<ChatMessage> = tree
-                .path(id)
-                .into_iter()
-                .map(|on_path| message(tree.node(on_path)))
-                .collect();
-            let text = self
-                .text_through(before(&texts, node), &messages)
-                .map_err(|e| e.in_tree(place(tree, id)))?;
-            texts.push(text);
-        }
-        Ok(texts)
+    };
+    let nodes = tree.nodes().map(|(_, node)| MessageNode {
+        parent: node.parent().map(NodeId::index),
+        messages: vec![message(node)],
+    });
+    MessageTree {
+        id: Some(tree.id().to_string()),
+        nodes: nodes.collect(),
     }
 }
 
-/// The text before a node: that of its parent's path, which comes earlier in the arena.
-fn before<'a>(texts: &'a [String], node: &Node) -> &'a str {
-    node.parent().map_or("", |parent| &texts[parent.index()])
-}
-
-fn message(node: &Node) -> ChatMessage {
-    if node.action().is_some() {
-        ChatMessage::assistant(node.text())
-    } else {
-        ChatMessage::user(node.text())
-    }
-}
-
-fn place(tree: &PreferenceTree, node: NodeId) -> String {
-    format!("{}, node {}", tree.id(), node.index())
+/// The messages of an SFT row.
+pub(crate) fn sft_messages(row: &SftRow) -> [ChatMessage; 2] {
+    [
+        ChatMessage::user(&row.instruction),
+        ChatMessage::assistant(&row.response),
+    ]
 }
 
 impl From<Speaker> for Role {

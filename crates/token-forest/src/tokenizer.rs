@@ -194,24 +194,44 @@ impl ChatTokenizer {
 
     /// The tokens of what `whole` adds to `before`.
     ///
-    /// The piece is encoded alone, so it depends on nothing but itself. A piece that is not the start of the
-    /// text is encoded after a special token, which is cut off again: some tokenizers mark the start of a text,
-    /// and the middle of a conversation is no start.
+    /// They are those that the text gets after the last characters of `before`, as in one text. Where the tokenizer
+    /// joins characters across the border, they are those after a character that it does not join. Either way they
+    /// depend on the path alone, and spell the text: on its own, a piece could begin with the mark that some
+    /// tokenizers put at the start of a text.
     pub(crate) fn encode_after(&self, before: &str, whole: &str) -> Result<Vec<u32>> {
         let piece = &whole[before.len()..];
-        match &self.lead {
-            Some((lead, id)) if !before.is_empty() => {
-                let mut tokens = self.encode_text(&format!("{lead}{piece}"))?;
-                if tokens.first() == Some(id) {
-                    tokens.remove(0);
-                    Ok(tokens)
-                } else {
-                    self.encode_text(piece)
-                }
-            }
-            _ => self.encode_text(piece),
+        if before.is_empty() {
+            return self.encode_text(piece);
         }
+        for context in [last_chars(before, CONTEXT_CHARS), "x", ".", "\n"] {
+            let mut tokens = self.encode_led(&format!("{context}{piece}"))?;
+            let tokens_before = self.encode_led(context)?;
+            if tokens.starts_with(&tokens_before) {
+                return Ok(tokens.split_off(tokens_before.len()));
+            }
+        }
+        self.encode_led(piece)
     }
+
+    /// The tokens of a text that is not at the start: after a special token, which is cut off again.
+    fn encode_led(&self, text: &str) -> Result<Vec<u32>> {
+        if let Some((lead, id)) = &self.lead {
+            let mut tokens = self.encode_text(&format!("{lead}{text}"))?;
+            if tokens.first() == Some(id) {
+                tokens.remove(0);
+                return Ok(tokens);
+            }
+        }
+        self.encode_text(text)
+    }
+}
+
+/// How much of the text before a piece is looked at: more than tokenizers look back for a word's beginning.
+const CONTEXT_CHARS: usize = 48;
+
+fn last_chars(text: &str, count: usize) -> &str {
+    let start = text.char_indices().rev().nth(count.saturating_sub(1));
+    start.map_or(text, |(start, _)| &text[start..])
 }
 
 fn ids(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>> {

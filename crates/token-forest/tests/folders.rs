@@ -126,7 +126,7 @@ fn a_base_model_without_a_template_is_told_to_add_one() {
     let error = broken(|folder| set_config(folder, "chat_template", json!(null)));
     assert!(
         error.starts_with("FOLDER has no chat template")
-            && error.ends_with("add chat_template.jinja to it")
+            && error.ends_with("choose a built-in one: mistral, llama-2 or chatml")
     );
 }
 

@@ -1,7 +1,8 @@
-//! The tokens of a real model, against values made by Python's `transformers`.
+//! The tokens of a real model, and rendered evaluation prompts, against values made by Python's `transformers`.
 //!
-//! Needs `EURUS_GOLDEN_DIR` (default: `../shared/golden` beside the repository) with `smollm2.json`, and
-//! `EURUS_SMOLLM2_DIR` with the model's tokenizer files; without them the test says so and passes.
+//! Needs `EURUS_GOLDEN_DIR` (default: `../shared/golden` beside the repository) with `smollm2.json` and
+//! `eval/prompts_full.jsonl`, and `EURUS_SMOLLM2_DIR` with the model's tokenizer files; without them the tests say
+//! so and pass.
 
 #![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
@@ -11,7 +12,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use serde::Deserialize;
-use token_forest::{ChatMessage, ChatTokenizer};
+use token_forest::{BuiltInTemplate, ChatMessage, ChatTemplate, ChatTokenizer};
 
 #[derive(Deserialize)]
 struct Golden {
@@ -34,10 +35,13 @@ struct Prompt {
     completions: BTreeMap<String, Encoded>,
 }
 
-fn golden() -> Option<(Golden, ChatTokenizer)> {
+fn folder() -> PathBuf {
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/golden");
-    let folder = env::var_os("EURUS_GOLDEN_DIR").map_or_else(|| beside.into(), PathBuf::from);
-    let file = folder.join("smollm2.json");
+    env::var_os("EURUS_GOLDEN_DIR").map_or_else(|| beside.into(), PathBuf::from)
+}
+
+fn golden() -> Option<(Golden, ChatTokenizer)> {
+    let file = folder().join("smollm2.json");
     let Some(model) = env::var_os("EURUS_SMOLLM2_DIR").filter(|_| file.exists()) else {
         eprintln!(
             "SKIPPED: needs {} (set EURUS_GOLDEN_DIR) and EURUS_SMOLLM2_DIR",
@@ -93,5 +97,45 @@ fn smollm2_texts_prompts_and_completions_get_the_ids_of_transformers() {
                 "{place}"
             );
         }
+    }
+}
+
+#[derive(Deserialize)]
+struct EvaluationPrompt {
+    id: String,
+    verdict: Rendered,
+}
+
+#[derive(Deserialize)]
+struct Rendered {
+    /// Empty for prompts that are plain text.
+    #[serde(default)]
+    messages: Vec<ChatMessage>,
+    #[serde(default)]
+    rendered_mistral_instruct: String,
+}
+
+#[test]
+fn the_mistral_template_renders_the_evaluation_prompts_of_eurus() {
+    let file = folder().join("eval/prompts_full.jsonl");
+    let Ok(lines) = fs::read_to_string(&file) else {
+        eprintln!("SKIPPED: needs {} (set EURUS_GOLDEN_DIR)", file.display());
+        return;
+    };
+    let tokens = [("bos_token", "<s>"), ("eos_token", "</s>")]
+        .map(|(name, token)| (name.to_string(), token.to_string()));
+    let source = BuiltInTemplate::Mistral.source();
+    let template = ChatTemplate::new("mistral", source, tokens.into()).unwrap();
+    for line in lines.lines() {
+        let prompt: EvaluationPrompt = serde_json::from_str(line).unwrap();
+        if prompt.verdict.messages.is_empty() {
+            continue;
+        }
+        let text = template.render(&prompt.verdict.messages, true).unwrap();
+        // One benchmark cuts BOS off; some prompts begin the answer for the model.
+        let whole = prompt.verdict.rendered_mistral_instruct;
+        let begun = whole.trim_start_matches("<s>").strip_prefix(&text[3..]);
+        let begun = begun.unwrap_or_else(|| panic!("{}: {text:?}", prompt.id));
+        assert!(begun.len() < 80, "{}: {begun:?}", prompt.id);
     }
 }

@@ -206,7 +206,10 @@ fn a_border_that_the_tokenizer_would_join_is_counted() {
     let clean = tokenizer
         .boundary_differences(&two_turns("6 * 7?", "42", "41"))
         .unwrap();
-    assert_eq!((clean.paths, clean.different), (3, 0));
+    assert_eq!(
+        (clean.paths, clean.different_paths, clean.different_tokens),
+        (3, 0, 0)
+    );
 
     // "\n" ends the generation prompt and starts the action: a merge of two newlines would join them.
     let folder = tempfile::tempdir().unwrap();
@@ -216,7 +219,21 @@ fn a_border_that_the_tokenizer_would_join_is_counted() {
     let joined = tokenizer
         .boundary_differences(&two_turns("6 * 7?", "\n42", "41"))
         .unwrap();
-    assert_eq!((joined.paths, joined.different), (3, 2));
+    assert_eq!((joined.paths, joined.different_paths), (3, 2));
+    assert_eq!(joined.different_tokens, 2 * 2);
+    assert_eq!(joined.places.len(), 2);
+    let place = &joined.places[0];
+    assert_eq!((&place.tree[..], place.leaf), ("p1", 1));
+    assert_eq!(place.node_by_node, ["Ċ", "Ċ"]);
+    assert_eq!(place.whole, ["ĊĊ"]);
+    assert!(place.before.ends_with("istant"), "{place}");
+    assert!(place.after.starts_with("42"), "{place}");
+    let mut sum = clean;
+    sum += joined;
+    assert_eq!(
+        (sum.paths, sum.different_paths, sum.places.len()),
+        (6, 2, 2)
+    );
 }
 
 // ---- templates of other families

@@ -1,4 +1,5 @@
-//! A trained tokenizer folder gives the same ids in Python's `transformers`.
+//! A trained tokenizer folder, and chat templates that come along, give the same text and ids in Python's
+//! `transformers`.
 //!
 //! Needs `EURUS_TRANSFORMERS_PYTHON`, a Python that can import `transformers`; without it the test says so and
 //! passes.
@@ -10,8 +11,8 @@ mod common;
 use std::env;
 use std::process::Command;
 
-use common::{TEXTS, trained_folder};
-use token_forest::{ChatMessage, ChatTokenizer};
+use common::{TEXTS, llama_like_folder, trained_folder};
+use token_forest::{BuiltInTemplate, ChatMessage, ChatTokenizer, TokenizerFiles};
 
 const SCRIPT: &str = r#"
 import json, sys
@@ -83,4 +84,60 @@ fn python_reads_a_trained_folder_with_the_same_ids() {
     assert_eq!(python["eos"], tokenizer.eos_id());
     assert_eq!(python["pad"], tokenizer.eos_id());
     assert_eq!(python["size"], tokenizer.vocab_size());
+}
+
+const TEMPLATES: &str = r#"
+import json, sys
+from transformers import AutoTokenizer
+t = AutoTokenizer.from_pretrained(sys.argv[1])
+print(json.dumps([{
+    "text": t.apply_chat_template(messages, add_generation_prompt=True, tokenize=False),
+    "ids": t.apply_chat_template(messages, add_generation_prompt=True, return_dict=False),
+} for messages in json.loads(sys.argv[2])]))
+"#;
+
+#[test]
+fn python_renders_the_templates_that_come_along_the_same() {
+    let Some(python) = env::var_os("EURUS_TRANSFORMERS_PYTHON") else {
+        eprintln!("SKIPPED: set EURUS_TRANSFORMERS_PYTHON to a Python with transformers");
+        return;
+    };
+    let turns = [
+        ChatMessage::user("6 * 7?\n"),
+        ChatMessage::assistant("  41"),
+        ChatMessage::user(" No, <b>think</b>. "),
+        ChatMessage::assistant("42\n"),
+        ChatMessage::user("Why?"),
+    ];
+    let mut with_system = vec![ChatMessage::system(" Be brief. ")];
+    with_system.extend_from_slice(&turns);
+    for template in BuiltInTemplate::ALL {
+        let mut conversations = vec![&turns[..1], &turns[..3], &turns[..]];
+        if template != BuiltInTemplate::Mistral {
+            conversations.extend([&with_system[..2], &with_system[..]]);
+        }
+        let source = llama_like_folder();
+        let files = TokenizerFiles::read(source.path()).unwrap();
+        let files = files.with_built_in_template(template).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        files.write(folder.path()).unwrap();
+        let output = Command::new(&python)
+            .env("HF_HUB_OFFLINE", "1")
+            .args(["-c", TEMPLATES])
+            .arg(folder.path())
+            .arg(serde_json::to_string(&conversations).unwrap())
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{errors}");
+        let python: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let tokenizer = ChatTokenizer::from_files(files).unwrap();
+        for (messages, python) in conversations.iter().zip(python.as_array().unwrap()) {
+            let name = template.name();
+            let text = tokenizer.template().render(messages, true).unwrap();
+            assert_eq!(python["text"], text, "{name}");
+            let ids = tokenizer.encode_prompt(messages).unwrap();
+            assert_eq!(python["ids"], serde_json::json!(ids), "{name}: {text:?}");
+        }
+    }
 }
