@@ -256,6 +256,57 @@ fn a_quantised_llama_is_dequantised_and_put_in_order() -> Result<()> {
 }
 
 #[test]
+fn experts_that_lie_one_behind_the_other_are_taken_apart() -> Result<()> {
+    let (mut file, mut expected) = tiny();
+    let (experts, d, inner) = (3, 32, 64);
+    file.number("llama.expert_count", experts as u32);
+    file.number("llama.expert_used_count", 2);
+    file.tensors.retain(|(name, ..)| {
+        !["ffn_gate", "ffn_up", "ffn_down"]
+            .iter()
+            .any(|part| name.contains(part))
+    });
+    expected.retain(|name, _| !name.contains(".mlp."));
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    for layer in 0..2 {
+        let moe = format!("model.layers.{layer}.block_sparse_moe");
+        let mut numbers = |count: usize| -> Vec<f32> {
+            (0..count).map(|_| rng.random_range(-1.0..1.0)).collect()
+        };
+        let bits = |numbers: &[f32]| numbers.iter().map(|x| x.to_bits()).collect();
+        let gate = numbers(experts * d);
+        let bytes = gate.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let name = format!("blk.{layer}.ffn_gate_inp.weight");
+        file.tensors
+            .push((name, vec![d as u64, experts as u64], F32, bytes));
+        expected.insert(
+            format!("{moe}.gate.weight"),
+            (vec![experts, d], bits(&gate)),
+        );
+        for (part, own, rows, columns) in [
+            ("ffn_gate_exps", "w1", inner, d),
+            ("ffn_down_exps", "w2", d, inner),
+            ("ffn_up_exps", "w3", inner, d),
+        ] {
+            let (bytes, values) = q8_0(&numbers(experts * rows * columns));
+            let sizes = [columns, rows, experts].map(|size| size as u64).to_vec();
+            file.tensors
+                .push((format!("blk.{layer}.{part}.weight"), sizes, Q8_0, bytes));
+            for (expert, values) in values.chunks(rows * columns).enumerate() {
+                let name = format!("{moe}.experts.{expert}.{own}.weight");
+                expected.insert(name, (vec![rows, columns], bits(values)));
+            }
+        }
+    }
+    let (loaded, config) = load_bytes(&file.bytes())?;
+    assert_eq!(loaded, expected);
+    let mixture = config.mixture.expect("a mixture");
+    assert_eq!((mixture.experts, mixture.experts_per_token), (3, 2));
+    assert_eq!(config.sliding_window, None);
+    Ok(())
+}
+
+#[test]
 fn what_would_change_the_result_is_refused() {
     let with = |change: &dyn Fn(&mut Gguf)| {
         let (mut file, _) = tiny();
