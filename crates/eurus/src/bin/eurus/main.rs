@@ -11,6 +11,7 @@ mod data;
 mod input;
 mod interrupt;
 mod job;
+mod model_folder;
 mod options;
 mod output;
 mod prefer;
@@ -22,6 +23,7 @@ mod summary;
 
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 const EXAMPLES: &str = "\
@@ -70,14 +72,33 @@ enum Command {
     Reward(reward::Reward),
 }
 
+impl Command {
+    fn run(&mut self) -> Result<()> {
+        if let Some(files) = self.files() {
+            files.model = model_folder::find(&files.model)?;
+        }
+        match self {
+            Self::Data(command) => command.run(),
+            Self::Prefer(command) => command.run(),
+            Self::Sft(command) => command.run(),
+            Self::Reward(command) => command.run(),
+        }
+    }
+
+    /// The files of a command that reads a model.
+    fn files(&mut self) -> Option<&mut options::Files> {
+        match self {
+            Self::Data(_) => None,
+            Self::Prefer(command) => Some(&mut command.files),
+            Self::Sft(command) => Some(&mut command.files),
+            Self::Reward(command) => Some(&mut command.files),
+        }
+    }
+}
+
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let result = interrupt::install().and_then(|()| match &cli.command {
-        Command::Data(command) => command.run(),
-        Command::Prefer(command) => command.run(),
-        Command::Sft(command) => command.run(),
-        Command::Reward(command) => command.run(),
-    });
+    let mut cli = Cli::parse();
+    let result = interrupt::install().and_then(|()| cli.command.run());
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -9,9 +9,11 @@ use eurus::train::{Decay, Optimization};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Files")]
 pub struct Files {
-    /// Checkpoint folder in the Hugging Face layout (Llama or Mistral architecture): config.json, model.safetensors
-    /// or shards, tokenizer.json, tokenizer_config.json
-    #[arg(long, value_name = "DIR")]
+    /// Checkpoint folder in the Hugging Face layout (Llama, Mistral, Mixtral or Qwen architecture): config.json,
+    /// model.safetensors or shards, tokenizer.json, tokenizer_config.json. What is no folder is looked for on the hub as
+    /// organisation/name or organisation/name@revision, and kept in the cache of Hugging Face's tools; HF_ENDPOINT,
+    /// HF_HOME, HF_TOKEN and HF_HUB_OFFLINE are honoured
+    #[arg(long, value_name = "DIR or ORG/NAME")]
     pub model: PathBuf,
 
     /// Rows to train on, one JSON object per line
