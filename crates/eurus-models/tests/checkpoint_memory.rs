@@ -30,9 +30,10 @@ fn resident(name: &str) -> u64 {
 }
 
 /// The peak of the whole process while it loads, as a multiple of the float32 weights.
-fn measure(name: &str, folder: &Path, float32_bytes: u64) -> f64 {
-    // Sets the peak to what is resident now.
-    std::fs::write("/proc/self/clear_refs", "5").expect("the peak is set back");
+///
+/// `None` where the kernel does not let the peak be set back to what is resident now.
+fn measure(name: &str, folder: &Path, float32_bytes: u64) -> Option<f64> {
+    std::fs::write("/proc/self/clear_refs", "5").ok()?;
     let start = std::time::Instant::now();
     let model = Checkpoint::new(folder)
         .decoder(&Device::flex())
@@ -46,7 +47,14 @@ fn measure(name: &str, folder: &Path, float32_bytes: u64) -> f64 {
         float32_bytes as f64 / 1e6,
         peak as f64 / 1e6,
     );
-    share
+    Some(share)
+}
+
+fn check(name: &str, folder: &Path, float32_bytes: u64) {
+    match measure(name, folder, float32_bytes) {
+        Some(share) => assert!(share < LARGEST, "{name}: {share}"),
+        None => println!("SKIPPED {name}: /proc/self/clear_refs cannot be written here"),
+    }
 }
 
 /// One test: others beside it would be counted too.
@@ -74,8 +82,7 @@ fn loading_takes_little_more_than_the_weights() {
     }
     drop(model);
     for (name, _, _) in layouts {
-        let share = measure(name, &place.path().join(name), bytes);
-        assert!(share < LARGEST, "{name}: {share}");
+        check(name, &place.path().join(name), bytes);
     }
 
     if let Some(folder) = std::env::var_os("EURUS_SMOLLM2_DIR") {
@@ -85,7 +92,6 @@ fn loading_takes_little_more_than_the_weights() {
         let q = config.heads * config.head_dim;
         let layer = d * (2 * q + 2 * kv + 3 * config.intermediate_size + 2);
         let bytes = 4 * (d * (config.vocab_size + 1) + config.layers * layer) as u64;
-        let share = measure("EURUS_SMOLLM2_DIR", folder, bytes);
-        assert!(share < LARGEST, "{share}");
+        check("EURUS_SMOLLM2_DIR", folder, bytes);
     }
 }
