@@ -24,6 +24,9 @@ pub struct StepProgress {
     pub unique_tokens: usize,
     /// Tokens the same step costs when every path is a row of its own.
     pub naive_tokens: usize,
+    /// How full the step's forests were: unique tokens over the token budgets of all of them.
+    #[serde(default)]
+    pub utilisation: f64,
     /// Wall-clock time of the step.
     pub seconds: f64,
 }

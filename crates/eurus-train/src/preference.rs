@@ -243,6 +243,7 @@ impl PreferenceTrainer {
                     ..PairContext::default()
                 };
                 let unique_tokens: usize = forests.iter().map(|it| it.forest.len()).sum();
+                let forest_count = forests.len();
                 let mut sums: Option<PairSums> = None;
                 for packed in forests {
                     let share = packed.forest.len() as f64 / unique_tokens as f64;
@@ -291,6 +292,7 @@ impl PreferenceTrainer {
                     loss: stats.loss,
                     unique_tokens,
                     naive_tokens: naive_tokens(&step_trees),
+                    forests: forest_count,
                     stats,
                 })
             },

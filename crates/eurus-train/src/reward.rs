@@ -74,6 +74,7 @@ impl RewardTrainer {
                 let forests = pack_pairs(&step_trees, settings.token_budget)?;
                 let pair_count: usize = forests.iter().map(|packed| packed.groups.len()).sum();
                 let unique_tokens: usize = forests.iter().map(|it| it.forest.len()).sum();
+                let forest_count = forests.len();
                 let mut sums: Option<RewardSums> = None;
                 for packed in forests {
                     let share = packed.forest.len() as f64 / unique_tokens as f64;
@@ -101,6 +102,7 @@ impl RewardTrainer {
                     loss: stats.loss,
                     unique_tokens,
                     naive_tokens: naive_tokens(&step_trees),
+                    forests: forest_count,
                     stats,
                 })
             },

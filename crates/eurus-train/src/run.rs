@@ -17,6 +17,8 @@ pub(crate) struct StepOutcome<S> {
     pub loss: f64,
     pub unique_tokens: usize,
     pub naive_tokens: usize,
+    /// Forests that the unique tokens were packed into.
+    pub forests: usize,
     /// What the trainer reports besides.
     pub stats: S,
 }
@@ -69,6 +71,8 @@ pub(crate) fn run<M: Module, S>(
             grad_norm,
             unique_tokens: outcome.unique_tokens,
             naive_tokens: outcome.naive_tokens,
+            utilisation: outcome.unique_tokens as f64
+                / (outcome.forests.max(1) * settings.token_budget) as f64,
             seconds: started.elapsed().as_secs_f64(),
         };
         report(progress, outcome.stats);

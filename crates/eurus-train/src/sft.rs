@@ -68,6 +68,7 @@ impl SftTrainer {
                     loss: 0.0,
                     unique_tokens,
                     naive_tokens: path_tokens(&trees),
+                    forests: forests.len(),
                     stats: target_tokens,
                 };
                 for forest in forests {

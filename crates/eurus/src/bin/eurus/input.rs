@@ -4,20 +4,29 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
-use eurus::data::PreferenceTree;
 use eurus::data::formats::{self, PairRow, SftRow};
 use eurus::data::rebuild::Rebuilder;
-use eurus::forest::ChatMessage;
-use eurus::train::{PairedTree, SftTree, add_mismatched};
+use eurus::data::{NodeId, PreferenceTree};
+use eurus::forest::{ChatMessage, OverLong, TokenTree};
+use eurus::train::{NodePair, PairedTree, SftTree, add_mismatched};
 
 use crate::setup::Setup;
+use crate::text::TextReport;
 
 /// Trees with pairs, and where each pair came from.
 pub struct Pairs {
     pub trees: Vec<PairedTree>,
     /// Rows that contradict the first tree of their problem and so are in another tree.
     pub apart: usize,
+    report: TextReport,
     source: Source,
+}
+
+/// SFT rows as trees with one path each.
+pub struct Responses {
+    pub trees: Vec<SftTree>,
+    file: PathBuf,
+    report: TextReport,
 }
 
 /// Where pairs stand in their file.
@@ -60,19 +69,62 @@ pub fn pairs(file: &Path, setup: &Setup) -> Result<Pairs> {
     if trees.is_empty() {
         bail!("{}: there is no row in it", file.display());
     }
-    let trees = trees
-        .iter()
-        .map(|tree| paired_tree(tree, &source, setup))
-        .collect::<Result<Vec<_>>>()?;
+    let mut report = TextReport::new(setup);
+    let mut paired = Vec::with_capacity(trees.len());
+    for tree in &trees {
+        paired.extend(paired_tree(tree, &source, setup, &mut report)?);
+        report.compare(|| setup.tokenizer.boundary_differences(tree))?;
+    }
+    let trees = paired;
+    if trees.is_empty() {
+        bail!("{}: {}", file.display(), report.nothing_left());
+    }
     setup.check_vocabulary(trees.iter().map(|tree| &tree.tree))?;
     Ok(Pairs {
         trees,
         apart,
+        report,
         source,
     })
 }
 
-fn paired_tree(tree: &PreferenceTree, source: &Source, setup: &Setup) -> Result<PairedTree> {
+/// The tokens of a tree and its pairs; `None` when all pairs were too long and dropped.
+fn paired_tree(
+    tree: &PreferenceTree,
+    source: &Source,
+    setup: &Setup,
+    report: &mut TextReport,
+) -> Result<Option<PairedTree>> {
+    if setup.over_long == OverLong::Error {
+        return whole_tree(tree, source, setup).map(Some);
+    }
+    let groups: Vec<Vec<NodeId>> = tree
+        .pairs()
+        .iter()
+        .map(|pair| vec![pair.chosen, pair.rejected])
+        .collect();
+    let fitted = setup
+        .tokenizer
+        .fit_tree(tree, &groups, setup.length_limit(), setup.over_long)
+        .map_err(|error| refused_by_template(tree, source, setup).unwrap_or(error.into()))?;
+    report.lengths += fitted.counts;
+    let Some(tokens) = fitted.tree else {
+        return Ok(None);
+    };
+    let pairs: Vec<NodePair> = fitted
+        .groups
+        .iter()
+        .flatten()
+        .map(|nodes| NodePair {
+            chosen: nodes[0],
+            rejected: nodes[1],
+        })
+        .collect();
+    Ok(Some(PairedTree::new(tree.id(), &tokens, &pairs)?))
+}
+
+/// The tokens of a tree with all its pairs; a row that is too long is an error that names the field.
+fn whole_tree(tree: &PreferenceTree, source: &Source, setup: &Setup) -> Result<PairedTree> {
     let paired = PairedTree::from_preference_tree(tree, &setup.tokenizer)
         .map_err(|error| refused_by_template(tree, source, setup).unwrap_or(error.into()))?;
     let lengths = paired.tree.path_lengths();
@@ -158,7 +210,7 @@ impl Pairs {
         self.trees.iter().map(|tree| tree.pairs.len()).sum()
     }
 
-    /// What was read, in one line.
+    /// What was read and what became of it.
     pub fn describe(&self) -> String {
         let unique: usize = self.trees.iter().map(|t| t.tree.unique_tokens()).sum();
         let apart = match self.apart {
@@ -166,10 +218,11 @@ impl Pairs {
             rows => format!("; {rows} rows contradict their tree and start another"),
         };
         format!(
-            "{}: {} pairs in {} trees, {unique} tokens{apart}",
+            "{}: {} pairs in {} trees, {unique} tokens{apart}{}",
             self.source.file.display(),
             self.len(),
             self.trees.len(),
+            self.report,
         )
     }
 
@@ -195,14 +248,28 @@ impl Pairs {
     }
 }
 
+impl Responses {
+    /// What was read and what became of it.
+    pub fn describe(&self) -> String {
+        let tokens: usize = self.trees.iter().map(|it| it.tree.unique_tokens()).sum();
+        format!(
+            "{}: {} rows, {tokens} tokens{}",
+            self.file.display(),
+            self.trees.len(),
+            self.report
+        )
+    }
+}
+
 /// Reads SFT rows and tokenizes them, each a tree with one path.
-pub fn sft(file: &Path, setup: &Setup) -> Result<Vec<SftTree>> {
+pub fn sft(file: &Path, setup: &Setup) -> Result<Responses> {
     let mut rows = formats::read_jsonl::<SftRow>(file)?;
     let mut trees = Vec::new();
+    let mut report = TextReport::new(setup);
     while let Some(row) = rows.next() {
         let row = row?;
         let place = || place(rows.file(), rows.line());
-        let tokens = setup.tokenizer.encode_sft(&row).map_err(|problem| {
+        let tokens = sft_tokens(&row, setup, &mut report).map_err(|problem| {
             let prompt = [ChatMessage::user(&row.instruction)];
             let field = match setup.tokenizer.encode_prompt(&prompt) {
                 Ok(_) => "response",
@@ -210,6 +277,10 @@ pub fn sft(file: &Path, setup: &Setup) -> Result<Vec<SftTree>> {
             };
             anyhow!("{}: field `{field}`: {problem}", place())
         })?;
+        let Some(tokens) = tokens else {
+            continue;
+        };
+        report.compare(|| setup.tokenizer.boundary_differences_in_sft(&row))?;
         let lengths: Vec<usize> = tokens.nodes.iter().map(|node| node.tokens.len()).collect();
         let (action, history) = (
             lengths.last().copied().unwrap_or_default(),
@@ -228,8 +299,27 @@ pub fn sft(file: &Path, setup: &Setup) -> Result<Vec<SftTree>> {
         trees.push(SftTree::new(row.id, tokens)?);
     }
     if trees.is_empty() {
-        bail!("{}: there is no row in it", file.display());
+        bail!("{}: {}", file.display(), report.nothing_left());
     }
     setup.check_vocabulary(trees.iter().map(|tree| &tree.tree))?;
-    Ok(trees)
+    Ok(Responses {
+        trees,
+        file: file.to_path_buf(),
+        report,
+    })
+}
+
+/// The tokens of a row; `None` when it was too long and dropped.
+fn sft_tokens(
+    row: &SftRow,
+    setup: &Setup,
+    report: &mut TextReport,
+) -> eurus::forest::Result<Option<TokenTree>> {
+    if setup.over_long == OverLong::Error {
+        return setup.tokenizer.encode_sft(row).map(Some);
+    }
+    let limit = setup.length_limit().path;
+    let fitted = setup.tokenizer.fit_sft(row, limit, setup.over_long)?;
+    report.lengths += fitted.counts;
+    Ok(fitted.tree)
 }

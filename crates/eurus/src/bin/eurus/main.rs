@@ -20,6 +20,7 @@ mod reward;
 mod setup;
 mod sft;
 mod summary;
+mod text;
 
 use std::process::ExitCode;
 

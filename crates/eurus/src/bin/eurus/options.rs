@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use eurus::forest::OverLong;
 use eurus::train::{Decay, Optimization};
 
 /// What is read, and where the result goes.
@@ -33,6 +34,48 @@ pub struct Files {
     pub metrics: Option<PathBuf>,
 }
 
+/// How rows become tokens.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Text")]
+pub struct Text {
+    /// Chat template for a model that has none, or in place of its own: mistral, llama-2, chatml or a jinja file. It
+    /// becomes part of the result
+    #[arg(long, value_name = "NAME|FILE")]
+    pub chat_template: Option<String>,
+
+    /// What becomes of a row that is longer than --max-path-tokens, or a pair whose actions do not fit in
+    /// --token-budget together. Responses are never cut
+    #[arg(long, value_enum, default_value_t = LongRows::Error)]
+    pub over_long: LongRows,
+
+    /// Print where tokens made node by node differ from those of the whole text; that they do is counted either way
+    #[arg(long)]
+    pub show_tokenization: bool,
+}
+
+/// The names of [`OverLong`] on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LongRows {
+    /// End with an error before training
+    Error,
+    /// Take the oldest turns after the instruction out of the history until the row fits; drop it if even that is
+    /// too long
+    Cut,
+    /// Drop the row
+    Drop,
+}
+
+impl LongRows {
+    /// The policy as the library knows it.
+    pub fn policy(self) -> OverLong {
+        match self {
+            Self::Error => OverLong::Error,
+            Self::Cut => OverLong::CutOldestTurns,
+            Self::Drop => OverLong::Drop,
+        }
+    }
+}
+
 /// How the model is optimised, whatever the loss.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Optimisation")]
@@ -58,8 +101,13 @@ pub struct Steps {
     #[arg(long, value_name = "N", default_value_t = 4096)]
     pub token_budget: usize,
 
-    /// Longest history with its action, in tokens; a longer row is an error before training, never cut
-    #[arg(long, value_name = "N", default_value_t = 4096)]
+    /// Longest history with its action, in tokens; --over-long says what becomes of a longer row
+    #[arg(
+        long,
+        visible_alias = "max-length",
+        value_name = "N",
+        default_value_t = 4096
+    )]
     pub max_path_tokens: usize,
 
     /// Share of the steps over which the learning rate climbs to its peak

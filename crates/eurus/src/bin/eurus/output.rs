@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use eurus::data::formats::JsonlWriter;
+use eurus::forest::TokenizerFiles;
 use eurus::models::Checkpoint;
 use eurus::train::Event;
 use tempfile::{NamedTempFile, TempDir};
@@ -21,6 +22,8 @@ pub struct Output {
     model: PathBuf,
     /// A metrics file outside of the result folder.
     metrics_file: Option<PathBuf>,
+    /// Tokenizer files to write in place of the model's.
+    tokenizer: Option<TokenizerFiles>,
     staging: TempDir,
     metrics: JsonlWriter,
     /// The first event that could not be written; training goes on, but the run fails.
@@ -58,10 +61,16 @@ impl Output {
             out: out.clone(),
             model: files.model.clone(),
             metrics_file: files.metrics.clone(),
+            tokenizer: None,
             staging,
             metrics,
             fault: None,
         })
+    }
+
+    /// Writes these tokenizer files in place of the model's, if there are any.
+    pub fn replace_tokenizer(&mut self, files: Option<&TokenizerFiles>) {
+        self.tokenizer = files.cloned();
     }
 
     /// Adds an event to the metrics.
@@ -83,6 +92,9 @@ impl Output {
         }
         let folder = self.staging.path().join("checkpoint");
         write(&Checkpoint::new(&folder).with_tokenizer_from(&self.model))?;
+        if let Some(files) = &self.tokenizer {
+            files.write(&folder)?;
+        }
 
         let events = self.metrics.finish()?;
         let staged = self.staging.path().join(METRICS);

@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use eurus::losses::{DpoConfig, KtoConfig, NcaConfig, PreferenceLossConfig};
 use eurus::train::{PreferenceTrainer, ReferenceLogProbs};
 
-use crate::options::{Files, Steps};
+use crate::options::{Files, Steps, Text};
 use crate::output::Output;
 use crate::setup::{Setup, UsageError};
 use crate::{input, job};
@@ -35,6 +35,9 @@ pub struct Prefer {
 
     #[command(flatten)]
     pub loss: Loss,
+
+    #[command(flatten)]
+    pub text: Text,
 
     #[command(flatten)]
     pub steps: Steps,
@@ -89,8 +92,14 @@ impl Prefer {
     pub fn run(&self) -> Result<()> {
         let loss = self.loss.config();
         loss.init().map_err(UsageError::new)?;
-        let output = Output::create(&self.files)?;
-        let setup = Setup::open(&self.files, &self.steps)?;
+        let mut output = Output::create(&self.files)?;
+        let setup = Setup::open(&self.files, &self.text, &self.steps)?;
+        output.replace_tokenizer(
+            self.text
+                .chat_template
+                .is_some()
+                .then(|| setup.tokenizer.files()),
+        );
 
         let mut pairs = input::pairs(&self.files.data, &setup)?;
         eprintln!("{}", pairs.describe());

@@ -11,7 +11,7 @@ use eurus::models::RewardModel;
 use eurus::train::{RewardTrainer, pair_rewards};
 
 use crate::input::Pairs;
-use crate::options::{Files, Steps};
+use crate::options::{Files, Steps, Text};
 use crate::output::Output;
 use crate::setup::Setup;
 use crate::{input, job};
@@ -40,6 +40,9 @@ pub struct Reward {
     eval: Option<PathBuf>,
 
     #[command(flatten)]
+    pub text: Text,
+
+    #[command(flatten)]
     pub steps: Steps,
 }
 
@@ -53,8 +56,14 @@ enum Loss {
 
 impl Reward {
     pub fn run(&self) -> Result<()> {
-        let output = Output::create(&self.files)?;
-        let setup = Setup::open(&self.files, &self.steps)?;
+        let mut output = Output::create(&self.files)?;
+        let setup = Setup::open(&self.files, &self.text, &self.steps)?;
+        output.replace_tokenizer(
+            self.text
+                .chat_template
+                .is_some()
+                .then(|| setup.tokenizer.files()),
+        );
         let pairs = input::pairs(&self.files.data, &setup)?;
         eprintln!("{}", pairs.describe());
         let held_out = match &self.eval {

@@ -1,14 +1,16 @@
 //! What every command needs before it looks at its rows: device, model folder, tokenizer, limits.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use eurus::burn::tensor::Device;
-use eurus::forest::{ChatTokenizer, TokenTree};
+use eurus::forest::{
+    BuiltInTemplate, ChatTokenizer, LengthLimit, OverLong, TokenTree, TokenizerFiles,
+};
 use eurus::models::{Checkpoint, Decoder, DecoderConfig};
 use eurus::train::Optimization;
 
-use crate::options::{DeviceName, Files, Steps};
+use crate::options::{DeviceName, Files, Steps, Text};
 
 /// Options that contradict themselves or are out of range: exit code 2.
 #[derive(Debug)]
@@ -35,6 +37,10 @@ pub struct Setup {
     pub tokenizer: ChatTokenizer,
     /// The most tokens a path may have: the user's limit or the model's.
     pub path_limit: PathLimit,
+    /// What becomes of rows that are longer.
+    pub over_long: OverLong,
+    /// Whether to print where the two ways to tokenize differ.
+    pub show_tokenization: bool,
     pub config: DecoderConfig,
     folder: PathBuf,
     device: Device,
@@ -48,7 +54,7 @@ pub struct PathLimit {
 }
 
 impl Setup {
-    pub fn open(files: &Files, steps: &Steps) -> Result<Self> {
+    pub fn open(files: &Files, text: &Text, steps: &Steps) -> Result<Self> {
         let settings = steps.optimization();
         settings.validate().map_err(UsageError::new)?;
         let device = device(steps.device)?;
@@ -60,7 +66,7 @@ impl Setup {
             );
         }
         let config = DecoderConfig::from_folder(folder)?;
-        let tokenizer = ChatTokenizer::from_folder(folder)?;
+        let tokenizer = tokenizer(folder, text.chat_template.as_deref())?;
         let path_limit = if settings.max_path_tokens <= config.max_position_embeddings {
             PathLimit {
                 tokens: settings.max_path_tokens,
@@ -76,10 +82,20 @@ impl Setup {
             settings,
             tokenizer,
             path_limit,
+            over_long: text.over_long.policy(),
+            show_tokenization: text.show_tokenization,
             config,
             folder: folder.clone(),
             device,
         })
+    }
+
+    /// The limits of a row's length.
+    pub fn length_limit(&self) -> LengthLimit {
+        LengthLimit {
+            path: self.path_limit.tokens.min(self.settings.token_budget),
+            together: self.settings.token_budget,
+        }
     }
 
     /// Loads the weights. Call it after the rows are checked; it takes longest.
@@ -104,6 +120,25 @@ impl Setup {
             _ => Ok(()),
         }
     }
+}
+
+/// The tokenizer of a model folder, with another chat template if one is given by name or as a file.
+fn tokenizer(folder: &Path, template: Option<&str>) -> Result<ChatTokenizer> {
+    let files = TokenizerFiles::read(folder)?;
+    let files = match template {
+        None => files,
+        Some(given) => match BuiltInTemplate::from_name(given) {
+            Some(template) => files.with_built_in_template(template)?,
+            None => {
+                let source = std::fs::read_to_string(given).with_context(|| {
+                    let names = BuiltInTemplate::ALL.map(BuiltInTemplate::name).join(", ");
+                    format!("{given}: --chat-template is neither one of {names} nor a file that can be read")
+                })?;
+                files.with_template(given, &source)?
+            }
+        },
+    };
+    Ok(ChatTokenizer::from_files(files)?)
 }
 
 fn device(name: DeviceName) -> Result<Device> {

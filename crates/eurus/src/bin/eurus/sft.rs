@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 use eurus::train::SftTrainer;
 
-use crate::options::{Files, Steps};
+use crate::options::{Files, Steps, Text};
 use crate::output::Output;
 use crate::setup::Setup;
 use crate::{input, job};
@@ -27,27 +27,31 @@ pub struct Sft {
     pub files: Files,
 
     #[command(flatten)]
+    pub text: Text,
+
+    #[command(flatten)]
     pub steps: Steps,
 }
 
 impl Sft {
     pub fn run(&self) -> Result<()> {
-        let output = Output::create(&self.files)?;
-        let setup = Setup::open(&self.files, &self.steps)?;
-        let rows = input::sft(&self.files.data, &setup)?;
-        let tokens: usize = rows.iter().map(|row| row.tree.unique_tokens()).sum();
-        eprintln!(
-            "{}: {} rows, {tokens} tokens",
-            self.files.data.display(),
-            rows.len()
+        let mut output = Output::create(&self.files)?;
+        let setup = Setup::open(&self.files, &self.text, &self.steps)?;
+        output.replace_tokenizer(
+            self.text
+                .chat_template
+                .is_some()
+                .then(|| setup.tokenizer.files()),
         );
+        let rows = input::sft(&self.files.data, &setup)?;
+        eprintln!("{}", rows.describe());
 
         let model = setup.decoder()?;
         let trainer = SftTrainer::new(setup.settings.clone())?;
         job::run(
             output,
             "sft",
-            |on_event| trainer.train(model, &rows, on_event),
+            |on_event| trainer.train(model, &rows.trees, on_event),
             |checkpoint, model| checkpoint.write_decoder(model, &setup.config),
         )?;
         Ok(())

@@ -117,8 +117,14 @@ fn costs(steps: &[Event]) -> String {
     } else {
         String::new()
     };
+    // Forests of a step hold its tokens; a step's utilisation says how many tokens would have filled them.
+    let room: f64 = progress()
+        .filter(|step| step.utilisation > 0.0)
+        .map(|step| step.unique_tokens as f64 / step.utilisation)
+        .sum();
+    let full = 100.0 * unique as f64 / room.max(1.0);
     format!(
-        "{} tokens trained{shared}; {:.1} s, {:.2} s a step, {:.0} tokens/s.",
+        "{} tokens trained{shared}, in forests {full:.1}% full; {:.1} s, {:.2} s a step, {:.0} tokens/s.",
         count(unique),
         seconds,
         seconds / steps.len().max(1) as f64,
