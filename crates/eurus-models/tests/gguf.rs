@@ -15,6 +15,7 @@ mod common;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Mutex;
 
 use burn::tensor::Device;
 use common::{Weights, weights};
@@ -26,6 +27,9 @@ use rand_chacha::ChaCha8Rng;
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+/// The memory of one test is measured; what takes much waits.
+static TURN: Mutex<()> = Mutex::new(());
 
 const F32: u32 = 0;
 const Q8_0: u32 = 8;
@@ -343,7 +347,7 @@ fn what_would_change_the_result_is_refused() {
         &with(&|file| file.tensors[1].0 = "output_norm_2.weight".into()),
         &["model.norm.weight"],
     );
-    let factors = vec![1.0f32, 2.0, 3.0, 4.0]
+    let factors = [1.0f32, 2.0, 3.0, 4.0]
         .iter()
         .flat_map(|x| x.to_le_bytes())
         .collect();
@@ -365,6 +369,7 @@ fn what_would_change_the_result_is_refused() {
 
 #[test]
 fn broken_files_are_refused_and_take_no_memory() {
+    let _turn = TURN.lock();
     let (file, _) = tiny();
     let whole = file.bytes();
     let numbers: usize = file
@@ -415,6 +420,7 @@ fn files_agree_with_transformers() -> Result<()> {
         );
         return Ok(());
     };
+    let _turn = TURN.lock();
     let mut compared = BTreeMap::new();
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();

@@ -214,8 +214,9 @@ impl Metadata {
             "max_position_embeddings": self.needed("context_length")?,
             "torch_dtype": "float32",
         });
-        let Value::Object(mut fields) = fields else {
-            return Ok(DecoderConfig::llama(1, 2, 1, 1));
+        let mut fields = match fields {
+            Value::Object(fields) => fields,
+            _ => Map::new(),
         };
         if ["mistral", "mixtral"].contains(&model_type) {
             fields.insert("sliding_window".into(), window.into());

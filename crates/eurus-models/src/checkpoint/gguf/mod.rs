@@ -217,7 +217,7 @@ impl Entry {
             )));
         }
         if let Some(heads) = heads
-            && (heads == 0 || !rows.is_multiple_of(2 * heads))
+            && (heads == 0 || !rows.is_multiple_of(heads.saturating_mul(2)))
         {
             return Err(wrong(format!(
                 "its {rows} rows are not those of {heads} heads"
