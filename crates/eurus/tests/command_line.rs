@@ -265,3 +265,43 @@ fn help_teaches_and_wrong_usage_is_told_apart_from_failure() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_model_of_the_hub_that_was_downloaded_before_needs_no_network() -> Result<()> {
+    let place = Workplace::new()?;
+    let repository = place.path("hub/models--org--tiny");
+    std::fs::create_dir_all(repository.join("refs"))?;
+    std::fs::create_dir_all(repository.join("snapshots"))?;
+    std::fs::write(repository.join("refs/main"), "0123abcd")?;
+    std::fs::rename(place.path("model"), repository.join("snapshots/0123abcd"))?;
+    let run = |model: &str| {
+        let words = [
+            "sft",
+            "--model",
+            model,
+            "--data",
+            "sft.jsonl",
+            "--out",
+            "sft",
+        ];
+        place
+            .command(&words)
+            .env("HF_HUB_CACHE", place.path("hub"))
+            .env("HF_HUB_OFFLINE", "1")
+            .output()
+    };
+    let missing = run("org/other")?;
+    let message = String::from_utf8(missing.stderr)?;
+    ensure!(missing.status.code() == Some(1), "{message}");
+    for word in ["org/other", "cache", "HF_HUB_OFFLINE"] {
+        ensure!(message.contains(word), "`{word}` is missing in:\n{message}");
+    }
+    let found = run("org/tiny")?;
+    ensure!(
+        found.status.success(),
+        "{}",
+        String::from_utf8_lossy(&found.stderr)
+    );
+    ChatTokenizer::from_folder(place.path("sft"))?;
+    Ok(())
+}
