@@ -112,6 +112,11 @@ fn every_answer_ends_with_eos_and_eos_is_a_target() {
             .filter(|&node| tree.nodes[node].trainable)
             .collect();
         assert_eq!(answers, [1, 3]);
+        let alone = tokenizer.encode_action("41").unwrap();
+        assert_eq!(
+            tree.nodes[1].tokens, alone,
+            "a first answer is one to any prompt"
+        );
         for node in answers {
             let targets = &forest.targets[forest.targets_of(forest.node_index(0, node))];
             assert_eq!(targets.len(), tree.nodes[node].tokens.len());
