@@ -4,6 +4,7 @@ mod common;
 
 use burn::tensor::Device;
 use common::{Weights, config, files, load, model, split, weights, write};
+use eurus_models::lora::{Adapted, LoraConfig};
 use eurus_models::{Checkpoint, Error, Result, RewardModel, WeightType};
 use half::{bf16, f16};
 use serde_json::Value;
@@ -123,6 +124,40 @@ fn a_reward_model_comes_back_bit_for_bit() -> Result<()> {
     checkpoint.write_reward_model(&model, &config())?;
     let (loaded, _) = checkpoint.reward_model(&Device::flex())?;
     assert_eq!(weights(&loaded), weights(&model));
+    Ok(())
+}
+
+#[test]
+fn a_classifier_stays_a_classifier() -> Result<()> {
+    let place = folder();
+    let fixture = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/llama_classifier"
+    );
+    let (model, config) = Checkpoint::new(fixture).reward_model(&Device::flex())?;
+    let checkpoint = Checkpoint::new(place.path().join("model"));
+    checkpoint.write_reward_model(&model, &config)?;
+    let (loaded, config) = checkpoint.reward_model(&Device::flex())?;
+    assert_eq!(weights(&loaded), weights(&model));
+    assert!(weights(&loaded).contains_key("score.weight"));
+    assert_eq!(
+        config.source["architectures"][0],
+        "LlamaForSequenceClassification"
+    );
+    assert_eq!(config.source["num_labels"], 1);
+    Ok(())
+}
+
+#[test]
+fn an_adapter_is_not_written_into_a_checkpoint() -> Result<()> {
+    let place = folder();
+    let adapted = model().with_adapters(&LoraConfig::new(2).with_targets(["q_proj"]), 1)?;
+    let checkpoint = Checkpoint::new(place.path().join("model"));
+    let result = checkpoint.write_decoder(&adapted, &config());
+    assert!(matches!(result, Err(Error::Adapter { .. })));
+    assert!(!checkpoint.folder().exists());
+    checkpoint.write_decoder(&adapted.merged(), &config())?;
+    load(checkpoint.folder())?;
     Ok(())
 }
 
