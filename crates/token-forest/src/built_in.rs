@@ -30,8 +30,8 @@ pub(crate) const CHATML_TURN_END: &str = "<|im_end|>";
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BuiltInTemplate {
-    /// `[INST] ... [/INST]` of Mistral-7B-Instruct-v0.2 and Mixtral-8x7B-Instruct, which the Eurus models use:
-    /// one BOS, texts verbatim, the answer right after `[/INST]`.
+    /// `[INST] ... [/INST]` of Mistral-7B-Instruct-v0.2 and Mixtral-8x7B-Instruct as first released, and of the
+    /// prompts that Eurus was evaluated with: one BOS, texts verbatim, the answer right after `[/INST]`.
     Mistral,
     /// `[INST]` with `<<SYS>>` of Llama-2-chat: BOS before every user turn, texts stripped, a space on either
     /// side of the answer.
