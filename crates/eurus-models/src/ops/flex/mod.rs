@@ -4,6 +4,7 @@ mod attention;
 mod decode;
 mod elementwise;
 mod gemm;
+mod project;
 mod simd;
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,19 @@ fn dims(tensor: &FlexTensor) -> [usize; 2] {
 }
 
 impl ForestOps for Flex {
+    fn project(x: FlexTensor, weight: FlexTensor) -> FlexTensor {
+        let [rows, inputs] = dims(&x);
+        let [outputs, _] = dims(&weight);
+        if rows > project::FEW_ROWS || rows == 0 || inputs == 0 || outputs == 0 {
+            return reference::project::<Self>(x, weight);
+        }
+        let (Some(values), Some(weights)) = (Values::new(&x), Values::new(&weight)) else {
+            return reference::project::<Self>(x, weight);
+        };
+        let out = project::project(values.as_slice(), weights.as_slice(), rows, inputs);
+        to_tensor(out, [rows, outputs])
+    }
+
     fn rms_norm(x: FlexTensor, weight: FlexTensor, epsilon: f32) -> FlexTensor {
         let (Some(values), Some(weights)) = (Values::new(&x), Values::new(&weight)) else {
             return reference::rms_norm::<Self>(x, weight, epsilon);

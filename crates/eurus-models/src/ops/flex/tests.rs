@@ -154,3 +154,14 @@ fn other_number_types_take_the_stock_operations() {
     let normed = crate::ops::rms_norm(x, weight, 0.0);
     assert_eq!(normed.dtype(), DType::F64);
 }
+
+#[test]
+fn a_linear_layer_of_few_rows_equals_the_stock_product() {
+    for (rows, inputs, outputs) in [(1, 5, 3), (20, 48, 700), (64, 33, 256), (65, 7, 9)] {
+        let (x, weight) = (tensor(1, rows, inputs), tensor(2, outputs, inputs));
+        assert_close(
+            Flex::project(x.clone(), weight.clone()),
+            reference::project::<Flex>(x, weight),
+        );
+    }
+}
