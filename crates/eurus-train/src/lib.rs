@@ -76,12 +76,12 @@
 //! | [`log_probs`] | log-probs of a forest's targets and nodes |
 //! | [`Error`] | what can go wrong, and what to do about it |
 
+mod adamw;
 mod config;
 pub mod data;
 mod error;
 pub mod events;
 pub mod log_probs;
-mod optimizer;
 mod packing;
 pub mod preference;
 pub mod reward;

@@ -6,9 +6,9 @@ use burn::module::Module;
 use burn::tensor::Device;
 use token_forest::TokenTree;
 
+use crate::adamw::StepOptimizer;
 use crate::data::step_order;
 use crate::events::StepProgress;
-use crate::optimizer::StepOptimizer;
 use crate::{Error, Optimization, Result, Schedule};
 
 /// What a trainer does with the trees of one step.

@@ -1,0 +1,257 @@
+//! The update of one parameter: one pass over memory on the CPU, stock operations elsewhere.
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, Flex, backend_extension};
+use burn::tensor::{DType, Scalar, Tensor, TensorData};
+use burn_flex::FlexTensor;
+use rayon::prelude::*;
+
+/// Numbers of one update; see the parent module for the formula.
+#[derive(Debug, Clone, Copy)]
+pub struct AdamWStep {
+    /// Multiplies the gradient first: the clipping.
+    pub gradient_factor: f32,
+    pub beta_1: f32,
+    pub beta_2: f32,
+    pub epsilon: f32,
+    /// `1 - lr * weight decay`.
+    pub decay: f32,
+    /// `lr / (1 - b1^t)`.
+    pub step_size: f32,
+    /// `1 / sqrt(1 - b2^t)`.
+    pub second_correction: f32,
+}
+
+/// Elements a task takes at a time.
+const CHUNK: usize = 16 * 1024;
+
+/// Optimizer operations on flat tensors, outside of autodiff.
+#[backend_extension(
+    Flex,
+    Cube: cfg(any(feature = "cuda", feature = "wgpu")),
+    LibTorch: cfg(feature = "tch")
+)]
+pub trait OptimizerOps: Backend {
+    /// One update; all tensors `[n]`.
+    fn adamw_step(
+        parameter: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        step: AdamWStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        stock_adamw_step::<Self>(parameter, gradient, first, second, step)
+    }
+
+    /// The sum of the squares of `x [n]`, `[1]`.
+    fn sum_of_squares(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        stock_sum_of_squares::<Self>(x)
+    }
+}
+
+fn stock_sum_of_squares<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    B::float_sum(B::float_mul(x.clone(), x))
+}
+
+fn scale<B: Backend>(tensor: FloatTensor<B>, factor: f32) -> FloatTensor<B> {
+    B::float_mul_scalar(tensor, Scalar::from(factor))
+}
+
+fn stock_adamw_step<B: Backend>(
+    parameter: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+    first: FloatTensor<B>,
+    second: FloatTensor<B>,
+    step: AdamWStep,
+) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
+    let gradient = scale::<B>(gradient, step.gradient_factor);
+    let first = B::float_add(
+        scale::<B>(first, step.beta_1),
+        scale::<B>(gradient.clone(), 1.0 - step.beta_1),
+    );
+    let squared = B::float_mul(gradient.clone(), gradient);
+    let second = B::float_add(
+        scale::<B>(second, step.beta_2),
+        scale::<B>(squared, 1.0 - step.beta_2),
+    );
+    let root = scale::<B>(B::float_sqrt(second.clone()), step.second_correction);
+    let denominator = B::float_add_scalar(root, Scalar::from(step.epsilon));
+    let update = scale::<B>(B::float_div(first.clone(), denominator), step.step_size);
+    let parameter = B::float_sub(scale::<B>(parameter, step.decay), update);
+    (parameter, first, second)
+}
+
+/// The same values one after another from the start of their storage, copied only if they are not.
+fn contiguous(tensor: FlexTensor) -> FlexTensor {
+    if tensor.is_contiguous() && tensor.layout().start_offset() == 0 {
+        tensor
+    } else {
+        tensor.to_contiguous()
+    }
+}
+
+impl OptimizerOps for Flex {
+    fn adamw_step(
+        parameter: FlexTensor,
+        gradient: FlexTensor,
+        first: FlexTensor,
+        second: FlexTensor,
+        step: AdamWStep,
+    ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        let all_f32 = [&parameter, &gradient, &first, &second]
+            .iter()
+            .all(|tensor| tensor.dtype() == DType::F32);
+        if !all_f32 {
+            return stock_adamw_step::<Self>(parameter, gradient, first, second, step);
+        }
+        let [mut parameter, gradient, mut first, mut second] =
+            [parameter, gradient, first, second].map(contiguous);
+        let gradients: &[f32] = gradient.as_slice().unwrap_or_default();
+        let n = gradients.len();
+        parameter.storage_mut::<f32>()[..n]
+            .par_chunks_mut(CHUNK)
+            .zip(first.storage_mut::<f32>()[..n].par_chunks_mut(CHUNK))
+            .zip(second.storage_mut::<f32>()[..n].par_chunks_mut(CHUNK))
+            .zip(gradients.par_chunks(CHUNK))
+            .for_each(|(((parameter, first), second), gradients)| {
+                update(parameter, first, second, gradients, step);
+            });
+        (parameter, first, second)
+    }
+
+    fn sum_of_squares(x: FlexTensor) -> FlexTensor {
+        if x.dtype() != DType::F32 {
+            return stock_sum_of_squares::<Self>(x);
+        }
+        let x = contiguous(x);
+        let values: &[f32] = x.as_slice().unwrap_or_default();
+        // Collected in order, so that the sum does not depend on which thread was faster.
+        let parts: Vec<f64> = values
+            .par_chunks(CHUNK)
+            .map(|part| {
+                part.iter()
+                    .map(|&value| f64::from(value) * f64::from(value))
+                    .sum()
+            })
+            .collect();
+        let sum: f64 = parts.into_iter().sum();
+        FlexTensor::from_data(TensorData::new(vec![sum as f32], [1]))
+    }
+}
+
+fn update(
+    parameter: &mut [f32],
+    first: &mut [f32],
+    second: &mut [f32],
+    gradients: &[f32],
+    step: AdamWStep,
+) {
+    let moments = first.iter_mut().zip(second);
+    for ((parameter, (first, second)), &gradient) in
+        parameter.iter_mut().zip(moments).zip(gradients)
+    {
+        let gradient = gradient * step.gradient_factor;
+        *first = step.beta_1 * *first + (1.0 - step.beta_1) * gradient;
+        *second = step.beta_2 * *second + (1.0 - step.beta_2) * gradient * gradient;
+        let denominator = second.sqrt() * step.second_correction + step.epsilon;
+        *parameter = step.decay * *parameter - step.step_size * *first / denominator;
+    }
+}
+
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+impl OptimizerOps for burn_cubecl::CubeBackend {}
+
+#[cfg(feature = "tch")]
+impl OptimizerOps for burn::backend::LibTorch {}
+
+/// See [`OptimizerOps::adamw_step`].
+pub fn adamw_step(
+    parameter: Tensor<1>,
+    gradient: Tensor<1>,
+    first: Tensor<1>,
+    second: Tensor<1>,
+    step: AdamWStep,
+) -> (Tensor<1>, Tensor<1>, Tensor<1>) {
+    let (parameter, first, second) = Dispatch::adamw_step(
+        parameter.into_dispatch(),
+        gradient.into_dispatch(),
+        first.into_dispatch(),
+        second.into_dispatch(),
+        step,
+    );
+    (
+        Tensor::from_dispatch(parameter),
+        Tensor::from_dispatch(first),
+        Tensor::from_dispatch(second),
+    )
+}
+
+/// See [`OptimizerOps::sum_of_squares`].
+pub fn sum_of_squares(x: Tensor<1>) -> Tensor<1> {
+    Tensor::from_dispatch(Dispatch::sum_of_squares(x.into_dispatch()))
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Distribution};
+
+    use super::*;
+
+    const STEP: AdamWStep = AdamWStep {
+        gradient_factor: 0.5,
+        beta_1: 0.9,
+        beta_2: 0.99,
+        epsilon: 1e-8,
+        decay: 0.999,
+        step_size: 1e-2,
+        second_correction: 1.7,
+    };
+
+    fn read(tensor: Tensor<1>) -> Vec<f64> {
+        tensor.into_data().iter::<f64>().collect()
+    }
+
+    #[test]
+    fn the_fused_update_equals_the_stock_operations_in_double_precision() {
+        let device = Device::flex();
+        // More than a chunk, and not a whole number of them.
+        let n = 2 * CHUNK + 17;
+        let noise = || Tensor::<1>::random([n], Distribution::Normal(0.0, 1.0), &device);
+        let (parameter, gradient, first) = (noise(), noise(), noise());
+        let second = noise().powi_scalar(2);
+        let inputs = [&parameter, &gradient, &first, &second];
+        let [p, g, m, v] = inputs.map(|tensor| tensor.clone().cast(DType::F64));
+        let double = adamw_step(p, g, m, v, STEP);
+        let fused = adamw_step(parameter, gradient, first, second, STEP);
+        for (fused, double) in [
+            (fused.0, double.0),
+            (fused.1, double.1),
+            (fused.2, double.2),
+        ] {
+            for (a, b) in read(fused).into_iter().zip(read(double)) {
+                assert!(
+                    (a - b).abs() < 2e-6 * (1.0 + b.abs()),
+                    "{a} fused, {b} stock"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_update_leaves_other_owners_of_the_tensors_alone() {
+        let device = Device::flex();
+        let ones = Tensor::<1>::ones([5], &device);
+        let kept = ones.clone();
+        let moments = [Tensor::zeros([5], &device), Tensor::zeros([5], &device)];
+        let [first, second] = moments;
+        let (updated, ..) = adamw_step(ones.clone(), ones, first, second, STEP);
+        assert!(read(updated)[0] < 1.0);
+        assert_eq!(read(kept), [1.0; 5]);
+    }
+
+    #[test]
+    fn squares_are_summed_over_all_elements() {
+        let x = Tensor::<1>::full([CHUNK + 3], 2.0, &Device::flex());
+        assert_eq!(read(sum_of_squares(x)), [4.0 * (CHUNK + 3) as f64]);
+    }
+}
