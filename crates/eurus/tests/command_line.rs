@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use common::{Workplace, events, losses};
 use eurus::burn::tensor::Device;
 use eurus::forest::ChatTokenizer;
+use eurus::models::lora::{Adapted, AdapterFolder};
 use eurus::models::{Checkpoint, Decoder};
 
 const PREFER: &str =
@@ -179,6 +180,39 @@ fn a_reward_model_is_judged_on_held_out_pairs() -> Result<()> {
         }
         Checkpoint::new(place.path(loss)).reward_model(&Device::flex())?;
     }
+    Ok(())
+}
+
+#[test]
+fn adapters_are_written_merged_and_apart() -> Result<()> {
+    let place = Workplace::new()?;
+    place.succeed(&format!(
+        "{PREFER} --algorithm dpo --out lora --lora-rank 4 --lora-targets q_proj,v_proj"
+    ))?;
+    let events = events(&place.path("lora").join("metrics.jsonl"))?;
+    let losses = losses(&events);
+    ensure!(
+        (losses[0] - std::f64::consts::LN_2).abs() < 1e-6,
+        "{losses:?}"
+    );
+    assert_loss_fell(&losses)?;
+
+    let device = Device::flex();
+    let (base, _) = Checkpoint::new(place.path("model")).decoder(&device)?;
+    let (merged, _) = Checkpoint::new(place.path("lora")).decoder(&device)?;
+    let folder = AdapterFolder::new(place.path("lora").join("adapter"));
+    let (adapted, config) = folder.load(base.clone(), &device)?;
+    ensure!(config.rank == 4 && config.targets == ["q_proj", "v_proj"]);
+    ensure!(
+        embedding(&base) == embedding(&merged),
+        "only adapters are trained"
+    );
+    let of_layer = |model: &Decoder| -> Vec<f32> {
+        let weight = model.model.layers[0].self_attn.q_proj.weight.val();
+        weight.into_data().iter().collect()
+    };
+    ensure!(of_layer(&base) != of_layer(&merged));
+    ensure!(of_layer(&adapted.merged()) == of_layer(&merged));
     Ok(())
 }
 

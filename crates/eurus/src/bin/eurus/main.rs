@@ -7,6 +7,7 @@
 // A command line prints; libraries do not.
 #![allow(clippy::print_stderr)]
 
+mod adapters;
 mod data;
 mod input;
 mod interrupt;

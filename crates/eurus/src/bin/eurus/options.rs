@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use eurus::forest::OverLong;
+use eurus::models::{MAX_SHARD_BYTES, WeightType};
 use eurus::train::{Decay, Optimization};
 
 /// What is read, and where the result goes.
@@ -29,9 +30,39 @@ pub struct Files {
     #[arg(long)]
     pub overwrite: bool,
 
+    /// Number type of the written weights; training is in float32 either way
+    #[arg(long, value_enum, default_value_t = WeightTypeName::F32)]
+    pub weight_type: WeightTypeName,
+
+    /// Write weights beyond this many bytes to several files with an index
+    #[arg(long, value_name = "N", default_value_t = MAX_SHARD_BYTES)]
+    pub max_shard_bytes: u64,
+
     /// File for the events of the run as JSON lines [default: metrics.jsonl in --out]
     #[arg(long, value_name = "FILE")]
     pub metrics: Option<PathBuf>,
+}
+
+/// The names of [`WeightType`] on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WeightTypeName {
+    /// As trained
+    F32,
+    /// Half the size, the range of f32
+    Bf16,
+    /// Half the size, more digits and less range than bf16
+    F16,
+}
+
+impl WeightTypeName {
+    /// The type as the library knows it.
+    pub fn weight_type(self) -> WeightType {
+        match self {
+            Self::F32 => WeightType::F32,
+            Self::Bf16 => WeightType::Bf16,
+            Self::F16 => WeightType::F16,
+        }
+    }
 }
 
 /// How rows become tokens.

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use eurus::data::formats::JsonlWriter;
 use eurus::forest::TokenizerFiles;
-use eurus::models::Checkpoint;
+use eurus::models::{Checkpoint, WeightType};
 use eurus::train::Event;
 use tempfile::{NamedTempFile, TempDir};
 
@@ -22,6 +22,8 @@ pub struct Output {
     model: PathBuf,
     /// A metrics file outside of the result folder.
     metrics_file: Option<PathBuf>,
+    weight_type: WeightType,
+    max_shard_bytes: u64,
     /// Tokenizer files to write in place of the model's.
     tokenizer: Option<TokenizerFiles>,
     staging: TempDir,
@@ -61,6 +63,8 @@ impl Output {
             out: out.clone(),
             model: files.model.clone(),
             metrics_file: files.metrics.clone(),
+            weight_type: files.weight_type.weight_type(),
+            max_shard_bytes: files.max_shard_bytes,
             tokenizer: None,
             staging,
             metrics,
@@ -91,7 +95,11 @@ impl Output {
             return Err(fault).context("the metrics could not be written");
         }
         let folder = self.staging.path().join("checkpoint");
-        write(&Checkpoint::new(&folder).with_tokenizer_from(&self.model))?;
+        let checkpoint = Checkpoint::new(&folder)
+            .with_tokenizer_from(&self.model)
+            .with_weight_type(self.weight_type)
+            .with_max_shard_bytes(self.max_shard_bytes);
+        write(&checkpoint)?;
         if let Some(files) = &self.tokenizer {
             files.write(&folder)?;
         }

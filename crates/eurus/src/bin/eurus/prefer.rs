@@ -3,8 +3,10 @@
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use eurus::losses::{DpoConfig, KtoConfig, NcaConfig, PreferenceLossConfig};
+use eurus::models::lora::Adapted;
 use eurus::train::{PreferenceTrainer, ReferenceLogProbs};
 
+use crate::adapters::Adapters;
 use crate::options::{Files, Steps, Text};
 use crate::output::Output;
 use crate::setup::{Setup, UsageError};
@@ -38,6 +40,9 @@ pub struct Prefer {
 
     #[command(flatten)]
     pub text: Text,
+
+    #[command(flatten)]
+    pub adapters: Adapters,
 
     #[command(flatten)]
     pub steps: Steps,
@@ -109,17 +114,24 @@ impl Prefer {
             settings.max_path_tokens = settings.max_path_tokens.max(longest);
         }
 
-        let policy = setup.decoder()?;
+        let policy = self.adapters.put_on(setup.decoder()?, settings.seed)?;
+        let base = policy.without_adapters();
         let trainer = PreferenceTrainer::new(settings.clone(), &loss)?;
         job::run(
             output,
             loss.name(),
             |on_event| {
                 let reference =
-                    ReferenceLogProbs::compute(&policy, &pairs.trees, &settings, on_event)?;
+                    ReferenceLogProbs::compute(&base, &pairs.trees, &settings, on_event)?;
+                drop(base);
                 trainer.train(policy, &pairs.trees, &reference, on_event)
             },
-            |checkpoint, model| checkpoint.write_decoder(model, &setup.config),
+            |checkpoint, model| {
+                self.adapters
+                    .write(checkpoint, model, &self.files.model, |model| {
+                        checkpoint.write_decoder(model, &setup.config)
+                    })
+            },
         )?;
         Ok(())
     }

@@ -10,6 +10,7 @@ use eurus::losses::{BradleyTerryConfig, RewardLossConfig, UltraInteractRewardCon
 use eurus::models::RewardModel;
 use eurus::train::{RewardTrainer, pair_rewards};
 
+use crate::adapters::Adapters;
 use crate::input::Pairs;
 use crate::options::{Files, Steps, Text};
 use crate::output::Output;
@@ -41,6 +42,9 @@ pub struct Reward {
 
     #[command(flatten)]
     pub text: Text,
+
+    #[command(flatten)]
+    pub adapters: Adapters,
 
     #[command(flatten)]
     pub steps: Steps,
@@ -82,12 +86,18 @@ impl Reward {
             ),
         };
         let model = RewardModel::from_decoder(setup.decoder()?);
+        let model = self.adapters.put_on(model, setup.settings.seed)?;
         let trainer = RewardTrainer::new(setup.settings.clone(), &loss)?;
         let trained = job::run(
             output,
             title,
             |on_event| trainer.train(model, &pairs.trees, on_event),
-            |checkpoint, model| checkpoint.write_reward_model(model, &setup.config),
+            |checkpoint, model| {
+                self.adapters
+                    .write(checkpoint, model, &self.files.model, |model| {
+                        checkpoint.write_reward_model(model, &setup.config)
+                    })
+            },
         )?;
         if let Some(held_out) = held_out {
             eprintln!("judging on {}", held_out.describe());

@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::Args;
 use eurus::train::SftTrainer;
 
+use crate::adapters::Adapters;
 use crate::options::{Files, Steps, Text};
 use crate::output::Output;
 use crate::setup::Setup;
@@ -19,7 +20,11 @@ Examples:
 
   Three passes, 64 rows a step, again with the same seed for the same result:
     eurus sft --model SmolLM2-135M-Instruct --data sft.jsonl --out runs/sft --overwrite \
-      --epochs 3 --trees-per-step 64 --seed 1"#;
+      --epochs 3 --trees-per-step 64 --seed 1
+
+  Low-rank adapters of the attention alone, with little memory:
+    eurus sft --model SmolLM2-135M-Instruct --data sft.jsonl --out runs/sft-lora \
+      --lora-rank 16 --lora-targets q_proj,k_proj,v_proj,o_proj --learning-rate 2e-4"#;
 
 #[derive(Debug, Args)]
 pub struct Sft {
@@ -28,6 +33,9 @@ pub struct Sft {
 
     #[command(flatten)]
     pub text: Text,
+
+    #[command(flatten)]
+    pub adapters: Adapters,
 
     #[command(flatten)]
     pub steps: Steps,
@@ -46,13 +54,20 @@ impl Sft {
         let rows = input::sft(&self.files.data, &setup)?;
         eprintln!("{}", rows.describe());
 
-        let model = setup.decoder()?;
+        let model = self
+            .adapters
+            .put_on(setup.decoder()?, setup.settings.seed)?;
         let trainer = SftTrainer::new(setup.settings.clone())?;
         job::run(
             output,
             "sft",
             |on_event| trainer.train(model, &rows.trees, on_event),
-            |checkpoint, model| checkpoint.write_decoder(model, &setup.config),
+            |checkpoint, model| {
+                self.adapters
+                    .write(checkpoint, model, &self.files.model, |model| {
+                        checkpoint.write_decoder(model, &setup.config)
+                    })
+            },
         )?;
         Ok(())
     }
