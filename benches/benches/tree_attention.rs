@@ -165,7 +165,12 @@ fn forest(trees: &[TokenTree]) -> PackedForest {
 fn inputs(tokens: usize, device: &Device) -> [Tensor<2>; 3] {
     [SHAPE.heads, SHAPE.kv_heads, SHAPE.kv_heads].map(|heads| {
         let shape = [tokens, heads * SHAPE.head_dim];
-        Tensor::random(shape, Distribution::Normal(0.0, 1.0), device).require_grad()
+        let values = Tensor::random(shape, Distribution::Normal(0.0, 1.0), device);
+        if values.is_autodiff() {
+            values.require_grad()
+        } else {
+            values
+        }
     })
 }
 
