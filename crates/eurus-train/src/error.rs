@@ -92,10 +92,62 @@ pub enum Error {
         /// Ids of the step's examples.
         examples: Vec<String>,
     },
+    /// A file or folder could not be read or written.
+    #[error("{path}: {action} failed: {source}")]
+    Io {
+        /// The file or folder.
+        path: std::path::PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A snapshot cannot be written, or does not fit the model.
+    #[error("snapshot {path}: {problem}")]
+    Snapshot {
+        /// The snapshot, or a file of it.
+        path: std::path::PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A run that is not to go on would write among the snapshots of another.
+    #[error(
+        "{folder}: there are snapshots of a run in it, the newest after step {step}; go on from it (resume), or name another folder"
+    )]
+    SnapshotsExist {
+        /// The folder.
+        folder: std::path::PathBuf,
+        /// The newest one's step.
+        step: usize,
+    },
+    /// The snapshot is of a run with other settings or data.
+    #[error(
+        "snapshot {path} is of another run: {difference}; go on with what it was made with, or name another folder"
+    )]
+    OtherRun {
+        /// The snapshot.
+        path: std::path::PathBuf,
+        /// The first difference.
+        difference: String,
+    },
     /// Token trees could not be packed.
     #[error(transparent)]
     Forest(#[from] token_forest::Error),
     /// A loss's settings are wrong.
     #[error(transparent)]
     Loss(#[from] pref_losses::Error),
+}
+
+impl Error {
+    pub(crate) fn io(
+        path: &std::path::Path,
+        action: &'static str,
+    ) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Io {
+            path,
+            action,
+            source,
+        }
+    }
 }

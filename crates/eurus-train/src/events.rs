@@ -1,5 +1,7 @@
 //! What trainers report while they run. They never print.
 
+use std::path::PathBuf;
+
 use pref_losses::{CollapseWarning, PairStats, RewardStats};
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +68,27 @@ pub enum Event {
         /// What the monitor saw.
         warning: CollapseWarning,
     },
+    /// The state of the run was saved.
+    Saved {
+        /// Steps taken.
+        step: usize,
+        /// The snapshot.
+        path: PathBuf,
+    },
+    /// The run goes on from a snapshot.
+    Resumed {
+        /// Steps that were taken before.
+        step: usize,
+        /// The snapshot.
+        path: PathBuf,
+    },
+    /// A snapshot is not whole and is passed over.
+    DamagedSnapshot {
+        /// The snapshot.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A step of a reward model.
     Reward {
         /// Step numbers.
@@ -83,7 +106,11 @@ impl Event {
             Self::Sft { progress, .. }
             | Self::Preference { progress, .. }
             | Self::Reward { progress, .. } => Some(progress),
-            Self::Reference { .. } | Self::Collapse { .. } => None,
+            Self::Reference { .. }
+            | Self::Collapse { .. }
+            | Self::Saved { .. }
+            | Self::Resumed { .. }
+            | Self::DamagedSnapshot { .. } => None,
         }
     }
 }

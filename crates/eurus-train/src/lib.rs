@@ -72,6 +72,7 @@
 //! | [`sft`]: [`SftTrainer`] | imitation of trainable nodes |
 //! | [`preference`]: [`PreferenceTrainer`], [`ReferenceLogProbs`] | DPO, IPO, hinge, NCA, KTO against a reference |
 //! | [`reward`]: [`RewardTrainer`], [`pair_rewards`], [`leaf_rewards`] | reward models, rewards of pairs and candidates |
+//! | [`snapshot`]: [`Snapshots`] | the state of a run on disk, and going on from it |
 //! | [`events`]: [`Event`], [`StepProgress`] | what a run tells its callback, ready for JSON |
 //! | [`log_probs`] | log-probs of a forest's targets and nodes |
 //! | [`Error`] | what can go wrong, and what to do about it |
@@ -88,6 +89,7 @@ pub mod reward;
 mod run;
 mod schedule;
 pub mod sft;
+pub mod snapshot;
 
 pub use config::Optimization;
 pub use data::{NodePair, PairedTree, SftTree, add_mismatched};
@@ -97,3 +99,4 @@ pub use preference::{PreferenceTrainer, ReferenceLogProbs};
 pub use reward::{PairRewards, RewardTrainer, leaf_rewards, pair_rewards};
 pub use schedule::{Decay, Schedule};
 pub use sft::SftTrainer;
+pub use snapshot::Snapshots;

@@ -7,12 +7,15 @@ use pref_losses::{
     CollapseMonitor, CollapseMonitorConfig, PairContext, PairLengths, PairLogProbs, PairStats,
     PreferenceLoss, PreferenceLossConfig,
 };
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::data::{PairedTree, check_trees};
 use crate::events::Event;
 use crate::log_probs::{TrainingPass, by_node, node_log_probs, node_target_counts};
 use crate::packing::{PackedGroup, check_budget, pack_mismatched, pack_pairs};
-use crate::run::{StepOutcome, plain_device, run, training_device};
+use crate::run::{RunSetup, StepOutcome, describe_paired, plain_device, run, training_device};
+use crate::snapshot::Snapshots;
 use crate::{Error, Optimization, Result};
 
 /// Where a pair's responses are in its packed group.
@@ -143,12 +146,21 @@ pub(crate) fn check_paired(
 pub struct PreferenceTrainer {
     settings: Optimization,
     loss: PreferenceLoss,
+    objective: PreferenceLossConfig,
     /// As it is before a run.
+    monitor: Option<CollapseMonitor>,
+    snapshots: Option<Snapshots>,
+}
+
+/// What a run remembers from step to step.
+#[derive(Serialize, Deserialize)]
+struct Carried {
+    rewards: RewardMean,
     monitor: Option<CollapseMonitor>,
 }
 
 /// Mean reward of the responses seen so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct RewardMean {
     sum: f64,
     responses: f64,
@@ -177,8 +189,22 @@ impl PreferenceTrainer {
         Ok(Self {
             settings,
             loss: loss.init()?,
+            objective: loss.clone(),
             monitor: Some(CollapseMonitorConfig::new().init()?),
+            snapshots: None,
         })
+    }
+
+    /// Saves the state of the run as it goes, and goes on from it if asked. The reference log-probs are those of the model
+    /// that the run began with, whichever snapshot it goes on from.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is outside its range.
+    pub fn with_snapshots(mut self, snapshots: Option<Snapshots>) -> Result<Self> {
+        snapshots.as_ref().map_or(Ok(()), Snapshots::validate)?;
+        self.snapshots = snapshots;
+        Ok(self)
     }
 
     /// Sets when a run counts as collapsing; `None` switches the monitor off. It is on by default.
@@ -213,15 +239,25 @@ impl PreferenceTrainer {
         if self.loss.needs().kl && trees.iter().any(|tree| tree.mismatched.is_empty()) {
             return Err(Error::Loss(pref_losses::Error::MissingKl));
         }
-        let mut monitor = self.monitor.clone();
-        let mut rewards = RewardMean::default();
+        let carried = Carried {
+            rewards: RewardMean::default(),
+            monitor: self.monitor.clone(),
+        };
         let device = training_device(&model);
         let ids: Vec<&str> = trees.iter().map(|tree| tree.id.as_str()).collect();
+        let setup = RunSetup {
+            settings,
+            ids: &ids,
+            snapshots: self.snapshots.as_ref(),
+            objective: json!({ "preference": self.objective }),
+            trees: &mut trees.iter().map(describe_paired),
+        };
         run(
             model,
-            settings,
-            &ids,
-            |model, members, optimizer| {
+            setup,
+            carried,
+            on_event,
+            |model, members, optimizer, carried| {
                 let step_trees: Vec<&PairedTree> = members.iter().map(|&m| &trees[m]).collect();
                 let step_reference: Vec<&TreeReference> =
                     members.iter().map(|&m| &reference.trees[m]).collect();
@@ -238,7 +274,7 @@ impl PreferenceTrainer {
                     .sum();
                 let mut context = PairContext {
                     kl: kl.clone(),
-                    reward_shift: rewards.get(),
+                    reward_shift: carried.rewards.get(),
                     mean_chosen_tokens: Some(chosen_tokens / pair_count.max(1) as f64),
                     ..PairContext::default()
                 };
@@ -287,7 +323,6 @@ impl PreferenceTrainer {
                     optimizer.add(model, loss, pass.auxiliary, share);
                 }
                 let stats = sums.map(PairSums::read).unwrap_or_default();
-                rewards.add(&stats);
                 Ok(StepOutcome {
                     loss: stats.loss,
                     unique_tokens,
@@ -296,10 +331,12 @@ impl PreferenceTrainer {
                     stats,
                 })
             },
-            |progress, pairs| {
+            |progress, pairs, carried, on_event| {
                 let step = progress.step;
+                carried.rewards.add(&pairs);
                 on_event(&Event::Preference { progress, pairs });
-                let warning = monitor.as_mut().and_then(|it| it.observe(step, &pairs));
+                let monitor = carried.monitor.as_mut();
+                let warning = monitor.and_then(|it| it.observe(step, &pairs));
                 if let Some(warning) = warning {
                     on_event(&Event::Collapse { step, warning });
                 }

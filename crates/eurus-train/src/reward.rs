@@ -3,13 +3,15 @@
 use eurus_models::{ForestBatch, ForestRewardModel, int_tensor};
 use pref_losses::stats::RewardSums;
 use pref_losses::{RewardContext, RewardLoss, RewardLossConfig};
+use serde_json::json;
 use token_forest::{PackedForest, TokenTree, pack};
 
 use crate::data::{PairedTree, check_trees};
 use crate::events::Event;
 use crate::packing::{GroupForest, pack_pairs};
 use crate::preference::{check_paired, naive_tokens};
-use crate::run::{StepOutcome, plain_device, run, training_device};
+use crate::run::{RunSetup, StepOutcome, describe_paired, plain_device, run, training_device};
+use crate::snapshot::Snapshots;
 use crate::{Optimization, Result};
 
 /// Trains a reward model on preference pairs.
@@ -17,6 +19,8 @@ use crate::{Optimization, Result};
 pub struct RewardTrainer {
     settings: Optimization,
     loss: RewardLoss,
+    objective: RewardLossConfig,
+    snapshots: Option<Snapshots>,
 }
 
 /// The rewards of a pair's two responses.
@@ -47,7 +51,20 @@ impl RewardTrainer {
         Ok(Self {
             settings,
             loss: loss.init()?,
+            objective: loss.clone(),
+            snapshots: None,
         })
+    }
+
+    /// Saves the state of the run as it goes, and goes on from it if asked.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is outside its range.
+    pub fn with_snapshots(mut self, snapshots: Option<Snapshots>) -> Result<Self> {
+        snapshots.as_ref().map_or(Ok(()), Snapshots::validate)?;
+        self.snapshots = snapshots;
+        Ok(self)
     }
 
     /// Trains and returns the trained model, without autodiff.
@@ -65,11 +82,19 @@ impl RewardTrainer {
         check_paired(trees, settings, model.vocab_size())?;
         let device = training_device(&model);
         let ids: Vec<&str> = trees.iter().map(|tree| tree.id.as_str()).collect();
+        let setup = RunSetup {
+            settings,
+            ids: &ids,
+            snapshots: self.snapshots.as_ref(),
+            objective: json!({ "reward": self.objective }),
+            trees: &mut trees.iter().map(describe_paired),
+        };
         run(
             model,
-            settings,
-            &ids,
-            |model, members, optimizer| {
+            setup,
+            (),
+            on_event,
+            |model, members, optimizer, ()| {
                 let step_trees: Vec<&PairedTree> = members.iter().map(|&m| &trees[m]).collect();
                 let forests = pack_pairs(&step_trees, settings.token_budget)?;
                 let pair_count: usize = forests.iter().map(|packed| packed.groups.len()).sum();
@@ -106,7 +131,7 @@ impl RewardTrainer {
                     stats,
                 })
             },
-            |progress, pairs| on_event(&Event::Reward { progress, pairs }),
+            |progress, pairs, (), on_event| on_event(&Event::Reward { progress, pairs }),
         )
     }
 }

@@ -1,13 +1,15 @@
 //! Supervised fine-tuning: cross-entropy on the trainable nodes.
 
 use eurus_models::{ForestBatch, ForestModel};
+use serde_json::json;
 use token_forest::TokenTree;
 
 use crate::data::{SftTree, check_trees};
 use crate::events::Event;
 use crate::log_probs::TrainingPass;
 use crate::packing::pack_trees;
-use crate::run::{StepOutcome, path_tokens, run, training_device};
+use crate::run::{RunSetup, StepOutcome, describe_tree, path_tokens, run, training_device};
+use crate::snapshot::Snapshots;
 use crate::{Error, Optimization, Result};
 
 /// Trains a language model to imitate the trainable nodes of trees.
@@ -16,6 +18,7 @@ use crate::{Error, Optimization, Result};
 #[derive(Debug, Clone)]
 pub struct SftTrainer {
     settings: Optimization,
+    snapshots: Option<Snapshots>,
 }
 
 impl SftTrainer {
@@ -26,7 +29,21 @@ impl SftTrainer {
     /// When a setting is outside its range.
     pub fn new(settings: Optimization) -> Result<Self> {
         settings.validate()?;
-        Ok(Self { settings })
+        Ok(Self {
+            settings,
+            snapshots: None,
+        })
+    }
+
+    /// Saves the state of the run as it goes, and goes on from it if asked.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is outside its range.
+    pub fn with_snapshots(mut self, snapshots: Option<Snapshots>) -> Result<Self> {
+        snapshots.as_ref().map_or(Ok(()), Snapshots::validate)?;
+        self.snapshots = snapshots;
+        Ok(self)
     }
 
     /// Trains and returns the trained model, without autodiff.
@@ -51,11 +68,19 @@ impl SftTrainer {
         )?;
         let device = training_device(&model);
         let ids: Vec<&str> = trees.iter().map(|tree| tree.id.as_str()).collect();
+        let setup = RunSetup {
+            settings,
+            ids: &ids,
+            snapshots: self.snapshots.as_ref(),
+            objective: json!("sft"),
+            trees: &mut trees.iter().map(|it| describe_tree(&it.id, &it.tree)),
+        };
         run(
             model,
-            settings,
-            &ids,
-            |model, members, optimizer| {
+            setup,
+            (),
+            on_event,
+            |model, members, optimizer, ()| {
                 let trees: Vec<&TokenTree> = members.iter().map(|&m| &trees[m].tree).collect();
                 let forests = pack_trees(&trees, settings.token_budget)?;
                 let forests: Vec<_> = forests
@@ -81,7 +106,7 @@ impl SftTrainer {
                 }
                 Ok(outcome)
             },
-            |progress, target_tokens| {
+            |progress, target_tokens, (), on_event| {
                 on_event(&Event::Sft {
                     progress,
                     target_tokens,

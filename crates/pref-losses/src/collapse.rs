@@ -12,6 +12,8 @@ mod warning;
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use crate::stats::PairStats;
 use line::{Line, robust_start};
 
@@ -55,7 +57,7 @@ pub use warning::{CollapseKind, CollapseWarning, Statistic, Trend};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CollapseMonitor {
     config: CollapseMonitorConfig,
     observations: VecDeque<Observation>,
@@ -66,14 +68,14 @@ pub struct CollapseMonitor {
 }
 
 /// What is kept of a step.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Observation {
     step: usize,
     levels: Levels<f64>,
 }
 
 /// The quantities whose trends are followed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Levels<T> {
     chosen_reward: T,
     chosen_log_prob: T,

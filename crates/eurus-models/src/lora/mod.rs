@@ -41,7 +41,8 @@ pub struct LoraConfig {
     pub rank: usize,
     /// The update is scaled by `alpha / rank`, or by `alpha / sqrt(rank)` if `rank_stabilized`.
     pub alpha: f64,
-    /// Share of an adapter's inputs set to zero in training.
+    /// Share of an adapter's inputs set to zero in training. They are drawn from the device's generator, of which a process
+    /// has one; trainers seed it before every step.
     pub dropout: f64,
     /// Names of linear layers, as the last part of their paths: `q_proj`, `down_proj`, `w1`.
     pub targets: Vec<String>,

@@ -16,11 +16,11 @@ use crate::Optimization;
 use ops::AdamWStep;
 
 /// Moments of one parameter, flat.
-struct Moments {
-    first: Tensor<1>,
-    second: Tensor<1>,
+pub(crate) struct Moments {
+    pub first: Tensor<1>,
+    pub second: Tensor<1>,
     /// Updates so far.
-    updates: u32,
+    pub updates: u32,
 }
 
 pub(crate) struct StepOptimizer<M> {
@@ -104,6 +104,16 @@ impl<M: Module> StepOptimizer<M> {
             gradient_factor,
             learning_rate,
         })
+    }
+
+    /// The moments of a parameter that has been updated.
+    pub fn moments(&self, id: ParamId) -> Option<&Moments> {
+        self.moments.get(&id)
+    }
+
+    /// Puts moments back.
+    pub fn set_moments(&mut self, moments: HashMap<ParamId, Moments>) {
+        self.moments = moments;
     }
 }
 

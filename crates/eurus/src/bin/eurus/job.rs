@@ -4,8 +4,9 @@ use std::io::Write;
 
 use anyhow::Result;
 use eurus::models::Checkpoint;
-use eurus::train::Event;
+use eurus::train::{Event, Snapshots};
 
+use crate::event_log::EventLog;
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::summary;
@@ -13,6 +14,7 @@ use crate::summary;
 /// Trains, writes the checkpoint with `write`, prints the summary and returns the model.
 pub fn run<M>(
     mut output: Output,
+    snapshots: Option<&Snapshots>,
     title: &str,
     train: impl FnOnce(&mut dyn FnMut(&Event)) -> eurus::train::Result<M>,
     write: impl FnOnce(&Checkpoint, &M) -> eurus::models::Result<()>,
@@ -20,14 +22,27 @@ pub fn run<M>(
     let mut progress = Progress::new(title);
     let mut steps = Vec::new();
     let mut warnings = 0;
+    let mut log = snapshots.map(EventLog::open).transpose()?;
     let model = train(&mut |event| {
-        output.record(event);
-        progress.show(event);
-        if event.progress().is_some() {
-            steps.push(event.clone());
+        let mut take = |event: &Event| {
+            output.record(event);
+            if event.progress().is_some() {
+                steps.push(event.clone());
+            }
+            warnings += usize::from(matches!(event, Event::Collapse { .. }));
+        };
+        if let (Some(log), Event::Resumed { step, .. }) = (&mut log, event) {
+            log.keep_until(*step).iter().for_each(&mut take);
         }
-        warnings += usize::from(matches!(event, Event::Collapse { .. }));
+        take(event);
+        progress.show(event);
+        if let Some(log) = &mut log {
+            log.add(event);
+        }
     })?;
+    if let Some(log) = log {
+        log.finish()?;
+    }
     progress.finish();
     let written = output.commit(|checkpoint| write(checkpoint, &model))?;
     print(&summary::of_run(title, &steps, warnings, &written));

@@ -9,6 +9,7 @@
 
 mod adapters;
 mod data;
+mod event_log;
 mod input;
 mod interrupt;
 mod job;

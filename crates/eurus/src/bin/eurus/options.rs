@@ -1,11 +1,11 @@
 //! The options that all commands share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use eurus::forest::OverLong;
 use eurus::models::{MAX_SHARD_BYTES, WeightType};
-use eurus::train::{Decay, Optimization};
+use eurus::train::{Decay, Optimization, Snapshots};
 
 /// What is read, and where the result goes.
 #[derive(Debug, Args)]
@@ -41,6 +41,39 @@ pub struct Files {
     /// File for the events of the run as JSON lines [default: metrics.jsonl in --out]
     #[arg(long, value_name = "FILE")]
     pub metrics: Option<PathBuf>,
+}
+
+/// The state of the run on disk, to go on from after an interruption.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Snapshots")]
+pub struct SnapshotOptions {
+    /// Save weights, optimizer and metrics after every so many steps
+    #[arg(long, value_name = "STEPS")]
+    pub snapshot_every: Option<usize>,
+
+    /// Folder of the snapshots, the newest two of which are kept [default: --out with .snapshots at its end]
+    #[arg(long, value_name = "DIR", requires = "snapshot_every")]
+    pub snapshots: Option<PathBuf>,
+
+    /// Go on from the newest whole snapshot, with the same options and data; the rest of the run is what it would have
+    /// been. Starts from the beginning if there is none
+    #[arg(long, requires = "snapshot_every")]
+    pub resume: bool,
+}
+
+impl SnapshotOptions {
+    /// What the trainers are told, if anything.
+    pub fn snapshots(&self, out: &Path) -> Option<Snapshots> {
+        let folder = self.snapshots.clone().unwrap_or_else(|| {
+            let mut name = out.as_os_str().to_owned();
+            name.push(".snapshots");
+            name.into()
+        });
+        let snapshots = Snapshots::new(folder)
+            .with_every_steps(self.snapshot_every?)
+            .with_resume(self.resume);
+        Some(snapshots)
+    }
 }
 
 /// The names of [`WeightType`] on the command line.

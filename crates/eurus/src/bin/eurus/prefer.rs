@@ -7,7 +7,7 @@ use eurus::models::lora::Adapted;
 use eurus::train::{PreferenceTrainer, ReferenceLogProbs};
 
 use crate::adapters::Adapters;
-use crate::options::{Files, Steps, Text};
+use crate::options::{Files, SnapshotOptions, Steps, Text};
 use crate::output::Output;
 use crate::setup::{Setup, UsageError};
 use crate::{input, job};
@@ -46,6 +46,9 @@ pub struct Prefer {
 
     #[command(flatten)]
     pub steps: Steps,
+
+    #[command(flatten)]
+    pub snapshots: SnapshotOptions,
 }
 
 #[derive(Debug, Args)]
@@ -95,6 +98,7 @@ impl Loss {
 
 impl Prefer {
     pub fn run(&self) -> Result<()> {
+        let snapshots = self.snapshots.snapshots(&self.files.out);
         let loss = self.loss.config();
         loss.init().map_err(UsageError::new)?;
         let mut output = Output::create(&self.files)?;
@@ -116,9 +120,11 @@ impl Prefer {
 
         let policy = self.adapters.put_on(setup.decoder()?, settings.seed)?;
         let base = policy.without_adapters();
-        let trainer = PreferenceTrainer::new(settings.clone(), &loss)?;
+        let trainer =
+            PreferenceTrainer::new(settings.clone(), &loss)?.with_snapshots(snapshots.clone())?;
         job::run(
             output,
+            snapshots.as_ref(),
             loss.name(),
             |on_event| {
                 let reference =

@@ -12,7 +12,7 @@ use eurus::train::{RewardTrainer, pair_rewards};
 
 use crate::adapters::Adapters;
 use crate::input::Pairs;
-use crate::options::{Files, Steps, Text};
+use crate::options::{Files, SnapshotOptions, Steps, Text};
 use crate::output::Output;
 use crate::setup::Setup;
 use crate::{input, job};
@@ -48,6 +48,9 @@ pub struct Reward {
 
     #[command(flatten)]
     pub steps: Steps,
+
+    #[command(flatten)]
+    pub snapshots: SnapshotOptions,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -60,6 +63,7 @@ enum Loss {
 
 impl Reward {
     pub fn run(&self) -> Result<()> {
+        let snapshots = self.snapshots.snapshots(&self.files.out);
         let mut output = Output::create(&self.files)?;
         let setup = Setup::open(&self.files, &self.text, &self.steps)?;
         output.replace_tokenizer(
@@ -87,9 +91,11 @@ impl Reward {
         };
         let model = RewardModel::from_decoder(setup.decoder()?);
         let model = self.adapters.put_on(model, setup.settings.seed)?;
-        let trainer = RewardTrainer::new(setup.settings.clone(), &loss)?;
+        let trainer =
+            RewardTrainer::new(setup.settings.clone(), &loss)?.with_snapshots(snapshots.clone())?;
         let trained = job::run(
             output,
+            snapshots.as_ref(),
             title,
             |on_event| trainer.train(model, &pairs.trees, on_event),
             |checkpoint, model| {

@@ -5,7 +5,7 @@ use clap::Args;
 use eurus::train::SftTrainer;
 
 use crate::adapters::Adapters;
-use crate::options::{Files, Steps, Text};
+use crate::options::{Files, SnapshotOptions, Steps, Text};
 use crate::output::Output;
 use crate::setup::Setup;
 use crate::{input, job};
@@ -39,10 +39,14 @@ pub struct Sft {
 
     #[command(flatten)]
     pub steps: Steps,
+
+    #[command(flatten)]
+    pub snapshots: SnapshotOptions,
 }
 
 impl Sft {
     pub fn run(&self) -> Result<()> {
+        let snapshots = self.snapshots.snapshots(&self.files.out);
         let mut output = Output::create(&self.files)?;
         let setup = Setup::open(&self.files, &self.text, &self.steps)?;
         output.replace_tokenizer(
@@ -57,9 +61,10 @@ impl Sft {
         let model = self
             .adapters
             .put_on(setup.decoder()?, setup.settings.seed)?;
-        let trainer = SftTrainer::new(setup.settings.clone())?;
+        let trainer = SftTrainer::new(setup.settings.clone())?.with_snapshots(snapshots.clone())?;
         job::run(
             output,
+            snapshots.as_ref(),
             "sft",
             |on_event| trainer.train(model, &rows.trees, on_event),
             |checkpoint, model| {

@@ -1,0 +1,95 @@
+//! What a snapshot remembers besides tensors.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::{Optimization, Result};
+
+/// Two digits a byte.
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What makes two runs the same run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RunIdentity {
+    pub settings: Optimization,
+    /// The trainer and its loss.
+    pub objective: Value,
+    /// SHA-256 of the examples in their order.
+    pub examples: String,
+}
+
+impl RunIdentity {
+    pub fn new(
+        settings: &Optimization,
+        objective: Value,
+        examples: impl IntoIterator<Item = impl Serialize>,
+    ) -> Self {
+        let mut hash = Sha256::new();
+        for example in examples {
+            // Plain structures of numbers and strings; what could not be written would hash like nothing.
+            hash.update(serde_json::to_vec(&example).unwrap_or_default());
+            hash.update(b"\n");
+        }
+        Self {
+            settings: settings.clone(),
+            objective,
+            examples: hexadecimal(&hash.finalize()),
+        }
+    }
+
+    /// How `self`, the run that was saved, differs from the run that wants to go on.
+    pub fn difference(&self, now: &Self) -> Option<String> {
+        let fields = |settings: &Optimization| match serde_json::to_value(settings) {
+            Ok(Value::Object(fields)) => fields,
+            _ => Default::default(),
+        };
+        let (then, current) = (fields(&self.settings), fields(&now.settings));
+        for (field, value) in &then {
+            let current = current.get(field).unwrap_or(&Value::Null);
+            if value != current {
+                return Some(format!("{field} was {value} and is {current}"));
+            }
+        }
+        if self.objective != now.objective {
+            return Some(format!(
+                "the objective was {} and is {}",
+                self.objective, now.objective
+            ));
+        }
+        (self.examples != now.examples).then(|| "the examples or their order are others".into())
+    }
+}
+
+/// The file `state.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct State {
+    pub version: u32,
+    /// Steps taken.
+    pub step: usize,
+    pub run: RunIdentity,
+    /// Updates of each parameter.
+    pub updates: BTreeMap<String, u32>,
+    /// What the trainer carries from step to step.
+    pub carried: Value,
+}
+
+impl State {
+    pub const VERSION: u32 = 1;
+
+    pub fn read(bytes: &[u8]) -> Result<Self, String> {
+        let state: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        if state.version != Self::VERSION {
+            return Err(format!(
+                "version {}, and this program reads version {}",
+                state.version,
+                Self::VERSION
+            ));
+        }
+        Ok(state)
+    }
+}

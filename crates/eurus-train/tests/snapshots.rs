@@ -1,0 +1,262 @@
+//! A run that goes on from a snapshot is the run that was never interrupted.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::Tensor;
+use common::{model, trees};
+use eurus_models::RewardModel;
+use eurus_models::lora::{Adapted, LoraConfig};
+use eurus_train::{
+    Error, Event, Optimization, PreferenceTrainer, ReferenceLogProbs, RewardTrainer, SftTrainer,
+    SftTree, Snapshots,
+};
+use pref_losses::{BcoConfig, PreferenceLossConfig, RewardLossConfig, UltraInteractRewardConfig};
+
+const STEPS: usize = 6;
+
+/// Dropout draws from the device's generator, of which a process has one: the runs here must not overlap.
+static ONE_RUN_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ONE_RUN_AT_A_TIME
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+}
+
+fn settings() -> Optimization {
+    Optimization {
+        learning_rate: 1e-2,
+        weight_decay: 0.1,
+        trees_per_step: 2,
+        epochs: 2,
+        ..Optimization::default()
+    }
+}
+
+/// Something done to a snapshot.
+type Damage<'a> = &'a dyn Fn(&Path);
+
+/// Weights and events of a run.
+type Outcome = (Vec<f32>, Vec<Event>);
+
+struct Weights(Vec<f32>);
+
+impl ModuleVisitor for Weights {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0.extend(param.val().into_data().iter::<f32>());
+    }
+}
+
+fn weights<M: Module>(model: &M) -> Vec<f32> {
+    let mut weights = Weights(Vec::new());
+    model.visit(&mut weights);
+    weights.0
+}
+
+/// Steps and warnings, without the time that they took.
+fn without_time(event: &Event) -> Option<serde_json::Value> {
+    event.progress()?;
+    let mut value = serde_json::to_value(event).ok()?;
+    value.as_object_mut()?.remove("seconds");
+    Some(value)
+}
+
+fn steps(events: &[Event]) -> Vec<serde_json::Value> {
+    events.iter().filter_map(without_time).collect()
+}
+
+fn sft(snapshots: Option<Snapshots>, settings: Optimization) -> Result<Outcome, Error> {
+    let examples: Vec<SftTree> = trees(6)
+        .into_iter()
+        .map(|tree| SftTree::new(tree.id, tree.tree).expect("a whole tree"))
+        .collect();
+    let mut events = Vec::new();
+    let trained = SftTrainer::new(settings)?
+        .with_snapshots(snapshots)?
+        .train(model(2), &examples, &mut |event| events.push(event.clone()))?;
+    Ok((weights(&trained), events))
+}
+
+/// With a loss that remembers earlier steps, and adapters that drop inputs.
+fn bco_with_adapters(
+    snapshots: Option<Snapshots>,
+    settings: Optimization,
+) -> Result<Outcome, Error> {
+    let trees = trees(6);
+    let adapters = LoraConfig::new(2).with_dropout(0.3);
+    let policy = model(2).with_adapters(&adapters, 4).expect("they fit");
+    let reference = policy.without_adapters();
+    let reference = ReferenceLogProbs::compute(&reference, &trees, &settings, &mut |_| {})?;
+    let loss = PreferenceLossConfig::Bco(BcoConfig::new());
+    let mut events = Vec::new();
+    let trained = PreferenceTrainer::new(settings, &loss)?
+        .with_snapshots(snapshots)?
+        .train(policy, &trees, &reference, &mut |event| {
+            events.push(event.clone());
+        })?;
+    Ok((weights(&trained), events))
+}
+
+fn reward(snapshots: Option<Snapshots>, settings: Optimization) -> Result<Outcome, Error> {
+    let loss = RewardLossConfig::UltraInteract(UltraInteractRewardConfig::new());
+    let mut events = Vec::new();
+    let trained = RewardTrainer::new(settings, &loss)?
+        .with_snapshots(snapshots)?
+        .train(
+            RewardModel::from_decoder(model(2)),
+            &trees(6),
+            &mut |event| {
+                events.push(event.clone());
+            },
+        )?;
+    Ok((weights(&trained), events))
+}
+
+/// As if the run had been killed after this step and before the next snapshot.
+fn forget_after(folder: &Path, step: usize) {
+    for later in step + 1..=STEPS {
+        fs::remove_dir_all(snapshot(folder, later)).expect("every step has a snapshot");
+    }
+}
+
+fn snapshot(folder: &Path, step: usize) -> PathBuf {
+    folder.join(format!("step-{step:08}"))
+}
+
+fn every_step(folder: &Path) -> Snapshots {
+    Snapshots::new(folder).with_every_steps(1).with_keep(STEPS)
+}
+
+#[test]
+fn a_run_that_goes_on_is_the_uninterrupted_run_bit_for_bit() {
+    let _alone = alone();
+    for train in [sft, bco_with_adapters, reward] {
+        let (uninterrupted, all_events) = train(None, settings()).expect("it trains");
+        assert_eq!(steps(&all_events).len(), STEPS);
+        for killed_after in 0..=STEPS {
+            let folder = tempfile::tempdir().expect("a folder");
+            let (saved, _) = train(Some(every_step(folder.path())), settings()).expect("it trains");
+            assert_eq!(saved, uninterrupted, "saving changes nothing");
+            forget_after(folder.path(), killed_after);
+            let snapshots = every_step(folder.path()).with_resume(true);
+            let (resumed, events) = train(Some(snapshots), settings()).expect("it goes on");
+            assert_eq!(resumed, uninterrupted, "killed after step {killed_after}");
+            assert_eq!(steps(&events), steps(&all_events)[killed_after..]);
+        }
+    }
+}
+
+#[test]
+fn a_damaged_snapshot_is_named_and_the_one_before_it_taken() {
+    let _alone = alone();
+    let (uninterrupted, _) = sft(None, settings()).expect("it trains");
+    let flip = |path: PathBuf| {
+        let mut bytes = fs::read(&path).expect("it was written");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&path, bytes).expect("it can be changed");
+    };
+    let damages: [(&str, Damage<'_>); 6] = [
+        ("weights.safetensors", &|it| {
+            flip(it.join("weights.safetensors"))
+        }),
+        ("moments.safetensors", &|it| {
+            flip(it.join("moments.safetensors"))
+        }),
+        ("state.json", &|it| flip(it.join("state.json"))),
+        ("manifest.json", &|it| {
+            fs::remove_file(it.join("manifest.json")).expect("it is there")
+        }),
+        ("manifest.json", &|it| {
+            fs::write(it.join("manifest.json"), "{").expect("it is there")
+        }),
+        ("moments.safetensors", &|it| {
+            fs::remove_file(it.join("moments.safetensors")).expect("it is there");
+        }),
+    ];
+    for (file, damage) in damages {
+        let folder = tempfile::tempdir().expect("a folder");
+        sft(Some(every_step(folder.path())), settings()).expect("it trains");
+        forget_after(folder.path(), 4);
+        damage(&snapshot(folder.path(), 4));
+        let snapshots = every_step(folder.path()).with_resume(true);
+        let (resumed, events) = sft(Some(snapshots), settings()).expect("it goes on");
+        assert_eq!(resumed, uninterrupted);
+        assert!(
+            matches!(&events[0], Event::DamagedSnapshot { path, problem }
+                if *path == snapshot(folder.path(), 4) && problem.contains(file)),
+            "{:?}",
+            events[0]
+        );
+        assert!(
+            matches!(events[1], Event::Resumed { step: 3, .. }),
+            "{:?}",
+            events[1]
+        );
+    }
+}
+
+#[test]
+fn a_snapshot_of_another_run_is_refused_with_the_difference() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    sft(Some(every_step(folder.path())), settings()).expect("it trains");
+    let again = |settings, resume| {
+        let snapshots = every_step(folder.path()).with_resume(resume);
+        sft(Some(snapshots), settings)
+            .map(|_| ())
+            .map_err(|error| error.to_string())
+    };
+    let error = again(settings(), false).expect_err("it would mix two runs");
+    assert!(error.contains("after step 6"), "{error}");
+
+    let other = Optimization {
+        learning_rate: 2e-2,
+        ..settings()
+    };
+    let error = again(other, true).expect_err("another learning rate");
+    assert!(
+        error.contains("learning_rate was 0.01 and is 0.02"),
+        "{error}"
+    );
+
+    let error = reward(
+        Some(every_step(folder.path()).with_resume(true)),
+        settings(),
+    )
+    .map(|_| ())
+    .expect_err("another objective");
+    assert!(error.to_string().contains("objective"), "{error}");
+}
+
+#[test]
+fn only_the_newest_snapshots_are_kept() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let snapshots = Snapshots::new(folder.path())
+        .with_every_steps(2)
+        .with_keep(2);
+    let (_, events) = sft(Some(snapshots), settings()).expect("it trains");
+    let saved: Vec<usize> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Saved { step, .. } => Some(*step),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(saved, [2, 4, 6]);
+    let mut kept: Vec<PathBuf> = fs::read_dir(folder.path())
+        .expect("it is there")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    kept.sort();
+    assert_eq!(
+        kept,
+        [snapshot(folder.path(), 4), snapshot(folder.path(), 6)]
+    );
+}

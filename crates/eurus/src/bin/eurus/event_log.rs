@@ -1,0 +1,105 @@
+//! The events of a run beside its snapshots, so that a run that goes on has the metrics of the whole.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use eurus::train::{Event, Snapshots};
+
+/// A file of events, one JSON object a line, that survives the run.
+pub struct EventLog {
+    path: PathBuf,
+    file: File,
+    /// What the file had when it was opened.
+    before: Vec<Event>,
+    /// The first event that could not be written; training goes on, but the run fails.
+    fault: Option<io::Error>,
+}
+
+/// The step that an event belongs to.
+fn step_of(event: &Event) -> Option<usize> {
+    match event {
+        Event::Collapse { step, .. } => Some(*step),
+        other => other.progress().map(|progress| progress.step),
+    }
+}
+
+impl EventLog {
+    /// Opens the log of these snapshots.
+    pub fn open(snapshots: &Snapshots) -> Result<Self> {
+        let folder = &snapshots.folder;
+        fs::create_dir_all(folder).with_context(|| {
+            format!(
+                "{}: cannot create the folder (--snapshots)",
+                folder.display()
+            )
+        })?;
+        let path = folder.join("metrics.jsonl");
+        let problem = || {
+            format!(
+                "{}: cannot keep the metrics of the snapshots",
+                path.display()
+            )
+        };
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            text => text.with_context(problem)?,
+        };
+        // The last line of a killed run may be half a line.
+        let before = text
+            .lines()
+            .map_while(|line| serde_json::from_str(line).ok())
+            .collect();
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .with_context(problem)?;
+        Ok(Self {
+            path,
+            file,
+            before,
+            fault: None,
+        })
+    }
+
+    /// Drops what came after a step, and returns the steps and warnings that came before.
+    pub fn keep_until(&mut self, step: usize) -> Vec<Event> {
+        let kept: Vec<Event> = std::mem::take(&mut self.before)
+            .into_iter()
+            .filter(|event| step_of(event).is_some_and(|of_event| of_event <= step))
+            .collect();
+        if let Err(error) = self.file.set_len(0) {
+            self.fault.get_or_insert(error);
+        }
+        for event in &kept {
+            self.add(event);
+        }
+        kept
+    }
+
+    /// Adds an event that belongs to a step.
+    pub fn add(&mut self, event: &Event) {
+        if step_of(event).is_none() || self.fault.is_some() {
+            return;
+        }
+        if !std::mem::take(&mut self.before).is_empty() {
+            // They are of a run that is not gone on with.
+            self.fault = self.file.set_len(0).err();
+        }
+        let written = serde_json::to_string(event)
+            .map_err(io::Error::other)
+            .and_then(|line| writeln!(self.file, "{line}"));
+        self.fault = self.fault.take().or(written.err());
+    }
+
+    /// Reports a fault of the run's time.
+    pub fn finish(self) -> Result<()> {
+        match self.fault {
+            None => Ok(()),
+            Some(fault) => Err(fault)
+                .with_context(|| format!("{}: the metrics of the snapshots", self.path.display())),
+        }
+    }
+}

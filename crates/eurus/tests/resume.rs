@@ -1,0 +1,98 @@
+//! Runs that are killed without warning and go on.
+
+mod common;
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use common::{Workplace, events};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde_json::Value;
+
+const PREFER: &str = "prefer --model model --data pairs.jsonl --algorithm kto --epochs 90 \
+                      --trees-per-step 2 --learning-rate 1e-3";
+const KILLS: usize = 20;
+
+/// Steps and warnings, without the time that they took.
+fn steps(place: &Workplace, out: &str) -> Result<Vec<Value>> {
+    let events = events(&place.path(out).join("metrics.jsonl"))?;
+    let mut steps: Vec<Value> = events
+        .into_iter()
+        .filter(|event| event["event"] == "preference")
+        .collect();
+    for step in &mut steps {
+        step.as_object_mut().context("an object")?.remove("seconds");
+    }
+    Ok(steps)
+}
+
+/// What a command that must fail says.
+fn refusal(place: &Workplace, arguments: &str) -> Result<String> {
+    let output = place.run(arguments)?;
+    ensure!(!output.status.success(), "{arguments} was not refused");
+    Ok(String::from_utf8(output.stderr)?)
+}
+
+#[test]
+fn a_run_killed_at_twenty_random_moments_ends_as_if_it_had_not_been() -> Result<()> {
+    let place = Workplace::new()?;
+    place.succeed(&format!("{PREFER} --out whole"))?;
+    let whole = std::fs::read(place.path("whole").join("model.safetensors"))?;
+
+    let resumed = format!("{PREFER} --out out --snapshot-every 1 --resume");
+    let mut rng = ChaCha8Rng::seed_from_u64(4);
+    let mut killed = 0;
+    while killed < KILLS {
+        let words: Vec<&str> = resumed.split_whitespace().collect();
+        let mut run = place
+            .command(&words)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        std::thread::sleep(Duration::from_millis(rng.random_range(20..250)));
+        if run.try_wait()?.is_some() {
+            break;
+        }
+        run.kill()?; // SIGKILL
+        run.wait()?;
+        killed += 1;
+    }
+    if !place.path("out").exists() {
+        place.succeed(&resumed)?;
+    }
+    ensure!(killed == KILLS, "the run was over after {killed} kills");
+    let names: Vec<String> = std::fs::read_dir(place.path("out.snapshots"))?
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect::<Result<_>>()?;
+    ensure!(
+        names.len() == 3,
+        "two snapshots and the metrics, not {names:?}"
+    );
+    ensure!(std::fs::read(place.path("out").join("model.safetensors"))? == whole);
+    ensure!(steps(&place, "out")? == steps(&place, "whole")?);
+    Ok(())
+}
+
+#[test]
+fn a_run_is_gone_on_with_only_when_asked_and_only_as_it_was() -> Result<()> {
+    let place = Workplace::new()?;
+    let run = format!("{PREFER} --max-steps 4 --snapshot-every 2");
+    place.succeed(&format!("{run} --out out"))?;
+    let error = refusal(
+        &place,
+        &format!("{run} --out again --snapshots out.snapshots"),
+    )?;
+    ensure!(error.contains("step 4"), "{error}");
+    let error = refusal(
+        &place,
+        &format!("{run} --out again --snapshots out.snapshots --resume --beta 0.2"),
+    )?;
+    ensure!(error.contains("objective"), "{error}");
+    place.succeed(&format!(
+        "{run} --out again --snapshots out.snapshots --resume"
+    ))?;
+    ensure!(steps(&place, "again")? == steps(&place, "out")?);
+    Ok(())
+}
