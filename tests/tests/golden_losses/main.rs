@@ -2,7 +2,8 @@
 //!
 //! The vectors are read from `losses.json` in the golden folder (see `eurus_tests::folders`); with `--nocapture` the
 //! largest errors of every loss are printed. Every case of the file is run with the settings, sizes and inputs that the
-//! file gives; a loss that is not known here is a failure. Without golden values the test says so and passes.
+//! file gives; a loss that is not known here is a failure. Without golden values the test says so and passes. With the
+//! feature `tch` the same table is computed by LibTorch.
 
 #![allow(clippy::print_stdout, reason = "the errors are the result")]
 
@@ -25,6 +26,18 @@ use serde_json::Value;
 use case::Case;
 use comparison::{Errors, Run};
 
+/// The CPU, or LibTorch in a build with the feature `tch`.
+#[cfg_attr(
+    feature = "tch",
+    allow(deprecated, reason = "burn has deprecated LibTorch")
+)]
+fn device() -> Device {
+    #[cfg(feature = "tch")]
+    return Device::libtorch();
+    #[cfg(not(feature = "tch"))]
+    Device::flex()
+}
+
 #[test]
 fn every_loss_agrees_with_its_reference_implementation() {
     let Some(folder) = folders::golden() else {
@@ -37,7 +50,7 @@ fn every_loss_agrees_with_its_reference_implementation() {
     let cases = file["cases"].as_array().expect("losses.json has cases");
     assert!(!cases.is_empty(), "{}: no cases", path.display());
 
-    let device = Device::flex().autodiff();
+    let device = device().autodiff();
     let mut failures = Vec::new();
     let mut table: BTreeMap<&str, Errors> = BTreeMap::new();
     for value in cases {

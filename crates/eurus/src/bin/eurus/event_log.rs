@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use eurus::train::{Event, Snapshots};
@@ -70,13 +70,23 @@ impl EventLog {
             .into_iter()
             .filter(|event| step_of(event).is_some_and(|of_event| of_event <= step))
             .collect();
-        if let Err(error) = self.file.set_len(0) {
+        if let Err(error) = self.rewrite(&kept) {
             self.fault.get_or_insert(error);
         }
-        for event in &kept {
-            self.add(event);
-        }
         kept
+    }
+
+    /// Puts these events in place of the file's. A kill in between leaves the old ones.
+    fn rewrite(&mut self, events: &[Event]) -> io::Result<()> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        for event in events {
+            serde_json::to_writer(&mut file, event)?;
+            writeln!(file)?;
+        }
+        file.persist(&self.path).map_err(|error| error.error)?;
+        self.file = OpenOptions::new().append(true).open(&self.path)?;
+        Ok(())
     }
 
     /// Adds an event that belongs to a step.
@@ -86,7 +96,7 @@ impl EventLog {
         }
         if !std::mem::take(&mut self.before).is_empty() {
             // They are of a run that is not gone on with.
-            self.fault = self.file.set_len(0).err();
+            self.fault = self.rewrite(&[]).err();
         }
         let written = serde_json::to_string(event)
             .map_err(io::Error::other)

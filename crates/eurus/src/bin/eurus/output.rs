@@ -72,9 +72,9 @@ impl Output {
         })
     }
 
-    /// Writes these tokenizer files in place of the model's, if there are any.
-    pub fn replace_tokenizer(&mut self, files: Option<&TokenizerFiles>) {
-        self.tokenizer = files.cloned();
+    /// Writes these tokenizer files in place of the model's.
+    pub fn replace_tokenizer(&mut self, files: &TokenizerFiles) {
+        self.tokenizer = Some(files.clone());
     }
 
     /// Adds an event to the metrics.

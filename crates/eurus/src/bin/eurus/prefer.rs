@@ -8,9 +8,8 @@ use eurus::train::{PreferenceTrainer, ReferenceLogProbs};
 
 use crate::adapters::Adapters;
 use crate::options::{Files, SnapshotOptions, Steps, Text};
-use crate::output::Output;
-use crate::setup::{Setup, UsageError};
-use crate::{input, job};
+use crate::setup::UsageError;
+use crate::{input, job, setup};
 
 pub const EXAMPLES: &str = r#"Rows (UltraInteract_pair), one JSON object per line; rows of one problem share parent_id:
   {"id": "p1_2_2", "parent_id": "p1", "task": "Math_CoT", "dataset": "MATH",
@@ -101,14 +100,7 @@ impl Prefer {
         let snapshots = self.snapshots.snapshots(&self.files.out);
         let loss = self.loss.config();
         loss.init().map_err(UsageError::new)?;
-        let mut output = Output::create(&self.files)?;
-        let setup = Setup::open(&self.files, &self.text, &self.steps)?;
-        output.replace_tokenizer(
-            self.text
-                .chat_template
-                .is_some()
-                .then(|| setup.tokenizer.files()),
-        );
+        let (output, setup) = setup::begin(&self.files, &self.text, &self.steps)?;
 
         let mut pairs = input::pairs(&self.files.data, &setup)?;
         eprintln!("{}", pairs.describe());

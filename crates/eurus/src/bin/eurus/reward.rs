@@ -13,9 +13,8 @@ use eurus::train::{RewardTrainer, pair_rewards};
 use crate::adapters::Adapters;
 use crate::input::Pairs;
 use crate::options::{Files, SnapshotOptions, Steps, Text};
-use crate::output::Output;
 use crate::setup::Setup;
-use crate::{input, job};
+use crate::{input, job, setup};
 
 pub const EXAMPLES: &str = r#"Rows are those of `eurus prefer` (UltraInteract_pair). The result has the tensors of the language model's body and
 `regression_head.weight`, as Eurus-RM and UltraRM are stored.
@@ -64,14 +63,7 @@ enum Loss {
 impl Reward {
     pub fn run(&self) -> Result<()> {
         let snapshots = self.snapshots.snapshots(&self.files.out);
-        let mut output = Output::create(&self.files)?;
-        let setup = Setup::open(&self.files, &self.text, &self.steps)?;
-        output.replace_tokenizer(
-            self.text
-                .chat_template
-                .is_some()
-                .then(|| setup.tokenizer.files()),
-        );
+        let (output, setup) = setup::begin(&self.files, &self.text, &self.steps)?;
         let pairs = input::pairs(&self.files.data, &setup)?;
         eprintln!("{}", pairs.describe());
         let held_out = match &self.eval {

@@ -11,6 +11,7 @@ use eurus::models::{Checkpoint, Decoder, DecoderConfig};
 use eurus::train::Optimization;
 
 use crate::options::{DeviceName, Files, Steps, Text};
+use crate::output::Output;
 
 /// Options that contradict themselves or are out of range: exit code 2.
 #[derive(Debug)]
@@ -53,8 +54,18 @@ pub struct PathLimit {
     pub set_by: &'static str,
 }
 
+/// What every command begins with: a place for the result, and the model folder looked at.
+pub fn begin(files: &Files, text: &Text, steps: &Steps) -> Result<(Output, Setup)> {
+    let mut output = Output::create(files)?;
+    let setup = Setup::open(files, text, steps)?;
+    if text.chat_template.is_some() {
+        output.replace_tokenizer(setup.tokenizer.files());
+    }
+    Ok((output, setup))
+}
+
 impl Setup {
-    pub fn open(files: &Files, text: &Text, steps: &Steps) -> Result<Self> {
+    fn open(files: &Files, text: &Text, steps: &Steps) -> Result<Self> {
         let settings = steps.optimization();
         settings.validate().map_err(UsageError::new)?;
         let device = device(steps.device)?;

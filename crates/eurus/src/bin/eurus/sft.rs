@@ -6,9 +6,7 @@ use eurus::train::SftTrainer;
 
 use crate::adapters::Adapters;
 use crate::options::{Files, SnapshotOptions, Steps, Text};
-use crate::output::Output;
-use crate::setup::Setup;
-use crate::{input, job};
+use crate::{input, job, setup};
 
 pub const EXAMPLES: &str = r#"Rows (UltraInteract_sft), one JSON object per line:
   {"id": "p1_1_1", "parent_id": "p1", "task": "Math_CoT", "dataset": "MATH",
@@ -47,14 +45,7 @@ pub struct Sft {
 impl Sft {
     pub fn run(&self) -> Result<()> {
         let snapshots = self.snapshots.snapshots(&self.files.out);
-        let mut output = Output::create(&self.files)?;
-        let setup = Setup::open(&self.files, &self.text, &self.steps)?;
-        output.replace_tokenizer(
-            self.text
-                .chat_template
-                .is_some()
-                .then(|| setup.tokenizer.files()),
-        );
+        let (output, setup) = setup::begin(&self.files, &self.text, &self.steps)?;
         let rows = input::sft(&self.files.data, &setup)?;
         eprintln!("{}", rows.describe());
 
