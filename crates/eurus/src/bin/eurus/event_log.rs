@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use eurus::train::{Event, Snapshots};
 
+/// The file while it is written anew. It always has this name, so a kill leaves one at most, and the next run takes it.
+const PARTIAL: &str = ".metrics.jsonl.part";
+
 /// A file of events, one JSON object a line, that survives the run.
 pub struct EventLog {
     path: PathBuf,
@@ -79,12 +82,13 @@ impl EventLog {
     /// Puts these events in place of the file's. A kill in between leaves the old ones.
     fn rewrite(&mut self, events: &[Event]) -> io::Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        let partial = folder.join(PARTIAL);
+        let mut file = File::create(&partial)?;
         for event in events {
             serde_json::to_writer(&mut file, event)?;
             writeln!(file)?;
         }
-        file.persist(&self.path).map_err(|error| error.error)?;
+        fs::rename(&partial, &self.path)?;
         self.file = OpenOptions::new().append(true).open(&self.path)?;
         Ok(())
     }
