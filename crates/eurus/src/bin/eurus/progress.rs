@@ -48,6 +48,16 @@ impl Progress {
                 self.draw("reference log-probs", *done, *pairs, String::new());
             }
             Event::Collapse { warning, .. } => self.warn(&format!("warning: {warning}")),
+            Event::DamagedSnapshot { path, problem } => self.warn(&format!(
+                "warning: snapshot {} is damaged and passed over: {problem}",
+                path.display()
+            )),
+            Event::Resumed { step, path } => {
+                self.warn(&format!(
+                    "going on after step {step}, from {}",
+                    path.display()
+                ));
+            }
             step => {
                 if let Some(progress) = step.progress() {
                     self.totals.add(step);
