@@ -73,6 +73,7 @@
 //! | [`preference`]: [`PreferenceTrainer`], [`ReferenceLogProbs`] | DPO, IPO, hinge, NCA, KTO against a reference |
 //! | [`reward`]: [`RewardTrainer`], [`pair_rewards`], [`leaf_rewards`] | reward models, rewards of pairs and candidates |
 //! | [`snapshot`]: [`Snapshots`] | the state of a run on disk, and going on from it |
+//! | [`plan`] | the forests of every step, found without a model |
 //! | [`events`]: [`Event`], [`StepProgress`] | what a run tells its callback, ready for JSON |
 //! | [`log_probs`] | log-probs of a forest's targets and nodes |
 //! | [`Error`] | what can go wrong, and what to do about it |
@@ -84,6 +85,7 @@ mod error;
 pub mod events;
 pub mod log_probs;
 mod packing;
+pub mod plan;
 pub mod preference;
 pub mod reward;
 mod run;

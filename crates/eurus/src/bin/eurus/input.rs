@@ -10,6 +10,7 @@ use eurus::data::{NodeId, PreferenceTree};
 use eurus::forest::{ChatMessage, OverLong, TokenTree};
 use eurus::train::{NodePair, PairedTree, SftTree, add_mismatched};
 
+use crate::rows::{RowReport, Unusable};
 use crate::setup::Setup;
 use crate::text::TextReport;
 
@@ -18,15 +19,17 @@ pub struct Pairs {
     pub trees: Vec<PairedTree>,
     /// Rows that contradict the first tree of their problem and so are in another tree.
     pub apart: usize,
-    report: TextReport,
+    pub rows: RowReport,
+    pub report: TextReport,
     source: Source,
 }
 
 /// SFT rows as trees with one path each.
 pub struct Responses {
     pub trees: Vec<SftTree>,
+    pub rows: RowReport,
+    pub report: TextReport,
     file: PathBuf,
-    report: TextReport,
 }
 
 /// Where pairs stand in their file.
@@ -37,11 +40,14 @@ struct Source {
 }
 
 impl Source {
-    fn place(&self, tree: &PreferenceTree, pair: usize) -> String {
+    fn line(&self, tree: &PreferenceTree, pair: usize) -> usize {
         let id = tree.pair_id(pair).unwrap_or_default();
         let key = (tree.id().to_owned(), id.to_owned());
-        let line = self.lines.get(&key).copied().unwrap_or_default();
-        place(&self.file, line)
+        self.lines.get(&key).copied().unwrap_or_default()
+    }
+
+    fn place(&self, tree: &PreferenceTree, pair: usize) -> String {
+        place(&self.file, self.line(tree, pair))
     }
 }
 
@@ -56,48 +62,92 @@ pub fn pairs(file: &Path, setup: &Setup) -> Result<Pairs> {
         file: file.to_path_buf(),
         lines: HashMap::new(),
     };
+    let mut counts = RowReport::new(setup.drop_unusable);
     // Rows may have more turns than the paper's trees; what they may not have is too many tokens.
     let mut rebuilder = Rebuilder::new().with_max_turns(usize::MAX)?;
-    while let Some(row) = rows.next() {
-        let row = row?;
+    while let Some(row) = counts.next(&mut rows)? {
+        let content = (&row.trajectory, &row.chosen, &row.rejected);
+        if !counts.is_used(&content, rows.line()) {
+            continue;
+        }
         rebuilder.push(&row).map_err(|fault| rows.locate(fault))?;
         let key = (row.parent_id, row.id);
         source.lines.entry(key).or_insert(rows.line());
     }
     let apart = rebuilder.splits().len();
     let trees = rebuilder.finish();
-    if trees.is_empty() {
-        bail!("{}: there is no row in it", file.display());
-    }
     let mut report = TextReport::new(setup);
     let mut paired = Vec::with_capacity(trees.len());
     for tree in &trees {
-        paired.extend(paired_tree(tree, &source, setup, &mut report)?);
+        paired.extend(paired_tree(tree, &source, setup, &mut report, &mut counts)?);
         report.compare(|| setup.tokenizer.boundary_differences(tree))?;
     }
     let trees = paired;
     if trees.is_empty() {
-        bail!("{}: {}", file.display(), report.nothing_left());
+        bail!("{}: {}", file.display(), report.nothing_left(&counts));
     }
     setup.check_vocabulary(trees.iter().map(|tree| &tree.tree))?;
     Ok(Pairs {
         trees,
         apart,
+        rows: counts,
         report,
         source,
     })
 }
 
-/// The tokens of a tree and its pairs; `None` when all pairs were too long and dropped.
+/// The tokens of a tree and its pairs; `None` when all pairs were dropped.
 fn paired_tree(
     tree: &PreferenceTree,
     source: &Source,
     setup: &Setup,
     report: &mut TextReport,
+    counts: &mut RowReport,
 ) -> Result<Option<PairedTree>> {
-    if setup.over_long == OverLong::Error {
-        return whole_tree(tree, source, setup).map(Some);
+    let (paired, rows) = if setup.over_long == OverLong::Error {
+        let all = (0..tree.pairs().len()).collect();
+        (whole_tree(tree, source, setup)?, all)
+    } else {
+        match fitted_tree(tree, source, setup, report)? {
+            Some(fitted) => fitted,
+            None => return Ok(None),
+        }
+    };
+    // Texts that differ may be the same to the model: templates trim.
+    let same = |pair: &NodePair| {
+        let tokens = |node: usize| &paired.tree.nodes[node].tokens;
+        tokens(pair.chosen) == tokens(pair.rejected)
+    };
+    let different: Vec<NodePair> = paired
+        .pairs
+        .iter()
+        .copied()
+        .filter(|it| !same(it))
+        .collect();
+    for (_, row) in paired.pairs.iter().zip(rows).filter(|(pair, _)| same(pair)) {
+        let problem = "`chosen` and `rejected` are the same tokens";
+        let place = source.place(tree, row);
+        counts.unusable(
+            Unusable::Identical,
+            || format!("row {}: {problem}", source.line(tree, row)),
+            || anyhow!("{place}: {problem}; a pair needs two different actions, drop the row"),
+        )?;
     }
+    if different.len() == paired.pairs.len() {
+        return Ok(Some(paired));
+    }
+    let rest =
+        (!different.is_empty()).then(|| PairedTree::new(tree.id(), &paired.tree, &different));
+    Ok(rest.transpose()?)
+}
+
+/// The tokens of a tree with the pairs that are not too long, and which pairs these are; `None` when none is left.
+fn fitted_tree(
+    tree: &PreferenceTree,
+    source: &Source,
+    setup: &Setup,
+    report: &mut TextReport,
+) -> Result<Option<(PairedTree, Vec<usize>)>> {
     let groups: Vec<Vec<NodeId>> = tree
         .pairs()
         .iter()
@@ -111,16 +161,21 @@ fn paired_tree(
     let Some(tokens) = fitted.tree else {
         return Ok(None);
     };
-    let pairs: Vec<NodePair> = fitted
+    let (rows, pairs): (Vec<usize>, Vec<NodePair>) = fitted
         .groups
         .iter()
-        .flatten()
-        .map(|nodes| NodePair {
-            chosen: nodes[0],
-            rejected: nodes[1],
+        .enumerate()
+        .filter_map(|(row, nodes)| {
+            let nodes = nodes.as_ref()?;
+            let pair = NodePair {
+                chosen: nodes[0],
+                rejected: nodes[1],
+            };
+            Some((row, pair))
         })
-        .collect();
-    Ok(Some(PairedTree::new(tree.id(), &tokens, &pairs)?))
+        .unzip();
+    let paired = PairedTree::new(tree.id(), &tokens, &pairs)?;
+    Ok(Some((paired, rows)))
 }
 
 /// The tokens of a tree with all its pairs; a row that is too long is an error that names the field.
@@ -218,8 +273,9 @@ impl Pairs {
             rows => format!("; {rows} rows contradict their tree and start another"),
         };
         format!(
-            "{}: {} pairs in {} trees, {unique} tokens{apart}{}",
+            "{}: {}\n  {} pairs in {} trees, {unique} tokens{apart}{}",
             self.source.file.display(),
+            self.rows,
             self.len(),
             self.trees.len(),
             self.report,
@@ -253,8 +309,9 @@ impl Responses {
     pub fn describe(&self) -> String {
         let tokens: usize = self.trees.iter().map(|it| it.tree.unique_tokens()).sum();
         format!(
-            "{}: {} rows, {tokens} tokens{}",
+            "{}: {}\n  {} rows to imitate, {tokens} tokens{}",
             self.file.display(),
+            self.rows,
             self.trees.len(),
             self.report
         )
@@ -265,9 +322,12 @@ impl Responses {
 pub fn sft(file: &Path, setup: &Setup) -> Result<Responses> {
     let mut rows = formats::read_jsonl::<SftRow>(file)?;
     let mut trees = Vec::new();
+    let mut counts = RowReport::new(setup.drop_unusable);
     let mut report = TextReport::new(setup);
-    while let Some(row) = rows.next() {
-        let row = row?;
+    while let Some(row) = counts.next(&mut rows)? {
+        if !counts.is_used(&(&row.instruction, &row.response), rows.line()) {
+            continue;
+        }
         let place = || place(rows.file(), rows.line());
         let tokens = sft_tokens(&row, setup, &mut report).map_err(|problem| {
             let prompt = [ChatMessage::user(&row.instruction)];
@@ -296,16 +356,28 @@ pub fn sft(file: &Path, setup: &Setup) -> Result<Responses> {
                 setup.settings.token_budget
             );
         }
-        trees.push(SftTree::new(row.id, tokens)?);
+        match SftTree::new(row.id, tokens) {
+            Ok(tree) => trees.push(tree),
+            Err(eurus::train::Error::NothingTrainable { .. }) => {
+                let problem = "`response` has no token to train on";
+                counts.unusable(
+                    Unusable::Empty,
+                    || format!("row {}: {problem}", rows.line()),
+                    || anyhow!("{}: {problem}; drop the row", place()),
+                )?;
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     if trees.is_empty() {
-        bail!("{}: {}", file.display(), report.nothing_left());
+        bail!("{}: {}", file.display(), report.nothing_left(&counts));
     }
     setup.check_vocabulary(trees.iter().map(|tree| &tree.tree))?;
     Ok(Responses {
         trees,
-        file: file.to_path_buf(),
+        rows: counts,
         report,
+        file: file.to_path_buf(),
     })
 }
 

@@ -16,9 +16,11 @@ mod job;
 mod model_folder;
 mod options;
 mod output;
+mod plan;
 mod prefer;
 mod progress;
 mod reward;
+mod rows;
 mod setup;
 mod sft;
 mod summary;
@@ -34,6 +36,7 @@ Examples:
   eurus sft    --model SmolLM2-135M-Instruct --data sft.jsonl --out runs/sft
   eurus prefer --model runs/sft --data pairs.jsonl --algorithm kto --out runs/kto
   eurus reward --model runs/sft --data pairs.jsonl --eval held-out.jsonl --out runs/rm
+  eurus plan prefer --model runs/sft --data pairs.jsonl --algorithm kto
   eurus data stats pairs.parquet
 
 `eurus help COMMAND` shows the rows that a command reads and more examples.
@@ -55,6 +58,9 @@ enum Command {
     /// Check, count, convert, derive, mix and clean data.
     #[command(after_help = data::EXAMPLES)]
     Data(data::Data),
+    /// Count the tokens and steps of a run, and estimate its memory and time, before it starts.
+    #[command(after_help = plan::EXAMPLES)]
+    Plan(plan::Plan),
     /// Learn preferences from pairs of actions: DPO, KTO or NCA.
     #[command(
         after_help = prefer::EXAMPLES,
@@ -82,6 +88,7 @@ impl Command {
         }
         match self {
             Self::Data(command) => command.run(),
+            Self::Plan(command) => command.run(),
             Self::Prefer(command) => command.run(),
             Self::Sft(command) => command.run(),
             Self::Reward(command) => command.run(),
@@ -92,6 +99,7 @@ impl Command {
     fn files(&mut self) -> Option<&mut options::Files> {
         match self {
             Self::Data(_) => None,
+            Self::Plan(command) => Some(command.files()),
             Self::Prefer(command) => Some(&mut command.files),
             Self::Sft(command) => Some(&mut command.files),
             Self::Reward(command) => Some(&mut command.files),
@@ -141,7 +149,7 @@ mod tests {
             let files = ["--model", "m", "--data", "d", "--out", "o"];
             let words = [&["eurus", command], &files[..], more].concat();
             match Cli::parse_from(words).command {
-                Command::Data(_) => unreachable!("`{command}` trains"),
+                Command::Data(_) | Command::Plan(_) => unreachable!("`{command}` trains"),
                 Command::Prefer(command) => command.steps.learning_rate,
                 Command::Sft(command) => command.steps.learning_rate,
                 Command::Reward(command) => command.steps.learning_rate,

@@ -81,7 +81,8 @@ enum Algorithm {
 }
 
 impl Loss {
-    fn config(&self) -> PreferenceLossConfig {
+    /// The loss as the library knows it.
+    pub fn config(&self) -> PreferenceLossConfig {
         match self.algorithm {
             Algorithm::Dpo => PreferenceLossConfig::Dpo(DpoConfig::new().with_beta(self.beta)),
             Algorithm::Nca => PreferenceLossConfig::Nca(NcaConfig::new().with_beta(self.beta)),

@@ -6,6 +6,7 @@ use std::fmt;
 use anyhow::Result;
 use eurus::forest::{BoundaryDifferences, LengthCounts};
 
+use crate::rows::RowReport;
 use crate::setup::{PathLimit, Setup};
 
 /// Trees of each round of [`TextReport::compare`].
@@ -53,14 +54,22 @@ impl TextReport {
     }
 
     /// Why nothing is left to train on.
-    pub fn nothing_left(&self) -> String {
-        match self.lengths.dropped() {
-            0 => "there is no row in it".to_owned(),
-            rows => format!(
-                "no row is left: all {rows} are longer than {} = {} or --token-budget {}; raise them",
-                self.limit.set_by, self.limit.tokens, self.token_budget
-            ),
+    pub fn nothing_left(&self, read: &RowReport) -> String {
+        let over_long = self.lengths.dropped();
+        if read.read() == 0 {
+            return "there is no row in it".to_owned();
         }
+        if over_long == 0 {
+            return format!("no row is left: {read}");
+        }
+        let (all, others) = match over_long == read.read() {
+            true => ("all ", String::new()),
+            false => ("", format!(" ({read})")),
+        };
+        format!(
+            "no row is left: {all}{over_long} are longer than {} = {} or --token-budget {}; raise them{others}",
+            self.limit.set_by, self.limit.tokens, self.token_budget
+        )
     }
 
     fn write_lengths(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
