@@ -1,0 +1,168 @@
+//! What a run reads and costs, told before it starts.
+
+mod common;
+
+use anyhow::{Context, Result, ensure};
+use common::{Workplace, events, pair_rows, sft_rows};
+use serde_json::{Value, json};
+
+const PREFER: &str =
+    "prefer --model model --data pairs.jsonl --algorithm kto --epochs 2 --trees-per-step 4";
+
+fn plan(place: &Workplace, arguments: &str) -> Result<Value> {
+    let printed = place.succeed(&format!("plan {arguments} --json"))?;
+    Ok(serde_json::from_str(&printed)?)
+}
+
+fn sum(steps: &[Value], field: &str) -> u64 {
+    steps.iter().filter_map(|step| step[field].as_u64()).sum()
+}
+
+#[test]
+fn a_plan_has_the_steps_and_tokens_of_the_run() -> Result<()> {
+    let place = Workplace::new()?;
+    for (command, examples) in [
+        (PREFER, 12),
+        (
+            "reward --model model --data pairs.jsonl --trees-per-step 4",
+            12,
+        ),
+        ("sft --model model --data sft.jsonl --token-budget 150", 6),
+    ] {
+        let planned = plan(&place, command)?;
+        let out = format!("out-{examples}-{}", command.len());
+        place.succeed(&format!("{command} --out {out}"))?;
+        let steps: Vec<Value> = events(&place.path(&out).join("metrics.jsonl"))?
+            .into_iter()
+            .filter(|event| event["loss"].is_number() || event["unique_tokens"].is_number())
+            .collect();
+        let run = &planned["run"];
+        ensure!(planned["data"]["examples"] == examples, "{planned}");
+        ensure!(planned["data"]["trees"] == 6, "{planned}");
+        ensure!(run["steps"] == steps.len(), "{command}: {planned}");
+        for field in ["unique_tokens", "naive_tokens"] {
+            ensure!(
+                run[field] == sum(&steps, field),
+                "{command}: {field}: {run}"
+            );
+        }
+        ensure!(planned["rows"]["read"] == examples, "{planned}");
+        for (part, field) in [("memory", "total"), ("time", "flops"), ("time", "seconds")] {
+            ensure!(planned[part][field].as_f64() > Some(0.0), "{planned}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_plan_reads_no_weights_and_writes_nothing() -> Result<()> {
+    let place = Workplace::new()?;
+    std::fs::remove_file(place.path("model/model.safetensors"))?;
+    let before = place.names()?;
+    let table = place.succeed(&format!("plan {PREFER} --out runs/kto --snapshot-every 5"))?;
+    for word in [
+        "optimizer steps",
+        "naive tokens",
+        "% full",
+        "peak memory",
+        "GFLOP/s",
+    ] {
+        ensure!(table.contains(word), "{word} is missing:\n{table}");
+    }
+    ensure!(before == place.names()?);
+    Ok(())
+}
+
+#[test]
+fn adapters_have_few_gradients_and_the_reference_costs_a_pass() -> Result<()> {
+    let place = Workplace::new()?;
+    let full = plan(&place, PREFER)?;
+    let adapters = plan(&place, &format!("{PREFER} --lora-rank 2"))?;
+    let number = |plan: &Value, part: &str, field: &str| plan[part][field].as_f64();
+    ensure!(number(&adapters, "memory", "moments") < number(&full, "memory", "moments"));
+    ensure!(number(&adapters, "time", "flops") < number(&full, "time", "flops"));
+    let reward = plan(
+        &place,
+        "reward --model model --data pairs.jsonl --epochs 2 --trees-per-step 4",
+    )?;
+    ensure!(number(&reward, "time", "flops") < number(&full, "time", "flops"));
+    Ok(())
+}
+
+#[test]
+fn rows_of_no_use_are_errors_unless_they_are_dropped_and_counted() -> Result<()> {
+    let place = Workplace::new()?;
+    let mut rows = pair_rows();
+    rows[2]["chosen"] = json!(" ");
+    rows[4]["rejected"] = rows[4]["chosen"].clone();
+    rows.push(rows[0].clone());
+    place.write_rows("pairs.jsonl", &rows)?;
+    let run = format!("{PREFER} --max-steps 1");
+
+    let refused = place.run(&format!("{run} --out out"))?;
+    let message = String::from_utf8(refused.stderr)?;
+    ensure!(refused.status.code() == Some(1));
+    for word in ["row 3 of pairs.jsonl", "`chosen`", "--drop-unusable"] {
+        ensure!(message.contains(word), "{message}");
+    }
+
+    let output = place.run(&format!("{run} --out out --drop-unusable"))?;
+    let message = String::from_utf8(output.stderr)?;
+    ensure!(output.status.success(), "{message}");
+    for line in [
+        "13 rows read",
+        "1 empty (row 3: field `chosen` is blank)",
+        "1 with two actions that are the same (row 5: `rejected` equals `chosen`)",
+        "1 there already (row 13 repeats row 1)",
+        "10 pairs in 6 trees",
+    ] {
+        ensure!(message.contains(line), "`{line}` is missing:\n{message}");
+    }
+    let planned = plan(&place, &format!("{run} --drop-unusable"))?;
+    let rows = &planned["rows"];
+    for kind in ["empty", "identical", "duplicates"] {
+        ensure!(rows[kind]["rows"] == 1, "{rows}");
+    }
+    Ok(())
+}
+
+#[test]
+fn repeated_rows_are_used_and_warned_of() -> Result<()> {
+    let place = Workplace::new()?;
+    let mut rows = sft_rows();
+    rows.push(rows[1].clone());
+    place.write_rows("sft.jsonl", &rows)?;
+    let sft = "plan sft --model model --data sft.jsonl";
+    let output = place.run(sft)?;
+    let message = String::from_utf8(output.stderr)?;
+    ensure!(message.contains("row 7 repeats row 2"), "{message}");
+    ensure!(message.contains("warning"), "{message}");
+    ensure!(message.contains("7 rows to imitate"), "{message}");
+    let output = place.run(&format!("{sft} --drop-unusable"))?;
+    let message = String::from_utf8(output.stderr)?;
+    ensure!(message.contains("6 rows to imitate"), "{message}");
+    Ok(())
+}
+
+#[test]
+fn actions_that_are_the_same_to_the_template_are_no_pair() -> Result<()> {
+    let place = Workplace::new()?;
+    let mut rows = pair_rows();
+    let chosen = rows[6]["chosen"].as_str().context("a text")?.to_owned();
+    rows[6]["rejected"] = json!(format!("{chosen}\n"));
+    place.write_rows("pairs.jsonl", &rows)?;
+    std::fs::write(
+        place.path("trims.jinja"),
+        "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content | trim }}<|im_end|>\n\
+         {% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
+    )?;
+    let run = format!("plan {PREFER} --chat-template trims.jinja");
+    let output = place.run(&run)?;
+    let message = String::from_utf8(output.stderr)?;
+    ensure!(!output.status.success());
+    ensure!(message.contains("row 7 of pairs.jsonl"), "{message}");
+    ensure!(message.contains("the same tokens"), "{message}");
+    let message = String::from_utf8(place.run(&format!("{run} --drop-unusable"))?.stderr)?;
+    ensure!(message.contains("11 pairs"), "{message}");
+    Ok(())
+}
