@@ -4,7 +4,7 @@ use anyhow::Result;
 use eurus::eval::{Table, terminal};
 use eurus::forest::{LengthCounts, PackedForest};
 use eurus::train::plan::PlannedStep;
-use indicatif::{HumanBytes, HumanCount, HumanDuration};
+use indicatif::{FormattedDuration, HumanBytes, HumanCount};
 use serde::Serialize;
 
 use super::memory::Memory;
@@ -143,7 +143,7 @@ impl Report {
             _ => "pairs",
         };
         let table = Table::new(format!("plan of `eurus {}`", self.command))
-            .headers(["", "", "from"])
+            .headers(["", "", "about"])
             .row(["trees", &count(data.trees), ""])
             .row([examples, &count(data.examples), ""])
             .row([
@@ -198,7 +198,7 @@ impl Report {
             ])
             .row([
                 "time".to_owned(),
-                HumanDuration(std::time::Duration::from_secs_f64(time.seconds.max(0.0))).to_string(),
+                FormattedDuration(std::time::Duration::from_secs_f64(time.seconds.max(0.0))).to_string(),
                 format!(
                     "{:.3e} operations at {:.0} % of the {:.1} GFLOP/s that matrix products reach on {}",
                     time.flops,

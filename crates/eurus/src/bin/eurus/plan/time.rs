@@ -17,8 +17,9 @@ const MEASURED: Duration = Duration::from_millis(500);
 const ROWS: usize = 1024;
 const FEATURES: usize = 4096;
 
-/// Share of the speed of matrix products that training reaches. What else it does takes time, too.
-const ASSUMED_SHARE: f64 = 0.6;
+/// Share of the speed of matrix products that training reaches; what else it does takes time, too. Steps of SmolLM2-135M on
+/// two cores reached 0.81 to 0.86.
+const ASSUMED_SHARE: f64 = 0.8;
 
 /// Speed of matrix products on a device.
 #[derive(Debug, Clone, Copy)]
