@@ -58,19 +58,17 @@ fn assert_same(train: impl Fn(Optimization, &mut dyn FnMut(&Event)) -> Vec<f32>)
     }
 }
 
-fn dpo(policy: Decoder) -> impl Fn(Optimization, &mut dyn FnMut(&Event)) -> Vec<f32> {
-    move |settings, on_event| {
-        let trees = trees(6);
-        let base = policy.without_adapters();
-        let reference = ReferenceLogProbs::compute(&base, &trees, &settings, &mut |_| {})
-            .expect("reference log-probs");
-        let loss = PreferenceLossConfig::Dpo(DpoConfig::new());
-        let trained = PreferenceTrainer::new(settings, &loss)
-            .expect("good settings")
-            .train(policy.clone(), &trees, &reference, on_event)
-            .expect("it trains");
-        weights(&trained)
-    }
+fn dpo(policy: &Decoder, settings: Optimization, on_event: &mut dyn FnMut(&Event)) -> Vec<f32> {
+    let trees = trees(6);
+    let base = policy.without_adapters();
+    let reference = ReferenceLogProbs::compute(&base, &trees, &settings, &mut |_| {})
+        .expect("reference log-probs");
+    let loss = PreferenceLossConfig::Dpo(DpoConfig::new());
+    let trained = PreferenceTrainer::new(settings, &loss)
+        .expect("good settings")
+        .train(policy.clone(), &trees, &reference, on_event)
+        .expect("it trains");
+    weights(&trained)
 }
 
 fn mixtral() -> Decoder {
@@ -97,12 +95,12 @@ fn fine_tuning_is_the_same_with_recomputation() {
 
 #[test]
 fn preference_learning_is_the_same_with_recomputation() {
-    assert_same(dpo(model(3)));
+    assert_same(|settings, on_event| dpo(&model(3), settings, on_event));
 }
 
 #[test]
 fn experts_and_the_balance_of_their_load_are_the_same_with_recomputation() {
-    assert_same(dpo(mixtral()));
+    assert_same(|settings, on_event| dpo(&mixtral(), settings, on_event));
 }
 
 #[test]
@@ -110,7 +108,7 @@ fn adapters_are_the_same_with_recomputation() {
     let policy = model(3)
         .with_adapters(&LoraConfig::new(4), 1)
         .expect("a decoder takes adapters");
-    assert_same(dpo(policy));
+    assert_same(|settings, on_event| dpo(&policy, settings, on_event));
 }
 
 #[test]

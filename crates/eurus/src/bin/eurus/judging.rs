@@ -7,7 +7,7 @@ use clap::Args;
 use eurus::forest::{ChatTokenizer, TokenTree};
 use eurus::models::Decoder;
 use eurus::models::generate::{Flow, GenerationStatistics, Generator, Prompt, SamplingParams};
-use eurus::train::{Error, Judgement, SampleText};
+use eurus::train::{Error, Evaluation, Judgement, SampleText};
 
 use crate::setup::Setup;
 
@@ -27,6 +27,21 @@ pub struct Judging {
     /// Write the weights of the best evaluation instead of the last ones
     #[arg(long, requires = "eval")]
     pub keep_best: bool,
+}
+
+impl Judging {
+    /// The evaluation that the trainers are given, if any is wanted.
+    pub fn evaluation<'a, M>(
+        &self,
+        judge: &'a mut dyn FnMut(&M) -> Result<Judgement, Error>,
+    ) -> Option<Evaluation<'a, M>> {
+        self.eval.as_ref()?;
+        Some(Evaluation {
+            every_steps: self.eval_every as usize,
+            keep_best: self.keep_best,
+            judge,
+        })
+    }
 }
 
 /// Answers that a language model writes at each evaluation.

@@ -8,7 +8,7 @@ use eurus::losses::{DpoConfig, KtoConfig, NcaConfig, PairStats, PreferenceLossCo
 use eurus::models::Decoder;
 use eurus::models::lora::Adapted;
 use eurus::train::{
-    Evaluation, Event, Judgement, PairedTree, PreferenceTrainer, ReferenceCache, ReferenceKey,
+    Event, Judgement, PairedTree, PreferenceTrainer, ReferenceCache, ReferenceKey,
     ReferenceLogProbs, Snapshots,
 };
 
@@ -168,11 +168,7 @@ impl Prefer {
                     }
                     None => Ok(Judgement::default()),
                 };
-                let mut evaluation = self.judging.eval.is_some().then(|| Evaluation {
-                    every_steps: self.judging.eval_every as usize,
-                    keep_best: self.judging.keep_best,
-                    judge: &mut judge,
-                });
+                let mut evaluation = self.judging.evaluation(&mut judge);
                 trainer.train_evaluated(
                     policy,
                     &pairs.trees,

@@ -6,7 +6,7 @@ use eurus::eval::reward_model::{PairLengths, comparison_table, evaluate_rewards}
 use eurus::eval::terminal;
 use eurus::losses::{BradleyTerryConfig, RewardLossConfig, UltraInteractRewardConfig};
 use eurus::models::RewardModel;
-use eurus::train::{Evaluation, Judgement, RewardTrainer, pair_rewards};
+use eurus::train::{Judgement, RewardTrainer, pair_rewards};
 
 use crate::adapters::Adapters;
 use crate::input::Pairs;
@@ -92,11 +92,7 @@ impl Reward {
                 .with_metric("chosen_reward", pairs.chosen_reward)
                 .with_metric("rejected_reward", pairs.rejected_reward))
         };
-        let mut evaluation = self.judging.eval.is_some().then(|| Evaluation {
-            every_steps: self.judging.eval_every as usize,
-            keep_best: self.judging.keep_best,
-            judge: &mut judge,
-        });
+        let mut evaluation = self.judging.evaluation(&mut judge);
         let trained = job::run(
             output,
             snapshots.as_ref(),

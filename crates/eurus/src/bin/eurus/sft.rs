@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use eurus::models::Decoder;
-use eurus::train::{Evaluation, Judgement, SftTrainer};
+use eurus::train::{Judgement, SftTrainer};
 
 use crate::adapters::Adapters;
 use crate::judging::{Judging, Samples};
@@ -78,11 +78,7 @@ impl Sft {
             let loss = trainer.held_out(model, trees)?;
             questions.ask(model, Judgement::by_loss("loss", loss))
         };
-        let mut evaluation = self.judging.eval.is_some().then(|| Evaluation {
-            every_steps: self.judging.eval_every as usize,
-            keep_best: self.judging.keep_best,
-            judge: &mut judge,
-        });
+        let mut evaluation = self.judging.evaluation(&mut judge);
         job::run(
             output,
             snapshots.as_ref(),
