@@ -71,7 +71,7 @@
 //! | [`data`]: [`SftTree`], [`PairedTree`], [`add_mismatched`] | what is trained on |
 //! | [`sft`]: [`SftTrainer`] | imitation of trainable nodes |
 //! | [`preference`]: [`PreferenceTrainer`] | DPO, IPO, hinge, NCA, KTO and the rest of `pref_losses` over pairs |
-//! | [`reference`]: [`ReferenceLogProbs`], [`ReferenceCache`] | log-probs of the reference model, kept in a file if asked |
+//! | [`mod@reference`]: [`ReferenceLogProbs`], [`ReferenceCache`] | log-probs of the reference model, kept in a file if asked |
 //! | [`reward`]: [`RewardTrainer`], [`pair_rewards`], [`leaf_rewards`] | reward models, rewards of pairs and candidates |
 //! | [`evaluation`]: [`Evaluation`], [`Judgement`] | judging the model while it is trained, and keeping the best |
 //! | [`snapshot`]: [`Snapshots`] | the state of a run on disk, and going on from it |
