@@ -29,17 +29,17 @@ use clap::Parser;
 use code_interpreter::{Limits, Python};
 use eurus_eval::terminal;
 use eurus_models::{Checkpoint, LocalChatModel};
+use process_memory::{MiMalloc, keep_freed_memory};
 use ultrainteract_synth::PythonEnvironment;
 
 use options::{Options, Scale};
 use run_folder::RunFolder;
 
-/// Training makes and drops large tensors all the time; this allocator keeps their pages instead of returning them to
-/// the system and asking for zeroed ones again.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> Result<()> {
+    keep_freed_memory();
     let started = Instant::now();
     let options = Options::parse();
     let scale = if options.quick {

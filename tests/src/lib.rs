@@ -3,13 +3,11 @@
 //! | module | what it has |
 //! | --- | --- |
 //! | [`folders`] | where files that are not in the repository lie |
-//! | [`memory`] | how much of it this process used |
 //! | [`parameters`] | a module's parameters and gradients by their paths |
 //! | [`report`] | the largest error of every check, and what failed |
 //! | [`tensors`] | tensors of safetensors files, widened |
 
 pub mod folders;
-pub mod memory;
 pub mod parameters;
 pub mod report;
 pub mod tensors;

@@ -17,7 +17,7 @@ use burn::tensor::Device;
 use eurus_models::generate::{Finish, Flow, Generator, Prompt, SamplingParams};
 use eurus_models::{Checkpoint, Decoder, ForestBatch, ForestModel, int_tensor, ops};
 use eurus_tests::report::Report;
-use eurus_tests::{folders, memory, parameters};
+use eurus_tests::{folders, parameters};
 use eurus_train::log_probs::{node_log_probs, target_log_probs};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -156,9 +156,9 @@ fn check(golden: &Path, folder: &Path) -> Result<Report> {
     let weights = which_weights(&golden, &folder.join("model.safetensors"))?;
     let mut report = Report::new(format!("SmolLM2-135M-Instruct, {weights:?} weights"));
 
-    let before = memory::peak_resident_bytes();
+    let before = process_memory::peak_resident_bytes();
     let (model, _) = Checkpoint::new(folder).decoder(&Device::flex())?;
-    if let (Some(before), Some(after)) = (before, memory::peak_resident_bytes()) {
+    if let (Some(before), Some(after)) = (before, process_memory::peak_resident_bytes()) {
         let of_weights: usize = model.num_params() * size_of::<f32>();
         let mebibytes = |bytes: u64| bytes >> 20;
         report.note(format_args!(

@@ -30,6 +30,15 @@ impl ForestBatch {
         }
     }
 
+    /// The same batch for a model without autodiff.
+    pub fn inner(&self) -> Self {
+        Self {
+            forest: self.forest.clone(),
+            spans: self.spans.clone(),
+            tokens: self.tokens.clone().inner(),
+        }
+    }
+
     /// Tokens of the forest, `T`.
     pub fn token_count(&self) -> usize {
         self.forest.tokens.len()

@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Int, Tensor};
 
 use crate::ForestBatch;
+use crate::decoder::Routing;
 
 /// A language model over packed forests. Trainers know nothing else of it, so any burn module that implements this
 /// can be trained.
@@ -21,6 +22,12 @@ pub trait ForestModel: Module {
         (self.hidden_states(batch), None)
     }
 
+    /// The same pass block by block, for trainers that keep the blocks' inputs alone and compute the rest again. `None`
+    /// for models that cannot.
+    fn blocks<'a>(&'a self, _batch: &'a ForestBatch) -> Option<Box<dyn ForestBlocks + 'a>> {
+        None
+    }
+
     /// The output projection, `[vocab, d]`: logits are `hidden x weight^T`.
     fn output_weight(&self) -> Tensor<2>;
 
@@ -32,18 +39,57 @@ pub trait ForestModel: Module {
 
 /// A reward model over packed forests.
 pub trait ForestRewardModel: Module {
-    /// The reward at each of the given tokens, `[N]`; `tokens` are indices into the packed sequence, `[N]`.
-    fn rewards(&self, batch: &ForestBatch, tokens: Tensor<1, Int>) -> Tensor<1>;
+    /// As [`ForestModel::hidden_states`].
+    fn hidden_states(&self, batch: &ForestBatch) -> Tensor<2>;
 
-    /// [`rewards`](Self::rewards), and a loss that the model wants added to whatever is trained, `[1]`.
-    fn rewards_and_auxiliary_loss(
+    /// As [`ForestModel::hidden_states_and_auxiliary_loss`].
+    fn hidden_states_and_auxiliary_loss(
         &self,
         batch: &ForestBatch,
-        tokens: Tensor<1, Int>,
-    ) -> (Tensor<1>, Option<Tensor<1>>) {
-        (self.rewards(batch, tokens), None)
+    ) -> (Tensor<2>, Option<Tensor<1>>) {
+        (self.hidden_states(batch), None)
+    }
+
+    /// As [`ForestModel::blocks`].
+    fn blocks<'a>(&'a self, _batch: &'a ForestBatch) -> Option<Box<dyn ForestBlocks + 'a>> {
+        None
+    }
+
+    /// The reward at each of the given tokens, `[N]`; `hidden` is `[T, d]`, `tokens` are indices into it, `[N]`.
+    fn rewards_of(&self, hidden: Tensor<2>, tokens: Tensor<1, Int>) -> Tensor<1>;
+
+    /// The reward at each of the given tokens, `[N]`; `tokens` are indices into the packed sequence, `[N]`.
+    fn rewards(&self, batch: &ForestBatch, tokens: Tensor<1, Int>) -> Tensor<1> {
+        self.rewards_of(self.hidden_states(batch), tokens)
     }
 
     /// Number of token ids the model knows: those below it.
     fn vocab_size(&self) -> usize;
+}
+
+/// A model's pass over one batch, cut where only `[T, d]` goes from one part to the next.
+///
+/// `finish(block(n - 1, .. block(0, embed())))` is what the model computes in one go.
+pub trait ForestBlocks {
+    /// Number of blocks.
+    fn count(&self) -> usize;
+
+    /// What the first block takes, `[T, d]`.
+    fn embed(&self) -> Tensor<2>;
+
+    /// A block's output for its input, `[T, d]` both, and its router's choices, if it has one.
+    fn block(&self, index: usize, x: Tensor<2>) -> (Tensor<2>, Option<Routing>);
+
+    /// Hidden states from the last block's output, `[T, d]`.
+    fn finish(&self, x: Tensor<2>) -> Tensor<2>;
+
+    /// The model's own loss from the routers' choices of all blocks, in their order, `[1]`.
+    fn auxiliary_loss(&self, _routing: &[Routing]) -> Option<Tensor<1>> {
+        None
+    }
+
+    /// Whether a block draws random numbers when it is trained, so that running it again would not give the same.
+    fn is_random(&self) -> bool {
+        false
+    }
 }

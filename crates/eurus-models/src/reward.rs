@@ -4,8 +4,8 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 
 use crate::config::DecoderConfig;
-use crate::decoder::{Body, BodyOutput, Projection};
-use crate::{Decoder, ForestBatch, ForestRewardModel};
+use crate::decoder::{Body, Projection};
+use crate::{Decoder, ForestBatch, ForestBlocks, ForestRewardModel};
 
 /// Under which name a reward head is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -79,31 +79,32 @@ impl RewardModel {
             None => RewardHead::Regression,
         }
     }
+}
 
-    fn read(&self, output: &BodyOutput, tokens: Tensor<1, Int>) -> Tensor<1> {
-        let hidden = output.hidden.clone().select(0, tokens);
+impl ForestRewardModel for RewardModel {
+    fn hidden_states(&self, batch: &ForestBatch) -> Tensor<2> {
+        self.model.forward(batch).hidden
+    }
+
+    fn hidden_states_and_auxiliary_loss(
+        &self,
+        batch: &ForestBatch,
+    ) -> (Tensor<2>, Option<Tensor<1>>) {
+        self.model.forward_with_auxiliary_loss(batch)
+    }
+
+    fn blocks<'a>(&'a self, batch: &'a ForestBatch) -> Option<Box<dyn ForestBlocks + 'a>> {
+        Some(self.model.blocks(batch))
+    }
+
+    fn rewards_of(&self, hidden: Tensor<2>, tokens: Tensor<1, Int>) -> Tensor<1> {
+        let hidden = hidden.select(0, tokens);
         // A sum of products and not an [N, 1] matrix product: accelerators get the latter wrong or slow.
         let rewards = match (&self.regression_head, &self.score) {
             (Some(head), _) | (None, Some(head)) => hidden * head.weight.val(),
             (None, None) => hidden.zeros_like(),
         };
         rewards.sum_dim(1).squeeze_dim(1)
-    }
-}
-
-impl ForestRewardModel for RewardModel {
-    fn rewards(&self, batch: &ForestBatch, tokens: Tensor<1, Int>) -> Tensor<1> {
-        self.read(&self.model.forward(batch), tokens)
-    }
-
-    fn rewards_and_auxiliary_loss(
-        &self,
-        batch: &ForestBatch,
-        tokens: Tensor<1, Int>,
-    ) -> (Tensor<1>, Option<Tensor<1>>) {
-        let output = self.model.forward(batch);
-        let auxiliary = self.model.auxiliary_loss(&output);
-        (self.read(&output, tokens), auxiliary)
     }
 
     fn vocab_size(&self) -> usize {

@@ -254,7 +254,12 @@ fn check(trees: &[TokenTree], kind: Kind, precision: Precision) {
     let packed = gradients(&model, packed_loss);
     let alone = gradients(&model, alone_loss);
     for (packed, alone) in packed.iter().zip(&alone) {
-        assert_eq!(packed.len(), alone.len(), "a gradient on one side only");
+        // An expert that only sees tokens without a target has a gradient of zeros in the forest, and none alone.
+        if packed.is_empty() || alone.is_empty() {
+            let rest = packed.iter().chain(alone);
+            assert!(rest.into_iter().all(|value| *value == 0.0));
+            continue;
+        }
         let largest = alone.iter().fold(1.0f64, |a, b| a.max(b.abs()));
         for (packed, alone) in packed.iter().zip(alone) {
             assert!(

@@ -4,6 +4,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Decay, Error, Result};
 
+/// What a run does about a step whose loss or gradient is not a finite number. It is reported in every case, with the
+/// examples of the step and the term that went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotFinitePolicy {
+    /// End the run with an error.
+    #[default]
+    Stop,
+    /// Leave the weights as they are and go on with the next step.
+    Skip,
+    /// Update the weights with what there is, to see what becomes of it.
+    Continue,
+}
+
 /// How a model is optimised, whatever the loss.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -36,6 +50,11 @@ pub struct Optimization {
     pub max_path_tokens: usize,
     /// Positions whose logits exist at the same time. Default 64.
     pub log_prob_chunk: usize,
+    /// Keep the inputs of the model's blocks alone and compute each block again for its gradients: less memory for a third
+    /// more time. Changes nothing else. Default off.
+    pub recompute_activations: bool,
+    /// What happens when a loss or gradient is not a finite number. Default stop.
+    pub on_not_finite: NotFinitePolicy,
     /// Seed of the order of the trees. Default 0.
     pub seed: u64,
 }
@@ -57,6 +76,8 @@ impl Default for Optimization {
             token_budget: 8192,
             max_path_tokens: 4096,
             log_prob_chunk: 64,
+            recompute_activations: false,
+            on_not_finite: NotFinitePolicy::Stop,
             seed: 0,
         }
     }

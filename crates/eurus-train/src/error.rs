@@ -80,17 +80,43 @@ pub enum Error {
         /// Pairs given.
         found: usize,
     },
+    /// The file of reference log-probs belongs to something else.
+    #[error(
+        "{path}: the reference log-probs in it cannot be used: {difference}; name another file, or remove this one"
+    )]
+    StaleCache {
+        /// The file.
+        path: std::path::PathBuf,
+        /// How it differs.
+        difference: String,
+    },
+    /// The reference model gives a log-prob that is not a finite number.
+    #[error(
+        "example `{id}`: the reference model's log-prob of a response is {value}; check its weights"
+    )]
+    ReferenceNotFinite {
+        /// The example.
+        id: String,
+        /// The log-prob.
+        value: f32,
+    },
+    /// The run begins with another model than the reference.
+    #[error(
+        "before the first step, policy and reference differ by {difference:.4} a token on example `{id}`, but they should be the same model; compute the reference with the model that training begins with, or allow another reference"
+    )]
+    OtherReference {
+        /// The example that differs most.
+        id: String,
+        /// The largest difference of a response's log-prob, divided by its tokens.
+        difference: f64,
+    },
     /// A loss or gradient is not a finite number.
-    #[error("step {step}: {what} is {value}; examples of the step: {}", examples.join(", "))]
+    #[error("step {step}: {fault}")]
     NotFinite {
         /// Optimizer step, from 1.
         step: usize,
-        /// Which number.
-        what: &'static str,
-        /// Its value.
-        value: f64,
-        /// Ids of the step's examples.
-        examples: Vec<String>,
+        /// Which number, and of which examples.
+        fault: NotFinite,
     },
     /// A file or folder could not be read or written.
     #[error("{path}: {action} failed: {source}")]
@@ -130,12 +156,38 @@ pub enum Error {
         /// The first difference.
         difference: String,
     },
+    /// The model could not be judged.
+    #[error("the evaluation failed: {0}")]
+    Evaluation(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Token trees could not be packed.
     #[error(transparent)]
     Forest(#[from] token_forest::Error),
     /// A loss's settings are wrong.
     #[error(transparent)]
     Loss(#[from] pref_losses::Error),
+}
+
+/// A number of a step that is not finite.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct NotFinite {
+    /// Which number.
+    pub what: String,
+    /// Its value, as text: JSON has no such numbers.
+    pub value: String,
+    /// What went wrong first, as far as it can be told: a response's log-prob, the loss of a pair, a parameter's gradient.
+    pub terms: Vec<String>,
+    /// Ids of the step's examples.
+    pub examples: Vec<String>,
+}
+
+impl std::fmt::Display for NotFinite {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} is {}", self.what, self.value)?;
+        if !self.terms.is_empty() {
+            write!(f, "; {}", self.terms.join("; "))?;
+        }
+        write!(f, "; examples of the step: {}", self.examples.join(", "))
+    }
 }
 
 impl Error {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use pref_losses::{CollapseWarning, PairStats, RewardStats};
 use serde::{Deserialize, Serialize};
 
+use crate::{Judgement, NotFinite};
+
 /// Numbers of one optimizer step that every trainer has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepProgress {
@@ -68,6 +70,24 @@ pub enum Event {
         /// What the monitor saw.
         warning: CollapseWarning,
     },
+    /// A step's loss or gradient is not a finite number, and the run goes on. The step has no event of its own.
+    NotFinite {
+        /// The step, from 1.
+        step: usize,
+        /// Whether the weights were left as they are.
+        skipped: bool,
+        /// Which number, and of which examples.
+        fault: NotFinite,
+    },
+    /// The model was judged.
+    Evaluated {
+        /// Steps taken.
+        step: usize,
+        /// What was found.
+        judgement: Judgement,
+        /// Whether its score is the highest of the run so far.
+        best: bool,
+    },
     /// The state of the run was saved.
     Saved {
         /// Steps taken.
@@ -108,6 +128,8 @@ impl Event {
             | Self::Reward { progress, .. } => Some(progress),
             Self::Reference { .. }
             | Self::Collapse { .. }
+            | Self::NotFinite { .. }
+            | Self::Evaluated { .. }
             | Self::Saved { .. }
             | Self::Resumed { .. }
             | Self::DamagedSnapshot { .. } => None,

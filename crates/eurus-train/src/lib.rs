@@ -70,34 +70,42 @@
 //! | [`Optimization`], [`Schedule`], [`Decay`] | optimizer, learning rate, step size, limits, seed |
 //! | [`data`]: [`SftTree`], [`PairedTree`], [`add_mismatched`] | what is trained on |
 //! | [`sft`]: [`SftTrainer`] | imitation of trainable nodes |
-//! | [`preference`]: [`PreferenceTrainer`], [`ReferenceLogProbs`] | DPO, IPO, hinge, NCA, KTO against a reference |
+//! | [`preference`]: [`PreferenceTrainer`] | DPO, IPO, hinge, NCA, KTO and the rest of `pref_losses` over pairs |
+//! | [`mod@reference`]: [`ReferenceLogProbs`], [`ReferenceCache`] | log-probs of the reference model, kept in a file if asked |
 //! | [`reward`]: [`RewardTrainer`], [`pair_rewards`], [`leaf_rewards`] | reward models, rewards of pairs and candidates |
+//! | [`evaluation`]: [`Evaluation`], [`Judgement`] | judging the model while it is trained, and keeping the best |
 //! | [`snapshot`]: [`Snapshots`] | the state of a run on disk, and going on from it |
 //! | [`plan`] | the forests of every step, found without a model |
 //! | [`events`]: [`Event`], [`StepProgress`] | what a run tells its callback, ready for JSON |
 //! | [`log_probs`] | log-probs of a forest's targets and nodes |
 //! | [`Error`] | what can go wrong, and what to do about it |
 
+mod activations;
 mod adamw;
 mod config;
 pub mod data;
+mod digest;
 mod error;
+pub mod evaluation;
 pub mod events;
 pub mod log_probs;
 mod packing;
 pub mod plan;
 pub mod preference;
+pub mod reference;
 pub mod reward;
 mod run;
 mod schedule;
 pub mod sft;
 pub mod snapshot;
 
-pub use config::Optimization;
+pub use config::{NotFinitePolicy, Optimization};
 pub use data::{NodePair, PairedTree, SftTree, add_mismatched};
-pub use error::{Error, Result};
+pub use error::{Error, NotFinite, Result};
+pub use evaluation::{Evaluation, Judgement, SampleText};
 pub use events::{Event, StepProgress};
-pub use preference::{PreferenceTrainer, ReferenceLogProbs};
+pub use preference::PreferenceTrainer;
+pub use reference::{ReferenceCache, ReferenceKey, ReferenceLogProbs};
 pub use reward::{PairRewards, RewardTrainer, leaf_rewards, pair_rewards};
 pub use schedule::{Decay, Schedule};
 pub use sft::SftTrainer;

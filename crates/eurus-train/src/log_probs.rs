@@ -16,25 +16,8 @@ pub fn node_log_probs<M: ForestModel>(model: &M, batch: &ForestBatch, chunk: usi
     by_node(target_log_probs(model, batch, chunk), batch)
 }
 
-/// What training needs of a forest.
-pub(crate) struct TrainingPass {
-    /// As [`target_log_probs`].
-    pub log_probs: Tensor<1>,
-    /// A loss of the model's own, `[1]`.
-    pub auxiliary: Option<Tensor<1>>,
-}
-
-impl TrainingPass {
-    pub fn new<M: ForestModel>(model: &M, batch: &ForestBatch, chunk: usize) -> Self {
-        let (hidden, auxiliary) = model.hidden_states_and_auxiliary_loss(batch);
-        Self {
-            log_probs: of_hidden(model, hidden, batch, chunk),
-            auxiliary,
-        }
-    }
-}
-
-fn of_hidden<M: ForestModel>(
+/// Log-probs of the forest's targets from its hidden states `[T, d]`, `[targets]`.
+pub(crate) fn of_hidden<M: ForestModel>(
     model: &M,
     hidden: Tensor<2>,
     batch: &ForestBatch,

@@ -1,5 +1,6 @@
 //! Trees of a step into forests of bounded size.
 
+use burn::tensor::Tensor;
 use token_forest::{PackedForest, TokenTree, pack};
 
 use crate::Result;
@@ -16,6 +17,33 @@ pub(crate) struct PackedGroup {
     pub nodes: Vec<u32>,
 }
 
+/// Numbers of a forest's pairs, kept to tell which of them is not finite.
+pub(crate) struct PairTerms {
+    pub groups: Vec<PackedGroup>,
+    /// In the order in which they come about: name and values `[groups]`.
+    pub terms: [(&'static str, Tensor<1>); 3],
+}
+
+impl PairTerms {
+    /// What went wrong first, pair by pair.
+    pub fn name(self, trees: &[&PairedTree]) -> Vec<String> {
+        let mut wrong: Vec<Option<String>> = vec![None; self.groups.len()];
+        for (name, values) in self.terms {
+            let values = values.into_data();
+            for ((value, group), wrong) in values.iter::<f32>().zip(&self.groups).zip(&mut wrong) {
+                if !value.is_finite() && wrong.is_none() {
+                    let id = &trees[group.tree].id;
+                    *wrong = Some(format!(
+                        "{name} in pair {} of `{id}` is {value}",
+                        group.index
+                    ));
+                }
+            }
+        }
+        wrong.into_iter().flatten().collect()
+    }
+}
+
 /// A forest with the groups whose nodes it holds; exactly their nodes have targets.
 pub(crate) struct GroupForest {
     pub forest: PackedForest,
@@ -29,23 +57,33 @@ impl GroupForest {
     }
 }
 
+/// A forest of whole trees or parts of them.
+pub(crate) struct TreeForest {
+    pub forest: PackedForest,
+    /// Which tree each tree of the forest is, by its place in the list that was packed.
+    pub sources: Vec<usize>,
+}
+
 /// Forests of whole trees; a tree larger than the budget is split along its leaves.
-pub(crate) fn pack_trees(trees: &[&TokenTree], token_budget: usize) -> Result<Vec<PackedForest>> {
+pub(crate) fn pack_trees(trees: &[&TokenTree], token_budget: usize) -> Result<Vec<TreeForest>> {
     let mut pieces = Vec::with_capacity(trees.len());
-    for tree in trees {
+    let mut sources = Vec::with_capacity(trees.len());
+    for (source, tree) in trees.iter().enumerate() {
         if tree.unique_tokens() <= token_budget {
             pieces.push((*tree).clone());
         } else {
             let split = tree.split(token_budget, &[])?;
             pieces.extend(split.into_iter().map(|piece| piece.subtree.tree));
         }
+        sources.resize(pieces.len(), source);
     }
     pack(&pieces, token_budget)?
         .iter()
         .map(|members| {
-            Ok(PackedForest::from_trees(
-                members.iter().map(|&m| &pieces[m]),
-            )?)
+            Ok(TreeForest {
+                forest: PackedForest::from_trees(members.iter().map(|&m| &pieces[m]))?,
+                sources: members.iter().map(|&m| sources[m]).collect(),
+            })
         })
         .collect()
 }
@@ -58,6 +96,21 @@ pub(crate) fn pack_pairs(trees: &[&PairedTree], token_budget: usize) -> Result<V
             .iter()
             .map(|pair| vec![pair.chosen, pair.rejected]);
         nodes.collect()
+    })
+}
+
+/// Forests of all that a reference model is asked for: the trees' pairs and, after these, their mismatched leaves.
+pub(crate) fn pack_reference(
+    trees: &[&PairedTree],
+    token_budget: usize,
+) -> Result<Vec<GroupForest>> {
+    pack_groups(trees, token_budget, |tree| {
+        let pairs = tree
+            .pairs
+            .iter()
+            .map(|pair| vec![pair.chosen, pair.rejected]);
+        let mismatched = tree.mismatched.iter().map(|&leaf| vec![leaf]);
+        pairs.chain(mismatched).collect()
     })
 }
 

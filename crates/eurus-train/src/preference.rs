@@ -10,10 +10,13 @@ use pref_losses::{
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::activations::{Pass, Tape};
 use crate::data::{PairedTree, check_trees};
+use crate::evaluation::Evaluation;
 use crate::events::Event;
-use crate::log_probs::{TrainingPass, by_node, node_log_probs, node_target_counts};
-use crate::packing::{PackedGroup, check_budget, pack_mismatched, pack_pairs};
+use crate::log_probs::{by_node, node_log_probs, node_target_counts, of_hidden};
+use crate::packing::{PackedGroup, PairTerms, check_budget, pack_mismatched, pack_pairs};
+use crate::reference::{ReferenceLogProbs, TreeReference, read};
 use crate::run::{RunSetup, StepOutcome, describe_paired, plain_device, run, training_device};
 use crate::snapshot::Snapshots;
 use crate::{Error, Optimization, Result};
@@ -21,97 +24,6 @@ use crate::{Error, Optimization, Result};
 /// Where a pair's responses are in its packed group.
 const CHOSEN: usize = 0;
 const REJECTED: usize = 1;
-
-/// Log-probs of every pair's responses under the reference model, computed once and shared by any number of runs on
-/// the same trees.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ReferenceLogProbs {
-    trees: Vec<TreeReference>,
-}
-
-#[derive(Debug, Clone, PartialEq, Default)]
-struct TreeReference {
-    chosen: Vec<f32>,
-    rejected: Vec<f32>,
-    mismatched: Vec<f32>,
-}
-
-impl ReferenceLogProbs {
-    /// Computes them with the same packing and the same operator that training uses.
-    ///
-    /// # Errors
-    ///
-    /// When a path is longer than allowed, a token is one the model does not know, or a number is not finite.
-    pub fn compute<M: ForestModel>(
-        model: &M,
-        trees: &[PairedTree],
-        settings: &Optimization,
-        on_event: &mut dyn FnMut(&Event),
-    ) -> Result<Self> {
-        check_paired(trees, settings, model.vocab_size())?;
-        let model = model.valid();
-        let device = plain_device(&model);
-        let mut result: Vec<TreeReference> = trees
-            .iter()
-            .map(|tree| TreeReference {
-                chosen: vec![0.0; tree.pairs.len()],
-                rejected: vec![0.0; tree.pairs.len()],
-                mismatched: vec![0.0; tree.mismatched.len()],
-            })
-            .collect();
-        let pairs = trees.iter().map(|tree| tree.pairs.len()).sum();
-        let mut done = 0;
-        // Trees in groups, so that progress is seen and the packing of one group is held at a time.
-        let group = settings.trees_per_step.max(64);
-        for first in (0..trees.len()).step_by(group) {
-            let members: Vec<&PairedTree> = trees[first..].iter().take(group).collect();
-            for packed in pack_pairs(&members, settings.token_budget)? {
-                let batch = ForestBatch::new(packed.forest, &device);
-                let values = read(node_log_probs(&model, &batch, settings.log_prob_chunk));
-                for pair in &packed.groups {
-                    let tree = &mut result[first + pair.tree];
-                    tree.chosen[pair.index] = values[pair.nodes[CHOSEN] as usize];
-                    tree.rejected[pair.index] = values[pair.nodes[REJECTED] as usize];
-                }
-                done += packed.groups.len();
-                on_event(&Event::Reference { done, pairs });
-            }
-            for packed in pack_mismatched(&members, settings.token_budget)? {
-                let batch = ForestBatch::new(packed.forest, &device);
-                let values = read(node_log_probs(&model, &batch, settings.log_prob_chunk));
-                for leaf in &packed.groups {
-                    result[first + leaf.tree].mismatched[leaf.index] =
-                        values[leaf.nodes[0] as usize];
-                }
-            }
-        }
-        Ok(Self { trees: result })
-    }
-
-    fn pair_count(&self) -> usize {
-        self.trees.iter().map(|tree| tree.chosen.len()).sum()
-    }
-
-    fn check(&self, trees: &[PairedTree]) -> Result<()> {
-        let same = self.trees.len() == trees.len()
-            && self.trees.iter().zip(trees).all(|(reference, tree)| {
-                reference.chosen.len() == tree.pairs.len()
-                    && reference.mismatched.len() == tree.mismatched.len()
-            });
-        if same {
-            Ok(())
-        } else {
-            Err(Error::StaleReference {
-                expected: self.pair_count(),
-                found: trees.iter().map(|tree| tree.pairs.len()).sum(),
-            })
-        }
-    }
-}
-
-fn read(tensor: Tensor<1>) -> Vec<f32> {
-    tensor.into_data().iter::<f32>().collect()
-}
 
 fn constant(values: Vec<f32>, device: &Device) -> Tensor<1> {
     Tensor::from_floats(values.as_slice(), device)
@@ -150,6 +62,7 @@ pub struct PreferenceTrainer {
     /// As it is before a run.
     monitor: Option<CollapseMonitor>,
     snapshots: Option<Snapshots>,
+    other_reference: bool,
 }
 
 /// What a run remembers from step to step.
@@ -157,6 +70,8 @@ pub struct PreferenceTrainer {
 struct Carried {
     rewards: RewardMean,
     monitor: Option<CollapseMonitor>,
+    /// Whether policy and reference were seen to begin as the same model, or need not.
+    compared: bool,
 }
 
 /// Mean reward of the responses seen so far.
@@ -192,6 +107,7 @@ impl PreferenceTrainer {
             objective: loss.clone(),
             monitor: Some(CollapseMonitorConfig::new().init()?),
             snapshots: None,
+            other_reference: false,
         })
     }
 
@@ -220,12 +136,20 @@ impl PreferenceTrainer {
         Ok(self)
     }
 
+    /// Allows a reference that is another model than the one that training begins with. Without it, losses that use a
+    /// reference check before the first step that both give the same log-probs: DPO's loss is ln 2 then.
+    pub fn with_other_reference(mut self, allowed: bool) -> Self {
+        self.other_reference = allowed;
+        self
+    }
+
     /// Trains and returns the trained model, without autodiff.
     ///
     /// # Errors
     ///
-    /// Before training: no trees, a path longer than allowed, a token the model does not know, reference log-probs of other trees, or a loss with a KL
-    /// term and trees without mismatched completions. During training: a loss or gradient that is not finite.
+    /// Before training: no trees, a path longer than allowed, a token the model does not know, reference log-probs of other
+    /// trees or another model, or a loss with a KL term and trees without mismatched completions. During training: a loss or
+    /// gradient that is not finite.
     pub fn train<M: ForestModel>(
         &self,
         model: M,
@@ -233,15 +157,28 @@ impl PreferenceTrainer {
         reference: &ReferenceLogProbs,
         on_event: &mut dyn FnMut(&Event),
     ) -> Result<M> {
+        self.train_evaluated(model, trees, reference, None, on_event)
+    }
+
+    /// As [`train`](Self::train), judging the model as it goes.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`train`](Self::train), and those of the evaluation.
+    pub fn train_evaluated<M: ForestModel>(
+        &self,
+        model: M,
+        trees: &[PairedTree],
+        reference: &ReferenceLogProbs,
+        evaluation: Option<&mut Evaluation<'_, M>>,
+        on_event: &mut dyn FnMut(&Event),
+    ) -> Result<M> {
         let settings = &self.settings;
-        check_paired(trees, settings, model.vocab_size())?;
-        reference.check(trees)?;
-        if self.loss.needs().kl && trees.iter().any(|tree| tree.mismatched.is_empty()) {
-            return Err(Error::Loss(pref_losses::Error::MissingKl));
-        }
+        self.check(trees, reference, model.vocab_size())?;
         let carried = Carried {
             rewards: RewardMean::default(),
             monitor: self.monitor.clone(),
+            compared: self.other_reference || !self.loss.needs().reference,
         };
         let device = training_device(&model);
         let ids: Vec<&str> = trees.iter().map(|tree| tree.id.as_str()).collect();
@@ -256,84 +193,27 @@ impl PreferenceTrainer {
             model,
             setup,
             carried,
+            evaluation,
             on_event,
             |model, members, optimizer, carried| {
-                let step_trees: Vec<&PairedTree> = members.iter().map(|&m| &trees[m]).collect();
-                let step_reference: Vec<&TreeReference> =
-                    members.iter().map(|&m| &reference.trees[m]).collect();
-                let kl = self.kl(model, &step_trees, &step_reference)?;
-                let forests = pack_pairs(&step_trees, settings.token_budget)?;
-                let pair_count: usize = forests.iter().map(|packed| packed.groups.len()).sum();
-                let chosen_tokens: f64 = forests
-                    .iter()
-                    .map(|packed| {
-                        let counts = node_target_counts(&packed.forest);
-                        let of_chosen = packed.column(CHOSEN).map(|node| counts[node as usize]);
-                        of_chosen.map(f64::from).sum::<f64>()
-                    })
-                    .sum();
-                let mut context = PairContext {
-                    kl: kl.clone(),
+                let part = Part {
+                    trees: members.iter().map(|&m| &trees[m]).collect(),
+                    reference: members.iter().map(|&m| &reference.trees[m]).collect(),
                     reward_shift: carried.rewards.get(),
-                    mean_chosen_tokens: Some(chosen_tokens / pair_count.max(1) as f64),
-                    ..PairContext::default()
+                    recompute: settings.recompute_activations,
                 };
-                let unique_tokens: usize = forests.iter().map(|it| it.forest.len()).sum();
-                let forest_count = forests.len();
-                let mut sums: Option<PairSums> = None;
-                for packed in forests {
-                    let share = packed.forest.len() as f64 / unique_tokens as f64;
-                    let groups = packed.groups.clone();
-                    let places = [CHOSEN, REJECTED].map(|place| packed.column(place).collect());
-                    let [chosen, rejected]: [Vec<u32>; 2] = places;
-                    let counts = node_target_counts(&packed.forest);
-                    let lengths = |nodes: &[u32]| {
-                        let count = |&node: &u32| counts[node as usize];
-                        constant(nodes.iter().map(count).collect(), &device)
-                    };
-                    context.lengths = Some(PairLengths {
-                        chosen: lengths(&chosen),
-                        rejected: lengths(&rejected),
-                    });
-                    let batch = ForestBatch::new(packed.forest, &device);
-                    let pass = TrainingPass::new(model, &batch, settings.log_prob_chunk);
-                    let policy = by_node(pass.log_probs, &batch);
-                    let nodes =
-                        |indices: &[u32]| policy.clone().select(0, int_tensor(indices, &device));
-                    let of_reference = |of: fn(&TreeReference) -> &Vec<f32>| {
-                        let value = |pair: &PackedGroup| of(step_reference[pair.tree])[pair.index];
-                        constant(groups.iter().map(value).collect(), &device)
-                    };
-                    let log_probs = PairLogProbs {
-                        policy_chosen: nodes(&chosen),
-                        policy_rejected: nodes(&rejected),
-                        reference_chosen: of_reference(|tree| &tree.chosen),
-                        reference_rejected: of_reference(|tree| &tree.rejected),
-                    };
-                    let output = self.loss.forward(log_probs.clone(), &context)?;
-                    let mut batch_sums = PairSums::of(&output, &log_probs);
-                    if let Some(kl) = &kl {
-                        batch_sums = batch_sums.with_kl(kl);
+                self.pass(model, &part, &device, &mut |pass| {
+                    if !carried.compared {
+                        same_model(&part, &pass)?;
                     }
-                    sums = Some(match sums {
-                        Some(sums) => sums.merge(batch_sums),
-                        None => batch_sums,
-                    });
-                    let loss = output.losses.sum() / pair_count as f64;
-                    optimizer.add(model, loss, pass.auxiliary, share);
-                }
-                let stats = sums.map(PairSums::read).unwrap_or_default();
-                Ok(StepOutcome {
-                    loss: stats.loss,
-                    unique_tokens,
-                    naive_tokens: naive_tokens(&step_trees),
-                    forests: forest_count,
-                    stats,
+                    optimizer.add(model, pass.loss, pass.tape, pass.share);
+                    Ok(())
                 })
             },
             |progress, pairs, carried, on_event| {
                 let step = progress.step;
                 carried.rewards.add(&pairs);
+                carried.compared = true;
                 on_event(&Event::Preference { progress, pairs });
                 let monitor = carried.monitor.as_mut();
                 let warning = monitor.and_then(|it| it.observe(step, &pairs));
@@ -344,34 +224,236 @@ impl PreferenceTrainer {
         )
     }
 
+    /// The loss and statistics of pairs that are not trained on. BCO's shift is 0.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`train`](Self::train) before training.
+    pub fn held_out<M: ForestModel>(
+        &self,
+        model: &M,
+        trees: &[PairedTree],
+        reference: &ReferenceLogProbs,
+    ) -> Result<PairStats> {
+        self.check(trees, reference, model.vocab_size())?;
+        let model = model.valid();
+        let part = Part {
+            trees: trees.iter().collect(),
+            reference: reference.trees.iter().collect(),
+            reward_shift: 0.0,
+            recompute: false,
+        };
+        let device = plain_device(&model);
+        let outcome = self.pass(&model, &part, &device, &mut |_| Ok(()))?;
+        Ok(outcome.stats)
+    }
+
+    fn check(
+        &self,
+        trees: &[PairedTree],
+        reference: &ReferenceLogProbs,
+        vocab_size: usize,
+    ) -> Result<()> {
+        check_paired(trees, &self.settings, vocab_size)?;
+        reference.check(trees)?;
+        if self.loss.needs().kl && trees.iter().any(|tree| tree.mismatched.is_empty()) {
+            return Err(Error::Loss(pref_losses::Error::MissingKl));
+        }
+        Ok(())
+    }
+
+    /// The losses of all pairs of some trees, forest by forest; `consume` is given each forest's.
+    fn pass<M: ForestModel>(
+        &self,
+        model: &M,
+        part: &Part<'_>,
+        device: &Device,
+        consume: &mut dyn FnMut(ForestPass<'_>) -> Result<()>,
+    ) -> Result<StepOutcome<PairStats>> {
+        let settings = &self.settings;
+        let kl = self.kl(model, &part.trees, &part.reference, device)?;
+        let forests = pack_pairs(&part.trees, settings.token_budget)?;
+        let pair_count: usize = forests.iter().map(|packed| packed.groups.len()).sum();
+        let chosen_tokens: f64 = forests
+            .iter()
+            .map(|packed| {
+                let counts = node_target_counts(&packed.forest);
+                let of_chosen = packed.column(CHOSEN).map(|node| counts[node as usize]);
+                of_chosen.map(f64::from).sum::<f64>()
+            })
+            .sum();
+        let mut context = PairContext {
+            kl: kl.clone(),
+            reward_shift: part.reward_shift,
+            mean_chosen_tokens: Some(chosen_tokens / pair_count.max(1) as f64),
+            ..PairContext::default()
+        };
+        let unique_tokens: usize = forests.iter().map(|it| it.forest.len()).sum();
+        let forest_count = forests.len();
+        let mut sums: Option<PairSums> = None;
+        let mut not_finite = Vec::new();
+        for packed in forests {
+            let share = packed.forest.len() as f64 / unique_tokens as f64;
+            let groups = packed.groups.clone();
+            let places = [CHOSEN, REJECTED].map(|place| packed.column(place).collect());
+            let [chosen, rejected]: [Vec<u32>; 2] = places;
+            let counts = node_target_counts(&packed.forest);
+            let lengths = |nodes: &[u32]| {
+                let count = |&node: &u32| counts[node as usize];
+                constant(nodes.iter().map(count).collect(), device)
+            };
+            context.lengths = Some(PairLengths {
+                chosen: lengths(&chosen),
+                rejected: lengths(&rejected),
+            });
+            let batch = ForestBatch::new(packed.forest, device);
+            let pass = Pass::of_model(model, &batch, part.recompute)?;
+            let log_probs = of_hidden(model, pass.hidden, &batch, settings.log_prob_chunk);
+            let policy = by_node(log_probs, &batch);
+            let nodes = |indices: &[u32]| policy.clone().select(0, int_tensor(indices, device));
+            let of_reference = |of: fn(&TreeReference) -> &Vec<f32>| {
+                let value = |pair: &PackedGroup| of(part.reference[pair.tree])[pair.index];
+                constant(groups.iter().map(value).collect(), device)
+            };
+            let log_probs = PairLogProbs {
+                policy_chosen: nodes(&chosen),
+                policy_rejected: nodes(&rejected),
+                reference_chosen: of_reference(|tree| &tree.chosen),
+                reference_rejected: of_reference(|tree| &tree.rejected),
+            };
+            let output = self.loss.forward(log_probs.clone(), &context)?;
+            let mut forest_sums = PairSums::of(&output, &log_probs);
+            if let Some(kl) = &kl {
+                forest_sums = forest_sums.with_kl(kl);
+            }
+            sums = Some(match sums {
+                Some(sums) => sums.merge(forest_sums),
+                None => forest_sums,
+            });
+            not_finite.push(PairTerms {
+                groups: groups.clone(),
+                terms: [
+                    (
+                        "the policy's log-prob of the chosen response",
+                        &log_probs.policy_chosen,
+                    ),
+                    (
+                        "the policy's log-prob of the rejected response",
+                        &log_probs.policy_rejected,
+                    ),
+                    ("the loss", &output.losses),
+                ]
+                .map(|(name, values)| (name, values.clone().detach())),
+            });
+            consume(ForestPass {
+                loss: output.losses.sum() / pair_count as f64,
+                tape: pass.tape,
+                share,
+                groups: &groups,
+                counts: [&chosen, &rejected]
+                    .map(|nodes| nodes.iter().map(|&node| counts[node as usize]).collect()),
+                log_probs: &log_probs,
+            })?;
+        }
+        let stats = sums.map(PairSums::read).unwrap_or_default();
+        let mut terms = Vec::new();
+        if !stats.loss.is_finite() {
+            if let Some(kl) = kl.filter(|kl| !kl.clone().into_scalar::<f32>().is_finite()) {
+                terms.push(format!("the KL estimate is {}", kl.into_scalar::<f32>()));
+            }
+            terms.extend(not_finite.into_iter().flat_map(|it| it.name(&part.trees)));
+        }
+        Ok(StepOutcome {
+            loss: stats.loss,
+            unique_tokens,
+            naive_tokens: naive_tokens(&part.trees),
+            forests: forest_count,
+            not_finite: terms,
+            stats,
+        })
+    }
+
     /// The KL estimate over all mismatched completions of a step, if the loss wants one.
     fn kl<M: ForestModel>(
         &self,
         model: &M,
         trees: &[&PairedTree],
         reference: &[&TreeReference],
+        device: &Device,
     ) -> Result<Option<Tensor<1>>> {
         if !self.loss.needs().kl {
             return Ok(None);
         }
         let model = model.valid();
-        let device = plain_device(&model);
+        let plain = plain_device(&model);
         let mut policy_values = Vec::new();
         let mut reference_values = Vec::new();
         for packed in pack_mismatched(trees, self.settings.token_budget)? {
-            let batch = ForestBatch::new(packed.forest, &device);
+            let batch = ForestBatch::new(packed.forest, &plain);
             let values = read(node_log_probs(&model, &batch, self.settings.log_prob_chunk));
             for leaf in &packed.groups {
                 policy_values.push(values[leaf.nodes[0] as usize]);
                 reference_values.push(reference[leaf.tree].mismatched[leaf.index]);
             }
         }
-        let device = device.autodiff();
         Ok(self.loss.kl(
-            constant(policy_values, &device),
-            constant(reference_values, &device),
+            constant(policy_values, device),
+            constant(reference_values, device),
         ))
     }
+}
+
+/// Trees that go through the model in one pass of the loss.
+struct Part<'a> {
+    trees: Vec<&'a PairedTree>,
+    reference: Vec<&'a TreeReference>,
+    reward_shift: f64,
+    recompute: bool,
+}
+
+/// The pairs of one forest.
+struct ForestPass<'a> {
+    /// Their part of the mean loss.
+    loss: Tensor<1>,
+    tape: Tape<'a>,
+    share: f64,
+    groups: &'a [PackedGroup],
+    /// Target tokens of chosen and rejected responses.
+    counts: [Vec<f32>; 2],
+    log_probs: &'a PairLogProbs,
+}
+
+/// The largest difference between policy and reference that two passes of one model may have, in nats a token.
+const SAME_MODEL: f64 = 0.02;
+
+/// Checks that policy and reference are the same model yet.
+fn same_model(part: &Part<'_>, pass: &ForestPass<'_>) -> Result<()> {
+    let log_probs = pass.log_probs;
+    let sides = [
+        (&log_probs.policy_chosen, &log_probs.reference_chosen),
+        (&log_probs.policy_rejected, &log_probs.reference_rejected),
+    ];
+    for ((policy, reference), counts) in sides.into_iter().zip(&pass.counts) {
+        let values = read(policy.clone())
+            .into_iter()
+            .zip(read(reference.clone()));
+        let rows = values.zip(counts).zip(pass.groups);
+        let largest = rows
+            .map(|(((policy, reference), count), group)| {
+                let difference = f64::from(policy - reference).abs() / f64::from(count.max(1.0));
+                (difference, group.tree)
+            })
+            // What is not a number is reported as such by the run.
+            .filter(|(difference, _)| difference.is_finite())
+            .max_by(|a, b| a.0.total_cmp(&b.0));
+        if let Some((difference, tree)) = largest.filter(|it| it.0 > SAME_MODEL) {
+            return Err(Error::OtherReference {
+                id: part.trees[tree].id.clone(),
+                difference,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Tokens of every pair as two full rows.

@@ -1,14 +1,17 @@
 //! Reward models: a body and a head, trained on the rewards at the ends of paired responses.
 
+use burn::tensor::{Device, Tensor};
 use eurus_models::{ForestBatch, ForestRewardModel, int_tensor};
 use pref_losses::stats::RewardSums;
-use pref_losses::{RewardContext, RewardLoss, RewardLossConfig};
+use pref_losses::{RewardContext, RewardLoss, RewardLossConfig, RewardStats};
 use serde_json::json;
 use token_forest::{PackedForest, TokenTree, pack};
 
+use crate::activations::{Pass, Tape};
 use crate::data::{PairedTree, check_trees};
+use crate::evaluation::Evaluation;
 use crate::events::Event;
-use crate::packing::{GroupForest, pack_pairs};
+use crate::packing::{GroupForest, PairTerms, pack_pairs};
 use crate::preference::{check_paired, naive_tokens};
 use crate::run::{RunSetup, StepOutcome, describe_paired, plain_device, run, training_device};
 use crate::snapshot::Snapshots;
@@ -71,11 +74,27 @@ impl RewardTrainer {
     ///
     /// # Errors
     ///
-    /// Before training: no trees, a path longer than allowed, or a token the model does not know. During training: a loss or gradient that is not finite.
+    /// Before training: no trees, a path longer than allowed, or a token the model does not know. During training: a loss or
+    /// gradient that is not finite.
     pub fn train<M: ForestRewardModel>(
         &self,
         model: M,
         trees: &[PairedTree],
+        on_event: &mut dyn FnMut(&Event),
+    ) -> Result<M> {
+        self.train_evaluated(model, trees, None, on_event)
+    }
+
+    /// As [`train`](Self::train), judging the model as it goes.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`train`](Self::train), and those of the evaluation.
+    pub fn train_evaluated<M: ForestRewardModel>(
+        &self,
+        model: M,
+        trees: &[PairedTree],
+        evaluation: Option<&mut Evaluation<'_, M>>,
         on_event: &mut dyn FnMut(&Event),
     ) -> Result<M> {
         let settings = &self.settings;
@@ -93,46 +112,100 @@ impl RewardTrainer {
             model,
             setup,
             (),
+            evaluation,
             on_event,
             |model, members, optimizer, ()| {
-                let step_trees: Vec<&PairedTree> = members.iter().map(|&m| &trees[m]).collect();
-                let forests = pack_pairs(&step_trees, settings.token_budget)?;
-                let pair_count: usize = forests.iter().map(|packed| packed.groups.len()).sum();
-                let unique_tokens: usize = forests.iter().map(|it| it.forest.len()).sum();
-                let forest_count = forests.len();
-                let mut sums: Option<RewardSums> = None;
-                for packed in forests {
-                    let share = packed.forest.len() as f64 / unique_tokens as f64;
-                    let pairs = packed.groups.len();
-                    let tokens = int_tensor(&ends(&packed), &device);
-                    let batch = ForestBatch::new(packed.forest, &device);
-                    let (rewards, auxiliary) = model.rewards_and_auxiliary_loss(&batch, tokens);
-                    let chosen = rewards.clone().narrow(0, 0, pairs);
-                    let rejected = rewards.narrow(0, pairs, pairs);
-                    let losses = self.loss.forward(
-                        chosen.clone(),
-                        rejected.clone(),
-                        &RewardContext::default(),
-                    );
-                    let batch_sums = RewardSums::of(&losses, &chosen, &rejected);
-                    sums = Some(match sums {
-                        Some(sums) => sums.merge(batch_sums),
-                        None => batch_sums,
-                    });
-                    let loss = losses.sum() / pair_count as f64;
-                    optimizer.add(model, loss, auxiliary, share);
-                }
-                let stats = sums.map(RewardSums::read).unwrap_or_default();
-                Ok(StepOutcome {
-                    loss: stats.loss,
-                    unique_tokens,
-                    naive_tokens: naive_tokens(&step_trees),
-                    forests: forest_count,
-                    stats,
-                })
+                let trees: Vec<&PairedTree> = members.iter().map(|&m| &trees[m]).collect();
+                let recompute = settings.recompute_activations;
+                self.pass(
+                    model,
+                    &trees,
+                    &device,
+                    recompute,
+                    &mut |loss, tape, share| {
+                        optimizer.add(model, loss, tape, share);
+                    },
+                )
             },
             |progress, pairs, (), on_event| on_event(&Event::Reward { progress, pairs }),
         )
+    }
+
+    /// The loss and statistics of pairs that are not trained on.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`train`](Self::train) before training.
+    pub fn held_out<M: ForestRewardModel>(
+        &self,
+        model: &M,
+        trees: &[PairedTree],
+    ) -> Result<RewardStats> {
+        check_paired(trees, &self.settings, model.vocab_size())?;
+        let model = model.valid();
+        let trees: Vec<&PairedTree> = trees.iter().collect();
+        let device = plain_device(&model);
+        let outcome = self.pass(&model, &trees, &device, false, &mut |_, _, _| {})?;
+        Ok(outcome.stats)
+    }
+
+    /// The losses of all pairs of some trees, forest by forest: `consume` is given each forest's part of the mean, its tape and
+    /// its share of the tokens.
+    fn pass<M: ForestRewardModel>(
+        &self,
+        model: &M,
+        trees: &[&PairedTree],
+        device: &Device,
+        recompute: bool,
+        consume: &mut dyn FnMut(Tensor<1>, Tape<'_>, f64),
+    ) -> Result<StepOutcome<RewardStats>> {
+        let forests = pack_pairs(trees, self.settings.token_budget)?;
+        let pair_count: usize = forests.iter().map(|packed| packed.groups.len()).sum();
+        let unique_tokens: usize = forests.iter().map(|it| it.forest.len()).sum();
+        let forest_count = forests.len();
+        let mut sums: Option<RewardSums> = None;
+        let mut terms = Vec::new();
+        for packed in forests {
+            let share = packed.forest.len() as f64 / unique_tokens as f64;
+            let pairs = packed.groups.len();
+            let tokens = int_tensor(&ends(&packed), device);
+            let batch = ForestBatch::new(packed.forest, device);
+            let pass = Pass::of_reward_model(model, &batch, recompute)?;
+            let rewards = model.rewards_of(pass.hidden, tokens);
+            let chosen = rewards.clone().narrow(0, 0, pairs);
+            let rejected = rewards.narrow(0, pairs, pairs);
+            let losses =
+                self.loss
+                    .forward(chosen.clone(), rejected.clone(), &RewardContext::default());
+            let forest_sums = RewardSums::of(&losses, &chosen, &rejected);
+            sums = Some(match sums {
+                Some(sums) => sums.merge(forest_sums),
+                None => forest_sums,
+            });
+            terms.push(PairTerms {
+                groups: packed.groups,
+                terms: [
+                    ("the reward of the chosen response", chosen.detach()),
+                    ("the reward of the rejected response", rejected.detach()),
+                    ("the loss", losses.clone().detach()),
+                ],
+            });
+            consume(losses.sum() / pair_count as f64, pass.tape, share);
+        }
+        let stats = sums.map(RewardSums::read).unwrap_or_default();
+        let not_finite = if stats.loss.is_finite() {
+            Vec::new()
+        } else {
+            terms.into_iter().flat_map(|it| it.name(trees)).collect()
+        };
+        Ok(StepOutcome {
+            loss: stats.loss,
+            unique_tokens,
+            naive_tokens: naive_tokens(trees),
+            forests: forest_count,
+            not_finite,
+            stats,
+        })
     }
 }
 

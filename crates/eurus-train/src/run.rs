@@ -9,11 +9,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use token_forest::TokenTree;
 
-use crate::adamw::StepOptimizer;
+use crate::adamw::{StepOptimizer, parameters_not_finite};
 use crate::data::{PairedTree, step_order};
+use crate::evaluation::{Best, Evaluation};
 use crate::events::{Event, StepProgress};
-use crate::snapshot::{RunIdentity, Snapshots, Store, newest};
-use crate::{Error, Optimization, Result, Schedule};
+use crate::snapshot::{RunIdentity, Snapshots, Store, newest, restore_weights};
+use crate::{Error, NotFinite, NotFinitePolicy, Optimization, Result, Schedule};
 
 /// What a trainer does with the trees of one step.
 pub(crate) struct StepOutcome<S> {
@@ -23,6 +24,8 @@ pub(crate) struct StepOutcome<S> {
     pub naive_tokens: usize,
     /// Forests that the unique tokens were packed into.
     pub forests: usize,
+    /// What is not finite, if the loss is not.
+    pub not_finite: Vec<String>,
     /// What the trainer reports besides.
     pub stats: S,
 }
@@ -38,12 +41,54 @@ pub(crate) struct RunSetup<'a> {
     pub trees: &'a mut dyn Iterator<Item = Value>,
 }
 
+/// Judges the model when it is due, and remembers the best.
+struct Judge<'a, 'b, M> {
+    evaluation: Option<&'a mut Evaluation<'b, M>>,
+    best: Option<Best>,
+    best_model: Option<M>,
+}
+
+impl<M: Module> Judge<'_, '_, M> {
+    fn is_due(&self, step: usize, steps: usize) -> bool {
+        self.evaluation
+            .as_ref()
+            .is_some_and(|it| step.is_multiple_of(it.every_steps.max(1)) || step == steps)
+    }
+
+    fn keeps_best(&self) -> bool {
+        self.evaluation.as_ref().is_some_and(|it| it.keep_best)
+    }
+
+    /// Judges the model after `step` steps. Returns whether it is the best so far and to be kept.
+    fn judge(&mut self, model: &M, step: usize, on_event: &mut dyn FnMut(&Event)) -> Result<bool> {
+        let keep_best = self.keeps_best();
+        let Some(evaluation) = &mut self.evaluation else {
+            return Ok(false);
+        };
+        let plain = model.valid();
+        let judgement = (evaluation.judge)(&plain)?;
+        let score = judgement.score;
+        let best = self.best.is_none_or(|best| score > best.score);
+        if best {
+            self.best = Some(Best { step, score });
+            self.best_model = keep_best.then_some(plain);
+        }
+        on_event(&Event::Evaluated {
+            step,
+            judgement,
+            best,
+        });
+        Ok(best && keep_best)
+    }
+}
+
 /// Runs all steps: `compute` adds a step's gradients to the optimizer, `report` is told of it afterwards. `carried` is what
 /// the trainer remembers from step to step.
 pub(crate) fn run<M: Module, S, C: Serialize + DeserializeOwned>(
     model: M,
     setup: RunSetup<'_>,
     mut carried: C,
+    evaluation: Option<&mut Evaluation<'_, M>>,
     on_event: &mut dyn FnMut(&Event),
     mut compute: impl FnMut(&M, &[usize], &mut StepOptimizer<M>, &C) -> Result<StepOutcome<S>>,
     mut report: impl FnMut(StepProgress, S, &mut C, &mut dyn FnMut(&Event)),
@@ -58,6 +103,11 @@ pub(crate) fn run<M: Module, S, C: Serialize + DeserializeOwned>(
     );
     let order = step_order(ids.len(), settings.trees_per_step, steps, settings.seed);
     let mut optimizer = StepOptimizer::new(settings);
+    let mut judge = Judge {
+        evaluation,
+        best: None,
+        best_model: None,
+    };
     let mut model = model;
     let mut first = 0;
     let mut store = None;
@@ -71,11 +121,21 @@ pub(crate) fn run<M: Module, S, C: Serialize + DeserializeOwned>(
                 path: path.clone(),
                 problem: error.to_string(),
             })?;
+            judge.best = snapshot.state.best;
+            if let (Some(best), true) = (judge.best, judge.keeps_best()) {
+                judge.best_model = Some(match best.step {
+                    0 => model.clone(),
+                    step => restore_weights(snapshots, step, model.clone())?,
+                });
+            }
             model = snapshot.restore(model, &mut optimizer)?;
             first = step;
             on_event(&Event::Resumed { step, path });
         }
-        store = Some(Store::new(snapshots, identity));
+        store = Some(Store::new(snapshots, identity, judge.keeps_best()));
+    }
+    if first == 0 {
+        judge.judge(&model, 0, on_event)?;
     }
     let mut model = model.train();
     let device = plain_device(&model);
@@ -86,46 +146,75 @@ pub(crate) fn run<M: Module, S, C: Serialize + DeserializeOwned>(
         let outcome = compute(&model, members, &mut optimizer, &carried)?;
         let (gradients, grad_norm) = optimizer.gradients(&model);
         let auxiliary_loss = optimizer.take_auxiliary_loss();
-        for (what, value) in [
+        let numbers = [
             ("the loss", outcome.loss),
             ("the auxiliary loss", auxiliary_loss.unwrap_or(0.0)),
             ("the gradient norm", grad_norm),
-        ] {
-            if !value.is_finite() {
-                return Err(Error::NotFinite {
-                    step: step + 1,
-                    what,
-                    value,
-                    examples: members.iter().map(|&m| ids[m].to_owned()).collect(),
-                });
-            }
+        ];
+        let fault = numbers
+            .into_iter()
+            .find(|(_, value)| !value.is_finite())
+            .map(|(what, value)| NotFinite {
+                what: what.into(),
+                value: value.to_string(),
+                terms: if outcome.not_finite.is_empty() {
+                    parameters_not_finite(&model, &gradients)
+                } else {
+                    outcome.not_finite.clone()
+                },
+                examples: members.iter().map(|&m| ids[m].to_owned()).collect(),
+            });
+        let policy = settings.on_not_finite;
+        if let (Some(fault), NotFinitePolicy::Stop) = (&fault, policy) {
+            return Err(Error::NotFinite {
+                step: step + 1,
+                fault: fault.clone(),
+            });
         }
         let learning_rate = schedule.at(step);
-        model = optimizer.step(model, gradients, grad_norm, learning_rate);
-        let progress = StepProgress {
-            step: step + 1,
-            steps,
-            loss: outcome.loss,
-            auxiliary_loss,
-            learning_rate,
-            grad_norm,
-            unique_tokens: outcome.unique_tokens,
-            naive_tokens: outcome.naive_tokens,
-            utilisation: outcome.unique_tokens as f64
-                / (outcome.forests.max(1) * settings.token_budget) as f64,
-            seconds: started.elapsed().as_secs_f64(),
-        };
-        report(progress, outcome.stats, &mut carried, on_event);
-        if let Some(store) = store.as_ref().filter(|it| it.is_due(step + 1, steps)) {
+        if fault.is_none() || policy == NotFinitePolicy::Continue {
+            model = optimizer.step(model, gradients, grad_norm, learning_rate);
+        }
+        match fault {
+            Some(fault) => on_event(&Event::NotFinite {
+                step: step + 1,
+                skipped: policy == NotFinitePolicy::Skip,
+                fault,
+            }),
+            None => {
+                let progress = StepProgress {
+                    step: step + 1,
+                    steps,
+                    loss: outcome.loss,
+                    auxiliary_loss,
+                    learning_rate,
+                    grad_norm,
+                    unique_tokens: outcome.unique_tokens,
+                    naive_tokens: outcome.naive_tokens,
+                    utilisation: outcome.unique_tokens as f64
+                        / (outcome.forests.max(1) * settings.token_budget) as f64,
+                    seconds: started.elapsed().as_secs_f64(),
+                };
+                report(progress, outcome.stats, &mut carried, on_event);
+            }
+        }
+        let mut is_new_best = false;
+        if judge.is_due(step + 1, steps) {
+            is_new_best = judge.judge(&model, step + 1, on_event)?;
+        }
+        if let Some(store) = store
+            .as_ref()
+            .filter(|it| is_new_best || it.is_due(step + 1, steps))
+        {
             let state = serde_json::to_value(&carried).unwrap_or_default();
-            let path = store.save(step + 1, &model, &optimizer, state)?;
+            let path = store.save(step + 1, &model, &optimizer, state, judge.best)?;
             on_event(&Event::Saved {
                 step: step + 1,
                 path,
             });
         }
     }
-    Ok(model.valid())
+    Ok(judge.best_model.unwrap_or_else(|| model.valid()))
 }
 
 /// The device the model lives on, with autodiff.

@@ -1,14 +1,21 @@
 //! Supervised fine-tuning: cross-entropy on the trainable nodes.
 
+use std::collections::BTreeSet;
+
+use burn::tensor::{Device, Tensor};
 use eurus_models::{ForestBatch, ForestModel};
 use serde_json::json;
-use token_forest::TokenTree;
+use token_forest::{PackedForest, TokenTree};
 
+use crate::activations::{Pass, Tape};
 use crate::data::{SftTree, check_trees};
+use crate::evaluation::Evaluation;
 use crate::events::Event;
-use crate::log_probs::TrainingPass;
+use crate::log_probs::of_hidden;
 use crate::packing::pack_trees;
-use crate::run::{RunSetup, StepOutcome, describe_tree, path_tokens, run, training_device};
+use crate::run::{
+    RunSetup, StepOutcome, describe_tree, path_tokens, plain_device, run, training_device,
+};
 use crate::snapshot::Snapshots;
 use crate::{Error, Optimization, Result};
 
@@ -50,22 +57,31 @@ impl SftTrainer {
     ///
     /// # Errors
     ///
-    /// Before training: no trees, a path longer than allowed, or a token the model does not know. During training: a loss or gradient that is not finite.
+    /// Before training: no trees, a path longer than allowed, or a token the model does not know. During training: a loss or
+    /// gradient that is not finite.
     pub fn train<M: ForestModel>(
         &self,
         model: M,
         trees: &[SftTree],
         on_event: &mut dyn FnMut(&Event),
     ) -> Result<M> {
-        if trees.is_empty() {
-            return Err(Error::NoData { what: "trees" });
-        }
+        self.train_evaluated(model, trees, None, on_event)
+    }
+
+    /// As [`train`](Self::train), judging the model as it goes.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`train`](Self::train), and those of the evaluation.
+    pub fn train_evaluated<M: ForestModel>(
+        &self,
+        model: M,
+        trees: &[SftTree],
+        evaluation: Option<&mut Evaluation<'_, M>>,
+        on_event: &mut dyn FnMut(&Event),
+    ) -> Result<M> {
         let settings = &self.settings;
-        check_trees(
-            trees.iter().map(|tree| (tree.id.as_str(), &tree.tree)),
-            settings.max_path_tokens.min(settings.token_budget),
-            model.vocab_size(),
-        )?;
+        self.check(trees, model.vocab_size())?;
         let device = training_device(&model);
         let ids: Vec<&str> = trees.iter().map(|tree| tree.id.as_str()).collect();
         let setup = RunSetup {
@@ -79,32 +95,20 @@ impl SftTrainer {
             model,
             setup,
             (),
+            evaluation,
             on_event,
             |model, members, optimizer, ()| {
-                let trees: Vec<&TokenTree> = members.iter().map(|&m| &trees[m].tree).collect();
-                let forests = pack_trees(&trees, settings.token_budget)?;
-                let forests: Vec<_> = forests
-                    .into_iter()
-                    .filter(|forest| !forest.targets.is_empty())
-                    .collect();
-                let target_tokens: usize = forests.iter().map(|forest| forest.targets.len()).sum();
-                let unique_tokens: usize = forests.iter().map(|forest| forest.len()).sum();
-                let mut outcome = StepOutcome {
-                    loss: 0.0,
-                    unique_tokens,
-                    naive_tokens: path_tokens(&trees),
-                    forests: forests.len(),
-                    stats: target_tokens,
-                };
-                for forest in forests {
-                    let share = forest.len() as f64 / unique_tokens as f64;
-                    let batch = ForestBatch::new(forest, &device);
-                    let pass = TrainingPass::new(model, &batch, settings.log_prob_chunk);
-                    let loss = pass.log_probs.sum().neg() / target_tokens as f64;
-                    outcome.loss += f64::from(loss.clone().into_scalar::<f32>());
-                    optimizer.add(model, loss, pass.auxiliary, share);
-                }
-                Ok(outcome)
+                let trees: Vec<&SftTree> = members.iter().map(|&m| &trees[m]).collect();
+                let recompute = settings.recompute_activations;
+                self.pass(
+                    model,
+                    &trees,
+                    &device,
+                    recompute,
+                    &mut |loss, tape, share| {
+                        optimizer.add(model, loss, tape, share);
+                    },
+                )
             },
             |progress, target_tokens, (), on_event| {
                 on_event(&Event::Sft {
@@ -114,4 +118,98 @@ impl SftTrainer {
             },
         )
     }
+
+    /// The mean loss per target token of trees that are not trained on; its exponential is the perplexity.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`train`](Self::train) before training.
+    pub fn held_out<M: ForestModel>(&self, model: &M, trees: &[SftTree]) -> Result<f64> {
+        self.check(trees, model.vocab_size())?;
+        let model = model.valid();
+        let trees: Vec<&SftTree> = trees.iter().collect();
+        let device = plain_device(&model);
+        let outcome = self.pass(&model, &trees, &device, false, &mut |_, _, _| {})?;
+        Ok(outcome.loss)
+    }
+
+    fn check(&self, trees: &[SftTree], vocab_size: usize) -> Result<()> {
+        if trees.is_empty() {
+            return Err(Error::NoData { what: "trees" });
+        }
+        check_trees(
+            trees.iter().map(|tree| (tree.id.as_str(), &tree.tree)),
+            self.settings
+                .max_path_tokens
+                .min(self.settings.token_budget),
+            vocab_size,
+        )
+    }
+
+    /// The loss of some trees, forest by forest: `consume` is given each forest's part of the mean, its tape and its share of
+    /// the tokens.
+    fn pass<M: ForestModel>(
+        &self,
+        model: &M,
+        trees: &[&SftTree],
+        device: &Device,
+        recompute: bool,
+        consume: &mut dyn FnMut(Tensor<1>, Tape<'_>, f64),
+    ) -> Result<StepOutcome<usize>> {
+        let settings = &self.settings;
+        let token_trees: Vec<&TokenTree> = trees.iter().map(|tree| &tree.tree).collect();
+        let forests: Vec<_> = pack_trees(&token_trees, settings.token_budget)?
+            .into_iter()
+            .filter(|packed| !packed.forest.targets.is_empty())
+            .collect();
+        let of_all = |count: fn(&PackedForest) -> usize| -> usize {
+            forests.iter().map(|packed| count(&packed.forest)).sum()
+        };
+        let target_tokens = of_all(|forest| forest.targets.len());
+        let unique_tokens = of_all(PackedForest::len);
+        let mut outcome = StepOutcome {
+            loss: 0.0,
+            unique_tokens,
+            naive_tokens: path_tokens(&token_trees),
+            forests: forests.len(),
+            not_finite: Vec::new(),
+            stats: target_tokens,
+        };
+        for packed in forests {
+            let share = packed.forest.len() as f64 / unique_tokens as f64;
+            let batch = ForestBatch::new(packed.forest, device);
+            let pass = Pass::of_model(model, &batch, recompute)?;
+            let log_probs = of_hidden(model, pass.hidden, &batch, settings.log_prob_chunk);
+            let loss = log_probs.clone().sum().neg() / target_tokens as f64;
+            let value = f64::from(loss.clone().into_scalar::<f32>());
+            if !value.is_finite() {
+                let wrong = not_finite_trees(log_probs, &batch, &packed.sources);
+                let name = |tree: usize| {
+                    let id = &trees[tree].id;
+                    format!("the log-prob of a target token of `{id}` is not finite")
+                };
+                outcome.not_finite.extend(wrong.into_iter().map(name));
+            }
+            outcome.loss += value;
+            consume(loss, pass.tape, share);
+        }
+        Ok(outcome)
+    }
+}
+
+/// The trees that have a target whose log-prob is not finite.
+fn not_finite_trees(
+    log_probs: Tensor<1>,
+    batch: &ForestBatch,
+    sources: &[usize],
+) -> BTreeSet<usize> {
+    let forest = &batch.forest;
+    let values = log_probs.into_data();
+    let wrong = values
+        .iter::<f32>()
+        .zip(&forest.targets)
+        .filter(|(value, _)| !value.is_finite());
+    wrong
+        .map(|(_, target)| sources[forest.nodes[target.node as usize].tree as usize])
+        .collect()
 }

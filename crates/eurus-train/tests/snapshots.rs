@@ -6,14 +6,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::Tensor;
-use common::{model, trees};
+use common::{imitated, model, trees, weights};
 use eurus_models::RewardModel;
 use eurus_models::lora::{Adapted, LoraConfig};
 use eurus_train::{
     Error, Event, Optimization, PreferenceTrainer, ReferenceLogProbs, RewardTrainer, SftTrainer,
-    SftTree, Snapshots,
+    Snapshots,
 };
 use pref_losses::{BcoConfig, PreferenceLossConfig, RewardLossConfig, UltraInteractRewardConfig};
 
@@ -44,20 +42,6 @@ type Damage<'a> = &'a dyn Fn(&Path);
 /// Weights and events of a run.
 type Outcome = (Vec<f32>, Vec<Event>);
 
-struct Weights(Vec<f32>);
-
-impl ModuleVisitor for Weights {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.0.extend(param.val().into_data().iter::<f32>());
-    }
-}
-
-fn weights<M: Module>(model: &M) -> Vec<f32> {
-    let mut weights = Weights(Vec::new());
-    model.visit(&mut weights);
-    weights.0
-}
-
 /// Steps and warnings, without the time that they took.
 fn without_time(event: &Event) -> Option<serde_json::Value> {
     event.progress()?;
@@ -71,10 +55,7 @@ fn steps(events: &[Event]) -> Vec<serde_json::Value> {
 }
 
 fn sft(snapshots: Option<Snapshots>, settings: Optimization) -> Result<Outcome, Error> {
-    let examples: Vec<SftTree> = trees(6)
-        .into_iter()
-        .map(|tree| SftTree::new(tree.id, tree.tree).expect("a whole tree"))
-        .collect();
+    let examples = imitated(6);
     let mut events = Vec::new();
     let trained = SftTrainer::new(settings)?
         .with_snapshots(snapshots)?

@@ -50,6 +50,19 @@ const NAMES: [&str; 8] = [
 ];
 
 impl TokenizerFiles {
+    /// Names and contents of all files, one after another: equal for equal tokenizers with equal chat templates, whatever
+    /// folder they come from.
+    pub fn fingerprint(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (name, contents) in &self.contents {
+            for part in [name.as_bytes(), contents] {
+                bytes.extend((part.len() as u64).to_le_bytes());
+                bytes.extend(part);
+            }
+        }
+        bytes
+    }
+
     /// Reads the tokenizer files of a folder.
     ///
     /// # Errors

@@ -97,6 +97,13 @@ impl SparseMlp {
         }
     }
 
+    pub(super) fn linears(&self) -> impl Iterator<Item = &Projection> {
+        let experts = self.experts.iter();
+        experts
+            .flat_map(|expert| [&expert.w1, &expert.w2, &expert.w3])
+            .chain([&self.gate])
+    }
+
     /// `x [T, d]` to the mixed outputs `[T, d]` and the router's probabilities and choices.
     pub fn forward(&self, x: Tensor<2>) -> (Tensor<2>, Routing) {
         let [tokens, d] = x.dims();
@@ -137,6 +144,16 @@ pub struct Routing {
     pub probabilities: Tensor<2>,
     /// `[T * k]`: each token's experts, the likeliest first.
     choices: Vec<i32>,
+}
+
+impl Routing {
+    /// The same choices as constants of a pass with autodiff.
+    pub fn autodiff(&self) -> Self {
+        Self {
+            probabilities: Tensor::from_inner(self.probabilities.clone()),
+            choices: self.choices.clone(),
+        }
+    }
 }
 
 /// The load-balancing loss of Switch Transformers (arXiv 2101.03961, equations 4 to 6) over all layers together, as

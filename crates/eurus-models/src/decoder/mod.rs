@@ -10,7 +10,7 @@ use burn::tensor::{Device, Int, Tensor};
 
 use crate::config::DecoderConfig;
 use crate::ops::{self, AttentionShape};
-use crate::{ForestBatch, ForestModel, rope};
+use crate::{ForestBatch, ForestBlocks, ForestModel, rope};
 
 use attention::Rotary;
 pub use attention::{LayerKeysValues, SelfAttention};
@@ -64,6 +64,22 @@ impl Layer {
     /// Head counts, sizes and window of the layer's attention.
     pub fn attention_shape(&self) -> AttentionShape {
         self.attention.0
+    }
+
+    fn has_dropout(&self) -> bool {
+        let attention = &self.self_attn;
+        let mlp = self.mlp.iter();
+        let mlp = mlp.flat_map(|mlp| [&mlp.gate_proj, &mlp.up_proj, &mlp.down_proj]);
+        [
+            &attention.q_proj,
+            &attention.k_proj,
+            &attention.v_proj,
+            &attention.o_proj,
+        ]
+        .into_iter()
+        .chain(mlp)
+        .chain(self.block_sparse_moe.iter().flat_map(SparseMlp::linears))
+        .any(Projection::has_dropout)
     }
 
     /// Runs the layer; `attend` mixes values from rotated queries, keys and values.
@@ -137,6 +153,20 @@ impl Body {
         }
     }
 
+    fn rotary(&self, positions: &[u32]) -> Rotary {
+        let embedding = self.embed_tokens.weight.val();
+        let (cos, sin) = rope::table(&self.frequencies, positions, &embedding.device());
+        let dtype = embedding.dtype();
+        Rotary {
+            cos: cos.cast(dtype),
+            sin: sin.cast(dtype),
+        }
+    }
+
+    fn embed(&self, tokens: Tensor<1, Int>) -> Tensor<2> {
+        ops::embed(self.embed_tokens.weight.val(), tokens)
+    }
+
     /// Runs the tokens through all layers; `attend(layer, queries, keys_values, shape)` mixes values.
     pub fn forward_with(
         &self,
@@ -144,14 +174,8 @@ impl Body {
         positions: &[u32],
         mut attend: impl FnMut(usize, Tensor<2>, LayerKeysValues, AttentionShape) -> Tensor<2>,
     ) -> BodyOutput {
-        let embedding = self.embed_tokens.weight.val();
-        let (cos, sin) = rope::table(&self.frequencies, positions, &embedding.device());
-        let dtype = embedding.dtype();
-        let rotary = Rotary {
-            cos: cos.cast(dtype),
-            sin: sin.cast(dtype),
-        };
-        let mut x = embedding.select(0, tokens);
+        let rotary = self.rotary(positions);
+        let mut x = self.embed(tokens);
         let mut routing = Vec::new();
         for (index, layer) in self.layers.iter().enumerate() {
             let (y, routed) = layer.forward(x, &rotary, |queries, keys_values, shape| {
@@ -193,10 +217,65 @@ impl Body {
 
     /// The load-balancing loss of a pass times its coefficient, `[1]`; `None` without a mixture of experts or with a
     /// coefficient of 0.
-    pub fn auxiliary_loss(&self, output: &BodyOutput) -> Option<Tensor<1>> {
+    pub fn auxiliary_loss(&self, routing: &[Routing]) -> Option<Tensor<1>> {
         let coefficient = self.auxiliary_loss_coefficient;
-        let loss = (coefficient != 0.0).then(|| load_balancing_loss(&output.routing));
+        let loss = (coefficient != 0.0).then(|| load_balancing_loss(routing));
         loss.flatten().map(|loss| loss * coefficient)
+    }
+
+    /// Runs a packed forest through all layers, with the load-balancing loss.
+    pub(crate) fn forward_with_auxiliary_loss(
+        &self,
+        batch: &ForestBatch,
+    ) -> (Tensor<2>, Option<Tensor<1>>) {
+        let output = self.forward(batch);
+        let auxiliary = self.auxiliary_loss(&output.routing);
+        (output.hidden, auxiliary)
+    }
+
+    /// The same pass layer by layer.
+    pub(crate) fn blocks<'a>(&'a self, batch: &'a ForestBatch) -> Box<dyn ForestBlocks + 'a> {
+        Box::new(BodyBlocks {
+            body: self,
+            batch,
+            rotary: self.rotary(&batch.forest.positions),
+        })
+    }
+}
+
+/// A body with the batch that goes through it.
+struct BodyBlocks<'a> {
+    body: &'a Body,
+    batch: &'a ForestBatch,
+    rotary: Rotary,
+}
+
+impl ForestBlocks for BodyBlocks<'_> {
+    fn count(&self) -> usize {
+        self.body.layers.len()
+    }
+
+    fn embed(&self) -> Tensor<2> {
+        self.body.embed(self.batch.tokens.clone())
+    }
+
+    fn block(&self, index: usize, x: Tensor<2>) -> (Tensor<2>, Option<Routing>) {
+        let layer = &self.body.layers[index];
+        layer.forward(x, &self.rotary, |queries, kv, shape| {
+            ops::tree_attention(queries, kv.keys, kv.values, &self.batch.spans, shape)
+        })
+    }
+
+    fn finish(&self, x: Tensor<2>) -> Tensor<2> {
+        self.body.norm.forward(x)
+    }
+
+    fn auxiliary_loss(&self, routing: &[Routing]) -> Option<Tensor<1>> {
+        self.body.auxiliary_loss(routing)
+    }
+
+    fn is_random(&self) -> bool {
+        self.body.layers.iter().any(Layer::has_dropout)
     }
 }
 
@@ -229,9 +308,11 @@ impl ForestModel for Decoder {
         &self,
         batch: &ForestBatch,
     ) -> (Tensor<2>, Option<Tensor<1>>) {
-        let output = self.model.forward(batch);
-        let auxiliary = self.model.auxiliary_loss(&output);
-        (output.hidden, auxiliary)
+        self.model.forward_with_auxiliary_loss(batch)
+    }
+
+    fn blocks<'a>(&'a self, batch: &'a ForestBatch) -> Option<Box<dyn ForestBlocks + 'a>> {
+        Some(self.model.blocks(batch))
     }
 
     fn output_weight(&self) -> Tensor<2> {

@@ -26,6 +26,13 @@ impl Projection {
         }
     }
 
+    /// Whether training drops inputs at random.
+    pub(super) fn has_dropout(&self) -> bool {
+        self.adapter
+            .as_ref()
+            .is_some_and(LowRankAdapter::has_dropout)
+    }
+
     /// `x [T, in]` to `[T, out]`.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         let low_rank = self

@@ -1,6 +1,7 @@
 //! Generation with a key/value cache: many prompts at once, each prompt computed once for all its samples.
 
 mod sampling;
+mod statistics;
 
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use crate::{Decoder, Error, ForestBatch, ForestModel, Result, int_tensor};
 
 use sampling::Sampler;
 pub use sampling::SamplingParams;
+pub use statistics::{GenerationStatistics, REPEATED};
 
 /// A prompt to be continued.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -171,6 +171,10 @@ impl LowRankAdapter {
         }
     }
 
+    pub(crate) fn has_dropout(&self) -> bool {
+        self.dropout > 0.0
+    }
+
     /// The update of a layer's output: `x [T, in]` to `[T, out]`. Inputs are dropped while gradients are wanted.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         let x = if self.dropout > 0.0 && x.is_autodiff() {

@@ -7,8 +7,8 @@ use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
-use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend};
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Autodiff, Backend, TensorMetadata};
 
 use super::{AttentionShape, ForestOps, ForestSpans};
 
@@ -40,13 +40,32 @@ impl<B: ForestOps> Backward<B, 2> for Project {
     ) {
         let (x, weight) = ops.state;
         let grad = grads.consume::<B>(&ops.node);
-        let x_grad = weight.map(|weight| B::float_matmul(grad.clone(), weight));
-        let weight_grad = x.map(|x| B::float_matmul(B::float_transpose(grad), x));
+        let x_grad = weight.map(|weight| B::product(grad.clone(), weight));
+        let weight_grad = x.map(|x| B::product(B::float_transpose(grad), x));
         register::<B, 2>(
             ops.parents.map(|p| p.map(|p| p.id)),
             [x_grad, weight_grad],
             grads,
         );
+    }
+}
+
+#[derive(Debug)]
+struct Embed;
+
+impl<B: ForestOps> Backward<B, 1> for Embed {
+    type State = (usize, IntTensor<B>);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let (vocab, tokens) = ops.state;
+        unary::<B, _>(ops.parents, ops.node, grads, |grad| {
+            B::embed_backward(vocab, tokens, grad)
+        });
     }
 }
 
@@ -177,6 +196,15 @@ impl<B: ForestOps, C: CheckpointStrategy> ForestOps for Autodiff<B, C> {
                 prep.finish(state, output)
             }
             OpsKind::UnTracked(prep) => prep.finish(B::project(x, weight)),
+        }
+    }
+
+    fn embed(weight: FloatTensor<Self>, tokens: IntTensor<Self>) -> FloatTensor<Self> {
+        let (weight, node) = weight.into_parts();
+        let output = B::embed(weight.clone(), tokens.clone());
+        match Embed.prepare::<C>([node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((weight.shape()[0], tokens), output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }
 

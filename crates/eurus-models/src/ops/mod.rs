@@ -12,9 +12,9 @@ mod spans;
 
 use std::sync::Arc;
 
-use burn::backend::tensor::FloatTensor;
+use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, backend_extension};
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 
 pub(crate) use flex::softmax_row;
 pub use spans::{AttentionShape, DecodeSpans, ForestSpans, NodeSpan, PromptGroup, Segment};
@@ -27,9 +27,29 @@ pub use spans::{AttentionShape, DecodeSpans, ForestSpans, NodeSpan, PromptGroup,
     LibTorch: cfg(feature = "tch")
 )]
 pub trait ForestOps: Backend {
+    /// The matrix product of `lhs [m, k]` and `rhs [k, n]`: `[m, n]`.
+    fn product(lhs: FloatTensor<Self>, rhs: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::float_matmul(lhs, rhs)
+    }
+
     /// `x [T, in]` times the transpose of `weight [out, in]` (the layout of Hugging Face files): `[T, out]`.
     fn project(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
         reference::project::<Self>(x, weight)
+    }
+
+    /// The rows of `weight [vocab, d]` that `tokens [T]` name: `[T, d]`.
+    fn embed(weight: FloatTensor<Self>, tokens: IntTensor<Self>) -> FloatTensor<Self> {
+        Self::float_select(weight, 0, tokens)
+    }
+
+    /// Gradient of [`embed`](Self::embed) with respect to a weight of `vocab` rows: the rows of `grad [T, d]` added up by
+    /// token.
+    fn embed_backward(
+        vocab: usize,
+        tokens: IntTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        reference::embed_backward::<Self>(vocab, tokens, grad)
     }
 
     /// Root-mean-square norm over the last dimension: `x / sqrt(mean(x^2) + epsilon) * weight`; `x [T, d]`, `weight [d]`.
@@ -141,6 +161,14 @@ impl ForestOps for burn::backend::LibTorch {}
 /// See [`ForestOps::project`].
 pub fn project(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::project(x.into_dispatch(), weight.into_dispatch()))
+}
+
+/// See [`ForestOps::embed`].
+pub fn embed(weight: Tensor<2>, tokens: Tensor<1, Int>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::embed(
+        weight.into_dispatch(),
+        tokens.into_dispatch(),
+    ))
 }
 
 /// See [`ForestOps::rms_norm`].

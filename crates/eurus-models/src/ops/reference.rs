@@ -3,14 +3,25 @@
 
 use std::collections::HashMap;
 
-use burn::backend::tensor::{Device, FloatTensor};
+use burn::backend::tensor::{Device, FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata};
-use burn::tensor::{FloatDType, Scalar, Shape, Slice, TensorData};
+use burn::tensor::{FloatDType, IndexingUpdateOp, Scalar, Shape, Slice, TensorData};
 
 use super::{AttentionShape, DecodeSpans, ForestSpans, NodeSpan, Segment};
 
 pub fn project<B: Backend>(x: FloatTensor<B>, weight: FloatTensor<B>) -> FloatTensor<B> {
     B::float_matmul(x, B::float_transpose(weight))
+}
+
+pub fn embed_backward<B: Backend>(
+    vocab: usize,
+    tokens: IntTensor<B>,
+    grad: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let [_, d] = dims::<B>(&grad);
+    let device = grad.device();
+    let zeros = B::float_zeros(Shape::from([vocab, d]), &device, grad.dtype().into());
+    B::float_select_assign(zeros, 0, tokens, grad, IndexingUpdateOp::Add)
 }
 
 fn dims<B: Backend>(tensor: &FloatTensor<B>) -> [usize; 2] {

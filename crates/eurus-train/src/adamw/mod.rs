@@ -13,6 +13,7 @@ use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::Tensor;
 
 use crate::Optimization;
+use crate::activations::Tape;
 use ops::AdamWStep;
 
 /// Moments of one parameter, flat.
@@ -55,20 +56,31 @@ impl<M: Module> StepOptimizer<M> {
         }
     }
 
-    /// Adds the gradients of a forest's part of the step's loss: `loss` is already divided by the whole step's count,
-    /// `auxiliary` is the model's own loss of the forest, which holds `share` of the step's tokens.
-    pub fn add(&mut self, model: &M, loss: Tensor<1>, auxiliary: Option<Tensor<1>>, share: f64) {
-        let loss = match auxiliary {
-            Some(auxiliary) => {
+    /// Adds the gradients of a forest's part of the step's loss: `loss` is already divided by the whole step's count; the
+    /// model's own loss of the forest counts with `share`, the forest's share of the step's tokens.
+    pub fn add(&mut self, model: &M, loss: Tensor<1>, tape: Tape<'_>, share: f64) {
+        let sums = &mut self.sums;
+        let mut add = |gradients| {
+            sums.accumulate(model, GradientsParams::from_grads(gradients, model));
+        };
+        let auxiliary = match tape {
+            Tape::Blocks(recomputation) => recomputation.backward(loss, share, &mut add),
+            Tape::Whole { auxiliary: None } => {
+                add(loss.backward());
+                None
+            }
+            Tape::Whole {
+                auxiliary: Some(auxiliary),
+            } => {
                 let auxiliary = auxiliary * share;
                 let value = f64::from(auxiliary.clone().into_scalar::<f32>());
-                *self.auxiliary_loss.get_or_insert(0.0) += value;
-                loss + auxiliary
+                add((loss + auxiliary).backward());
+                Some(value)
             }
-            None => loss,
         };
-        let gradients = GradientsParams::from_grads(loss.backward(), model);
-        self.sums.accumulate(model, gradients);
+        if let Some(value) = auxiliary {
+            *self.auxiliary_loss.get_or_insert(0.0) += value;
+        }
     }
 
     /// The model's own loss of the step, if it has one.
@@ -142,6 +154,48 @@ fn global_norm<M: Module>(model: &M, gradients: &GradientsParams) -> f64 {
     }
     let squares = Tensor::cat(norms.squares, 0).into_data();
     squares.iter::<f64>().sum::<f64>().sqrt()
+}
+
+/// The parameters whose gradients are not finite, the first few by name.
+pub(crate) fn parameters_not_finite<M: Module>(
+    model: &M,
+    gradients: &GradientsParams,
+) -> Vec<String> {
+    const NAMED: usize = 3;
+    let mut found = NotFiniteGradients {
+        path: Vec::new(),
+        gradients,
+        names: Vec::new(),
+    };
+    model.visit(&mut found);
+    found.names.truncate(NAMED);
+    let told = |name| format!("the gradient of `{name}` is not finite");
+    found.names.into_iter().map(told).collect()
+}
+
+struct NotFiniteGradients<'a> {
+    path: Vec<String>,
+    gradients: &'a GradientsParams,
+    names: Vec<String>,
+}
+
+impl ModuleVisitor for NotFiniteGradients<'_> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = self.gradients.get::<D>(param.id) {
+            let squares: f32 = ops::sum_of_squares(flat(gradient)).into_scalar();
+            if !squares.is_finite() {
+                self.names.push(self.path.join("."));
+            }
+        }
+    }
 }
 
 fn flat<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {

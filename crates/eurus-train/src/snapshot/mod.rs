@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result};
 
 pub(crate) use state::{RunIdentity, State};
-pub(crate) use store::{Store, newest};
+pub(crate) use store::{Store, newest, restore_weights};
 
 /// When and where a run saves its state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ pub struct Snapshots {
     pub folder: PathBuf,
     /// Save after every so many steps, and after the last one.
     pub every_steps: usize,
-    /// Keep this many of the newest.
+    /// Keep this many of the newest, and beside them the best one of a run that keeps its best.
     pub keep: usize,
     /// Go on from the newest whole snapshot, if there is one. Without it, a folder that holds snapshots is an error.
     pub resume: bool,

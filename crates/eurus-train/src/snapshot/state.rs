@@ -6,12 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::digest::hexadecimal;
+use crate::evaluation::Best;
 use crate::{Optimization, Result};
-
-/// Two digits a byte.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 /// What makes two runs the same run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,6 +73,9 @@ pub(crate) struct State {
     pub updates: BTreeMap<String, u32>,
     /// What the trainer carries from step to step.
     pub carried: Value,
+    /// The evaluation with the highest score, if models are judged and the best is kept.
+    #[serde(default)]
+    pub best: Option<Best>,
 }
 
 impl State {

@@ -8,12 +8,12 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
-use super::state::hexadecimal;
 use super::tensors::{self, Named, Parameters};
 use super::{RunIdentity, Snapshots, State};
 use crate::adamw::{Moments, StepOptimizer};
+use crate::digest::digest;
+use crate::evaluation::Best;
 use crate::{Error, Result};
 
 const WEIGHTS: &str = "weights.safetensors";
@@ -27,10 +27,6 @@ const PARTIAL: &str = ".step-";
 struct Manifest {
     /// SHA-256 by file name.
     files: BTreeMap<String, String>,
-}
-
-fn digest(bytes: &[u8]) -> String {
-    hexadecimal(&Sha256::digest(bytes))
 }
 
 fn folder_name(step: usize) -> String {
@@ -61,11 +57,16 @@ fn list(folder: &Path) -> Result<Vec<(usize, PathBuf)>> {
 pub(crate) struct Store<'a> {
     snapshots: &'a Snapshots,
     run: RunIdentity,
+    keep_best: bool,
 }
 
 impl<'a> Store<'a> {
-    pub fn new(snapshots: &'a Snapshots, run: RunIdentity) -> Self {
-        Self { snapshots, run }
+    pub fn new(snapshots: &'a Snapshots, run: RunIdentity, keep_best: bool) -> Self {
+        Self {
+            snapshots,
+            run,
+            keep_best,
+        }
     }
 
     pub fn is_due(&self, step: usize, steps: usize) -> bool {
@@ -79,6 +80,7 @@ impl<'a> Store<'a> {
         model: &M,
         optimizer: &StepOptimizer<M>,
         carried: Value,
+        best: Option<Best>,
     ) -> Result<PathBuf> {
         let parent = &self.snapshots.folder;
         fs::create_dir_all(parent).map_err(Error::io(parent, "creating the folder"))?;
@@ -114,6 +116,7 @@ impl<'a> Store<'a> {
             run: self.run.clone(),
             updates,
             carried,
+            best,
         };
         write_json(&partial.path().join(STATE), &state)?;
         let mut manifest = Manifest {
@@ -135,12 +138,13 @@ impl<'a> Store<'a> {
         }
         fs::rename(partial.path(), &target).map_err(Error::io(&target, "renaming into place"))?;
         let _ = partial.keep();
-        self.remove_old()?;
+        self.remove_old(best.filter(|_| self.keep_best))?;
         Ok(target)
     }
 
-    fn remove_old(&self) -> Result<()> {
+    fn remove_old(&self, best: Option<Best>) -> Result<()> {
         let mut all = list(&self.snapshots.folder)?;
+        all.retain(|(step, _)| best.is_none_or(|best| best.step != *step));
         let surplus = all.len().saturating_sub(self.snapshots.keep);
         for (_, path) in all.drain(..surplus) {
             fs::remove_dir_all(&path).map_err(Error::io(&path, "removing"))?;
@@ -209,6 +213,18 @@ pub(crate) fn newest(
         }
     }
     Ok(None)
+}
+
+/// Gives a model the weights of the snapshot after a step.
+pub(crate) fn restore_weights<M: Module>(
+    snapshots: &Snapshots,
+    step: usize,
+    model: M,
+) -> Result<M> {
+    let path = snapshots.folder.join(folder_name(step));
+    read(&path)
+        .and_then(|loaded| tensors::fill(model, loaded.weights))
+        .map_err(|problem| Error::Snapshot { path, problem })
 }
 
 fn read(folder: &Path) -> Result<Loaded, String> {

@@ -1,8 +1,11 @@
 //! A tiny model, and trees to train it on.
 
-use burn::tensor::Device;
+#![allow(dead_code, reason = "not every test uses everything")]
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Device, Tensor};
 use eurus_models::{Decoder, DecoderConfig};
-use eurus_train::{NodePair, PairedTree};
+use eurus_train::{NodePair, PairedTree, SftTree};
 use token_forest::TokenTree;
 
 pub fn model(seed: u64) -> Decoder {
@@ -33,4 +36,27 @@ pub fn trees(count: u32) -> Vec<PairedTree> {
             PairedTree::new(format!("tree-{i}"), &tree, &pairs).expect("whole trees")
         })
         .collect()
+}
+
+/// The same trees, all actions of pairs to be imitated.
+pub fn imitated(count: u32) -> Vec<SftTree> {
+    trees(count)
+        .into_iter()
+        .map(|tree| SftTree::new(tree.id, tree.tree).expect("a whole tree"))
+        .collect()
+}
+
+struct Weights(Vec<f32>);
+
+impl ModuleVisitor for Weights {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.0.extend(param.val().into_data().iter::<f32>());
+    }
+}
+
+/// All parameters, one after another.
+pub fn weights<M: Module>(model: &M) -> Vec<f32> {
+    let mut weights = Weights(Vec::new());
+    model.visit(&mut weights);
+    weights.0
 }

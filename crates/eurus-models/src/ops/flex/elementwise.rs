@@ -12,6 +12,18 @@ fn rows_per_task(width: usize) -> usize {
     ELEMENTS_PER_TASK.div_ceil(width.max(1))
 }
 
+/// The rows of `grad` added up by token; rows of tokens that are not there stay untouched zeros of the system.
+pub fn embed_backward(vocab: usize, width: usize, tokens: &[i64], grad: &[f32]) -> Vec<f32> {
+    let mut out = vec![0.0; vocab * width];
+    for (&token, grad) in tokens.iter().zip(grad.chunks(width.max(1))) {
+        let row = &mut out[token as usize * width..][..width];
+        for (sum, value) in row.iter_mut().zip(grad) {
+            *sum += value;
+        }
+    }
+    out
+}
+
 pub fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32) -> Vec<f32> {
     let width = weight.len();
     let mut out = vec![0.0; x.len()];

@@ -12,7 +12,8 @@ mod tests;
 use std::sync::Arc;
 
 use burn::backend::Flex;
-use burn::tensor::{DType, TensorData};
+use burn::backend::ops::{FloatTensorOps, IntTensorOps};
+use burn::tensor::{DType, IntDType, TensorData};
 use burn_flex::FlexTensor;
 
 use super::{AttentionShape, DecodeSpans, ForestOps, ForestSpans, reference};
@@ -35,6 +36,20 @@ impl Values {
     }
 }
 
+/// A matrix as it lies in memory; `None` for types other than f32.
+fn strided(tensor: &FlexTensor) -> Option<gemm::Matrix<'_>> {
+    let [rows, cols] = dims(tensor);
+    let stride = |dim: usize| usize::try_from(tensor.layout().strides()[dim]).ok();
+    let (row_stride, col_stride) = (stride(0)?, stride(1)?);
+    (tensor.dtype() == DType::F32).then(|| gemm::Matrix {
+        data: &tensor.storage::<f32>()[tensor.layout().start_offset()..],
+        rows,
+        cols,
+        row_stride,
+        col_stride,
+    })
+}
+
 fn to_tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape))
 }
@@ -45,17 +60,36 @@ fn dims(tensor: &FlexTensor) -> [usize; 2] {
 }
 
 impl ForestOps for Flex {
+    fn product(lhs: FlexTensor, rhs: FlexTensor) -> FlexTensor {
+        let shape = [dims(&lhs)[0], dims(&rhs)[1]];
+        match (strided(&lhs), strided(&rhs)) {
+            (Some(lhs), Some(rhs)) => to_tensor(gemm::whole_product(lhs, rhs), shape),
+            _ => Self::float_matmul(lhs, rhs),
+        }
+    }
+
     fn project(x: FlexTensor, weight: FlexTensor) -> FlexTensor {
         let [rows, inputs] = dims(&x);
         let [outputs, _] = dims(&weight);
         if rows > project::FEW_ROWS || rows == 0 || inputs == 0 || outputs == 0 {
-            return reference::project::<Self>(x, weight);
+            return Self::product(x, Self::float_transpose(weight));
         }
         let (Some(values), Some(weights)) = (Values::new(&x), Values::new(&weight)) else {
             return reference::project::<Self>(x, weight);
         };
         let out = project::project(values.as_slice(), weights.as_slice(), rows, inputs);
         to_tensor(out, [rows, outputs])
+    }
+
+    fn embed_backward(vocab: usize, tokens: FlexTensor, grad: FlexTensor) -> FlexTensor {
+        let [_, width] = dims(&grad);
+        let Some(grads) = Values::new(&grad) else {
+            return reference::embed_backward::<Self>(vocab, tokens, grad);
+        };
+        let tokens = Self::int_cast(tokens, IntDType::I64).to_contiguous();
+        let tokens: &[i64] = tokens.as_slice().unwrap_or_default();
+        let out = elementwise::embed_backward(vocab, width, tokens, grads.as_slice());
+        to_tensor(out, [vocab, width])
     }
 
     fn rms_norm(x: FlexTensor, weight: FlexTensor, epsilon: f32) -> FlexTensor {

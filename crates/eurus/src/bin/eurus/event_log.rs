@@ -23,7 +23,9 @@ pub struct EventLog {
 /// The step that an event belongs to.
 fn step_of(event: &Event) -> Option<usize> {
     match event {
-        Event::Collapse { step, .. } => Some(*step),
+        Event::Collapse { step, .. }
+        | Event::Evaluated { step, .. }
+        | Event::NotFinite { step, .. } => Some(*step),
         other => other.progress().map(|progress| progress.step),
     }
 }

@@ -13,6 +13,7 @@ mod event_log;
 mod input;
 mod interrupt;
 mod job;
+mod judging;
 mod model_folder;
 mod options;
 mod output;
@@ -26,6 +27,7 @@ mod sft;
 mod summary;
 mod text;
 
+use process_memory::{MiMalloc, keep_freed_memory};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -107,7 +109,11 @@ impl Command {
     }
 }
 
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
 fn main() -> ExitCode {
+    keep_freed_memory();
     let mut cli = Cli::parse();
     let result = interrupt::install().and_then(|()| cli.command.run());
     match result {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use eurus::forest::OverLong;
 use eurus::models::{MAX_SHARD_BYTES, WeightType};
-use eurus::train::{Decay, Optimization, Snapshots};
+use eurus::train::{Decay, NotFinitePolicy, Optimization, Snapshots};
 
 /// What is read, and where the result goes.
 #[derive(Debug, Args)]
@@ -195,6 +195,15 @@ pub struct Steps {
     #[arg(long, value_name = "X", default_value_t = 1.0)]
     pub max_grad_norm: f64,
 
+    /// Keep the inputs of the layers alone and compute each layer again for its gradients: much less memory per token for a
+    /// third more time. Changes nothing else
+    #[arg(long)]
+    pub recompute_activations: bool,
+
+    /// What to do about a step whose loss or gradient is not a finite number. It is reported in every case
+    #[arg(long, value_enum, default_value_t = NotFinite::Stop)]
+    pub on_not_finite: NotFinite,
+
     /// Seed of all random choices; the same seed gives the same run on the same machine
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
@@ -213,6 +222,17 @@ pub enum DecayShape {
     Linear,
     /// No decay
     Constant,
+}
+
+/// The names of [`NotFinitePolicy`] on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum NotFinite {
+    /// End the run with an error
+    Stop,
+    /// Leave the weights as they are and go on
+    Skip,
+    /// Take the step all the same, to see what becomes of it
+    Continue,
 }
 
 /// Devices by name.
@@ -244,6 +264,12 @@ impl Steps {
             trees_per_step: self.trees_per_step,
             token_budget: self.token_budget,
             max_path_tokens: self.max_path_tokens,
+            recompute_activations: self.recompute_activations,
+            on_not_finite: match self.on_not_finite {
+                NotFinite::Stop => NotFinitePolicy::Stop,
+                NotFinite::Skip => NotFinitePolicy::Skip,
+                NotFinite::Continue => NotFinitePolicy::Continue,
+            },
             seed: self.seed,
             ..Optimization::default()
         }

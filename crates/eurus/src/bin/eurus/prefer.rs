@@ -1,14 +1,21 @@
 //! `eurus prefer`: preference learning against the model it starts from.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use eurus::losses::{DpoConfig, KtoConfig, NcaConfig, PreferenceLossConfig};
+use eurus::losses::{DpoConfig, KtoConfig, NcaConfig, PairStats, PreferenceLossConfig};
+use eurus::models::Decoder;
 use eurus::models::lora::Adapted;
-use eurus::train::{PreferenceTrainer, ReferenceLogProbs};
+use eurus::train::{
+    Event, Judgement, PairedTree, PreferenceTrainer, ReferenceCache, ReferenceKey,
+    ReferenceLogProbs, Snapshots,
+};
 
 use crate::adapters::Adapters;
+use crate::judging::{Judging, Samples};
 use crate::options::{Files, SnapshotOptions, Steps, Text};
-use crate::setup::UsageError;
+use crate::setup::{Setup, UsageError};
 use crate::{input, job, setup};
 
 pub const EXAMPLES: &str = r#"Rows (UltraInteract_pair), one JSON object per line; rows of one problem share parent_id:
@@ -45,6 +52,17 @@ pub struct Prefer {
 
     #[command(flatten)]
     pub steps: Steps,
+
+    /// File that keeps the reference log-probs for other runs on the same model and rows, also after a kill
+    /// [default: reference.jsonl among the snapshots, if there are any]
+    #[arg(long, value_name = "FILE", help_heading = "Files")]
+    pub reference_cache: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub judging: Judging,
+
+    #[command(flatten)]
+    pub samples: Samples,
 
     #[command(flatten)]
     pub snapshots: SnapshotOptions,
@@ -105,25 +123,60 @@ impl Prefer {
 
         let mut pairs = input::pairs(&self.files.data, &setup)?;
         eprintln!("{}", pairs.describe());
+        let mut held_out = match &self.judging.eval {
+            Some(file) => Some(input::pairs(file, &setup)?),
+            None => None,
+        };
         let mut settings = setup.settings.clone();
         if self.loss.algorithm == Algorithm::Kto {
-            let longest = pairs.add_mismatched(&setup)?;
-            settings.max_path_tokens = settings.max_path_tokens.max(longest);
+            for pairs in [Some(&mut pairs), held_out.as_mut()].into_iter().flatten() {
+                let longest = pairs.add_mismatched(&setup)?;
+                settings.max_path_tokens = settings.max_path_tokens.max(longest);
+            }
         }
 
         let policy = self.adapters.put_on(setup.decoder()?, settings.seed)?;
         let base = policy.without_adapters();
         let trainer =
             PreferenceTrainer::new(settings.clone(), &loss)?.with_snapshots(snapshots.clone())?;
+        let held_out_trees = held_out.iter().flat_map(|pairs| &pairs.trees);
+        let questions = self
+            .samples
+            .questions(&setup, held_out_trees.map(|tree| &tree.tree));
+        let cache = self.cache(snapshots.as_ref(), &base, &setup);
         job::run(
             output,
             snapshots.as_ref(),
             loss.name(),
             |on_event| {
-                let reference =
-                    ReferenceLogProbs::compute(&base, &pairs.trees, &settings, on_event)?;
+                let compute = |trees: &[PairedTree], on_event: &mut dyn FnMut(&Event)| match &cache
+                {
+                    Some(cache) => {
+                        ReferenceLogProbs::compute_cached(&base, trees, &settings, cache, on_event)
+                    }
+                    None => ReferenceLogProbs::compute(&base, trees, &settings, on_event),
+                };
+                let reference = compute(&pairs.trees, on_event)?;
+                let held_out = match &held_out {
+                    Some(pairs) => Some((&pairs.trees, compute(&pairs.trees, on_event)?)),
+                    None => None,
+                };
                 drop(base);
-                trainer.train(policy, &pairs.trees, &reference, on_event)
+                let mut judge = |model: &Decoder| match &held_out {
+                    Some((trees, reference)) => {
+                        let pairs = trainer.held_out(model, trees, reference)?;
+                        questions.ask(model, judgement(&pairs))
+                    }
+                    None => Ok(Judgement::default()),
+                };
+                let mut evaluation = self.judging.evaluation(&mut judge);
+                trainer.train_evaluated(
+                    policy,
+                    &pairs.trees,
+                    &reference,
+                    evaluation.as_mut(),
+                    on_event,
+                )
             },
             |checkpoint, model| {
                 self.adapters
@@ -134,4 +187,26 @@ impl Prefer {
         )?;
         Ok(())
     }
+
+    /// Where reference log-probs are kept, if they are.
+    fn cache(
+        &self,
+        snapshots: Option<&Snapshots>,
+        base: &Decoder,
+        setup: &Setup,
+    ) -> Option<ReferenceCache> {
+        let beside = || Some(snapshots?.folder.join("reference.jsonl"));
+        let path = self.reference_cache.clone().or_else(beside)?;
+        let key = ReferenceKey::new(base, setup.tokenizer.files().fingerprint());
+        Some(ReferenceCache::new(path, key))
+    }
+}
+
+/// A held-out loss, with what else is known of the pairs.
+fn judgement(pairs: &PairStats) -> Judgement {
+    Judgement::by_loss("loss", pairs.loss)
+        .with_metric("accuracy", pairs.accuracy)
+        .with_metric("margin", pairs.margin)
+        .with_metric("chosen_reward", pairs.chosen_reward)
+        .with_metric("rejected_reward", pairs.rejected_reward)
 }

@@ -47,13 +47,40 @@ impl Progress {
             Event::Reference { done, pairs } => {
                 self.draw("reference log-probs", *done, *pairs, String::new());
             }
-            Event::Collapse { warning, .. } => self.warn(&format!("warning: {warning}")),
-            Event::DamagedSnapshot { path, problem } => self.warn(&format!(
+            Event::Evaluated {
+                step,
+                judgement,
+                best,
+            } => {
+                let metrics = judgement.metrics.iter();
+                let metrics: Vec<String> = metrics
+                    .map(|(name, value)| format!("{} {}", name.replace('_', " "), number(*value)))
+                    .collect();
+                let best = if *best { ", the best so far" } else { "" };
+                self.line(&format!(
+                    "held out, after step {step}: {}{best}",
+                    metrics.join(", ")
+                ));
+            }
+            Event::NotFinite {
+                step,
+                skipped,
+                fault,
+            } => {
+                let then = if *skipped {
+                    "skipped"
+                } else {
+                    "taken all the same"
+                };
+                self.line(&format!("warning: step {step} is {then}: {fault}"));
+            }
+            Event::Collapse { warning, .. } => self.line(&format!("warning: {warning}")),
+            Event::DamagedSnapshot { path, problem } => self.line(&format!(
                 "warning: snapshot {} is damaged and passed over: {problem}",
                 path.display()
             )),
             Event::Resumed { step, path } => {
-                self.warn(&format!(
+                self.line(&format!(
                     "going on after step {step}, from {}",
                     path.display()
                 ));
@@ -103,7 +130,7 @@ impl Progress {
     }
 
     /// Writes a line that stays, above the bar.
-    fn warn(&self, line: &str) {
+    fn line(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.suspend(|| eprintln!("{line}")),
             None => eprintln!("{line}"),

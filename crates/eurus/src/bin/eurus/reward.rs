@@ -1,17 +1,16 @@
 //! `eurus reward`: a reward model on the body of a language model.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use eurus::eval::reward_model::{PairLengths, comparison_table, evaluate_rewards};
 use eurus::eval::terminal;
 use eurus::losses::{BradleyTerryConfig, RewardLossConfig, UltraInteractRewardConfig};
 use eurus::models::RewardModel;
-use eurus::train::{RewardTrainer, pair_rewards};
+use eurus::train::{Judgement, RewardTrainer, pair_rewards};
 
 use crate::adapters::Adapters;
 use crate::input::Pairs;
+use crate::judging::Judging;
 use crate::options::{Files, SnapshotOptions, Steps, Text};
 use crate::setup::Setup;
 use crate::{input, job, setup};
@@ -35,10 +34,6 @@ pub struct Reward {
     #[arg(long, value_enum, default_value_t = Loss::BtLdr, help_heading = "Loss")]
     loss: Loss,
 
-    /// Pairs to judge the trained model on: accuracy and mean absolute rewards
-    #[arg(long, value_name = "FILE", help_heading = "Files")]
-    eval: Option<PathBuf>,
-
     #[command(flatten)]
     pub text: Text,
 
@@ -47,6 +42,9 @@ pub struct Reward {
 
     #[command(flatten)]
     pub steps: Steps,
+
+    #[command(flatten)]
+    pub judging: Judging,
 
     #[command(flatten)]
     pub snapshots: SnapshotOptions,
@@ -66,7 +64,7 @@ impl Reward {
         let (output, setup) = setup::begin(&self.files, &self.text, &self.steps)?;
         let pairs = input::pairs(&self.files.data, &setup)?;
         eprintln!("{}", pairs.describe());
-        let held_out = match &self.eval {
+        let held_out = match &self.judging.eval {
             Some(file) => Some(input::pairs(file, &setup)?),
             None => None,
         };
@@ -85,11 +83,21 @@ impl Reward {
         let model = self.adapters.put_on(model, setup.settings.seed)?;
         let trainer =
             RewardTrainer::new(setup.settings.clone(), &loss)?.with_snapshots(snapshots.clone())?;
+        let mut judge = |model: &RewardModel| {
+            let trees = held_out.as_ref().map_or(&[][..], |pairs| &pairs.trees);
+            let pairs = trainer.held_out(model, trees)?;
+            Ok(Judgement::by_score("accuracy", pairs.accuracy)
+                .with_metric("loss", pairs.loss)
+                .with_metric("margin", pairs.margin)
+                .with_metric("chosen_reward", pairs.chosen_reward)
+                .with_metric("rejected_reward", pairs.rejected_reward))
+        };
+        let mut evaluation = self.judging.evaluation(&mut judge);
         let trained = job::run(
             output,
             snapshots.as_ref(),
             title,
-            |on_event| trainer.train(model, &pairs.trees, on_event),
+            |on_event| trainer.train_evaluated(model, &pairs.trees, evaluation.as_mut(), on_event),
             |checkpoint, model| {
                 self.adapters
                     .write(checkpoint, model, &self.files.model, |model| {
@@ -97,16 +105,16 @@ impl Reward {
                     })
             },
         )?;
-        if let Some(held_out) = held_out {
+        if let Some(held_out) = &held_out {
             eprintln!("judging on {}", held_out.describe());
-            job::print(&judge(title, &trained, &held_out, &setup)?);
+            job::print(&compare(title, &trained, held_out, &setup)?);
         }
         Ok(())
     }
 }
 
 /// The rewards of held-out pairs as a table.
-fn judge(title: &str, model: &RewardModel, pairs: &Pairs, setup: &Setup) -> Result<String> {
+fn compare(title: &str, model: &RewardModel, pairs: &Pairs, setup: &Setup) -> Result<String> {
     let rewards = pair_rewards(model, &pairs.trees, &setup.settings)?;
     let (chosen, rejected): (Vec<f32>, Vec<f32>) = rewards
         .iter()

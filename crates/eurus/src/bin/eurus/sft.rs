@@ -2,9 +2,11 @@
 
 use anyhow::Result;
 use clap::Args;
-use eurus::train::SftTrainer;
+use eurus::models::Decoder;
+use eurus::train::{Judgement, SftTrainer};
 
 use crate::adapters::Adapters;
+use crate::judging::{Judging, Samples};
 use crate::options::{Files, SnapshotOptions, Steps, Text};
 use crate::{input, job, setup};
 
@@ -19,6 +21,10 @@ Examples:
   Three passes, 64 rows a step, again with the same seed for the same result:
     eurus sft --model SmolLM2-135M-Instruct --data sft.jsonl --out runs/sft --overwrite \
       --epochs 3 --trees-per-step 64 --seed 1
+
+  Judged on other rows every 50 steps, with 4 answers to read; the best weights are written:
+    eurus sft --model SmolLM2-135M-Instruct --data sft.jsonl --out runs/sft \
+      --eval held-out.jsonl --eval-every 50 --eval-samples 4 --keep-best
 
   Low-rank adapters of the attention alone, with little memory:
     eurus sft --model SmolLM2-135M-Instruct --data sft.jsonl --out runs/sft-lora \
@@ -39,6 +45,12 @@ pub struct Sft {
     pub steps: Steps,
 
     #[command(flatten)]
+    pub judging: Judging,
+
+    #[command(flatten)]
+    pub samples: Samples,
+
+    #[command(flatten)]
     pub snapshots: SnapshotOptions,
 }
 
@@ -48,16 +60,30 @@ impl Sft {
         let (output, setup) = setup::begin(&self.files, &self.text, &self.steps)?;
         let rows = input::sft(&self.files.data, &setup)?;
         eprintln!("{}", rows.describe());
+        let held_out = match &self.judging.eval {
+            Some(file) => Some(input::sft(file, &setup)?),
+            None => None,
+        };
 
         let model = self
             .adapters
             .put_on(setup.decoder()?, setup.settings.seed)?;
         let trainer = SftTrainer::new(setup.settings.clone())?.with_snapshots(snapshots.clone())?;
+        let held_out_trees = held_out.iter().flat_map(|rows| &rows.trees);
+        let questions = self
+            .samples
+            .questions(&setup, held_out_trees.map(|tree| &tree.tree));
+        let mut judge = |model: &Decoder| {
+            let trees = held_out.as_ref().map_or(&[][..], |rows| &rows.trees);
+            let loss = trainer.held_out(model, trees)?;
+            questions.ask(model, Judgement::by_loss("loss", loss))
+        };
+        let mut evaluation = self.judging.evaluation(&mut judge);
         job::run(
             output,
             snapshots.as_ref(),
             "sft",
-            |on_event| trainer.train(model, &rows.trees, on_event),
+            |on_event| trainer.train_evaluated(model, &rows.trees, evaluation.as_mut(), on_event),
             |checkpoint, model| {
                 self.adapters
                     .write(checkpoint, model, &self.files.model, |model| {

@@ -85,7 +85,7 @@ pub fn of_run(title: &str, steps: &[Event], warnings: usize, written: &Written) 
         ));
     }
     table = table.note(costs(steps));
-    if let Some(bytes) = peak_memory() {
+    if let Some(bytes) = process_memory::peak_resident_bytes() {
         table = table.note(format!("Peak memory {}.", HumanBytes(bytes)));
     }
     table = table
@@ -130,16 +130,6 @@ fn costs(steps: &[Event]) -> String {
         seconds / steps.len().max(1) as f64,
         unique as f64 / seconds.max(1e-9)
     )
-}
-
-/// The most memory that the process has held, where the system tells (Linux).
-fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
 }
 
 #[cfg(test)]

@@ -1,0 +1,165 @@
+//! What a training pass keeps for its gradients: all activations, or the inputs of the model's blocks alone.
+
+use burn::tensor::{Gradients, Tensor};
+use eurus_models::decoder::Routing;
+use eurus_models::{ForestBatch, ForestBlocks, ForestModel, ForestRewardModel};
+
+use crate::{Error, Result};
+
+/// Hidden states, and the way back to the parameters.
+pub(crate) struct Pass<'a> {
+    /// After the last norm, `[T, d]`.
+    pub hidden: Tensor<2>,
+    pub tape: Tape<'a>,
+}
+
+/// The way back from the hidden states.
+pub(crate) enum Tape<'a> {
+    /// Through one graph that has every activation.
+    Whole {
+        /// A loss of the model's own, `[1]`.
+        auxiliary: Option<Tensor<1>>,
+    },
+    /// Block by block.
+    Blocks(Recomputation<'a>),
+}
+
+/// The inputs of a model's blocks.
+pub(crate) struct Recomputation<'a> {
+    blocks: Box<dyn ForestBlocks + 'a>,
+    /// `[T, d]` each, without autodiff.
+    inputs: Vec<Tensor<2>>,
+    /// The routers' choices, of the blocks that have one.
+    routing: Vec<Routing>,
+    /// The output of the last block, where the graph of the loss begins.
+    last: Tensor<2>,
+}
+
+impl<'a> Pass<'a> {
+    /// A language model's pass; with `recompute`, one that keeps the blocks' inputs alone.
+    pub fn of_model<M: ForestModel>(
+        model: &'a M,
+        batch: &'a ForestBatch,
+        recompute: bool,
+    ) -> Result<Self> {
+        if recompute {
+            let (plain, plain_batch) = (model.valid(), batch.inner());
+            Self::in_blocks(model.blocks(batch), plain.blocks(&plain_batch))
+        } else {
+            Ok(Self::whole(model.hidden_states_and_auxiliary_loss(batch)))
+        }
+    }
+
+    /// The same of a reward model.
+    pub fn of_reward_model<M: ForestRewardModel>(
+        model: &'a M,
+        batch: &'a ForestBatch,
+        recompute: bool,
+    ) -> Result<Self> {
+        if recompute {
+            let (plain, plain_batch) = (model.valid(), batch.inner());
+            Self::in_blocks(model.blocks(batch), plain.blocks(&plain_batch))
+        } else {
+            Ok(Self::whole(model.hidden_states_and_auxiliary_loss(batch)))
+        }
+    }
+
+    fn whole((hidden, auxiliary): (Tensor<2>, Option<Tensor<1>>)) -> Self {
+        Self {
+            hidden,
+            tape: Tape::Whole { auxiliary },
+        }
+    }
+
+    /// `plain` are the same blocks without autodiff.
+    fn in_blocks(
+        blocks: Option<Box<dyn ForestBlocks + 'a>>,
+        plain: Option<Box<dyn ForestBlocks + '_>>,
+    ) -> Result<Self> {
+        let refuse = |problem| {
+            Err(Error::Config {
+                field: "recompute_activations",
+                value: "true".into(),
+                problem,
+            })
+        };
+        let (Some(blocks), Some(plain)) = (blocks, plain) else {
+            return refuse("this model cannot run block by block");
+        };
+        if blocks.is_random() {
+            return refuse(
+                "the model has dropout, which would drop something else the second time",
+            );
+        }
+        let mut x = plain.embed();
+        let mut inputs = Vec::with_capacity(plain.count());
+        let mut routing = Vec::new();
+        for index in 0..plain.count() {
+            let (y, routed) = plain.block(index, x.clone());
+            inputs.push(std::mem::replace(&mut x, y));
+            routing.extend(routed);
+        }
+        let last = Tensor::from_inner(x).require_grad();
+        Ok(Self {
+            hidden: blocks.finish(last.clone()),
+            tape: Tape::Blocks(Recomputation {
+                blocks,
+                inputs,
+                routing,
+                last,
+            }),
+        })
+    }
+}
+
+impl Recomputation<'_> {
+    /// Runs the blocks again, the last one first, one graph at a time; `add` is given the gradients of each. The model's
+    /// own loss counts with `share`. Returns its value, `share` included.
+    pub fn backward(
+        self,
+        loss: Tensor<1>,
+        share: f64,
+        add: &mut dyn FnMut(Gradients),
+    ) -> Option<f64> {
+        let Self {
+            blocks,
+            inputs,
+            routing,
+            last,
+        } = self;
+        let constants: Vec<Routing> = routing.iter().map(Routing::autodiff).collect();
+        let auxiliary = blocks.auxiliary_loss(&constants);
+        let auxiliary = auxiliary.map(|it| share * f64::from(it.into_scalar::<f32>()));
+
+        let mut gradients = loss.backward();
+        let mut incoming = last.grad_remove(&mut gradients);
+        add(gradients);
+        let mut router = constants.len();
+        for (index, input) in inputs.into_iter().enumerate().rev() {
+            let x = Tensor::from_inner(input).require_grad();
+            let (y, routed) = blocks.block(index, x.clone());
+            let through = incoming.map(|grad| (y * Tensor::from_inner(grad)).sum());
+            let balancing = routed.and_then(|routed| {
+                // Of all routers' choices this block's alone are not constants here.
+                router -= 1;
+                let mut choices = constants.clone();
+                choices[router] = routed;
+                blocks.auxiliary_loss(&choices).map(|loss| loss * share)
+            });
+            let loss = match (through, balancing) {
+                (Some(through), Some(balancing)) => through + balancing,
+                (Some(loss), None) | (None, Some(loss)) => loss,
+                (None, None) => return auxiliary,
+            };
+            let mut gradients = loss.backward();
+            incoming = x.grad_remove(&mut gradients);
+            add(gradients);
+        }
+        if let Some(grad) = incoming {
+            // The factor is a leaf, so there is a graph even where the embedding is frozen.
+            let factor = Tensor::from_inner(grad).require_grad();
+            add((blocks.embed() * factor).sum().backward());
+        }
+        auxiliary
+    }
+}

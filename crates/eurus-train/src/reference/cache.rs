@@ -1,0 +1,229 @@
+//! A file of reference log-probs: one line of JSON for what they belong to, then one a tree.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{DType, Tensor};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::TreeReference;
+use crate::data::PairedTree;
+use crate::digest::{digest, hexadecimal};
+use crate::run::describe_paired;
+use crate::{Error, Result};
+
+/// What reference log-probs depend on besides the trees: another model, tokenizer or number type makes others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReferenceKey {
+    /// SHA-256 of the model's parameters.
+    model: String,
+    /// SHA-256 of what made text into tokens.
+    tokenizer: String,
+    /// The number type of the parameters.
+    dtype: String,
+}
+
+impl ReferenceKey {
+    /// The key of a reference model; `tokenizer` is whatever made text into tokens: the tokenizer's file and the chat
+    /// template, say.
+    pub fn new<M: Module>(model: &M, tokenizer: impl AsRef<[u8]>) -> Self {
+        let mut parameters = Hasher::default();
+        model.visit(&mut parameters);
+        Self {
+            model: hexadecimal(&parameters.hash.finalize()),
+            tokenizer: digest(tokenizer),
+            dtype: parameters
+                .dtype
+                .map(|dtype| format!("{dtype:?}").to_lowercase())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// How the key of a file, `self`, differs from the one that is wanted.
+    fn difference(&self, wanted: &Self) -> Option<&'static str> {
+        if self.dtype != wanted.dtype {
+            Some("the model has parameters of another number type")
+        } else if self.model != wanted.model {
+            Some("the model has other weights")
+        } else if self.tokenizer != wanted.tokenizer {
+            Some("the tokenizer or its chat template is another")
+        } else {
+            None
+        }
+    }
+}
+
+#[derive(Default)]
+struct Hasher {
+    hash: Sha256,
+    dtype: Option<DType>,
+}
+
+impl ModuleVisitor for Hasher {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let data = param.val().into_data();
+        self.dtype.get_or_insert(data.dtype());
+        for &dim in data.shape().iter() {
+            self.hash.update((dim as u64).to_le_bytes());
+        }
+        self.hash.update(data.as_bytes());
+    }
+}
+
+/// Where reference log-probs are kept between runs.
+///
+/// The file grows group by group while they are computed, so a run that is killed loses one group at most. Trees are found by
+/// what is in them: files of a part of the data, or of the data in another order, help as far as they go.
+#[derive(Debug, Clone)]
+pub struct ReferenceCache {
+    path: PathBuf,
+    key: ReferenceKey,
+}
+
+/// The first line.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    version: u32,
+    #[serde(flatten)]
+    key: ReferenceKey,
+}
+
+const VERSION: u32 = 1;
+
+/// A tree in every other line. A line has the trees that were computed together, so that a kill in the middle of one
+/// leaves all or none of them: which trees share a forest decides the last bits of their sums.
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    /// SHA-256 of the tree.
+    tree: String,
+    #[serde(flatten)]
+    values: TreeReference,
+}
+
+/// A cache file that is being read and added to.
+pub(super) struct CacheFile {
+    path: PathBuf,
+    file: File,
+    trees: HashMap<String, TreeReference>,
+}
+
+impl ReferenceCache {
+    /// A cache in this file, which need not be there yet.
+    pub fn new(path: impl Into<PathBuf>, key: ReferenceKey) -> Self {
+        Self {
+            path: path.into(),
+            key,
+        }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn open(&self) -> Result<CacheFile> {
+        let path = &self.path;
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(Error::io(folder, "creating the folder"))?;
+        }
+        let text = match fs::read(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            text => text.map_err(Error::io(path, "reading"))?,
+        };
+        // A kill in the middle of a line leaves a part of it.
+        let whole = text
+            .iter()
+            .rposition(|&byte| byte == b'\n')
+            .map_or(0, |end| end + 1);
+        let mut lines = text[..whole].split(|&byte| byte == b'\n');
+        let stale = |difference: String| Error::StaleCache {
+            path: path.clone(),
+            difference,
+        };
+        if whole > 0 {
+            let header = lines.next().unwrap_or_default();
+            let header: Header = serde_json::from_slice(header).map_err(|error| {
+                stale(format!("its first line is not that of a cache ({error})"))
+            })?;
+            if header.version != VERSION {
+                return Err(stale(format!(
+                    "it has version {}, and this program writes version {VERSION}",
+                    header.version
+                )));
+            }
+            if let Some(difference) = header.key.difference(&self.key) {
+                return Err(stale(difference.to_owned()));
+            }
+        }
+        // What cannot be read is computed again.
+        let trees = lines
+            .filter_map(|line| serde_json::from_slice::<Vec<Entry>>(line).ok())
+            .flatten()
+            .map(|entry| (entry.tree, entry.values))
+            .collect();
+        let file = OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .open(path)
+            .and_then(|mut file| {
+                file.set_len(whole as u64)?;
+                file.seek(io::SeekFrom::End(0))?;
+                Ok(file)
+            })
+            .map_err(Error::io(path, "opening"))?;
+        let mut file = CacheFile {
+            path: path.clone(),
+            file,
+            trees,
+        };
+        if whole == 0 {
+            file.write(&Header {
+                version: VERSION,
+                key: self.key.clone(),
+            })?;
+        }
+        Ok(file)
+    }
+}
+
+fn tree_key(tree: &PairedTree) -> String {
+    let mut described = describe_paired(tree);
+    // Names do not matter, only what is computed.
+    described[0][0] = serde_json::Value::Null;
+    digest(described.to_string())
+}
+
+impl CacheFile {
+    /// The log-probs of a tree that is in the file.
+    pub fn get(&self, tree: &PairedTree) -> Option<TreeReference> {
+        let values = self.trees.get(&tree_key(tree))?;
+        values.belongs_to(tree).then(|| values.clone())
+    }
+
+    /// Adds trees that were computed together.
+    pub fn add(&mut self, trees: &[&PairedTree], values: &[TreeReference]) -> Result<()> {
+        let entries: Vec<Entry> = trees
+            .iter()
+            .zip(values)
+            .map(|(tree, values)| Entry {
+                tree: tree_key(tree),
+                values: values.clone(),
+            })
+            .collect();
+        self.write(&entries)
+    }
+
+    fn write(&mut self, line: &impl Serialize) -> Result<()> {
+        let mut writer = BufWriter::new(&self.file);
+        serde_json::to_writer(&mut writer, line)
+            .map_err(io::Error::other)
+            .and_then(|()| writeln!(writer))
+            .and_then(|()| writer.flush())
+            .map_err(Error::io(&self.path, "writing"))
+    }
+}

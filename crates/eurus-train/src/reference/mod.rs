@@ -1,0 +1,211 @@
+//! Log-probs under the reference model: computed once before training, and kept in a file if asked.
+
+mod cache;
+
+use burn::tensor::Tensor;
+use eurus_models::{ForestBatch, ForestModel};
+
+use crate::data::PairedTree;
+use crate::events::Event;
+use crate::log_probs::node_log_probs;
+use crate::packing::pack_reference;
+use crate::preference::check_paired;
+use crate::run::plain_device;
+use crate::{Error, Optimization, Result};
+
+pub use cache::{ReferenceCache, ReferenceKey};
+
+/// Log-probs of every pair's responses under the reference model, computed once and shared by any number of runs on
+/// the same trees.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReferenceLogProbs {
+    pub(crate) trees: Vec<TreeReference>,
+}
+
+/// The reference log-probs of one tree, pair by pair.
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+pub(crate) struct TreeReference {
+    pub chosen: Vec<f32>,
+    pub rejected: Vec<f32>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mismatched: Vec<f32>,
+}
+
+impl TreeReference {
+    fn zeros(tree: &PairedTree) -> Self {
+        Self {
+            chosen: vec![0.0; tree.pairs.len()],
+            rejected: vec![0.0; tree.pairs.len()],
+            mismatched: vec![0.0; tree.mismatched.len()],
+        }
+    }
+
+    fn belongs_to(&self, tree: &PairedTree) -> bool {
+        self.chosen.len() == tree.pairs.len()
+            && self.rejected.len() == tree.pairs.len()
+            && self.mismatched.len() == tree.mismatched.len()
+    }
+}
+
+/// Trees whose log-probs are computed, and kept, together: what a kill can lose.
+pub(crate) const GROUP: usize = 64;
+
+impl ReferenceLogProbs {
+    /// Computes them with the same packing and the same operator that training uses.
+    ///
+    /// # Errors
+    ///
+    /// When a path is longer than allowed, a token is one the model does not know, or a number is not finite.
+    pub fn compute<M: ForestModel>(
+        model: &M,
+        trees: &[PairedTree],
+        settings: &Optimization,
+        on_event: &mut dyn FnMut(&Event),
+    ) -> Result<Self> {
+        check_paired(trees, settings, model.vocab_size())?;
+        let model = model.valid();
+        let mut progress = Progress::new(trees, on_event);
+        let mut result = Vec::with_capacity(trees.len());
+        for group in trees.chunks(GROUP) {
+            let group: Vec<&PairedTree> = group.iter().collect();
+            result.extend(of_group(&model, &group, settings, &mut progress)?);
+        }
+        Ok(Self { trees: result })
+    }
+
+    /// As [`compute`](Self::compute), reading what the cache has and adding to it what it lacks. The numbers are the same
+    /// bit for bit, also when the file was begun by a run that was killed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`compute`](Self::compute), [`Error::StaleCache`] when the file is of another model, tokenizer or number
+    /// type, and [`Error::Io`].
+    pub fn compute_cached<M: ForestModel>(
+        model: &M,
+        trees: &[PairedTree],
+        settings: &Optimization,
+        cache: &ReferenceCache,
+        on_event: &mut dyn FnMut(&Event),
+    ) -> Result<Self> {
+        check_paired(trees, settings, model.vocab_size())?;
+        let model = model.valid();
+        let mut file = cache.open()?;
+        let mut progress = Progress::new(trees, on_event);
+        let mut result = Vec::with_capacity(trees.len());
+        for group in trees.chunks(GROUP) {
+            let mut values: Vec<Option<TreeReference>> =
+                group.iter().map(|tree| file.get(tree)).collect();
+            let (known, missing): (Vec<_>, Vec<_>) =
+                (0..group.len()).partition(|&index| values[index].is_some());
+            progress.advance(known.iter().map(|&index| group[index].pairs.len()).sum());
+            if !missing.is_empty() {
+                let trees: Vec<&PairedTree> = missing.iter().map(|&index| &group[index]).collect();
+                let computed = of_group(&model, &trees, settings, &mut progress)?;
+                file.add(&trees, &computed)?;
+                for (index, computed) in missing.into_iter().zip(computed) {
+                    values[index] = Some(computed);
+                }
+            }
+            result.extend(values.into_iter().flatten());
+        }
+        Ok(Self { trees: result })
+    }
+
+    pub(crate) fn pair_count(&self) -> usize {
+        self.trees.iter().map(|tree| tree.chosen.len()).sum()
+    }
+
+    pub(crate) fn check(&self, trees: &[PairedTree]) -> Result<()> {
+        let same = self.trees.len() == trees.len()
+            && self
+                .trees
+                .iter()
+                .zip(trees)
+                .all(|(reference, tree)| reference.belongs_to(tree));
+        if same {
+            Ok(())
+        } else {
+            Err(Error::StaleReference {
+                expected: self.pair_count(),
+                found: trees.iter().map(|tree| tree.pairs.len()).sum(),
+            })
+        }
+    }
+}
+
+/// Tells how many pairs are done.
+struct Progress<'a> {
+    done: usize,
+    pairs: usize,
+    on_event: &'a mut dyn FnMut(&Event),
+}
+
+impl<'a> Progress<'a> {
+    fn new(trees: &[PairedTree], on_event: &'a mut dyn FnMut(&Event)) -> Self {
+        Self {
+            done: 0,
+            pairs: trees.iter().map(|tree| tree.pairs.len()).sum(),
+            on_event,
+        }
+    }
+
+    fn advance(&mut self, pairs: usize) {
+        self.done += pairs;
+        (self.on_event)(&Event::Reference {
+            done: self.done,
+            pairs: self.pairs,
+        });
+    }
+}
+
+/// The log-probs of a few trees; `model` is without autodiff.
+fn of_group<M: ForestModel>(
+    model: &M,
+    trees: &[&PairedTree],
+    settings: &Optimization,
+    progress: &mut Progress<'_>,
+) -> Result<Vec<TreeReference>> {
+    let device = plain_device(model);
+    let mut result: Vec<TreeReference> = trees
+        .iter()
+        .map(|tree| TreeReference::zeros(tree))
+        .collect();
+    for packed in pack_reference(trees, settings.token_budget)? {
+        let batch = ForestBatch::new(packed.forest, &device);
+        let values = read(node_log_probs(model, &batch, settings.log_prob_chunk));
+        let value = |node: u32| values[node as usize];
+        let mut pairs = 0;
+        for group in &packed.groups {
+            let tree = &mut result[group.tree];
+            match *group.nodes.as_slice() {
+                [chosen, rejected] => {
+                    tree.chosen[group.index] = value(chosen);
+                    tree.rejected[group.index] = value(rejected);
+                    pairs += 1;
+                }
+                // Mismatched completions follow the pairs.
+                [leaf] => tree.mismatched[group.index - tree.chosen.len()] = value(leaf),
+                _ => {}
+            }
+        }
+        progress.advance(pairs);
+    }
+    for (tree, values) in trees.iter().zip(&result) {
+        let mut numbers = values
+            .chosen
+            .iter()
+            .chain(&values.rejected)
+            .chain(&values.mismatched);
+        if let Some(&value) = numbers.find(|value| !value.is_finite()) {
+            return Err(Error::ReferenceNotFinite {
+                id: tree.id.clone(),
+                value,
+            });
+        }
+    }
+    Ok(result)
+}
+
+pub(crate) fn read(tensor: Tensor<1>) -> Vec<f32> {
+    tensor.into_data().iter::<f32>().collect()
+}

@@ -1,0 +1,97 @@
+//! Runs that are judged as they go, whose reference log-probs are kept, and that compute activations again.
+
+mod common;
+
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use common::{Workplace, events};
+use serde_json::Value;
+
+const PREFER: &str = "prefer --model model --data pairs.jsonl --algorithm dpo --trees-per-step 1 \
+                      --learning-rate 1e-2 --epochs 2";
+
+fn evaluations(place: &Workplace, out: &str) -> Result<Vec<Value>> {
+    let events = events(&place.path(out).join("metrics.jsonl"))?;
+    Ok(events
+        .into_iter()
+        .filter(|event| event["event"] == "evaluated")
+        .collect())
+}
+
+#[test]
+fn a_judged_run_reports_held_out_numbers_and_answers_and_trains_as_without() -> Result<()> {
+    let place = Workplace::new()?;
+    place.succeed(&format!("{PREFER} --out alone"))?;
+    place.succeed(&format!(
+        "{PREFER} --out judged --eval pairs.jsonl --eval-every 1 --eval-samples 2 --eval-max-tokens 5"
+    ))?;
+    let weights = |out: &str| fs::read(place.path(out).join("model.safetensors"));
+    ensure!(weights("alone")? == weights("judged")?);
+
+    let evaluations = evaluations(&place, "judged")?;
+    ensure!(evaluations.len() > 2);
+    let first = &evaluations[0];
+    ensure!(first["step"] == 0);
+    let metrics = &first["judgement"]["metrics"];
+    let loss = metrics["loss"].as_f64().context("a loss")?;
+    ensure!((loss - std::f64::consts::LN_2).abs() < 1e-3, "{first}");
+    let tokens = metrics["mean_tokens"].as_f64().context("a length")?;
+    ensure!((0.0..=5.0).contains(&tokens), "{first}");
+    let samples = first["judgement"]["samples"].as_array();
+    ensure!(samples.context("answers")?.len() == 2, "{first}");
+    Ok(())
+}
+
+#[test]
+fn the_best_weights_are_written_if_they_are_kept() -> Result<()> {
+    let place = Workplace::new()?;
+    let run = format!("{PREFER} --eval pairs.jsonl --eval-every 1 --keep-best");
+    place.succeed(&format!("{run} --out best"))?;
+    let evaluations = evaluations(&place, "best")?;
+    let best = evaluations
+        .iter()
+        .rfind(|event| event["best"] == true)
+        .context("a best one")?;
+    let step = best["step"].as_u64().context("a step")?;
+    ensure!(step > 0, "training made nothing better");
+    place.succeed(&format!("{PREFER} --out last"))?;
+    let weights = |out: &str| fs::read(place.path(out).join("model.safetensors"));
+    let is_last = evaluations.last() == Some(best);
+    ensure!(
+        (weights("best")? == weights("last")?) == is_last,
+        "best after step {step}"
+    );
+    Ok(())
+}
+
+#[test]
+fn reference_log_probs_are_kept_and_refused_for_another_tokenizer() -> Result<()> {
+    let place = Workplace::new()?;
+    let run = format!("{PREFER} --reference-cache reference.jsonl");
+    place.succeed(&format!("{run} --out first"))?;
+    let kept = fs::read(place.path("reference.jsonl"))?;
+    place.succeed(&format!("{run} --out second"))?;
+    ensure!(fs::read(place.path("reference.jsonl"))? == kept);
+    let weights = |out: &str| fs::read(place.path(out).join("model.safetensors"));
+    ensure!(weights("first")? == weights("second")?);
+
+    let output = place.run(&format!("{run} --out third --chat-template chatml"))?;
+    let error = String::from_utf8(output.stderr)?;
+    ensure!(
+        !output.status.success() && error.contains("reference.jsonl"),
+        "{error}"
+    );
+    ensure!(error.contains("chat template"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn activations_computed_again_give_the_same_weights() -> Result<()> {
+    let place = Workplace::new()?;
+    place.succeed(&format!("{PREFER} --out kept"))?;
+    place.succeed(&format!("{PREFER} --out again --recompute-activations"))?;
+    let weights = |out: &str| fs::read(place.path(out).join("model.safetensors"));
+    ensure!(weights("kept")? == weights("again")?);
+    Ok(())
+}
