@@ -62,6 +62,7 @@ pub fn sft_steps<'a>(
         Ok(PlannedStep {
             forests: forests
                 .into_iter()
+                .map(|packed| packed.forest)
                 .filter(|forest| !forest.targets.is_empty())
                 .collect(),
             mismatched: Vec::new(),

@@ -81,6 +81,10 @@ fn adapters_have_few_gradients_and_the_reference_costs_a_pass() -> Result<()> {
     let number = |plan: &Value, part: &str, field: &str| plan[part][field].as_f64();
     ensure!(number(&adapters, "memory", "moments") < number(&full, "memory", "moments"));
     ensure!(number(&adapters, "time", "flops") < number(&full, "time", "flops"));
+    let recomputed = plan(&place, &format!("{PREFER} --recompute-activations"))?;
+    let activations = |plan: &Value| number(plan, "memory", "activations");
+    ensure!(activations(&recomputed) < activations(&full));
+    ensure!(number(&recomputed, "time", "flops") > number(&full, "time", "flops"));
     let reward = plan(
         &place,
         "reward --model model --data pairs.jsonl --epochs 2 --trees-per-step 4",

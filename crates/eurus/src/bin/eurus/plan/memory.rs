@@ -41,9 +41,13 @@ impl Memory {
         let config = costs.config;
         let parameters = costs.parameters();
         let trained = costs.trained_parameters();
+        // All layers, or their inputs and the one that is computed again.
+        let of_layers = match settings.recompute_activations {
+            false => config.layers * config.kept_by_layer(),
+            true => config.layers * config.hidden_size + config.kept_by_layer(),
+        };
         // The last norm's input and output, and the tables of rotations.
-        let of_body =
-            config.layers * config.kept_by_layer() + 2 * config.hidden_size + config.head_dim;
+        let of_body = of_layers + 2 * config.hidden_size + config.head_dim;
         let of_targets = match costs.objective {
             Objective::LanguageModel => largest.targets * (config.hidden_size + 2),
             Objective::Reward => 0,

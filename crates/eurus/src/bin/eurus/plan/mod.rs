@@ -246,6 +246,7 @@ impl PlannedTraining<'_> {
             config: &setup.config,
             adapters: adapters.as_ref(),
             objective: self.objective,
+            recompute: setup.settings.recompute_activations,
         };
         let steps = self.steps;
         let memory = Memory::estimate(

@@ -61,6 +61,8 @@ pub struct Costs<'a> {
     pub config: &'a DecoderConfig,
     pub adapters: Option<&'a LoraConfig>,
     pub objective: Objective,
+    /// Whether each layer is computed again for its gradients.
+    pub recompute: bool,
 }
 
 impl Costs<'_> {
@@ -103,7 +105,15 @@ impl Costs<'_> {
             None => (4.0, 6.0),
             Some(_) => (2.0, 4.0),
         };
+        let again = match self.recompute {
+            true => {
+                2.0 * (self.of_layers(work) + self.of_adapters(work))
+                    + 4.0 * self.of_attention(work)
+            }
+            false => 0.0,
+        };
         self.forward(work)
+            + again
             + layers * self.of_layers(work)
             + 4.0 * self.of_adapters(work)
             + 10.0 * self.of_attention(work)
@@ -166,6 +176,7 @@ mod tests {
             config: &config,
             adapters: None,
             objective,
+            recompute: false,
         };
         let mut work = Work::of(&fork(), None);
         work.keys = 0;
@@ -175,5 +186,10 @@ mod tests {
         let output = (3 * config.output_weights()) as f64;
         let language_model = of(Objective::LanguageModel);
         assert_eq!(language_model.training(work), 6.0 * layers + 8.0 * output);
+        let recomputed = Costs {
+            recompute: true,
+            ..of(Objective::Reward)
+        };
+        assert_eq!(recomputed.training(work), 8.0 * layers);
     }
 }
