@@ -13,8 +13,9 @@ const NUMBER: usize = 4;
 /// The peak is where the backward pass of the largest forest begins: all activations are there, and with them the
 /// weights, both moments of AdamW and the gradients of the forests before. Activations are what each operation keeps
 /// ([`kept_by_layer`](eurus::models::DecoderConfig::kept_by_layer)) times the tokens of the forest. What is not counted:
-/// buffers inside of operations, the data, the program. Beside the peak that runs of SmolLM2-135M reported, the estimate
-/// was 4 to 6 % too high, and 4 % too low with adapters.
+/// buffers inside of operations, the data, the program. Beside the peaks that
+/// runs of SmolLM2-135M reported, the estimate was between 11 % too low, where activations are computed again, and 6 % too
+/// high.
 #[derive(Debug, Serialize)]
 pub struct Memory {
     pub parameters: usize,
