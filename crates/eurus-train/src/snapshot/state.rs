@@ -73,7 +73,7 @@ pub(crate) struct State {
     pub updates: BTreeMap<String, u32>,
     /// What the trainer carries from step to step.
     pub carried: Value,
-    /// The evaluation with the highest score, if models are judged and the best is kept.
+    /// The evaluation with the highest score, if the model is judged.
     #[serde(default)]
     pub best: Option<Best>,
 }
