@@ -32,8 +32,15 @@ impl RunIdentity {
             hash.update(serde_json::to_vec(&example).unwrap_or_default());
             hash.update(b"\n");
         }
+        let default = Optimization::default();
         Self {
-            settings: settings.clone(),
+            settings: Optimization {
+                // These two do not change what a step computes, and a run that ended for a number that is not finite wants to
+                // go on with another policy.
+                on_not_finite: default.on_not_finite,
+                recompute_activations: default.recompute_activations,
+                ..settings.clone()
+            },
             objective,
             examples: hexadecimal(&hash.finalize()),
         }
@@ -79,7 +86,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
 
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
         let state: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
