@@ -10,36 +10,24 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use eurus_models::{Checkpoint, Decoder, DecoderConfig, WeightType};
+use process_memory::{peak_resident_bytes, reset_peak};
 
 /// Largest peak, as a multiple of the float32 weights.
 const LARGEST: f64 = 1.15;
-
-/// A size of this process in bytes, by its name in `/proc/self/status`.
-fn resident(name: &str) -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("a status");
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix(name))
-        .expect("a size");
-    let kibibytes: u64 = line
-        .trim()
-        .trim_end_matches(" kB")
-        .parse()
-        .expect("a number");
-    1024 * kibibytes
-}
 
 /// The peak of the whole process while it loads, as a multiple of the float32 weights.
 ///
 /// `None` where the kernel does not let the peak be set back to what is resident now.
 fn measure(name: &str, folder: &Path, float32_bytes: u64) -> Option<f64> {
-    std::fs::write("/proc/self/clear_refs", "5").ok()?;
+    if !reset_peak() {
+        return None;
+    }
     let start = std::time::Instant::now();
     let model = Checkpoint::new(folder)
         .decoder(&Device::flex())
         .expect("loaded");
     let seconds = start.elapsed().as_secs_f64();
-    let peak = resident("VmHWM:");
+    let peak = peak_resident_bytes().expect("a system that sets the peak back tells it");
     drop(model);
     let share = peak as f64 / float32_bytes as f64;
     println!(

@@ -291,7 +291,7 @@ impl PreferenceTrainer {
         let unique_tokens: usize = forests.iter().map(|it| it.forest.len()).sum();
         let forest_count = forests.len();
         let mut sums: Option<PairSums> = None;
-        let mut not_finite = Vec::new();
+        let mut terms = Vec::new();
         for packed in forests {
             let share = packed.forest.len() as f64 / unique_tokens as f64;
             let groups = packed.groups.clone();
@@ -330,7 +330,7 @@ impl PreferenceTrainer {
                 Some(sums) => sums.merge(forest_sums),
                 None => forest_sums,
             });
-            not_finite.push(PairTerms {
+            terms.push(PairTerms {
                 groups: groups.clone(),
                 terms: [
                     (
@@ -356,19 +356,19 @@ impl PreferenceTrainer {
             })?;
         }
         let stats = sums.map(PairSums::read).unwrap_or_default();
-        let mut terms = Vec::new();
+        let mut not_finite = Vec::new();
         if !stats.loss.is_finite() {
             if let Some(kl) = kl.filter(|kl| !kl.clone().into_scalar::<f32>().is_finite()) {
-                terms.push(format!("the KL estimate is {}", kl.into_scalar::<f32>()));
+                not_finite.push(format!("the KL estimate is {}", kl.into_scalar::<f32>()));
             }
-            terms.extend(not_finite.into_iter().flat_map(|it| it.name(&part.trees)));
+            not_finite.extend(terms.into_iter().flat_map(|it| it.name(&part.trees)));
         }
         Ok(StepOutcome {
             loss: stats.loss,
             unique_tokens,
             naive_tokens: naive_tokens(&part.trees),
             forests: forest_count,
-            not_finite: terms,
+            not_finite,
             stats,
         })
     }

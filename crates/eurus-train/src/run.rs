@@ -68,7 +68,8 @@ impl<M: Module> Judge<'_, '_, M> {
         let plain = model.valid();
         let judgement = (evaluation.judge)(&plain)?;
         let score = judgement.score;
-        let best = self.best.is_none_or(|best| score > best.score);
+        // What is not a number is not better than anything, and could not be read back from a snapshot.
+        let best = score.is_finite() && self.best.is_none_or(|best| score > best.score);
         if best {
             self.best = Some(Best { step, score });
             self.best_model = keep_best.then_some(plain);

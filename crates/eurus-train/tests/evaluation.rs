@@ -172,3 +172,13 @@ fn held_out_losses_are_those_of_a_step_on_the_same_trees() {
         );
     }
 }
+
+#[test]
+fn a_score_that_is_no_number_is_never_the_best_and_leaves_the_snapshots_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let snapshots = Snapshots::new(folder.path()).with_every_steps(1);
+    let (_, events, _) = run(Some(snapshots.clone()), true, &|_| f64::NAN);
+    assert!(evaluated(&events).iter().all(|(_, best)| !best));
+    let (_, events, _) = run(Some(snapshots.with_resume(true)), true, &|_| f64::NAN);
+    assert!(matches!(events[0], Event::Resumed { step: 9, .. }));
+}

@@ -10,8 +10,8 @@ use common::{imitated, model, trees, weights};
 use eurus_models::RewardModel;
 use eurus_models::lora::{Adapted, LoraConfig};
 use eurus_train::{
-    Error, Event, Optimization, PreferenceTrainer, ReferenceLogProbs, RewardTrainer, SftTrainer,
-    Snapshots,
+    Error, Event, NotFinitePolicy, Optimization, PreferenceTrainer, ReferenceLogProbs,
+    RewardTrainer, SftTrainer, Snapshots,
 };
 use pref_losses::{BcoConfig, PreferenceLossConfig, RewardLossConfig, UltraInteractRewardConfig};
 
@@ -240,4 +240,21 @@ fn only_the_newest_snapshots_are_kept() {
         kept,
         [snapshot(folder.path(), 4), snapshot(folder.path(), 6)]
     );
+}
+
+#[test]
+fn a_run_goes_on_with_another_policy_for_numbers_and_another_use_of_memory() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (whole, _) = sft(Some(every_step(folder.path())), settings()).expect("it trains");
+    forget_after(folder.path(), 3);
+    let other = Optimization {
+        on_not_finite: NotFinitePolicy::Skip,
+        recompute_activations: true,
+        ..settings()
+    };
+    let again = every_step(folder.path()).with_resume(true);
+    let (weights, events) = sft(Some(again), other).expect("it goes on");
+    assert!(matches!(events[0], Event::Resumed { step: 3, .. }));
+    assert_eq!(weights, whole);
 }

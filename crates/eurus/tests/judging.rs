@@ -76,12 +76,8 @@ fn reference_log_probs_are_kept_and_refused_for_another_tokenizer() -> Result<()
     let weights = |out: &str| fs::read(place.path(out).join("model.safetensors"));
     ensure!(weights("first")? == weights("second")?);
 
-    let output = place.run(&format!("{run} --out third --chat-template chatml"))?;
-    let error = String::from_utf8(output.stderr)?;
-    ensure!(
-        !output.status.success() && error.contains("reference.jsonl"),
-        "{error}"
-    );
+    let error = place.refusal(&format!("{run} --out third --chat-template chatml"))?;
+    ensure!(error.contains("reference.jsonl"), "{error}");
     ensure!(error.contains("chat template"), "{error}");
     Ok(())
 }

@@ -28,13 +28,6 @@ fn steps(place: &Workplace, out: &str) -> Result<Vec<Value>> {
     Ok(steps)
 }
 
-/// What a command that must fail says.
-fn refusal(place: &Workplace, arguments: &str) -> Result<String> {
-    let output = place.run(arguments)?;
-    ensure!(!output.status.success(), "{arguments} was not refused");
-    Ok(String::from_utf8(output.stderr)?)
-}
-
 #[test]
 fn a_run_killed_at_random_moments_ends_as_if_it_had_not_been() -> Result<()> {
     let place = Workplace::new()?;
@@ -79,15 +72,11 @@ fn a_run_is_gone_on_with_only_when_asked_and_only_as_it_was() -> Result<()> {
     let place = Workplace::new()?;
     let run = format!("{PREFER} --max-steps 4 --snapshot-every 2");
     place.succeed(&format!("{run} --out out"))?;
-    let error = refusal(
-        &place,
-        &format!("{run} --out again --snapshots out.snapshots"),
-    )?;
+    let error = place.refusal(&format!("{run} --out again --snapshots out.snapshots"))?;
     ensure!(error.contains("step 4"), "{error}");
-    let error = refusal(
-        &place,
-        &format!("{run} --out again --snapshots out.snapshots --resume --beta 0.2"),
-    )?;
+    let error = place.refusal(&format!(
+        "{run} --out again --snapshots out.snapshots --resume --beta 0.2"
+    ))?;
     ensure!(error.contains("objective"), "{error}");
     place.succeed(&format!(
         "{run} --out again --snapshots out.snapshots --resume"

@@ -58,7 +58,8 @@ fn read<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 }
 
 fn answer(problem: &Problem, log_probs: Tensor<1>) -> Answer {
-    let gradients = (log_probs.clone() * problem.grad.clone()).sum().backward();
+    let grad = problem.grad.clone().cast(log_probs.dtype());
+    let gradients = (log_probs.clone() * grad).sum().backward();
     Answer {
         log_probs: read(log_probs),
         hidden: read(problem.hidden.grad(&gradients).unwrap()),
@@ -66,8 +67,11 @@ fn answer(problem: &Problem, log_probs: Tensor<1>) -> Answer {
     }
 }
 
+/// In double precision: a gradient is a difference, and where its terms nearly cancel single precision is off by more than
+/// what is tested.
 fn naive(problem: &Problem) -> Tensor<1> {
-    let logits = problem.hidden.clone().matmul(problem.weight.clone());
+    let [hidden, weight] = [&problem.hidden, &problem.weight].map(|it| it.clone().cast(DType::F64));
+    let logits = hidden.matmul(weight);
     let targets = problem.targets.clone().unsqueeze_dim(1);
     log_softmax(logits, 1).gather(1, targets).squeeze_dim(1)
 }

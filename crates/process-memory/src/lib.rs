@@ -30,32 +30,18 @@ pub fn keep_freed_memory() {
     unsafe { libmimalloc_sys::mi_option_set_default(PURGE_DELAY, NEVER) }
 }
 
-/// A number of the process's status (Linux), in bytes.
-fn status(field: &str) -> Option<u64> {
+/// The most memory that this process had resident, in bytes; mapped files count. `None` outside Linux.
+pub fn peak_resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
-    let kibibytes: u64 = line
-        .strip_prefix(':')?
-        .trim()
-        .strip_suffix("kB")?
-        .trim()
-        .parse()
-        .ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1024)
 }
 
-/// The most memory that this process had resident, in bytes; mapped files count. `None` outside Linux.
-pub fn peak_resident_bytes() -> Option<u64> {
-    status("VmHWM")
-}
-
-/// The memory that this process has resident now, in bytes; mapped files count. `None` outside Linux.
-pub fn resident_bytes() -> Option<u64> {
-    status("VmRSS")
-}
-
-/// Counts the peak from here on, where the system allows it (Linux).
-pub fn reset_peak() {
-    // Without the right to, the peak goes on counting from the start of the process.
-    let _ = std::fs::write("/proc/self/clear_refs", "5");
+/// Counts the peak from here on. Returns whether the system allows it (Linux); otherwise it goes on counting from the start of
+/// the process.
+pub fn reset_peak() -> bool {
+    std::fs::write("/proc/self/clear_refs", "5").is_ok()
 }

@@ -1,4 +1,4 @@
-//! A file of reference log-probs: one line of JSON for what they belong to, then one a tree.
+//! A file of reference log-probs: a line of JSON for what they belong to, then one for every group of trees.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -94,7 +94,7 @@ struct Header {
 
 const VERSION: u32 = 1;
 
-/// A tree in every other line. A line has the trees that were computed together, so that a kill in the middle of one
+/// A tree in one of the other lines. A line has the trees that were computed together, so that a kill in the middle of one
 /// leaves all or none of them: which trees share a forest decides the last bits of their sums.
 #[derive(Serialize, Deserialize)]
 struct Entry {

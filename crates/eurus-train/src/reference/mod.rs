@@ -48,7 +48,7 @@ impl TreeReference {
 }
 
 /// Trees whose log-probs are computed, and kept, together: what a kill can lose.
-pub(crate) const GROUP: usize = 64;
+const GROUP: usize = 64;
 
 impl ReferenceLogProbs {
     /// Computes them with the same packing and the same operator that training uses.
@@ -111,7 +111,7 @@ impl ReferenceLogProbs {
         Ok(Self { trees: result })
     }
 
-    pub(crate) fn pair_count(&self) -> usize {
+    fn pair_count(&self) -> usize {
         self.trees.iter().map(|tree| tree.chosen.len()).sum()
     }
 

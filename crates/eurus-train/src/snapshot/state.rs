@@ -32,8 +32,15 @@ impl RunIdentity {
             hash.update(serde_json::to_vec(&example).unwrap_or_default());
             hash.update(b"\n");
         }
+        let default = Optimization::default();
         Self {
-            settings: settings.clone(),
+            settings: Optimization {
+                // These two do not change what a step computes, and a run that ended for a number that is not finite wants to
+                // go on with another policy.
+                on_not_finite: default.on_not_finite,
+                recompute_activations: default.recompute_activations,
+                ..settings.clone()
+            },
             objective,
             examples: hexadecimal(&hash.finalize()),
         }
@@ -73,13 +80,13 @@ pub(crate) struct State {
     pub updates: BTreeMap<String, u32>,
     /// What the trainer carries from step to step.
     pub carried: Value,
-    /// The evaluation with the highest score, if models are judged and the best is kept.
+    /// The evaluation with the highest score, if the model is judged.
     #[serde(default)]
     pub best: Option<Best>,
 }
 
 impl State {
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
 
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
         let state: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;

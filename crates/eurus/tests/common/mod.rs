@@ -58,6 +58,13 @@ impl Workplace {
         command
     }
 
+    /// What a command that must fail says.
+    pub fn refusal(&self, arguments: &str) -> Result<String> {
+        let output = self.run(arguments)?;
+        ensure!(!output.status.success(), "{arguments} was not refused");
+        Ok(String::from_utf8(output.stderr)?)
+    }
+
     pub fn run(&self, arguments: &str) -> Result<Output> {
         let words: Vec<&str> = arguments.split_whitespace().collect();
         Ok(self.command(&words).output()?)

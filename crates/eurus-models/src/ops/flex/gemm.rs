@@ -81,8 +81,8 @@ const PARALLEL_FROM: usize = 192 * 192 * 192;
 
 /// `lhs * rhs` row by row, on all threads.
 ///
-/// The kernel writes the result into memory that nothing has touched before: filling it with zeros first is a pass of one
-/// thread over memory, as long as a third of a small product.
+/// The kernel writes the result into memory that nothing has touched before: filling it with zeros first would be a pass
+/// of one thread over memory while the others wait.
 pub fn whole_product(lhs: Matrix<'_>, rhs: Matrix<'_>) -> Vec<f32> {
     let (m, n, k) = (lhs.rows, rhs.cols, lhs.cols);
     assert_eq!(k, rhs.rows, "inner dimensions differ");

@@ -27,11 +27,11 @@ mod sft;
 mod summary;
 mod text;
 
-use process_memory::{MiMalloc, keep_freed_memory};
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use process_memory::{MiMalloc, keep_freed_memory};
 
 const EXAMPLES: &str = "\
 Examples:
