@@ -1,5 +1,5 @@
-//! What a run will put through its model, found without one: the trees of every step, in the order and the forests of
-//! training.
+//! What a run will put through its model, found without one: the forests of every step and of the reference, as training
+//! packs them.
 //!
 //! ```
 //! use eurus_train::{NodePair, Optimization, PairedTree, plan};
@@ -21,8 +21,9 @@
 use token_forest::{PackedForest, TokenTree};
 
 use crate::data::{PairedTree, SftTree, step_order};
-use crate::packing::{GroupForest, pack_mismatched, pack_pairs, pack_trees};
+use crate::packing::{GroupForest, pack_mismatched, pack_pairs, pack_reference, pack_trees};
 use crate::preference::naive_tokens;
+use crate::reference::GROUP;
 use crate::run::path_tokens;
 use crate::{Error, Optimization, Result};
 
@@ -31,7 +32,7 @@ use crate::{Error, Optimization, Result};
 pub struct PlannedStep {
     /// The forests that gradients are computed for.
     pub forests: Vec<PackedForest>,
-    /// The forests of mismatched completions, which are scored without gradients. Empty unless the trees have any.
+    /// The forests of mismatched completions, which the policy scores without gradients. Empty unless the trees have any.
     pub mismatched: Vec<PackedForest>,
     /// Tokens that the step costs when every path is a row of its own, as
     /// [`StepProgress::naive_tokens`](crate::StepProgress::naive_tokens).
@@ -84,13 +85,39 @@ pub fn pair_steps<'a>(
     let order = order(trees.len(), "pairs", settings)?;
     Ok(order.into_iter().map(move |members| {
         let trees: Vec<&PairedTree> = members.iter().map(|&m| &trees[m]).collect();
-        let forests = |packed: Vec<GroupForest>| packed.into_iter().map(|it| it.forest).collect();
         Ok(PlannedStep {
             forests: forests(pack_pairs(&trees, settings.token_budget)?),
             mismatched: forests(pack_mismatched(&trees, settings.token_budget)?),
             naive_tokens: naive_tokens(&trees),
         })
     }))
+}
+
+/// The forests of [`ReferenceLogProbs::compute`](crate::ReferenceLogProbs::compute), packed as they are asked for: pairs
+/// with their mismatched completions, each history once. A cache spares the trees that it has.
+///
+/// # Errors
+///
+/// A setting is outside its range, or there are no trees. An item is an error if a pair does not fit in the budget.
+pub fn reference_forests<'a>(
+    trees: &'a [PairedTree],
+    settings: &'a Optimization,
+) -> Result<impl Iterator<Item = Result<PackedForest>> + 'a> {
+    settings.validate()?;
+    if trees.is_empty() {
+        return Err(Error::NoData { what: "pairs" });
+    }
+    Ok(trees.chunks(GROUP).flat_map(|group| {
+        let group: Vec<&PairedTree> = group.iter().collect();
+        match pack_reference(&group, settings.token_budget) {
+            Ok(packed) => forests(packed).into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        }
+    }))
+}
+
+fn forests(packed: Vec<GroupForest>) -> Vec<PackedForest> {
+    packed.into_iter().map(|group| group.forest).collect()
 }
 
 fn order(trees: usize, what: &'static str, settings: &Optimization) -> Result<Vec<Vec<usize>>> {

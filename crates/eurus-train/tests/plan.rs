@@ -2,8 +2,12 @@
 
 mod common;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use burn::tensor::Tensor;
 use common::{model, trees};
-use eurus_models::RewardModel;
+use eurus_models::{Decoder, ForestBatch, ForestModel, RewardModel};
 use eurus_train::plan::{self, PlannedStep};
 use eurus_train::{
     Error, Event, Optimization, PreferenceTrainer, ReferenceLogProbs, RewardTrainer, SftTrainer,
@@ -103,6 +107,47 @@ fn mismatched_completions_are_planned_apart_from_what_has_gradients() {
     assert_eq!(planned(&without), planned(&with));
 }
 
+/// A model that counts the tokens it is given.
+#[derive(burn::module::Module, Debug)]
+struct Counting {
+    decoder: Decoder,
+    #[module(skip)]
+    tokens: Arc<AtomicUsize>,
+}
+
+impl ForestModel for Counting {
+    fn hidden_states(&self, batch: &ForestBatch) -> Tensor<2> {
+        self.tokens.fetch_add(batch.forest.len(), Ordering::Relaxed);
+        self.decoder.hidden_states(batch)
+    }
+
+    fn output_weight(&self) -> Tensor<2> {
+        self.decoder.output_weight()
+    }
+}
+
+#[test]
+fn the_reference_is_asked_for_the_tokens_that_are_planned() {
+    let settings = settings();
+    // More than are computed together.
+    let pairs_alone = trees(70);
+    let mut with_mismatched = pairs_alone.clone();
+    add_mismatched(&mut with_mismatched, 1).expect("several trees");
+    let of = |trees: &[_]| {
+        let forests = plan::reference_forests(trees, &settings).expect("trees");
+        let planned: usize = forests.map(|forest| forest.expect("it fits").len()).sum();
+        let tokens = Arc::new(AtomicUsize::new(0));
+        let model = Counting {
+            decoder: model(5),
+            tokens: tokens.clone(),
+        };
+        ReferenceLogProbs::compute(&model, trees, &settings, &mut |_| {}).expect("a reference");
+        assert_eq!(planned, tokens.load(Ordering::Relaxed));
+        planned
+    };
+    assert!(of(&pairs_alone) < of(&with_mismatched));
+}
+
 #[test]
 fn a_plan_of_nothing_is_an_error() {
     let settings = settings();
@@ -110,4 +155,6 @@ fn a_plan_of_nothing_is_an_error() {
         plan::pair_steps(&[], &settings).err(),
         Some(Error::NoData { what: "pairs" })
     ));
+    assert!(plan::reference_forests(&[], &settings).is_err());
+    assert!(plan::sft_steps(&[], &settings).is_err());
 }
