@@ -11,7 +11,6 @@ use serde_json::{Map, Value, json};
 use crate::{Error, Result};
 
 pub use rope::RopeScaling;
-pub use size::LinearShape;
 
 /// The family a checkpoint belongs to. They share one decoder; what a missing field means differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,21 +3,15 @@
 use super::DecoderConfig;
 use crate::lora::LoraConfig;
 
-/// A linear layer that every decoder layer has, once or in several copies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LinearShape {
-    /// The last part of its path, as adapters name it: `q_proj`, `w1`; the router of a mixture is `gate`.
-    pub name: &'static str,
-    /// Features in.
-    pub inputs: usize,
-    /// Features out.
-    pub outputs: usize,
-    /// Whether it has a bias.
-    pub bias: bool,
-    /// How many a decoder layer has: as many as experts, or one.
-    pub copies: usize,
-    /// How many of these a token goes through.
-    pub copies_per_token: usize,
+/// A linear layer of every decoder layer, of which a mixture has one for each expert.
+struct LinearShape {
+    /// The last part of its path, as adapters name it.
+    name: &'static str,
+    inputs: usize,
+    outputs: usize,
+    bias: bool,
+    copies: usize,
+    copies_per_token: usize,
 }
 
 impl LinearShape {
@@ -37,7 +31,7 @@ impl LinearShape {
 
 impl DecoderConfig {
     /// The linear layers of one decoder layer.
-    pub fn linear_layers(&self) -> Vec<LinearShape> {
+    fn linear_layers(&self) -> Vec<LinearShape> {
         let d = self.hidden_size;
         let inner = self.intermediate_size;
         let queries = self.heads * self.head_dim;
@@ -104,6 +98,11 @@ impl DecoderConfig {
     /// Parameters of everything below the output projection: a reward model has these and a head of `hidden_size`.
     pub fn body_parameters(&self) -> usize {
         let d = self.hidden_size;
+        self.vocab_size * d + self.layers * self.layer_parameters() + d
+    }
+
+    /// Parameters of one decoder layer.
+    pub fn layer_parameters(&self) -> usize {
         let linear: usize = self
             .linear_layers()
             .iter()
@@ -114,7 +113,7 @@ impl DecoderConfig {
         } else {
             0
         };
-        self.vocab_size * d + self.layers * (linear + 2 * d + head_norms) + d
+        linear + 2 * self.hidden_size + head_norms
     }
 
     /// Weights of the output projection, whether it is the embedding or not.
@@ -154,8 +153,8 @@ impl DecoderConfig {
         self.linear_layers().into_iter().filter(has_adapter)
     }
 
-    /// Numbers of one token that one decoder layer keeps from the forward to the backward pass when all weights are
-    /// trained.
+    /// Activations of one token in one decoder layer: numbers that are kept from the forward to the backward pass when all
+    /// weights are trained.
     ///
     /// With `d` = `hidden_size`, `q` and `kv` = features of all query and of all key heads, `f` = `intermediate_size`:
     ///
@@ -173,7 +172,7 @@ impl DecoderConfig {
     ///
     /// Rotation and residual sums keep nothing. In a mixture each of the `k` experts of a token keeps a copy of its
     /// input, `3f` and its output, and the router its logits and probabilities.
-    pub fn kept_by_layer(&self) -> usize {
+    pub fn layer_activations_per_token(&self) -> usize {
         let (d, f) = (self.hidden_size, self.intermediate_size);
         let queries = self.heads * self.head_dim;
         let keys = self.kv_heads * self.head_dim;

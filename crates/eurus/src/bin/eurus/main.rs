@@ -61,8 +61,15 @@ enum Command {
     #[command(after_help = data::EXAMPLES)]
     Data(data::Data),
     /// Count the tokens and steps of a run, and estimate its memory and time, before it starts.
-    #[command(after_help = plan::EXAMPLES)]
+    #[command(after_help = plan::EXAMPLES, mut_subcommands(plan::without_result))]
     Plan(plan::Plan),
+    #[command(flatten)]
+    Train(Training),
+}
+
+/// The commands that train.
+#[derive(Debug, Subcommand)]
+enum Training {
     /// Learn preferences from pairs of actions: DPO, KTO or NCA.
     #[command(
         after_help = prefer::EXAMPLES,
@@ -85,26 +92,34 @@ enum Command {
 
 impl Command {
     fn run(&mut self) -> Result<()> {
-        if let Some(files) = self.files() {
-            files.model = model_folder::find(&files.model)?;
-        }
         match self {
             Self::Data(command) => command.run(),
             Self::Plan(command) => command.run(),
+            Self::Train(command) => {
+                command.find_model()?;
+                command.run()
+            }
+        }
+    }
+}
+
+impl Training {
+    /// Makes the model a folder, downloading it if it is none.
+    fn find_model(&mut self) -> Result<()> {
+        let files = match self {
+            Self::Prefer(command) => &mut command.files,
+            Self::Sft(command) => &mut command.files,
+            Self::Reward(command) => &mut command.files,
+        };
+        files.model = model_folder::find(&files.model)?;
+        Ok(())
+    }
+
+    fn run(&self) -> Result<()> {
+        match self {
             Self::Prefer(command) => command.run(),
             Self::Sft(command) => command.run(),
             Self::Reward(command) => command.run(),
-        }
-    }
-
-    /// The files of a command that reads a model.
-    fn files(&mut self) -> Option<&mut options::Files> {
-        match self {
-            Self::Data(_) => None,
-            Self::Plan(command) => Some(command.files()),
-            Self::Prefer(command) => Some(&mut command.files),
-            Self::Sft(command) => Some(&mut command.files),
-            Self::Reward(command) => Some(&mut command.files),
         }
     }
 }
@@ -155,10 +170,10 @@ mod tests {
             let files = ["--model", "m", "--data", "d", "--out", "o"];
             let words = [&["eurus", command], &files[..], more].concat();
             match Cli::parse_from(words).command {
+                Command::Train(Training::Prefer(command)) => command.steps.learning_rate,
+                Command::Train(Training::Sft(command)) => command.steps.learning_rate,
+                Command::Train(Training::Reward(command)) => command.steps.learning_rate,
                 Command::Data(_) | Command::Plan(_) => unreachable!("`{command}` trains"),
-                Command::Prefer(command) => command.steps.learning_rate,
-                Command::Sft(command) => command.steps.learning_rate,
-                Command::Reward(command) => command.steps.learning_rate,
             }
         };
         assert_eq!(rate("prefer", &["--algorithm", "nca"]), 5e-7);

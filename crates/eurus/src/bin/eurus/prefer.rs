@@ -122,7 +122,6 @@ impl Prefer {
         let (output, setup) = setup::begin(&self.files, &self.text, &self.steps)?;
 
         let mut pairs = input::pairs(&self.files.data, &setup)?;
-        eprintln!("{}", pairs.describe());
         let mut held_out = match &self.judging.eval {
             Some(file) => Some(input::pairs(file, &setup)?),
             None => None,

@@ -1,55 +1,73 @@
-//! What was read and what became of it: rows that nothing can be learned from, and rows that are there twice.
+//! What was read, and the rows that cannot be trained on: counted by reason before training, with the first of each.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::BufRead;
+use std::path::Path;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, bail};
 use eurus::data::Error;
 use eurus::data::formats::{JsonlReader, Record};
 use serde::Serialize;
 
-/// Why a row is of no use.
+/// Why a row cannot be trained on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unusable {
-    /// A text is blank, or has no token that could be trained on.
+    /// A text is blank, or the response has no token that could be trained on.
     Empty,
     /// The two actions of a pair are the same, in text or in tokens.
-    Identical,
+    IdenticalPair,
+    /// A path or a pair has too many tokens, and such rows are to be errors.
+    OverLong,
 }
 
-/// Rows of one kind.
+/// A row and what is the matter with it.
+#[derive(Debug, Serialize)]
+struct Problem {
+    row: usize,
+    problem: String,
+}
+
+/// Rows of one kind, and the first of them.
 #[derive(Debug, Default, Serialize)]
 struct Found {
     rows: usize,
-    /// What is the matter with the first of them, and where.
-    first: Option<String>,
+    first: Option<Problem>,
 }
 
 impl Found {
-    fn add(&mut self, first: impl FnOnce() -> String) {
+    fn add(&mut self, row: usize, problem: impl FnOnce() -> String) {
         self.rows += 1;
-        self.first.get_or_insert_with(first);
+        if self.first.as_ref().is_none_or(|first| row < first.row) {
+            let problem = problem();
+            self.first = Some(Problem { row, problem });
+        }
     }
 
-    /// `3 empty (row 7 ...)`; `None` if there are none.
-    fn describe(&self, what: &str) -> Option<String> {
-        let first = self.first.as_ref()?;
-        let of_several = if self.rows > 1 { "first: " } else { "" };
-        Some(format!("{} {what} ({of_several}{first})", self.rows))
+    /// `3 empty (first: row 7: ...)`, with ` of FILE` after the row if that is given; `None` if there are none.
+    fn describe(&self, kind: &str, of_file: &str) -> Option<String> {
+        let Problem { row, problem } = self.first.as_ref()?;
+        let first = if self.rows > 1 { "first: " } else { "" };
+        let count = self.rows;
+        Some(format!(
+            "{count} {kind} ({first}row {row}{of_file}: {problem})"
+        ))
     }
 }
 
 /// The rows of one file, counted.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct RowReport {
     read: usize,
     empty: Found,
-    identical: Found,
+    identical_pairs: Found,
     duplicates: Found,
-    /// Whether such rows are left out. If not, the first two kinds are errors, and duplicates are used.
+    /// Whether these are left out. If not, the first two kinds are errors, and duplicates are used.
     dropped: bool,
+    /// An error whatever is dropped; other policies for long rows count them elsewhere.
+    #[serde(skip)]
+    over_long: Found,
     #[serde(skip)]
     seen: HashMap<Fingerprint, usize>,
 }
@@ -68,23 +86,19 @@ fn fingerprint(content: &impl Hash) -> Fingerprint {
 }
 
 impl RowReport {
-    /// Nothing read yet; `drop` leaves out what is of no use.
+    /// Nothing read yet; `drop` leaves unusable rows and duplicates out.
     pub fn new(drop: bool) -> Self {
         Self {
-            read: 0,
-            empty: Found::default(),
-            identical: Found::default(),
-            duplicates: Found::default(),
             dropped: drop,
-            seen: HashMap::new(),
+            ..Self::default()
         }
     }
 
-    /// The next row of the file that can be used.
+    /// The next row of the file that is neither empty nor an identical pair.
     ///
     /// # Errors
     ///
-    /// The row cannot be read; or it is of no use, and such rows are not dropped.
+    /// The row cannot be read.
     pub fn next<R: BufRead, T: Record>(
         &mut self,
         rows: &mut JsonlReader<R, T>,
@@ -95,51 +109,65 @@ impl RowReport {
                 Ok(row) => return Ok(Some(row)),
                 Err(error) => error,
             };
-            let (why, problem) = match error.fault() {
-                Error::EmptyField { field } => {
-                    (Unusable::Empty, format!("field `{field}` is blank"))
-                }
-                Error::IdenticalPair => {
-                    (Unusable::Identical, "`rejected` equals `chosen`".to_owned())
-                }
+            match error.fault() {
+                Error::EmptyField { field } => self.add(Unusable::Empty, rows.line(), || {
+                    format!("field `{field}` is empty or blank")
+                }),
+                Error::IdenticalPair => self.add(Unusable::IdenticalPair, rows.line(), || {
+                    "field `rejected` equals field `chosen`".to_owned()
+                }),
                 _ => return Err(error.into()),
-            };
-            let line = rows.line();
-            self.unusable(why, || format!("row {line}: {problem}"), || error.into())?;
+            }
         }
         Ok(None)
     }
 
-    /// Counts a row that is of no use, or refuses it with `refusal`.
-    pub fn unusable(
-        &mut self,
-        why: Unusable,
-        first: impl FnOnce() -> String,
-        refusal: impl FnOnce() -> anyhow::Error,
-    ) -> Result<()> {
-        if !self.dropped {
-            return Err(anyhow!(
-                "{}; --drop-unusable leaves such rows out",
-                refusal()
-            ));
-        }
-        match why {
-            Unusable::Empty => self.empty.add(first),
-            Unusable::Identical => self.identical.add(first),
-        }
-        Ok(())
+    /// Counts a row that is left out.
+    pub fn add(&mut self, why: Unusable, row: usize, problem: impl FnOnce() -> String) {
+        let found = match why {
+            Unusable::Empty => &mut self.empty,
+            Unusable::IdenticalPair => &mut self.identical_pairs,
+            Unusable::OverLong => &mut self.over_long,
+        };
+        found.add(row, problem);
     }
 
-    /// Whether to use a row with this content: it is new, or repetitions are kept.
-    pub fn is_used(&mut self, content: &impl Hash, line: usize) -> bool {
-        match self.seen.insert(fingerprint(content), line) {
+    /// Whether to use a row with this content: it is new, or duplicates are kept.
+    pub fn is_used(&mut self, content: &impl Hash, row: usize) -> bool {
+        match self.seen.insert(fingerprint(content), row) {
             None => true,
             Some(earlier) => {
                 self.duplicates
-                    .add(|| format!("row {line} repeats row {earlier}"));
+                    .add(row, || format!("the same as row {earlier}"));
                 !self.dropped
             }
         }
+    }
+
+    /// Refuses the file once all of it is read, if rows in it cannot be trained on and are not to be dropped.
+    pub fn check(&self, file: &Path) -> Result<()> {
+        let of_file = format!(" of {}", file.display());
+        let mut rows = self.over_long.rows;
+        let mut found = Vec::new();
+        let mut advice = Vec::new();
+        if !self.dropped && self.empty.rows + self.identical_pairs.rows > 0 {
+            rows += self.empty.rows + self.identical_pairs.rows;
+            found.extend(self.unusable(&of_file));
+            advice.push("--drop-unusable leaves out rows that are empty or have identical actions");
+        }
+        if let Some(over_long) = self.over_long.describe("too long", &of_file) {
+            found.push(over_long);
+            advice.push("raise the limit, or let --over-long cut or drop rows that are too long");
+        }
+        if rows == 0 {
+            return Ok(());
+        }
+        bail!(
+            "{rows} of {} rows cannot be trained on: {}; {}",
+            self.read,
+            found.join(", "),
+            advice.join("; ")
+        )
     }
 
     /// Rows that were read.
@@ -147,34 +175,32 @@ impl RowReport {
         self.read
     }
 
-    /// Rows that were left out.
-    fn dropped(&self) -> Vec<String> {
-        let mut found = vec![
-            self.empty.describe("empty"),
-            self.identical
-                .describe("with two actions that are the same"),
+    fn unusable(&self, of_file: &str) -> Vec<String> {
+        let kinds = [
+            self.empty.describe("empty", of_file),
+            self.identical_pairs
+                .describe("with identical actions", of_file),
         ];
-        if self.dropped {
-            found.push(self.duplicates.describe("there already"));
-        }
-        found.into_iter().flatten().collect()
+        kinds.into_iter().flatten().collect()
     }
 }
 
-/// One line, to follow what a file holds.
+/// What was read, and what was dropped or kept of it.
 impl fmt::Display for RowReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} rows read", self.read)?;
-        let dropped = self.dropped();
-        if !dropped.is_empty() {
-            write!(f, "; dropped: {}", dropped.join(", "))?;
+        let duplicates = self.duplicates.describe("duplicate", "");
+        if !self.dropped {
+            return match duplicates {
+                Some(kept) => write!(f, "; warning: {kept} are used, --drop-unusable drops them"),
+                None => Ok(()),
+            };
         }
-        if self.dropped {
+        let mut dropped = self.unusable("");
+        dropped.extend(duplicates);
+        if dropped.is_empty() {
             return Ok(());
         }
-        match self.duplicates.describe("repeated rows are kept") {
-            Some(kept) => write!(f, "; warning: {kept}; --drop-unusable drops them"),
-            None => Ok(()),
-        }
+        write!(f, "; dropped: {}", dropped.join(", "))
     }
 }

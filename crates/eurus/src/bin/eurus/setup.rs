@@ -40,7 +40,7 @@ pub struct Setup {
     pub path_limit: PathLimit,
     /// What becomes of rows that are longer.
     pub over_long: OverLong,
-    /// Whether rows that are of no use are left out; otherwise they are errors.
+    /// Whether unusable rows and duplicates are left out; otherwise the former are errors.
     pub drop_unusable: bool,
     /// Whether to print where the two ways to tokenize differ.
     pub show_tokenization: bool,

@@ -55,21 +55,14 @@ impl TextReport {
 
     /// Why nothing is left to train on.
     pub fn nothing_left(&self, read: &RowReport) -> String {
-        let over_long = self.lengths.dropped();
-        if read.read() == 0 {
-            return "there is no row in it".to_owned();
+        match (read.read(), self.lengths.dropped()) {
+            (0, _) => "there is no row in it".to_owned(),
+            (_, 0) => format!("no row is left: {read}"),
+            (_, over_long) => format!(
+                "no row is left: {read}; {over_long} longer than {} = {} or --token-budget {}; raise them",
+                self.limit.set_by, self.limit.tokens, self.token_budget
+            ),
         }
-        if over_long == 0 {
-            return format!("no row is left: {read}");
-        }
-        let (all, others) = match over_long == read.read() {
-            true => ("all ", String::new()),
-            false => ("", format!(" ({read})")),
-        };
-        format!(
-            "no row is left: {all}{over_long} are longer than {} = {} or --token-budget {}; raise them{others}",
-            self.limit.set_by, self.limit.tokens, self.token_budget
-        )
     }
 
     fn write_lengths(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

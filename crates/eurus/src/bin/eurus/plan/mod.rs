@@ -1,37 +1,33 @@
 //! `eurus plan`: what a run reads, costs and needs, without loading weights or writing anything.
 //!
 //! The rows go the way they go before training, and the forests are those that training packs. [`work`] counts what
-//! they cost, [`memory`] and [`time`] estimate from that, [`report`] shows it.
+//! they cost, [`estimate`] makes memory and time of that, [`report`] shows it.
 
-mod memory;
+mod estimate;
 mod report;
-mod time;
 mod work;
 
 use anyhow::Result;
-use clap::{Args, Subcommand};
-use eurus::models::lora::LoraConfig;
+use clap::{Args, Command};
+use eurus::forest::PackedForest;
 use eurus::train::plan::{self, PlannedStep};
-use eurus::train::{Optimization, PairedTree};
 
 use crate::adapters::Adapters;
-use crate::options::{DeviceName, Files};
 use crate::prefer::Prefer;
 use crate::reward::Reward;
 use crate::rows::RowReport;
 use crate::setup::{Setup, UsageError};
 use crate::sft::Sft;
 use crate::text::TextReport;
-use crate::{input, job};
+use crate::{Training, input, job};
 
-use memory::Memory;
-use report::{Data, Forests, Report};
-use time::{MatmulRate, Time};
+use estimate::{Memory, Time};
+use report::{Report, Steps};
 use work::{Costs, Objective, Work};
 
 pub const EXAMPLES: &str = "\
-Put `plan` before the command that would train, with the same options; those that say where a result goes may be left \
-out and are not looked at.
+Put `plan` before the command that would train, with the same options; --out may be left out. The tokens, steps and \
+forests are those of the run; memory and time are estimates. Judging on --eval is not planned.
 
 Examples:
   eurus plan sft    --model SmolLM2-135M-Instruct --data sft.jsonl
@@ -41,51 +37,44 @@ Examples:
 #[derive(Debug, Args)]
 pub struct Plan {
     #[command(subcommand)]
-    run: PlannedRun,
+    run: Training,
 
     /// Print the plan as one JSON object
     #[arg(long, global = true)]
     json: bool,
 }
 
-/// The run that is planned, with the options of its command.
-#[derive(Debug, Subcommand)]
-enum PlannedRun {
-    /// Plan `eurus sft`.
-    #[command(
-        mut_arg("learning_rate", |arg| arg.required(false).default_value("2e-5")),
-        mut_arg("out", |arg| arg.required(false).default_value("not-written").hide(true)),
-    )]
-    Sft(Sft),
-    /// Plan `eurus prefer`.
-    #[command(
-        mut_arg("learning_rate", |arg| arg.required(false).default_value("5e-7")),
-        mut_arg("out", |arg| arg.required(false).default_value("not-written").hide(true)),
-    )]
-    Prefer(Prefer),
-    /// Plan `eurus reward`.
-    #[command(
-        mut_arg("learning_rate", |arg| arg.required(false).default_value("1e-5")),
-        mut_arg("out", |arg| arg.required(false).default_value("not-written").hide(true)),
-    )]
-    Reward(Reward),
+/// Options of what a run writes.
+const OF_RESULT: [&str; 8] = [
+    "out",
+    "overwrite",
+    "weight_type",
+    "max_shard_bytes",
+    "metrics",
+    "snapshot_every",
+    "snapshots",
+    "resume",
+];
+
+/// The command of a run as one of `plan`: taken with all its options, shown without those of the result, which there is
+/// none of.
+pub fn without_result(run: Command) -> Command {
+    run.mut_arg("out", |out| {
+        out.required(false).default_value("not-written")
+    })
+    .mut_args(|arg| {
+        let hidden = OF_RESULT.contains(&arg.get_id().as_str());
+        arg.hide(hidden)
+    })
 }
 
 impl Plan {
-    /// The files of the run that is planned.
-    pub fn files(&mut self) -> &mut Files {
-        match &mut self.run {
-            PlannedRun::Sft(run) => &mut run.files,
-            PlannedRun::Prefer(run) => &mut run.files,
-            PlannedRun::Reward(run) => &mut run.files,
-        }
-    }
-
-    pub fn run(&self) -> Result<()> {
+    pub fn run(&mut self) -> Result<()> {
+        self.run.find_model()?;
         let report = match &self.run {
-            PlannedRun::Sft(run) => of_sft(run)?,
-            PlannedRun::Prefer(run) => of_prefer(run)?,
-            PlannedRun::Reward(run) => of_reward(run)?,
+            Training::Sft(run) => of_sft(run)?,
+            Training::Prefer(run) => of_prefer(run)?,
+            Training::Reward(run) => of_reward(run)?,
         };
         job::print(&match self.json {
             true => serde_json::to_string_pretty(&report)?,
@@ -98,110 +87,75 @@ impl Plan {
 fn of_sft(run: &Sft) -> Result<Report> {
     let setup = Setup::open(&run.files, &run.text, &run.steps)?;
     let rows = input::sft(&run.files.data, &setup)?;
-    eprintln!("{}", rows.describe());
-    let settings = &setup.settings;
-    let once = once(settings);
-    let data = Data::new(
-        rows.trees.len(),
-        rows.trees.len(),
-        plan::sft_steps(&rows.trees, &once)?,
-    )?;
-    let steps = Steps::new(&setup, plan::sft_steps(&rows.trees, settings)?)?;
-    let run = PlannedTraining {
-        command: "sft",
+    let steps = plan::sft_steps(&rows.trees, &setup.settings)?;
+    let load = Load::of_steps(&setup, steps)?;
+    let command = PlannedCommand {
+        name: "sft",
         objective: Objective::LanguageModel,
         adapters: &run.adapters,
-        device: run.steps.device,
-        data,
-        steps,
-        scored_before: Work::default(),
+        trees: rows.trees.len(),
+        examples: rows.trees.len(),
     };
-    run.report(&setup, &rows.rows, &rows.report)
+    command.report(&setup, load, rows.rows, &rows.report)
 }
 
 fn of_prefer(run: &Prefer) -> Result<Report> {
     let loss = run.loss.config().init().map_err(UsageError::new)?;
     let setup = Setup::open(&run.files, &run.text, &run.steps)?;
     let mut pairs = input::pairs(&run.files.data, &setup)?;
-    eprintln!("{}", pairs.describe());
     if loss.needs().kl {
         pairs.add_mismatched(&setup)?;
     }
-    let (data, steps) = of_pairs(&pairs.trees, &setup)?;
-    // The reference scores every tree once, in forests that are packed as those of a step.
-    let scored_before = match loss.needs().reference {
-        true => {
-            let once = once(&setup.settings);
-            let all = Steps::new(&setup, plan::pair_steps(&pairs.trees, &once)?)?;
-            all.trained + all.scored
-        }
-        false => Work::default(),
-    };
-    let run = PlannedTraining {
-        command: "prefer",
+    let steps = plan::pair_steps(&pairs.trees, &setup.settings)?;
+    let mut load = Load::of_steps(&setup, steps)?;
+    for forest in plan::reference_forests(&pairs.trees, &setup.settings)? {
+        load.add_reference(&forest?, &setup);
+    }
+    let command = PlannedCommand {
+        name: "prefer",
         objective: Objective::LanguageModel,
         adapters: &run.adapters,
-        device: run.steps.device,
-        data,
-        steps,
-        scored_before,
+        trees: pairs.trees.len(),
+        examples: pairs.len(),
     };
-    run.report(&setup, &pairs.rows, &pairs.report)
+    command.report(&setup, load, pairs.rows, &pairs.report)
 }
 
 fn of_reward(run: &Reward) -> Result<Report> {
     let setup = Setup::open(&run.files, &run.text, &run.steps)?;
     let pairs = input::pairs(&run.files.data, &setup)?;
-    eprintln!("{}", pairs.describe());
-    let (data, steps) = of_pairs(&pairs.trees, &setup)?;
-    let run = PlannedTraining {
-        command: "reward",
+    let steps = plan::pair_steps(&pairs.trees, &setup.settings)?;
+    let load = Load::of_steps(&setup, steps)?;
+    let command = PlannedCommand {
+        name: "reward",
         objective: Objective::Reward,
         adapters: &run.adapters,
-        device: run.steps.device,
-        data,
-        steps,
-        scored_before: Work::default(),
+        trees: pairs.trees.len(),
+        examples: pairs.len(),
     };
-    run.report(&setup, &pairs.rows, &pairs.report)
+    command.report(&setup, load, pairs.rows, &pairs.report)
 }
 
-fn of_pairs(trees: &[PairedTree], setup: &Setup) -> Result<(Data, Steps)> {
-    let once = once(&setup.settings);
-    let pairs = trees.iter().map(|tree| tree.pairs.len()).sum();
-    let data = Data::new(trees.len(), pairs, plan::pair_steps(trees, &once)?)?;
-    let steps = Steps::new(setup, plan::pair_steps(trees, &setup.settings)?)?;
-    Ok((data, steps))
-}
-
-/// The settings of one pass over all trees.
-fn once(settings: &Optimization) -> Optimization {
-    Optimization {
-        epochs: 1,
-        max_steps: None,
-        ..settings.clone()
-    }
-}
-
-/// The sums over all steps of a run.
-struct Steps {
-    forests: Forests,
+/// What a run puts through its model.
+struct Load {
+    steps: Steps,
+    /// With gradients.
     trained: Work,
-    /// What is computed without gradients during the steps.
+    /// Without gradients: the reference, and mismatched completions.
     scored: Work,
-    /// The forest with the most tokens.
+    /// The forest with the most tokens of those with gradients.
     largest: Work,
     /// Whether the gradients of several forests are added in some step.
     several_forests: bool,
 }
 
-impl Steps {
-    fn new(
+impl Load {
+    fn of_steps(
         setup: &Setup,
         steps: impl Iterator<Item = eurus::train::Result<PlannedStep>>,
     ) -> Result<Self> {
-        let mut sums = Self {
-            forests: Forests::new(setup.settings.token_budget),
+        let mut load = Self {
+            steps: Steps::new(setup.settings.token_budget),
             trained: Work::default(),
             scored: Work::default(),
             largest: Work::default(),
@@ -210,63 +164,64 @@ impl Steps {
         let window = setup.config.sliding_window;
         for step in steps {
             let step = step?;
-            sums.forests.add(&step);
-            sums.several_forests |= step.forests.len() > 1;
+            load.steps.add(&step);
+            load.several_forests |= step.forests.len() > 1;
             for forest in &step.forests {
                 let work = Work::of(forest, window);
-                sums.trained = sums.trained + work;
-                if work.tokens > sums.largest.tokens {
-                    sums.largest = work;
+                load.trained = load.trained + work;
+                if work.tokens > load.largest.tokens {
+                    load.largest = work;
                 }
             }
             for forest in &step.mismatched {
-                sums.scored = sums.scored + Work::of(forest, window);
+                load.scored = load.scored + Work::of(forest, window);
             }
         }
-        Ok(sums)
+        Ok(load)
+    }
+
+    fn add_reference(&mut self, forest: &PackedForest, setup: &Setup) {
+        self.steps.reference_tokens += forest.len();
+        self.scored = self.scored + Work::of(forest, setup.config.sliding_window);
     }
 }
 
-/// All that a plan is made of.
-struct PlannedTraining<'a> {
-    command: &'static str,
+/// What the planned commands differ in.
+struct PlannedCommand<'a> {
+    name: &'static str,
     objective: Objective,
     adapters: &'a Adapters,
-    device: DeviceName,
-    data: Data,
-    steps: Steps,
-    /// What is computed without gradients before the first step.
-    scored_before: Work,
+    trees: usize,
+    /// Pairs, or responses to imitate.
+    examples: usize,
 }
 
-impl PlannedTraining<'_> {
-    fn report(self, setup: &Setup, rows: &RowReport, text: &TextReport) -> Result<Report> {
-        let adapters: Option<LoraConfig> = self.adapters.config();
+impl PlannedCommand<'_> {
+    fn report(
+        self,
+        setup: &Setup,
+        load: Load,
+        rows: RowReport,
+        text: &TextReport,
+    ) -> Result<Report> {
+        let adapters = self.adapters.config();
         let costs = Costs {
             config: &setup.config,
             adapters: adapters.as_ref(),
             objective: self.objective,
             recompute: setup.settings.recompute_activations,
         };
-        let steps = self.steps;
-        let memory = Memory::estimate(
-            &costs,
-            &setup.settings,
-            steps.largest,
-            steps.several_forests,
-        );
-        let flops = costs.training(steps.trained)
-            + costs.forward(steps.scored)
-            + costs.forward(self.scored_before);
-        let rate = MatmulRate::measure(&setup.device, &setup.config)?;
-        let time = Time::estimate(flops, rate, self.device);
-        let rows = serde_json::to_value(rows)?;
+        let chunk = setup.settings.log_prob_chunk;
+        let memory = Memory::estimate(&costs, load.largest, load.several_forests, chunk);
+        let flops = costs.training(load.trained) + costs.forward(load.scored);
+        let time = Time::estimate(flops, &setup.device, &setup.config)?;
         Ok(Report {
-            command: self.command,
+            command: self.name,
             rows,
-            over_long: text.lengths.into(),
-            data: self.data,
-            run: steps.forests,
+            over_long: text.lengths,
+            trees: self.trees,
+            examples: self.examples,
+            run: load.steps,
             memory,
             time,
         })

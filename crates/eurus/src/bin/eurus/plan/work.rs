@@ -13,9 +13,9 @@ pub struct Work {
     /// Tokens that are predicted.
     pub targets: usize,
     /// Keys that all queries see, in a layer without a sliding window.
-    keys: usize,
+    pub keys: usize,
     /// The same in a layer with one.
-    keys_in_window: usize,
+    pub keys_in_window: usize,
 }
 
 impl Work {
@@ -84,6 +84,22 @@ impl Costs<'_> {
         }
     }
 
+    /// The most gradients that there are at once when activations are computed again: of a layer, or of the embedding.
+    pub fn largest_gradient(&self) -> usize {
+        match self.adapters {
+            Some(_) => self.adapter_parameters() / self.config.layers.max(1),
+            None => self
+                .config
+                .layer_parameters()
+                .max(self.config.output_weights()),
+        }
+    }
+
+    /// Whether there is an output projection.
+    pub fn has_logits(&self) -> bool {
+        self.objective == Objective::LanguageModel
+    }
+
     fn adapter_parameters(&self) -> usize {
         self.adapters
             .map_or(0, |adapters| self.config.adapter_parameters(adapters))
@@ -91,8 +107,11 @@ impl Costs<'_> {
 
     /// Operations of a pass without gradients.
     pub fn forward(&self, work: Work) -> f64 {
-        2.0 * (self.of_layers(work) + self.of_adapters(work) + self.of_output(work))
-            + 4.0 * self.of_attention(work)
+        self.forward_of_layers(work) + 2.0 * self.of_output(work)
+    }
+
+    fn forward_of_layers(&self, work: Work) -> f64 {
+        2.0 * (self.of_layers(work) + self.of_adapters(work)) + 4.0 * self.of_attention(work)
     }
 
     /// Operations of a pass with gradients.
@@ -105,12 +124,10 @@ impl Costs<'_> {
             None => (4.0, 6.0),
             Some(_) => (2.0, 4.0),
         };
-        let again = match self.recompute {
-            true => {
-                2.0 * (self.of_layers(work) + self.of_adapters(work))
-                    + 4.0 * self.of_attention(work)
-            }
-            false => 0.0,
+        let again = if self.recompute {
+            self.forward_of_layers(work)
+        } else {
+            0.0
         };
         self.forward(work)
             + again
@@ -132,9 +149,9 @@ impl Costs<'_> {
     }
 
     fn of_output(&self, work: Work) -> f64 {
-        match self.objective {
-            Objective::LanguageModel => work.targets as f64 * self.config.output_weights() as f64,
-            Objective::Reward => 0.0,
+        match self.has_logits() {
+            true => work.targets as f64 * self.config.output_weights() as f64,
+            false => 0.0,
         }
     }
 
