@@ -56,8 +56,7 @@ const OF_RESULT: [&str; 8] = [
     "resume",
 ];
 
-/// The command of a run as one of `plan`: taken with all its options, shown without those of the result, which there is
-/// none of.
+/// The command of a run as one of `plan`: taken with all its options, shown without those of a result.
 pub fn without_result(run: Command) -> Command {
     run.mut_arg("out", |out| {
         out.required(false).default_value("not-written")
