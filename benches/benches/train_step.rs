@@ -164,10 +164,8 @@ fn smollm2(vocab: usize) -> DecoderConfig {
 /// Floating-point operations of a training pass over these trees: matrix products, attention and the output projection at
 /// the targets, forward once and backward twice. What is computed again is not counted.
 fn training_flops(config: &DecoderConfig, trees: &[&TokenTree], with_head: bool) -> f64 {
-    let (d, inner) = (config.hidden_size as f64, config.intermediate_size as f64);
-    let queries = (config.heads * config.head_dim) as f64;
-    let keys = (config.kv_heads * config.head_dim) as f64;
-    let weights = d * (2.0 * queries + 2.0 * keys + 3.0 * inner);
+    let weights = config.layer_weights_per_token() as f64;
+    let queries = (config.layers * config.heads * config.head_dim) as f64;
     let mut forward = 0.0;
     for tree in trees {
         let ends = tree.path_lengths();
@@ -179,9 +177,9 @@ fn training_flops(config: &DecoderConfig, trees: &[&TokenTree], with_head: bool)
             targets += if node.trainable { len } else { 0.0 };
         }
         let tokens = tree.unique_tokens() as f64;
-        forward += config.layers as f64 * (2.0 * weights * tokens + 4.0 * queries * attended);
+        forward += 2.0 * weights * tokens + 4.0 * queries * attended;
         if with_head {
-            forward += 2.0 * d * config.vocab_size as f64 * targets;
+            forward += 2.0 * config.output_weights() as f64 * targets;
         }
     }
     3.0 * forward

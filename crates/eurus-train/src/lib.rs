@@ -75,6 +75,7 @@
 //! | [`reward`]: [`RewardTrainer`], [`pair_rewards`], [`leaf_rewards`] | reward models, rewards of pairs and candidates |
 //! | [`evaluation`]: [`Evaluation`], [`Judgement`] | judging the model while it is trained, and keeping the best |
 //! | [`snapshot`]: [`Snapshots`] | the state of a run on disk, and going on from it |
+//! | [`plan`] | the forests of every step and of the reference, found without a model |
 //! | [`events`]: [`Event`], [`StepProgress`] | what a run tells its callback, ready for JSON |
 //! | [`log_probs`] | log-probs of a forest's targets and nodes |
 //! | [`Error`] | what can go wrong, and what to do about it |
@@ -89,6 +90,7 @@ pub mod evaluation;
 pub mod events;
 pub mod log_probs;
 mod packing;
+pub mod plan;
 pub mod preference;
 pub mod reference;
 pub mod reward;

@@ -37,7 +37,7 @@ pub struct LengthLimit {
 }
 
 /// What became of groups of responses, by reason. Counts of several trees are added with `+=`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct LengthCounts {
     /// Groups that were looked at.
     pub groups: usize,

@@ -2,6 +2,7 @@
 
 mod fields;
 mod rope;
+mod size;
 
 use std::path::Path;
 

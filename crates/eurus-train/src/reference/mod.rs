@@ -48,7 +48,7 @@ impl TreeReference {
 }
 
 /// Trees whose log-probs are computed, and kept, together: what a kill can lose.
-const GROUP: usize = 64;
+pub(crate) const GROUP: usize = 64;
 
 impl ReferenceLogProbs {
     /// Computes them with the same packing and the same operator that training uses.

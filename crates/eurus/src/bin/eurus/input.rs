@@ -10,6 +10,7 @@ use eurus::data::{NodeId, PreferenceTree};
 use eurus::forest::{ChatMessage, OverLong, TokenTree};
 use eurus::train::{NodePair, PairedTree, SftTree, add_mismatched};
 
+use crate::rows::{RowReport, Unusable};
 use crate::setup::Setup;
 use crate::text::TextReport;
 
@@ -18,15 +19,17 @@ pub struct Pairs {
     pub trees: Vec<PairedTree>,
     /// Rows that contradict the first tree of their problem and so are in another tree.
     pub apart: usize,
-    report: TextReport,
+    pub rows: RowReport,
+    pub report: TextReport,
     source: Source,
 }
 
 /// SFT rows as trees with one path each.
 pub struct Responses {
     pub trees: Vec<SftTree>,
+    pub rows: RowReport,
+    pub report: TextReport,
     file: PathBuf,
-    report: TextReport,
 }
 
 /// Where pairs stand in their file.
@@ -37,11 +40,14 @@ struct Source {
 }
 
 impl Source {
-    fn place(&self, tree: &PreferenceTree, pair: usize) -> String {
+    fn line(&self, tree: &PreferenceTree, pair: usize) -> usize {
         let id = tree.pair_id(pair).unwrap_or_default();
         let key = (tree.id().to_owned(), id.to_owned());
-        let line = self.lines.get(&key).copied().unwrap_or_default();
-        place(&self.file, line)
+        self.lines.get(&key).copied().unwrap_or_default()
+    }
+
+    fn place(&self, tree: &PreferenceTree, pair: usize) -> String {
+        place(&self.file, self.line(tree, pair))
     }
 }
 
@@ -49,55 +55,100 @@ fn place(file: &Path, line: usize) -> String {
     format!("row {line} of {}", file.display())
 }
 
-/// Reads pair rows, puts them back into trees and tokenizes these.
+/// Reads pair rows, puts them back into trees and tokenizes these. Standard error is told what became of the rows.
 pub fn pairs(file: &Path, setup: &Setup) -> Result<Pairs> {
     let mut rows = formats::read_jsonl::<PairRow>(file)?;
     let mut source = Source {
         file: file.to_path_buf(),
         lines: HashMap::new(),
     };
+    let mut counts = RowReport::new(setup.drop_unusable);
     // Rows may have more turns than the paper's trees; what they may not have is too many tokens.
     let mut rebuilder = Rebuilder::new().with_max_turns(usize::MAX)?;
-    while let Some(row) = rows.next() {
-        let row = row?;
+    while let Some(row) = counts.next(&mut rows)? {
+        let content = (&row.trajectory, &row.chosen, &row.rejected);
+        if !counts.is_used(&content, rows.line()) {
+            continue;
+        }
         rebuilder.push(&row).map_err(|fault| rows.locate(fault))?;
         let key = (row.parent_id, row.id);
         source.lines.entry(key).or_insert(rows.line());
     }
     let apart = rebuilder.splits().len();
     let trees = rebuilder.finish();
-    if trees.is_empty() {
-        bail!("{}: there is no row in it", file.display());
-    }
     let mut report = TextReport::new(setup);
     let mut paired = Vec::with_capacity(trees.len());
     for tree in &trees {
-        paired.extend(paired_tree(tree, &source, setup, &mut report)?);
+        paired.extend(paired_tree(tree, &source, setup, &mut report, &mut counts)?);
         report.compare(|| setup.tokenizer.boundary_differences(tree))?;
     }
+    counts.check(file)?;
     let trees = paired;
     if trees.is_empty() {
-        bail!("{}: {}", file.display(), report.nothing_left());
+        bail!("{}: {}", file.display(), report.nothing_left(&counts));
     }
     setup.check_vocabulary(trees.iter().map(|tree| &tree.tree))?;
-    Ok(Pairs {
+    let pairs = Pairs {
         trees,
         apart,
+        rows: counts,
         report,
         source,
-    })
+    };
+    eprintln!("{}", pairs.describe());
+    Ok(pairs)
 }
 
-/// The tokens of a tree and its pairs; `None` when all pairs were too long and dropped.
+/// The tokens of a tree and the pairs that can be trained on; `None` when there are none.
 fn paired_tree(
     tree: &PreferenceTree,
     source: &Source,
     setup: &Setup,
     report: &mut TextReport,
+    counts: &mut RowReport,
 ) -> Result<Option<PairedTree>> {
-    if setup.over_long == OverLong::Error {
-        return whole_tree(tree, source, setup).map(Some);
+    let (paired, rows) = if setup.over_long == OverLong::Error {
+        let paired = PairedTree::from_preference_tree(tree, &setup.tokenizer)
+            .map_err(|error| refused_by_template(tree, source, setup).unwrap_or(error.into()))?;
+        (paired, (0..tree.pairs().len()).collect())
+    } else {
+        match fitted_tree(tree, source, setup, report)? {
+            Some(fitted) => fitted,
+            None => return Ok(None),
+        }
+    };
+    let lengths = paired.tree.path_lengths();
+    let mut usable = Vec::with_capacity(paired.pairs.len());
+    for (&pair, row) in paired.pairs.iter().zip(rows) {
+        let line = source.line(tree, row);
+        let [chosen, rejected] =
+            [pair.chosen, pair.rejected].map(|node| &paired.tree.nodes[node].tokens);
+        let history = lengths[pair.chosen] - chosen.len();
+        if let Some(problem) = pair_too_long(setup, history, chosen.len(), rejected.len()) {
+            counts.add(Unusable::OverLong, line, || problem);
+        } else if chosen == rejected {
+            // Texts that differ may be the same to the model: templates trim.
+            counts.add(Unusable::IdenticalPair, line, || {
+                "`chosen` and `rejected` are the same tokens".to_owned()
+            });
+        } else {
+            usable.push(pair);
+        }
     }
+    if usable.len() == paired.pairs.len() {
+        return Ok(Some(paired));
+    }
+    let rest = (!usable.is_empty()).then(|| PairedTree::new(tree.id(), &paired.tree, &usable));
+    Ok(rest.transpose()?)
+}
+
+/// The tokens of a tree with the pairs that are not too long, and which pairs these are; `None` when none is left.
+fn fitted_tree(
+    tree: &PreferenceTree,
+    source: &Source,
+    setup: &Setup,
+    report: &mut TextReport,
+) -> Result<Option<(PairedTree, Vec<usize>)>> {
     let groups: Vec<Vec<NodeId>> = tree
         .pairs()
         .iter()
@@ -111,42 +162,61 @@ fn paired_tree(
     let Some(tokens) = fitted.tree else {
         return Ok(None);
     };
-    let pairs: Vec<NodePair> = fitted
+    let (rows, pairs): (Vec<usize>, Vec<NodePair>) = fitted
         .groups
         .iter()
-        .flatten()
-        .map(|nodes| NodePair {
-            chosen: nodes[0],
-            rejected: nodes[1],
+        .enumerate()
+        .filter_map(|(row, nodes)| {
+            let nodes = nodes.as_ref()?;
+            let pair = NodePair {
+                chosen: nodes[0],
+                rejected: nodes[1],
+            };
+            Some((row, pair))
         })
-        .collect();
-    Ok(Some(PairedTree::new(tree.id(), &tokens, &pairs)?))
+        .unzip();
+    let paired = PairedTree::new(tree.id(), &tokens, &pairs)?;
+    Ok(Some((paired, rows)))
 }
 
-/// The tokens of a tree with all its pairs; a row that is too long is an error that names the field.
-fn whole_tree(tree: &PreferenceTree, source: &Source, setup: &Setup) -> Result<PairedTree> {
-    let paired = PairedTree::from_preference_tree(tree, &setup.tokenizer)
-        .map_err(|error| refused_by_template(tree, source, setup).unwrap_or(error.into()))?;
-    let lengths = paired.tree.path_lengths();
-    for (index, pair) in paired.pairs.iter().enumerate() {
-        let row = || source.place(tree, index);
-        let own = |node: usize| paired.tree.nodes[node].tokens.len();
-        for (field, node) in [("chosen", pair.chosen), ("rejected", pair.rejected)] {
-            let history = lengths[node] - own(node);
-            check_path(setup, history, own(node), "trajectory", field)
-                .map_err(|problem| anyhow!("{}: {problem}", row()))?;
-        }
-        // The two actions of a pair answer the same history and go through the model together.
-        let together = lengths[pair.chosen] + own(pair.rejected);
-        if together > setup.settings.token_budget {
-            bail!(
-                "{}: `trajectory`, `chosen` and `rejected` have {together} tokens, more than --token-budget {}; raise it, or shorten or drop the row",
-                row(),
-                setup.settings.token_budget
-            );
-        }
-    }
-    Ok(paired)
+/// Which limit a pair exceeds, if one. The numbers are tokens.
+fn pair_too_long(setup: &Setup, history: usize, chosen: usize, rejected: usize) -> Option<String> {
+    // The two actions answer the same history and go through the model together.
+    let fields = "`trajectory`, `chosen` and `rejected`";
+    path_too_long(setup, history, chosen, ["trajectory", "chosen"])
+        .or_else(|| path_too_long(setup, history, rejected, ["trajectory", "rejected"]))
+        .or_else(|| beyond_budget(setup, history + chosen + rejected, fields))
+}
+
+/// Which limit a row of one path exceeds, if one.
+fn response_too_long(setup: &Setup, history: usize, response: usize) -> Option<String> {
+    let fields = "`instruction` and `response`";
+    path_too_long(setup, history, response, ["instruction", "response"])
+        .or_else(|| beyond_budget(setup, history + response, fields))
+}
+
+/// Which of the fields of history and action makes a path too long, if it is.
+fn path_too_long(
+    setup: &Setup,
+    history: usize,
+    action: usize,
+    fields: [&str; 2],
+) -> Option<String> {
+    let limit = setup.path_limit;
+    let tokens = history + action;
+    let field = fields[usize::from(history < limit.tokens)];
+    (tokens > limit.tokens).then(|| {
+        format!(
+            "field `{field}` is too long: with what comes before it the row has {tokens} tokens, more than {} = {}",
+            limit.set_by, limit.tokens
+        )
+    })
+}
+
+fn beyond_budget(setup: &Setup, tokens: usize, fields: &str) -> Option<String> {
+    let budget = setup.settings.token_budget;
+    (tokens > budget)
+        .then(|| format!("{fields} have {tokens} tokens, more than --token-budget {budget}"))
 }
 
 /// Finds the row and field that the chat template or the tokenizer refuses.
@@ -179,31 +249,6 @@ fn refused_by_template(
     None
 }
 
-/// Refuses a path that is too long, naming the field that makes it so.
-fn check_path(
-    setup: &Setup,
-    history: usize,
-    action: usize,
-    history_field: &str,
-    action_field: &str,
-) -> Result<()> {
-    let limit = setup.path_limit;
-    let tokens = history + action;
-    if tokens <= limit.tokens {
-        return Ok(());
-    }
-    let field = if history >= limit.tokens {
-        history_field
-    } else {
-        action_field
-    };
-    bail!(
-        "field `{field}` is too long: with what comes before it the row has {tokens} tokens, more than {} = {}; raise the limit, or shorten or drop the row",
-        limit.set_by,
-        limit.tokens
-    )
-}
-
 impl Pairs {
     /// Number of pairs.
     pub fn len(&self) -> usize {
@@ -211,15 +256,16 @@ impl Pairs {
     }
 
     /// What was read and what became of it.
-    pub fn describe(&self) -> String {
+    fn describe(&self) -> String {
         let unique: usize = self.trees.iter().map(|t| t.tree.unique_tokens()).sum();
         let apart = match self.apart {
             0 => String::new(),
             rows => format!("; {rows} rows contradict their tree and start another"),
         };
         format!(
-            "{}: {} pairs in {} trees, {unique} tokens{apart}{}",
+            "{}: {}\n  {} pairs in {} trees, {unique} tokens{apart}{}",
             self.source.file.display(),
+            self.rows,
             self.len(),
             self.trees.len(),
             self.report,
@@ -250,24 +296,28 @@ impl Pairs {
 
 impl Responses {
     /// What was read and what became of it.
-    pub fn describe(&self) -> String {
+    fn describe(&self) -> String {
         let tokens: usize = self.trees.iter().map(|it| it.tree.unique_tokens()).sum();
         format!(
-            "{}: {} rows, {tokens} tokens{}",
+            "{}: {}\n  {} rows to imitate, {tokens} tokens{}",
             self.file.display(),
+            self.rows,
             self.trees.len(),
             self.report
         )
     }
 }
 
-/// Reads SFT rows and tokenizes them, each a tree with one path.
+/// Reads SFT rows and tokenizes them, each a tree with one path. Standard error is told what became of the rows.
 pub fn sft(file: &Path, setup: &Setup) -> Result<Responses> {
     let mut rows = formats::read_jsonl::<SftRow>(file)?;
     let mut trees = Vec::new();
+    let mut counts = RowReport::new(setup.drop_unusable);
     let mut report = TextReport::new(setup);
-    while let Some(row) = rows.next() {
-        let row = row?;
+    while let Some(row) = counts.next(&mut rows)? {
+        if !counts.is_used(&(&row.instruction, &row.response), rows.line()) {
+            continue;
+        }
         let place = || place(rows.file(), rows.line());
         let tokens = sft_tokens(&row, setup, &mut report).map_err(|problem| {
             let prompt = [ChatMessage::user(&row.instruction)];
@@ -281,32 +331,35 @@ pub fn sft(file: &Path, setup: &Setup) -> Result<Responses> {
             continue;
         };
         report.compare(|| setup.tokenizer.boundary_differences_in_sft(&row))?;
-        let lengths: Vec<usize> = tokens.nodes.iter().map(|node| node.tokens.len()).collect();
-        let (action, history) = (
-            lengths.last().copied().unwrap_or_default(),
-            lengths[..lengths.len().saturating_sub(1)].iter().sum(),
-        );
-        check_path(setup, history, action, "instruction", "response")
-            .map_err(|problem| anyhow!("{}: {problem}", place()))?;
-        if history + action > setup.settings.token_budget {
-            bail!(
-                "{}: `instruction` and `response` have {} tokens, more than --token-budget {}; raise it, or shorten or drop the row",
-                place(),
-                history + action,
-                setup.settings.token_budget
-            );
+        let response = tokens.nodes.last().map_or(0, |node| node.tokens.len());
+        let history = tokens.unique_tokens() - response;
+        if let Some(problem) = response_too_long(setup, history, response) {
+            counts.add(Unusable::OverLong, rows.line(), || problem);
+            continue;
         }
-        trees.push(SftTree::new(row.id, tokens)?);
+        match SftTree::new(row.id, tokens) {
+            Ok(tree) => trees.push(tree),
+            Err(eurus::train::Error::NothingTrainable { .. }) => {
+                counts.add(Unusable::Empty, rows.line(), || {
+                    "`response` has no token to train on".to_owned()
+                });
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
+    counts.check(file)?;
     if trees.is_empty() {
-        bail!("{}: {}", file.display(), report.nothing_left());
+        bail!("{}: {}", file.display(), report.nothing_left(&counts));
     }
     setup.check_vocabulary(trees.iter().map(|tree| &tree.tree))?;
-    Ok(Responses {
+    let responses = Responses {
         trees,
-        file: file.to_path_buf(),
+        rows: counts,
         report,
-    })
+        file: file.to_path_buf(),
+    };
+    eprintln!("{}", responses.describe());
+    Ok(responses)
 }
 
 /// The tokens of a row; `None` when it was too long and dropped.

@@ -17,9 +17,11 @@ mod judging;
 mod model_folder;
 mod options;
 mod output;
+mod plan;
 mod prefer;
 mod progress;
 mod reward;
+mod rows;
 mod setup;
 mod sft;
 mod summary;
@@ -36,6 +38,7 @@ Examples:
   eurus sft    --model SmolLM2-135M-Instruct --data sft.jsonl --out runs/sft
   eurus prefer --model runs/sft --data pairs.jsonl --algorithm kto --out runs/kto
   eurus reward --model runs/sft --data pairs.jsonl --eval held-out.jsonl --out runs/rm
+  eurus plan prefer --model runs/sft --data pairs.jsonl --algorithm kto
   eurus data stats pairs.parquet
 
 `eurus help COMMAND` shows the rows that a command reads and more examples.
@@ -57,6 +60,16 @@ enum Command {
     /// Check, count, convert, derive, mix and clean data.
     #[command(after_help = data::EXAMPLES)]
     Data(data::Data),
+    /// Count the tokens and steps of a run, and estimate its memory and time, before it starts.
+    #[command(after_help = plan::EXAMPLES, mut_subcommands(plan::without_result))]
+    Plan(plan::Plan),
+    #[command(flatten)]
+    Train(Training),
+}
+
+/// The commands that train.
+#[derive(Debug, Subcommand)]
+enum Training {
     /// Learn preferences from pairs of actions: DPO, KTO or NCA.
     #[command(
         after_help = prefer::EXAMPLES,
@@ -79,24 +92,34 @@ enum Command {
 
 impl Command {
     fn run(&mut self) -> Result<()> {
-        if let Some(files) = self.files() {
-            files.model = model_folder::find(&files.model)?;
-        }
         match self {
             Self::Data(command) => command.run(),
+            Self::Plan(command) => command.run(),
+            Self::Train(command) => {
+                command.find_model()?;
+                command.run()
+            }
+        }
+    }
+}
+
+impl Training {
+    /// Makes the model a folder, downloading it if it is none.
+    fn find_model(&mut self) -> Result<()> {
+        let files = match self {
+            Self::Prefer(command) => &mut command.files,
+            Self::Sft(command) => &mut command.files,
+            Self::Reward(command) => &mut command.files,
+        };
+        files.model = model_folder::find(&files.model)?;
+        Ok(())
+    }
+
+    fn run(&self) -> Result<()> {
+        match self {
             Self::Prefer(command) => command.run(),
             Self::Sft(command) => command.run(),
             Self::Reward(command) => command.run(),
-        }
-    }
-
-    /// The files of a command that reads a model.
-    fn files(&mut self) -> Option<&mut options::Files> {
-        match self {
-            Self::Data(_) => None,
-            Self::Prefer(command) => Some(&mut command.files),
-            Self::Sft(command) => Some(&mut command.files),
-            Self::Reward(command) => Some(&mut command.files),
         }
     }
 }
@@ -147,10 +170,10 @@ mod tests {
             let files = ["--model", "m", "--data", "d", "--out", "o"];
             let words = [&["eurus", command], &files[..], more].concat();
             match Cli::parse_from(words).command {
-                Command::Data(_) => unreachable!("`{command}` trains"),
-                Command::Prefer(command) => command.steps.learning_rate,
-                Command::Sft(command) => command.steps.learning_rate,
-                Command::Reward(command) => command.steps.learning_rate,
+                Command::Train(Training::Prefer(command)) => command.steps.learning_rate,
+                Command::Train(Training::Sft(command)) => command.steps.learning_rate,
+                Command::Train(Training::Reward(command)) => command.steps.learning_rate,
+                Command::Data(_) | Command::Plan(_) => unreachable!("`{command}` trains"),
             }
         };
         assert_eq!(rate("prefer", &["--algorithm", "nca"]), 5e-7);

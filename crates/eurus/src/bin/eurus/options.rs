@@ -112,6 +112,11 @@ pub struct Text {
     #[arg(long, value_enum, default_value_t = LongRows::Error)]
     pub over_long: LongRows,
 
+    /// Leave out rows that nothing can be learned from (a blank text, two actions that are the same) and rows that
+    /// repeat an earlier one, and count them. Without this the former are an error, and the latter are used
+    #[arg(long)]
+    pub drop_unusable: bool,
+
     /// Print where tokens made node by node differ from those of the whole text; that they do is counted either way
     #[arg(long)]
     pub show_tokenization: bool,

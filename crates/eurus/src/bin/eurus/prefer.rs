@@ -99,7 +99,8 @@ enum Algorithm {
 }
 
 impl Loss {
-    fn config(&self) -> PreferenceLossConfig {
+    /// The loss as the library knows it.
+    pub fn config(&self) -> PreferenceLossConfig {
         match self.algorithm {
             Algorithm::Dpo => PreferenceLossConfig::Dpo(DpoConfig::new().with_beta(self.beta)),
             Algorithm::Nca => PreferenceLossConfig::Nca(NcaConfig::new().with_beta(self.beta)),
@@ -121,7 +122,6 @@ impl Prefer {
         let (output, setup) = setup::begin(&self.files, &self.text, &self.steps)?;
 
         let mut pairs = input::pairs(&self.files.data, &setup)?;
-        eprintln!("{}", pairs.describe());
         let mut held_out = match &self.judging.eval {
             Some(file) => Some(input::pairs(file, &setup)?),
             None => None,

@@ -63,7 +63,6 @@ impl Reward {
         let snapshots = self.snapshots.snapshots(&self.files.out);
         let (output, setup) = setup::begin(&self.files, &self.text, &self.steps)?;
         let pairs = input::pairs(&self.files.data, &setup)?;
-        eprintln!("{}", pairs.describe());
         let held_out = match &self.judging.eval {
             Some(file) => Some(input::pairs(file, &setup)?),
             None => None,
@@ -106,7 +105,6 @@ impl Reward {
             },
         )?;
         if let Some(held_out) = &held_out {
-            eprintln!("judging on {}", held_out.describe());
             job::print(&compare(title, &trained, held_out, &setup)?);
         }
         Ok(())

@@ -40,11 +40,13 @@ pub struct Setup {
     pub path_limit: PathLimit,
     /// What becomes of rows that are longer.
     pub over_long: OverLong,
+    /// Whether unusable rows and duplicates are left out; otherwise the former are errors.
+    pub drop_unusable: bool,
     /// Whether to print where the two ways to tokenize differ.
     pub show_tokenization: bool,
     pub config: DecoderConfig,
+    pub device: Device,
     folder: PathBuf,
-    device: Device,
 }
 
 /// A limit of path lengths and what set it.
@@ -65,7 +67,8 @@ pub fn begin(files: &Files, text: &Text, steps: &Steps) -> Result<(Output, Setup
 }
 
 impl Setup {
-    fn open(files: &Files, text: &Text, steps: &Steps) -> Result<Self> {
+    /// Looks at the model folder; nothing is written.
+    pub fn open(files: &Files, text: &Text, steps: &Steps) -> Result<Self> {
         let settings = steps.optimization();
         settings.validate().map_err(UsageError::new)?;
         let device = device(steps.device)?;
@@ -94,10 +97,11 @@ impl Setup {
             tokenizer,
             path_limit,
             over_long: text.over_long.policy(),
+            drop_unusable: text.drop_unusable,
             show_tokenization: text.show_tokenization,
             config,
-            folder: folder.clone(),
             device,
+            folder: folder.clone(),
         })
     }
 

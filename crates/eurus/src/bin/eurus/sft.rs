@@ -59,7 +59,6 @@ impl Sft {
         let snapshots = self.snapshots.snapshots(&self.files.out);
         let (output, setup) = setup::begin(&self.files, &self.text, &self.steps)?;
         let rows = input::sft(&self.files.data, &setup)?;
-        eprintln!("{}", rows.describe());
         let held_out = match &self.judging.eval {
             Some(file) => Some(input::sft(file, &setup)?),
             None => None,

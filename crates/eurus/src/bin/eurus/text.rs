@@ -6,6 +6,7 @@ use std::fmt;
 use anyhow::Result;
 use eurus::forest::{BoundaryDifferences, LengthCounts};
 
+use crate::rows::RowReport;
 use crate::setup::{PathLimit, Setup};
 
 /// Trees of each round of [`TextReport::compare`].
@@ -53,11 +54,12 @@ impl TextReport {
     }
 
     /// Why nothing is left to train on.
-    pub fn nothing_left(&self) -> String {
-        match self.lengths.dropped() {
-            0 => "there is no row in it".to_owned(),
-            rows => format!(
-                "no row is left: all {rows} are longer than {} = {} or --token-budget {}; raise them",
+    pub fn nothing_left(&self, read: &RowReport) -> String {
+        match (read.read(), self.lengths.dropped()) {
+            (0, _) => "there is no row in it".to_owned(),
+            (_, 0) => format!("no row is left: {read}"),
+            (_, over_long) => format!(
+                "no row is left: {read}; {over_long} longer than {} = {} or --token-budget {}; raise them",
                 self.limit.set_by, self.limit.tokens, self.token_budget
             ),
         }

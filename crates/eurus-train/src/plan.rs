@@ -1,0 +1,135 @@
+//! What a run will put through its model, found without one: the forests of every step and of the reference, as training
+//! packs them.
+//!
+//! ```
+//! use eurus_train::{NodePair, Optimization, PairedTree, plan};
+//! use token_forest::TokenTree;
+//!
+//! # fn main() -> eurus_train::Result<()> {
+//! let mut tree = TokenTree::new(vec![1, 2, 3], false);
+//! let (chosen, rejected) = (tree.push(0, vec![4, 5], true), tree.push(0, vec![6], true));
+//! let trees = [PairedTree::new("p1", &tree, &[NodePair { chosen, rejected }])?];
+//! let settings = Optimization { epochs: 2, ..Optimization::default() };
+//! for step in plan::pair_steps(&trees, &settings)? {
+//!     let step = step?;
+//!     assert_eq!((step.unique_tokens(), step.naive_tokens), (6, 9));
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+use token_forest::{PackedForest, TokenTree};
+
+use crate::data::{PairedTree, SftTree, step_order};
+use crate::packing::{GroupForest, pack_mismatched, pack_pairs, pack_reference, pack_trees};
+use crate::preference::naive_tokens;
+use crate::reference::GROUP;
+use crate::run::path_tokens;
+use crate::{Error, Optimization, Result};
+
+/// The forests of one optimizer step.
+#[derive(Debug, Clone)]
+pub struct PlannedStep {
+    /// The forests that gradients are computed for.
+    pub forests: Vec<PackedForest>,
+    /// The forests of mismatched completions, which the policy scores without gradients. Empty unless the trees have any.
+    pub mismatched: Vec<PackedForest>,
+    /// Tokens that the step costs when every path is a row of its own, as
+    /// [`StepProgress::naive_tokens`](crate::StepProgress::naive_tokens).
+    pub naive_tokens: usize,
+}
+
+impl PlannedStep {
+    /// Tokens that go through the model with gradients, as
+    /// [`StepProgress::unique_tokens`](crate::StepProgress::unique_tokens).
+    pub fn unique_tokens(&self) -> usize {
+        self.forests.iter().map(PackedForest::len).sum()
+    }
+}
+
+/// The steps of [`SftTrainer::train`](crate::SftTrainer::train), packed one by one as they are asked for.
+///
+/// # Errors
+///
+/// A setting is outside its range, or there are no trees. An item is an error if a tree does not fit in the budget.
+pub fn sft_steps<'a>(
+    trees: &'a [SftTree],
+    settings: &'a Optimization,
+) -> Result<impl Iterator<Item = Result<PlannedStep>> + 'a> {
+    let order = order(trees.len(), "trees", settings)?;
+    Ok(order.into_iter().map(move |members| {
+        let trees: Vec<&TokenTree> = members.iter().map(|&m| &trees[m].tree).collect();
+        let forests = pack_trees(&trees, settings.token_budget)?;
+        Ok(PlannedStep {
+            forests: forests
+                .into_iter()
+                .map(|packed| packed.forest)
+                .filter(|forest| !forest.targets.is_empty())
+                .collect(),
+            mismatched: Vec::new(),
+            naive_tokens: path_tokens(&trees),
+        })
+    }))
+}
+
+/// The steps of [`PreferenceTrainer::train`](crate::PreferenceTrainer::train) and of
+/// [`RewardTrainer::train`](crate::RewardTrainer::train), packed one by one as they are asked for.
+///
+/// # Errors
+///
+/// A setting is outside its range, or there are no trees. An item is an error if a pair does not fit in the budget.
+pub fn pair_steps<'a>(
+    trees: &'a [PairedTree],
+    settings: &'a Optimization,
+) -> Result<impl Iterator<Item = Result<PlannedStep>> + 'a> {
+    let order = order(trees.len(), "pairs", settings)?;
+    Ok(order.into_iter().map(move |members| {
+        let trees: Vec<&PairedTree> = members.iter().map(|&m| &trees[m]).collect();
+        Ok(PlannedStep {
+            forests: forests(pack_pairs(&trees, settings.token_budget)?),
+            mismatched: forests(pack_mismatched(&trees, settings.token_budget)?),
+            naive_tokens: naive_tokens(&trees),
+        })
+    }))
+}
+
+/// The forests of [`ReferenceLogProbs::compute`](crate::ReferenceLogProbs::compute), packed as they are asked for: pairs
+/// with their mismatched completions, each history once. A cache spares the trees that it has.
+///
+/// # Errors
+///
+/// A setting is outside its range, or there are no trees. An item is an error if a pair does not fit in the budget.
+pub fn reference_forests<'a>(
+    trees: &'a [PairedTree],
+    settings: &'a Optimization,
+) -> Result<impl Iterator<Item = Result<PackedForest>> + 'a> {
+    settings.validate()?;
+    if trees.is_empty() {
+        return Err(Error::NoData { what: "pairs" });
+    }
+    Ok(trees.chunks(GROUP).flat_map(|group| {
+        let group: Vec<&PairedTree> = group.iter().collect();
+        match pack_reference(&group, settings.token_budget) {
+            Ok(packed) => forests(packed).into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        }
+    }))
+}
+
+fn forests(packed: Vec<GroupForest>) -> Vec<PackedForest> {
+    packed.into_iter().map(|group| group.forest).collect()
+}
+
+fn order(trees: usize, what: &'static str, settings: &Optimization) -> Result<Vec<Vec<usize>>> {
+    settings.validate()?;
+    if trees == 0 {
+        return Err(Error::NoData { what });
+    }
+    let steps = settings.steps(trees);
+    Ok(step_order(
+        trees,
+        settings.trees_per_step,
+        steps,
+        settings.seed,
+    ))
+}

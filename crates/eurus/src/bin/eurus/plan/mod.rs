@@ -1,0 +1,228 @@
+//! `eurus plan`: what a run reads, costs and needs, without loading weights or writing anything.
+//!
+//! The rows go the way they go before training, and the forests are those that training packs. [`work`] counts what
+//! they cost, [`estimate`] makes memory and time of that, [`report`] shows it.
+
+mod estimate;
+mod report;
+mod work;
+
+use anyhow::Result;
+use clap::{Args, Command};
+use eurus::forest::PackedForest;
+use eurus::train::plan::{self, PlannedStep};
+
+use crate::adapters::Adapters;
+use crate::prefer::Prefer;
+use crate::reward::Reward;
+use crate::rows::RowReport;
+use crate::setup::{Setup, UsageError};
+use crate::sft::Sft;
+use crate::text::TextReport;
+use crate::{Training, input, job};
+
+use estimate::{Memory, Time};
+use report::{Report, Steps};
+use work::{Costs, Objective, Work};
+
+pub const EXAMPLES: &str = "\
+Put `plan` before the command that would train, with the same options; --out may be left out. The tokens, steps and \
+forests are those of the run; memory and time are estimates. Judging on --eval is not planned.
+
+Examples:
+  eurus plan sft    --model SmolLM2-135M-Instruct --data sft.jsonl
+  eurus plan prefer --model runs/sft --data pairs.jsonl --algorithm kto --token-budget 2048
+  eurus plan reward --model runs/sft --data pairs.jsonl --json";
+
+#[derive(Debug, Args)]
+pub struct Plan {
+    #[command(subcommand)]
+    run: Training,
+
+    /// Print the plan as one JSON object
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+/// Options of what a run writes.
+const OF_RESULT: [&str; 8] = [
+    "out",
+    "overwrite",
+    "weight_type",
+    "max_shard_bytes",
+    "metrics",
+    "snapshot_every",
+    "snapshots",
+    "resume",
+];
+
+/// The command of a run as one of `plan`: taken with all its options, shown without those of a result.
+pub fn without_result(run: Command) -> Command {
+    run.mut_arg("out", |out| {
+        out.required(false).default_value("not-written")
+    })
+    .mut_args(|arg| {
+        let hidden = OF_RESULT.contains(&arg.get_id().as_str());
+        arg.hide(hidden)
+    })
+}
+
+impl Plan {
+    pub fn run(&mut self) -> Result<()> {
+        self.run.find_model()?;
+        let report = match &self.run {
+            Training::Sft(run) => of_sft(run)?,
+            Training::Prefer(run) => of_prefer(run)?,
+            Training::Reward(run) => of_reward(run)?,
+        };
+        job::print(&match self.json {
+            true => serde_json::to_string_pretty(&report)?,
+            false => report.table(),
+        });
+        Ok(())
+    }
+}
+
+fn of_sft(run: &Sft) -> Result<Report> {
+    let setup = Setup::open(&run.files, &run.text, &run.steps)?;
+    let rows = input::sft(&run.files.data, &setup)?;
+    let steps = plan::sft_steps(&rows.trees, &setup.settings)?;
+    let load = Load::of_steps(&setup, steps)?;
+    let command = PlannedCommand {
+        name: "sft",
+        objective: Objective::LanguageModel,
+        adapters: &run.adapters,
+        trees: rows.trees.len(),
+        examples: rows.trees.len(),
+    };
+    command.report(&setup, load, rows.rows, &rows.report)
+}
+
+fn of_prefer(run: &Prefer) -> Result<Report> {
+    let loss = run.loss.config().init().map_err(UsageError::new)?;
+    let setup = Setup::open(&run.files, &run.text, &run.steps)?;
+    let mut pairs = input::pairs(&run.files.data, &setup)?;
+    if loss.needs().kl {
+        pairs.add_mismatched(&setup)?;
+    }
+    let steps = plan::pair_steps(&pairs.trees, &setup.settings)?;
+    let mut load = Load::of_steps(&setup, steps)?;
+    for forest in plan::reference_forests(&pairs.trees, &setup.settings)? {
+        load.add_reference(&forest?, &setup);
+    }
+    let command = PlannedCommand {
+        name: "prefer",
+        objective: Objective::LanguageModel,
+        adapters: &run.adapters,
+        trees: pairs.trees.len(),
+        examples: pairs.len(),
+    };
+    command.report(&setup, load, pairs.rows, &pairs.report)
+}
+
+fn of_reward(run: &Reward) -> Result<Report> {
+    let setup = Setup::open(&run.files, &run.text, &run.steps)?;
+    let pairs = input::pairs(&run.files.data, &setup)?;
+    let steps = plan::pair_steps(&pairs.trees, &setup.settings)?;
+    let load = Load::of_steps(&setup, steps)?;
+    let command = PlannedCommand {
+        name: "reward",
+        objective: Objective::Reward,
+        adapters: &run.adapters,
+        trees: pairs.trees.len(),
+        examples: pairs.len(),
+    };
+    command.report(&setup, load, pairs.rows, &pairs.report)
+}
+
+/// What a run puts through its model.
+struct Load {
+    steps: Steps,
+    /// With gradients.
+    trained: Work,
+    /// Without gradients: the reference, and mismatched completions.
+    scored: Work,
+    /// The forest with the most tokens of those with gradients.
+    largest: Work,
+    /// Whether the gradients of several forests are added in some step.
+    several_forests: bool,
+}
+
+impl Load {
+    fn of_steps(
+        setup: &Setup,
+        steps: impl Iterator<Item = eurus::train::Result<PlannedStep>>,
+    ) -> Result<Self> {
+        let mut load = Self {
+            steps: Steps::new(setup.settings.token_budget),
+            trained: Work::default(),
+            scored: Work::default(),
+            largest: Work::default(),
+            several_forests: false,
+        };
+        let window = setup.config.sliding_window;
+        for step in steps {
+            let step = step?;
+            load.steps.add(&step);
+            load.several_forests |= step.forests.len() > 1;
+            for forest in &step.forests {
+                let work = Work::of(forest, window);
+                load.trained = load.trained + work;
+                if work.tokens > load.largest.tokens {
+                    load.largest = work;
+                }
+            }
+            for forest in &step.mismatched {
+                load.scored = load.scored + Work::of(forest, window);
+            }
+        }
+        Ok(load)
+    }
+
+    fn add_reference(&mut self, forest: &PackedForest, setup: &Setup) {
+        self.steps.reference_tokens += forest.len();
+        self.scored = self.scored + Work::of(forest, setup.config.sliding_window);
+    }
+}
+
+/// What the planned commands differ in.
+struct PlannedCommand<'a> {
+    name: &'static str,
+    objective: Objective,
+    adapters: &'a Adapters,
+    trees: usize,
+    /// Pairs, or responses to imitate.
+    examples: usize,
+}
+
+impl PlannedCommand<'_> {
+    fn report(
+        self,
+        setup: &Setup,
+        load: Load,
+        rows: RowReport,
+        text: &TextReport,
+    ) -> Result<Report> {
+        let adapters = self.adapters.config();
+        let costs = Costs {
+            config: &setup.config,
+            adapters: adapters.as_ref(),
+            objective: self.objective,
+            recompute: setup.settings.recompute_activations,
+        };
+        let chunk = setup.settings.log_prob_chunk;
+        let memory = Memory::estimate(&costs, load.largest, load.several_forests, chunk);
+        let flops = costs.training(load.trained) + costs.forward(load.scored);
+        let time = Time::estimate(flops, &setup.device, &setup.config)?;
+        Ok(Report {
+            command: self.name,
+            rows,
+            over_long: text.lengths,
+            trees: self.trees,
+            examples: self.examples,
+            run: load.steps,
+            memory,
+            time,
+        })
+    }
+}

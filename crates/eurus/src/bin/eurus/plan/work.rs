@@ -1,0 +1,212 @@
+//! What forests cost a model: floating-point operations of matrix products, a multiplication and an addition being two.
+
+use std::ops::Add;
+
+use eurus::forest::PackedForest;
+use eurus::models::DecoderConfig;
+use eurus::models::lora::LoraConfig;
+
+/// What makes forests costly, whatever the model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Work {
+    pub tokens: usize,
+    /// Tokens that are predicted.
+    pub targets: usize,
+    /// Keys that all queries see, in a layer without a sliding window.
+    pub keys: usize,
+    /// The same in a layer with one.
+    pub keys_in_window: usize,
+}
+
+impl Work {
+    pub fn of(forest: &PackedForest, window: Option<usize>) -> Self {
+        let seen = |limit: usize| {
+            let of_position = |&position: &u32| (position as usize + 1).min(limit);
+            forest.positions.iter().map(of_position).sum()
+        };
+        let keys = seen(usize::MAX);
+        Self {
+            tokens: forest.len(),
+            targets: forest.targets.len(),
+            keys,
+            keys_in_window: window.map_or(keys, seen),
+        }
+    }
+}
+
+impl Add for Work {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            tokens: self.tokens + other.tokens,
+            targets: self.targets + other.targets,
+            keys: self.keys + other.keys,
+            keys_in_window: self.keys_in_window + other.keys_in_window,
+        }
+    }
+}
+
+/// What is computed from the last hidden states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Objective {
+    /// Log-probs of the targets, through the output projection.
+    LanguageModel,
+    /// Rewards, at no cost to speak of.
+    Reward,
+}
+
+/// A model and what is trained of it.
+pub struct Costs<'a> {
+    pub config: &'a DecoderConfig,
+    pub adapters: Option<&'a LoraConfig>,
+    pub objective: Objective,
+    /// Whether each layer is computed again for its gradients.
+    pub recompute: bool,
+}
+
+impl Costs<'_> {
+    /// Parameters of the model, adapters included.
+    pub fn parameters(&self) -> usize {
+        let model = match self.objective {
+            Objective::LanguageModel => self.config.parameters(),
+            Objective::Reward => self.config.body_parameters() + self.config.hidden_size,
+        };
+        model + self.adapter_parameters()
+    }
+
+    /// Parameters that have gradients.
+    pub fn trained_parameters(&self) -> usize {
+        match (self.adapters, self.objective) {
+            (None, _) => self.parameters(),
+            (Some(_), Objective::LanguageModel) => self.adapter_parameters(),
+            (Some(_), Objective::Reward) => self.adapter_parameters() + self.config.hidden_size,
+        }
+    }
+
+    /// The most gradients that there are at once when activations are computed again: of a layer, or of the embedding.
+    pub fn largest_gradient(&self) -> usize {
+        match self.adapters {
+            Some(_) => self.adapter_parameters() / self.config.layers.max(1),
+            None => self
+                .config
+                .layer_parameters()
+                .max(self.config.output_weights()),
+        }
+    }
+
+    /// Whether there is an output projection.
+    pub fn has_logits(&self) -> bool {
+        self.objective == Objective::LanguageModel
+    }
+
+    fn adapter_parameters(&self) -> usize {
+        self.adapters
+            .map_or(0, |adapters| self.config.adapter_parameters(adapters))
+    }
+
+    /// Operations of a pass without gradients.
+    pub fn forward(&self, work: Work) -> f64 {
+        self.forward_of_layers(work) + 2.0 * self.of_output(work)
+    }
+
+    fn forward_of_layers(&self, work: Work) -> f64 {
+        2.0 * (self.of_layers(work) + self.of_adapters(work)) + 4.0 * self.of_attention(work)
+    }
+
+    /// Operations of a pass with gradients.
+    ///
+    /// A product with a weight costs as much again for its input's gradient and, where it is trained, once more for
+    /// its own. Attention computes its scores again and then four products where forward has two; the output
+    /// projection computes its logits again.
+    pub fn training(&self, work: Work) -> f64 {
+        let (layers, output) = match self.adapters {
+            None => (4.0, 6.0),
+            Some(_) => (2.0, 4.0),
+        };
+        let again = if self.recompute {
+            self.forward_of_layers(work)
+        } else {
+            0.0
+        };
+        self.forward(work)
+            + again
+            + layers * self.of_layers(work)
+            + 4.0 * self.of_adapters(work)
+            + 10.0 * self.of_attention(work)
+            + output * self.of_output(work)
+    }
+
+    fn of_layers(&self, work: Work) -> f64 {
+        work.tokens as f64 * self.config.layer_weights_per_token() as f64
+    }
+
+    fn of_adapters(&self, work: Work) -> f64 {
+        let weights = self.adapters.map_or(0, |adapters| {
+            self.config.adapter_weights_per_token(adapters)
+        });
+        work.tokens as f64 * weights as f64
+    }
+
+    fn of_output(&self, work: Work) -> f64 {
+        match self.has_logits() {
+            true => work.targets as f64 * self.config.output_weights() as f64,
+            false => 0.0,
+        }
+    }
+
+    fn of_attention(&self, work: Work) -> f64 {
+        let keys: f64 = (0..self.config.layers)
+            .map(|layer| match self.config.window_of(layer) {
+                Some(_) => work.keys_in_window as f64,
+                None => work.keys as f64,
+            })
+            .sum();
+        keys * (self.config.heads * self.config.head_dim) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use eurus::forest::TokenTree;
+
+    fn fork() -> PackedForest {
+        let mut tree = TokenTree::new(vec![1, 2, 3], false);
+        tree.push(0, vec![4, 5], true);
+        tree.push(0, vec![6], true);
+        PackedForest::from_trees([&tree]).expect("a tree")
+    }
+
+    #[test]
+    fn siblings_see_their_history_and_not_each_other() {
+        let work = Work::of(&fork(), Some(2));
+        assert_eq!((work.tokens, work.targets), (6, 3));
+        assert_eq!(work.keys, (1 + 2 + 3) + (4 + 5) + 4);
+        assert_eq!(work.keys_in_window, 1 + 5 * 2);
+    }
+
+    #[test]
+    fn training_costs_three_forward_passes_and_what_is_computed_again() {
+        let config = DecoderConfig::llama(32, 16, 2, 2);
+        let of = |objective| Costs {
+            config: &config,
+            adapters: None,
+            objective,
+            recompute: false,
+        };
+        let mut work = Work::of(&fork(), None);
+        work.keys = 0;
+        let layers = (6 * config.layer_weights_per_token()) as f64;
+        assert_eq!(of(Objective::Reward).forward(work), 2.0 * layers);
+        assert_eq!(of(Objective::Reward).training(work), 6.0 * layers);
+        let output = (3 * config.output_weights()) as f64;
+        let language_model = of(Objective::LanguageModel);
+        assert_eq!(language_model.training(work), 6.0 * layers + 8.0 * output);
+        let recomputed = Costs {
+            recompute: true,
+            ..of(Objective::Reward)
+        };
+        assert_eq!(recomputed.training(work), 8.0 * layers);
+    }
+}

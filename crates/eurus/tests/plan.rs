@@ -1,0 +1,97 @@
+//! What a run costs, told before it starts.
+
+mod common;
+
+use anyhow::{Result, ensure};
+use common::{Workplace, events};
+use serde_json::Value;
+
+const PREFER: &str =
+    "prefer --model model --data pairs.jsonl --algorithm kto --epochs 2 --trees-per-step 4";
+
+fn plan(place: &Workplace, arguments: &str) -> Result<Value> {
+    let printed = place.succeed(&format!("plan {arguments} --json"))?;
+    Ok(serde_json::from_str(&printed)?)
+}
+
+fn sum(steps: &[Value], field: &str) -> u64 {
+    steps.iter().filter_map(|step| step[field].as_u64()).sum()
+}
+
+#[test]
+fn a_plan_has_the_steps_and_tokens_of_the_run() -> Result<()> {
+    let place = Workplace::new()?;
+    for (command, examples) in [
+        (PREFER, 12),
+        (
+            "reward --model model --data pairs.jsonl --trees-per-step 4",
+            12,
+        ),
+        ("sft --model model --data sft.jsonl --token-budget 150", 6),
+    ] {
+        let planned = plan(&place, command)?;
+        let out = format!("out-{examples}-{}", command.len());
+        place.succeed(&format!("{command} --out {out}"))?;
+        let steps: Vec<Value> = events(&place.path(&out).join("metrics.jsonl"))?
+            .into_iter()
+            .filter(|event| event["loss"].is_number() || event["unique_tokens"].is_number())
+            .collect();
+        let run = &planned["run"];
+        ensure!(planned["examples"] == examples, "{planned}");
+        ensure!(planned["trees"] == 6, "{planned}");
+        ensure!(run["steps"] == steps.len(), "{command}: {planned}");
+        for field in ["unique_tokens", "naive_tokens"] {
+            ensure!(
+                run[field] == sum(&steps, field),
+                "{command}: {field}: {run}"
+            );
+        }
+        ensure!(planned["rows"]["read"] == examples, "{planned}");
+        for (part, field) in [("memory", "total"), ("time", "flops"), ("time", "seconds")] {
+            ensure!(planned[part][field].as_f64() > Some(0.0), "{planned}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_plan_reads_no_weights_and_writes_nothing() -> Result<()> {
+    let place = Workplace::new()?;
+    std::fs::remove_file(place.path("model/model.safetensors"))?;
+    let before = place.names()?;
+    let table = place.succeed(&format!("plan {PREFER} --out runs/kto --snapshot-every 5"))?;
+    for word in [
+        "optimizer steps",
+        "naive tokens",
+        "reference tokens",
+        "% full",
+        "peak memory",
+        "GFLOP/s",
+    ] {
+        ensure!(table.contains(word), "{word} is missing:\n{table}");
+    }
+    ensure!(before == place.names()?);
+    Ok(())
+}
+
+#[test]
+fn adapters_have_few_gradients_and_the_reference_costs_a_pass() -> Result<()> {
+    let place = Workplace::new()?;
+    let full = plan(&place, PREFER)?;
+    let adapters = plan(&place, &format!("{PREFER} --lora-rank 2"))?;
+    let number = |plan: &Value, part: &str, field: &str| plan[part][field].as_f64();
+    ensure!(number(&adapters, "memory", "moments") < number(&full, "memory", "moments"));
+    ensure!(number(&adapters, "time", "flops") < number(&full, "time", "flops"));
+    let recomputed = plan(&place, &format!("{PREFER} --recompute-activations"))?;
+    let activations = |plan: &Value| number(plan, "memory", "activations");
+    ensure!(activations(&recomputed) < activations(&full));
+    ensure!(number(&recomputed, "time", "flops") > number(&full, "time", "flops"));
+    let reward = plan(
+        &place,
+        "reward --model model --data pairs.jsonl --epochs 2 --trees-per-step 4",
+    )?;
+    ensure!(full["run"]["reference_tokens"].as_u64() > Some(0), "{full}");
+    ensure!(reward["run"]["reference_tokens"] == 0, "{reward}");
+    ensure!(number(&reward, "time", "flops") < number(&full, "time", "flops"));
+    Ok(())
+}
