@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::tensor::Tensor;
-use common::{model, trees};
+use common::{imitated, model, trees};
 use eurus_models::{Decoder, ForestBatch, ForestModel, RewardModel};
 use eurus_train::plan::{self, PlannedStep};
 use eurus_train::{
     Error, Event, Optimization, PreferenceTrainer, ReferenceLogProbs, RewardTrainer, SftTrainer,
-    SftTree, StepProgress, add_mismatched,
+    StepProgress, add_mismatched,
 };
 use pref_losses::{BradleyTerryConfig, KtoConfig, PreferenceLossConfig, RewardLossConfig};
 
@@ -50,10 +50,7 @@ fn of_run(train: impl FnOnce(&mut dyn FnMut(&Event))) -> Vec<(usize, usize, f64)
 
 #[test]
 fn the_steps_of_fine_tuning_are_those_planned() {
-    let trees: Vec<SftTree> = trees(6)
-        .into_iter()
-        .map(|tree| SftTree::new(tree.id, tree.tree).expect("trainable nodes"))
-        .collect();
+    let trees = imitated(6);
     let settings = settings();
     let planned = of_plan(plan::sft_steps(&trees, &settings).expect("trees"));
     let run = of_run(|on_event| {

@@ -3,7 +3,7 @@
 mod common;
 
 use anyhow::{Result, ensure};
-use common::{Workplace, events};
+use common::{Workplace, ensure_says, events};
 use serde_json::Value;
 
 const PREFER: &str =
@@ -60,16 +60,17 @@ fn a_plan_reads_no_weights_and_writes_nothing() -> Result<()> {
     std::fs::remove_file(place.path("model/model.safetensors"))?;
     let before = place.names()?;
     let table = place.succeed(&format!("plan {PREFER} --out runs/kto --snapshot-every 5"))?;
-    for word in [
-        "optimizer steps",
-        "naive tokens",
-        "reference tokens",
-        "% full",
-        "peak memory",
-        "GFLOP/s",
-    ] {
-        ensure!(table.contains(word), "{word} is missing:\n{table}");
-    }
+    ensure_says(
+        &table,
+        &[
+            "optimizer steps",
+            "naive tokens",
+            "reference tokens",
+            "% full",
+            "peak memory",
+            "GFLOP/s",
+        ],
+    )?;
     ensure!(before == place.names()?);
     Ok(())
 }

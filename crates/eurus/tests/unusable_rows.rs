@@ -3,7 +3,7 @@
 mod common;
 
 use anyhow::{Context, Result, ensure};
-use common::{Workplace, pair_rows, sft_rows};
+use common::{Workplace, ensure_says, pair_rows, sft_rows};
 use serde_json::{Value, json};
 
 const PREFER: &str = "prefer --model model --data pairs.jsonl --algorithm kto --trees-per-step 4";
@@ -20,27 +20,27 @@ fn unusable_rows_are_counted_by_reason_and_refused_or_dropped() -> Result<()> {
     let run = format!("{PREFER} --max-steps 1");
 
     let message = place.refusal(&format!("{run} --out out"))?;
-    for words in [
-        "3 of 13 rows cannot be trained on",
-        "1 empty (row 3 of pairs.jsonl: field `chosen`",
-        "2 with identical actions (first: row 5 of pairs.jsonl: field `rejected`",
-        "--drop-unusable",
-    ] {
-        ensure!(message.contains(words), "`{words}` is missing:\n{message}");
-    }
+    ensure_says(
+        &message,
+        &[
+            "3 of 13 rows cannot be trained on",
+            "1 empty (row 3 of pairs.jsonl: field `chosen`",
+            "2 with identical actions (first: row 5 of pairs.jsonl: field `rejected`",
+            "--drop-unusable",
+        ],
+    )?;
 
-    let output = place.run(&format!("{run} --out out --drop-unusable"))?;
-    let message = String::from_utf8(output.stderr)?;
-    ensure!(output.status.success(), "{message}");
-    for words in [
-        "13 rows read",
-        "1 empty (row 3: field `chosen`",
-        "2 with identical actions (first: row 5: field `rejected`",
-        "1 duplicate (row 13: the same as row 1)",
-        "9 pairs in 5 trees",
-    ] {
-        ensure!(message.contains(words), "`{words}` is missing:\n{message}");
-    }
+    let message = place.told(&format!("{run} --out out --drop-unusable"))?;
+    ensure_says(
+        &message,
+        &[
+            "13 rows read",
+            "1 empty (row 3: field `chosen`",
+            "2 with identical actions (first: row 5: field `rejected`",
+            "1 duplicate (row 13: the same as row 1)",
+            "9 pairs in 5 trees",
+        ],
+    )?;
     let planned = place.succeed(&format!("plan {run} --drop-unusable --json"))?;
     let rows = &serde_json::from_str::<Value>(&planned)?["rows"];
     for (kind, count) in [("empty", 1), ("identical_pairs", 2), ("duplicates", 1)] {
@@ -60,24 +60,23 @@ fn rows_that_are_too_long_are_counted_and_refused() -> Result<()> {
     place.write_rows("pairs.jsonl", &rows)?;
     let run = format!("{PREFER} --max-path-tokens 300 --out out");
     let message = place.refusal(&run)?;
-    for words in [
-        "3 of 12 rows cannot be trained on",
-        "1 empty (row 6 of pairs.jsonl",
-        "2 too long (first: row 4 of pairs.jsonl: field `chosen`",
-        "--over-long",
-    ] {
-        ensure!(message.contains(words), "`{words}` is missing:\n{message}");
-    }
+    ensure_says(
+        &message,
+        &[
+            "3 of 12 rows cannot be trained on",
+            "1 empty (row 6 of pairs.jsonl",
+            "2 too long (first: row 4 of pairs.jsonl: field `chosen`",
+            "--over-long",
+        ],
+    )?;
     // Nothing is cut or dropped for its length that was not asked for.
     let message = place.refusal(&format!("{run} --drop-unusable"))?;
-    ensure!(message.contains("2 of 12 rows"), "{message}");
+    ensure_says(&message, &["2 of 12 rows"])?;
     ensure!(!message.contains("empty"), "{message}");
-    let output = place.run(&format!(
+    let message = place.told(&format!(
         "{run} --drop-unusable --over-long drop --max-steps 1"
     ))?;
-    let message = String::from_utf8(output.stderr)?;
-    ensure!(output.status.success(), "{message}");
-    ensure!(message.contains("9 pairs in 6 trees"), "{message}");
+    ensure_says(&message, &["9 pairs in 6 trees"])?;
     Ok(())
 }
 
@@ -89,14 +88,10 @@ fn held_out_rows_that_are_dropped_are_reported_too() -> Result<()> {
     place.write_rows("held-out.jsonl", &rows)?;
     let sft = "sft --model model --data sft.jsonl --eval held-out.jsonl --max-steps 1 --out out";
     let message = place.refusal(sft)?;
-    ensure!(message.contains("row 2 of held-out.jsonl"), "{message}");
-    let output = place.run(&format!("{sft} --drop-unusable"))?;
-    let message = String::from_utf8(output.stderr)?;
-    ensure!(output.status.success(), "{message}");
-    ensure!(
-        message.contains("held-out.jsonl: 6 rows read; dropped: 1 empty (row 2"),
-        "{message}"
-    );
+    ensure_says(&message, &["row 2 of held-out.jsonl"])?;
+    let message = place.told(&format!("{sft} --drop-unusable"))?;
+    let dropped = "held-out.jsonl: 6 rows read; dropped: 1 empty (row 2";
+    ensure_says(&message, &[dropped])?;
     Ok(())
 }
 
@@ -107,14 +102,13 @@ fn duplicates_are_used_and_warned_of() -> Result<()> {
     rows.push(rows[1].clone());
     place.write_rows("sft.jsonl", &rows)?;
     let sft = "plan sft --model model --data sft.jsonl";
-    let output = place.run(sft)?;
-    let message = String::from_utf8(output.stderr)?;
-    ensure!(message.contains("row 7: the same as row 2"), "{message}");
-    ensure!(message.contains("warning"), "{message}");
-    ensure!(message.contains("7 rows to imitate"), "{message}");
-    let output = place.run(&format!("{sft} --drop-unusable"))?;
-    let message = String::from_utf8(output.stderr)?;
-    ensure!(message.contains("6 rows to imitate"), "{message}");
+    let message = place.told(sft)?;
+    ensure_says(
+        &message,
+        &["row 7: the same as row 2", "warning", "7 rows to imitate"],
+    )?;
+    let message = place.told(&format!("{sft} --drop-unusable"))?;
+    ensure_says(&message, &["6 rows to imitate"])?;
     Ok(())
 }
 
@@ -131,13 +125,10 @@ fn actions_that_are_the_same_to_the_template_are_no_pair() -> Result<()> {
          {% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
     )?;
     let run = format!("plan {PREFER} --chat-template trims.jinja");
-    let output = place.run(&run)?;
-    let message = String::from_utf8(output.stderr)?;
-    ensure!(!output.status.success());
-    ensure!(message.contains("row 7 of pairs.jsonl"), "{message}");
-    ensure!(message.contains("the same tokens"), "{message}");
-    let message = String::from_utf8(place.run(&format!("{run} --drop-unusable"))?.stderr)?;
-    ensure!(message.contains("11 pairs"), "{message}");
+    let message = place.refusal(&run)?;
+    ensure_says(&message, &["row 7 of pairs.jsonl", "the same tokens"])?;
+    let message = place.told(&format!("{run} --drop-unusable"))?;
+    ensure_says(&message, &["11 pairs"])?;
     Ok(())
 }
 
@@ -150,12 +141,13 @@ fn a_file_of_which_every_row_is_dropped_is_an_error() -> Result<()> {
     }
     place.write_rows("sft.jsonl", &rows)?;
     let message = place.refusal("sft --model model --data sft.jsonl --out out --drop-unusable")?;
-    for words in [
-        "sft.jsonl: no row is left",
-        "6 rows read",
-        "6 empty (first: row 1",
-    ] {
-        ensure!(message.contains(words), "`{words}` is missing:\n{message}");
-    }
+    ensure_says(
+        &message,
+        &[
+            "sft.jsonl: no row is left",
+            "6 rows read",
+            "6 empty (first: row 1",
+        ],
+    )?;
     Ok(())
 }

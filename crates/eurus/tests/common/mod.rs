@@ -78,6 +78,14 @@ impl Workplace {
         Ok(String::from_utf8(output.stdout)?)
     }
 
+    /// Runs a command that must succeed, and returns what it says on standard error.
+    pub fn told(&self, arguments: &str) -> Result<String> {
+        let output = self.run(arguments)?;
+        let message = String::from_utf8(output.stderr)?;
+        ensure!(output.status.success(), "{arguments}: {message}");
+        Ok(message)
+    }
+
     /// The names in this folder, hidden ones included.
     pub fn names(&self) -> Result<Vec<String>> {
         let mut names = std::fs::read_dir(self.folder.path())?
@@ -86,6 +94,14 @@ impl Workplace {
         names.sort_unstable();
         Ok(names)
     }
+}
+
+/// Checks that all of these words are in a message.
+pub fn ensure_says(message: &str, all: &[&str]) -> Result<()> {
+    for words in all {
+        ensure!(message.contains(words), "`{words}` is missing:\n{message}");
+    }
+    Ok(())
 }
 
 fn text(value: &Value) -> String {

@@ -1,8 +1,9 @@
-//! The eurus command line: supervised fine-tuning, preference learning and reward models on Hugging Face checkpoints,
-//! and everything that is done to data before that (`data`).
+//! The eurus command line: supervised fine-tuning, preference learning and reward models on Hugging Face checkpoints, what
+//! such a run will cost (`plan`), and everything that is done to data before that (`data`).
 //!
-//! Data walks one way: `options` -> `setup` (model folder, tokenizer, device) -> `input` (rows to token trees) ->
-//! `job` (training with `progress`, `output` and `summary`). One file for each command says what is its own.
+//! Data walks one way: `options` -> `setup` (model folder, tokenizer, device) -> `input` (rows to token trees; `rows` counts
+//! those that cannot be trained on) -> `job` (training with `progress`, `output` and `summary`), or `plan` in its place. One
+//! file for each command says what is its own.
 
 // A command line prints; libraries do not.
 #![allow(clippy::print_stderr)]
