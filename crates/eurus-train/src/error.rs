@@ -159,6 +159,37 @@ pub enum Error {
     /// The model could not be judged.
     #[error("the evaluation failed: {0}")]
     Evaluation(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Another rank failed.
+    #[error("rank {rank} failed: {problem}")]
+    OtherRank {
+        /// The first one that did.
+        rank: usize,
+        /// What it says.
+        problem: String,
+    },
+    /// A rank is gone, or says what cannot be understood.
+    #[error("the ranks of the run lost each other: {problem}")]
+    LostRank {
+        /// What is known of it.
+        problem: String,
+    },
+    /// The ranks do not train the same.
+    #[error(
+        "rank {rank} does not train what rank 0 does: {difference}; give all ranks the same options and data"
+    )]
+    RanksDiffer {
+        /// A rank that differs.
+        rank: usize,
+        /// The first difference.
+        difference: String,
+    },
+    /// MPI cannot be used.
+    #[cfg(feature = "mpi")]
+    #[error("MPI: {problem}")]
+    Mpi {
+        /// Why not.
+        problem: &'static str,
+    },
     /// Token trees could not be packed.
     #[error(transparent)]
     Forest(#[from] token_forest::Error),
@@ -191,6 +222,12 @@ impl std::fmt::Display for NotFinite {
 }
 
 impl Error {
+    pub(crate) fn lost(problem: impl Into<String>) -> Self {
+        Self::LostRank {
+            problem: problem.into(),
+        }
+    }
+
     pub(crate) fn io(
         path: &std::path::Path,
         action: &'static str,

@@ -60,6 +60,7 @@
 //! | feature | adds |
 //! | --- | --- |
 //! | `cuda` | burn's CUDA backend |
+//! | `mpi` | several processes and machines; needs an MPI library with its compiler wrapper, and libclang, at build time |
 //! | `wgpu` | burn's wgpu backend |
 //! | `tch` | burn's LibTorch backend, which burn has deprecated; needs `LIBTORCH` set at build time |
 //!
@@ -75,6 +76,7 @@
 //! | [`reward`]: [`RewardTrainer`], [`pair_rewards`], [`leaf_rewards`] | reward models, rewards of pairs and candidates |
 //! | [`evaluation`]: [`Evaluation`], [`Judgement`] | judging the model while it is trained, and keeping the best |
 //! | [`snapshot`]: [`Snapshots`] | the state of a run on disk, and going on from it |
+//! | [`ranks`]: [`Ranks`] | several processes or threads that train one model |
 //! | [`plan`] | the forests of every step and of the reference, found without a model |
 //! | [`events`]: [`Event`], [`StepProgress`] | what a run tells its callback, ready for JSON |
 //! | [`log_probs`] | log-probs of a forest's targets and nodes |
@@ -92,6 +94,7 @@ pub mod log_probs;
 mod packing;
 pub mod plan;
 pub mod preference;
+pub mod ranks;
 pub mod reference;
 pub mod reward;
 mod run;
@@ -105,6 +108,7 @@ pub use error::{Error, NotFinite, Result};
 pub use evaluation::{Evaluation, Judgement, SampleText};
 pub use events::{Event, StepProgress};
 pub use preference::PreferenceTrainer;
+pub use ranks::Ranks;
 pub use reference::{ReferenceCache, ReferenceKey, ReferenceLogProbs};
 pub use reward::{PairRewards, RewardTrainer, leaf_rewards, pair_rewards};
 pub use schedule::{Decay, Schedule};

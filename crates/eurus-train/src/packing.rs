@@ -1,10 +1,14 @@
 //! Trees of a step into forests of bounded size.
 
+use std::iter::Sum;
+
 use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
 use token_forest::{PackedForest, TokenTree, pack};
 
 use crate::Result;
 use crate::data::PairedTree;
+use crate::log_probs::node_target_counts;
 
 /// Nodes of one tree that a loss looks at together: a pair's two responses, or one mismatched completion.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +58,44 @@ impl GroupForest {
     /// The node at `place` of every group, in order.
     pub fn column(&self, place: usize) -> impl Iterator<Item = u32> + '_ {
         self.groups.iter().map(move |group| group.nodes[place])
+    }
+}
+
+/// What a step's pairs come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct PairCounts {
+    pub pairs: usize,
+    /// Target tokens of the pairs' first responses.
+    pub chosen_tokens: usize,
+    /// Tokens of the forests.
+    pub unique_tokens: usize,
+}
+
+impl PairCounts {
+    /// Those of some forests of pairs.
+    pub fn of(forests: &[GroupForest]) -> Self {
+        let of_forest = |packed: &GroupForest| {
+            let counts = node_target_counts(&packed.forest);
+            Self {
+                pairs: packed.groups.len(),
+                chosen_tokens: packed
+                    .column(0)
+                    .map(|node| counts[node as usize] as usize)
+                    .sum(),
+                unique_tokens: packed.forest.len(),
+            }
+        };
+        forests.iter().map(of_forest).sum()
+    }
+}
+
+impl Sum for PairCounts {
+    fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
+        counts.fold(Self::default(), |a, b| Self {
+            pairs: a.pairs + b.pairs,
+            chosen_tokens: a.chosen_tokens + b.chosen_tokens,
+            unique_tokens: a.unique_tokens + b.unique_tokens,
+        })
     }
 }
 

@@ -15,11 +15,15 @@ use crate::data::{PairedTree, check_trees};
 use crate::evaluation::Evaluation;
 use crate::events::Event;
 use crate::log_probs::{by_node, node_log_probs, node_target_counts, of_hidden};
-use crate::packing::{PackedGroup, PairTerms, check_budget, pack_mismatched, pack_pairs};
+use crate::packing::{
+    GroupForest, PackedGroup, PairCounts, PairTerms, check_budget, pack_mismatched, pack_pairs,
+};
 use crate::reference::{ReferenceLogProbs, TreeReference, read};
-use crate::run::{RunSetup, StepOutcome, describe_paired, plain_device, run, training_device};
+use crate::run::{
+    RunSetup, StepOutcome, StepStats, describe_paired, plain_device, run, training_device,
+};
 use crate::snapshot::Snapshots;
-use crate::{Error, Optimization, Result};
+use crate::{Error, Optimization, Ranks, Result};
 
 /// Where a pair's responses are in its packed group.
 const CHOSEN: usize = 0;
@@ -63,6 +67,7 @@ pub struct PreferenceTrainer {
     monitor: Option<CollapseMonitor>,
     snapshots: Option<Snapshots>,
     other_reference: bool,
+    ranks: Ranks,
 }
 
 /// What a run remembers from step to step.
@@ -108,6 +113,7 @@ impl PreferenceTrainer {
             monitor: Some(CollapseMonitorConfig::new().init()?),
             snapshots: None,
             other_reference: false,
+            ranks: Ranks::default(),
         })
     }
 
@@ -140,6 +146,13 @@ impl PreferenceTrainer {
     /// reference check before the first step that both give the same log-probs: DPO's loss is ln 2 then.
     pub fn with_other_reference(mut self, allowed: bool) -> Self {
         self.other_reference = allowed;
+        self
+    }
+
+    /// Trains together with the other ranks, each of which calls the same methods with the same trees and settings.
+    /// [`Ranks`] says how the work is shared.
+    pub fn with_ranks(mut self, ranks: Ranks) -> Self {
+        self.ranks = ranks;
         self
     }
 
@@ -182,9 +195,12 @@ impl PreferenceTrainer {
         };
         let device = training_device(&model);
         let ids: Vec<&str> = trees.iter().map(|tree| tree.id.as_str()).collect();
+        let unique_tokens: Vec<usize> = trees.iter().map(|it| it.tree.unique_tokens()).collect();
         let setup = RunSetup {
             settings,
             ids: &ids,
+            unique_tokens: &unique_tokens,
+            ranks: &self.ranks,
             snapshots: self.snapshots.as_ref(),
             objective: json!({ "preference": self.objective }),
             trees: &mut trees.iter().map(describe_paired),
@@ -202,7 +218,7 @@ impl PreferenceTrainer {
                     reward_shift: carried.rewards.get(),
                     recompute: settings.recompute_activations,
                 };
-                self.pass(model, &part, &device, &mut |pass| {
+                self.pass(model, &part, &device, &self.ranks, &mut |pass| {
                     if !carried.compared {
                         same_model(&part, &pass)?;
                     }
@@ -244,7 +260,8 @@ impl PreferenceTrainer {
             recompute: false,
         };
         let device = plain_device(&model);
-        let outcome = self.pass(&model, &part, &device, &mut |_| Ok(()))?;
+        let alone = Ranks::default();
+        let outcome = self.pass(&model, &part, &device, &alone, &mut |_| Ok(()))?;
         Ok(outcome.stats)
     }
 
@@ -268,38 +285,46 @@ impl PreferenceTrainer {
         model: &M,
         part: &Part<'_>,
         device: &Device,
+        ranks: &Ranks,
         consume: &mut dyn FnMut(ForestPass<'_>) -> Result<()>,
     ) -> Result<StepOutcome<PairStats>> {
         let settings = &self.settings;
-        let kl = self.kl(model, &part.trees, &part.reference, device)?;
-        let forests = pack_pairs(&part.trees, settings.token_budget)?;
-        let pair_count: usize = forests.iter().map(|packed| packed.groups.len()).sum();
-        let chosen_tokens: f64 = forests
-            .iter()
-            .map(|packed| {
-                let counts = node_target_counts(&packed.forest);
-                let of_chosen = packed.column(CHOSEN).map(|node| counts[node as usize]);
-                of_chosen.map(f64::from).sum::<f64>()
-            })
-            .sum();
+        let mut forests = Vec::new();
+        let mine = self.prepare(model, part).map(|(packed, totals)| {
+            forests = packed;
+            totals
+        });
+        let my_counts = mine.as_ref().map(|it| it.counts).unwrap_or_default();
+        let all = ranks.exchange(mine)?;
+        let counts: PairCounts = all.iter().map(|it| it.counts).sum();
+        let of_all = |of: fn(&StepTotals) -> &Vec<f32>| {
+            let values = all.iter().flat_map(|it| of(it).iter().copied());
+            constant(values.collect(), device)
+        };
+        let kl = if self.loss.needs().kl {
+            let policy = of_all(|totals| &totals.mismatched_policy);
+            self.loss
+                .kl(policy, of_all(|totals| &totals.mismatched_reference))
+        } else {
+            None
+        };
         let mut context = PairContext {
             kl: kl.clone(),
             reward_shift: part.reward_shift,
-            mean_chosen_tokens: Some(chosen_tokens / pair_count.max(1) as f64),
+            mean_chosen_tokens: Some(counts.chosen_tokens as f64 / counts.pairs.max(1) as f64),
             ..PairContext::default()
         };
-        let unique_tokens: usize = forests.iter().map(|it| it.forest.len()).sum();
         let forest_count = forests.len();
         let mut sums: Option<PairSums> = None;
         let mut terms = Vec::new();
         for packed in forests {
-            let share = packed.forest.len() as f64 / unique_tokens as f64;
+            let share = packed.forest.len() as f64 / counts.unique_tokens as f64;
             let groups = packed.groups.clone();
             let places = [CHOSEN, REJECTED].map(|place| packed.column(place).collect());
             let [chosen, rejected]: [Vec<u32>; 2] = places;
-            let counts = node_target_counts(&packed.forest);
+            let node_counts = node_target_counts(&packed.forest);
             let lengths = |nodes: &[u32]| {
-                let count = |&node: &u32| counts[node as usize];
+                let count = |&node: &u32| node_counts[node as usize];
                 constant(nodes.iter().map(count).collect(), device)
             };
             context.lengths = Some(PairLengths {
@@ -346,12 +371,16 @@ impl PreferenceTrainer {
                 .map(|(name, values)| (name, values.clone().detach())),
             });
             consume(ForestPass {
-                loss: output.losses.sum() / pair_count as f64,
+                loss: output.losses.sum() / counts.pairs as f64,
                 tape: pass.tape,
                 share,
                 groups: &groups,
-                counts: [&chosen, &rejected]
-                    .map(|nodes| nodes.iter().map(|&node| counts[node as usize]).collect()),
+                counts: [&chosen, &rejected].map(|nodes| {
+                    nodes
+                        .iter()
+                        .map(|&node| node_counts[node as usize])
+                        .collect()
+                }),
                 log_probs: &log_probs,
             })?;
         }
@@ -364,8 +393,8 @@ impl PreferenceTrainer {
             not_finite.extend(terms.into_iter().flat_map(|it| it.name(&part.trees)));
         }
         Ok(StepOutcome {
-            loss: stats.loss,
-            unique_tokens,
+            loss: stats.loss * (my_counts.pairs as f64 / counts.pairs as f64),
+            unique_tokens: my_counts.unique_tokens,
             naive_tokens: naive_tokens(&part.trees),
             forests: forest_count,
             not_finite,
@@ -373,33 +402,49 @@ impl PreferenceTrainer {
         })
     }
 
-    /// The KL estimate over all mismatched completions of a step, if the loss wants one.
-    fn kl<M: ForestModel>(
+    /// Packs a rank's pairs, and counts what the loss of the whole step depends on.
+    fn prepare<M: ForestModel>(
         &self,
         model: &M,
-        trees: &[&PairedTree],
-        reference: &[&TreeReference],
-        device: &Device,
-    ) -> Result<Option<Tensor<1>>> {
-        if !self.loss.needs().kl {
-            return Ok(None);
-        }
-        let model = model.valid();
-        let plain = plain_device(&model);
-        let mut policy_values = Vec::new();
-        let mut reference_values = Vec::new();
-        for packed in pack_mismatched(trees, self.settings.token_budget)? {
-            let batch = ForestBatch::new(packed.forest, &plain);
-            let values = read(node_log_probs(&model, &batch, self.settings.log_prob_chunk));
-            for leaf in &packed.groups {
-                policy_values.push(values[leaf.nodes[0] as usize]);
-                reference_values.push(reference[leaf.tree].mismatched[leaf.index]);
+        part: &Part<'_>,
+    ) -> Result<(Vec<GroupForest>, StepTotals)> {
+        let settings = &self.settings;
+        let forests = pack_pairs(&part.trees, settings.token_budget)?;
+        let mut totals = StepTotals {
+            counts: PairCounts::of(&forests),
+            ..StepTotals::default()
+        };
+        if self.loss.needs().kl {
+            let model = model.valid();
+            let plain = plain_device(&model);
+            for packed in pack_mismatched(&part.trees, settings.token_budget)? {
+                let batch = ForestBatch::new(packed.forest, &plain);
+                let values = read(node_log_probs(&model, &batch, settings.log_prob_chunk));
+                for leaf in &packed.groups {
+                    let reference = part.reference[leaf.tree].mismatched[leaf.index];
+                    totals
+                        .mismatched_policy
+                        .push(values[leaf.nodes[0] as usize]);
+                    totals.mismatched_reference.push(reference);
+                }
             }
         }
-        Ok(self.loss.kl(
-            constant(policy_values, device),
-            constant(reference_values, device),
-        ))
+        Ok((forests, totals))
+    }
+}
+
+/// A rank's part of what the losses of a whole step depend on.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct StepTotals {
+    counts: PairCounts,
+    /// Log-probs of the mismatched completions, of which the KL estimate is the mean difference.
+    mismatched_policy: Vec<f32>,
+    mismatched_reference: Vec<f32>,
+}
+
+impl StepStats for PairStats {
+    fn merge(self, other: Self) -> Self {
+        self.merge(other)
     }
 }
 

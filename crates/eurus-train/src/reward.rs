@@ -11,11 +11,13 @@ use crate::activations::{Pass, Tape};
 use crate::data::{PairedTree, check_trees};
 use crate::evaluation::Evaluation;
 use crate::events::Event;
-use crate::packing::{GroupForest, PairTerms, pack_pairs};
+use crate::packing::{GroupForest, PairCounts, PairTerms, pack_pairs};
 use crate::preference::{check_paired, naive_tokens};
-use crate::run::{RunSetup, StepOutcome, describe_paired, plain_device, run, training_device};
+use crate::run::{
+    RunSetup, StepOutcome, StepStats, describe_paired, plain_device, run, training_device,
+};
 use crate::snapshot::Snapshots;
-use crate::{Optimization, Result};
+use crate::{Optimization, Ranks, Result};
 
 /// Trains a reward model on preference pairs.
 #[derive(Debug, Clone)]
@@ -24,6 +26,7 @@ pub struct RewardTrainer {
     loss: RewardLoss,
     objective: RewardLossConfig,
     snapshots: Option<Snapshots>,
+    ranks: Ranks,
 }
 
 /// The rewards of a pair's two responses.
@@ -56,6 +59,7 @@ impl RewardTrainer {
             loss: loss.init()?,
             objective: loss.clone(),
             snapshots: None,
+            ranks: Ranks::default(),
         })
     }
 
@@ -68,6 +72,13 @@ impl RewardTrainer {
         snapshots.as_ref().map_or(Ok(()), Snapshots::validate)?;
         self.snapshots = snapshots;
         Ok(self)
+    }
+
+    /// Trains together with the other ranks, each of which calls the same methods with the same trees and settings.
+    /// [`Ranks`] says how the work is shared.
+    pub fn with_ranks(mut self, ranks: Ranks) -> Self {
+        self.ranks = ranks;
+        self
     }
 
     /// Trains and returns the trained model, without autodiff.
@@ -101,9 +112,12 @@ impl RewardTrainer {
         check_paired(trees, settings, model.vocab_size())?;
         let device = training_device(&model);
         let ids: Vec<&str> = trees.iter().map(|tree| tree.id.as_str()).collect();
+        let unique_tokens: Vec<usize> = trees.iter().map(|it| it.tree.unique_tokens()).collect();
         let setup = RunSetup {
             settings,
             ids: &ids,
+            unique_tokens: &unique_tokens,
+            ranks: &self.ranks,
             snapshots: self.snapshots.as_ref(),
             objective: json!({ "reward": self.objective }),
             trees: &mut trees.iter().map(describe_paired),
@@ -122,6 +136,7 @@ impl RewardTrainer {
                     &trees,
                     &device,
                     recompute,
+                    &self.ranks,
                     &mut |loss, tape, share| {
                         optimizer.add(model, loss, tape, share);
                     },
@@ -145,7 +160,14 @@ impl RewardTrainer {
         let model = model.valid();
         let trees: Vec<&PairedTree> = trees.iter().collect();
         let device = plain_device(&model);
-        let outcome = self.pass(&model, &trees, &device, false, &mut |_, _, _| {})?;
+        let outcome = self.pass(
+            &model,
+            &trees,
+            &device,
+            false,
+            &Ranks::default(),
+            &mut |_, _, _| {},
+        )?;
         Ok(outcome.stats)
     }
 
@@ -157,16 +179,21 @@ impl RewardTrainer {
         trees: &[&PairedTree],
         device: &Device,
         recompute: bool,
+        ranks: &Ranks,
         consume: &mut dyn FnMut(Tensor<1>, Tape<'_>, f64),
     ) -> Result<StepOutcome<RewardStats>> {
-        let forests = pack_pairs(trees, self.settings.token_budget)?;
-        let pair_count: usize = forests.iter().map(|packed| packed.groups.len()).sum();
-        let unique_tokens: usize = forests.iter().map(|it| it.forest.len()).sum();
+        let mut forests = Vec::new();
+        let mine = pack_pairs(trees, self.settings.token_budget).map(|packed| {
+            forests = packed;
+            PairCounts::of(&forests)
+        });
+        let my_counts = *mine.as_ref().unwrap_or(&PairCounts::default());
+        let counts: PairCounts = ranks.exchange(mine)?.into_iter().sum();
         let forest_count = forests.len();
         let mut sums: Option<RewardSums> = None;
         let mut terms = Vec::new();
         for packed in forests {
-            let share = packed.forest.len() as f64 / unique_tokens as f64;
+            let share = packed.forest.len() as f64 / counts.unique_tokens as f64;
             let pairs = packed.groups.len();
             let tokens = int_tensor(&ends(&packed), device);
             let batch = ForestBatch::new(packed.forest, device);
@@ -190,7 +217,7 @@ impl RewardTrainer {
                     ("the loss", losses.clone().detach()),
                 ],
             });
-            consume(losses.sum() / pair_count as f64, pass.tape, share);
+            consume(losses.sum() / counts.pairs as f64, pass.tape, share);
         }
         let stats = sums.map(RewardSums::read).unwrap_or_default();
         let not_finite = if stats.loss.is_finite() {
@@ -199,13 +226,19 @@ impl RewardTrainer {
             terms.into_iter().flat_map(|it| it.name(trees)).collect()
         };
         Ok(StepOutcome {
-            loss: stats.loss,
-            unique_tokens,
+            loss: stats.loss * (my_counts.pairs as f64 / counts.pairs as f64),
+            unique_tokens: my_counts.unique_tokens,
             naive_tokens: naive_tokens(trees),
             forests: forest_count,
             not_finite,
             stats,
         })
+    }
+}
+
+impl StepStats for RewardStats {
+    fn merge(self, other: Self) -> Self {
+        self.merge(other)
     }
 }
 

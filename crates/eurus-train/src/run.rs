@@ -4,21 +4,22 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::Device;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use token_forest::TokenTree;
 
-use crate::adamw::{StepOptimizer, parameters_not_finite};
+use crate::adamw::StepOptimizer;
 use crate::data::{PairedTree, step_order};
 use crate::evaluation::{Best, Evaluation};
 use crate::events::{Event, StepProgress};
-use crate::snapshot::{RunIdentity, Snapshots, Store, newest, restore_weights};
-use crate::{Error, NotFinite, NotFinitePolicy, Optimization, Result, Schedule};
+use crate::snapshot::{RunIdentity, Snapshots, Store, newest, restore_weights, share_weights};
+use crate::{Error, NotFinite, NotFinitePolicy, Optimization, Ranks, Result, Schedule};
 
-/// What a trainer does with the trees of one step.
+/// What a trainer does with a rank's trees of one step.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct StepOutcome<S> {
-    /// Mean loss of the step.
+    /// The trees' part of the step's mean loss.
     pub loss: f64,
     pub unique_tokens: usize,
     pub naive_tokens: usize,
@@ -30,11 +31,42 @@ pub(crate) struct StepOutcome<S> {
     pub stats: S,
 }
 
+/// What a trainer reports of a step besides its loss.
+pub(crate) trait StepStats: Serialize + DeserializeOwned {
+    /// The numbers of two parts of a step as one.
+    fn merge(self, other: Self) -> Self;
+}
+
+impl<S: StepStats> StepOutcome<S> {
+    fn merge(mut self, other: Self) -> Self {
+        self.not_finite.extend(other.not_finite);
+        Self {
+            loss: self.loss + other.loss,
+            unique_tokens: self.unique_tokens + other.unique_tokens,
+            naive_tokens: self.naive_tokens + other.naive_tokens,
+            forests: self.forests + other.forests,
+            not_finite: self.not_finite,
+            stats: self.stats.merge(other.stats),
+        }
+    }
+
+    /// The whole step from what each rank did of it.
+    fn of_ranks(ranks: &Ranks, mine: Result<Self>) -> Result<Self> {
+        let parts = ranks.exchange(mine)?.into_iter();
+        parts
+            .reduce(Self::merge)
+            .ok_or_else(|| Error::lost("no rank took part in a step"))
+    }
+}
+
 /// What a run is made of, whatever the loss.
 pub(crate) struct RunSetup<'a> {
     pub settings: &'a Optimization,
     /// Ids of the examples.
     pub ids: &'a [&'a str],
+    /// Their tokens, each node once: what the trees of a step are shared out by.
+    pub unique_tokens: &'a [usize],
+    pub ranks: &'a Ranks,
     pub snapshots: Option<&'a Snapshots>,
     /// The trainer and its loss.
     pub objective: Value,
@@ -59,14 +91,20 @@ impl<M: Module> Judge<'_, '_, M> {
         self.evaluation.as_ref().is_some_and(|it| it.keep_best)
     }
 
-    /// Judges the model after `step` steps. Returns whether it is the best so far and to be kept.
-    fn judge(&mut self, model: &M, step: usize, on_event: &mut dyn FnMut(&Event)) -> Result<bool> {
+    /// Judges the model after `step` steps on the first rank. Returns whether it is the best so far and to be kept.
+    fn judge(
+        &mut self,
+        model: &M,
+        step: usize,
+        ranks: &Ranks,
+        on_event: &mut dyn FnMut(&Event),
+    ) -> Result<bool> {
         let keep_best = self.keeps_best();
         let Some(evaluation) = &mut self.evaluation else {
             return Ok(false);
         };
         let plain = model.valid();
-        let judgement = (evaluation.judge)(&plain)?;
+        let judgement = ranks.of_first(|| (evaluation.judge)(&plain))?;
         let score = judgement.score;
         // What is not a number is not better than anything, and could not be read back from a snapshot.
         let best = score.is_finite() && self.best.is_none_or(|best| score > best.score);
@@ -85,7 +123,7 @@ impl<M: Module> Judge<'_, '_, M> {
 
 /// Runs all steps: `compute` adds a step's gradients to the optimizer, `report` is told of it afterwards. `carried` is what
 /// the trainer remembers from step to step.
-pub(crate) fn run<M: Module, S, C: Serialize + DeserializeOwned>(
+pub(crate) fn run<M: Module, S: StepStats, C: Serialize + DeserializeOwned>(
     model: M,
     setup: RunSetup<'_>,
     mut carried: C,
@@ -94,7 +132,12 @@ pub(crate) fn run<M: Module, S, C: Serialize + DeserializeOwned>(
     mut compute: impl FnMut(&M, &[usize], &mut StepOptimizer<M>, &C) -> Result<StepOutcome<S>>,
     mut report: impl FnMut(StepProgress, S, &mut C, &mut dyn FnMut(&Event)),
 ) -> Result<M> {
-    let RunSetup { settings, ids, .. } = setup;
+    let RunSetup {
+        settings,
+        ids,
+        ranks,
+        ..
+    } = setup;
     let steps = settings.steps(ids.len());
     let schedule = Schedule::new(
         settings.learning_rate,
@@ -112,10 +155,17 @@ pub(crate) fn run<M: Module, S, C: Serialize + DeserializeOwned>(
     let mut model = model;
     let mut first = 0;
     let mut store = None;
-    if let Some(snapshots) = setup.snapshots {
-        let identity = RunIdentity::new(settings, setup.objective, setup.trees);
-        let mut damaged = |path, problem| on_event(&Event::DamagedSnapshot { path, problem });
-        if let Some(snapshot) = newest(snapshots, &identity, &mut damaged)? {
+    let identity = (setup.snapshots.is_some() || ranks.size() > 1)
+        .then(|| RunIdentity::new(settings, setup.objective, setup.trees));
+    if let Some(identity) = &identity {
+        let judged = judge.evaluation.as_ref();
+        let judged_every = judged.map(|it| (it.every_steps, it.keep_best));
+        let saved_every = setup.snapshots.map(|it| it.every_steps);
+        same_on_all(ranks, identity, (judged_every, saved_every))?;
+    }
+    model = share_weights(model, ranks)?;
+    if let (Some(snapshots), Some(identity)) = (setup.snapshots, identity) {
+        if let Some(snapshot) = newest(snapshots, &identity, ranks, on_event)? {
             let (step, path) = (snapshot.state.step, snapshot.path.clone());
             let state = snapshot.state.carried.clone();
             carried = serde_json::from_value(state).map_err(|error| Error::Snapshot {
@@ -126,45 +176,52 @@ pub(crate) fn run<M: Module, S, C: Serialize + DeserializeOwned>(
             if let (Some(best), true) = (judge.best, judge.keeps_best()) {
                 judge.best_model = Some(match best.step {
                     0 => model.clone(),
-                    step => restore_weights(snapshots, step, model.clone())?,
+                    step => restore_weights(snapshots, step, model.clone(), ranks)?,
                 });
             }
-            model = snapshot.restore(model, &mut optimizer)?;
+            model = snapshot.restore(model, &mut optimizer, ranks)?;
             first = step;
             on_event(&Event::Resumed { step, path });
         }
         store = Some(Store::new(snapshots, identity, judge.keeps_best()));
-    }
-    if first == 0 {
-        judge.judge(&model, 0, on_event)?;
     }
     let mut model = model.train();
     let device = plain_device(&model);
     for (step, members) in order.iter().enumerate().skip(first) {
         let started = Instant::now();
         // Whatever a model draws in a step depends on the step alone, so a run that goes on draws the same.
-        device.seed(settings.seed.wrapping_add(step as u64));
-        let outcome = compute(&model, members, &mut optimizer, &carried)?;
-        let (gradients, grad_norm) = optimizer.gradients(&model);
-        let auxiliary_loss = optimizer.take_auxiliary_loss();
+        let of_rank = (ranks.rank() as u64) << 32;
+        device.seed(
+            settings
+                .seed
+                .wrapping_add(step as u64)
+                .wrapping_add(of_rank),
+        );
+        let mine = ranks.share(members, |member| setup.unique_tokens[member]);
+        let outcome = compute(&model, &mine, &mut optimizer, &carried);
+        let outcome = StepOutcome::of_ranks(ranks, outcome)?;
+        let (gradients, grad_norm) = optimizer.gradients(&model, ranks)?;
+        let auxiliary_losses = ranks.exchange(Ok(optimizer.take_auxiliary_loss()))?;
+        let auxiliary_loss = auxiliary_losses.into_iter().flatten().reduce(|a, b| a + b);
         let numbers = [
             ("the loss", outcome.loss),
             ("the auxiliary loss", auxiliary_loss.unwrap_or(0.0)),
             ("the gradient norm", grad_norm),
         ];
-        let fault = numbers
-            .into_iter()
-            .find(|(_, value)| !value.is_finite())
-            .map(|(what, value)| NotFinite {
+        let fault = numbers.into_iter().find(|(_, value)| !value.is_finite());
+        let fault = match fault {
+            None => None,
+            Some((what, value)) => Some(NotFinite {
                 what: what.into(),
                 value: value.to_string(),
                 terms: if outcome.not_finite.is_empty() {
-                    parameters_not_finite(&model, &gradients)
+                    gradients.not_finite(ranks)?
                 } else {
                     outcome.not_finite.clone()
                 },
                 examples: members.iter().map(|&m| ids[m].to_owned()).collect(),
-            });
+            }),
+        };
         let policy = settings.on_not_finite;
         if let (Some(fault), NotFinitePolicy::Stop) = (&fault, policy) {
             return Err(Error::NotFinite {
@@ -174,7 +231,7 @@ pub(crate) fn run<M: Module, S, C: Serialize + DeserializeOwned>(
         }
         let learning_rate = schedule.at(step);
         if fault.is_none() || policy == NotFinitePolicy::Continue {
-            model = optimizer.step(model, gradients, grad_norm, learning_rate);
+            model = optimizer.step(model, gradients, grad_norm, learning_rate, ranks)?;
         }
         match fault {
             Some(fault) => on_event(&Event::NotFinite {
@@ -201,14 +258,14 @@ pub(crate) fn run<M: Module, S, C: Serialize + DeserializeOwned>(
         }
         let mut is_new_best = false;
         if judge.is_due(step + 1, steps) {
-            is_new_best = judge.judge(&model, step + 1, on_event)?;
+            is_new_best = judge.judge(&model, step + 1, ranks, on_event)?;
         }
         if let Some(store) = store
             .as_ref()
             .filter(|it| is_new_best || it.is_due(step + 1, steps))
         {
             let state = serde_json::to_value(&carried).unwrap_or_default();
-            let path = store.save(step + 1, &model, &optimizer, state, judge.best)?;
+            let path = store.save(step + 1, &model, &optimizer, state, judge.best, ranks)?;
             on_event(&Event::Saved {
                 step: step + 1,
                 path,
@@ -216,6 +273,26 @@ pub(crate) fn run<M: Module, S, C: Serialize + DeserializeOwned>(
         }
     }
     Ok(judge.best_model.unwrap_or_else(|| model.valid()))
+}
+
+/// Checks that all ranks train the same, and will wait for each other at the same steps.
+fn same_on_all<P: PartialEq + Serialize + DeserializeOwned>(
+    ranks: &Ranks,
+    identity: &RunIdentity,
+    pauses: P,
+) -> Result<()> {
+    let all = ranks.exchange(Ok((identity.clone(), pauses)))?;
+    let (first, first_pauses) = &all[0];
+    for (rank, (identity, pauses)) in all.iter().enumerate() {
+        let other_pauses = || "it is judged or saved at other steps".to_owned();
+        let difference = first
+            .difference(identity)
+            .or_else(|| (pauses != first_pauses).then(other_pauses));
+        if let Some(difference) = difference {
+            return Err(Error::RanksDiffer { rank, difference });
+        }
+    }
+    Ok(())
 }
 
 /// The device the model lives on, with autodiff.

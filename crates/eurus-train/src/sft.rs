@@ -14,10 +14,11 @@ use crate::events::Event;
 use crate::log_probs::of_hidden;
 use crate::packing::pack_trees;
 use crate::run::{
-    RunSetup, StepOutcome, describe_tree, path_tokens, plain_device, run, training_device,
+    RunSetup, StepOutcome, StepStats, describe_tree, path_tokens, plain_device, run,
+    training_device,
 };
 use crate::snapshot::Snapshots;
-use crate::{Error, Optimization, Result};
+use crate::{Error, Optimization, Ranks, Result};
 
 /// Trains a language model to imitate the trainable nodes of trees.
 ///
@@ -26,6 +27,7 @@ use crate::{Error, Optimization, Result};
 pub struct SftTrainer {
     settings: Optimization,
     snapshots: Option<Snapshots>,
+    ranks: Ranks,
 }
 
 impl SftTrainer {
@@ -39,6 +41,7 @@ impl SftTrainer {
         Ok(Self {
             settings,
             snapshots: None,
+            ranks: Ranks::default(),
         })
     }
 
@@ -51,6 +54,13 @@ impl SftTrainer {
         snapshots.as_ref().map_or(Ok(()), Snapshots::validate)?;
         self.snapshots = snapshots;
         Ok(self)
+    }
+
+    /// Trains together with the other ranks, each of which calls the same methods with the same trees and settings.
+    /// [`Ranks`] says how the work is shared.
+    pub fn with_ranks(mut self, ranks: Ranks) -> Self {
+        self.ranks = ranks;
+        self
     }
 
     /// Trains and returns the trained model, without autodiff.
@@ -84,9 +94,12 @@ impl SftTrainer {
         self.check(trees, model.vocab_size())?;
         let device = training_device(&model);
         let ids: Vec<&str> = trees.iter().map(|tree| tree.id.as_str()).collect();
+        let unique_tokens: Vec<usize> = trees.iter().map(|it| it.tree.unique_tokens()).collect();
         let setup = RunSetup {
             settings,
             ids: &ids,
+            unique_tokens: &unique_tokens,
+            ranks: &self.ranks,
             snapshots: self.snapshots.as_ref(),
             objective: json!("sft"),
             trees: &mut trees.iter().map(|it| describe_tree(&it.id, &it.tree)),
@@ -105,6 +118,7 @@ impl SftTrainer {
                     &trees,
                     &device,
                     recompute,
+                    &self.ranks,
                     &mut |loss, tape, share| {
                         optimizer.add(model, loss, tape, share);
                     },
@@ -129,7 +143,14 @@ impl SftTrainer {
         let model = model.valid();
         let trees: Vec<&SftTree> = trees.iter().collect();
         let device = plain_device(&model);
-        let outcome = self.pass(&model, &trees, &device, false, &mut |_, _, _| {})?;
+        let outcome = self.pass(
+            &model,
+            &trees,
+            &device,
+            false,
+            &Ranks::default(),
+            &mut |_, _, _| {},
+        )?;
         Ok(outcome.loss)
     }
 
@@ -154,26 +175,37 @@ impl SftTrainer {
         trees: &[&SftTree],
         device: &Device,
         recompute: bool,
+        ranks: &Ranks,
         consume: &mut dyn FnMut(Tensor<1>, Tape<'_>, f64),
     ) -> Result<StepOutcome<usize>> {
         let settings = &self.settings;
         let token_trees: Vec<&TokenTree> = trees.iter().map(|tree| &tree.tree).collect();
-        let forests: Vec<_> = pack_trees(&token_trees, settings.token_budget)?
+        let mut forests = Vec::new();
+        let mine = pack_trees(&token_trees, settings.token_budget).map(|packed| {
+            forests = packed;
+            forests.retain(|packed| !packed.forest.targets.is_empty());
+            let of_all = |count: fn(&PackedForest) -> usize| -> usize {
+                forests.iter().map(|packed| count(&packed.forest)).sum()
+            };
+            (
+                of_all(|forest| forest.targets.len()),
+                of_all(PackedForest::len),
+            )
+        });
+        let (my_targets, my_tokens) = *mine.as_ref().unwrap_or(&(0, 0));
+        let (target_tokens, unique_tokens) = ranks
+            .exchange(mine)?
             .into_iter()
-            .filter(|packed| !packed.forest.targets.is_empty())
-            .collect();
-        let of_all = |count: fn(&PackedForest) -> usize| -> usize {
-            forests.iter().map(|packed| count(&packed.forest)).sum()
-        };
-        let target_tokens = of_all(|forest| forest.targets.len());
-        let unique_tokens = of_all(PackedForest::len);
+            .fold((0, 0), |(targets, tokens), (t, n)| {
+                (targets + t, tokens + n)
+            });
         let mut outcome = StepOutcome {
             loss: 0.0,
-            unique_tokens,
+            unique_tokens: my_tokens,
             naive_tokens: path_tokens(&token_trees),
             forests: forests.len(),
             not_finite: Vec::new(),
-            stats: target_tokens,
+            stats: my_targets,
         };
         for packed in forests {
             let share = packed.forest.len() as f64 / unique_tokens as f64;
@@ -194,6 +226,13 @@ impl SftTrainer {
             consume(loss, pass.tape, share);
         }
         Ok(outcome)
+    }
+}
+
+/// Target tokens.
+impl StepStats for usize {
+    fn merge(self, other: Self) -> Self {
+        self + other
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use common::{model, trees};
 use eurus_train::{
-    Error, Event, Optimization, PairedTree, PreferenceTrainer, ReferenceCache, ReferenceKey,
+    Error, Event, Optimization, PairedTree, PreferenceTrainer, Ranks, ReferenceCache, ReferenceKey,
     ReferenceLogProbs, add_mismatched,
 };
 use pref_losses::{DpoConfig, PreferenceLossConfig};
@@ -36,7 +36,14 @@ fn key(seed: u64) -> ReferenceKey {
 
 fn cached(path: &Path, trees: &[PairedTree]) -> Result<ReferenceLogProbs, Error> {
     let cache = ReferenceCache::new(path, key(1));
-    ReferenceLogProbs::compute_cached(&model(1), trees, &settings(), &cache, &mut |_| {})
+    ReferenceLogProbs::compute_with(
+        &model(1),
+        trees,
+        &settings(),
+        Some(&cache),
+        &Ranks::default(),
+        &mut |_| {},
+    )
 }
 
 fn live(trees: &[PairedTree]) -> ReferenceLogProbs {
@@ -124,8 +131,14 @@ fn a_file_of_something_else_is_refused_with_the_reason_and_left_as_it_is() {
     let written = fs::read(&path).expect("the file");
     let refused = |key: ReferenceKey| {
         let cache = ReferenceCache::new(&path, key);
-        let result =
-            ReferenceLogProbs::compute_cached(&model(2), &data, &settings(), &cache, &mut |_| {});
+        let result = ReferenceLogProbs::compute_with(
+            &model(2),
+            &data,
+            &settings(),
+            Some(&cache),
+            &Ranks::default(),
+            &mut |_| {},
+        );
         let message = result.expect_err("a stale file").to_string();
         assert!(message.contains("reference.jsonl"), "{message}");
         assert_eq!(fs::read(&path).expect("the file"), written);

@@ -35,6 +35,36 @@ pub struct PairStats {
     pub kl: Option<f64>,
 }
 
+impl PairStats {
+    /// Means over the pairs of both, each pair counted once.
+    pub fn merge(self, other: Self) -> Self {
+        let mean = weighted_mean(self.pairs, other.pairs);
+        Self {
+            pairs: self.pairs + other.pairs,
+            loss: mean(self.loss, other.loss),
+            chosen_reward: mean(self.chosen_reward, other.chosen_reward),
+            rejected_reward: mean(self.rejected_reward, other.rejected_reward),
+            margin: mean(self.margin, other.margin),
+            accuracy: mean(self.accuracy, other.accuracy),
+            chosen_log_prob: mean(self.chosen_log_prob, other.chosen_log_prob),
+            rejected_log_prob: mean(self.rejected_log_prob, other.rejected_log_prob),
+            kl: match (self.kl, other.kl) {
+                (Some(a), Some(b)) => Some(mean(a, b)),
+                (a, b) => a.or(b),
+            },
+        }
+    }
+}
+
+/// The mean over `m` and `n` values whose means are given. A side without values has no say.
+fn weighted_mean(m: usize, n: usize) -> impl Fn(f64, f64) -> f64 {
+    move |a, b| match (m, n) {
+        (_, 0) => a,
+        (0, _) => b,
+        (m, n) => (a * m as f64 + b * n as f64) / (m + n) as f64,
+    }
+}
+
 /// Sums behind [`PairStats`], on the device.
 ///
 /// # Examples
@@ -148,6 +178,21 @@ pub struct RewardStats {
     pub margin: f64,
     /// Share of pairs whose chosen reward is strictly above the rejected one, 0 to 1.
     pub accuracy: f64,
+}
+
+impl RewardStats {
+    /// Means over the pairs of both, each pair counted once.
+    pub fn merge(self, other: Self) -> Self {
+        let mean = weighted_mean(self.pairs, other.pairs);
+        Self {
+            pairs: self.pairs + other.pairs,
+            loss: mean(self.loss, other.loss),
+            chosen_reward: mean(self.chosen_reward, other.chosen_reward),
+            rejected_reward: mean(self.rejected_reward, other.rejected_reward),
+            margin: mean(self.margin, other.margin),
+            accuracy: mean(self.accuracy, other.accuracy),
+        }
+    }
 }
 
 /// Sums behind [`RewardStats`], on the device.

@@ -4,19 +4,21 @@
 //! `p = (1 - lr * decay) p - lr * (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + epsilon)`. A parameter without a gradient in a
 //! step stays as it is and its `t` does not count.
 
+mod gradients;
 mod ops;
 
 use std::collections::HashMap;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
+use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::optim::{GradientsAccumulator, GradientsParams};
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
-use crate::Optimization;
 use crate::activations::Tape;
+use crate::{Error, Optimization, Ranks, Result};
+use gradients::StepGradients;
 use ops::AdamWStep;
 
-/// Moments of one parameter, flat.
+/// Moments of one parameter, flat: of this rank's part of it.
 pub(crate) struct Moments {
     pub first: Tensor<1>,
     pub second: Tensor<1>,
@@ -88,37 +90,48 @@ impl<M: Module> StepOptimizer<M> {
         self.auxiliary_loss.take()
     }
 
-    /// The summed gradients and their global norm.
-    pub fn gradients(&mut self, model: &M) -> (GradientsParams, f64) {
-        let gradients = self.sums.grads();
-        let norm = global_norm(model, &gradients);
-        (gradients, norm)
+    /// The summed gradients, this rank's part of each parameter's, and their global norm.
+    ///
+    /// # Errors
+    ///
+    /// Those of the ranks.
+    pub fn gradients(&mut self, model: &M, ranks: &Ranks) -> Result<(StepGradients, f64)> {
+        StepGradients::take(model, self.sums.grads(), ranks)
     }
 
     /// Scales the gradients to the allowed norm and moves the parameters.
+    ///
+    /// # Errors
+    ///
+    /// Those of the ranks.
     pub fn step(
         &mut self,
         model: M,
-        gradients: GradientsParams,
+        gradients: StepGradients,
         norm: f64,
         learning_rate: f64,
-    ) -> M {
+        ranks: &Ranks,
+    ) -> Result<M> {
         let most = self.settings.max_grad_norm;
         let gradient_factor = if most > 0.0 && norm > most {
             most / (norm + 1e-6)
         } else {
             1.0
         };
-        model.map(&mut Update {
+        let mut update = Update {
             gradients,
             moments: &mut self.moments,
             settings: self.settings,
             gradient_factor,
             learning_rate,
-        })
+            ranks,
+            fault: None,
+        };
+        let model = model.map(&mut update);
+        update.fault.map_or(Ok(model), Err)
     }
 
-    /// The moments of a parameter that has been updated.
+    /// The moments of a parameter that has been updated: this rank's part.
     pub fn moments(&self, id: ParamId) -> Option<&Moments> {
         self.moments.get(&id)
     }
@@ -129,97 +142,40 @@ impl<M: Module> StepOptimizer<M> {
     }
 }
 
-struct SquaredNorms<'a> {
-    gradients: &'a GradientsParams,
-    squares: Vec<Tensor<1>>,
-}
-
-impl ModuleVisitor for SquaredNorms<'_> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(gradient) = self.gradients.get::<D>(param.id) {
-            self.squares.push(ops::sum_of_squares(flat(gradient)));
-        }
-    }
-}
-
-/// The root of the sum of all squared gradients. The device is waited for once.
-fn global_norm<M: Module>(model: &M, gradients: &GradientsParams) -> f64 {
-    let mut norms = SquaredNorms {
-        gradients,
-        squares: Vec::new(),
-    };
-    model.visit(&mut norms);
-    if norms.squares.is_empty() {
-        return 0.0;
-    }
-    let squares = Tensor::cat(norms.squares, 0).into_data();
-    squares.iter::<f64>().sum::<f64>().sqrt()
-}
-
-/// The parameters whose gradients are not finite, the first few by name.
-pub(crate) fn parameters_not_finite<M: Module>(
-    model: &M,
-    gradients: &GradientsParams,
-) -> Vec<String> {
-    const NAMED: usize = 3;
-    let mut found = NotFiniteGradients {
-        path: Vec::new(),
-        gradients,
-        names: Vec::new(),
-    };
-    model.visit(&mut found);
-    found.names.truncate(NAMED);
-    let told = |name| format!("the gradient of `{name}` is not finite");
-    found.names.into_iter().map(told).collect()
-}
-
-struct NotFiniteGradients<'a> {
-    path: Vec<String>,
-    gradients: &'a GradientsParams,
-    names: Vec<String>,
-}
-
-impl ModuleVisitor for NotFiniteGradients<'_> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if let Some(gradient) = self.gradients.get::<D>(param.id) {
-            let squares: f32 = ops::sum_of_squares(flat(gradient)).into_scalar();
-            if !squares.is_finite() {
-                self.names.push(self.path.join("."));
-            }
-        }
-    }
-}
-
 fn flat<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
     let elements = tensor.shape().num_elements();
     tensor.reshape([elements])
 }
 
+/// The numbers as ranks send them.
+pub(crate) fn floats(data: TensorData) -> Vec<f32> {
+    match data.as_slice::<f32>() {
+        Ok(values) => values.to_vec(),
+        Err(_) => data.iter::<f32>().collect(),
+    }
+}
+
+/// Numbers that ranks have sent, `[n]`.
+pub(crate) fn flat_tensor(values: Vec<f32>, device: &Device, dtype: DType) -> Tensor<1> {
+    let elements = values.len();
+    let data = TensorData::new(values, [elements]).convert_dtype(dtype);
+    Tensor::from_data(data, (device, dtype))
+}
+
 struct Update<'a> {
-    gradients: GradientsParams,
+    gradients: StepGradients,
     moments: &'a mut HashMap<ParamId, Moments>,
     settings: Settings,
     gradient_factor: f64,
     learning_rate: f64,
+    ranks: &'a Ranks,
+    /// The first error of the ranks; what follows it stays as it is.
+    fault: Option<Error>,
 }
 
-impl ModuleMapper for Update<'_> {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(gradient) = self.gradients.remove::<D>(param.id) else {
-            return param;
-        };
-        let (id, tensor, mapper) = param.consume();
-        let shape = tensor.shape();
-        // Off the autodiff graph and with no other owner, the parameter is updated where it lies.
-        let parameter = flat(tensor.inner());
+impl Update<'_> {
+    /// Moves this rank's part of a parameter, flat.
+    fn part(&mut self, id: ParamId, parameter: Tensor<1>, gradient: Tensor<1>) -> Tensor<1> {
         let Moments {
             first,
             second,
@@ -246,15 +202,92 @@ impl ModuleMapper for Update<'_> {
             step_size: (self.learning_rate / (1.0 - beta_1.powi(updates as i32))) as f32,
             second_correction: (1.0 - beta_2.powi(updates as i32)).sqrt().recip() as f32,
         };
-        let (parameter, first, second) =
-            ops::adamw_step(parameter, flat(gradient), first, second, step);
+        let (parameter, first, second) = ops::adamw_step(parameter, gradient, first, second, step);
         let moments = Moments {
             first,
             second,
             updates,
         };
         self.moments.insert(id, moments);
-        let tensor = Tensor::from_inner(parameter.reshape(shape)).require_grad();
+        parameter
+    }
+
+    /// Moves a whole parameter, flat: by itself, or each rank its part.
+    fn whole(
+        &mut self,
+        id: ParamId,
+        parameter: Tensor<1>,
+        gradient: Tensor<1>,
+    ) -> Result<Tensor<1>> {
+        if self.ranks.size() == 1 {
+            return Ok(self.part(id, parameter, gradient));
+        }
+        let (device, dtype) = (parameter.device(), parameter.dtype());
+        let values = floats(parameter.into_data());
+        let elements = values.len();
+        let part = flat_tensor(self.ranks.own_part(&values), &device, dtype);
+        let part = self.part(id, part, gradient);
+        let values = self
+            .ranks
+            .put_together(floats(part.into_data()), elements)?;
+        Ok(flat_tensor(values, &device, dtype))
+    }
+}
+
+impl ModuleMapper for Update<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if self.fault.is_some() {
+            return param;
+        }
+        let Some(gradient) = self.gradients.remove(param.id) else {
+            return param;
+        };
+        let (id, tensor, mapper) = param.consume();
+        let shape = tensor.shape();
+        // Off the autodiff graph and with no other owner, the parameter is updated where it lies.
+        let parameter = flat(tensor.inner());
+        let device = parameter.device();
+        let moved = match self.whole(id, parameter, gradient) {
+            Ok(moved) => moved,
+            Err(error) => {
+                // The run ends with it, and the model is dropped.
+                self.fault = Some(error);
+                Tensor::zeros([shape.num_elements()], &device)
+            }
+        };
+        let tensor = Tensor::from_inner(moved.reshape(shape)).require_grad();
         Param::from_mapped_value(id, tensor, mapper)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::nn::{Linear, LinearConfig};
+
+    /// Elements of all moments of a rank after one update of 5 x 7 weights and 7 biases.
+    fn moment_elements(ranks: &Ranks) -> usize {
+        let device = Device::flex();
+        let model: Linear = LinearConfig::new(5, 7).init(&device.clone().autodiff());
+        let mut optimizer = StepOptimizer::new(&Optimization::default());
+        let input = Tensor::<2>::ones([3, 5], &device.autodiff());
+        let tape = Tape::Whole { auxiliary: None };
+        optimizer.add(&model, model.forward(input).sum(), tape, 1.0);
+        let (gradients, norm) = optimizer.gradients(&model, ranks).expect("gradients");
+        optimizer
+            .step(model, gradients, norm, 1e-3, ranks)
+            .expect("an update");
+        let elements = |it: &Moments| it.first.dims()[0] + it.second.dims()[0];
+        optimizer.moments.values().map(elements).sum()
+    }
+
+    #[test]
+    fn each_rank_keeps_its_part_of_the_moments() {
+        assert_eq!(moment_elements(&Ranks::default()), 2 * (35 + 7));
+        std::thread::scope(|scope| {
+            for ranks in Ranks::threads(4) {
+                scope.spawn(move || assert_eq!(moment_elements(&ranks), 2 * (9 + 2)));
+            }
+        });
     }
 }

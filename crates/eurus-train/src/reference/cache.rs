@@ -206,10 +206,11 @@ impl CacheFile {
     }
 
     /// Adds trees that were computed together.
-    pub fn add(&mut self, trees: &[&PairedTree], values: &[TreeReference]) -> Result<()> {
+    pub fn add<'a>(
+        &mut self,
+        trees: impl Iterator<Item = (&'a PairedTree, &'a TreeReference)>,
+    ) -> Result<()> {
         let entries: Vec<Entry> = trees
-            .iter()
-            .zip(values)
             .map(|(tree, values)| Entry {
                 tree: tree_key(tree),
                 values: values.clone(),

@@ -11,7 +11,7 @@ use crate::log_probs::node_log_probs;
 use crate::packing::pack_reference;
 use crate::preference::check_paired;
 use crate::run::plain_device;
-use crate::{Error, Optimization, Result};
+use crate::{Error, Optimization, Ranks, Result};
 
 pub use cache::{ReferenceCache, ReferenceKey};
 
@@ -62,48 +62,59 @@ impl ReferenceLogProbs {
         settings: &Optimization,
         on_event: &mut dyn FnMut(&Event),
     ) -> Result<Self> {
-        check_paired(trees, settings, model.vocab_size())?;
-        let model = model.valid();
-        let mut progress = Progress::new(trees, on_event);
-        let mut result = Vec::with_capacity(trees.len());
-        for group in trees.chunks(GROUP) {
-            let group: Vec<&PairedTree> = group.iter().collect();
-            result.extend(of_group(&model, &group, settings, &mut progress)?);
-        }
-        Ok(Self { trees: result })
+        Self::compute_with(model, trees, settings, None, &Ranks::default(), on_event)
     }
 
-    /// As [`compute`](Self::compute), reading what the cache has and adding to it what it lacks. The numbers are the same
-    /// bit for bit, also when the file was begun by a run that was killed.
+    /// As [`compute`](Self::compute), with a file and with other ranks.
+    ///
+    /// What the cache has is read, and what it lacks is added to it. The numbers are the same bit for bit, also when the
+    /// file was begun by a run that was killed. Ranks share out every group of trees; all of them get all numbers, and the
+    /// first one alone reads and writes the file.
     ///
     /// # Errors
     ///
-    /// Those of [`compute`](Self::compute), [`Error::StaleCache`] when the file is of another model, tokenizer or number
-    /// type, and [`Error::Io`].
-    pub fn compute_cached<M: ForestModel>(
+    /// Those of [`compute`](Self::compute) and of the ranks, [`Error::StaleCache`] when the file is of another model,
+    /// tokenizer or number type, and [`Error::Io`].
+    pub fn compute_with<M: ForestModel>(
         model: &M,
         trees: &[PairedTree],
         settings: &Optimization,
-        cache: &ReferenceCache,
+        cache: Option<&ReferenceCache>,
+        ranks: &Ranks,
         on_event: &mut dyn FnMut(&Event),
     ) -> Result<Self> {
-        check_paired(trees, settings, model.vocab_size())?;
+        ranks.together(check_paired(trees, settings, model.vocab_size()))?;
         let model = model.valid();
-        let mut file = cache.open()?;
+        let here = cache.filter(|_| ranks.is_first());
+        let mut file = ranks.together(here.map(ReferenceCache::open).transpose())?;
         let mut progress = Progress::new(trees, on_event);
         let mut result = Vec::with_capacity(trees.len());
         for group in trees.chunks(GROUP) {
+            let cached = |tree| file.as_ref().and_then(|file| file.get(tree));
             let mut values: Vec<Option<TreeReference>> =
-                group.iter().map(|tree| file.get(tree)).collect();
+                ranks.of_first(|| Ok(group.iter().map(cached).collect()))?;
             let (known, missing): (Vec<_>, Vec<_>) =
                 (0..group.len()).partition(|&index| values[index].is_some());
             progress.advance(known.iter().map(|&index| group[index].pairs.len()).sum());
             if !missing.is_empty() {
-                let trees: Vec<&PairedTree> = missing.iter().map(|&index| &group[index]).collect();
-                let computed = of_group(&model, &trees, settings, &mut progress)?;
-                file.add(&trees, &computed)?;
-                for (index, computed) in missing.into_iter().zip(computed) {
+                let mine = ranks.share(&missing, |index| group[index].tree.unique_tokens());
+                let my_trees: Vec<&PairedTree> = mine.iter().map(|&index| &group[index]).collect();
+                let computed = of_group(&model, &my_trees, settings, ranks, &mut progress);
+                let computed = computed.map(|it| mine.into_iter().zip(it).collect::<Vec<_>>());
+                for (index, computed) in ranks.exchange(computed)?.into_iter().flatten() {
                     values[index] = Some(computed);
+                }
+                let written = match &mut file {
+                    Some(file) => file.add(
+                        missing
+                            .iter()
+                            .filter_map(|&index| Some((&group[index], values[index].as_ref()?))),
+                    ),
+                    None => Ok(()),
+                };
+                ranks.together(written)?;
+                if ranks.size() > 1 {
+                    progress.advance(missing.iter().map(|&index| group[index].pairs.len()).sum());
                 }
             }
             result.extend(values.into_iter().flatten());
@@ -163,6 +174,7 @@ fn of_group<M: ForestModel>(
     model: &M,
     trees: &[&PairedTree],
     settings: &Optimization,
+    ranks: &Ranks,
     progress: &mut Progress<'_>,
 ) -> Result<Vec<TreeReference>> {
     let device = plain_device(model);
@@ -188,7 +200,10 @@ fn of_group<M: ForestModel>(
                 _ => {}
             }
         }
-        progress.advance(pairs);
+        // Other ranks' forests are known when the group is done.
+        if ranks.size() == 1 {
+            progress.advance(pairs);
+        }
     }
     for (tree, values) in trees.iter().zip(&result) {
         let mut numbers = values

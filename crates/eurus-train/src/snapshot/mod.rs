@@ -4,6 +4,8 @@
 //! of each. It is written under another name and renamed when it is whole. A run that goes on takes the newest snapshot
 //! whose files are what the manifest says. The order of the examples follows from the seed and the learning rate from the
 //! step, so the rest of the run is what it would have been, bit for bit on the CPU.
+//!
+//! With several ranks the first one alone reads and writes; a run can go on with another number of ranks.
 
 mod state;
 mod store;
@@ -17,6 +19,7 @@ use crate::{Error, Result};
 
 pub(crate) use state::{RunIdentity, State};
 pub(crate) use store::{Store, newest, restore_weights};
+pub(crate) use tensors::share_weights;
 
 /// When and where a run saves its state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,16 +5,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::TensorData;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::tensors::{self, Named, Parameters};
 use super::{RunIdentity, Snapshots, State};
-use crate::adamw::{Moments, StepOptimizer};
+use crate::adamw::{Moments, StepOptimizer, flat_tensor, floats};
 use crate::digest::digest;
 use crate::evaluation::Best;
-use crate::{Error, Result};
+use crate::events::Event;
+use crate::{Error, Ranks, Result};
 
 const WEIGHTS: &str = "weights.safetensors";
 const MOMENTS: &str = "moments.safetensors";
@@ -73,7 +74,8 @@ impl<'a> Store<'a> {
         step.is_multiple_of(self.snapshots.every_steps) || step == steps
     }
 
-    /// Saves the state after `step` steps and removes the oldest snapshots. Returns the snapshot's folder.
+    /// Saves the state after `step` steps and removes the oldest snapshots. Returns the snapshot's folder. The ranks' parts of
+    /// the moments are gathered; the first rank writes, and the others wait for it.
     pub fn save<M: Module>(
         &self,
         step: usize,
@@ -81,6 +83,47 @@ impl<'a> Store<'a> {
         optimizer: &StepOptimizer<M>,
         carried: Value,
         best: Option<Best>,
+        ranks: &Ranks,
+    ) -> Result<PathBuf> {
+        let parameters = Parameters::of(model);
+        let mut moments = Vec::new();
+        let mut updates = BTreeMap::new();
+        for ((name, id), (_, value)) in parameters.ids.iter().zip(&parameters.values) {
+            let Some(of_parameter) = optimizer.moments(*id) else {
+                continue;
+            };
+            updates.insert(name.clone(), of_parameter.updates);
+            for (moment, part) in [
+                ("first", &of_parameter.first),
+                ("second", &of_parameter.second),
+            ] {
+                let data = part.clone().into_data();
+                let dtype = data.dtype();
+                let whole = ranks.put_together(floats(data), value.num_elements())?;
+                if ranks.is_first() {
+                    let elements = whole.len();
+                    let data = TensorData::new(whole, [elements]).convert_dtype(dtype);
+                    moments.push((format!("{name}.{moment}"), data));
+                }
+            }
+        }
+        let state = State {
+            version: State::VERSION,
+            step,
+            run: self.run.clone(),
+            updates,
+            carried,
+            best,
+        };
+        ranks.of_first(|| self.write(&parameters.values, &moments, &state))
+    }
+
+    /// Writes a snapshot under another name, renames it, and removes the oldest ones.
+    fn write(
+        &self,
+        weights: &[(String, TensorData)],
+        moments: &[(String, TensorData)],
+        state: &State,
     ) -> Result<PathBuf> {
         let parent = &self.snapshots.folder;
         fs::create_dir_all(parent).map_err(Error::io(parent, "creating the folder"))?;
@@ -94,31 +137,11 @@ impl<'a> Store<'a> {
             problem,
         };
 
-        let parameters = Parameters::of(model);
-        tensors::write(&partial.path().join(WEIGHTS), &parameters.values)
+        tensors::write(&partial.path().join(WEIGHTS), weights)
             .map_err(|problem| written(WEIGHTS, problem))?;
-        let mut moments = Vec::new();
-        let mut updates = BTreeMap::new();
-        for (name, id) in &parameters.ids {
-            if let Some(of_parameter) = optimizer.moments(*id) {
-                updates.insert(name.clone(), of_parameter.updates);
-                let first = of_parameter.first.clone().into_data();
-                let second = of_parameter.second.clone().into_data();
-                moments.push((format!("{name}.first"), first));
-                moments.push((format!("{name}.second"), second));
-            }
-        }
-        tensors::write(&partial.path().join(MOMENTS), &moments)
+        tensors::write(&partial.path().join(MOMENTS), moments)
             .map_err(|problem| written(MOMENTS, problem))?;
-        let state = State {
-            version: State::VERSION,
-            step,
-            run: self.run.clone(),
-            updates,
-            carried,
-            best,
-        };
-        write_json(&partial.path().join(STATE), &state)?;
+        write_json(&partial.path().join(STATE), state)?;
         let mut manifest = Manifest {
             files: BTreeMap::new(),
         };
@@ -131,14 +154,14 @@ impl<'a> Store<'a> {
         }
         write_json(&partial.path().join(MANIFEST), &manifest)?;
 
-        let target = parent.join(folder_name(step));
+        let target = parent.join(folder_name(state.step));
         if target.exists() {
             // Damaged, or the run would have gone on after it.
             fs::remove_dir_all(&target).map_err(Error::io(&target, "removing"))?;
         }
         fs::rename(partial.path(), &target).map_err(Error::io(&target, "renaming into place"))?;
         let _ = partial.keep();
-        self.remove_old(best.filter(|_| self.keep_best))?;
+        self.remove_old(state.best.filter(|_| self.keep_best))?;
         Ok(target)
     }
 
@@ -177,11 +200,16 @@ fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
 pub(crate) struct Loaded {
     pub path: PathBuf,
     pub state: State,
+    /// Only on the first rank.
+    tensors: Option<Tensors>,
+}
+
+struct Tensors {
     weights: Named,
     moments: Named,
 }
 
-/// The newest whole snapshot of the run; `damaged` is told of newer ones that are not.
+/// The newest whole snapshot of the run; the callback is told of newer ones that are not. The first rank looks for it.
 ///
 /// # Errors
 ///
@@ -189,8 +217,29 @@ pub(crate) struct Loaded {
 pub(crate) fn newest(
     snapshots: &Snapshots,
     run: &RunIdentity,
-    mut damaged: impl FnMut(PathBuf, String),
+    ranks: &Ranks,
+    on_event: &mut dyn FnMut(&Event),
 ) -> Result<Option<Loaded>> {
+    let mut tensors = None;
+    let found = ranks.of_first(|| {
+        let found = newest_here(snapshots, run, on_event)?;
+        Ok(found.map(|(path, state, of_snapshot)| {
+            tensors = Some(of_snapshot);
+            (path, state)
+        }))
+    })?;
+    Ok(found.map(|(path, state)| Loaded {
+        path,
+        state,
+        tensors,
+    }))
+}
+
+fn newest_here(
+    snapshots: &Snapshots,
+    run: &RunIdentity,
+    on_event: &mut dyn FnMut(&Event),
+) -> Result<Option<(PathBuf, State, Tensors)>> {
     let all = list(&snapshots.folder)?;
     if !snapshots.resume {
         return match all.last() {
@@ -203,31 +252,37 @@ pub(crate) fn newest(
     }
     for (_, path) in all.into_iter().rev() {
         match read(&path) {
-            Ok(loaded) => {
-                return match loaded.state.run.difference(run) {
-                    None => Ok(Some(loaded)),
+            Ok((state, tensors)) => {
+                return match state.run.difference(run) {
+                    None => Ok(Some((path, state, tensors))),
                     Some(difference) => Err(Error::OtherRun { path, difference }),
                 };
             }
-            Err(problem) => damaged(path, problem),
+            Err(problem) => on_event(&Event::DamagedSnapshot { path, problem }),
         }
     }
     Ok(None)
 }
 
-/// Gives a model the weights of the snapshot after a step.
+/// Gives the models of all ranks the weights of the snapshot after a step.
 pub(crate) fn restore_weights<M: Module>(
     snapshots: &Snapshots,
     step: usize,
     model: M,
+    ranks: &Ranks,
 ) -> Result<M> {
     let path = snapshots.folder.join(folder_name(step));
-    read(&path)
-        .and_then(|loaded| tensors::fill(model, loaded.weights))
-        .map_err(|problem| Error::Snapshot { path, problem })
+    let filled = if ranks.is_first() {
+        read(&path)
+            .and_then(|(_, loaded)| tensors::fill(model, loaded.weights))
+            .map_err(|problem| Error::Snapshot { path, problem })
+    } else {
+        Ok(model)
+    };
+    tensors::share_weights(ranks.together(filled)?, ranks)
 }
 
-fn read(folder: &Path) -> Result<Loaded, String> {
+fn read(folder: &Path) -> Result<(State, Tensors), String> {
     let file = |name: &str| fs::read(folder.join(name)).map_err(|error| format!("{name}: {error}"));
     let manifest: Manifest =
         serde_json::from_slice(&file(MANIFEST)?).map_err(|error| format!("{MANIFEST}: {error}"))?;
@@ -238,41 +293,64 @@ fn read(folder: &Path) -> Result<Loaded, String> {
             _ => Err(format!("{name} is not what was written")),
         }
     };
-    Ok(Loaded {
-        path: folder.into(),
-        state: State::read(&whole(STATE)?)?,
+    let tensors = Tensors {
         weights: tensors::read(&whole(WEIGHTS)?)?,
         moments: tensors::read(&whole(MOMENTS)?)?,
-    })
+    };
+    Ok((State::read(&whole(STATE)?)?, tensors))
 }
 
 impl Loaded {
-    /// Puts weights and moments back.
-    pub fn restore<M: Module>(mut self, model: M, optimizer: &mut StepOptimizer<M>) -> Result<M> {
-        let path = self.path.clone();
+    /// Puts weights and moments back, on every rank its part of the moments.
+    pub fn restore<M: Module>(
+        self,
+        model: M,
+        optimizer: &mut StepOptimizer<M>,
+        ranks: &Ranks,
+    ) -> Result<M> {
+        let Self {
+            path,
+            state,
+            tensors,
+        } = self;
         let failed = |problem| Error::Snapshot {
             path: path.clone(),
             problem,
         };
-        let model = tensors::fill(model, self.weights).map_err(failed)?;
+        let mut moments = None;
+        let filled = match tensors {
+            Some(tensors) => {
+                moments = Some(tensors.moments);
+                tensors::fill(model, tensors.weights).map_err(failed)
+            }
+            None => Ok(model),
+        };
+        let model = tensors::share_weights(ranks.together(filled)?, ranks)?;
         let device = crate::run::plain_device(&model);
+        let parameters = Parameters::of(&model);
         let mut restored = HashMap::new();
-        for (name, id) in Parameters::of(&model).ids {
-            let Some(&updates) = self.state.updates.get(&name) else {
+        for ((name, id), (_, value)) in parameters.ids.iter().zip(&parameters.values) {
+            let Some(&updates) = state.updates.get(name) else {
                 continue;
             };
-            let mut take = |part: &str| {
-                let data = self.moments.remove(&format!("{name}.{part}"));
-                let data = data.ok_or_else(|| failed(format!("no {part} moment of `{name}`")))?;
-                let dtype = data.dtype();
-                Ok::<Tensor<1>, Error>(Tensor::from_data(data, (&device, dtype)))
+            let mut part_of = |moment: &str| {
+                let mut whole = ranks.together(match &mut moments {
+                    Some(moments) => moments
+                        .remove(&format!("{name}.{moment}"))
+                        .map(floats)
+                        .filter(|values| values.len() == value.num_elements())
+                        .ok_or_else(|| failed(format!("no {moment} moment of `{name}`"))),
+                    None => Ok(vec![0.0; value.num_elements()]),
+                })?;
+                ranks.broadcast(&mut whole)?;
+                Ok::<_, Error>(flat_tensor(ranks.own_part(&whole), &device, value.dtype()))
             };
             let moments = Moments {
-                first: take("first")?,
-                second: take("second")?,
+                first: part_of("first")?,
+                second: part_of("second")?,
                 updates,
             };
-            restored.insert(id, moments);
+            restored.insert(*id, moments);
         }
         optimizer.set_moments(restored);
         Ok(model)

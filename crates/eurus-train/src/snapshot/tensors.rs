@@ -8,6 +8,9 @@ use burn::tensor::{DType, Tensor, TensorData};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
+use crate::adamw::floats;
+use crate::{Error, Ranks, Result as TrainResult};
+
 /// Tensors by name.
 pub type Named = HashMap<String, TensorData>;
 
@@ -92,6 +95,21 @@ impl ModuleVisitor for Parameters {
         self.ids.push((name.clone(), param.id));
         self.values.push((name, param.val().into_data()));
     }
+}
+
+/// Gives the models of all ranks the weights of the first one's.
+pub(crate) fn share_weights<M: Module>(model: M, ranks: &Ranks) -> TrainResult<M> {
+    if ranks.size() == 1 {
+        return Ok(model);
+    }
+    let mut shared = Named::new();
+    for (name, data) in Parameters::of(&model).values {
+        let (shape, dtype) = (data.shape().to_vec(), data.dtype());
+        let mut values = floats(data);
+        ranks.broadcast(&mut values)?;
+        shared.insert(name, TensorData::new(values, shape).convert_dtype(dtype));
+    }
+    fill(model, shared).map_err(Error::lost)
 }
 
 /// Gives every parameter the value of its path.

@@ -1,0 +1,150 @@
+//! The gradients of a step, summed over its forests and ranks.
+
+use std::collections::HashMap;
+
+use burn::module::{Module, ModuleVisitor, Param, ParamId};
+use burn::optim::GradientsParams;
+use burn::tensor::{DType, Device, Tensor};
+
+use super::{flat, flat_tensor, floats, ops};
+use crate::{Ranks, Result};
+
+/// The gradients of a step, of parameters that have one. With several ranks each has a part of every parameter's.
+pub(crate) struct StepGradients {
+    /// The parameters in the order of the model, by name.
+    order: Vec<(String, ParamId)>,
+    /// This rank's parts, flat.
+    parts: HashMap<ParamId, Tensor<1>>,
+}
+
+/// A parameter, and its gradient on this rank.
+struct Found {
+    name: String,
+    id: ParamId,
+    elements: usize,
+    device: Device,
+    dtype: DType,
+    gradient: Option<Tensor<1>>,
+}
+
+struct Finder {
+    path: Vec<String>,
+    gradients: GradientsParams,
+    found: Vec<Found>,
+}
+
+impl ModuleVisitor for Finder {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let value = param.val();
+        self.found.push(Found {
+            name: self.path.join("."),
+            id: param.id,
+            elements: value.shape().num_elements(),
+            device: value.device().inner(),
+            dtype: value.dtype(),
+            gradient: self.gradients.remove::<D>(param.id).map(flat),
+        });
+    }
+}
+
+impl StepGradients {
+    /// Takes the gradients of this rank's trees, sums them over the ranks and keeps this rank's part. Returns the norm of
+    /// the whole too; the device is waited for once for it.
+    pub fn take<M: Module>(
+        model: &M,
+        gradients: GradientsParams,
+        ranks: &Ranks,
+    ) -> Result<(Self, f64)> {
+        let mut finder = Finder {
+            path: Vec::new(),
+            gradients,
+            found: Vec::new(),
+        };
+        model.visit(&mut finder);
+        let present: Vec<bool> = finder
+            .found
+            .iter()
+            .map(|it| it.gradient.is_some())
+            .collect();
+        let of_ranks = ranks.exchange(Ok(present))?;
+        let mut order = Vec::new();
+        let mut parts = HashMap::new();
+        for (index, found) in finder.found.into_iter().enumerate() {
+            let Found {
+                name,
+                id,
+                elements,
+                device,
+                dtype,
+                gradient,
+            } = found;
+            // A rank whose trees do not reach a parameter, an expert that no token chose say, adds nothing to its gradient.
+            if !of_ranks.iter().any(|present| present[index]) {
+                continue;
+            }
+            let part = match gradient {
+                Some(gradient) if ranks.size() == 1 => gradient,
+                gradient => {
+                    let dtype = gradient.as_ref().map_or(dtype, Tensor::dtype);
+                    let values = match gradient {
+                        Some(gradient) => floats(gradient.into_data()),
+                        None => vec![0.0; elements],
+                    };
+                    flat_tensor(ranks.sum_and_share(values)?, &device, dtype)
+                }
+            };
+            order.push((name, id));
+            parts.insert(id, part);
+        }
+        let gradients = Self { order, parts };
+        let squares: f64 = ranks.exchange(Ok(gradients.squares()))?.into_iter().sum();
+        Ok((gradients, squares.sqrt()))
+    }
+
+    /// This rank's parts in the order of the model.
+    fn in_order(&self) -> impl Iterator<Item = (&str, Tensor<1>)> {
+        self.order
+            .iter()
+            .filter_map(|(name, id)| Some((name.as_str(), self.parts.get(id)?.clone())))
+    }
+
+    /// The sum of all squares of this rank's parts.
+    fn squares(&self) -> f64 {
+        let squares = self.in_order().map(|(_, part)| ops::sum_of_squares(part));
+        let squares: Vec<Tensor<1>> = squares.collect();
+        if squares.is_empty() {
+            return 0.0;
+        }
+        Tensor::cat(squares, 0).into_data().iter::<f64>().sum()
+    }
+
+    /// This rank's part of a parameter's gradient, once.
+    pub fn remove(&mut self, id: ParamId) -> Option<Tensor<1>> {
+        self.parts.remove(&id)
+    }
+
+    /// The parameters whose gradients are not finite on some rank, the first few by name. For gradients that no parameter
+    /// was updated with yet.
+    pub fn not_finite(&self, ranks: &Ranks) -> Result<Vec<String>> {
+        const NAMED: usize = 3;
+        let is_wrong = |(_, part)| !ops::sum_of_squares(part).into_scalar::<f32>().is_finite();
+        let here: Vec<bool> = self.in_order().map(is_wrong).collect();
+        let of_ranks = ranks.exchange(Ok(here))?;
+        let wrong = |place: usize| of_ranks.iter().any(|wrong| wrong[place]);
+        Ok(self
+            .in_order()
+            .enumerate()
+            .filter(|(place, _)| wrong(*place))
+            .take(NAMED)
+            .map(|(_, (name, _))| format!("the gradient of `{name}` is not finite"))
+            .collect())
+    }
+}
