@@ -1,5 +1,7 @@
 //! Values of every rank, known to all; and failures, heard by all.
 
+use std::fmt::Display;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -13,6 +15,13 @@ impl Ranks {
         &self,
         mine: Result<T>,
     ) -> Result<Vec<T>> {
+        self.swap(mine)
+    }
+
+    pub(super) fn swap<T: Serialize + DeserializeOwned, E: From<Error> + Display>(
+        &self,
+        mine: Result<T, E>,
+    ) -> Result<Vec<T>, E> {
         let Some(communicator) = &self.0 else {
             return Ok(vec![mine?]);
         };
@@ -32,12 +41,12 @@ impl Ranks {
             match message {
                 Ok(value) => values.push(value),
                 Err(problem) if rank != self.rank() => {
-                    return Err(Error::OtherRank { rank, problem });
+                    return Err(Error::OtherRank { rank, problem }.into());
                 }
                 Err(problem) => {
                     return Err(match mine {
                         Err(error) => error,
-                        Ok(_) => Error::lost(problem),
+                        Ok(_) => Error::lost(problem).into(),
                     });
                 }
             }

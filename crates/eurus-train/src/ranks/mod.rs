@@ -112,11 +112,11 @@ impl Ranks {
     /// # Errors
     ///
     /// As said, and those of the [`Communicator`].
-    pub fn together<T>(&self, mine: Result<T>) -> Result<T> {
+    pub fn together<T, E: From<Error> + fmt::Display>(&self, mine: Result<T, E>) -> Result<T, E> {
         let mut value = None;
-        self.exchange(mine.map(|mine| value = Some(mine)))?;
-        // There is a value, or `exchange` would have failed.
-        value.ok_or_else(|| Error::lost("a rank failed without an error"))
+        self.swap(mine.map(|mine| value = Some(mine)))?;
+        // There is a value, or `swap` would have failed.
+        value.ok_or_else(|| Error::lost("a rank failed without an error").into())
     }
 
     /// This rank's share of some items: the heaviest first, each to the rank that has least so far. In their old order.

@@ -57,6 +57,12 @@ fn place(file: &Path, line: usize) -> String {
 
 /// Reads pair rows, puts them back into trees and tokenizes these. Standard error is told what became of the rows.
 pub fn pairs(file: &Path, setup: &Setup) -> Result<Pairs> {
+    let pairs = setup.ranks.together(read_pairs(file, setup))?;
+    setup.tell(&pairs.describe());
+    Ok(pairs)
+}
+
+fn read_pairs(file: &Path, setup: &Setup) -> Result<Pairs> {
     let mut rows = formats::read_jsonl::<PairRow>(file)?;
     let mut source = Source {
         file: file.to_path_buf(),
@@ -88,15 +94,13 @@ pub fn pairs(file: &Path, setup: &Setup) -> Result<Pairs> {
         bail!("{}: {}", file.display(), report.nothing_left(&counts));
     }
     setup.check_vocabulary(trees.iter().map(|tree| &tree.tree))?;
-    let pairs = Pairs {
+    Ok(Pairs {
         trees,
         apart,
         rows: counts,
         report,
         source,
-    };
-    eprintln!("{}", pairs.describe());
-    Ok(pairs)
+    })
 }
 
 /// The tokens of a tree and the pairs that can be trained on; `None` when there are none.
@@ -310,6 +314,12 @@ impl Responses {
 
 /// Reads SFT rows and tokenizes them, each a tree with one path. Standard error is told what became of the rows.
 pub fn sft(file: &Path, setup: &Setup) -> Result<Responses> {
+    let responses = setup.ranks.together(read_sft(file, setup))?;
+    setup.tell(&responses.describe());
+    Ok(responses)
+}
+
+fn read_sft(file: &Path, setup: &Setup) -> Result<Responses> {
     let mut rows = formats::read_jsonl::<SftRow>(file)?;
     let mut trees = Vec::new();
     let mut counts = RowReport::new(setup.drop_unusable);
@@ -352,14 +362,12 @@ pub fn sft(file: &Path, setup: &Setup) -> Result<Responses> {
         bail!("{}: {}", file.display(), report.nothing_left(&counts));
     }
     setup.check_vocabulary(trees.iter().map(|tree| &tree.tree))?;
-    let responses = Responses {
+    Ok(Responses {
         trees,
         rows: counts,
         report,
         file: file.to_path_buf(),
-    };
-    eprintln!("{}", responses.describe());
-    Ok(responses)
+    })
 }
 
 /// The tokens of a row; `None` when it was too long and dropped.

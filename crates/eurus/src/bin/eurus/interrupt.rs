@@ -15,11 +15,14 @@ pub struct Files {
     temporary: Vec<PathBuf>,
     /// The result, once it is whole.
     pub written: Option<PathBuf>,
+    /// Whether another process says that the run was interrupted.
+    pub silent: bool,
 }
 
 static FILES: Mutex<Files> = Mutex::new(Files {
     temporary: Vec::new(),
     written: None,
+    silent: false,
 });
 
 impl Files {
@@ -43,6 +46,7 @@ pub fn install() -> Result<()> {
             };
         }
         match &files.written {
+            _ if files.silent => {}
             Some(out) => eprintln!("\ninterrupted; {} is complete", out.display()),
             None => eprintln!("\ninterrupted; nothing was written"),
         }

@@ -11,14 +11,18 @@ use crate::output::Output;
 use crate::progress::Progress;
 use crate::summary;
 
-/// Trains, writes the checkpoint with `write`, prints the summary and returns the model.
+/// Trains, writes the checkpoint with `write`, prints the summary and returns the model. Without an output, on a rank that
+/// is not the first, it trains and is silent.
 pub fn run<M>(
-    mut output: Output,
+    output: Option<Output>,
     snapshots: Option<&Snapshots>,
     title: &str,
     train: impl FnOnce(&mut dyn FnMut(&Event)) -> eurus::train::Result<M>,
     write: impl FnOnce(&Checkpoint, &M) -> eurus::models::Result<()>,
 ) -> Result<M> {
+    let Some(mut output) = output else {
+        return Ok(train(&mut |_| {})?);
+    };
     let mut progress = Progress::new(title);
     let mut steps = Vec::new();
     let mut warnings = 0;

@@ -21,6 +21,7 @@ mod output;
 mod plan;
 mod prefer;
 mod progress;
+mod ranks;
 mod reward;
 mod rows;
 mod setup;
@@ -32,6 +33,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use eurus::train::Ranks;
 use process_memory::{MiMalloc, keep_freed_memory};
 
 const EXAMPLES: &str = "\
@@ -96,10 +98,7 @@ impl Command {
         match self {
             Self::Data(command) => command.run(),
             Self::Plan(command) => command.run(),
-            Self::Train(command) => {
-                command.find_model()?;
-                command.run()
-            }
+            Self::Train(command) => command.run_on_ranks(),
         }
     }
 }
@@ -116,14 +115,56 @@ impl Training {
         Ok(())
     }
 
-    fn run(&self) -> Result<()> {
+    /// Runs the command on the processes that take part. One that fails ends without a word to MPI: then the launcher ends
+    /// the others.
+    fn run_on_ranks(&mut self) -> Result<()> {
+        let mpi = match self {
+            Self::Prefer(command) => command.steps.mpi,
+            Self::Sft(command) => command.steps.mpi,
+            Self::Reward(command) => command.steps.mpi,
+        };
+        let ranks = ranks::start(mpi)?;
+        if !ranks.is_first() {
+            interrupt::files().silent = true;
+        }
+        match self.find_model_on(&ranks).and_then(|()| self.run(&ranks)) {
+            Ok(()) => {
+                ranks.finish();
+                Ok(())
+            }
+            Err(error) if ranks::is_reported_elsewhere(&error, &ranks) => {
+                std::process::exit(FAILED.into())
+            }
+            Err(error) if ranks.is_first() => Err(error),
+            Err(error) => Err(error.context(format!("on {ranks:?}"))),
+        }
+    }
+
+    /// The first rank downloads; the others find what it has kept.
+    fn find_model_on(&mut self, ranks: &Ranks) -> Result<()> {
+        let here = |is_first| is_first == ranks.is_first();
+        for turn in [true, false] {
+            let found = if here(turn) {
+                self.find_model()
+            } else {
+                Ok(())
+            };
+            ranks.together(found)?;
+        }
+        Ok(())
+    }
+
+    fn run(&self, ranks: &Ranks) -> Result<()> {
         match self {
-            Self::Prefer(command) => command.run(),
-            Self::Sft(command) => command.run(),
-            Self::Reward(command) => command.run(),
+            Self::Prefer(command) => command.run(ranks),
+            Self::Sft(command) => command.run(ranks),
+            Self::Reward(command) => command.run(ranks),
         }
     }
 }
+
+const FAILED: u8 = 1;
+const WRONG_USAGE: u8 = 2;
 
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
@@ -137,7 +178,7 @@ fn main() -> ExitCode {
         Err(error) => {
             eprintln!("error: {}", with_causes(&error));
             let usage = error.is::<setup::UsageError>();
-            ExitCode::from(if usage { 2 } else { 1 })
+            ExitCode::from(if usage { WRONG_USAGE } else { FAILED })
         }
     }
 }

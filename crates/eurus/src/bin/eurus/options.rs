@@ -211,6 +211,11 @@ pub struct Steps {
     /// Where to compute
     #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
     pub device: DeviceName,
+
+    /// Train on all processes that `mpirun` or `srun` started, each with a share of every step's trees and of the
+    /// optimizer's state; needs a build with `--features mpi`. The first process reads and writes the files
+    #[arg(long)]
+    pub mpi: bool,
 }
 
 /// The names of [`Decay`] on the command line.

@@ -8,7 +8,7 @@ use eurus::losses::{DpoConfig, KtoConfig, NcaConfig, PairStats, PreferenceLossCo
 use eurus::models::Decoder;
 use eurus::models::lora::Adapted;
 use eurus::train::{
-    Event, Judgement, PairedTree, PreferenceTrainer, ReferenceCache, ReferenceKey,
+    Event, Judgement, PairedTree, PreferenceTrainer, Ranks, ReferenceCache, ReferenceKey,
     ReferenceLogProbs, Snapshots,
 };
 
@@ -115,11 +115,11 @@ impl Loss {
 }
 
 impl Prefer {
-    pub fn run(&self) -> Result<()> {
+    pub fn run(&self, ranks: &Ranks) -> Result<()> {
         let snapshots = self.snapshots.snapshots(&self.files.out);
         let loss = self.loss.config();
         loss.init().map_err(UsageError::new)?;
-        let (output, setup) = setup::begin(&self.files, &self.text, &self.steps)?;
+        let (output, setup) = setup::begin(&self.files, &self.text, &self.steps, ranks)?;
 
         let mut pairs = input::pairs(&self.files.data, &setup)?;
         let mut held_out = match &self.judging.eval {
@@ -136,8 +136,9 @@ impl Prefer {
 
         let policy = self.adapters.put_on(setup.decoder()?, settings.seed)?;
         let base = policy.without_adapters();
-        let trainer =
-            PreferenceTrainer::new(settings.clone(), &loss)?.with_snapshots(snapshots.clone())?;
+        let trainer = PreferenceTrainer::new(settings.clone(), &loss)?
+            .with_snapshots(snapshots.clone())?
+            .with_ranks(ranks.clone());
         let held_out_trees = held_out.iter().flat_map(|pairs| &pairs.trees);
         let questions = self
             .samples
@@ -148,12 +149,9 @@ impl Prefer {
             snapshots.as_ref(),
             loss.name(),
             |on_event| {
-                let compute = |trees: &[PairedTree], on_event: &mut dyn FnMut(&Event)| match &cache
-                {
-                    Some(cache) => {
-                        ReferenceLogProbs::compute_cached(&base, trees, &settings, cache, on_event)
-                    }
-                    None => ReferenceLogProbs::compute(&base, trees, &settings, on_event),
+                let cache = cache.as_ref();
+                let compute = |trees: &[PairedTree], on_event: &mut dyn FnMut(&Event)| {
+                    ReferenceLogProbs::compute_with(&base, trees, &settings, cache, ranks, on_event)
                 };
                 let reference = compute(&pairs.trees, on_event)?;
                 let held_out = match &held_out {

@@ -6,7 +6,7 @@ use eurus::eval::reward_model::{PairLengths, comparison_table, evaluate_rewards}
 use eurus::eval::terminal;
 use eurus::losses::{BradleyTerryConfig, RewardLossConfig, UltraInteractRewardConfig};
 use eurus::models::RewardModel;
-use eurus::train::{Judgement, RewardTrainer, pair_rewards};
+use eurus::train::{Judgement, Ranks, RewardTrainer, pair_rewards};
 
 use crate::adapters::Adapters;
 use crate::input::Pairs;
@@ -59,9 +59,9 @@ enum Loss {
 }
 
 impl Reward {
-    pub fn run(&self) -> Result<()> {
+    pub fn run(&self, ranks: &Ranks) -> Result<()> {
         let snapshots = self.snapshots.snapshots(&self.files.out);
-        let (output, setup) = setup::begin(&self.files, &self.text, &self.steps)?;
+        let (output, setup) = setup::begin(&self.files, &self.text, &self.steps, ranks)?;
         let pairs = input::pairs(&self.files.data, &setup)?;
         let held_out = match &self.judging.eval {
             Some(file) => Some(input::pairs(file, &setup)?),
@@ -80,8 +80,9 @@ impl Reward {
         };
         let model = RewardModel::from_decoder(setup.decoder()?);
         let model = self.adapters.put_on(model, setup.settings.seed)?;
-        let trainer =
-            RewardTrainer::new(setup.settings.clone(), &loss)?.with_snapshots(snapshots.clone())?;
+        let trainer = RewardTrainer::new(setup.settings.clone(), &loss)?
+            .with_snapshots(snapshots.clone())?
+            .with_ranks(ranks.clone());
         let mut judge = |model: &RewardModel| {
             let trees = held_out.as_ref().map_or(&[][..], |pairs| &pairs.trees);
             let pairs = trainer.held_out(model, trees)?;
@@ -104,7 +105,7 @@ impl Reward {
                     })
             },
         )?;
-        if let Some(held_out) = &held_out {
+        if let (Some(held_out), true) = (&held_out, ranks.is_first()) {
             job::print(&compare(title, &trained, held_out, &setup)?);
         }
         Ok(())

@@ -8,7 +8,7 @@ use eurus::forest::{
     BuiltInTemplate, ChatTokenizer, LengthLimit, OverLong, TokenTree, TokenizerFiles,
 };
 use eurus::models::{Checkpoint, Decoder, DecoderConfig};
-use eurus::train::Optimization;
+use eurus::train::{Optimization, Ranks};
 
 use crate::options::{DeviceName, Files, Steps, Text};
 use crate::output::Output;
@@ -46,6 +46,8 @@ pub struct Setup {
     pub show_tokenization: bool,
     pub config: DecoderConfig,
     pub device: Device,
+    /// The processes that train; this one alone if nothing else is said.
+    pub ranks: Ranks,
     folder: PathBuf,
 }
 
@@ -56,11 +58,18 @@ pub struct PathLimit {
     pub set_by: &'static str,
 }
 
-/// What every command begins with: a place for the result, and the model folder looked at.
-pub fn begin(files: &Files, text: &Text, steps: &Steps) -> Result<(Output, Setup)> {
-    let mut output = Output::create(files)?;
-    let setup = Setup::open(files, text, steps)?;
-    if text.chat_template.is_some() {
+/// What every command begins with: a place for the result, on the first rank, and the model folder looked at.
+pub fn begin(
+    files: &Files,
+    text: &Text,
+    steps: &Steps,
+    ranks: &Ranks,
+) -> Result<(Option<Output>, Setup)> {
+    let first = ranks.is_first();
+    let mut output = ranks.together(first.then(|| Output::create(files)).transpose())?;
+    let mut setup = ranks.together(Setup::open(files, text, steps))?;
+    setup.ranks = ranks.clone();
+    if let (Some(output), true) = (&mut output, text.chat_template.is_some()) {
         output.replace_tokenizer(setup.tokenizer.files());
     }
     Ok((output, setup))
@@ -101,6 +110,7 @@ impl Setup {
             show_tokenization: text.show_tokenization,
             config,
             device,
+            ranks: Ranks::default(),
             folder: folder.clone(),
         })
     }
@@ -115,8 +125,16 @@ impl Setup {
 
     /// Loads the weights. Call it after the rows are checked; it takes longest.
     pub fn decoder(&self) -> Result<Decoder> {
-        let (model, _) = Checkpoint::new(&self.folder).decoder(&self.device)?;
+        let loaded = Checkpoint::new(&self.folder).decoder(&self.device);
+        let (model, _) = self.ranks.together(loaded.map_err(anyhow::Error::from))?;
         Ok(model)
+    }
+
+    /// Tells something on standard error, once for all ranks.
+    pub fn tell(&self, message: &str) {
+        if self.ranks.is_first() {
+            eprintln!("{message}");
+        }
     }
 
     /// Refuses token ids that the model has no embedding for.
@@ -160,7 +178,7 @@ fn device(name: DeviceName) -> Result<Device> {
     match name {
         DeviceName::Cpu => Ok(Device::flex()),
         #[cfg(feature = "cuda")]
-        DeviceName::Cuda => Ok(Device::cuda(0)),
+        DeviceName::Cuda => Ok(Device::cuda(crate::ranks::place_on_machine())),
         #[cfg(feature = "wgpu")]
         DeviceName::Wgpu => Ok(Device::wgpu(Default::default())),
         #[cfg(not(feature = "cuda"))]

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use eurus::models::Decoder;
-use eurus::train::{Judgement, SftTrainer};
+use eurus::train::{Judgement, Ranks, SftTrainer};
 
 use crate::adapters::Adapters;
 use crate::judging::{Judging, Samples};
@@ -55,9 +55,9 @@ pub struct Sft {
 }
 
 impl Sft {
-    pub fn run(&self) -> Result<()> {
+    pub fn run(&self, ranks: &Ranks) -> Result<()> {
         let snapshots = self.snapshots.snapshots(&self.files.out);
-        let (output, setup) = setup::begin(&self.files, &self.text, &self.steps)?;
+        let (output, setup) = setup::begin(&self.files, &self.text, &self.steps, ranks)?;
         let rows = input::sft(&self.files.data, &setup)?;
         let held_out = match &self.judging.eval {
             Some(file) => Some(input::sft(file, &setup)?),
@@ -67,7 +67,9 @@ impl Sft {
         let model = self
             .adapters
             .put_on(setup.decoder()?, setup.settings.seed)?;
-        let trainer = SftTrainer::new(setup.settings.clone())?.with_snapshots(snapshots.clone())?;
+        let trainer = SftTrainer::new(setup.settings.clone())?
+            .with_snapshots(snapshots.clone())?
+            .with_ranks(ranks.clone());
         let held_out_trees = held_out.iter().flat_map(|rows| &rows.trees);
         let questions = self
             .samples

@@ -44,8 +44,8 @@ pub struct Plan {
     json: bool,
 }
 
-/// Options of what a run writes.
-const OF_RESULT: [&str; 8] = [
+/// Options of what a run writes, and of who runs it.
+const OF_RESULT: [&str; 9] = [
     "out",
     "overwrite",
     "weight_type",
@@ -54,6 +54,7 @@ const OF_RESULT: [&str; 8] = [
     "snapshot_every",
     "snapshots",
     "resume",
+    "mpi",
 ];
 
 /// The command of a run as one of `plan`: taken with all its options, shown without those of a result.
