@@ -79,6 +79,7 @@
 //! | [`ranks`]: [`Ranks`] | several processes or threads that train one model |
 //! | [`plan`] | the forests of every step and of the reference, found without a model |
 //! | [`events`]: [`Event`], [`StepProgress`] | what a run tells its callback, ready for JSON |
+//! | [`tensorboard`] | the numbers of the events as TensorBoard reads them |
 //! | [`log_probs`] | log-probs of a forest's targets and nodes |
 //! | [`Error`] | what can go wrong, and what to do about it |
 
@@ -101,6 +102,7 @@ mod run;
 mod schedule;
 pub mod sft;
 pub mod snapshot;
+pub mod tensorboard;
 
 pub use config::{NotFinitePolicy, Optimization};
 pub use data::{NodePair, PairedTree, SftTree, add_mismatched};

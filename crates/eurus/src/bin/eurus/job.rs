@@ -39,6 +39,7 @@ pub fn run<M>(
             log.keep_until(*step).iter().for_each(&mut take);
         }
         take(event);
+        output.show(event);
         progress.show(event);
         if let Some(log) = &mut log {
             log.add(event);

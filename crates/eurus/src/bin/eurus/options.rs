@@ -41,6 +41,10 @@ pub struct Files {
     /// File for the events of the run as JSON lines [default: metrics.jsonl in --out]
     #[arg(long, value_name = "FILE")]
     pub metrics: Option<PathBuf>,
+
+    /// Folder for the numbers of the run as TensorBoard reads them, written while it goes on
+    #[arg(long, value_name = "DIR")]
+    pub tensorboard: Option<PathBuf>,
 }
 
 /// The state of the run on disk, to go on from after an interruption.

@@ -9,6 +9,7 @@ use eurus::data::formats::JsonlWriter;
 use eurus::forest::TokenizerFiles;
 use eurus::models::{Checkpoint, WeightType};
 use eurus::train::Event;
+use eurus::train::tensorboard::TensorBoard;
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::interrupt;
@@ -28,8 +29,10 @@ pub struct Output {
     tokenizer: Option<TokenizerFiles>,
     staging: TempDir,
     metrics: JsonlWriter,
+    /// What TensorBoard reads, if it is wanted: outside of the result, because it is looked at during the run.
+    tensorboard: Option<TensorBoard>,
     /// The first event that could not be written; training goes on, but the run fails.
-    fault: Option<eurus::data::Error>,
+    fault: Option<anyhow::Error>,
 }
 
 /// What was written.
@@ -59,6 +62,10 @@ impl Output {
             })?;
         interrupt::files().remove_when_interrupted(staging.path());
         let metrics = JsonlWriter::create(staging.path().join(METRICS))?;
+        let tensorboard = files.tensorboard.as_ref().map(TensorBoard::create);
+        let tensorboard = tensorboard
+            .transpose()
+            .context("the folder for TensorBoard (--tensorboard)")?;
         Ok(Self {
             out: out.clone(),
             model: files.model.clone(),
@@ -68,6 +75,7 @@ impl Output {
             tokenizer: None,
             staging,
             metrics,
+            tensorboard,
             fault: None,
         })
     }
@@ -80,7 +88,14 @@ impl Output {
     /// Adds an event to the metrics.
     pub fn record(&mut self, event: &Event) {
         if self.fault.is_none() {
-            self.fault = self.metrics.write(event).err();
+            self.fault = self.metrics.write(event).err().map(Into::into);
+        }
+    }
+
+    /// Shows an event that happened just now, rather than before an interruption, to those who watch.
+    pub fn show(&mut self, event: &Event) {
+        if let (Some(board), None) = (&mut self.tensorboard, &self.fault) {
+            self.fault = board.write(event).err().map(Into::into);
         }
     }
 

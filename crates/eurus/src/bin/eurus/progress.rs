@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use eurus::train::Event;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::summary::{measures, number, trained_pairs};
 
@@ -94,6 +94,8 @@ impl Progress {
                         .map(|(name, value)| format!("{name} {}", number(value)))
                         .collect();
                     message.push(self.totals.rates());
+                    let peak = process_memory::peak_resident_bytes();
+                    message.extend(peak.map(|bytes| format!("peak {}", HumanBytes(bytes))));
                     let title = self.title.clone();
                     self.draw(&title, progress.step, progress.steps, message.join(", "));
                 }

@@ -45,12 +45,13 @@ pub struct Plan {
 }
 
 /// Options of what a run writes, and of who runs it.
-const OF_RESULT: [&str; 9] = [
+const OF_RESULT: [&str; 10] = [
     "out",
     "overwrite",
     "weight_type",
     "max_shard_bytes",
     "metrics",
+    "tensorboard",
     "snapshot_every",
     "snapshots",
     "resume",

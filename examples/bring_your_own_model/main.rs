@@ -1,0 +1,106 @@
+//! A model of your own in the trainers: any burn module that gives a hidden state for every token of a packed forest.
+//!
+//! Run it with `cargo run --release --example bring_your_own_model`. The model is a neural n-gram: a token's state is a
+//! small network over the last four tokens of its own path. That is all the trainers ask for: where a path branches, both
+//! branches look back into the shared history, and nothing else of the architecture matters to them. Here it learns to
+//! repeat the last symbol it was told, first from good answers (SFT), then from pairs of a good and a bad one (DPO).
+
+mod data;
+mod model;
+
+use anyhow::Result;
+use burn::tensor::Device;
+use eurus_train::{Event, Optimization, PreferenceTrainer, ReferenceLogProbs, SftTrainer};
+use pref_losses::{DpoConfig, PairStats, PreferenceLossConfig};
+
+use data::Task;
+use model::NGram;
+
+/// How the good and the bad answer of held-out pairs fare before and after each stage.
+struct Outcome {
+    fresh: PairStats,
+    imitating: PairStats,
+    preferring: PairStats,
+    /// Unique and naive tokens of the first DPO step.
+    tokens: (usize, usize),
+}
+
+fn train() -> Result<Outcome> {
+    let task = Task::draw(7);
+    let settings = Optimization {
+        learning_rate: 1e-2,
+        epochs: 6,
+        trees_per_step: 8,
+        ..Optimization::default()
+    };
+    let gently = Optimization {
+        learning_rate: 1e-3,
+        ..settings.clone()
+    };
+    let loss = PreferenceLossConfig::Dpo(DpoConfig::new());
+    let preference = PreferenceTrainer::new(gently, &loss)?;
+    let held_out = |model: &NGram| {
+        let trees = &task.held_out;
+        let reference = ReferenceLogProbs::compute(model, trees, &settings, &mut |_| {})?;
+        preference.held_out(model, trees, &reference)
+    };
+
+    let model = NGram::init(data::SYMBOLS, 32, 3, &Device::flex());
+    let fresh = held_out(&model)?;
+    let model = SftTrainer::new(settings.clone())?.train(model, &task.good_answers, &mut |_| {})?;
+    let imitating = held_out(&model)?;
+    let reference = ReferenceLogProbs::compute(&model, &task.pairs, &settings, &mut |_| {})?;
+    let mut tokens = None;
+    let model = preference.train(model, &task.pairs, &reference, &mut |event| {
+        if let Event::Preference { progress, .. } = event {
+            tokens.get_or_insert((progress.unique_tokens, progress.naive_tokens));
+        }
+    })?;
+    Ok(Outcome {
+        fresh,
+        imitating,
+        preferring: held_out(&model)?,
+        tokens: tokens.unwrap_or_default(),
+    })
+}
+
+#[allow(clippy::print_stdout, reason = "an example shows what it did")]
+fn main() -> Result<()> {
+    let outcome = train()?;
+    println!("held-out log-probs      good answer   bad answer");
+    for (name, pairs) in [
+        ("fresh weights", outcome.fresh),
+        ("after SFT", outcome.imitating),
+        ("after DPO", outcome.preferring),
+    ] {
+        println!(
+            "{name:<20} {:>14.3} {:>12.3}",
+            pairs.chosen_log_prob, pairs.rejected_log_prob
+        );
+    }
+    let (unique, naive) = outcome.tokens;
+    println!(
+        "a DPO step computed {unique} tokens, where sequences of their own would have {naive}"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stranger_to_the_library_learns_from_both_stages() {
+        let Outcome {
+            fresh,
+            imitating,
+            preferring,
+            tokens: (unique, naive),
+        } = train().expect("training");
+        let margin = |pairs: &PairStats| pairs.chosen_log_prob - pairs.rejected_log_prob;
+        assert!(imitating.chosen_log_prob > fresh.chosen_log_prob + 1.0);
+        assert!(margin(&imitating) > margin(&fresh) + 1.0);
+        assert!(margin(&preferring) > margin(&imitating) + 1.0);
+        assert!(unique < naive);
+    }
+}
