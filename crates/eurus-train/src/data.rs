@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 use token_forest::{ChatTokenizer, TokenTree};
 use ultrainteract::{NodeId, PreferenceTree};
 
@@ -48,8 +49,18 @@ pub struct NodePair {
     pub rejected: usize,
 }
 
+/// What a reward model's loss is told of a tree's pairs beside their order. The default tells nothing.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct RewardLabels {
+    /// The pairs are ranked alone, without direct rewards: their rejected responses are worse, but not wrong, as in chat
+    /// data. Losses without a direct-reward term do not look at it.
+    pub ranked_alone: bool,
+    /// By how much each pair's chosen reward should lead; empty for no margins.
+    pub margins: Vec<f32>,
+}
+
 /// A tree with preference pairs among its nodes. The two nodes of a pair are the only ones that losses look at.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PairedTree {
     /// Names the example in messages.
     pub id: String,
@@ -60,6 +71,8 @@ pub struct PairedTree {
     /// Per pair a node under the same prompt whose tokens come from another tree; for KL estimates. Empty until
     /// [`add_mismatched`] fills it.
     pub mismatched: Vec<usize>,
+    /// For reward models.
+    pub labels: RewardLabels,
 }
 
 impl PairedTree {
@@ -115,7 +128,34 @@ impl PairedTree {
             tree,
             pairs,
             mismatched: Vec::new(),
+            labels: RewardLabels::default(),
         })
+    }
+
+    /// The same tree with labels for a reward model.
+    ///
+    /// # Errors
+    ///
+    /// When there is another number of margins than of pairs, or one that is not finite.
+    pub fn with_labels(mut self, labels: RewardLabels) -> Result<Self> {
+        let margins = &labels.margins;
+        if !margins.is_empty() && margins.len() != self.pairs.len() {
+            return Err(Error::BadPair {
+                id: self.id,
+                pair: margins.len().min(self.pairs.len()),
+                problem: format!("{} pairs, and {} margins", self.pairs.len(), margins.len()),
+            });
+        }
+        if let Some(pair) = margins.iter().position(|margin| !margin.is_finite()) {
+            let problem = format!("the margin is {}", margins[pair]);
+            return Err(Error::BadPair {
+                id: self.id,
+                pair,
+                problem,
+            });
+        }
+        self.labels = labels;
+        Ok(self)
     }
 
     /// Tokenizes a preference tree. Its pairs become pairs of nodes; each history is there once.

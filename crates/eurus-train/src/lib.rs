@@ -105,7 +105,7 @@ pub mod snapshot;
 pub mod tensorboard;
 
 pub use config::{NotFinitePolicy, Optimization};
-pub use data::{NodePair, PairedTree, SftTree, add_mismatched};
+pub use data::{NodePair, PairedTree, RewardLabels, SftTree, add_mismatched};
 pub use error::{Error, NotFinite, Result};
 pub use evaluation::{Evaluation, Judgement, SampleText};
 pub use events::{Event, StepProgress};

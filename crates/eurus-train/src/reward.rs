@@ -4,14 +4,14 @@ use burn::tensor::{Device, Tensor};
 use eurus_models::{ForestBatch, ForestRewardModel, int_tensor};
 use pref_losses::stats::RewardSums;
 use pref_losses::{RewardContext, RewardLoss, RewardLossConfig, RewardStats};
-use serde_json::json;
+use serde_json::{Value, json};
 use token_forest::{PackedForest, TokenTree, pack};
 
 use crate::activations::{Pass, Tape};
-use crate::data::{PairedTree, check_trees};
+use crate::data::{PairedTree, RewardLabels, check_trees};
 use crate::evaluation::Evaluation;
 use crate::events::Event;
-use crate::packing::{GroupForest, PairCounts, PairTerms, pack_pairs};
+use crate::packing::{GroupForest, PackedGroup, PairCounts, PairTerms, pack_pairs};
 use crate::preference::{check_paired, naive_tokens};
 use crate::run::{
     RunSetup, StepOutcome, StepStats, describe_paired, plain_device, run, training_device,
@@ -20,6 +20,8 @@ use crate::snapshot::Snapshots;
 use crate::{Optimization, Ranks, Result};
 
 /// Trains a reward model on preference pairs.
+///
+/// The [labels](RewardLabels) of a tree say which pairs are only to be ranked, and by how much a chosen reward should lead.
 #[derive(Debug, Clone)]
 pub struct RewardTrainer {
     settings: Optimization,
@@ -44,6 +46,34 @@ fn ends(packed: &GroupForest) -> Vec<u32> {
     nodes
         .map(|node| packed.forest.end_of(node as usize))
         .collect()
+}
+
+/// What the loss is told of the pairs of a forest.
+fn labels_of(groups: &[PackedGroup], trees: &[&PairedTree], device: &Device) -> RewardContext {
+    let labels = |group: &PackedGroup| &trees[group.tree].labels;
+    let column = || groups.iter().map(labels);
+    let margin = column().any(|it| !it.margins.is_empty()).then(|| {
+        let margin = |group: &PackedGroup| labels(group).margins.get(group.index).copied();
+        let margins = groups.iter().map(|group| margin(group).unwrap_or_default());
+        Tensor::from_floats(margins.collect::<Vec<f32>>().as_slice(), device)
+    });
+    let is_ultra_interact = column().any(|it| it.ranked_alone).then(|| {
+        let direct: Vec<bool> = column().map(|it| !it.ranked_alone).collect();
+        Tensor::from_data(direct.as_slice(), device)
+    });
+    RewardContext {
+        margin,
+        is_ultra_interact,
+    }
+}
+
+/// Everything of an example that a run depends on, labels included where there are any.
+fn describe_labelled(tree: &PairedTree) -> Value {
+    let described = describe_paired(tree);
+    if tree.labels == RewardLabels::default() {
+        return described;
+    }
+    json!([described, tree.labels])
 }
 
 impl RewardTrainer {
@@ -120,7 +150,7 @@ impl RewardTrainer {
             ranks: &self.ranks,
             snapshots: self.snapshots.as_ref(),
             objective: json!({ "reward": self.objective }),
-            trees: &mut trees.iter().map(describe_paired),
+            trees: &mut trees.iter().map(describe_labelled),
         };
         run(
             model,
@@ -196,14 +226,15 @@ impl RewardTrainer {
             let share = packed.forest.len() as f64 / counts.unique_tokens as f64;
             let pairs = packed.groups.len();
             let tokens = int_tensor(&ends(&packed), device);
+            let context = labels_of(&packed.groups, trees, device);
             let batch = ForestBatch::new(packed.forest, device);
             let pass = Pass::of_reward_model(model, &batch, recompute)?;
             let rewards = model.rewards_of(pass.hidden, tokens);
             let chosen = rewards.clone().narrow(0, 0, pairs);
             let rejected = rewards.narrow(0, pairs, pairs);
-            let losses =
-                self.loss
-                    .forward(chosen.clone(), rejected.clone(), &RewardContext::default());
+            let losses = self
+                .loss
+                .forward(chosen.clone(), rejected.clone(), &context);
             let forest_sums = RewardSums::of(&losses, &chosen, &rejected);
             sums = Some(match sums {
                 Some(sums) => sums.merge(forest_sums),

@@ -51,6 +51,13 @@ impl TreeReference {
 pub(crate) const GROUP: usize = 64;
 
 impl ReferenceLogProbs {
+    /// Zeros in their place, for losses that do not look at a reference (SimPO, ORPO, CPO, SLiC).
+    pub fn absent(trees: &[PairedTree]) -> Self {
+        Self {
+            trees: trees.iter().map(TreeReference::zeros).collect(),
+        }
+    }
+
     /// Computes them with the same packing and the same operator that training uses.
     ///
     /// # Errors

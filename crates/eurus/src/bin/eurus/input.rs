@@ -17,6 +17,8 @@ use crate::text::TextReport;
 /// Trees with pairs, and where each pair came from.
 pub struct Pairs {
     pub trees: Vec<PairedTree>,
+    /// Data set and task of each tree.
+    pub kinds: Vec<[String; 2]>,
     /// Rows that contradict the first tree of their problem and so are in another tree.
     pub apart: usize,
     pub rows: RowReport,
@@ -84,8 +86,12 @@ fn read_pairs(file: &Path, setup: &Setup) -> Result<Pairs> {
     let trees = rebuilder.finish();
     let mut report = TextReport::new(setup);
     let mut paired = Vec::with_capacity(trees.len());
+    let mut kinds = Vec::with_capacity(trees.len());
     for tree in &trees {
-        paired.extend(paired_tree(tree, &source, setup, &mut report, &mut counts)?);
+        if let Some(usable) = paired_tree(tree, &source, setup, &mut report, &mut counts)? {
+            paired.push(usable);
+            kinds.push([tree.dataset().to_owned(), tree.task().to_string()]);
+        }
         report.compare(|| setup.tokenizer.boundary_differences(tree))?;
     }
     counts.check(file)?;
@@ -96,6 +102,7 @@ fn read_pairs(file: &Path, setup: &Setup) -> Result<Pairs> {
     setup.check_vocabulary(trees.iter().map(|tree| &tree.tree))?;
     Ok(Pairs {
         trees,
+        kinds,
         apart,
         rows: counts,
         report,

@@ -73,7 +73,7 @@ enum Command {
 /// The commands that train.
 #[derive(Debug, Subcommand)]
 enum Training {
-    /// Learn preferences from pairs of actions: DPO, KTO or NCA.
+    /// Learn preferences from pairs of actions: DPO, KTO, NCA and their family.
     #[command(
         after_help = prefer::EXAMPLES,
         mut_arg("learning_rate", |arg| arg.required(false).default_value("5e-7"))

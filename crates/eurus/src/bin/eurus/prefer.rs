@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use eurus::losses::{DpoConfig, KtoConfig, NcaConfig, PairStats, PreferenceLossConfig};
 use eurus::models::Decoder;
@@ -31,6 +31,11 @@ Examples:
   KTO with its weights, on a machine with little memory:
     eurus prefer --model runs/sft --data pairs.jsonl --algorithm kto --out runs/kto \
       --desirable-weight 1.33 --undesirable-weight 1 --token-budget 2048
+
+  A loss of the library that --algorithm does not name, and a weighted sum with an SFT term:
+    eurus prefer --model runs/sft --data pairs.jsonl --out runs/simpo --loss '{"type": "simpo"}'
+    eurus prefer --model runs/sft --data pairs.jsonl --out runs/sum --loss '{"type": "sum", "sft_weight": 0.2,
+      "terms": [{"weight": 1, "loss": {"type": "dpo"}}, {"weight": 0.5, "loss": {"type": "nca"}}]}'
 
   Twenty quick steps to see that something moves:
     eurus prefer --model SmolLM2-135M-Instruct --data pairs.jsonl --algorithm dpo --out smollm2-dpo \
@@ -71,9 +76,14 @@ pub struct Prefer {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Loss")]
 pub struct Loss {
-    /// Preference loss
-    #[arg(long, value_enum)]
-    algorithm: Algorithm,
+    /// Preference loss of the paper
+    #[arg(long, value_enum, required_unless_present = "loss")]
+    algorithm: Option<Algorithm>,
+
+    /// Any preference loss of the library with its settings, or a weighted sum of several, as JSON or a file of it
+    #[arg(long, value_name = "JSON|FILE",
+          conflicts_with_all = ["algorithm", "beta", "desirable_weight", "undesirable_weight"])]
+    loss: Option<String>,
 
     /// Strength of the tie to the model that the run starts from
     #[arg(long, value_name = "X", default_value_t = 0.1)]
@@ -100,25 +110,46 @@ enum Algorithm {
 
 impl Loss {
     /// The loss as the library knows it.
-    pub fn config(&self) -> PreferenceLossConfig {
-        match self.algorithm {
-            Algorithm::Dpo => PreferenceLossConfig::Dpo(DpoConfig::new().with_beta(self.beta)),
-            Algorithm::Nca => PreferenceLossConfig::Nca(NcaConfig::new().with_beta(self.beta)),
-            Algorithm::Kto => PreferenceLossConfig::Kto(
+    pub fn config(&self) -> Result<PreferenceLossConfig> {
+        let config = match (&self.loss, self.algorithm) {
+            (Some(given), _) => described_loss(given)?,
+            (None, Some(Algorithm::Nca)) => {
+                PreferenceLossConfig::Nca(NcaConfig::new().with_beta(self.beta))
+            }
+            (None, Some(Algorithm::Kto)) => PreferenceLossConfig::Kto(
                 KtoConfig::new()
                     .with_beta(self.beta)
                     .with_desirable_weight(self.desirable_weight)
                     .with_undesirable_weight(self.undesirable_weight),
             ),
-        }
+            (None, Some(Algorithm::Dpo) | None) => {
+                PreferenceLossConfig::Dpo(DpoConfig::new().with_beta(self.beta))
+            }
+        };
+        config.init().map_err(UsageError::new)?;
+        Ok(config)
     }
+}
+
+/// A loss as JSON, given directly or as a file.
+fn described_loss(given: &str) -> Result<PreferenceLossConfig> {
+    let text = match given.trim_start().starts_with('{') {
+        true => given.to_owned(),
+        false => std::fs::read_to_string(given).with_context(|| {
+            format!("{given}: --loss is neither JSON nor a file that can be read")
+        })?,
+    };
+    serde_json::from_str(&text).map_err(|error| {
+        let names = PreferenceLossConfig::NAMES.join(", ");
+        UsageError::new(format!("--loss: {error}; `type` is one of {names}")).into()
+    })
 }
 
 impl Prefer {
     pub fn run(&self, ranks: &Ranks) -> Result<()> {
         let snapshots = self.snapshots.snapshots(&self.files.out);
-        let loss = self.loss.config();
-        loss.init().map_err(UsageError::new)?;
+        let loss = self.loss.config()?;
+        let needs = loss.init().map_err(UsageError::new)?.needs();
         let (output, setup) = setup::begin(&self.files, &self.text, &self.steps, ranks)?;
 
         let mut pairs = input::pairs(&self.files.data, &setup)?;
@@ -127,7 +158,7 @@ impl Prefer {
             None => None,
         };
         let mut settings = setup.settings.clone();
-        if self.loss.algorithm == Algorithm::Kto {
+        if needs.kl {
             for pairs in [Some(&mut pairs), held_out.as_mut()].into_iter().flatten() {
                 let longest = pairs.add_mismatched(&setup)?;
                 settings.max_path_tokens = settings.max_path_tokens.max(longest);
@@ -151,6 +182,9 @@ impl Prefer {
             |on_event| {
                 let cache = cache.as_ref();
                 let compute = |trees: &[PairedTree], on_event: &mut dyn FnMut(&Event)| {
+                    if !needs.reference {
+                        return Ok(ReferenceLogProbs::absent(trees));
+                    }
                     ReferenceLogProbs::compute_with(&base, trees, &settings, cache, ranks, on_event)
                 };
                 let reference = compute(&pairs.trees, on_event)?;

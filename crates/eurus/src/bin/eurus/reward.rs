@@ -6,13 +6,13 @@ use eurus::eval::reward_model::{PairLengths, comparison_table, evaluate_rewards}
 use eurus::eval::terminal;
 use eurus::losses::{BradleyTerryConfig, RewardLossConfig, UltraInteractRewardConfig};
 use eurus::models::RewardModel;
-use eurus::train::{Judgement, Ranks, RewardTrainer, pair_rewards};
+use eurus::train::{Judgement, Ranks, RewardLabels, RewardTrainer, pair_rewards};
 
 use crate::adapters::Adapters;
 use crate::input::Pairs;
 use crate::judging::Judging;
 use crate::options::{Files, SnapshotOptions, Steps, Text};
-use crate::setup::Setup;
+use crate::setup::{Setup, UsageError};
 use crate::{input, job, setup};
 
 pub const EXAMPLES: &str = r#"Rows are those of `eurus prefer` (UltraInteract_pair). The result has the tensors of the language model's body and
@@ -22,6 +22,9 @@ Examples:
   Bradley-Terry plus direct rewards (the paper's loss), judged on pairs that were not trained on:
     eurus reward --model runs/sft --data pairs.jsonl --eval held-out.jsonl --out runs/rm
 
+  A mixture in which chat data is ranked alone, as in the paper:
+    eurus reward --model runs/sft --data mix.jsonl --rank-only ultrafeedback,ultrasafety --out runs/rm
+
   Ranking alone, to compare:
     eurus reward --model runs/sft --data pairs.jsonl --eval held-out.jsonl --out runs/rm-bt --loss bt"#;
 
@@ -30,9 +33,8 @@ pub struct Reward {
     #[command(flatten)]
     pub files: Files,
 
-    /// Loss of the rewards of a pair
-    #[arg(long, value_enum, default_value_t = Loss::BtLdr, help_heading = "Loss")]
-    loss: Loss,
+    #[command(flatten)]
+    loss: Objective,
 
     #[command(flatten)]
     pub text: Text,
@@ -50,6 +52,70 @@ pub struct Reward {
     pub snapshots: SnapshotOptions,
 }
 
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Loss")]
+struct Objective {
+    /// Loss of the rewards of a pair
+    #[arg(long, value_enum, default_value_t = Loss::BtLdr)]
+    loss: Loss,
+
+    /// Rows whose `dataset` or `task` is one of these are ranked alone, also with bt-ldr: for data whose rejected
+    /// actions are worse, but not wrong
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    rank_only: Vec<String>,
+
+    /// By how much a chosen reward should lead the rejected one
+    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    margin: f32,
+
+    /// Weight of the penalty (chosen + rejected)^2 that holds the rewards' mean near 0
+    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    center_coefficient: f64,
+}
+
+impl Objective {
+    /// The loss as the library knows it, and its name for people.
+    fn config(&self) -> (&'static str, RewardLossConfig) {
+        let centered = self.center_coefficient;
+        match self.loss {
+            Loss::Bt => {
+                let config = BradleyTerryConfig::new().with_center_coefficient(centered);
+                ("reward model, BT", RewardLossConfig::BradleyTerry(config))
+            }
+            Loss::BtLdr => {
+                let config = UltraInteractRewardConfig::new().with_center_coefficient(centered);
+                (
+                    "reward model, BT + LDR",
+                    RewardLossConfig::UltraInteract(config),
+                )
+            }
+        }
+    }
+
+    /// Labels the pairs of a file; the labels are those of the data, so a held-out file gets its own.
+    fn label(&self, pairs: &mut Pairs, ranks: &Ranks) -> Result<()> {
+        let mut ranked_alone = 0;
+        for (tree, source) in pairs.trees.iter_mut().zip(&pairs.kinds) {
+            let labels = RewardLabels {
+                ranked_alone: source.iter().any(|name| self.rank_only.contains(name)),
+                margins: match self.margin {
+                    0.0 => Vec::new(),
+                    margin => vec![margin; tree.pairs.len()],
+                },
+            };
+            ranked_alone += usize::from(labels.ranked_alone);
+            *tree = tree.clone().with_labels(labels).map_err(UsageError::new)?;
+        }
+        if !self.rank_only.is_empty() && ranks.is_first() {
+            eprintln!(
+                "{ranked_alone} of {} trees are ranked alone",
+                pairs.trees.len()
+            );
+        }
+        Ok(())
+    }
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Loss {
     /// Bradley-Terry: ranks the two actions
@@ -61,22 +127,18 @@ enum Loss {
 impl Reward {
     pub fn run(&self, ranks: &Ranks) -> Result<()> {
         let snapshots = self.snapshots.snapshots(&self.files.out);
+        let (title, loss) = self.loss.config();
+        loss.init().map_err(UsageError::new)?;
         let (output, setup) = setup::begin(&self.files, &self.text, &self.steps, ranks)?;
-        let pairs = input::pairs(&self.files.data, &setup)?;
+        let mut pairs = input::pairs(&self.files.data, &setup)?;
+        self.loss.label(&mut pairs, ranks)?;
         let held_out = match &self.judging.eval {
-            Some(file) => Some(input::pairs(file, &setup)?),
+            Some(file) => {
+                let mut pairs = input::pairs(file, &setup)?;
+                self.loss.label(&mut pairs, ranks)?;
+                Some(pairs)
+            }
             None => None,
-        };
-
-        let (title, loss) = match self.loss {
-            Loss::Bt => (
-                "reward model, BT",
-                RewardLossConfig::BradleyTerry(BradleyTerryConfig::new()),
-            ),
-            Loss::BtLdr => (
-                "reward model, BT + LDR",
-                RewardLossConfig::UltraInteract(UltraInteractRewardConfig::new()),
-            ),
         };
         let model = RewardModel::from_decoder(setup.decoder()?);
         let model = self.adapters.put_on(model, setup.settings.seed)?;

@@ -101,7 +101,7 @@ fn of_sft(run: &Sft) -> Result<Report> {
 }
 
 fn of_prefer(run: &Prefer) -> Result<Report> {
-    let loss = run.loss.config().init().map_err(UsageError::new)?;
+    let loss = run.loss.config()?.init().map_err(UsageError::new)?;
     let setup = Setup::open(&run.files, &run.text, &run.steps)?;
     let mut pairs = input::pairs(&run.files.data, &setup)?;
     if loss.needs().kl {
@@ -109,8 +109,10 @@ fn of_prefer(run: &Prefer) -> Result<Report> {
     }
     let steps = plan::pair_steps(&pairs.trees, &setup.settings)?;
     let mut load = Load::of_steps(&setup, steps)?;
-    for forest in plan::reference_forests(&pairs.trees, &setup.settings)? {
-        load.add_reference(&forest?, &setup);
+    if loss.needs().reference {
+        for forest in plan::reference_forests(&pairs.trees, &setup.settings)? {
+            load.add_reference(&forest?, &setup);
+        }
     }
     let command = PlannedCommand {
         name: "prefer",
