@@ -162,6 +162,19 @@ fn a_lost_process_ends_the_job_and_another_number_of_them_goes_on() -> Result<()
 }
 
 #[test]
+fn a_process_that_is_started_alone_is_a_run_by_itself() -> Result<()> {
+    let place = Workplace::new()?;
+    let run = "sft --model model --data sft.jsonl --out";
+    place.succeed(&format!("{run} alone"))?;
+    let output = mpirun(&place, 1, &format!("{run} launched")).output()?;
+    ensure!(output.status.success());
+    place.succeed(&format!("{run} by-hand --mpi"))?;
+    let losses = losses_of(&place, "alone")?;
+    ensure!(losses_of(&place, "launched")? == losses && losses_of(&place, "by-hand")? == losses);
+    Ok(())
+}
+
+#[test]
 fn what_is_wrong_is_said_once_and_nothing_is_written() -> Result<()> {
     let place = Workplace::new()?;
     std::fs::write(place.path("bad.jsonl"), "{\"id\": 3}\n")?;

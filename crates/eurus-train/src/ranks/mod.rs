@@ -81,7 +81,12 @@ impl Ranks {
     /// [`Error::Mpi`] when MPI cannot be started or was started before.
     #[cfg(feature = "mpi")]
     pub fn mpi() -> Result<Self> {
-        Ok(Self::new(Arc::new(mpi::World::start()?)))
+        let world = mpi::World::start()?;
+        if world.size() == 1 {
+            // There is nobody to tell of an end before its time.
+            world.finish();
+        }
+        Ok(Self::new(Arc::new(world)))
     }
 
     /// This rank, from 0.
