@@ -185,6 +185,9 @@ pub(crate) fn run<M: Module, S: StepStats, C: Serialize + DeserializeOwned>(
         }
         store = Some(Store::new(snapshots, identity, judge.keeps_best()));
     }
+    if first == 0 {
+        judge.judge(&model, 0, ranks, on_event)?;
+    }
     let mut model = model.train();
     let device = plain_device(&model);
     for (step, members) in order.iter().enumerate().skip(first) {
