@@ -24,7 +24,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use pref_losses::{PairStats, RewardStats};
 use prost::Message;
 
 use crate::events::{Event, StepProgress};
@@ -189,51 +188,30 @@ fn step_values(event: &Event, progress: &StepProgress) -> Vec<(String, f64)> {
             .auxiliary_loss
             .map(|it| ("train/auxiliary_loss", it)),
     );
+    let mut of_pairs = |pairs: usize, rewards: [f64; 4]| {
+        values.push(("speed/pairs_per_second", per_second(pairs)));
+        let tags = [
+            "train/chosen_reward",
+            "train/rejected_reward",
+            "train/margin",
+            "train/accuracy",
+        ];
+        values.extend(tags.into_iter().zip(rewards));
+    };
     match event {
-        Event::Preference {
-            pairs:
-                PairStats {
-                    pairs,
-                    loss: _,
-                    chosen_reward,
-                    rejected_reward,
-                    margin,
-                    accuracy,
-                    chosen_log_prob,
-                    rejected_log_prob,
-                    kl,
-                },
-            ..
-        } => {
-            values.extend([
-                ("speed/pairs_per_second", per_second(*pairs)),
-                ("train/chosen_reward", *chosen_reward),
-                ("train/rejected_reward", *rejected_reward),
-                ("train/margin", *margin),
-                ("train/accuracy", *accuracy),
-                ("train/chosen_log_prob", *chosen_log_prob),
-                ("train/rejected_log_prob", *rejected_log_prob),
-            ]);
-            values.extend(kl.map(|kl| ("train/kl", kl)));
+        Event::Preference { pairs: it, .. } => {
+            of_pairs(
+                it.pairs,
+                [it.chosen_reward, it.rejected_reward, it.margin, it.accuracy],
+            );
+            values.push(("train/chosen_log_prob", it.chosen_log_prob));
+            values.push(("train/rejected_log_prob", it.rejected_log_prob));
+            values.extend(it.kl.map(|kl| ("train/kl", kl)));
         }
-        Event::Reward {
-            pairs:
-                RewardStats {
-                    pairs,
-                    loss: _,
-                    chosen_reward,
-                    rejected_reward,
-                    margin,
-                    accuracy,
-                },
-            ..
-        } => values.extend([
-            ("speed/pairs_per_second", per_second(*pairs)),
-            ("train/chosen_reward", *chosen_reward),
-            ("train/rejected_reward", *rejected_reward),
-            ("train/margin", *margin),
-            ("train/accuracy", *accuracy),
-        ]),
+        Event::Reward { pairs: it, .. } => of_pairs(
+            it.pairs,
+            [it.chosen_reward, it.rejected_reward, it.margin, it.accuracy],
+        ),
         _ => {}
     }
     values
