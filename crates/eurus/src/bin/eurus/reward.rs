@@ -22,7 +22,7 @@ Examples:
   Bradley-Terry plus direct rewards (the paper's loss), judged on pairs that were not trained on:
     eurus reward --model runs/sft --data pairs.jsonl --eval held-out.jsonl --out runs/rm
 
-  A mixture in which chat data is ranked alone, as in the paper:
+  A mixture in which rows of two chat data sets are ranked alone, as in the paper:
     eurus reward --model runs/sft --data mix.jsonl --rank-only ultrafeedback,ultrasafety --out runs/rm
 
   Ranking alone, to compare:
