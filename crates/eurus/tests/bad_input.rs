@@ -295,6 +295,13 @@ fn a_device_that_is_not_built_in() -> Result<()> {
             assert_refused(&place, &format!("{PREFER} --device {device}"), &words)?;
         }
     }
+    if !cfg!(feature = "mpi") {
+        assert_refused(
+            &place,
+            &format!("{PREFER} --mpi"),
+            &["--features eurus/mpi"],
+        )?;
+    }
     Ok(())
 }
 
