@@ -73,12 +73,27 @@ struct Options {
     /// Train on the workload this many times over
     #[arg(long, default_value_t = 1)]
     epochs: usize,
-    /// Token ids of the model
+    /// Folder with the config.json of a model whose shape is taken, with random weights [default: SmolLM2-135M's]
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Token ids of the model, if its shape is the default one
     #[arg(long, default_value_t = 49152)]
     vocab: usize,
+    /// Where to compute: cpu, or cuda in a build with that feature. On a GPU `peak_rss_mib` is not its memory
+    #[arg(long, default_value = "cpu", value_parser = device)]
+    device: Device,
     /// Set by cargo
     #[arg(long, hide = true)]
     bench: bool,
+}
+
+fn device(name: &str) -> Result<Device> {
+    match name {
+        "cpu" => Ok(Device::flex()),
+        #[cfg(feature = "cuda")]
+        "cuda" => Ok(Device::cuda(0)),
+        _ => anyhow::bail!("this build has no such device; `--features cuda` adds cuda"),
+    }
 }
 
 #[derive(Deserialize)]
@@ -123,7 +138,7 @@ impl WorkTree {
     }
 }
 
-fn read_trees(options: &Options) -> Result<Vec<PairedTree>> {
+fn read_trees(options: &Options, vocab: usize) -> Result<Vec<PairedTree>> {
     let mut path = options.work.clone();
     if path.is_dir() {
         path.push("trees_tok.jsonl");
@@ -133,7 +148,7 @@ fn read_trees(options: &Options) -> Result<Vec<PairedTree>> {
         .map(|line| {
             serde_json::from_str::<WorkTree>(line)
                 .context("a line that is no tree")?
-                .paired(options.vocab as u32)
+                .paired(vocab as u32)
         })
         .collect()
 }
@@ -186,10 +201,9 @@ fn training_flops(config: &DecoderConfig, trees: &[&TokenTree], with_head: bool)
 }
 
 /// Operations per second of the best of many square matrix products.
-fn matmul_peak() -> f64 {
+fn matmul_peak(device: &Device) -> f64 {
     const SIDE: usize = 1024;
-    let device = Device::flex();
-    let square = || Tensor::<2>::random([SIDE, SIDE], Distribution::Normal(0.0, 1.0), &device);
+    let square = || Tensor::<2>::random([SIDE, SIDE], Distribution::Normal(0.0, 1.0), device);
     let (a, b) = (square(), square());
     let started = Instant::now();
     let mut best = Duration::MAX;
@@ -234,7 +248,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn preference(&mut self, loss: &PreferenceLossConfig, trees: &[PairedTree]) -> Result<Tally> {
-        let policy = Decoder::init(&self.config, 0, &Device::flex());
+        let policy = Decoder::init(&self.config, 0, &self.options.device);
         let started = Instant::now();
         let reference = ReferenceLogProbs::compute(&policy, trees, &self.settings, &mut |_| {})?;
         self.reference_seconds = started.elapsed().as_secs_f64();
@@ -258,7 +272,7 @@ impl Run<'_> {
     }
 
     fn reward(&mut self, trees: &[PairedTree]) -> Result<Tally> {
-        let model = RewardModel::from_decoder(Decoder::init(&self.config, 0, &Device::flex()));
+        let model = RewardModel::from_decoder(Decoder::init(&self.config, 0, &self.options.device));
         let loss = RewardLossConfig::BradleyTerry(BradleyTerryConfig::new());
         let trainer = RewardTrainer::new(self.settings.clone(), &loss)?;
         let warmup = &trees[..self.options.warmup_trees.min(trees.len())];
@@ -270,7 +284,7 @@ impl Run<'_> {
     }
 
     fn sft(&mut self, trees: &[SftTree]) -> Result<Tally> {
-        let model = Decoder::init(&self.config, 0, &Device::flex());
+        let model = Decoder::init(&self.config, 0, &self.options.device);
         let trainer = SftTrainer::new(self.settings.clone())?;
         let warmup = &trees[..self.options.warmup_trees.min(trees.len())];
         let model = trainer.train(model, warmup, &mut |_| {})?;
@@ -292,9 +306,12 @@ impl Run<'_> {
 fn main() -> Result<()> {
     keep_freed_memory();
     let options = Options::parse();
-    let mut trees = read_trees(&options)?;
+    let config = match &options.config {
+        Some(folder) => DecoderConfig::from_folder(folder)?,
+        None => smollm2(options.vocab),
+    };
+    let mut trees = read_trees(&options, config.vocab_size)?;
     let pairs: usize = trees.iter().map(|tree| tree.pairs.len()).sum();
-    let config = smollm2(options.vocab);
     let settings = Optimization {
         learning_rate: 5e-7,
         trees_per_step: options.trees_per_step,
@@ -305,7 +322,7 @@ fn main() -> Result<()> {
         epochs: options.epochs,
         ..Optimization::default()
     };
-    let peak = matmul_peak();
+    let peak = matmul_peak(&options.device);
     let mut run = Run {
         options: &options,
         settings,
