@@ -18,6 +18,7 @@ impl Ranks {
         self.swap(mine)
     }
 
+    /// The same for errors of the caller's.
     pub(super) fn swap<T: Serialize + DeserializeOwned, E: From<Error> + Display>(
         &self,
         mine: Result<T, E>,

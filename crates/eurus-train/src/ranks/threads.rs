@@ -6,7 +6,6 @@ use super::Communicator;
 use crate::{Error, Result};
 
 /// What a rank leaves for the others.
-#[derive(Clone)]
 enum Message {
     Numbers(Vec<f32>),
     Bytes(Vec<u8>),
@@ -105,11 +104,13 @@ impl Thread {
     }
 }
 
-/// The numbers of a message; none for one of bytes, which would be a rank in another place of the program.
-fn numbers(message: &Message) -> &[f32] {
+/// The numbers of a message, of which there should be `count`: otherwise a rank is in another place of the program.
+fn numbers(message: &Message, count: usize) -> Result<&[f32]> {
     match message {
-        Message::Numbers(values) => values,
-        Message::Bytes(_) => &[],
+        Message::Numbers(values) if values.len() == count => Ok(values),
+        _ => Err(Error::lost(
+            "they do not call the same methods in the same order",
+        )),
     }
 }
 
@@ -126,7 +127,8 @@ impl Communicator for Thread {
         part.fill(0.0);
         let start = self.rank * part.len();
         for message in self.swap_numbers(whole)? {
-            for (sum, value) in part.iter_mut().zip(&numbers(&message)[start..]) {
+            let values = numbers(&message, whole.len())?;
+            for (sum, value) in part.iter_mut().zip(&values[start..]) {
                 *sum += value;
             }
         }
@@ -136,14 +138,14 @@ impl Communicator for Thread {
     fn all_gather(&self, part: &[f32], whole: &mut [f32]) -> Result<()> {
         let messages = self.swap_numbers(part)?;
         for (whole, message) in whole.chunks_mut(part.len().max(1)).zip(messages) {
-            whole.copy_from_slice(numbers(&message));
+            whole.copy_from_slice(numbers(&message, part.len())?);
         }
         Ok(())
     }
 
     fn broadcast(&self, values: &mut [f32]) -> Result<()> {
         let messages = self.swap_numbers(if self.rank == 0 { values } else { &[] })?;
-        values.copy_from_slice(numbers(&messages[0]));
+        values.copy_from_slice(numbers(&messages[0], values.len())?);
         Ok(())
     }
 
@@ -151,6 +153,7 @@ impl Communicator for Thread {
         let messages = self.swap(Message::Bytes(bytes.to_vec()))?;
         let bytes = messages.iter().map(|message| match &**message {
             Message::Bytes(bytes) => bytes.clone(),
+            // Not understood, which is what the ranks then say.
             Message::Numbers(_) => Vec::new(),
         });
         Ok(bytes.collect())

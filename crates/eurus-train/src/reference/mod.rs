@@ -75,8 +75,8 @@ impl ReferenceLogProbs {
     /// As [`compute`](Self::compute), with a file and with other ranks.
     ///
     /// What the cache has is read, and what it lacks is added to it. The numbers are the same bit for bit, also when the
-    /// file was begun by a run that was killed. Ranks share out every group of trees; all of them get all numbers, and the
-    /// first one alone reads and writes the file.
+    /// file was begun by a run that was killed. Ranks share out every group of trees, which packs it otherwise and changes
+    /// last digits; all of them get all numbers, and the first one alone reads and writes the file.
     ///
     /// # Errors
     ///

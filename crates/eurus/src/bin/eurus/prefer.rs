@@ -111,7 +111,7 @@ enum Algorithm {
 impl Loss {
     /// The loss as the library knows it.
     pub fn config(&self) -> Result<PreferenceLossConfig> {
-        let config = match (&self.loss, self.algorithm) {
+        Ok(match (&self.loss, self.algorithm) {
             (Some(given), _) => described_loss(given)?,
             (None, Some(Algorithm::Nca)) => {
                 PreferenceLossConfig::Nca(NcaConfig::new().with_beta(self.beta))
@@ -125,9 +125,7 @@ impl Loss {
             (None, Some(Algorithm::Dpo) | None) => {
                 PreferenceLossConfig::Dpo(DpoConfig::new().with_beta(self.beta))
             }
-        };
-        config.init().map_err(UsageError::new)?;
-        Ok(config)
+        })
     }
 }
 

@@ -93,7 +93,7 @@ impl Objective {
     }
 
     /// Labels the pairs of a file; the labels are those of the data, so a held-out file gets its own.
-    fn label(&self, pairs: &mut Pairs, ranks: &Ranks) -> Result<()> {
+    fn label(&self, pairs: &mut Pairs, setup: &Setup) -> Result<()> {
         let mut ranked_alone = 0;
         for (tree, source) in pairs.trees.iter_mut().zip(&pairs.kinds) {
             let labels = RewardLabels {
@@ -106,11 +106,9 @@ impl Objective {
             ranked_alone += usize::from(labels.ranked_alone);
             *tree = tree.clone().with_labels(labels).map_err(UsageError::new)?;
         }
-        if !self.rank_only.is_empty() && ranks.is_first() {
-            eprintln!(
-                "{ranked_alone} of {} trees are ranked alone",
-                pairs.trees.len()
-            );
+        if !self.rank_only.is_empty() {
+            let trees = pairs.trees.len();
+            setup.tell(&format!("{ranked_alone} of {trees} trees are ranked alone"));
         }
         Ok(())
     }
@@ -131,11 +129,11 @@ impl Reward {
         loss.init().map_err(UsageError::new)?;
         let (output, setup) = setup::begin(&self.files, &self.text, &self.steps, ranks)?;
         let mut pairs = input::pairs(&self.files.data, &setup)?;
-        self.loss.label(&mut pairs, ranks)?;
+        self.loss.label(&mut pairs, &setup)?;
         let held_out = match &self.judging.eval {
             Some(file) => {
                 let mut pairs = input::pairs(file, &setup)?;
-                self.loss.label(&mut pairs, ranks)?;
+                self.loss.label(&mut pairs, &setup)?;
                 Some(pairs)
             }
             None => None,
