@@ -191,7 +191,7 @@ pub use simpo::{Simpo, SimpoConfig, SimpoMargin};
 pub use slic::{Slic, SlicConfig};
 pub use sppo::{Sppo, SppoConfig};
 pub use stable::log_sigmoid;
-pub use stats::{PairStats, PairSums, RewardStats, RewardSums};
+pub use stats::{PairStats, PairSums, RewardStats, RewardSums, UnpairedStats, UnpairedSums};
 pub use sum::{SftNormalization, Sum, SumConfig, SumTerm};
 pub use unpaired::{UnpairedContext, UnpairedLogProbs, UnpairedOutput};
 

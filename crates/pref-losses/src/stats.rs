@@ -7,6 +7,7 @@ use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::pairs::{PairLogProbs, PairOutput, assert_len};
+use crate::unpaired::{UnpairedLogProbs, UnpairedOutput};
 
 /// Means over the pairs of a step.
 ///
@@ -92,7 +93,7 @@ fn weighted_mean(m: usize, n: usize) -> impl Fn(f64, f64) -> f64 {
 pub struct PairSums {
     sums: Tensor<1>,
     pairs: usize,
-    kl: Option<(Tensor<1>, usize)>,
+    kl: Estimates,
 }
 
 impl PairSums {
@@ -129,25 +130,16 @@ impl PairSums {
 
     /// Sums over two batches of the same device.
     pub fn merge(self, other: Self) -> Self {
-        let kl = match (self.kl, other.kl) {
-            (Some((a, m)), Some((b, n))) => Some((a + b, m + n)),
-            (a, b) => a.or(b),
-        };
         Self {
             sums: self.sums + other.sums,
             pairs: self.pairs + other.pairs,
-            kl,
+            kl: merge_estimates(self.kl, other.kl),
         }
     }
 
     /// Waits for the device and returns the means.
     pub fn read(self) -> PairStats {
-        let mut columns = vec![self.sums];
-        let estimates = self.kl.map(|(kl, estimates)| {
-            columns.push(kl);
-            estimates
-        });
-        let values = read(Tensor::cat(columns, 0));
+        let (values, kl) = read_with_kl(self.sums, self.kl);
         let mean = |index: usize| values[index] / self.pairs.max(1) as f64;
         PairStats {
             pairs: self.pairs,
@@ -158,7 +150,163 @@ impl PairSums {
             accuracy: mean(3),
             chosen_log_prob: mean(4),
             rejected_log_prob: mean(5),
-            kl: estimates.map(|estimates| values[6] / estimates as f64),
+            kl,
+        }
+    }
+}
+
+/// Means over the responses of a step that have a verdict each and are in no pair. A mean over nothing is 0.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct UnpairedStats {
+    /// Number of responses.
+    pub responses: usize,
+    /// How many of them are desirable.
+    pub desirable: usize,
+    /// Mean loss of all responses.
+    pub loss: f64,
+    /// Mean reward of desirable responses: `beta * (policy - reference)`, in nats times beta. Starts at 0. If it falls
+    /// without end, the policy is unlearning them.
+    pub desirable_reward: f64,
+    /// Mean reward of undesirable responses. Starts at 0 and should fall.
+    pub undesirable_reward: f64,
+    /// Mean log-prob of desirable responses under the policy, in nats per response.
+    pub desirable_log_prob: f64,
+    /// Mean log-prob of undesirable responses under the policy, in nats per response.
+    pub undesirable_log_prob: f64,
+    /// Mean KL estimate in nats, for losses that have one.
+    pub kl: Option<f64>,
+}
+
+impl UnpairedStats {
+    /// How many responses are not desirable.
+    pub fn undesirable(&self) -> usize {
+        self.responses - self.desirable
+    }
+
+    /// `desirable_reward - undesirable_reward`, which should rise; `None` where one of the two has no response.
+    pub fn margin(&self) -> Option<f64> {
+        let both = self.desirable > 0 && self.undesirable() > 0;
+        both.then_some(self.desirable_reward - self.undesirable_reward)
+    }
+
+    /// Means over the responses of both, each counted once.
+    pub fn merge(self, other: Self) -> Self {
+        let of_all = weighted_mean(self.responses, other.responses);
+        let of_desirable = weighted_mean(self.desirable, other.desirable);
+        let of_undesirable = weighted_mean(self.undesirable(), other.undesirable());
+        Self {
+            responses: self.responses + other.responses,
+            desirable: self.desirable + other.desirable,
+            loss: of_all(self.loss, other.loss),
+            desirable_reward: of_desirable(self.desirable_reward, other.desirable_reward),
+            undesirable_reward: of_undesirable(self.undesirable_reward, other.undesirable_reward),
+            desirable_log_prob: of_desirable(self.desirable_log_prob, other.desirable_log_prob),
+            undesirable_log_prob: of_undesirable(
+                self.undesirable_log_prob,
+                other.undesirable_log_prob,
+            ),
+            kl: match (self.kl, other.kl) {
+                (Some(a), Some(b)) => Some(of_all(a, b)),
+                (a, b) => a.or(b),
+            },
+        }
+    }
+}
+
+/// Sums behind [`UnpairedStats`], on the device.
+///
+/// # Examples
+///
+/// ```
+/// use burn::tensor::{Bool, Device, Tensor};
+/// use pref_losses::stats::UnpairedSums;
+/// use pref_losses::{BcoConfig, UnpairedContext, UnpairedLogProbs, UnpairedLossConfig};
+///
+/// # fn main() -> Result<(), pref_losses::Error> {
+/// let device = Device::flex();
+/// let log_probs = UnpairedLogProbs {
+///     policy: Tensor::from_floats([-9.0, -20.0, -8.0], &device),
+///     reference: Tensor::from_floats([-10.0, -18.0, -11.0], &device),
+///     desirable: Tensor::<1, Bool>::from_data([true, false, true], &device),
+/// };
+/// let loss = UnpairedLossConfig::Bco(BcoConfig::new().with_beta(0.5)).init()?;
+/// let output = loss.forward(log_probs.clone(), &UnpairedContext::default())?;
+/// let stats = UnpairedSums::of(&output, &log_probs).read();
+/// assert_eq!((stats.responses, stats.desirable), (3, 2));
+/// assert_eq!((stats.desirable_reward, stats.undesirable_reward), (1.0, -1.0));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct UnpairedSums {
+    sums: Tensor<1>,
+    responses: usize,
+    kl: Estimates,
+}
+
+impl UnpairedSums {
+    /// Sums over one batch, without gradient.
+    ///
+    /// # Panics
+    ///
+    /// If `output` does not belong to `log_probs` (their lengths differ).
+    pub fn of(output: &UnpairedOutput, log_probs: &UnpairedLogProbs) -> Self {
+        let responses = log_probs.policy.dims()[0];
+        assert_len("losses", &output.losses, "log_probs", responses);
+        let rewards = plain(&output.rewards);
+        let policy = plain(&log_probs.policy);
+        let undesirable = log_probs.desirable.clone().bool_not();
+        let desirable = policy.ones_like().mask_fill(undesirable.clone(), 0.0);
+        // Numbers of the other verdict are set to 0, not multiplied by it: one that is not finite would stay.
+        let of_desirable = |values: &Tensor<1>| values.clone().mask_fill(undesirable.clone(), 0.0);
+        let of_undesirable =
+            |values: &Tensor<1>| values.clone().mask_fill(log_probs.desirable.clone(), 0.0);
+        let columns = [
+            &output.losses,
+            &of_desirable(&rewards),
+            &of_undesirable(&rewards),
+            &of_desirable(&policy),
+            &of_undesirable(&policy),
+            &desirable,
+        ];
+        Self {
+            sums: sums(&columns),
+            responses,
+            kl: None,
+        }
+    }
+
+    /// Adds the KL estimate `[1]` that the batch was computed with.
+    pub fn with_kl(mut self, kl: &Tensor<1>) -> Self {
+        assert_len("kl", kl, "a KL estimate", 1);
+        self.kl = Some((plain(kl), 1));
+        self
+    }
+
+    /// Sums over two batches of the same device.
+    pub fn merge(self, other: Self) -> Self {
+        Self {
+            sums: self.sums + other.sums,
+            responses: self.responses + other.responses,
+            kl: merge_estimates(self.kl, other.kl),
+        }
+    }
+
+    /// Waits for the device and returns the means.
+    pub fn read(self) -> UnpairedStats {
+        let (values, kl) = read_with_kl(self.sums, self.kl);
+        let mean = |index: usize, count: usize| values[index] / count.max(1) as f64;
+        let desirable = values[5] as usize;
+        let undesirable = self.responses - desirable;
+        UnpairedStats {
+            responses: self.responses,
+            desirable,
+            loss: mean(0, self.responses),
+            desirable_reward: mean(1, desirable),
+            undesirable_reward: mean(2, undesirable),
+            desirable_log_prob: mean(3, desirable),
+            undesirable_log_prob: mean(4, undesirable),
+            kl,
         }
     }
 }
@@ -263,6 +411,28 @@ fn sums(columns: &[&Tensor<1>]) -> Tensor<1> {
 /// The tensor in f32, out of any graph.
 fn plain(tensor: &Tensor<1>) -> Tensor<1> {
     tensor.clone().inner().cast(DType::F32)
+}
+
+/// The sum of some KL estimates, and how many they are.
+type Estimates = Option<(Tensor<1>, usize)>;
+
+fn merge_estimates(a: Estimates, b: Estimates) -> Estimates {
+    match (a, b) {
+        (Some((a, m)), Some((b, n))) => Some((a + b, m + n)),
+        (a, b) => a.or(b),
+    }
+}
+
+/// The sums, and the mean KL estimate; the device is waited for once.
+fn read_with_kl(sums: Tensor<1>, kl: Estimates) -> (Vec<f64>, Option<f64>) {
+    let mut columns = vec![sums];
+    let estimates = kl.map(|(kl, estimates)| {
+        columns.push(kl);
+        estimates
+    });
+    let mut values = read(Tensor::cat(columns, 0));
+    let kl = estimates.and_then(|estimates| Some(values.pop()? / estimates as f64));
+    (values, kl)
 }
 
 fn read(tensor: Tensor<1>) -> Vec<f64> {

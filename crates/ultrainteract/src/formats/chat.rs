@@ -1,6 +1,7 @@
 //! Chat and preference rows: between their spelling and [`Example`]s.
 
-use super::jsonl::parse_object;
+use super::check;
+use super::jsonl::{Record, parse_object};
 use super::wire::{Said, Text, Wire};
 use crate::example::{
     Completion, Conversation, Example, Origin, Preference, Role, Unpaired, Utterance, one_message,
@@ -131,7 +132,7 @@ pub(super) fn read_completion(record: &[u8]) -> Result<Example> {
     }))
 }
 
-pub(super) fn read_unpaired(record: &[u8]) -> Result<Example> {
+pub(super) fn read_unpaired(record: &[u8]) -> Result<Unpaired> {
     let mut row: Wire = parse_object(record)?;
     let prompt = prompt(row.prompt.take().ok_or_else(|| Error::missing("prompt"))?);
     let completion = answer(
@@ -140,12 +141,23 @@ pub(super) fn read_unpaired(record: &[u8]) -> Result<Example> {
             .ok_or_else(|| Error::missing("completion"))?,
     );
     let label = row.label.ok_or_else(|| Error::missing("label"))?;
-    Ok(Example::Unpaired(Unpaired {
+    Ok(Unpaired {
         origin: row.origin(),
         prompt,
         completion,
         label,
-    }))
+    })
+}
+
+/// A row of TRL's unpaired preference, standard or conversational.
+impl Record for Unpaired {
+    fn from_json(line: &[u8]) -> Result<Self> {
+        let row = read_unpaired(line)?;
+        match check::unpaired(&row).into_iter().next() {
+            None => Ok(row),
+            Some(fault) => Err(fault),
+        }
+    }
 }
 
 pub(super) fn read_preference(record: &[u8]) -> Result<Example> {

@@ -1,6 +1,6 @@
 //! What the types of an example do not say: no blank text, roles in turn, answers that differ.
 
-use crate::example::{Example, Ranking, Role, Utterance};
+use crate::example::{Example, Ranking, Role, Unpaired, Utterance};
 use crate::{Error, Speaker};
 
 use super::{Message, PairRow, SftRow};
@@ -19,10 +19,7 @@ pub(super) fn violations(example: &Example) -> Vec<Error> {
             chat("prompt", &row.prompt, Part::Prompt, &mut found);
             chat("completion", &row.completion, Part::Answer, &mut found);
         }
-        Example::Unpaired(row) => {
-            chat("prompt", &row.prompt, Part::Prompt, &mut found);
-            chat("completion", &row.completion, Part::Answer, &mut found);
-        }
+        Example::Unpaired(row) => found = unpaired(row),
         Example::Preference(row) => {
             chat("prompt", &row.prompt, Part::Prompt, &mut found);
             chat("chosen", &row.chosen, Part::Answer, &mut found);
@@ -33,6 +30,13 @@ pub(super) fn violations(example: &Example) -> Vec<Error> {
         }
         Example::Ranking(ranking) => self::ranking(ranking, &mut found),
     }
+    found
+}
+
+pub(super) fn unpaired(row: &Unpaired) -> Vec<Error> {
+    let mut found = Vec::new();
+    chat("prompt", &row.prompt, Part::Prompt, &mut found);
+    chat("completion", &row.completion, Part::Answer, &mut found);
     found
 }
 

@@ -192,7 +192,9 @@ impl Format {
             Format::TrlMessages => chat::read_messages(record),
             Format::TrlCompletion | Format::TrlCompletionChat => chat::read_completion(record),
             Format::TrlPreference | Format::TrlPreferenceChat => chat::read_preference(record),
-            Format::TrlUnpaired | Format::TrlUnpairedChat => chat::read_unpaired(record),
+            Format::TrlUnpaired | Format::TrlUnpairedChat => {
+                chat::read_unpaired(record).map(Example::Unpaired)
+            }
         }
     }
 
