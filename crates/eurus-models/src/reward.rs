@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
 
 use crate::config::DecoderConfig;
-use crate::decoder::{Body, Projection};
+use crate::decoder::{Body, Projection, wide_type};
 use crate::{Decoder, ForestBatch, ForestBlocks, ForestRewardModel};
 
 /// Under which name a reward head is stored.
@@ -98,10 +98,11 @@ impl ForestRewardModel for RewardModel {
     }
 
     fn rewards_of(&self, hidden: Tensor<2>, tokens: Tensor<1, Int>) -> Tensor<1> {
-        let hidden = hidden.select(0, tokens);
+        let dtype = wide_type(hidden.dtype());
+        let hidden = hidden.select(0, tokens).cast(dtype);
         // A sum of products and not an [N, 1] matrix product: accelerators get the latter wrong or slow.
         let rewards = match (&self.regression_head, &self.score) {
-            (Some(head), _) | (None, Some(head)) => hidden * head.weight.val(),
+            (Some(head), _) | (None, Some(head)) => hidden * head.weight.val().cast(dtype),
             (None, None) => hidden.zeros_like(),
         };
         rewards.sum_dim(1).squeeze_dim(1)

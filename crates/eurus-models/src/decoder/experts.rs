@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::Projection;
+use super::{Projection, wide_type};
 use crate::config::{DecoderConfig, MixtureOfExperts};
 use crate::{int_tensor, ops};
 
@@ -109,7 +109,9 @@ impl SparseMlp {
         let [tokens, d] = x.dims();
         let device = x.device();
         let (experts, k) = (self.experts.len(), self.experts_per_token);
-        let probabilities = softmax(self.gate.forward(x.clone()), 1);
+        let dtype = x.dtype();
+        let logits = self.gate.forward(x.clone()).cast(wide_type(dtype));
+        let probabilities = softmax(logits, 1);
         let (_, chosen) = probabilities.clone().detach().topk_with_indices(k, 1);
         let choices: Vec<i32> = chosen.clone().into_data().iter::<i32>().collect();
         let assignment = Assignment::new(&choices, experts, k);
@@ -128,7 +130,8 @@ impl SparseMlp {
 
         let weights = probabilities.clone().gather(1, chosen);
         let weights = weights.clone() / weights.sum_dim(1);
-        let mixed = of_choice.reshape([tokens, k, d]) * weights.unsqueeze_dim::<3>(2);
+        let weights = weights.cast(dtype).unsqueeze_dim::<3>(2);
+        let mixed = of_choice.reshape([tokens, k, d]) * weights;
         let routing = Routing {
             probabilities,
             choices,

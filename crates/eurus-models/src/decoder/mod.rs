@@ -6,7 +6,7 @@ mod mlp;
 mod projection;
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{DType, Device, Int, Tensor};
 
 use crate::config::DecoderConfig;
 use crate::ops::{self, AttentionShape};
@@ -106,6 +106,14 @@ impl Layer {
     }
 }
 
+/// The type that sums and exponentials are computed in: f32 for half precision.
+pub(crate) fn wide_type(dtype: DType) -> DType {
+    match dtype {
+        DType::BF16 | DType::F16 => DType::F32,
+        other => other,
+    }
+}
+
 /// The token embedding.
 #[derive(Module, Debug)]
 pub struct Embedding {
@@ -156,7 +164,8 @@ impl Body {
     fn rotary(&self, positions: &[u32]) -> Rotary {
         let embedding = self.embed_tokens.weight.val();
         let (cos, sin) = rope::table(&self.frequencies, positions, &embedding.device());
-        let dtype = embedding.dtype();
+        // Half precision has too few digits for the angles of far positions.
+        let dtype = wide_type(embedding.dtype());
         Rotary {
             cos: cos.cast(dtype),
             sin: sin.cast(dtype),

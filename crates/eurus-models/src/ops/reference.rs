@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use burn::backend::tensor::{Device, FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata};
-use burn::tensor::{FloatDType, IndexingUpdateOp, Scalar, Shape, Slice, TensorData};
+use burn::tensor::{DType, FloatDType, IndexingUpdateOp, Scalar, Shape, Slice, TensorData};
 
 use super::{AttentionShape, DecodeSpans, ForestSpans, NodeSpan, Segment};
 
@@ -19,9 +19,11 @@ pub fn embed_backward<B: Backend>(
     grad: FloatTensor<B>,
 ) -> FloatTensor<B> {
     let [_, d] = dims::<B>(&grad);
-    let device = grad.device();
+    let (device, dtype) = (grad.device(), grad.dtype());
+    let grad = wide::<B>(grad);
     let zeros = B::float_zeros(Shape::from([vocab, d]), &device, grad.dtype().into());
-    B::float_select_assign(zeros, 0, tokens, grad, IndexingUpdateOp::Add)
+    let sums = B::float_select_assign(zeros, 0, tokens, grad, IndexingUpdateOp::Add);
+    narrow::<B>(sums, dtype)
 }
 
 fn dims<B: Backend>(tensor: &FloatTensor<B>) -> [usize; 2] {
@@ -44,6 +46,22 @@ fn scale<B: Backend>(tensor: FloatTensor<B>, factor: f32) -> FloatTensor<B> {
     B::float_mul_scalar(tensor, Scalar::from(factor))
 }
 
+/// Half-precision tensors in f32: sums over rows and exponentials need the digits. Others stay as they are.
+fn wide<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
+    match tensor.dtype() {
+        DType::BF16 | DType::F16 => B::float_cast(tensor, FloatDType::F32),
+        _ => tensor,
+    }
+}
+
+/// Back from [`wide`].
+fn narrow<B: Backend>(tensor: FloatTensor<B>, dtype: DType) -> FloatTensor<B> {
+    match tensor.dtype() == dtype {
+        true => tensor,
+        false => B::float_cast(tensor, dtype.into()),
+    }
+}
+
 /// `1 / sqrt(mean(x^2) + epsilon)` of every row, `[T, 1]`.
 fn inverse_rms<B: Backend>(x: FloatTensor<B>, epsilon: f32) -> FloatTensor<B> {
     let mean_square = B::float_mean_dim(B::float_mul(x.clone(), x), 1);
@@ -58,10 +76,12 @@ pub fn rms_norm<B: Backend>(
     weight: FloatTensor<B>,
     epsilon: f32,
 ) -> FloatTensor<B> {
+    let dtype = x.dtype();
+    let (x, weight) = (wide::<B>(x), wide::<B>(weight));
     let [_, d] = dims::<B>(&x);
     let inverse = broadcast_to::<B>(inverse_rms::<B>(x.clone(), epsilon), &x);
     let weight = broadcast_to::<B>(reshape::<B, 2>(weight, [1, d]), &x);
-    B::float_mul(B::float_mul(x, inverse), weight)
+    narrow::<B>(B::float_mul(B::float_mul(x, inverse), weight), dtype)
 }
 
 pub fn rms_norm_backward<B: Backend>(
@@ -70,6 +90,8 @@ pub fn rms_norm_backward<B: Backend>(
     grad: FloatTensor<B>,
     epsilon: f32,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
+    let dtype = x.dtype();
+    let (x, weight, grad) = (wide::<B>(x), wide::<B>(weight), wide::<B>(grad));
     let [_, d] = dims::<B>(&x);
     let inverse = broadcast_to::<B>(inverse_rms::<B>(x.clone(), epsilon), &x);
     let normed = B::float_mul(x, inverse.clone());
@@ -79,11 +101,15 @@ pub fn rms_norm_backward<B: Backend>(
     let along = B::float_mean_dim(B::float_mul(scaled.clone(), normed.clone()), 1);
     let along = B::float_mul(broadcast_to::<B>(along, &normed), normed);
     let x_grad = B::float_mul(B::float_sub(scaled, along), inverse);
-    (x_grad, reshape::<B, 1>(weight_grad, [d]))
+    let weight_grad = reshape::<B, 1>(weight_grad, [d]);
+    (narrow::<B>(x_grad, dtype), narrow::<B>(weight_grad, dtype))
 }
 
 pub fn swiglu<B: Backend>(gate: FloatTensor<B>, up: FloatTensor<B>) -> FloatTensor<B> {
-    B::float_mul(B::float_mul(B::sigmoid(gate.clone()), gate), up)
+    let dtype = gate.dtype();
+    let (gate, up) = (wide::<B>(gate), wide::<B>(up));
+    let out = B::float_mul(B::float_mul(B::sigmoid(gate.clone()), gate), up);
+    narrow::<B>(out, dtype)
 }
 
 pub fn swiglu_backward<B: Backend>(
@@ -91,6 +117,8 @@ pub fn swiglu_backward<B: Backend>(
     up: FloatTensor<B>,
     grad: FloatTensor<B>,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
+    let dtype = gate.dtype();
+    let (gate, up, grad) = (wide::<B>(gate), wide::<B>(up), wide::<B>(grad));
     let sigmoid = B::sigmoid(gate.clone());
     let silu = B::float_mul(sigmoid.clone(), gate);
     // d silu = s + silu - s * silu, with s the sigmoid.
@@ -99,7 +127,8 @@ pub fn swiglu_backward<B: Backend>(
         B::float_mul(sigmoid, silu.clone()),
     );
     let gate_grad = B::float_mul(B::float_mul(grad.clone(), up), slope);
-    (gate_grad, B::float_mul(grad, silu))
+    let up_grad = B::float_mul(grad, silu);
+    (narrow::<B>(gate_grad, dtype), narrow::<B>(up_grad, dtype))
 }
 
 pub fn rotate<B: Backend>(
@@ -107,6 +136,8 @@ pub fn rotate<B: Backend>(
     cos: FloatTensor<B>,
     sin: FloatTensor<B>,
 ) -> FloatTensor<B> {
+    let dtype = x.dtype();
+    let x = wide::<B>(x);
     let [tokens, width] = dims::<B>(&x);
     let half = dims::<B>(&cos)[1];
     let heads = width / (2 * half);
@@ -129,7 +160,7 @@ pub fn rotate<B: Backend>(
     );
     let turned_second = B::float_add(B::float_mul(second, cos), B::float_mul(first, sin));
     let turned = B::float_cat(vec![turned_first, turned_second], 2);
-    reshape::<B, 2>(turned, [tokens, width])
+    narrow::<B>(reshape::<B, 2>(turned, [tokens, width]), dtype)
 }
 
 fn rows<B: Backend>(tensor: &FloatTensor<B>, segment: Segment) -> FloatTensor<B> {
@@ -200,7 +231,7 @@ struct NodeScores<B: Backend> {
     q: FloatTensor<B>,
     k: FloatTensor<B>,
     v: FloatTensor<B>,
-    /// `[heads, n, L]`, invisible keys at a very negative value.
+    /// `[heads, n, L]`, wide, invisible keys at a very negative value.
     scores: FloatTensor<B>,
 }
 
@@ -217,7 +248,7 @@ fn node_scores<B: Backend>(
         repeat_heads::<B>(heads, shape.group())
     };
     let (k, v) = (gather(k), gather(v));
-    let scores = B::float_matmul(q.clone(), B::float_transpose(k.clone()));
+    let scores = wide::<B>(B::float_matmul(q.clone(), B::float_transpose(k.clone())));
     let scores = scale::<B>(scores, shape.scale);
     let bias = visibility::<B>(span, shape, &scores.device(), scores.dtype().into());
     let scores = B::float_add(scores.clone(), broadcast_to::<B>(bias, &scores));
@@ -243,6 +274,7 @@ pub fn tree_attention<B: Backend>(
         let exp = B::float_exp(shifted);
         let sum = B::float_sum_dim(exp.clone(), 2);
         let weights = B::float_div(exp, broadcast_to::<B>(sum.clone(), &node.scores));
+        let weights = narrow::<B>(weights, q.dtype());
         outputs.push(join_heads::<B>(B::float_matmul(weights, node.v)));
         let log_sum_exp = B::float_add(max, B::float_log(sum));
         log_sum_exps.push(join_heads::<B>(log_sum_exp));
@@ -280,14 +312,16 @@ pub fn tree_attention_backward<B: Backend>(
             node.scores.clone(),
             broadcast_to::<B>(lse, &node.scores),
         ));
-        let value_grad = B::float_matmul(B::float_transpose(weights.clone()), out_grad.clone());
+        let narrow_weights = narrow::<B>(weights.clone(), q.dtype());
+        let value_grad = B::float_matmul(B::float_transpose(narrow_weights), out_grad.clone());
         let weight_grad = B::float_matmul(out_grad.clone(), B::float_transpose(node.v));
-        let along = B::float_sum_dim(B::float_mul(out, out_grad), 2);
+        let weight_grad = wide::<B>(weight_grad);
+        let along = B::float_sum_dim(B::float_mul(wide::<B>(out), wide::<B>(out_grad)), 2);
         let score_grad = B::float_mul(
             weights,
             B::float_sub(weight_grad.clone(), broadcast_to::<B>(along, &weight_grad)),
         );
-        let score_grad = scale::<B>(score_grad, shape.scale);
+        let score_grad = narrow::<B>(scale::<B>(score_grad, shape.scale), q.dtype());
         q_grads.push(join_heads::<B>(B::float_matmul(score_grad.clone(), node.k)));
         let key_grad = B::float_matmul(B::float_transpose(score_grad), node.q);
         let collect = |path_grad: FloatTensor<B>, sums: &mut [Option<FloatTensor<B>>]| {
@@ -327,6 +361,7 @@ pub fn decode_attention<B: Backend>(
     spans: &DecodeSpans,
     shape: AttentionShape,
 ) -> FloatTensor<B> {
+    let dtype = q.dtype();
     let mut outputs = Vec::with_capacity(spans.groups.len());
     for group in &spans.groups {
         let rows_of_group = Segment {
@@ -373,7 +408,8 @@ pub fn decode_attention<B: Backend>(
             B::float_slice(tensor, &slices)
         };
         let scores = B::float_matmul(q, B::float_transpose(of_visible(keys)));
-        let weights = B::softmax(scale::<B>(scores, shape.scale), 3);
+        let weights = B::softmax(scale::<B>(wide::<B>(scores), shape.scale), 3);
+        let weights = narrow::<B>(weights, dtype);
         let mixed = B::float_matmul(weights, of_visible(values));
         outputs.push(reshape::<B, 2>(mixed, [n, shape.heads * shape.head_dim]));
     }
