@@ -21,8 +21,8 @@ use burn::tensor::{Device, Distribution, Tensor};
 use clap::{Parser, ValueEnum};
 use eurus_models::{Decoder, DecoderConfig, RewardModel};
 use eurus_train::{
-    Event, NodePair, Optimization, PairedTree, PreferenceTrainer, ReferenceLogProbs, RewardTrainer,
-    SftTrainer, SftTree, add_mismatched,
+    Event, NodePair, Optimization, PairedTree, Precision, PreferenceTrainer, ReferenceLogProbs,
+    RewardTrainer, SftTrainer, SftTree, add_mismatched,
 };
 use pref_losses::{
     BradleyTerryConfig, DpoConfig, KtoConfig, NcaConfig, PreferenceLossConfig, RewardLossConfig,
@@ -67,6 +67,9 @@ struct Options {
     /// Compute activations again instead of keeping them
     #[arg(long)]
     recompute: bool,
+    /// Compute in bfloat16, with updated weights, sums of gradients and moments in float32
+    #[arg(long)]
+    bf16: bool,
     /// Trees of the warm-up
     #[arg(long, default_value_t = 2)]
     warmup_trees: usize,
@@ -319,6 +322,10 @@ fn main() -> Result<()> {
         max_path_tokens: options.token_budget,
         log_prob_chunk: options.log_prob_chunk,
         recompute_activations: options.recompute,
+        precision: match options.bf16 {
+            true => Precision::Bf16,
+            false => Precision::Full,
+        },
         epochs: options.epochs,
         ..Optimization::default()
     };
@@ -356,6 +363,7 @@ fn main() -> Result<()> {
         "{}",
         json!({
             "recompute": options.recompute,
+            "bf16": options.bf16,
             "what": format!("{:?}", options.what).to_lowercase(),
             "trees": trees.len(),
             "pairs": pairs * options.epochs,

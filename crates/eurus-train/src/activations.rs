@@ -154,7 +154,7 @@ impl Recomputation<'_> {
                 blocks.auxiliary_loss(&choices).map(|loss| loss * share)
             });
             let loss = match (through, balancing) {
-                (Some(through), Some(balancing)) => through + balancing,
+                (Some(through), Some(balancing)) => through.cast(balancing.dtype()) + balancing,
                 (Some(loss), None) | (None, Some(loss)) => loss,
                 (None, None) => return auxiliary,
             };

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Decay, Error, Result};
+use crate::{Decay, Error, Precision, Result};
 
 /// What a run does about a step whose loss or gradient is not a finite number. It is reported in every case, with the
 /// examples of the step and the term that went wrong.
@@ -53,6 +53,8 @@ pub struct Optimization {
     /// Keep the inputs of the model's blocks alone and compute each block again for its gradients: less memory for a third
     /// more time. Changes nothing else. Default off.
     pub recompute_activations: bool,
+    /// The number type that is computed in. Default that of the weights.
+    pub precision: Precision,
     /// What happens when a loss or gradient is not a finite number. Default stop.
     pub on_not_finite: NotFinitePolicy,
     /// Seed of the order of the trees. Default 0.
@@ -77,6 +79,7 @@ impl Default for Optimization {
             max_path_tokens: 4096,
             log_prob_chunk: 64,
             recompute_activations: false,
+            precision: Precision::Full,
             on_not_finite: NotFinitePolicy::Stop,
             seed: 0,
         }

@@ -65,6 +65,16 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
+    /// A verdict is on a node that cannot have one.
+    #[error("example `{id}`, response {response}: {problem}")]
+    BadResponse {
+        /// The example.
+        id: String,
+        /// The response's index.
+        response: usize,
+        /// What is wrong.
+        problem: String,
+    },
     /// The KL term of KTO needs completions of other prompts.
     #[error(
         "KTO's KL estimate scores completions of other prompts, and there is only one tree; use more trees or a loss without a KL term"

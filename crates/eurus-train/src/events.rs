@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pref_losses::{CollapseWarning, PairStats, RewardStats};
+use pref_losses::{CollapseWarning, PairStats, RewardStats, UnpairedStats};
 use serde::{Deserialize, Serialize};
 
 use crate::{Judgement, NotFinite};
@@ -42,9 +42,9 @@ pub struct StepProgress {
 pub enum Event {
     /// Reference log-probs are being computed.
     Reference {
-        /// Pairs finished.
+        /// Pairs, or responses with a verdict, finished.
         done: usize,
-        /// Pairs in all.
+        /// Those there are in all.
         pairs: usize,
     },
     /// A step of supervised fine-tuning.
@@ -62,6 +62,14 @@ pub enum Event {
         progress: StepProgress,
         /// Rewards, margin, accuracy and log-probs of the step's pairs before the update.
         pairs: PairStats,
+    },
+    /// A step of preference learning on responses that have a verdict each.
+    Unpaired {
+        /// Step numbers.
+        #[serde(flatten)]
+        progress: StepProgress,
+        /// Rewards and log-probs of the step's responses before the update.
+        responses: UnpairedStats,
     },
     /// Preference learning goes wrong although its loss may look fine. Follows the step that raised it.
     Collapse {
@@ -125,6 +133,7 @@ impl Event {
         match self {
             Self::Sft { progress, .. }
             | Self::Preference { progress, .. }
+            | Self::Unpaired { progress, .. }
             | Self::Reward { progress, .. } => Some(progress),
             Self::Reference { .. }
             | Self::Collapse { .. }

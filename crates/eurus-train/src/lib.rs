@@ -68,10 +68,10 @@
 //!
 //! | item | what |
 //! | --- | --- |
-//! | [`Optimization`], [`Schedule`], [`Decay`] | optimizer, learning rate, step size, limits, seed |
-//! | [`data`]: [`SftTree`], [`PairedTree`], [`add_mismatched`] | what is trained on |
+//! | [`Optimization`], [`Schedule`], [`Decay`], [`Precision`] | optimizer, learning rate, step size, limits, number type, seed |
+//! | [`data`]: [`SftTree`], [`PairedTree`], [`LabelledTree`], [`add_mismatched`] | what is trained on |
 //! | [`sft`]: [`SftTrainer`] | imitation of trainable nodes |
-//! | [`preference`]: [`PreferenceTrainer`] | DPO, IPO, hinge, NCA, KTO and the rest of `pref_losses` over pairs |
+//! | [`preference`]: [`PreferenceTrainer`] | DPO, IPO, hinge, NCA, KTO and the rest of `pref_losses`, over pairs or single responses |
 //! | [`mod@reference`]: [`ReferenceLogProbs`], [`ReferenceCache`] | log-probs of the reference model, kept in a file if asked |
 //! | [`reward`]: [`RewardTrainer`], [`pair_rewards`], [`leaf_rewards`] | reward models, rewards of pairs and candidates |
 //! | [`evaluation`]: [`Evaluation`], [`Judgement`] | judging the model while it is trained, and keeping the best |
@@ -94,6 +94,7 @@ pub mod events;
 pub mod log_probs;
 mod packing;
 pub mod plan;
+mod precision;
 pub mod preference;
 pub mod ranks;
 pub mod reference;
@@ -105,10 +106,13 @@ pub mod snapshot;
 pub mod tensorboard;
 
 pub use config::{NotFinitePolicy, Optimization};
-pub use data::{NodePair, PairedTree, RewardLabels, SftTree, add_mismatched};
+pub use data::{
+    LabelledNode, LabelledTree, NodePair, PairedTree, RewardLabels, SftTree, add_mismatched,
+};
 pub use error::{Error, NotFinite, Result};
 pub use evaluation::{Evaluation, Judgement, SampleText};
 pub use events::{Event, StepProgress};
+pub use precision::Precision;
 pub use preference::PreferenceTrainer;
 pub use ranks::Ranks;
 pub use reference::{ReferenceCache, ReferenceKey, ReferenceLogProbs};

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use token_forest::{PackedForest, TokenTree, pack};
 
 use crate::Result;
-use crate::data::PairedTree;
+use crate::data::ResponseTree;
 use crate::log_probs::node_target_counts;
 
 /// Nodes of one tree that a loss looks at together: a pair's two responses, or one mismatched completion.
@@ -21,26 +21,23 @@ pub(crate) struct PackedGroup {
     pub nodes: Vec<u32>,
 }
 
-/// Numbers of a forest's pairs, kept to tell which of them is not finite.
-pub(crate) struct PairTerms {
+/// Numbers of a forest's groups, kept to tell which of them is not finite.
+pub(crate) struct GroupTerms {
     pub groups: Vec<PackedGroup>,
     /// In the order in which they come about: name and values `[groups]`.
-    pub terms: [(&'static str, Tensor<1>); 3],
+    pub terms: Vec<(&'static str, Tensor<1>)>,
 }
 
-impl PairTerms {
-    /// What went wrong first, pair by pair.
-    pub fn name(self, trees: &[&PairedTree]) -> Vec<String> {
+impl GroupTerms {
+    /// What went wrong first, group by group. A group is called `noun`, `id` names a tree.
+    pub fn name<'a>(self, noun: &str, id: impl Fn(usize) -> &'a str) -> Vec<String> {
         let mut wrong: Vec<Option<String>> = vec![None; self.groups.len()];
         for (name, values) in self.terms {
             let values = values.into_data();
             for ((value, group), wrong) in values.iter::<f32>().zip(&self.groups).zip(&mut wrong) {
                 if !value.is_finite() && wrong.is_none() {
-                    let id = &trees[group.tree].id;
-                    *wrong = Some(format!(
-                        "{name} in pair {} of `{id}` is {value}",
-                        group.index
-                    ));
+                    let (id, index) = (id(group.tree), group.index);
+                    *wrong = Some(format!("{name} in {noun} {index} of `{id}` is {value}"));
                 }
             }
         }
@@ -59,26 +56,34 @@ impl GroupForest {
     pub fn column(&self, place: usize) -> impl Iterator<Item = u32> + '_ {
         self.groups.iter().map(move |group| group.nodes[place])
     }
+
+    /// The nodes at every place, for groups of one size.
+    pub fn columns(&self) -> Vec<Vec<u32>> {
+        let places = self.groups.first().map_or(0, |group| group.nodes.len());
+        (0..places)
+            .map(|place| self.column(place).collect())
+            .collect()
+    }
 }
 
-/// What a step's pairs come to.
+/// What a step's groups come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub(crate) struct PairCounts {
-    pub pairs: usize,
-    /// Target tokens of the pairs' first responses.
-    pub chosen_tokens: usize,
+pub(crate) struct GroupCounts {
+    pub groups: usize,
+    /// Target tokens of the groups' first responses.
+    pub first_tokens: usize,
     /// Tokens of the forests.
     pub unique_tokens: usize,
 }
 
-impl PairCounts {
-    /// Those of some forests of pairs.
+impl GroupCounts {
+    /// Those of some forests.
     pub fn of(forests: &[GroupForest]) -> Self {
         let of_forest = |packed: &GroupForest| {
             let counts = node_target_counts(&packed.forest);
             Self {
-                pairs: packed.groups.len(),
-                chosen_tokens: packed
+                groups: packed.groups.len(),
+                first_tokens: packed
                     .column(0)
                     .map(|node| counts[node as usize] as usize)
                     .sum(),
@@ -89,11 +94,11 @@ impl PairCounts {
     }
 }
 
-impl Sum for PairCounts {
+impl Sum for GroupCounts {
     fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
         counts.fold(Self::default(), |a, b| Self {
-            pairs: a.pairs + b.pairs,
-            chosen_tokens: a.chosen_tokens + b.chosen_tokens,
+            groups: a.groups + b.groups,
+            first_tokens: a.first_tokens + b.first_tokens,
             unique_tokens: a.unique_tokens + b.unique_tokens,
         })
     }
@@ -130,47 +135,43 @@ pub(crate) fn pack_trees(trees: &[&TokenTree], token_budget: usize) -> Result<Ve
         .collect()
 }
 
-/// Forests of the trees' pairs: two nodes a group, chosen first. Mismatched leaves are left out.
-pub(crate) fn pack_pairs(trees: &[&PairedTree], token_budget: usize) -> Result<Vec<GroupForest>> {
-    pack_groups(trees, token_budget, |tree| {
-        let nodes = tree
-            .pairs
-            .iter()
-            .map(|pair| vec![pair.chosen, pair.rejected]);
-        nodes.collect()
-    })
+/// Forests of the trees' groups. Mismatched leaves are left out.
+pub(crate) fn pack_responses<T: ResponseTree>(
+    trees: &[&T],
+    token_budget: usize,
+) -> Result<Vec<GroupForest>> {
+    pack_groups(trees, token_budget, T::groups)
 }
 
-/// Forests of all that a reference model is asked for: the trees' pairs and, after these, their mismatched leaves.
-pub(crate) fn pack_reference(
-    trees: &[&PairedTree],
+/// Forests of all that a reference model is asked for: the trees' groups and, after these, their mismatched leaves.
+pub(crate) fn pack_reference<T: ResponseTree>(
+    trees: &[&T],
     token_budget: usize,
 ) -> Result<Vec<GroupForest>> {
     pack_groups(trees, token_budget, |tree| {
-        let pairs = tree
-            .pairs
-            .iter()
-            .map(|pair| vec![pair.chosen, pair.rejected]);
-        let mismatched = tree.mismatched.iter().map(|&leaf| vec![leaf]);
-        pairs.chain(mismatched).collect()
+        let mut groups = tree.groups();
+        groups.extend(mismatched_groups(tree));
+        groups
     })
 }
 
 /// Forests of the trees' mismatched leaves under their prompts, one node a group, nothing else.
-pub(crate) fn pack_mismatched(
-    trees: &[&PairedTree],
+pub(crate) fn pack_mismatched<T: ResponseTree>(
+    trees: &[&T],
     token_budget: usize,
 ) -> Result<Vec<GroupForest>> {
-    pack_groups(trees, token_budget, |tree| {
-        tree.mismatched.iter().map(|&leaf| vec![leaf]).collect()
-    })
+    pack_groups(trees, token_budget, mismatched_groups)
 }
 
-/// Checks that every pair and every mismatched leaf fits in a forest, so that no step fails for its size.
-pub(crate) fn check_budget(trees: &[PairedTree], token_budget: usize) -> Result<()> {
+fn mismatched_groups<T: ResponseTree>(tree: &T) -> Vec<Vec<usize>> {
+    tree.mismatched().iter().map(|&leaf| vec![leaf]).collect()
+}
+
+/// Checks that every group and every mismatched leaf fits in a forest, so that no step fails for its size.
+pub(crate) fn check_budget<T: ResponseTree>(trees: &[T], token_budget: usize) -> Result<()> {
     for tree in trees {
-        if tree.tree.unique_tokens() > token_budget {
-            pack_pairs(&[tree], token_budget)?;
+        if tree.tree().unique_tokens() > token_budget {
+            pack_responses(&[tree], token_budget)?;
             pack_mismatched(&[tree], token_budget)?;
         }
     }
@@ -184,16 +185,16 @@ struct Piece {
     groups: Vec<(usize, Vec<usize>)>,
 }
 
-fn pack_groups(
-    trees: &[&PairedTree],
+fn pack_groups<T: ResponseTree>(
+    trees: &[&T],
     token_budget: usize,
-    groups_of: impl Fn(&PairedTree) -> Vec<Vec<usize>>,
+    groups_of: impl Fn(&T) -> Vec<Vec<usize>>,
 ) -> Result<Vec<GroupForest>> {
     let mut pieces = Vec::with_capacity(trees.len());
     for (source, tree) in trees.iter().enumerate() {
         let groups = groups_of(tree);
         if !groups.is_empty() {
-            pieces.extend(cut(source, &tree.tree, &groups, token_budget)?);
+            pieces.extend(cut(source, tree.tree(), &groups, token_budget)?);
         }
     }
     if pieces.is_empty() {

@@ -10,7 +10,7 @@
 //! let (chosen, rejected) = (tree.push(0, vec![4, 5], true), tree.push(0, vec![6], true));
 //! let trees = [PairedTree::new("p1", &tree, &[NodePair { chosen, rejected }])?];
 //! let settings = Optimization { epochs: 2, ..Optimization::default() };
-//! for step in plan::pair_steps(&trees, &settings)? {
+//! for step in plan::response_steps(&trees, &settings)? {
 //!     let step = step?;
 //!     assert_eq!((step.unique_tokens(), step.naive_tokens), (6, 9));
 //! }
@@ -20,8 +20,8 @@
 
 use token_forest::{PackedForest, TokenTree};
 
-use crate::data::{PairedTree, SftTree, step_order};
-use crate::packing::{GroupForest, pack_mismatched, pack_pairs, pack_reference, pack_trees};
+use crate::data::{ResponseTree, SftTree, step_order};
+use crate::packing::{GroupForest, pack_mismatched, pack_reference, pack_responses, pack_trees};
 use crate::preference::naive_tokens;
 use crate::reference::GROUP;
 use crate::run::path_tokens;
@@ -78,29 +78,29 @@ pub fn sft_steps<'a>(
 /// # Errors
 ///
 /// A setting is outside its range, or there are no trees. An item is an error if a pair does not fit in the budget.
-pub fn pair_steps<'a>(
-    trees: &'a [PairedTree],
+pub fn response_steps<'a, T: ResponseTree>(
+    trees: &'a [T],
     settings: &'a Optimization,
 ) -> Result<impl Iterator<Item = Result<PlannedStep>> + 'a> {
     let order = order(trees.len(), "pairs", settings)?;
     Ok(order.into_iter().map(move |members| {
-        let trees: Vec<&PairedTree> = members.iter().map(|&m| &trees[m]).collect();
+        let trees: Vec<&T> = members.iter().map(|&m| &trees[m]).collect();
         Ok(PlannedStep {
-            forests: forests(pack_pairs(&trees, settings.token_budget)?),
+            forests: forests(pack_responses(&trees, settings.token_budget)?),
             mismatched: forests(pack_mismatched(&trees, settings.token_budget)?),
             naive_tokens: naive_tokens(&trees),
         })
     }))
 }
 
-/// The forests of [`ReferenceLogProbs::compute`](crate::ReferenceLogProbs::compute), packed as they are asked for: pairs
-/// with their mismatched completions, each history once. A cache spares the trees that it has.
+/// The forests of [`ReferenceLogProbs::compute`](crate::ReferenceLogProbs::compute), packed as they are asked for: pairs or
+/// responses with their mismatched completions, each history once. A cache spares the trees that it has.
 ///
 /// # Errors
 ///
 /// A setting is outside its range, or there are no trees. An item is an error if a pair does not fit in the budget.
-pub fn reference_forests<'a>(
-    trees: &'a [PairedTree],
+pub fn reference_forests<'a, T: ResponseTree>(
+    trees: &'a [T],
     settings: &'a Optimization,
 ) -> Result<impl Iterator<Item = Result<PackedForest>> + 'a> {
     settings.validate()?;
@@ -108,7 +108,7 @@ pub fn reference_forests<'a>(
         return Err(Error::NoData { what: "pairs" });
     }
     Ok(trees.chunks(GROUP).flat_map(|group| {
-        let group: Vec<&PairedTree> = group.iter().collect();
+        let group: Vec<&T> = group.iter().collect();
         match pack_reference(&group, settings.token_budget) {
             Ok(packed) => forests(packed).into_iter().map(Ok).collect(),
             Err(error) => vec![Err(error)],

@@ -8,14 +8,12 @@ use serde_json::{Value, json};
 use token_forest::{PackedForest, TokenTree, pack};
 
 use crate::activations::{Pass, Tape};
-use crate::data::{PairedTree, RewardLabels, check_trees};
+use crate::data::{PairedTree, ResponseTree, RewardLabels, check_trees};
 use crate::evaluation::Evaluation;
 use crate::events::Event;
-use crate::packing::{GroupForest, PackedGroup, PairCounts, PairTerms, pack_pairs};
-use crate::preference::{check_paired, naive_tokens};
-use crate::run::{
-    RunSetup, StepOutcome, StepStats, describe_paired, plain_device, run, training_device,
-};
+use crate::packing::{GroupCounts, GroupForest, GroupTerms, PackedGroup, pack_responses};
+use crate::preference::{check_responses, naive_tokens};
+use crate::run::{RunSetup, StepOutcome, StepStats, plain_device, run, training_device};
 use crate::snapshot::Snapshots;
 use crate::{Optimization, Ranks, Result};
 
@@ -69,7 +67,7 @@ fn labels_of(groups: &[PackedGroup], trees: &[&PairedTree], device: &Device) -> 
 
 /// Everything of an example that a run depends on, labels included where there are any.
 fn describe_labelled(tree: &PairedTree) -> Value {
-    let described = describe_paired(tree);
+    let described = tree.describe();
     if tree.labels == RewardLabels::default() {
         return described;
     }
@@ -139,7 +137,7 @@ impl RewardTrainer {
         on_event: &mut dyn FnMut(&Event),
     ) -> Result<M> {
         let settings = &self.settings;
-        check_paired(trees, settings, model.vocab_size())?;
+        check_responses(trees, settings, model.vocab_size())?;
         let device = training_device(&model);
         let ids: Vec<&str> = trees.iter().map(|tree| tree.id.as_str()).collect();
         let unique_tokens: Vec<usize> = trees.iter().map(|it| it.tree.unique_tokens()).collect();
@@ -186,8 +184,8 @@ impl RewardTrainer {
         model: &M,
         trees: &[PairedTree],
     ) -> Result<RewardStats> {
-        check_paired(trees, &self.settings, model.vocab_size())?;
-        let model = model.valid();
+        check_responses(trees, &self.settings, model.vocab_size())?;
+        let model = self.settings.precision.of(model.valid());
         let trees: Vec<&PairedTree> = trees.iter().collect();
         let device = plain_device(&model);
         let outcome = self.pass(
@@ -213,12 +211,12 @@ impl RewardTrainer {
         consume: &mut dyn FnMut(Tensor<1>, Tape<'_>, f64),
     ) -> Result<StepOutcome<RewardStats>> {
         let mut forests = Vec::new();
-        let mine = pack_pairs(trees, self.settings.token_budget).map(|packed| {
+        let mine = pack_responses(trees, self.settings.token_budget).map(|packed| {
             forests = packed;
-            PairCounts::of(&forests)
+            GroupCounts::of(&forests)
         });
-        let my_counts = *mine.as_ref().unwrap_or(&PairCounts::default());
-        let counts: PairCounts = ranks.exchange(mine)?.into_iter().sum();
+        let my_counts = *mine.as_ref().unwrap_or(&GroupCounts::default());
+        let counts: GroupCounts = ranks.exchange(mine)?.into_iter().sum();
         let forest_count = forests.len();
         let mut sums: Option<RewardSums> = None;
         let mut terms = Vec::new();
@@ -240,24 +238,27 @@ impl RewardTrainer {
                 Some(sums) => sums.merge(forest_sums),
                 None => forest_sums,
             });
-            terms.push(PairTerms {
+            terms.push(GroupTerms {
                 groups: packed.groups,
-                terms: [
+                terms: vec![
                     ("the reward of the chosen response", chosen.detach()),
                     ("the reward of the rejected response", rejected.detach()),
                     ("the loss", losses.clone().detach()),
                 ],
             });
-            consume(losses.sum() / counts.pairs as f64, pass.tape, share);
+            consume(losses.sum() / counts.groups as f64, pass.tape, share);
         }
         let stats = sums.map(RewardSums::read).unwrap_or_default();
         let not_finite = if stats.loss.is_finite() {
             Vec::new()
         } else {
-            terms.into_iter().flat_map(|it| it.name(trees)).collect()
+            terms
+                .into_iter()
+                .flat_map(|it| it.name("pair", |tree| &trees[tree].id))
+                .collect()
         };
         Ok(StepOutcome {
-            loss: stats.loss * (my_counts.pairs as f64 / counts.pairs as f64),
+            loss: stats.loss * (my_counts.groups as f64 / counts.groups as f64),
             unique_tokens: my_counts.unique_tokens,
             naive_tokens: naive_tokens(trees),
             forests: forest_count,
@@ -283,7 +284,7 @@ pub fn pair_rewards<M: ForestRewardModel>(
     trees: &[PairedTree],
     settings: &Optimization,
 ) -> Result<Vec<PairRewards>> {
-    check_paired(trees, settings, model.vocab_size())?;
+    check_responses(trees, settings, model.vocab_size())?;
     let model = model.valid();
     let device = plain_device(&model);
     let mut starts = Vec::with_capacity(trees.len());
@@ -298,7 +299,7 @@ pub fn pair_rewards<M: ForestRewardModel>(
     };
     let mut result = vec![zero; count];
     let members: Vec<&PairedTree> = trees.iter().collect();
-    for packed in pack_pairs(&members, settings.token_budget)? {
+    for packed in pack_responses(&members, settings.token_budget)? {
         let tokens = int_tensor(&ends(&packed), &device);
         let batch = ForestBatch::new(packed.forest, &device);
         let rewards: Vec<f32> = model.rewards(&batch, tokens).into_data().iter().collect();

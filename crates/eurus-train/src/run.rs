@@ -6,13 +6,14 @@ use burn::module::Module;
 use burn::tensor::Device;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use token_forest::TokenTree;
 
 use crate::adamw::StepOptimizer;
-use crate::data::{PairedTree, step_order};
+use crate::data::step_order;
 use crate::evaluation::{Best, Evaluation};
 use crate::events::{Event, StepProgress};
+use crate::precision::Weights;
 use crate::snapshot::{RunIdentity, Snapshots, Store, newest, restore_weights, share_weights};
 use crate::{Error, NotFinite, NotFinitePolicy, Optimization, Ranks, Result, Schedule};
 
@@ -32,7 +33,7 @@ pub(crate) struct StepOutcome<S> {
 }
 
 /// What a trainer reports of a step besides its loss.
-pub(crate) trait StepStats: Serialize + DeserializeOwned {
+pub trait StepStats: Serialize + DeserializeOwned {
     /// The numbers of two parts of a step as one.
     fn merge(self, other: Self) -> Self;
 }
@@ -129,7 +130,7 @@ pub(crate) fn run<M: Module, S: StepStats, C: Serialize + DeserializeOwned>(
     mut carried: C,
     evaluation: Option<&mut Evaluation<'_, M>>,
     on_event: &mut dyn FnMut(&Event),
-    mut compute: impl FnMut(&M, &[usize], &mut StepOptimizer<M>, &C) -> Result<StepOutcome<S>>,
+    mut compute: impl FnMut(&M, &[usize], &mut StepOptimizer, &C) -> Result<StepOutcome<S>>,
     mut report: impl FnMut(StepProgress, S, &mut C, &mut dyn FnMut(&Event)),
 ) -> Result<M> {
     let RunSetup {
@@ -188,8 +189,8 @@ pub(crate) fn run<M: Module, S: StepStats, C: Serialize + DeserializeOwned>(
     if first == 0 {
         judge.judge(&model, 0, ranks, on_event)?;
     }
-    let mut model = model.train();
-    let device = plain_device(&model);
+    let mut weights = Weights::new(model, settings.precision);
+    let device = plain_device(weights.master());
     for (step, members) in order.iter().enumerate().skip(first) {
         let started = Instant::now();
         // Whatever a model draws in a step depends on the step alone, so a run that goes on draws the same.
@@ -201,9 +202,9 @@ pub(crate) fn run<M: Module, S: StepStats, C: Serialize + DeserializeOwned>(
                 .wrapping_add(of_rank),
         );
         let mine = ranks.share(members, |member| setup.unique_tokens[member]);
-        let outcome = compute(&model, &mine, &mut optimizer, &carried);
+        let outcome = compute(weights.computing(), &mine, &mut optimizer, &carried);
         let outcome = StepOutcome::of_ranks(ranks, outcome)?;
-        let (gradients, grad_norm) = optimizer.gradients(&model, ranks)?;
+        let (gradients, grad_norm) = optimizer.gradients(weights.master(), ranks)?;
         let auxiliary_losses = ranks.exchange(Ok(optimizer.take_auxiliary_loss()))?;
         let auxiliary_loss = auxiliary_losses.into_iter().flatten().reduce(|a, b| a + b);
         let numbers = [
@@ -234,7 +235,9 @@ pub(crate) fn run<M: Module, S: StepStats, C: Serialize + DeserializeOwned>(
         }
         let learning_rate = schedule.at(step);
         if fault.is_none() || policy == NotFinitePolicy::Continue {
-            model = optimizer.step(model, gradients, grad_norm, learning_rate, ranks)?;
+            weights = weights.update(|model| {
+                optimizer.step(model, gradients, grad_norm, learning_rate, ranks)
+            })?;
         }
         match fault {
             Some(fault) => on_event(&Event::NotFinite {
@@ -261,21 +264,28 @@ pub(crate) fn run<M: Module, S: StepStats, C: Serialize + DeserializeOwned>(
         }
         let mut is_new_best = false;
         if judge.is_due(step + 1, steps) {
-            is_new_best = judge.judge(&model, step + 1, ranks, on_event)?;
+            is_new_best = judge.judge(weights.master(), step + 1, ranks, on_event)?;
         }
         if let Some(store) = store
             .as_ref()
             .filter(|it| is_new_best || it.is_due(step + 1, steps))
         {
             let state = serde_json::to_value(&carried).unwrap_or_default();
-            let path = store.save(step + 1, &model, &optimizer, state, judge.best, ranks)?;
+            let path = store.save(
+                step + 1,
+                weights.master(),
+                &optimizer,
+                state,
+                judge.best,
+                ranks,
+            )?;
             on_event(&Event::Saved {
                 step: step + 1,
                 path,
             });
         }
     }
-    Ok(judge.best_model.unwrap_or_else(|| model.valid()))
+    Ok(judge.best_model.unwrap_or_else(|| weights.into_plain()))
 }
 
 /// Checks that all ranks train the same, and will wait for each other at the same steps.
@@ -325,24 +335,4 @@ pub(crate) fn path_tokens(trees: &[&TokenTree]) -> usize {
                 .sum::<usize>()
         })
         .sum()
-}
-
-/// Everything of an example that a run depends on.
-pub(crate) fn describe_tree(id: &str, tree: &TokenTree) -> Value {
-    let nodes: Vec<_> = tree
-        .nodes
-        .iter()
-        .map(|node| (node.parent, &node.tokens, node.trainable))
-        .collect();
-    json!([id, nodes])
-}
-
-/// The same of an example with pairs.
-pub(crate) fn describe_paired(tree: &PairedTree) -> Value {
-    let pairs: Vec<_> = tree
-        .pairs
-        .iter()
-        .map(|pair| (pair.chosen, pair.rejected))
-        .collect();
-    json!([describe_tree(&tree.id, &tree.tree), pairs, tree.mismatched])
 }

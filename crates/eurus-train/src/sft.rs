@@ -8,14 +8,13 @@ use serde_json::json;
 use token_forest::{PackedForest, TokenTree};
 
 use crate::activations::{Pass, Tape};
-use crate::data::{SftTree, check_trees};
+use crate::data::{SftTree, check_trees, describe_tree};
 use crate::evaluation::Evaluation;
 use crate::events::Event;
 use crate::log_probs::of_hidden;
 use crate::packing::pack_trees;
 use crate::run::{
-    RunSetup, StepOutcome, StepStats, describe_tree, path_tokens, plain_device, run,
-    training_device,
+    RunSetup, StepOutcome, StepStats, path_tokens, plain_device, run, training_device,
 };
 use crate::snapshot::Snapshots;
 use crate::{Error, Optimization, Ranks, Result};
@@ -140,7 +139,7 @@ impl SftTrainer {
     /// Those of [`train`](Self::train) before training.
     pub fn held_out<M: ForestModel>(&self, model: &M, trees: &[SftTree]) -> Result<f64> {
         self.check(trees, model.vocab_size())?;
-        let model = model.valid();
+        let model = self.settings.precision.of(model.valid());
         let trees: Vec<&SftTree> = trees.iter().collect();
         let device = plain_device(&model);
         let outcome = self.pass(

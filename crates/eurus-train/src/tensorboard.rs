@@ -208,6 +208,33 @@ fn step_values(event: &Event, progress: &StepProgress) -> Vec<(String, f64)> {
             values.push(("train/rejected_log_prob", it.rejected_log_prob));
             values.extend(it.kl.map(|kl| ("train/kl", kl)));
         }
+        Event::Unpaired { responses: it, .. } => {
+            let count = |responses: usize, value: f64| (responses > 0).then_some(value);
+            let per_second = per_second(it.responses);
+            values.push(("speed/responses_per_second", per_second));
+            let of_verdicts = [
+                (
+                    "train/desirable_reward",
+                    count(it.desirable, it.desirable_reward),
+                ),
+                (
+                    "train/undesirable_reward",
+                    count(it.undesirable(), it.undesirable_reward),
+                ),
+                (
+                    "train/desirable_log_prob",
+                    count(it.desirable, it.desirable_log_prob),
+                ),
+                (
+                    "train/undesirable_log_prob",
+                    count(it.undesirable(), it.undesirable_log_prob),
+                ),
+                ("train/margin", it.margin()),
+                ("train/kl", it.kl),
+            ];
+            let known = of_verdicts.into_iter();
+            values.extend(known.filter_map(|(tag, value)| Some((tag, value?))));
+        }
         Event::Reward { pairs: it, .. } => of_pairs(
             it.pairs,
             [it.chosen_reward, it.rejected_reward, it.margin, it.accuracy],

@@ -10,8 +10,8 @@ use common::{imitated, model, trees};
 use eurus_models::{Decoder, ForestBatch, ForestModel, RewardModel};
 use eurus_train::plan::{self, PlannedStep};
 use eurus_train::{
-    Error, Event, Optimization, PreferenceTrainer, ReferenceLogProbs, RewardTrainer, SftTrainer,
-    StepProgress, add_mismatched,
+    Error, Event, Optimization, PairedTree, PreferenceTrainer, ReferenceLogProbs, RewardTrainer,
+    SftTrainer, StepProgress, add_mismatched,
 };
 use pref_losses::{BradleyTerryConfig, KtoConfig, PreferenceLossConfig, RewardLossConfig};
 
@@ -66,7 +66,7 @@ fn the_steps_of_preference_learning_and_reward_models_are_those_planned() {
     let mut trees = trees(6);
     add_mismatched(&mut trees, 1).expect("several trees");
     let settings = settings();
-    let planned = of_plan(plan::pair_steps(&trees, &settings).expect("trees"));
+    let planned = of_plan(plan::response_steps(&trees, &settings).expect("trees"));
     let preference = of_run(|on_event| {
         let policy = model(5);
         let reference = ReferenceLogProbs::compute(&policy, &trees, &settings, &mut |_| {});
@@ -94,13 +94,13 @@ fn mismatched_completions_are_planned_apart_from_what_has_gradients() {
     let mut with = without.clone();
     add_mismatched(&mut with, 1).expect("several trees");
     let scored = |trees: &[_]| -> usize {
-        let steps = plan::pair_steps(trees, &settings).expect("trees");
+        let steps = plan::response_steps(trees, &settings).expect("trees");
         let of_step = |step: eurus_train::Result<PlannedStep>| step.expect("fits").mismatched.len();
         steps.map(of_step).sum()
     };
     assert_eq!(scored(&without), 0);
     assert!(scored(&with) > 0);
-    let planned = |trees: &[_]| of_plan(plan::pair_steps(trees, &settings).expect("trees"));
+    let planned = |trees: &[_]| of_plan(plan::response_steps(trees, &settings).expect("trees"));
     assert_eq!(planned(&without), planned(&with));
 }
 
@@ -149,9 +149,9 @@ fn the_reference_is_asked_for_the_tokens_that_are_planned() {
 fn a_plan_of_nothing_is_an_error() {
     let settings = settings();
     assert!(matches!(
-        plan::pair_steps(&[], &settings).err(),
+        plan::response_steps::<PairedTree>(&[], &settings).err(),
         Some(Error::NoData { what: "pairs" })
     ));
-    assert!(plan::reference_forests(&[], &settings).is_err());
+    assert!(plan::reference_forests::<PairedTree>(&[], &settings).is_err());
     assert!(plan::sft_steps(&[], &settings).is_err());
 }

@@ -6,17 +6,18 @@
 
 mod gradients;
 mod ops;
+mod sums;
 
 use std::collections::HashMap;
 
 use burn::module::{Module, ModuleMapper, Param, ParamId};
-use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use crate::activations::Tape;
 use crate::{Error, Optimization, Ranks, Result};
 use gradients::StepGradients;
 use ops::AdamWStep;
+use sums::GradientSums;
 
 /// Moments of one parameter, flat: of this rank's part of it.
 pub(crate) struct Moments {
@@ -26,8 +27,8 @@ pub(crate) struct Moments {
     pub updates: u32,
 }
 
-pub(crate) struct StepOptimizer<M> {
-    sums: GradientsAccumulator<M>,
+pub(crate) struct StepOptimizer {
+    sums: GradientSums,
     auxiliary_loss: Option<f64>,
     moments: HashMap<ParamId, Moments>,
     settings: Settings,
@@ -42,10 +43,10 @@ struct Settings {
     max_grad_norm: f64,
 }
 
-impl<M: Module> StepOptimizer<M> {
+impl StepOptimizer {
     pub fn new(settings: &Optimization) -> Self {
         Self {
-            sums: GradientsAccumulator::new(),
+            sums: GradientSums::default(),
             auxiliary_loss: None,
             moments: HashMap::new(),
             settings: Settings {
@@ -60,11 +61,9 @@ impl<M: Module> StepOptimizer<M> {
 
     /// Adds the gradients of a forest's part of the step's loss: `loss` is already divided by the whole step's count; the
     /// model's own loss of the forest counts with `share`, the forest's share of the step's tokens.
-    pub fn add(&mut self, model: &M, loss: Tensor<1>, tape: Tape<'_>, share: f64) {
+    pub fn add<M: Module>(&mut self, model: &M, loss: Tensor<1>, tape: Tape<'_>, share: f64) {
         let sums = &mut self.sums;
-        let mut add = |gradients| {
-            sums.accumulate(model, GradientsParams::from_grads(gradients, model));
-        };
+        let mut add = |gradients| sums.add(model, gradients);
         let auxiliary = match tape {
             Tape::Blocks(recomputation) => recomputation.backward(loss, share, &mut add),
             Tape::Whole { auxiliary: None } => {
@@ -95,8 +94,12 @@ impl<M: Module> StepOptimizer<M> {
     /// # Errors
     ///
     /// Those of the ranks.
-    pub fn gradients(&mut self, model: &M, ranks: &Ranks) -> Result<(StepGradients, f64)> {
-        StepGradients::take(model, self.sums.grads(), ranks)
+    pub fn gradients<M: Module>(
+        &mut self,
+        model: &M,
+        ranks: &Ranks,
+    ) -> Result<(StepGradients, f64)> {
+        StepGradients::take(model, self.sums.take(), ranks)
     }
 
     /// Scales the gradients to the allowed norm and moves the parameters.
@@ -104,7 +107,7 @@ impl<M: Module> StepOptimizer<M> {
     /// # Errors
     ///
     /// Those of the ranks.
-    pub fn step(
+    pub fn step<M: Module>(
         &mut self,
         model: M,
         gradients: StepGradients,

@@ -11,10 +11,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::TreeReference;
-use crate::data::PairedTree;
+use crate::data::ResponseTree;
 use crate::digest::{digest, hexadecimal};
-use crate::run::describe_paired;
-use crate::{Error, Result};
+use crate::{Error, Precision, Result};
 
 /// What reference log-probs depend on besides the trees: another model, tokenizer or number type makes others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +22,7 @@ pub struct ReferenceKey {
     model: String,
     /// SHA-256 of what made text into tokens.
     tokenizer: String,
-    /// The number type of the parameters.
+    /// The number type that is computed in: that of the parameters, or another one.
     dtype: String,
 }
 
@@ -43,10 +42,19 @@ impl ReferenceKey {
         }
     }
 
+    /// The key of the same model computed in a precision.
+    fn computed_in(&self, precision: Precision) -> Self {
+        let mut key = self.clone();
+        if precision == Precision::Bf16 {
+            key.dtype = "bf16".to_owned();
+        }
+        key
+    }
+
     /// How the key of a file, `self`, differs from the one that is wanted.
     fn difference(&self, wanted: &Self) -> Option<&'static str> {
         if self.dtype != wanted.dtype {
-            Some("the model has parameters of another number type")
+            Some("they were computed in another number type")
         } else if self.model != wanted.model {
             Some("the model has other weights")
         } else if self.tokenizer != wanted.tokenizer {
@@ -92,7 +100,7 @@ struct Header {
     key: ReferenceKey,
 }
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// A tree in one of the other lines. A line has the trees that were computed together, so that a kill in the middle of one
 /// leaves all or none of them: which trees share a forest decides the last bits of their sums.
@@ -125,8 +133,9 @@ impl ReferenceCache {
         &self.path
     }
 
-    pub(super) fn open(&self) -> Result<CacheFile> {
+    pub(super) fn open(&self, precision: Precision) -> Result<CacheFile> {
         let path = &self.path;
+        let key = self.key.computed_in(precision);
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(Error::io(folder, "creating the folder"))?;
         }
@@ -155,7 +164,7 @@ impl ReferenceCache {
                     header.version
                 )));
             }
-            if let Some(difference) = header.key.difference(&self.key) {
+            if let Some(difference) = header.key.difference(&key) {
                 return Err(stale(difference.to_owned()));
             }
         }
@@ -184,15 +193,15 @@ impl ReferenceCache {
         if whole == 0 {
             file.write(&Header {
                 version: VERSION,
-                key: self.key.clone(),
+                key,
             })?;
         }
         Ok(file)
     }
 }
 
-fn tree_key(tree: &PairedTree) -> String {
-    let mut described = describe_paired(tree);
+fn tree_key<T: ResponseTree>(tree: &T) -> String {
+    let mut described = tree.describe();
     // Names do not matter, only what is computed.
     described[0][0] = serde_json::Value::Null;
     digest(described.to_string())
@@ -200,15 +209,15 @@ fn tree_key(tree: &PairedTree) -> String {
 
 impl CacheFile {
     /// The log-probs of a tree that is in the file.
-    pub fn get(&self, tree: &PairedTree) -> Option<TreeReference> {
+    pub fn get<T: ResponseTree>(&self, tree: &T) -> Option<TreeReference> {
         let values = self.trees.get(&tree_key(tree))?;
         values.belongs_to(tree).then(|| values.clone())
     }
 
     /// Adds trees that were computed together.
-    pub fn add<'a>(
+    pub fn add<'a, T: ResponseTree + 'a>(
         &mut self,
-        trees: impl Iterator<Item = (&'a PairedTree, &'a TreeReference)>,
+        trees: impl Iterator<Item = (&'a T, &'a TreeReference)>,
     ) -> Result<()> {
         let entries: Vec<Entry> = trees
             .map(|(tree, values)| Entry {

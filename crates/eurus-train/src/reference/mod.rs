@@ -5,45 +5,51 @@ mod cache;
 use burn::tensor::Tensor;
 use eurus_models::{ForestBatch, ForestModel};
 
-use crate::data::PairedTree;
+use crate::data::ResponseTree;
 use crate::events::Event;
 use crate::log_probs::node_log_probs;
 use crate::packing::pack_reference;
-use crate::preference::check_paired;
+use crate::preference::check_responses;
 use crate::run::plain_device;
 use crate::{Error, Optimization, Ranks, Result};
 
 pub use cache::{ReferenceCache, ReferenceKey};
 
-/// Log-probs of every pair's responses under the reference model, computed once and shared by any number of runs on
+/// Log-probs of all responses of pairs, or with verdicts, under the reference model, computed once and shared by any number of runs on
 /// the same trees.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReferenceLogProbs {
     pub(crate) trees: Vec<TreeReference>,
 }
 
-/// The reference log-probs of one tree, pair by pair.
+/// The reference log-probs of one tree.
 #[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct TreeReference {
-    pub chosen: Vec<f32>,
-    pub rejected: Vec<f32>,
+    /// By place in the group and by group, as [`ResponseTree::columns`].
+    pub columns: Vec<Vec<f32>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mismatched: Vec<f32>,
 }
 
 impl TreeReference {
-    fn zeros(tree: &PairedTree) -> Self {
+    fn zeros<T: ResponseTree>(tree: &T) -> Self {
+        let columns = tree.columns().into_iter();
         Self {
-            chosen: vec![0.0; tree.pairs.len()],
-            rejected: vec![0.0; tree.pairs.len()],
-            mismatched: vec![0.0; tree.mismatched.len()],
+            columns: columns.map(|nodes| vec![0.0; nodes.len()]).collect(),
+            mismatched: vec![0.0; tree.mismatched().len()],
         }
     }
 
-    fn belongs_to(&self, tree: &PairedTree) -> bool {
-        self.chosen.len() == tree.pairs.len()
-            && self.rejected.len() == tree.pairs.len()
-            && self.mismatched.len() == tree.mismatched.len()
+    fn groups(&self) -> usize {
+        self.columns.first().map_or(0, Vec::len)
+    }
+
+    fn belongs_to<T: ResponseTree>(&self, tree: &T) -> bool {
+        let same = |(values, nodes): (&Vec<f32>, &Vec<usize>)| values.len() == nodes.len();
+        let columns = tree.columns();
+        self.columns.len() == columns.len()
+            && self.columns.iter().zip(&columns).all(same)
+            && self.mismatched.len() == tree.mismatched().len()
     }
 }
 
@@ -52,7 +58,7 @@ pub(crate) const GROUP: usize = 64;
 
 impl ReferenceLogProbs {
     /// Zeros in their place, for losses that do not look at a reference (SimPO, ORPO, CPO, SLiC).
-    pub fn absent(trees: &[PairedTree]) -> Self {
+    pub fn absent<T: ResponseTree>(trees: &[T]) -> Self {
         Self {
             trees: trees.iter().map(TreeReference::zeros).collect(),
         }
@@ -63,9 +69,9 @@ impl ReferenceLogProbs {
     /// # Errors
     ///
     /// When a path is longer than allowed, a token is one the model does not know, or a number is not finite.
-    pub fn compute<M: ForestModel>(
+    pub fn compute<M: ForestModel, T: ResponseTree>(
         model: &M,
-        trees: &[PairedTree],
+        trees: &[T],
         settings: &Optimization,
         on_event: &mut dyn FnMut(&Event),
     ) -> Result<Self> {
@@ -82,18 +88,19 @@ impl ReferenceLogProbs {
     ///
     /// Those of [`compute`](Self::compute) and of the ranks, [`Error::StaleCache`] when the file is of another model,
     /// tokenizer or number type, and [`Error::Io`].
-    pub fn compute_with<M: ForestModel>(
+    pub fn compute_with<M: ForestModel, T: ResponseTree>(
         model: &M,
-        trees: &[PairedTree],
+        trees: &[T],
         settings: &Optimization,
         cache: Option<&ReferenceCache>,
         ranks: &Ranks,
         on_event: &mut dyn FnMut(&Event),
     ) -> Result<Self> {
-        ranks.together(check_paired(trees, settings, model.vocab_size()))?;
-        let model = model.valid();
+        ranks.together(check_responses(trees, settings, model.vocab_size()))?;
+        let precision = settings.precision;
+        let model = precision.of(model.valid());
         let here = cache.filter(|_| ranks.is_first());
-        let mut file = ranks.together(here.map(ReferenceCache::open).transpose())?;
+        let mut file = ranks.together(here.map(|it| it.open(precision)).transpose())?;
         let mut progress = Progress::new(trees, on_event);
         let mut result = Vec::with_capacity(trees.len());
         for group in trees.chunks(GROUP) {
@@ -102,10 +109,10 @@ impl ReferenceLogProbs {
                 ranks.of_first(|| Ok(group.iter().map(cached).collect()))?;
             let (known, missing): (Vec<_>, Vec<_>) =
                 (0..group.len()).partition(|&index| values[index].is_some());
-            progress.advance(known.iter().map(|&index| group[index].pairs.len()).sum());
+            progress.advance(known.iter().map(|&index| group[index].groups().len()).sum());
             if !missing.is_empty() {
-                let mine = ranks.share(&missing, |index| group[index].tree.unique_tokens());
-                let my_trees: Vec<&PairedTree> = mine.iter().map(|&index| &group[index]).collect();
+                let mine = ranks.share(&missing, |index| group[index].tree().unique_tokens());
+                let my_trees: Vec<&T> = mine.iter().map(|&index| &group[index]).collect();
                 let computed = of_group(&model, &my_trees, settings, ranks, &mut progress);
                 let computed = computed.map(|it| mine.into_iter().zip(it).collect::<Vec<_>>());
                 for (index, computed) in ranks.exchange(computed)?.into_iter().flatten() {
@@ -121,7 +128,12 @@ impl ReferenceLogProbs {
                 };
                 ranks.together(written)?;
                 if ranks.size() > 1 {
-                    progress.advance(missing.iter().map(|&index| group[index].pairs.len()).sum());
+                    progress.advance(
+                        missing
+                            .iter()
+                            .map(|&index| group[index].groups().len())
+                            .sum(),
+                    );
                 }
             }
             result.extend(values.into_iter().flatten());
@@ -129,11 +141,11 @@ impl ReferenceLogProbs {
         Ok(Self { trees: result })
     }
 
-    fn pair_count(&self) -> usize {
-        self.trees.iter().map(|tree| tree.chosen.len()).sum()
+    fn group_count(&self) -> usize {
+        self.trees.iter().map(TreeReference::groups).sum()
     }
 
-    pub(crate) fn check(&self, trees: &[PairedTree]) -> Result<()> {
+    pub(crate) fn check<T: ResponseTree>(&self, trees: &[T]) -> Result<()> {
         let same = self.trees.len() == trees.len()
             && self
                 .trees
@@ -144,8 +156,8 @@ impl ReferenceLogProbs {
             Ok(())
         } else {
             Err(Error::StaleReference {
-                expected: self.pair_count(),
-                found: trees.iter().map(|tree| tree.pairs.len()).sum(),
+                expected: self.group_count(),
+                found: trees.iter().map(|tree| tree.groups().len()).sum(),
             })
         }
     }
@@ -159,10 +171,10 @@ struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    fn new(trees: &[PairedTree], on_event: &'a mut dyn FnMut(&Event)) -> Self {
+    fn new<T: ResponseTree>(trees: &[T], on_event: &'a mut dyn FnMut(&Event)) -> Self {
         Self {
             done: 0,
-            pairs: trees.iter().map(|tree| tree.pairs.len()).sum(),
+            pairs: trees.iter().map(|tree| tree.groups().len()).sum(),
             on_event,
         }
     }
@@ -177,9 +189,9 @@ impl<'a> Progress<'a> {
 }
 
 /// The log-probs of a few trees; `model` is without autodiff.
-fn of_group<M: ForestModel>(
+fn of_group<M: ForestModel, T: ResponseTree>(
     model: &M,
-    trees: &[&PairedTree],
+    trees: &[&T],
     settings: &Optimization,
     ranks: &Ranks,
     progress: &mut Progress<'_>,
@@ -187,40 +199,35 @@ fn of_group<M: ForestModel>(
     let device = plain_device(model);
     let mut result: Vec<TreeReference> = trees
         .iter()
-        .map(|tree| TreeReference::zeros(tree))
+        .map(|&tree| TreeReference::zeros(tree))
         .collect();
     for packed in pack_reference(trees, settings.token_budget)? {
         let batch = ForestBatch::new(packed.forest, &device);
         let values = read(node_log_probs(model, &batch, settings.log_prob_chunk));
         let value = |node: u32| values[node as usize];
-        let mut pairs = 0;
+        let mut done = 0;
         for group in &packed.groups {
             let tree = &mut result[group.tree];
-            match *group.nodes.as_slice() {
-                [chosen, rejected] => {
-                    tree.chosen[group.index] = value(chosen);
-                    tree.rejected[group.index] = value(rejected);
-                    pairs += 1;
-                }
-                // Mismatched completions follow the pairs.
-                [leaf] => tree.mismatched[group.index - tree.chosen.len()] = value(leaf),
-                _ => {}
+            // Mismatched completions follow the groups.
+            if let Some(leaf) = group.index.checked_sub(tree.groups()) {
+                tree.mismatched[leaf] = value(group.nodes[0]);
+                continue;
             }
+            for (column, &node) in tree.columns.iter_mut().zip(&group.nodes) {
+                column[group.index] = value(node);
+            }
+            done += 1;
         }
         // Other ranks' forests are known when the group is done.
         if ranks.size() == 1 {
-            progress.advance(pairs);
+            progress.advance(done);
         }
     }
     for (tree, values) in trees.iter().zip(&result) {
-        let mut numbers = values
-            .chosen
-            .iter()
-            .chain(&values.rejected)
-            .chain(&values.mismatched);
+        let mut numbers = values.columns.iter().flatten().chain(&values.mismatched);
         if let Some(&value) = numbers.find(|value| !value.is_finite()) {
             return Err(Error::ReferenceNotFinite {
-                id: tree.id.clone(),
+                id: tree.id().to_owned(),
                 value,
             });
         }

@@ -80,7 +80,7 @@ impl<'a> Store<'a> {
         &self,
         step: usize,
         model: &M,
-        optimizer: &StepOptimizer<M>,
+        optimizer: &StepOptimizer,
         carried: Value,
         best: Option<Best>,
         ranks: &Ranks,
@@ -305,7 +305,7 @@ impl Loaded {
     pub fn restore<M: Module>(
         self,
         model: M,
-        optimizer: &mut StepOptimizer<M>,
+        optimizer: &mut StepOptimizer,
         ranks: &Ranks,
     ) -> Result<M> {
         let Self {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use eurus::forest::OverLong;
 use eurus::models::{MAX_SHARD_BYTES, WeightType};
-use eurus::train::{Decay, NotFinitePolicy, Optimization, Snapshots};
+use eurus::train::{Decay, NotFinitePolicy, Optimization, Precision, Snapshots};
 
 /// What is read, and where the result goes.
 #[derive(Debug, Args)]
@@ -149,6 +149,24 @@ impl LongRows {
     }
 }
 
+/// The names of [`Precision`] on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PrecisionName {
+    /// As the weights
+    Full,
+    /// Mixed: bfloat16 and float32
+    Bf16,
+}
+
+impl PrecisionName {
+    fn precision(self) -> Precision {
+        match self {
+            Self::Full => Precision::Full,
+            Self::Bf16 => Precision::Bf16,
+        }
+    }
+}
+
 /// How the model is optimised, whatever the loss.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Optimisation")]
@@ -203,6 +221,11 @@ pub struct Steps {
     /// third more time. Changes nothing else
     #[arg(long)]
     pub recompute_activations: bool,
+
+    /// Number type to compute in: that of the weights, or bfloat16, with updated weights, sums of gradients and AdamW's
+    /// moments in float32. The latter is for GPUs; on a CPU it takes half the memory for activations and far longer
+    #[arg(long, value_enum, default_value_t = PrecisionName::Full)]
+    precision: PrecisionName,
 
     /// What to do about a step whose loss or gradient is not a finite number. It is reported in every case
     #[arg(long, value_enum, default_value_t = NotFinite::Stop)]
@@ -274,6 +297,7 @@ impl Steps {
             token_budget: self.token_budget,
             max_path_tokens: self.max_path_tokens,
             recompute_activations: self.recompute_activations,
+            precision: self.precision.precision(),
             on_not_finite: match self.on_not_finite {
                 NotFinite::Stop => NotFinitePolicy::Stop,
                 NotFinite::Skip => NotFinitePolicy::Skip,

@@ -1,22 +1,29 @@
 //! `eurus prefer`: preference learning against the model it starts from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use eurus::losses::{DpoConfig, KtoConfig, NcaConfig, PairStats, PreferenceLossConfig};
+use eurus::losses::{
+    DpoConfig, KtoConfig, NcaConfig, PairStats, PreferenceLossConfig, UnpairedLossConfig,
+    UnpairedStats,
+};
 use eurus::models::Decoder;
 use eurus::models::lora::Adapted;
+use eurus::train::data::ResponseTree;
+use eurus::train::preference::ResponseLoss;
 use eurus::train::{
-    Event, Judgement, PairedTree, PreferenceTrainer, Ranks, ReferenceCache, ReferenceKey,
+    Event, Judgement, Optimization, PreferenceTrainer, Ranks, ReferenceCache, ReferenceKey,
     ReferenceLogProbs, Snapshots,
 };
+use serde::de::DeserializeOwned;
 
 use crate::adapters::Adapters;
+use crate::input::{self, Rows};
 use crate::judging::{Judging, Samples};
 use crate::options::{Files, SnapshotOptions, Steps, Text};
 use crate::setup::{Setup, UsageError};
-use crate::{input, job, setup};
+use crate::{job, setup};
 
 pub const EXAMPLES: &str = r#"Rows (UltraInteract_pair), one JSON object per line; rows of one problem share parent_id:
   {"id": "p1_2_2", "parent_id": "p1", "task": "Math_CoT", "dataset": "MATH",
@@ -37,6 +44,10 @@ Examples:
     eurus prefer --model runs/sft --data pairs.jsonl --out runs/sum --loss '{"type": "sum", "sft_weight": 0.2,
       "terms": [{"weight": 1, "loss": {"type": "dpo"}}, {"weight": 0.5, "loss": {"type": "nca"}}]}'
 
+  Answers that were judged one by one, as TRL writes them; rows that begin alike share what they have in common:
+    {"prompt": "...", "completion": "...", "label": true}
+    eurus prefer --model runs/sft --data judged.jsonl --unpaired --algorithm kto --out runs/kto
+
   Twenty quick steps to see that something moves:
     eurus prefer --model SmolLM2-135M-Instruct --data pairs.jsonl --algorithm dpo --out smollm2-dpo \
       --max-steps 20 --trees-per-step 2 --learning-rate 1e-5"#;
@@ -48,6 +59,11 @@ pub struct Prefer {
 
     #[command(flatten)]
     pub loss: Loss,
+
+    /// The rows of --data are single answers with a verdict each, not pairs (TRL's unpaired preference: prompt,
+    /// completion, label); with --algorithm kto, or a --loss that is kto, bco or apo_zero
+    #[arg(long, help_heading = "Loss")]
+    pub unpaired: bool,
 
     #[command(flatten)]
     pub text: Text,
@@ -109,28 +125,42 @@ enum Algorithm {
 }
 
 impl Loss {
-    /// The loss as the library knows it.
-    pub fn config(&self) -> Result<PreferenceLossConfig> {
+    /// The loss over pairs as the library knows it.
+    pub fn paired(&self) -> Result<PreferenceLossConfig> {
         Ok(match (&self.loss, self.algorithm) {
-            (Some(given), _) => described_loss(given)?,
+            (Some(given), _) => described_loss(given, PreferenceLossConfig::NAMES)?,
             (None, Some(Algorithm::Nca)) => {
                 PreferenceLossConfig::Nca(NcaConfig::new().with_beta(self.beta))
             }
-            (None, Some(Algorithm::Kto)) => PreferenceLossConfig::Kto(
-                KtoConfig::new()
-                    .with_beta(self.beta)
-                    .with_desirable_weight(self.desirable_weight)
-                    .with_undesirable_weight(self.undesirable_weight),
-            ),
+            (None, Some(Algorithm::Kto)) => PreferenceLossConfig::Kto(self.kto()),
             (None, Some(Algorithm::Dpo) | None) => {
                 PreferenceLossConfig::Dpo(DpoConfig::new().with_beta(self.beta))
             }
         })
     }
+
+    /// The loss over single answers as the library knows it.
+    pub fn unpaired(&self) -> Result<UnpairedLossConfig> {
+        match (&self.loss, self.algorithm) {
+            (Some(given), _) => described_loss(given, UnpairedLossConfig::NAMES),
+            (None, Some(Algorithm::Kto)) => Ok(UnpairedLossConfig::Kto(self.kto())),
+            (None, _) => Err(UsageError::new(
+                "--unpaired: this algorithm compares two answers; use --algorithm kto, or --loss with bco or apo_zero",
+            )
+            .into()),
+        }
+    }
+
+    fn kto(&self) -> KtoConfig {
+        KtoConfig::new()
+            .with_beta(self.beta)
+            .with_desirable_weight(self.desirable_weight)
+            .with_undesirable_weight(self.undesirable_weight)
+    }
 }
 
-/// A loss as JSON, given directly or as a file.
-fn described_loss(given: &str) -> Result<PreferenceLossConfig> {
+/// A loss as JSON, given directly or as a file; `names` are those it may have.
+fn described_loss<L: DeserializeOwned>(given: &str, names: &[&str]) -> Result<L> {
     let text = match given.trim_start().starts_with('{') {
         true => given.to_owned(),
         false => std::fs::read_to_string(given).with_context(|| {
@@ -138,70 +168,107 @@ fn described_loss(given: &str) -> Result<PreferenceLossConfig> {
         })?,
     };
     serde_json::from_str(&text).map_err(|error| {
-        let names = PreferenceLossConfig::NAMES.join(", ");
+        let names = names.join(", ");
         UsageError::new(format!("--loss: {error}; `type` is one of {names}")).into()
     })
 }
 
+/// A loss over pairs or single answers, with what the command does differently for it.
+struct Objective<L: ResponseLoss> {
+    name: &'static str,
+    loss: L,
+    read: fn(&Path, &Setup) -> Result<Rows<L::Tree>>,
+    trainer: Box<dyn FnOnce(Optimization) -> eurus::train::Result<PreferenceTrainer<L>>>,
+    judgement: fn(&L::Stats) -> Judgement,
+}
+
 impl Prefer {
     pub fn run(&self, ranks: &Ranks) -> Result<()> {
+        if self.unpaired {
+            let config = self.loss.unpaired()?;
+            return self.learn(
+                ranks,
+                Objective {
+                    name: config.name(),
+                    loss: config.init().map_err(UsageError::new)?,
+                    read: input::unpaired,
+                    trainer: Box::new(move |settings| {
+                        PreferenceTrainer::unpaired(settings, &config)
+                    }),
+                    judgement: judgement_of_responses,
+                },
+            );
+        }
+        let config = self.loss.paired()?;
+        self.learn(
+            ranks,
+            Objective {
+                name: config.name(),
+                loss: config.init().map_err(UsageError::new)?,
+                read: |file, setup| Ok(input::pairs(file, setup)?.into()),
+                trainer: Box::new(move |settings| PreferenceTrainer::new(settings, &config)),
+                judgement: judgement_of_pairs,
+            },
+        )
+    }
+
+    fn learn<L: ResponseLoss>(&self, ranks: &Ranks, objective: Objective<L>) -> Result<()> {
         let snapshots = self.snapshots.snapshots(&self.files.out);
-        let loss = self.loss.config()?;
-        let needs = loss.init().map_err(UsageError::new)?.needs();
+        let needs = objective.loss.needs();
         let (output, setup) = setup::begin(&self.files, &self.text, &self.steps, ranks)?;
 
-        let mut pairs = input::pairs(&self.files.data, &setup)?;
+        let mut rows = (objective.read)(&self.files.data, &setup)?;
         let mut held_out = match &self.judging.eval {
-            Some(file) => Some(input::pairs(file, &setup)?),
+            Some(file) => Some((objective.read)(file, &setup)?),
             None => None,
         };
         let mut settings = setup.settings.clone();
         if needs.kl {
-            for pairs in [Some(&mut pairs), held_out.as_mut()].into_iter().flatten() {
-                let longest = pairs.add_mismatched(&setup)?;
+            for rows in [Some(&mut rows), held_out.as_mut()].into_iter().flatten() {
+                let longest = rows.add_mismatched(&setup)?;
                 settings.max_path_tokens = settings.max_path_tokens.max(longest);
             }
         }
 
         let policy = self.adapters.put_on(setup.decoder()?, settings.seed)?;
         let base = policy.without_adapters();
-        let trainer = PreferenceTrainer::new(settings.clone(), &loss)?
+        let trainer = (objective.trainer)(settings.clone())?
             .with_snapshots(snapshots.clone())?
             .with_ranks(ranks.clone());
-        let held_out_trees = held_out.iter().flat_map(|pairs| &pairs.trees);
+        let held_out_trees = held_out.iter().flat_map(|rows| &rows.trees);
         let questions = self
             .samples
-            .questions(&setup, held_out_trees.map(|tree| &tree.tree));
+            .questions(&setup, held_out_trees.map(ResponseTree::tree));
         let cache = self.cache(snapshots.as_ref(), &base, &setup);
         job::run(
             output,
             snapshots.as_ref(),
-            loss.name(),
+            objective.name,
             |on_event| {
                 let cache = cache.as_ref();
-                let compute = |trees: &[PairedTree], on_event: &mut dyn FnMut(&Event)| {
+                let compute = |trees: &[L::Tree], on_event: &mut dyn FnMut(&Event)| {
                     if !needs.reference {
                         return Ok(ReferenceLogProbs::absent(trees));
                     }
                     ReferenceLogProbs::compute_with(&base, trees, &settings, cache, ranks, on_event)
                 };
-                let reference = compute(&pairs.trees, on_event)?;
+                let reference = compute(&rows.trees, on_event)?;
                 let held_out = match &held_out {
-                    Some(pairs) => Some((&pairs.trees, compute(&pairs.trees, on_event)?)),
+                    Some(rows) => Some((&rows.trees, compute(&rows.trees, on_event)?)),
                     None => None,
                 };
                 drop(base);
                 let mut judge = |model: &Decoder| match &held_out {
                     Some((trees, reference)) => {
-                        let pairs = trainer.held_out(model, trees, reference)?;
-                        questions.ask(model, judgement(&pairs))
+                        let stats = trainer.held_out(model, trees, reference)?;
+                        questions.ask(model, (objective.judgement)(&stats))
                     }
                     None => Ok(Judgement::default()),
                 };
                 let mut evaluation = self.judging.evaluation(&mut judge);
                 trainer.train_evaluated(
                     policy,
-                    &pairs.trees,
+                    &rows.trees,
                     &reference,
                     evaluation.as_mut(),
                     on_event,
@@ -232,10 +299,17 @@ impl Prefer {
 }
 
 /// A held-out loss, with what else is known of the pairs.
-fn judgement(pairs: &PairStats) -> Judgement {
+fn judgement_of_pairs(pairs: &PairStats) -> Judgement {
     Judgement::by_loss("loss", pairs.loss)
         .with_metric("accuracy", pairs.accuracy)
         .with_metric("margin", pairs.margin)
         .with_metric("chosen_reward", pairs.chosen_reward)
         .with_metric("rejected_reward", pairs.rejected_reward)
+}
+
+/// The same of answers with a verdict each.
+fn judgement_of_responses(responses: &UnpairedStats) -> Judgement {
+    Judgement::by_loss("loss", responses.loss)
+        .with_metric("desirable_reward", responses.desirable_reward)
+        .with_metric("undesirable_reward", responses.undesirable_reward)
 }

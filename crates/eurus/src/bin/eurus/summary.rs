@@ -22,6 +22,13 @@ pub fn measures(step: &Event) -> Vec<(&'static str, f64)> {
             ]);
             measures.extend(pairs.kl.map(|kl| ("KL estimate", kl)));
         }
+        Event::Unpaired { responses, .. } => {
+            measures.extend([
+                ("desirable reward", responses.desirable_reward),
+                ("undesirable reward", responses.undesirable_reward),
+            ]);
+            measures.extend(responses.kl.map(|kl| ("KL estimate", kl)));
+        }
         Event::Reward { pairs, .. } => measures.extend([
             ("margin", pairs.margin),
             ("accuracy", pairs.accuracy),
@@ -37,10 +44,11 @@ pub fn measures(step: &Event) -> Vec<(&'static str, f64)> {
     measures
 }
 
-/// Pairs of a step; 0 for steps that have none.
+/// Pairs of a step, or single responses; 0 for steps that have none.
 pub fn trained_pairs(step: &Event) -> usize {
     match step {
         Event::Preference { pairs, .. } => pairs.pairs,
+        Event::Unpaired { responses, .. } => responses.responses,
         Event::Reward { pairs, .. } => pairs.pairs,
         _ => 0,
     }

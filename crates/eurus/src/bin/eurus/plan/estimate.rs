@@ -6,11 +6,12 @@ use anyhow::{Context, Result};
 use eurus::burn::tensor::{Device, Distribution, Tensor};
 use eurus::models::DecoderConfig;
 use eurus::models::ops::project;
+use eurus::train::Precision;
 use serde::Serialize;
 
 use super::work::{Costs, Work};
 
-/// Bytes of a number; training is in float32.
+/// Bytes of a number of what is updated and summed, which is float32.
 const NUMBER: usize = 4;
 
 /// Where the memory of a run goes at its peak, in bytes.
@@ -67,13 +68,18 @@ impl Memory {
         } else {
             (0, 0)
         };
+        // What computes, and the weights that do, if these are not the updated ones.
+        let (computed, copied) = match costs.precision {
+            Precision::Full => (NUMBER, 0),
+            Precision::Bf16 => (2, 2 * parameters),
+        };
         let mut memory = Self {
             parameters,
             trained_parameters,
-            weights: NUMBER * parameters,
+            weights: NUMBER * parameters + copied,
             moments: NUMBER * 2 * trained_parameters,
-            gradients: NUMBER * (trained_parameters + added),
-            activations: NUMBER * (largest.tokens * of_token + largest.targets * of_target),
+            gradients: NUMBER * trained_parameters + computed * added,
+            activations: computed * (largest.tokens * of_token + largest.targets * of_target),
             logits: NUMBER * logits,
             total: 0,
         };
@@ -166,6 +172,7 @@ mod tests {
             adapters: None,
             objective: Objective::LanguageModel,
             recompute,
+            precision: Precision::Full,
         };
         let memory = Memory::estimate(&costs, largest, several_forests, 64);
         memory.total as f64 / 1024.0 / 1024.0

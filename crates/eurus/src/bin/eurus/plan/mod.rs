@@ -10,16 +10,20 @@ mod work;
 use anyhow::Result;
 use clap::{Args, Command};
 use eurus::forest::PackedForest;
+use eurus::losses::Needs;
+use eurus::train::PairedTree;
+use eurus::train::data::ResponseTree;
 use eurus::train::plan::{self, PlannedStep};
 
 use crate::adapters::Adapters;
+use crate::input::{self, Rows};
 use crate::prefer::Prefer;
 use crate::reward::Reward;
 use crate::rows::RowReport;
 use crate::setup::{Setup, UsageError};
 use crate::sft::Sft;
 use crate::text::TextReport;
-use crate::{Training, input, job};
+use crate::{Training, job};
 
 use estimate::{Memory, Time};
 use report::{Report, Steps};
@@ -101,33 +105,53 @@ fn of_sft(run: &Sft) -> Result<Report> {
 }
 
 fn of_prefer(run: &Prefer) -> Result<Report> {
-    let loss = run.loss.config()?.init().map_err(UsageError::new)?;
-    let setup = Setup::open(&run.files, &run.text, &run.steps)?;
-    let mut pairs = input::pairs(&run.files.data, &setup)?;
-    if loss.needs().kl {
-        pairs.add_mismatched(&setup)?;
+    if run.unpaired {
+        let needs = run
+            .loss
+            .unpaired()?
+            .init()
+            .map_err(UsageError::new)?
+            .needs();
+        let setup = Setup::open(&run.files, &run.text, &run.steps)?;
+        let rows = input::unpaired(&run.files.data, &setup)?;
+        return of_responses(run, needs, &setup, rows);
     }
-    let steps = plan::pair_steps(&pairs.trees, &setup.settings)?;
-    let mut load = Load::of_steps(&setup, steps)?;
-    if loss.needs().reference {
-        for forest in plan::reference_forests(&pairs.trees, &setup.settings)? {
-            load.add_reference(&forest?, &setup);
+    let needs = run.loss.paired()?.init().map_err(UsageError::new)?.needs();
+    let setup = Setup::open(&run.files, &run.text, &run.steps)?;
+    let pairs = input::pairs(&run.files.data, &setup)?;
+    of_responses(run, needs, &setup, pairs.into())
+}
+
+fn of_responses<T: ResponseTree>(
+    run: &Prefer,
+    needs: Needs,
+    setup: &Setup,
+    mut rows: Rows<T>,
+) -> Result<Report> {
+    if needs.kl {
+        rows.add_mismatched(setup)?;
+    }
+    let steps = plan::response_steps(&rows.trees, &setup.settings)?;
+    let mut load = Load::of_steps(setup, steps)?;
+    if needs.reference {
+        for forest in plan::reference_forests(&rows.trees, &setup.settings)? {
+            load.add_reference(&forest?, setup);
         }
     }
     let command = PlannedCommand {
         name: "prefer",
         objective: Objective::LanguageModel,
         adapters: &run.adapters,
-        trees: pairs.trees.len(),
-        examples: pairs.len(),
+        trees: rows.trees.len(),
+        examples: rows.len(),
     };
-    command.report(&setup, load, pairs.rows, &pairs.report)
+    command.report(setup, load, rows.rows, &rows.report)
 }
 
 fn of_reward(run: &Reward) -> Result<Report> {
     let setup = Setup::open(&run.files, &run.text, &run.steps)?;
-    let pairs = input::pairs(&run.files.data, &setup)?;
-    let steps = plan::pair_steps(&pairs.trees, &setup.settings)?;
+    let pairs: Rows<PairedTree> = input::pairs(&run.files.data, &setup)?.into();
+    let steps = plan::response_steps(&pairs.trees, &setup.settings)?;
     let load = Load::of_steps(&setup, steps)?;
     let command = PlannedCommand {
         name: "reward",
@@ -213,6 +237,7 @@ impl PlannedCommand<'_> {
             adapters: adapters.as_ref(),
             objective: self.objective,
             recompute: setup.settings.recompute_activations,
+            precision: setup.settings.precision,
         };
         let chunk = setup.settings.log_prob_chunk;
         let memory = Memory::estimate(&costs, load.largest, load.several_forests, chunk);

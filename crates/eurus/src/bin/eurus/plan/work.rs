@@ -5,6 +5,7 @@ use std::ops::Add;
 use eurus::forest::PackedForest;
 use eurus::models::DecoderConfig;
 use eurus::models::lora::LoraConfig;
+use eurus::train::Precision;
 
 /// What makes forests costly, whatever the model.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -63,6 +64,7 @@ pub struct Costs<'a> {
     pub objective: Objective,
     /// Whether each layer is computed again for its gradients.
     pub recompute: bool,
+    pub precision: Precision,
 }
 
 impl Costs<'_> {
@@ -194,6 +196,7 @@ mod tests {
             adapters: None,
             objective,
             recompute: false,
+            precision: Precision::Full,
         };
         let mut work = Work::of(&fork(), None);
         work.keys = 0;

@@ -1,5 +1,7 @@
 //! Rows to token trees. Everything that can be wrong with a row is found here, and named by file, row and field.
 
+mod unpaired;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -8,11 +10,14 @@ use eurus::data::formats::{self, PairRow, SftRow};
 use eurus::data::rebuild::Rebuilder;
 use eurus::data::{NodeId, PreferenceTree};
 use eurus::forest::{ChatMessage, OverLong, TokenTree};
+use eurus::train::data::ResponseTree;
 use eurus::train::{NodePair, PairedTree, SftTree, add_mismatched};
 
 use crate::rows::{RowReport, Unusable};
 use crate::setup::Setup;
 use crate::text::TextReport;
+
+pub use unpaired::unpaired;
 
 /// Trees with pairs, and where each pair came from.
 pub struct Pairs {
@@ -26,12 +31,51 @@ pub struct Pairs {
     source: Source,
 }
 
-/// SFT rows as trees with one path each.
-pub struct Responses {
-    pub trees: Vec<SftTree>,
+/// The trees of a file, whatever they are trained with.
+pub struct Rows<T> {
+    pub trees: Vec<T>,
     pub rows: RowReport,
     pub report: TextReport,
     file: PathBuf,
+}
+
+impl From<Pairs> for Rows<PairedTree> {
+    fn from(pairs: Pairs) -> Self {
+        Self {
+            trees: pairs.trees,
+            rows: pairs.rows,
+            report: pairs.report,
+            file: pairs.source.file,
+        }
+    }
+}
+
+impl<T: ResponseTree> Rows<T> {
+    /// Number of pairs, or of responses with a verdict.
+    pub fn len(&self) -> usize {
+        self.trees.iter().map(|tree| tree.groups().len()).sum()
+    }
+
+    /// Adds the mismatched completions of KTO's KL estimate. They join a prompt with an action of another tree, so
+    /// their length is not that of any row. Returns the longest path.
+    pub fn add_mismatched(&mut self, setup: &Setup) -> Result<usize> {
+        add_mismatched(&mut self.trees, setup.settings.seed)
+            .with_context(|| self.file.display().to_string())?;
+        let mut longest = 0;
+        for tree in &self.trees {
+            let tokens = tree.tree().longest_path_tokens();
+            longest = longest.max(tokens);
+            if tokens > setup.settings.token_budget {
+                bail!(
+                    "{}: KTO's KL estimate joins a prompt of problem `{}` with an action of another one; together they have {tokens} tokens, more than --token-budget {}; raise it, or drop the longest rows",
+                    self.file.display(),
+                    tree.id(),
+                    setup.settings.token_budget
+                );
+            }
+        }
+        Ok(longest)
+    }
 }
 
 /// Where pairs stand in their file.
@@ -282,30 +326,9 @@ impl Pairs {
             self.report,
         )
     }
-
-    /// Adds the mismatched completions of KTO's KL estimate. They join a prompt with an action of another tree, so
-    /// their length is not that of any row. Returns the longest path.
-    pub fn add_mismatched(&mut self, setup: &Setup) -> Result<usize> {
-        add_mismatched(&mut self.trees, setup.settings.seed)
-            .with_context(|| self.source.file.display().to_string())?;
-        let mut longest = 0;
-        for tree in &self.trees {
-            let tokens = tree.tree.longest_path_tokens();
-            longest = longest.max(tokens);
-            if tokens > setup.settings.token_budget {
-                bail!(
-                    "{}: KTO's KL estimate joins a prompt of problem `{}` with an action of another one; together they have {tokens} tokens, more than --token-budget {}; raise it, or drop the longest rows",
-                    self.source.file.display(),
-                    tree.id,
-                    setup.settings.token_budget
-                );
-            }
-        }
-        Ok(longest)
-    }
 }
 
-impl Responses {
+impl Rows<SftTree> {
     /// What was read and what became of it.
     fn describe(&self) -> String {
         let tokens: usize = self.trees.iter().map(|it| it.tree.unique_tokens()).sum();
@@ -320,13 +343,13 @@ impl Responses {
 }
 
 /// Reads SFT rows and tokenizes them, each a tree with one path. Standard error is told what became of the rows.
-pub fn sft(file: &Path, setup: &Setup) -> Result<Responses> {
+pub fn sft(file: &Path, setup: &Setup) -> Result<Rows<SftTree>> {
     let responses = setup.ranks.together(read_sft(file, setup))?;
     setup.tell(&responses.describe());
     Ok(responses)
 }
 
-fn read_sft(file: &Path, setup: &Setup) -> Result<Responses> {
+fn read_sft(file: &Path, setup: &Setup) -> Result<Rows<SftTree>> {
     let mut rows = formats::read_jsonl::<SftRow>(file)?;
     let mut trees = Vec::new();
     let mut counts = RowReport::new(setup.drop_unusable);
@@ -369,7 +392,7 @@ fn read_sft(file: &Path, setup: &Setup) -> Result<Responses> {
         bail!("{}: {}", file.display(), report.nothing_left(&counts));
     }
     setup.check_vocabulary(trees.iter().map(|tree| &tree.tree))?;
-    Ok(Responses {
+    Ok(Rows {
         trees,
         rows: counts,
         report,

@@ -1,68 +1,82 @@
 //! Preference learning on whole trees: every history is computed once for all pairs that share it.
 
+mod objective;
+mod paired;
+mod unpaired;
+
 use burn::tensor::{Device, Tensor};
 use eurus_models::{ForestBatch, ForestModel, int_tensor};
-use pref_losses::stats::PairSums;
 use pref_losses::{
-    CollapseMonitor, CollapseMonitorConfig, PairContext, PairLengths, PairLogProbs, PairStats,
-    PreferenceLoss, PreferenceLossConfig,
+    CollapseMonitor, CollapseMonitorConfig, PreferenceLoss, PreferenceLossConfig, UnpairedLoss,
+    UnpairedLossConfig,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::activations::{Pass, Tape};
-use crate::data::{PairedTree, check_trees};
+use crate::data::{ResponseTree, check_trees};
 use crate::evaluation::Evaluation;
 use crate::events::Event;
 use crate::log_probs::{by_node, node_log_probs, node_target_counts, of_hidden};
 use crate::packing::{
-    GroupForest, PackedGroup, PairCounts, PairTerms, check_budget, pack_mismatched, pack_pairs,
+    GroupCounts, GroupForest, GroupTerms, PackedGroup, check_budget, pack_mismatched,
+    pack_responses,
 };
 use crate::reference::{ReferenceLogProbs, TreeReference, read};
-use crate::run::{
-    RunSetup, StepOutcome, StepStats, describe_paired, plain_device, run, training_device,
-};
+use crate::run::{RunSetup, StepOutcome, plain_device, run, training_device};
 use crate::snapshot::Snapshots;
 use crate::{Error, Optimization, Ranks, Result};
 
-/// Where a pair's responses are in its packed group.
-const CHOSEN: usize = 0;
-const REJECTED: usize = 1;
+pub use objective::{ForestLosses, ForestResponses, ResponseLoss, StepContext};
 
 fn constant(values: Vec<f32>, device: &Device) -> Tensor<1> {
     Tensor::from_floats(values.as_slice(), device)
 }
 
-pub(crate) fn check_paired(
-    trees: &[PairedTree],
+pub(crate) fn check_responses<T: ResponseTree>(
+    trees: &[T],
     settings: &Optimization,
     vocab_size: usize,
 ) -> Result<()> {
     if trees.is_empty() {
-        return Err(Error::NoData { what: "pairs" });
+        return Err(Error::NoData { what: "responses" });
     }
     check_trees(
-        trees.iter().map(|tree| (tree.id.as_str(), &tree.tree)),
+        trees.iter().map(|tree| (tree.id(), tree.tree())),
         settings.max_path_tokens,
         vocab_size,
     )?;
     check_budget(trees, settings.token_budget)
 }
 
-/// Trains a language model on preference pairs.
+/// Tokens of every group as rows of their own, one a response.
+pub(crate) fn naive_tokens<T: ResponseTree>(trees: &[&T]) -> usize {
+    let of_tree = |tree: &&T| {
+        let lengths = tree.tree().path_lengths();
+        let responses = tree.columns().into_iter().flatten();
+        responses.map(|node| lengths[node]).sum::<usize>()
+    };
+    trees.iter().map(of_tree).sum()
+}
+
+/// Trains a language model on preference pairs, or on responses that have a verdict each.
 ///
-/// The loss of a step is the mean over all its pairs, however they are split into forests; KTO's KL estimate is taken
-/// over the whole step before any gradient, and BCO's shift is the mean reward of all steps before. Every loss of
-/// `pref_losses` over pairs can be trained; those that look at the batch as a whole (AOT, `kto_pair`) see the pairs of one
-/// forest at a time.
+/// [`new`](Self::new) takes a loss over pairs and trains on [`PairedTree`](crate::PairedTree)s,
+/// [`unpaired`](PreferenceTrainer::unpaired) one over single responses and trains on
+/// [`LabelledTree`](crate::LabelledTree)s. Every loss of `pref_losses` can be trained.
+///
+/// The loss of a step is the mean over all its pairs or responses, however they are split into forests; KTO's KL estimate
+/// is taken over the whole step before any gradient, and BCO's shift is the mean reward of all steps before. Losses that
+/// look at the batch as a whole (AOT, `kto_pair`) see the pairs of one forest at a time.
 ///
 /// A [monitor](pref_losses::collapse) watches the statistics of the steps and reports [`Event::Collapse`] when chosen
 /// responses are being unlearned, once of each kind. It changes nothing else.
 #[derive(Debug, Clone)]
-pub struct PreferenceTrainer {
+pub struct PreferenceTrainer<L = PreferenceLoss> {
     settings: Optimization,
-    loss: PreferenceLoss,
-    objective: PreferenceLossConfig,
+    loss: L,
+    /// The loss as it was described, for the identity of a run.
+    objective: Value,
     /// As it is before a run.
     monitor: Option<CollapseMonitor>,
     snapshots: Option<Snapshots>,
@@ -87,10 +101,9 @@ struct RewardMean {
 }
 
 impl RewardMean {
-    fn add(&mut self, stats: &PairStats) {
-        let pairs = stats.pairs as f64;
-        self.sum += pairs * (stats.chosen_reward + stats.rejected_reward);
-        self.responses += 2.0 * pairs;
+    fn add(&mut self, (sum, responses): (f64, f64)) {
+        self.sum += sum;
+        self.responses += responses;
     }
 
     fn get(&self) -> f64 {
@@ -99,17 +112,73 @@ impl RewardMean {
 }
 
 impl PreferenceTrainer {
-    /// A trainer with these settings and this loss.
+    /// A trainer on pairs with these settings and this loss.
     ///
     /// # Errors
     ///
     /// When a setting is outside its range.
     pub fn new(settings: Optimization, loss: &PreferenceLossConfig) -> Result<Self> {
+        Self::with_loss(settings, loss.init()?, json!({ "preference": loss }))
+    }
+}
+
+impl PreferenceTrainer<UnpairedLoss> {
+    /// A trainer on single responses with these settings and this loss.
+    ///
+    /// ```
+    /// use burn::tensor::Device;
+    /// use eurus_models::{Decoder, DecoderConfig};
+    /// use eurus_train::{
+    ///     LabelledNode, LabelledTree, Optimization, PreferenceTrainer, ReferenceLogProbs, add_mismatched,
+    /// };
+    /// use pref_losses::{KtoConfig, UnpairedLossConfig};
+    /// use token_forest::TokenTree;
+    ///
+    /// # fn main() -> eurus_train::Result<()> {
+    /// let policy = Decoder::init(&DecoderConfig::llama(32, 16, 2, 2), 7, &Device::flex());
+    /// // Three answers to one prompt, and one to another; the prompt of the three is computed once.
+    /// let rollouts = |prompt: Vec<u32>, answers: &[(u32, bool)]| {
+    ///     let mut tree = TokenTree::new(prompt, false);
+    ///     let mut judge = |&(token, desirable)| {
+    ///         let node = tree.push(0, vec![token, 9], true);
+    ///         LabelledNode { node, desirable }
+    ///     };
+    ///     let responses: Vec<_> = answers.iter().map(&mut judge).collect();
+    ///     LabelledTree::new(format!("{answers:?}"), &tree, &responses)
+    /// };
+    /// let mut trees = [
+    ///     rollouts(vec![1, 2, 3], &[(4, true), (5, false), (6, false)])?,
+    ///     rollouts(vec![1, 7], &[(8, true)])?,
+    /// ];
+    /// add_mismatched(&mut trees, 0)?;
+    ///
+    /// let settings = Optimization { learning_rate: 1e-2, epochs: 2, ..Optimization::default() };
+    /// let reference = ReferenceLogProbs::compute(&policy, &trees, &settings, &mut |_| {})?;
+    /// let loss = UnpairedLossConfig::Kto(KtoConfig::new());
+    /// let mut losses = Vec::new();
+    /// let _trained = PreferenceTrainer::unpaired(settings, &loss)?.train(policy, &trees, &reference, &mut |event| {
+    ///     losses.extend(event.progress().map(|step| step.loss));
+    /// })?;
+    /// assert!(losses[1] < losses[0]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When a setting is outside its range.
+    pub fn unpaired(settings: Optimization, loss: &UnpairedLossConfig) -> Result<Self> {
+        Self::with_loss(settings, loss.init()?, json!({ "unpaired": loss }))
+    }
+}
+
+impl<L: ResponseLoss> PreferenceTrainer<L> {
+    fn with_loss(settings: Optimization, loss: L, objective: Value) -> Result<Self> {
         settings.validate()?;
         Ok(Self {
             settings,
-            loss: loss.init()?,
-            objective: loss.clone(),
+            loss,
+            objective,
             monitor: Some(CollapseMonitorConfig::new().init()?),
             snapshots: None,
             other_reference: false,
@@ -166,7 +235,7 @@ impl PreferenceTrainer {
     pub fn train<M: ForestModel>(
         &self,
         model: M,
-        trees: &[PairedTree],
+        trees: &[L::Tree],
         reference: &ReferenceLogProbs,
         on_event: &mut dyn FnMut(&Event),
     ) -> Result<M> {
@@ -181,7 +250,7 @@ impl PreferenceTrainer {
     pub fn train_evaluated<M: ForestModel>(
         &self,
         model: M,
-        trees: &[PairedTree],
+        trees: &[L::Tree],
         reference: &ReferenceLogProbs,
         evaluation: Option<&mut Evaluation<'_, M>>,
         on_event: &mut dyn FnMut(&Event),
@@ -194,16 +263,16 @@ impl PreferenceTrainer {
             compared: self.other_reference || !self.loss.needs().reference,
         };
         let device = training_device(&model);
-        let ids: Vec<&str> = trees.iter().map(|tree| tree.id.as_str()).collect();
-        let unique_tokens: Vec<usize> = trees.iter().map(|it| it.tree.unique_tokens()).collect();
+        let ids: Vec<&str> = trees.iter().map(ResponseTree::id).collect();
+        let unique_tokens: Vec<usize> = trees.iter().map(|it| it.tree().unique_tokens()).collect();
         let setup = RunSetup {
             settings,
             ids: &ids,
             unique_tokens: &unique_tokens,
             ranks: &self.ranks,
             snapshots: self.snapshots.as_ref(),
-            objective: json!({ "preference": self.objective }),
-            trees: &mut trees.iter().map(describe_paired),
+            objective: self.objective.clone(),
+            trees: &mut trees.iter().map(ResponseTree::describe),
         };
         run(
             model,
@@ -226,13 +295,13 @@ impl PreferenceTrainer {
                     Ok(())
                 })
             },
-            |progress, pairs, carried, on_event| {
+            |progress, stats, carried, on_event| {
                 let step = progress.step;
-                carried.rewards.add(&pairs);
+                carried.rewards.add(L::rewards(&stats));
                 carried.compared = true;
-                on_event(&Event::Preference { progress, pairs });
+                on_event(&L::event(progress, stats));
                 let monitor = carried.monitor.as_mut();
-                let warning = monitor.and_then(|it| it.observe(step, &pairs));
+                let warning = monitor.and_then(|it| it.observe(step, &L::watched(&stats)?));
                 if let Some(warning) = warning {
                     on_event(&Event::Collapse { step, warning });
                 }
@@ -240,7 +309,7 @@ impl PreferenceTrainer {
         )
     }
 
-    /// The loss and statistics of pairs that are not trained on. BCO's shift is 0.
+    /// The loss and statistics of pairs or responses that are not trained on. BCO's shift is 0.
     ///
     /// # Errors
     ///
@@ -248,11 +317,11 @@ impl PreferenceTrainer {
     pub fn held_out<M: ForestModel>(
         &self,
         model: &M,
-        trees: &[PairedTree],
+        trees: &[L::Tree],
         reference: &ReferenceLogProbs,
-    ) -> Result<PairStats> {
+    ) -> Result<L::Stats> {
         self.check(trees, reference, model.vocab_size())?;
-        let model = model.valid();
+        let model = self.settings.precision.of(model.valid());
         let part = Part {
             trees: trees.iter().collect(),
             reference: reference.trees.iter().collect(),
@@ -267,27 +336,27 @@ impl PreferenceTrainer {
 
     fn check(
         &self,
-        trees: &[PairedTree],
+        trees: &[L::Tree],
         reference: &ReferenceLogProbs,
         vocab_size: usize,
     ) -> Result<()> {
-        check_paired(trees, &self.settings, vocab_size)?;
+        check_responses(trees, &self.settings, vocab_size)?;
         reference.check(trees)?;
-        if self.loss.needs().kl && trees.iter().any(|tree| tree.mismatched.is_empty()) {
+        if self.loss.needs().kl && trees.iter().any(|tree| tree.mismatched().is_empty()) {
             return Err(Error::Loss(pref_losses::Error::MissingKl));
         }
         Ok(())
     }
 
-    /// The losses of all pairs of some trees, forest by forest; `consume` is given each forest's.
+    /// The losses of all groups of some trees, forest by forest; `consume` is given each forest's.
     fn pass<M: ForestModel>(
         &self,
         model: &M,
-        part: &Part<'_>,
+        part: &Part<'_, L::Tree>,
         device: &Device,
         ranks: &Ranks,
         consume: &mut dyn FnMut(ForestPass<'_>) -> Result<()>,
-    ) -> Result<StepOutcome<PairStats>> {
+    ) -> Result<StepOutcome<L::Stats>> {
         let settings = &self.settings;
         let mut forests = Vec::new();
         let mine = self.prepare(model, part).map(|(packed, totals)| {
@@ -296,7 +365,7 @@ impl PreferenceTrainer {
         });
         let my_counts = mine.as_ref().map(|it| it.counts).unwrap_or_default();
         let all = ranks.exchange(mine)?;
-        let counts: PairCounts = all.iter().map(|it| it.counts).sum();
+        let counts: GroupCounts = all.iter().map(|it| it.counts).sum();
         let of_all = |of: fn(&StepTotals) -> &Vec<f32>| {
             let values = all.iter().flat_map(|it| of(it).iter().copied());
             constant(values.collect(), device)
@@ -308,92 +377,83 @@ impl PreferenceTrainer {
         } else {
             None
         };
-        let mut context = PairContext {
+        let context = StepContext {
             kl: kl.clone(),
             reward_shift: part.reward_shift,
-            mean_chosen_tokens: Some(counts.chosen_tokens as f64 / counts.pairs.max(1) as f64),
-            ..PairContext::default()
+            mean_first_tokens: counts.first_tokens as f64 / counts.groups.max(1) as f64,
         };
         let forest_count = forests.len();
-        let mut sums: Option<PairSums> = None;
+        let mut sums: Option<L::Sums> = None;
         let mut terms = Vec::new();
         for packed in forests {
             let share = packed.forest.len() as f64 / counts.unique_tokens as f64;
-            let groups = packed.groups.clone();
-            let places = [CHOSEN, REJECTED].map(|place| packed.column(place).collect());
-            let [chosen, rejected]: [Vec<u32>; 2] = places;
+            let columns = packed.columns();
             let node_counts = node_target_counts(&packed.forest);
-            let lengths = |nodes: &[u32]| {
-                let count = |&node: &u32| node_counts[node as usize];
-                constant(nodes.iter().map(count).collect(), device)
-            };
-            context.lengths = Some(PairLengths {
-                chosen: lengths(&chosen),
-                rejected: lengths(&rejected),
-            });
-            let batch = ForestBatch::new(packed.forest, device);
+            let lengths: Vec<Vec<f32>> = columns
+                .iter()
+                .map(|nodes| nodes.iter().map(|&n| node_counts[n as usize]).collect())
+                .collect();
+            let GroupForest { forest, groups } = packed;
+            let batch = ForestBatch::new(forest, device);
             let pass = Pass::of_model(model, &batch, part.recompute)?;
             let log_probs = of_hidden(model, pass.hidden, &batch, settings.log_prob_chunk);
-            let policy = by_node(log_probs, &batch);
-            let nodes = |indices: &[u32]| policy.clone().select(0, int_tensor(indices, device));
-            let of_reference = |of: fn(&TreeReference) -> &Vec<f32>| {
-                let value = |pair: &PackedGroup| of(part.reference[pair.tree])[pair.index];
+            let by_node = by_node(log_probs, &batch);
+            let policy: Vec<Tensor<1>> = columns
+                .iter()
+                .map(|nodes| by_node.clone().select(0, int_tensor(nodes, device)))
+                .collect();
+            let of_reference = |place: usize| {
+                let value =
+                    |group: &PackedGroup| part.reference[group.tree].columns[place][group.index];
                 constant(groups.iter().map(value).collect(), device)
             };
-            let log_probs = PairLogProbs {
-                policy_chosen: nodes(&chosen),
-                policy_rejected: nodes(&rejected),
-                reference_chosen: of_reference(|tree| &tree.chosen),
-                reference_rejected: of_reference(|tree| &tree.rejected),
+            let reference: Vec<Tensor<1>> = (0..columns.len()).map(of_reference).collect();
+            let responses = ForestResponses {
+                policy: policy.clone(),
+                reference: reference.clone(),
+                lengths: lengths
+                    .iter()
+                    .map(|it| constant(it.clone(), device))
+                    .collect(),
+                groups: groups
+                    .iter()
+                    .map(|it| (part.trees[it.tree], it.index))
+                    .collect(),
             };
-            let output = self.loss.forward(log_probs.clone(), &context)?;
-            let mut forest_sums = PairSums::of(&output, &log_probs);
-            if let Some(kl) = &kl {
-                forest_sums = forest_sums.with_kl(kl);
-            }
+            let forest = self.loss.of_forest(responses, &context)?;
             sums = Some(match sums {
-                Some(sums) => sums.merge(forest_sums),
-                None => forest_sums,
+                Some(sums) => L::merge_sums(sums, forest.sums),
+                None => forest.sums,
             });
-            terms.push(PairTerms {
+            let named = forest.terms.into_iter();
+            terms.push(GroupTerms {
                 groups: groups.clone(),
-                terms: [
-                    (
-                        "the policy's log-prob of the chosen response",
-                        &log_probs.policy_chosen,
-                    ),
-                    (
-                        "the policy's log-prob of the rejected response",
-                        &log_probs.policy_rejected,
-                    ),
-                    ("the loss", &output.losses),
-                ]
-                .map(|(name, values)| (name, values.clone().detach())),
+                terms: named
+                    .map(|(name, values)| (name, values.detach()))
+                    .collect(),
             });
             consume(ForestPass {
-                loss: output.losses.sum() / counts.pairs as f64,
+                loss: forest.losses.sum() / counts.groups as f64,
                 tape: pass.tape,
                 share,
                 groups: &groups,
-                counts: [&chosen, &rejected].map(|nodes| {
-                    nodes
-                        .iter()
-                        .map(|&node| node_counts[node as usize])
-                        .collect()
-                }),
-                log_probs: &log_probs,
+                policy: &policy,
+                reference: &reference,
+                lengths: &lengths,
             })?;
         }
-        let stats = sums.map(PairSums::read).unwrap_or_default();
+        let stats = sums.map(L::read).unwrap_or_default();
+        let loss = L::mean_loss(&stats);
         let mut not_finite = Vec::new();
-        if !stats.loss.is_finite() {
+        if !loss.is_finite() {
             if let Some(kl) = kl.filter(|kl| !kl.clone().into_scalar::<f32>().is_finite()) {
                 not_finite.push(format!("the KL estimate is {}", kl.into_scalar::<f32>()));
             }
-            not_finite.extend(terms.into_iter().flat_map(|it| it.name(&part.trees)));
+            let id = |tree: usize| part.trees[tree].id();
+            not_finite.extend(terms.into_iter().flat_map(|it| it.name(L::GROUP, id)));
         }
         Ok(StepOutcome {
-            loss: stats.loss * (my_counts.pairs as f64 / counts.pairs as f64),
+            loss: loss * (my_counts.groups as f64 / counts.groups as f64),
             unique_tokens: my_counts.unique_tokens,
             naive_tokens: naive_tokens(&part.trees),
             forests: forest_count,
@@ -402,16 +462,16 @@ impl PreferenceTrainer {
         })
     }
 
-    /// Packs a rank's pairs, and counts what the loss of the whole step depends on.
+    /// Packs a rank's groups, and counts what the loss of the whole step depends on.
     fn prepare<M: ForestModel>(
         &self,
         model: &M,
-        part: &Part<'_>,
+        part: &Part<'_, L::Tree>,
     ) -> Result<(Vec<GroupForest>, StepTotals)> {
         let settings = &self.settings;
-        let forests = pack_pairs(&part.trees, settings.token_budget)?;
+        let forests = pack_responses(&part.trees, settings.token_budget)?;
         let mut totals = StepTotals {
-            counts: PairCounts::of(&forests),
+            counts: GroupCounts::of(&forests),
             ..StepTotals::default()
         };
         if self.loss.needs().kl {
@@ -436,56 +496,47 @@ impl PreferenceTrainer {
 /// A rank's part of what the losses of a whole step depend on.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct StepTotals {
-    counts: PairCounts,
+    counts: GroupCounts,
     /// Log-probs of the mismatched completions, of which the KL estimate is the mean difference.
     mismatched_policy: Vec<f32>,
     mismatched_reference: Vec<f32>,
 }
 
-impl StepStats for PairStats {
-    fn merge(self, other: Self) -> Self {
-        self.merge(other)
-    }
-}
-
 /// Trees that go through the model in one pass of the loss.
-struct Part<'a> {
-    trees: Vec<&'a PairedTree>,
+struct Part<'a, T> {
+    trees: Vec<&'a T>,
     reference: Vec<&'a TreeReference>,
     reward_shift: f64,
     recompute: bool,
 }
 
-/// The pairs of one forest.
+/// The groups of one forest, their responses by place in the group.
 struct ForestPass<'a> {
     /// Their part of the mean loss.
     loss: Tensor<1>,
     tape: Tape<'a>,
     share: f64,
     groups: &'a [PackedGroup],
-    /// Target tokens of chosen and rejected responses.
-    counts: [Vec<f32>; 2],
-    log_probs: &'a PairLogProbs,
+    policy: &'a [Tensor<1>],
+    reference: &'a [Tensor<1>],
+    /// Target tokens.
+    lengths: &'a [Vec<f32>],
 }
 
 /// The largest difference between policy and reference that two passes of one model may have, in nats a token.
 const SAME_MODEL: f64 = 0.02;
 
 /// Checks that policy and reference are the same model yet.
-fn same_model(part: &Part<'_>, pass: &ForestPass<'_>) -> Result<()> {
-    let log_probs = pass.log_probs;
-    let sides = [
-        (&log_probs.policy_chosen, &log_probs.reference_chosen),
-        (&log_probs.policy_rejected, &log_probs.reference_rejected),
-    ];
-    for ((policy, reference), counts) in sides.into_iter().zip(&pass.counts) {
+fn same_model<T: ResponseTree>(part: &Part<'_, T>, pass: &ForestPass<'_>) -> Result<()> {
+    let columns = pass.policy.iter().zip(pass.reference).zip(pass.lengths);
+    for ((policy, reference), lengths) in columns {
         let values = read(policy.clone())
             .into_iter()
             .zip(read(reference.clone()));
-        let rows = values.zip(counts).zip(pass.groups);
+        let rows = values.zip(lengths).zip(pass.groups);
         let largest = rows
-            .map(|(((policy, reference), count), group)| {
-                let difference = f64::from(policy - reference).abs() / f64::from(count.max(1.0));
+            .map(|(((policy, reference), length), group)| {
+                let difference = f64::from(policy - reference).abs() / f64::from(length.max(1.0));
                 (difference, group.tree)
             })
             // What is not a number is reported as such by the run.
@@ -493,25 +544,10 @@ fn same_model(part: &Part<'_>, pass: &ForestPass<'_>) -> Result<()> {
             .max_by(|a, b| a.0.total_cmp(&b.0));
         if let Some((difference, tree)) = largest.filter(|it| it.0 > SAME_MODEL) {
             return Err(Error::OtherReference {
-                id: part.trees[tree].id.clone(),
+                id: part.trees[tree].id().to_owned(),
                 difference,
             });
         }
     }
     Ok(())
-}
-
-/// Tokens of every pair as two full rows.
-pub(crate) fn naive_tokens(trees: &[&PairedTree]) -> usize {
-    trees
-        .iter()
-        .map(|tree| {
-            let pairs: Vec<(usize, usize)> = tree
-                .pairs
-                .iter()
-                .map(|pair| (pair.chosen, pair.rejected))
-                .collect();
-            tree.tree.naive_tokens(&pairs)
-        })
-        .sum()
 }
