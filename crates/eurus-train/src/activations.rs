@@ -120,13 +120,13 @@ impl<'a> Pass<'a> {
 }
 
 impl Recomputation<'_> {
-    /// Runs the blocks again, the last one first, one graph at a time; `add` is given the gradients of each. The model's
-    /// own loss counts with `share`. Returns its value, `share` included.
+    /// Runs the blocks again, the last one first, one graph at a time; `add` is given the loss of each, adds its gradients
+    /// up and lets them be read first. The model's own loss counts with `share`. Returns its value, `share` included.
     pub fn backward(
         self,
         loss: Tensor<1>,
         share: f64,
-        add: &mut dyn FnMut(Gradients),
+        add: &mut dyn FnMut(Tensor<1>, &mut dyn FnMut(&mut Gradients)),
     ) -> Option<f64> {
         let Self {
             blocks,
@@ -138,14 +138,17 @@ impl Recomputation<'_> {
         let auxiliary = blocks.auxiliary_loss(&constants);
         let auxiliary = auxiliary.map(|it| share * f64::from(it.into_scalar::<f32>()));
 
-        let mut gradients = loss.backward();
-        let mut incoming = last.grad_remove(&mut gradients);
-        add(gradients);
+        let mut incoming = None;
+        add(loss, &mut |gradients| {
+            incoming = last.grad_remove(gradients)
+        });
         let mut router = constants.len();
         for (index, input) in inputs.into_iter().enumerate().rev() {
             let x = Tensor::from_inner(input).require_grad();
             let (y, routed) = blocks.block(index, x.clone());
-            let through = incoming.map(|grad| (y * Tensor::from_inner(grad)).sum());
+            let through = incoming
+                .take()
+                .map(|grad| (y * Tensor::from_inner(grad)).sum());
             let balancing = routed.and_then(|routed| {
                 // Of all routers' choices this block's alone are not constants here.
                 router -= 1;
@@ -158,14 +161,13 @@ impl Recomputation<'_> {
                 (Some(loss), None) | (None, Some(loss)) => loss,
                 (None, None) => return auxiliary,
             };
-            let mut gradients = loss.backward();
-            incoming = x.grad_remove(&mut gradients);
-            add(gradients);
+            incoming = None;
+            add(loss, &mut |gradients| incoming = x.grad_remove(gradients));
         }
         if let Some(grad) = incoming {
             // The factor is a leaf, so there is a graph even where the embedding is frozen.
             let factor = Tensor::from_inner(grad).require_grad();
-            add((blocks.embed() * factor).sum().backward());
+            add((blocks.embed() * factor).sum(), &mut |_| ());
         }
         auxiliary
     }

@@ -242,8 +242,15 @@ trait Kernels: Backend {
         plain::forward(inputs)
     }
 
-    fn backward(saved: Saved<Self>, grad: FloatTensor<Self>, wanted: Wanted) -> Gradient<Self> {
-        plain::backward(saved, grad, wanted)
+    /// `weight_sum` is what other uses of the weight have left of its gradient; this one's is added to it where it lies, so
+    /// that there are never two of its size.
+    fn backward(
+        saved: Saved<Self>,
+        grad: FloatTensor<Self>,
+        wanted: Wanted,
+        weight_sum: Option<FloatTensor<Self>>,
+    ) -> Gradient<Self> {
+        plain::backward(saved, grad, wanted, weight_sum)
     }
 }
 
@@ -252,8 +259,13 @@ impl Kernels for Flex {
         flex::forward(inputs)
     }
 
-    fn backward(saved: Saved<Self>, grad: FloatTensor<Self>, wanted: Wanted) -> Gradient<Self> {
-        flex::backward(saved, grad, wanted)
+    fn backward(
+        saved: Saved<Self>,
+        grad: FloatTensor<Self>,
+        wanted: Wanted,
+        weight_sum: Option<FloatTensor<Self>>,
+    ) -> Gradient<Self> {
+        flex::backward(saved, grad, wanted, weight_sum)
     }
 }
 
@@ -343,7 +355,8 @@ impl LinearLogProbs for burn::backend::LibTorch {
 struct LinearLogProbsBackward;
 
 impl<B: Kernels> Backward<B, 2> for LinearLogProbsBackward {
-    type State = Saved<B>;
+    /// The weight besides, to find what there is of its gradient. It is held no longer than this step is.
+    type State = (Saved<B>, FloatTensor<Autodiff<B>>);
 
     fn backward(
         self,
@@ -357,7 +370,9 @@ impl<B: Kernels> Backward<B, 2> for LinearLogProbsBackward {
             hidden: hidden.is_some(),
             weight: weight.is_some(),
         };
-        let gradient = <B as Kernels>::backward(ops.state, grad, wanted);
+        let (saved, weight_tensor) = ops.state;
+        let weight_sum = grads.remove::<B>(&weight_tensor);
+        let gradient = <B as Kernels>::backward(saved, grad, wanted, weight_sum);
         for (parent, gradient) in [(hidden, gradient.hidden), (weight, gradient.weight)] {
             if let (Some(node), Some(gradient)) = (parent, gradient) {
                 grads.register::<B>(node.id, gradient);
@@ -375,6 +390,7 @@ impl<B: Kernels, C: CheckpointStrategy> LinearLogProbs for Autodiff<B, C> {
         chunk_tokens: usize,
     ) -> FloatTensor<Self> {
         let (hidden, hidden_node) = hidden.into_parts();
+        let weight_tensor = weight.clone();
         let (weight, weight_node) = weight.into_parts();
         let inputs = Inputs::<B> {
             hidden,
@@ -395,7 +411,7 @@ impl<B: Kernels, C: CheckpointStrategy> LinearLogProbs for Autodiff<B, C> {
                     row_max: forward.row_max,
                     log_sum: forward.log_sum,
                 };
-                prepared.finish(saved, forward.log_probs)
+                prepared.finish((saved, weight_tensor), forward.log_probs)
             }
             OpsKind::UnTracked(prepared) => prepared.finish(forward.log_probs),
         }

@@ -54,7 +54,8 @@ impl<B: ForestOps> Backward<B, 2> for Project {
 struct Embed;
 
 impl<B: ForestOps> Backward<B, 1> for Embed {
-    type State = (usize, IntTensor<B>);
+    /// The weight, to find what other uses of it have left of its gradient. It is held no longer than this step is.
+    type State = (FloatTensor<Autodiff<B>>, IntTensor<B>);
 
     fn backward(
         self,
@@ -62,9 +63,12 @@ impl<B: ForestOps> Backward<B, 1> for Embed {
         grads: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
-        let (vocab, tokens) = ops.state;
-        unary::<B, _>(ops.parents, ops.node, grads, |grad| {
-            B::embed_backward(vocab, tokens, grad)
+        let (weight, tokens) = ops.state;
+        let sum = grads.remove::<B>(&weight);
+        let vocab = weight.shape()[0];
+        unary::<B, _>(ops.parents, ops.node, grads, |grad| match sum {
+            Some(sum) => B::embed_backward_onto(sum, tokens, grad),
+            None => B::embed_backward(vocab, tokens, grad),
         });
     }
 }
@@ -200,10 +204,10 @@ impl<B: ForestOps, C: CheckpointStrategy> ForestOps for Autodiff<B, C> {
     }
 
     fn embed(weight: FloatTensor<Self>, tokens: IntTensor<Self>) -> FloatTensor<Self> {
-        let (weight, node) = weight.into_parts();
-        let output = B::embed(weight.clone(), tokens.clone());
+        let (primitive, node) = weight.clone().into_parts();
+        let output = B::embed(primitive, tokens.clone());
         match Embed.prepare::<C>([node]).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish((weight.shape()[0], tokens), output),
+            OpsKind::Tracked(prep) => prep.finish((weight, tokens), output),
             OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }

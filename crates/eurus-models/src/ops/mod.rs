@@ -52,6 +52,16 @@ pub trait ForestOps: Backend {
         reference::embed_backward::<Self>(vocab, tokens, grad)
     }
 
+    /// The same added to what other uses of the weight have left of its gradient, `sum [vocab, d]`. Where the embedding is
+    /// the output projection too, that spares a gradient of its size.
+    fn embed_backward_onto(
+        sum: FloatTensor<Self>,
+        tokens: IntTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        reference::embed_backward_onto::<Self>(sum, tokens, grad)
+    }
+
     /// Root-mean-square norm over the last dimension: `x / sqrt(mean(x^2) + epsilon) * weight`; `x [T, d]`, `weight [d]`.
     fn rms_norm(
         x: FloatTensor<Self>,

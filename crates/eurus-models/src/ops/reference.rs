@@ -20,10 +20,19 @@ pub fn embed_backward<B: Backend>(
 ) -> FloatTensor<B> {
     let [_, d] = dims::<B>(&grad);
     let (device, dtype) = (grad.device(), grad.dtype());
-    let grad = wide::<B>(grad);
-    let zeros = B::float_zeros(Shape::from([vocab, d]), &device, grad.dtype().into());
-    let sums = B::float_select_assign(zeros, 0, tokens, grad, IndexingUpdateOp::Add);
-    narrow::<B>(sums, dtype)
+    let zeros = B::float_zeros(Shape::from([vocab, d]), &device, dtype.into());
+    embed_backward_onto::<B>(zeros, tokens, grad)
+}
+
+pub fn embed_backward_onto<B: Backend>(
+    sum: FloatTensor<B>,
+    tokens: IntTensor<B>,
+    grad: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let dtype = sum.dtype();
+    let (sum, grad) = (wide::<B>(sum), wide::<B>(grad));
+    let sum = B::float_select_assign(sum, 0, tokens, grad, IndexingUpdateOp::Add);
+    narrow::<B>(sum, dtype)
 }
 
 fn dims<B: Backend>(tensor: &FloatTensor<B>) -> [usize; 2] {

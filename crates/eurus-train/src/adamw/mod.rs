@@ -4,6 +4,7 @@
 //! `p = (1 - lr * decay) p - lr * (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + epsilon)`. A parameter without a gradient in a
 //! step stays as it is and its `t` does not count.
 
+mod carry;
 mod gradients;
 mod ops;
 mod sums;
@@ -63,20 +64,25 @@ impl StepOptimizer {
     /// model's own loss of the forest counts with `share`, the forest's share of the step's tokens.
     pub fn add<M: Module>(&mut self, model: &M, loss: Tensor<1>, tape: Tape<'_>, share: f64) {
         let sums = &mut self.sums;
-        let mut add = |gradients| sums.add(model, gradients);
         let auxiliary = match tape {
-            Tape::Blocks(recomputation) => recomputation.backward(loss, share, &mut add),
-            Tape::Whole { auxiliary: None } => {
-                add(loss.backward());
-                None
+            Tape::Blocks(recomputation) => {
+                recomputation.backward(loss, share, &mut |loss, read| {
+                    let mut gradients = sums.backward(model, loss);
+                    read(&mut gradients);
+                    sums.add(model, gradients);
+                })
             }
-            Tape::Whole {
-                auxiliary: Some(auxiliary),
-            } => {
-                let auxiliary = auxiliary * share;
-                let value = f64::from(auxiliary.clone().into_scalar::<f32>());
-                add((loss + auxiliary).backward());
-                Some(value)
+            Tape::Whole { auxiliary } => {
+                let auxiliary = auxiliary.map(|it| it * share);
+                let value = auxiliary.clone();
+                let value = value.map(|it| f64::from(it.into_scalar::<f32>()));
+                let loss = match auxiliary {
+                    Some(auxiliary) => loss + auxiliary,
+                    None => loss,
+                };
+                let gradients = sums.backward(model, loss);
+                sums.add(model, gradients);
+                value
             }
         };
         if let Some(value) = auxiliary {

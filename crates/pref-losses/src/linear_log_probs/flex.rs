@@ -11,7 +11,7 @@ use burn::tensor::{Bytes, DType, FloatDType, IntDType, Shape};
 use rayon::prelude::*;
 
 use super::exp::{max_of, scaled_softmax, sum_of_exp};
-use super::plain::{block_slices, weight_block, weight_block_gradient};
+use super::plain::{block_slices, put_block, weight_block, weight_block_gradient};
 use super::{Forward, Gradient, Inputs, Saved, Wanted};
 
 /// What is known of a token's row of logits so far.
@@ -72,7 +72,12 @@ pub(super) fn forward(inputs: &Inputs<Flex>) -> Forward<Flex> {
     }
 }
 
-pub(super) fn backward(saved: Saved<Flex>, grad: FlexTensor, wanted: Wanted) -> Gradient<Flex> {
+pub(super) fn backward(
+    saved: Saved<Flex>,
+    grad: FlexTensor,
+    wanted: Wanted,
+    weight_sum: Option<FlexTensor>,
+) -> Gradient<Flex> {
     let inputs = saved.inputs;
     let targets = read_targets(&inputs);
     let factors = floats(grad);
@@ -82,9 +87,10 @@ pub(super) fn backward(saved: Saved<Flex>, grad: FlexTensor, wanted: Wanted) -> 
     let hidden = to_f32(inputs.hidden.clone());
 
     let mut hidden_gradient: Option<FlexTensor> = None;
+    let is_sum = weight_sum.is_some();
     let mut weight_gradient = wanted
         .weight
-        .then(|| zeros(inputs.weight.shape(), inputs.weight.dtype()));
+        .then(|| weight_sum.unwrap_or_else(|| zeros(inputs.weight.shape(), inputs.weight.dtype())));
     for (start, end) in blocks(&inputs) {
         let weight = to_f32(weight_block(&inputs, start, end));
         let mut logits = Flex::float_matmul(hidden.clone(), weight.clone());
@@ -113,7 +119,7 @@ pub(super) fn backward(saved: Saved<Flex>, grad: FlexTensor, wanted: Wanted) -> 
         weight_gradient = weight_gradient.map(|whole| {
             let part = weight_block_gradient::<Flex>(hidden.clone(), logits, inputs.layout);
             let part = Flex::float_cast(part, dtype);
-            Flex::float_slice_assign(whole, &block_slices(&inputs, start, end), part)
+            put_block::<Flex>(whole, &block_slices(&inputs, start, end), part, is_sum)
         });
     }
     Gradient {

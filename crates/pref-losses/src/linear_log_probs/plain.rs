@@ -51,6 +51,20 @@ pub(super) fn weight_block_gradient<B: Backend>(
     }
 }
 
+/// Puts a block of the weight's gradient in its place, or adds it to what is there.
+pub(super) fn put_block<B: Backend>(
+    whole: FloatTensor<B>,
+    slices: &[Slice],
+    block: FloatTensor<B>,
+    is_sum: bool,
+) -> FloatTensor<B> {
+    let block = match is_sum {
+        true => B::float_add(B::float_slice(whole.clone(), slices), block),
+        false => block,
+    };
+    B::float_slice_assign(whole, slices, block)
+}
+
 /// Whole rows of logits, `chunk_tokens` at a time.
 pub(super) fn forward<B: Backend>(inputs: &Inputs<B>) -> Forward<B> {
     let tokens = inputs.tokens();
@@ -89,6 +103,7 @@ pub(super) fn backward<B: Backend>(
     saved: Saved<B>,
     grad: FloatTensor<B>,
     wanted: Wanted,
+    weight_sum: Option<FloatTensor<B>>,
 ) -> Gradient<B> {
     let inputs = saved.inputs;
     let tokens = inputs.tokens();
@@ -103,9 +118,10 @@ pub(super) fn backward<B: Backend>(
     let targets = B::int_reshape(inputs.targets.clone(), column);
 
     let mut hidden_gradient: Option<FloatTensor<B>> = None;
-    let mut weight_gradient = wanted
-        .weight
-        .then(|| B::float_zeros(inputs.weight.shape(), &device, dtype));
+    let is_sum = weight_sum.is_some();
+    let mut weight_gradient = wanted.weight.then(|| {
+        weight_sum.unwrap_or_else(|| B::float_zeros(inputs.weight.shape(), &device, dtype))
+    });
     for start in (0..vocab).step_by(inputs.vocab_block()) {
         let end = vocab.min(start + inputs.vocab_block());
         let weight = weight_block(&inputs, start, end);
@@ -131,7 +147,7 @@ pub(super) fn backward<B: Backend>(
         }
         weight_gradient = weight_gradient.map(|whole| {
             let part = weight_block_gradient::<B>(inputs.hidden.clone(), gradient, inputs.layout);
-            B::float_slice_assign(whole, &block_slices(&inputs, start, end), part)
+            put_block::<B>(whole, &block_slices(&inputs, start, end), part, is_sum)
         });
     }
     Gradient {

@@ -1,7 +1,8 @@
 //! The fused CPU kernels against the plain operations, value and gradients.
 
-use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::TensorData;
 
 use super::{Forward, Gradient, Inputs, Saved, Wanted, WeightLayout, flex, plain};
@@ -75,8 +76,9 @@ fn fused_kernels_equal_plain_operations() {
             };
             for (hidden, weight) in [(true, true), (true, false), (false, true)] {
                 let wanted = Wanted { hidden, weight };
-                let got: Gradient<Flex> = flex::backward(saved.clone(), grad.clone(), wanted);
-                let want: Gradient<Flex> = plain::backward(saved.clone(), grad.clone(), wanted);
+                let got: Gradient<Flex> = flex::backward(saved.clone(), grad.clone(), wanted, None);
+                let want: Gradient<Flex> =
+                    plain::backward(saved.clone(), grad.clone(), wanted, None);
                 for (got, want, what) in [
                     (got.hidden, want.hidden, "hidden"),
                     (got.weight, want.weight, "weight"),
@@ -88,5 +90,33 @@ fn fused_kernels_equal_plain_operations() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn the_gradient_of_a_weight_is_added_to_what_there_is() {
+    for layout in [WeightLayout::InputByVocab, WeightLayout::VocabByInput] {
+        let inputs = inputs(layout, 1.0);
+        let weight_shape = inputs.weight.shape();
+        let Forward {
+            row_max, log_sum, ..
+        } = flex::forward(&inputs);
+        let grad = tensor(values(inputs.tokens(), 5), &[inputs.tokens()]);
+        let saved = Saved {
+            inputs,
+            row_max,
+            log_sum,
+        };
+        let wanted = Wanted {
+            hidden: false,
+            weight: true,
+        };
+        let earlier = || tensor(values(weight_shape.num_elements(), 3), &weight_shape);
+        let alone = flex::backward(saved.clone(), grad.clone(), wanted, None).weight;
+        let want = Flex::float_add(alone.expect("a gradient"), earlier());
+        let fused = flex::backward(saved.clone(), grad.clone(), wanted, Some(earlier())).weight;
+        let plain = plain::backward::<Flex>(saved, grad, wanted, Some(earlier())).weight;
+        assert_close(fused.expect("a gradient"), want.clone(), "fused");
+        assert_close(plain.expect("a gradient"), want, "plain");
     }
 }

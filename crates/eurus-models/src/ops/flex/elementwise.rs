@@ -12,16 +12,14 @@ fn rows_per_task(width: usize) -> usize {
     ELEMENTS_PER_TASK.div_ceil(width.max(1))
 }
 
-/// The rows of `grad` added up by token; rows of tokens that are not there stay untouched zeros of the system.
-pub fn embed_backward(vocab: usize, width: usize, tokens: &[i64], grad: &[f32]) -> Vec<f32> {
-    let mut out = vec![0.0; vocab * width];
+/// Adds the rows of `grad` to those of `out` that their tokens name.
+pub fn add_rows(out: &mut [f32], width: usize, tokens: &[i64], grad: &[f32]) {
     for (&token, grad) in tokens.iter().zip(grad.chunks(width.max(1))) {
         let row = &mut out[token as usize * width..][..width];
         for (sum, value) in row.iter_mut().zip(grad) {
             *sum += value;
         }
     }
-    out
 }
 
 pub fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32) -> Vec<f32> {

@@ -59,6 +59,11 @@ fn dims(tensor: &FlexTensor) -> [usize; 2] {
     [shape[0], shape[1]]
 }
 
+fn indices(tokens: FlexTensor) -> Vec<i64> {
+    let tokens = Flex::int_cast(tokens, IntDType::I64).to_contiguous();
+    tokens.as_slice().unwrap_or_default().to_vec()
+}
+
 impl ForestOps for Flex {
     fn product(lhs: FlexTensor, rhs: FlexTensor) -> FlexTensor {
         let shape = [dims(&lhs)[0], dims(&rhs)[1]];
@@ -86,10 +91,26 @@ impl ForestOps for Flex {
         let Some(grads) = Values::new(&grad) else {
             return reference::embed_backward::<Self>(vocab, tokens, grad);
         };
-        let tokens = Self::int_cast(tokens, IntDType::I64).to_contiguous();
-        let tokens: &[i64] = tokens.as_slice().unwrap_or_default();
-        let out = elementwise::embed_backward(vocab, width, tokens, grads.as_slice());
+        // Rows of tokens that are not there stay untouched zeros of the system.
+        let mut out = vec![0.0; vocab * width];
+        elementwise::add_rows(&mut out, width, &indices(tokens), grads.as_slice());
         to_tensor(out, [vocab, width])
+    }
+
+    fn embed_backward_onto(
+        mut sum: FlexTensor,
+        tokens: FlexTensor,
+        grad: FlexTensor,
+    ) -> FlexTensor {
+        let [vocab, width] = dims(&sum);
+        let is_plain = sum.dtype() == DType::F32
+            && sum.layout().contiguous_offsets() == Some((0, vocab * width));
+        let Some(grads) = Values::new(&grad).filter(|_| is_plain) else {
+            return reference::embed_backward_onto::<Self>(sum, tokens, grad);
+        };
+        let rows = &mut sum.storage_mut::<f32>()[..vocab * width];
+        elementwise::add_rows(rows, width, &indices(tokens), grads.as_slice());
+        sum
     }
 
     fn rms_norm(x: FlexTensor, weight: FlexTensor, epsilon: f32) -> FlexTensor {

@@ -165,3 +165,25 @@ fn a_linear_layer_of_few_rows_equals_the_stock_product() {
         );
     }
 }
+
+#[test]
+fn an_embeddings_gradient_equals_the_stock_one_alone_and_added_to_another() {
+    let (vocab, width) = (11, 6);
+    let tokens = [3i64, 0, 3, 10, 3];
+    let tokens = || FlexTensor::from_data(TensorData::new(tokens.to_vec(), [5]));
+    let (grad, sum) = (tensor(1, 5, width), tensor(2, vocab, width));
+    let stock = reference::embed_backward::<Flex>(vocab, tokens(), grad.clone());
+    assert_close(Flex::embed_backward(vocab, tokens(), grad.clone()), stock);
+    let kept = sum.clone();
+    let fused = Flex::embed_backward_onto(sum.clone(), tokens(), grad.clone());
+    let stock = reference::embed_backward_onto::<Flex>(sum.clone(), tokens(), grad.clone());
+    assert_close(fused, stock);
+    assert_close(sum, kept);
+    // A transposed sum does not lie row by row.
+    let turned = || Flex::float_transpose(tensor(2, width, vocab));
+    let fused = Flex::embed_backward_onto(turned(), tokens(), grad.clone());
+    assert_close(
+        fused,
+        reference::embed_backward_onto::<Flex>(turned(), tokens(), grad),
+    );
+}
