@@ -172,8 +172,6 @@ struct Load {
     scored: Work,
     /// The forest with the most tokens of those with gradients.
     largest: Work,
-    /// Whether the gradients of several forests are added in some step.
-    several_forests: bool,
 }
 
 impl Load {
@@ -186,13 +184,11 @@ impl Load {
             trained: Work::default(),
             scored: Work::default(),
             largest: Work::default(),
-            several_forests: false,
         };
         let window = setup.config.sliding_window;
         for step in steps {
             let step = step?;
             load.steps.add(&step);
-            load.several_forests |= step.forests.len() > 1;
             for forest in &step.forests {
                 let work = Work::of(forest, window);
                 load.trained = load.trained + work;
@@ -240,7 +236,7 @@ impl PlannedCommand<'_> {
             precision: setup.settings.precision,
         };
         let chunk = setup.settings.log_prob_chunk;
-        let memory = Memory::estimate(&costs, load.largest, load.several_forests, chunk);
+        let memory = Memory::estimate(&costs, load.largest, chunk);
         let flops = costs.training(load.trained) + costs.forward(load.scored);
         let time = Time::estimate(flops, &setup.device, &setup.config)?;
         Ok(Report {
