@@ -6,7 +6,7 @@ use common::{model, trees};
 use eurus_models::{ForestModel, RewardModel};
 use eurus_train::{
     Error, Event, NodePair, Optimization, PairedTree, PreferenceTrainer, ReferenceLogProbs,
-    RewardTrainer, SftTrainer, SftTree, add_mismatched, leaf_rewards, pair_rewards,
+    RewardTrainer, SftTrainer, SftTree, add_mismatched, leaf_rewards, pair_rewards, plan,
 };
 use pref_losses::{
     BcoConfig, BradleyTerryConfig, DpoConfig, KtoConfig, NcaConfig, PreferenceLossConfig,
@@ -121,6 +121,31 @@ fn a_step_does_not_depend_on_the_token_budget() {
             assert_near(a.0, b.0, "loss");
             assert_near(a.1, b.1, "gradient norm");
             assert_near(a.2.margin, b.2.margin, "margin");
+        }
+    }
+}
+
+#[test]
+fn eight_trees_are_the_same_step_in_one_forest_of_eight_two_of_four_and_eight_of_one() {
+    let mut trees = trees(8);
+    let of_a_tree = trees[0].tree.unique_tokens();
+    add_mismatched(&mut trees, 1).expect("several trees");
+    for loss in losses().into_iter().chain([loss_of_lengths()]) {
+        let steps = [8, 4, 1].map(|trees_of_a_forest| {
+            let settings = Optimization {
+                trees_per_step: 8,
+                token_budget: trees_of_a_forest * of_a_tree,
+                ..settings()
+            };
+            let mut planned = plan::response_steps(&trees, &settings).expect("a step");
+            let planned = planned.next().and_then(Result::ok).expect("a step");
+            assert_eq!(planned.forests.len(), 8 / trees_of_a_forest);
+            learn(&trees, &settings, &loss).0.swap_remove(0)
+        });
+        for other in &steps[1..] {
+            let near = |a: f64, b: f64| (a - b).abs() < 1e-6 * (1.0 + b.abs());
+            assert!(near(other.0, steps[0].0), "{}: loss", loss.name());
+            assert!(near(other.1, steps[0].1), "{}: gradient norm", loss.name());
         }
     }
 }

@@ -249,11 +249,12 @@ impl Generator {
             .into_iter()
             .map(|layer| {
                 let steps = [capacity, rows.len(), layer.keys.dims()[1]];
+                let of_weights = (&device, layer.keys.dtype());
                 DecodeCache {
+                    step_k: Tensor::zeros(steps, of_weights),
+                    step_v: Tensor::zeros(steps, of_weights),
                     prompt_k: layer.keys,
                     prompt_v: layer.values,
-                    step_k: Tensor::zeros(steps, &device),
-                    step_v: Tensor::zeros(steps, &device),
                 }
             })
             .collect();

@@ -77,7 +77,7 @@ impl StepOptimizer {
                 let value = auxiliary.clone();
                 let value = value.map(|it| f64::from(it.into_scalar::<f32>()));
                 let loss = match auxiliary {
-                    Some(auxiliary) => loss + auxiliary,
+                    Some(auxiliary) => auxiliary.cast(loss.dtype()) + loss,
                     None => loss,
                 };
                 let gradients = sums.backward(model, loss);
