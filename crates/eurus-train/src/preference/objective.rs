@@ -27,7 +27,7 @@ pub trait ResponseLoss: Clone {
     /// The KL estimate `[1]` from log-probs of mismatched completions, for losses that need one.
     fn kl(&self, policy: Tensor<1>, reference: Tensor<1>) -> Option<Tensor<1>>;
 
-    /// The losses of a forest's groups, of these groups of these trees.
+    /// The losses of a forest's groups.
     ///
     /// # Errors
     ///
