@@ -58,6 +58,9 @@ struct Options {
     /// Trees of an optimizer step
     #[arg(long, default_value_t = 2)]
     trees_per_step: usize,
+    /// Forests of the token budget that the trees of a step fill, in place of a number of trees
+    #[arg(long)]
+    forests_per_step: Option<usize>,
     /// Tokens that go through the model at once
     #[arg(long, default_value_t = 2048)]
     token_budget: usize,
@@ -318,6 +321,7 @@ fn main() -> Result<()> {
     let settings = Optimization {
         learning_rate: 5e-7,
         trees_per_step: options.trees_per_step,
+        forests_per_step: options.forests_per_step,
         token_budget: options.token_budget,
         max_path_tokens: options.token_budget,
         log_prob_chunk: options.log_prob_chunk,

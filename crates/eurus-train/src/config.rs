@@ -44,6 +44,9 @@ pub struct Optimization {
     pub max_steps: Option<usize>,
     /// Trees per optimizer step. Default 16.
     pub trees_per_step: usize,
+    /// Takes as many trees into a step as fill this many forests of `token_budget` tokens, in place of `trees_per_step`; the
+    /// order changes a little for it. Default none.
+    pub forests_per_step: Option<usize>,
     /// Tokens that go through the model at once; a step that has more is split and its gradients are added. Default 8192.
     pub token_budget: usize,
     /// Longest path allowed, in tokens; longer ones are an error before training. Default 4096.
@@ -75,6 +78,7 @@ impl Default for Optimization {
             epochs: 1,
             max_steps: None,
             trees_per_step: 16,
+            forests_per_step: None,
             token_budget: 8192,
             max_path_tokens: 4096,
             log_prob_chunk: 64,
@@ -139,6 +143,7 @@ impl Optimization {
         for (field, value) in [
             ("epochs", self.epochs),
             ("trees_per_step", self.trees_per_step),
+            ("forests_per_step", self.forests_per_step.unwrap_or(1)),
             ("token_budget", self.token_budget),
             ("max_path_tokens", self.max_path_tokens),
             ("log_prob_chunk", self.log_prob_chunk),
@@ -150,7 +155,8 @@ impl Optimization {
         Ok(())
     }
 
-    /// Optimizer steps for this many trees.
+    /// Optimizer steps for this many trees, in steps of `trees_per_step`. With `forests_per_step` it depends on the trees:
+    /// [`plan`](crate::plan) tells.
     pub fn steps(&self, trees: usize) -> usize {
         let steps = trees.div_ceil(self.trees_per_step) * self.epochs;
         self.max_steps.map_or(steps, |most| steps.min(most))

@@ -45,7 +45,8 @@
 //!
 //! # A step
 //!
-//! A step takes [`trees_per_step`](Optimization::trees_per_step) trees. They are packed into forests of at most
+//! A step takes [`trees_per_step`](Optimization::trees_per_step) trees, or as many as fill
+//! [`forests_per_step`](Optimization::forests_per_step). They are packed into forests of at most
 //! [`token_budget`](Optimization::token_budget) tokens; the gradients of all forests are summed before the one update,
 //! so the budget bounds the memory and changes nothing else but rounding. The loss is the mean over the whole step:
 //! over target tokens for SFT, over pairs otherwise. A path that is too long is an error before training, never cut; a

@@ -56,7 +56,8 @@ pub fn sft_steps<'a>(
     trees: &'a [SftTree],
     settings: &'a Optimization,
 ) -> Result<impl Iterator<Item = Result<PlannedStep>> + 'a> {
-    let order = order(trees.len(), "trees", settings)?;
+    let sizes: Vec<usize> = trees.iter().map(|it| it.tree.unique_tokens()).collect();
+    let order = order(&sizes, "trees", settings)?;
     Ok(order.into_iter().map(move |members| {
         let trees: Vec<&TokenTree> = members.iter().map(|&m| &trees[m].tree).collect();
         let forests = pack_trees(&trees, settings.token_budget)?;
@@ -82,7 +83,8 @@ pub fn response_steps<'a, T: ResponseTree>(
     trees: &'a [T],
     settings: &'a Optimization,
 ) -> Result<impl Iterator<Item = Result<PlannedStep>> + 'a> {
-    let order = order(trees.len(), "pairs", settings)?;
+    let sizes: Vec<usize> = trees.iter().map(T::trained_tokens).collect();
+    let order = order(&sizes, "pairs", settings)?;
     Ok(order.into_iter().map(move |members| {
         let trees: Vec<&T> = members.iter().map(|&m| &trees[m]).collect();
         Ok(PlannedStep {
@@ -120,16 +122,10 @@ fn forests(packed: Vec<GroupForest>) -> Vec<PackedForest> {
     packed.into_iter().map(|group| group.forest).collect()
 }
 
-fn order(trees: usize, what: &'static str, settings: &Optimization) -> Result<Vec<Vec<usize>>> {
+fn order(sizes: &[usize], what: &'static str, settings: &Optimization) -> Result<Vec<Vec<usize>>> {
     settings.validate()?;
-    if trees == 0 {
+    if sizes.is_empty() {
         return Err(Error::NoData { what });
     }
-    let steps = settings.steps(trees);
-    Ok(step_order(
-        trees,
-        settings.trees_per_step,
-        steps,
-        settings.seed,
-    ))
+    Ok(step_order(sizes, settings))
 }

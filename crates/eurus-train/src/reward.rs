@@ -140,7 +140,7 @@ impl RewardTrainer {
         check_responses(trees, settings, model.vocab_size())?;
         let device = training_device(&model);
         let ids: Vec<&str> = trees.iter().map(|tree| tree.id.as_str()).collect();
-        let unique_tokens: Vec<usize> = trees.iter().map(|it| it.tree.unique_tokens()).collect();
+        let unique_tokens: Vec<usize> = trees.iter().map(ResponseTree::trained_tokens).collect();
         let setup = RunSetup {
             settings,
             ids: &ids,

@@ -65,7 +65,7 @@ pub(crate) struct RunSetup<'a> {
     pub settings: &'a Optimization,
     /// Ids of the examples.
     pub ids: &'a [&'a str],
-    /// Their tokens, each node once: what the trees of a step are shared out by.
+    /// Their tokens, each node once: what steps are filled with, and what the trees of one are shared out by.
     pub unique_tokens: &'a [usize],
     pub ranks: &'a Ranks,
     pub snapshots: Option<&'a Snapshots>,
@@ -139,14 +139,14 @@ pub(crate) fn run<M: Module, S: StepStats, C: Serialize + DeserializeOwned>(
         ranks,
         ..
     } = setup;
-    let steps = settings.steps(ids.len());
+    let order = step_order(setup.unique_tokens, settings);
+    let steps = order.len();
     let schedule = Schedule::new(
         settings.learning_rate,
         settings.decay,
         settings.warmup_ratio,
         steps,
     );
-    let order = step_order(ids.len(), settings.trees_per_step, steps, settings.seed);
     let mut optimizer = StepOptimizer::new(settings);
     let mut judge = Judge {
         evaluation,

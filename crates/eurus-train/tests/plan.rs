@@ -104,6 +104,32 @@ fn mismatched_completions_are_planned_apart_from_what_has_gradients() {
     assert_eq!(planned(&without), planned(&with));
 }
 
+#[test]
+fn steps_of_whole_forests_have_as_many_and_are_those_of_the_run() {
+    let mut trees = trees(30);
+    let of_a_tree = trees[0].tree.unique_tokens();
+    add_mismatched(&mut trees, 1).expect("several trees");
+    let settings = Optimization {
+        forests_per_step: Some(2),
+        token_budget: 2 * of_a_tree + 1,
+        ..settings()
+    };
+    let steps = plan::response_steps(&trees, &settings).expect("trees");
+    let steps: Vec<PlannedStep> = steps.map(|step| step.expect("fits")).collect();
+    let forests: Vec<usize> = steps.iter().map(|step| step.forests.len()).collect();
+    assert_eq!(forests, [2, 2, 2, 2, 2, 2, 2, 1, 2, 2, 2, 2, 2, 2, 2, 1]);
+    let planned: Vec<usize> = steps.iter().map(PlannedStep::unique_tokens).collect();
+    let run = of_run(|on_event| {
+        let loss = RewardLossConfig::BradleyTerry(BradleyTerryConfig::new());
+        RewardTrainer::new(settings.clone(), &loss)
+            .expect("valid settings")
+            .train(RewardModel::from_decoder(model(5)), &trees, on_event)
+            .expect("training");
+    });
+    let run: Vec<usize> = run.into_iter().map(|(unique, ..)| unique).collect();
+    assert_eq!(planned, run);
+}
+
 /// A model that counts the tokens it is given.
 #[derive(burn::module::Module, Debug)]
 struct Counting {

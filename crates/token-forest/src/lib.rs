@@ -80,7 +80,7 @@ pub use files::TokenizerFiles;
 pub use forest::{ForestNode, PackedForest, Target};
 pub use message::{ChatMessage, Role};
 pub use over_long::{Fitted, LengthCounts, LengthLimit, OverLong};
-pub use packing::{pack, utilisation};
+pub use packing::{forests_needed, pack, utilisation};
 pub use split::{Piece, Subtree};
 pub use template::ChatTemplate;
 pub use tokenizer::ChatTokenizer;

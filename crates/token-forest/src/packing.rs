@@ -37,6 +37,34 @@ pub fn pack(trees: &[TokenTree], token_budget: usize) -> Result<Vec<Vec<usize>>>
         .in_tree(index));
     }
 
+    let mut forests = best_fit_decreasing(&sizes, token_budget);
+    for forest in &mut forests {
+        forest.sort_unstable();
+    }
+    forests.sort_unstable();
+    Ok(forests)
+}
+
+/// How many forests [`pack`] makes of trees of these sizes. One that is larger than the budget counts as pieces of at most
+/// that size.
+///
+/// ```
+/// use token_forest::forests_needed;
+///
+/// assert_eq!(forests_needed(&[3, 6, 4, 7], 10), 2);
+/// assert_eq!(forests_needed(&[25, 5], 10), 3);
+/// ```
+#[must_use]
+pub fn forests_needed(sizes: &[usize], token_budget: usize) -> usize {
+    let budget = token_budget.max(1);
+    let whole: usize = sizes.iter().map(|size| size / budget).sum();
+    let rests: Vec<usize> = sizes.iter().map(|size| size % budget).collect();
+    let rests: Vec<usize> = rests.into_iter().filter(|&rest| rest > 0).collect();
+    whole + best_fit_decreasing(&rests, budget).len()
+}
+
+/// Indices of sizes by forest; no size is above the budget.
+fn best_fit_decreasing(sizes: &[usize], token_budget: usize) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..sizes.len()).collect();
     order.sort_by_key(|&tree| std::cmp::Reverse(sizes[tree])); // stable: ties stay in the given order
 
@@ -54,11 +82,7 @@ pub fn pack(trees: &[TokenTree], token_budget: usize) -> Result<Vec<Vec<usize>>>
         forests[forest].push(tree);
         room.insert((left - size, forest));
     }
-    for forest in &mut forests {
-        forest.sort_unstable();
-    }
-    forests.sort_unstable();
-    Ok(forests)
+    forests
 }
 
 /// The share of the budget that the forests use, from 0 to 1; 0 when there is no forest.

@@ -2,14 +2,12 @@
 
 mod labelled;
 mod mismatched;
+mod order;
 mod paired;
 mod responses;
 
 use std::collections::HashSet;
 
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use token_forest::TokenTree;
 
@@ -17,6 +15,7 @@ use crate::{Error, Result};
 
 pub use labelled::{LabelledNode, LabelledTree};
 pub use mismatched::add_mismatched;
+pub(crate) use order::step_order;
 pub use paired::{NodePair, PairedTree, RewardLabels};
 pub use responses::ResponseTree;
 
@@ -81,24 +80,6 @@ pub(crate) fn describe_tree(id: &str, tree: &TokenTree) -> Value {
         .map(|node| (node.parent, &node.tokens, node.trainable))
         .collect();
     json!([id, nodes])
-}
-
-/// The trees of every step of a run, by index: each epoch in a new order.
-pub(crate) fn step_order(
-    trees: usize,
-    trees_per_step: usize,
-    steps: usize,
-    seed: u64,
-) -> Vec<Vec<usize>> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut order: Vec<usize> = (0..trees).collect();
-    let mut result = Vec::with_capacity(steps);
-    while result.len() < steps {
-        order.shuffle(&mut rng);
-        result.extend(order.chunks(trees_per_step).map(<[usize]>::to_vec));
-    }
-    result.truncate(steps);
-    result
 }
 
 /// Checks path lengths and token ids before anything is computed.

@@ -31,4 +31,11 @@ pub trait ResponseTree {
         let group = |index: usize| columns.iter().map(|column| column[index]).collect();
         (0..count).map(group).collect()
     }
+
+    /// Tokens of what is trained, each node once.
+    fn trained_tokens(&self) -> usize {
+        let tree = self.tree();
+        let of_mismatched = |&leaf: &usize| tree.nodes[leaf].tokens.len();
+        tree.unique_tokens() - self.mismatched().iter().map(of_mismatched).sum::<usize>()
+    }
 }

@@ -264,7 +264,7 @@ impl<L: ResponseLoss> PreferenceTrainer<L> {
         };
         let device = training_device(&model);
         let ids: Vec<&str> = trees.iter().map(ResponseTree::id).collect();
-        let unique_tokens: Vec<usize> = trees.iter().map(|it| it.tree().unique_tokens()).collect();
+        let unique_tokens: Vec<usize> = trees.iter().map(ResponseTree::trained_tokens).collect();
         let setup = RunSetup {
             settings,
             ids: &ids,

@@ -187,6 +187,10 @@ pub struct Steps {
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub trees_per_step: usize,
 
+    /// Take as many trees into a step as fill this many forests of --token-budget tokens
+    #[arg(long, value_name = "N", conflicts_with = "trees_per_step")]
+    forests_per_step: Option<usize>,
+
     /// Tokens that go through the model at once: the knob for memory. A step that has more is split and its
     /// gradients are added, which changes nothing else
     #[arg(long, value_name = "N", default_value_t = 4096)]
@@ -294,6 +298,7 @@ impl Steps {
             epochs: self.epochs,
             max_steps: self.max_steps,
             trees_per_step: self.trees_per_step,
+            forests_per_step: self.forests_per_step,
             token_budget: self.token_budget,
             max_path_tokens: self.max_path_tokens,
             recompute_activations: self.recompute_activations,
