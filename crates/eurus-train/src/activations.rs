@@ -119,6 +119,9 @@ impl<'a> Pass<'a> {
     }
 }
 
+/// What is read of the gradients of a loss before they are added up.
+type Reader<'a> = &'a mut dyn FnMut(&mut Gradients);
+
 impl Recomputation<'_> {
     /// Runs the blocks again, the last one first, one graph at a time; `add` is given the loss of each, adds its gradients
     /// up and lets them be read first. The model's own loss counts with `share`. Returns its value, `share` included.
@@ -126,7 +129,7 @@ impl Recomputation<'_> {
         self,
         loss: Tensor<1>,
         share: f64,
-        add: &mut dyn FnMut(Tensor<1>, &mut dyn FnMut(&mut Gradients)),
+        add: &mut dyn FnMut(Tensor<1>, Reader<'_>),
     ) -> Option<f64> {
         let Self {
             blocks,

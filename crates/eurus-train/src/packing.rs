@@ -167,6 +167,33 @@ fn mismatched_groups<T: ResponseTree>(tree: &T) -> Vec<Vec<usize>> {
     tree.mismatched().iter().map(|&leaf| vec![leaf]).collect()
 }
 
+/// Tokens of the pieces that a tree's groups are packed in: one, unless they do not fit in a forest.
+pub(crate) fn response_pieces<T: ResponseTree>(
+    tree: &T,
+    token_budget: usize,
+) -> Result<Vec<usize>> {
+    let tokens = tree.trained_tokens();
+    if tokens <= token_budget {
+        return Ok(vec![tokens]);
+    }
+    let pieces = cut(0, tree.tree(), &tree.groups(), token_budget)?;
+    Ok(pieces
+        .iter()
+        .map(|piece| piece.tree.unique_tokens())
+        .collect())
+}
+
+/// The same of a tree that is packed whole.
+pub(crate) fn tree_pieces(tree: &TokenTree, token_budget: usize) -> Result<Vec<usize>> {
+    let tokens = tree.unique_tokens();
+    if tokens <= token_budget {
+        return Ok(vec![tokens]);
+    }
+    let pieces = tree.split(token_budget, &[])?;
+    let size = |piece: &token_forest::Piece| piece.subtree.tree.unique_tokens();
+    Ok(pieces.iter().map(size).collect())
+}
+
 /// Checks that every group and every mismatched leaf fits in a forest, so that no step fails for its size.
 pub(crate) fn check_budget<T: ResponseTree>(trees: &[T], token_budget: usize) -> Result<()> {
     for tree in trees {

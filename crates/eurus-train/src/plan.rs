@@ -21,7 +21,10 @@
 use token_forest::{PackedForest, TokenTree};
 
 use crate::data::{ResponseTree, SftTree, step_order};
-use crate::packing::{GroupForest, pack_mismatched, pack_reference, pack_responses, pack_trees};
+use crate::packing::{
+    GroupForest, pack_mismatched, pack_reference, pack_responses, pack_trees, response_pieces,
+    tree_pieces,
+};
 use crate::preference::naive_tokens;
 use crate::reference::GROUP;
 use crate::run::path_tokens;
@@ -51,13 +54,15 @@ impl PlannedStep {
 ///
 /// # Errors
 ///
-/// A setting is outside its range, or there are no trees. An item is an error if a tree does not fit in the budget.
+/// A setting is outside its range, there are no trees, or one does not fit in the budget.
 pub fn sft_steps<'a>(
     trees: &'a [SftTree],
     settings: &'a Optimization,
 ) -> Result<impl Iterator<Item = Result<PlannedStep>> + 'a> {
-    let sizes: Vec<usize> = trees.iter().map(|it| it.tree.unique_tokens()).collect();
-    let order = order(&sizes, "trees", settings)?;
+    let pieces = trees
+        .iter()
+        .map(|it| tree_pieces(&it.tree, settings.token_budget));
+    let order = order(pieces, "trees", settings)?;
     Ok(order.into_iter().map(move |members| {
         let trees: Vec<&TokenTree> = members.iter().map(|&m| &trees[m].tree).collect();
         let forests = pack_trees(&trees, settings.token_budget)?;
@@ -78,13 +83,15 @@ pub fn sft_steps<'a>(
 ///
 /// # Errors
 ///
-/// A setting is outside its range, or there are no trees. An item is an error if a pair does not fit in the budget.
+/// A setting is outside its range, there are no trees, or a pair does not fit in the budget.
 pub fn response_steps<'a, T: ResponseTree>(
     trees: &'a [T],
     settings: &'a Optimization,
 ) -> Result<impl Iterator<Item = Result<PlannedStep>> + 'a> {
-    let sizes: Vec<usize> = trees.iter().map(T::trained_tokens).collect();
-    let order = order(&sizes, "pairs", settings)?;
+    let pieces = trees
+        .iter()
+        .map(|tree| response_pieces(tree, settings.token_budget));
+    let order = order(pieces, "pairs", settings)?;
     Ok(order.into_iter().map(move |members| {
         let trees: Vec<&T> = members.iter().map(|&m| &trees[m]).collect();
         Ok(PlannedStep {
@@ -122,10 +129,15 @@ fn forests(packed: Vec<GroupForest>) -> Vec<PackedForest> {
     packed.into_iter().map(|group| group.forest).collect()
 }
 
-fn order(sizes: &[usize], what: &'static str, settings: &Optimization) -> Result<Vec<Vec<usize>>> {
+fn order(
+    pieces: impl Iterator<Item = Result<Vec<usize>>>,
+    what: &'static str,
+    settings: &Optimization,
+) -> Result<Vec<Vec<usize>>> {
     settings.validate()?;
-    if sizes.is_empty() {
+    let pieces: Vec<Vec<usize>> = pieces.collect::<Result<_>>()?;
+    if pieces.is_empty() {
         return Err(Error::NoData { what });
     }
-    Ok(step_order(sizes, settings))
+    Ok(step_order(&pieces, settings))
 }

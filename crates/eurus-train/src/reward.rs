@@ -11,7 +11,9 @@ use crate::activations::{Pass, Tape};
 use crate::data::{PairedTree, ResponseTree, RewardLabels, check_trees};
 use crate::evaluation::Evaluation;
 use crate::events::Event;
-use crate::packing::{GroupCounts, GroupForest, GroupTerms, PackedGroup, pack_responses};
+use crate::packing::{
+    GroupCounts, GroupForest, GroupTerms, PackedGroup, pack_responses, response_pieces,
+};
 use crate::preference::{check_responses, naive_tokens};
 use crate::run::{RunSetup, StepOutcome, StepStats, plain_device, run, training_device};
 use crate::snapshot::Snapshots;
@@ -140,11 +142,14 @@ impl RewardTrainer {
         check_responses(trees, settings, model.vocab_size())?;
         let device = training_device(&model);
         let ids: Vec<&str> = trees.iter().map(|tree| tree.id.as_str()).collect();
-        let unique_tokens: Vec<usize> = trees.iter().map(ResponseTree::trained_tokens).collect();
+        let pieces = trees
+            .iter()
+            .map(|tree| response_pieces(tree, settings.token_budget));
+        let pieces: Vec<Vec<usize>> = pieces.collect::<Result<_>>()?;
         let setup = RunSetup {
             settings,
             ids: &ids,
-            unique_tokens: &unique_tokens,
+            pieces: &pieces,
             ranks: &self.ranks,
             snapshots: self.snapshots.as_ref(),
             objective: json!({ "reward": self.objective }),

@@ -65,8 +65,8 @@ pub(crate) struct RunSetup<'a> {
     pub settings: &'a Optimization,
     /// Ids of the examples.
     pub ids: &'a [&'a str],
-    /// Their tokens, each node once: what steps are filled with, and what the trees of one are shared out by.
-    pub unique_tokens: &'a [usize],
+    /// Tokens of the pieces that each is packed in: what steps are filled with, and what the trees of one are shared out by.
+    pub pieces: &'a [Vec<usize>],
     pub ranks: &'a Ranks,
     pub snapshots: Option<&'a Snapshots>,
     /// The trainer and its loss.
@@ -139,7 +139,7 @@ pub(crate) fn run<M: Module, S: StepStats, C: Serialize + DeserializeOwned>(
         ranks,
         ..
     } = setup;
-    let order = step_order(setup.unique_tokens, settings);
+    let order = step_order(setup.pieces, settings);
     let steps = order.len();
     let schedule = Schedule::new(
         settings.learning_rate,
@@ -201,7 +201,7 @@ pub(crate) fn run<M: Module, S: StepStats, C: Serialize + DeserializeOwned>(
                 .wrapping_add(step as u64)
                 .wrapping_add(of_rank),
         );
-        let mine = ranks.share(members, |member| setup.unique_tokens[member]);
+        let mine = ranks.share(members, |member| setup.pieces[member].iter().sum());
         let outcome = compute(weights.computing(), &mine, &mut optimizer, &carried);
         let outcome = StepOutcome::of_ranks(ranks, outcome)?;
         let (gradients, grad_norm) = optimizer.gradients(weights.master(), ranks)?;

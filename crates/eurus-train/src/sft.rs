@@ -12,7 +12,7 @@ use crate::data::{SftTree, check_trees, describe_tree};
 use crate::evaluation::Evaluation;
 use crate::events::Event;
 use crate::log_probs::of_hidden;
-use crate::packing::pack_trees;
+use crate::packing::{pack_trees, tree_pieces};
 use crate::run::{
     RunSetup, StepOutcome, StepStats, path_tokens, plain_device, run, training_device,
 };
@@ -93,11 +93,14 @@ impl SftTrainer {
         self.check(trees, model.vocab_size())?;
         let device = training_device(&model);
         let ids: Vec<&str> = trees.iter().map(|tree| tree.id.as_str()).collect();
-        let unique_tokens: Vec<usize> = trees.iter().map(|it| it.tree.unique_tokens()).collect();
+        let pieces = trees
+            .iter()
+            .map(|tree| tree_pieces(&tree.tree, settings.token_budget));
+        let pieces: Vec<Vec<usize>> = pieces.collect::<Result<_>>()?;
         let setup = RunSetup {
             settings,
             ids: &ids,
-            unique_tokens: &unique_tokens,
+            pieces: &pieces,
             ranks: &self.ranks,
             snapshots: self.snapshots.as_ref(),
             objective: json!("sft"),

@@ -20,7 +20,7 @@ use crate::events::Event;
 use crate::log_probs::{by_node, node_log_probs, node_target_counts, of_hidden};
 use crate::packing::{
     GroupCounts, GroupForest, GroupTerms, PackedGroup, check_budget, pack_mismatched,
-    pack_responses,
+    pack_responses, response_pieces,
 };
 use crate::reference::{ReferenceLogProbs, TreeReference, read};
 use crate::run::{RunSetup, StepOutcome, plain_device, run, training_device};
@@ -264,11 +264,14 @@ impl<L: ResponseLoss> PreferenceTrainer<L> {
         };
         let device = training_device(&model);
         let ids: Vec<&str> = trees.iter().map(ResponseTree::id).collect();
-        let unique_tokens: Vec<usize> = trees.iter().map(ResponseTree::trained_tokens).collect();
+        let pieces = trees
+            .iter()
+            .map(|tree| response_pieces(tree, settings.token_budget));
+        let pieces: Vec<Vec<usize>> = pieces.collect::<Result<_>>()?;
         let setup = RunSetup {
             settings,
             ids: &ids,
-            unique_tokens: &unique_tokens,
+            pieces: &pieces,
             ranks: &self.ranks,
             snapshots: self.snapshots.as_ref(),
             objective: self.objective.clone(),
