@@ -11,8 +11,8 @@ use super::carry::carry;
 pub(super) struct GradientSums(GradientsParams);
 
 impl GradientSums {
-    /// The gradients of a loss `[1]`. Sums of the parameters' own type are carried into its graph: they come out with what the
-    /// loss adds to them, and there is no second gradient of the whole model.
+    /// The gradients of a loss `[1]`. Sums of the parameters' own type are carried into its graph: they come out with what
+    /// the loss adds to them, and there is no second gradient of the whole model.
     pub fn backward<M: Module>(&mut self, model: &M, loss: Tensor<1>) -> Gradients {
         let mut carrier = Carrier {
             sums: &mut self.0,

@@ -9,8 +9,8 @@ use token_forest::forests_needed;
 
 use crate::Optimization;
 
-/// The trees of every step of a run, by index: each epoch in a new order. `pieces` are the tokens of the pieces that each tree
-/// is packed in.
+/// The trees of every step of a run, by index: each epoch in a new order. `pieces` are the tokens of the pieces that each
+/// tree is packed in.
 pub(crate) fn step_order(pieces: &[Vec<usize>], settings: &Optimization) -> Vec<Vec<usize>> {
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
     let mut order: Vec<usize> = (0..pieces.len()).collect();

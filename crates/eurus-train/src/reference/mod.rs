@@ -15,8 +15,8 @@ use crate::{Error, Optimization, Ranks, Result};
 
 pub use cache::{ReferenceCache, ReferenceKey};
 
-/// Log-probs of all responses of pairs, or with verdicts, under the reference model, computed once and shared by any number of runs on
-/// the same trees.
+/// Log-probs of every response of pairs, or of responses with verdicts, under the reference model, computed once and shared
+/// by any number of runs on the same trees.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReferenceLogProbs {
     pub(crate) trees: Vec<TreeReference>,
