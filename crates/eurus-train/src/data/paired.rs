@@ -37,7 +37,7 @@ pub struct PairedTree {
     /// The pairs.
     pub pairs: Vec<NodePair>,
     /// Per pair a node under the same prompt whose tokens come from another tree; for KL estimates. Empty until
-    /// [`add_mismatched`] fills it.
+    /// [`add_mismatched`](super::add_mismatched) fills it.
     pub mismatched: Vec<usize>,
     /// For reward models.
     pub labels: RewardLabels,
