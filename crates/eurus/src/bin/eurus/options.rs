@@ -227,7 +227,7 @@ pub struct Steps {
     pub recompute_activations: bool,
 
     /// Number type to compute in: that of the weights, or bfloat16, with updated weights, sums of gradients and AdamW's
-    /// moments in float32. The latter is for GPUs; on a CPU it takes half the memory for activations and far longer
+    /// moments in float32. The latter is for GPUs; on a CPU it saves a little memory and takes longer
     #[arg(long, value_enum, default_value_t = PrecisionName::Full)]
     precision: PrecisionName,
 
