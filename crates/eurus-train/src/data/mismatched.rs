@@ -23,7 +23,7 @@ pub fn add_mismatched<T: ResponseTree>(trees: &mut [T], seed: u64) -> Result<()>
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let responses: Vec<Vec<usize>> = trees
         .iter()
-        .map(|tree| tree.columns().swap_remove(0))
+        .map(|tree| tree.columns().into_iter().next().unwrap_or_default())
         .collect();
     let completions: Vec<Vec<Vec<u32>>> = trees
         .iter()

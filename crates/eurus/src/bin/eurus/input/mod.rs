@@ -50,6 +50,30 @@ impl From<Pairs> for Rows<PairedTree> {
     }
 }
 
+impl<T> Rows<T> {
+    /// The rows of a file, if all that must not be dropped can be trained on and something is left.
+    fn checked(
+        file: &Path,
+        setup: &Setup,
+        trees: Vec<T>,
+        rows: RowReport,
+        report: TextReport,
+        tokens: impl Fn(&T) -> &TokenTree,
+    ) -> Result<Self> {
+        rows.check(file)?;
+        if trees.is_empty() {
+            bail!("{}: {}", file.display(), report.nothing_left(&rows));
+        }
+        setup.check_vocabulary(trees.iter().map(tokens))?;
+        Ok(Self {
+            trees,
+            rows,
+            report,
+            file: file.to_path_buf(),
+        })
+    }
+}
+
 impl<T: ResponseTree> Rows<T> {
     /// Number of pairs, or of responses with a verdict.
     pub fn len(&self) -> usize {
@@ -387,17 +411,7 @@ fn read_sft(file: &Path, setup: &Setup) -> Result<Rows<SftTree>> {
             Err(error) => return Err(error.into()),
         }
     }
-    counts.check(file)?;
-    if trees.is_empty() {
-        bail!("{}: {}", file.display(), report.nothing_left(&counts));
-    }
-    setup.check_vocabulary(trees.iter().map(|tree| &tree.tree))?;
-    Ok(Rows {
-        trees,
-        rows: counts,
-        report,
-        file: file.to_path_buf(),
-    })
+    Rows::checked(file, setup, trees, counts, report, |tree| &tree.tree)
 }
 
 /// The tokens of a row; `None` when it was too long and dropped.

@@ -77,17 +77,8 @@ fn read(file: &Path, setup: &Setup) -> Result<Rows<LabelledTree>> {
             (Some(_), _) => report.lengths.dropped_for_response += 1,
         }
     }
-    counts.check(file)?;
-    let trees = forest.finish()?;
-    if trees.is_empty() {
-        bail!("{}: {}", file.display(), report.nothing_left(&counts));
-    }
-    setup.check_vocabulary(trees.iter().map(|tree| &tree.tree))?;
-    Ok(Rows {
-        trees,
-        rows: counts,
-        report,
-        file: file.to_path_buf(),
+    Rows::checked(file, setup, forest.finish()?, counts, report, |tree| {
+        &tree.tree
     })
 }
 
