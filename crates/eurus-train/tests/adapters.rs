@@ -8,7 +8,8 @@ use eurus_models::config::{Architecture, MixtureOfExperts};
 use eurus_models::lora::{Adapted, LoraConfig};
 use eurus_models::{Decoder, DecoderConfig};
 use eurus_train::{
-    Event, Optimization, PreferenceTrainer, ReferenceLogProbs, SftTrainer, SftTree, StepProgress,
+    Event, Optimization, Precision, PreferenceTrainer, ReferenceLogProbs, SftTrainer, SftTree,
+    StepProgress,
 };
 use pref_losses::{DpoConfig, PreferenceLossConfig};
 
@@ -38,15 +39,17 @@ fn weights(model: &Decoder) -> Vec<f32> {
     values
 }
 
-#[test]
-fn adapters_learn_while_the_base_stands_still_and_is_the_reference() {
+fn adapters_learn_alone(precision: Precision) {
     let base = model(2);
     let policy = base
         .clone()
         .with_adapters(&LoraConfig::new(4), 7)
         .expect("it fits");
     let trees = trees(6);
-    let settings = settings();
+    let settings = Optimization {
+        precision,
+        ..settings()
+    };
     let reference = policy.without_adapters();
     let reference = ReferenceLogProbs::compute(&reference, &trees, &settings, &mut |_| {})
         .expect("reference log-probs");
@@ -66,6 +69,16 @@ fn adapters_learn_while_the_base_stands_still_and_is_the_reference() {
     assert!(losses[losses.len() - 1] < losses[0] - 0.05, "{losses:?}");
     assert_eq!(weights(&trained), weights(&base), "the base is frozen");
     assert_ne!(weights(&trained.merged()), weights(&base));
+}
+
+#[test]
+fn adapters_learn_while_the_base_stands_still_and_is_the_reference() {
+    adapters_learn_alone(Precision::Full);
+}
+
+#[test]
+fn adapters_learn_in_mixed_precision_while_the_base_stands_still() {
+    adapters_learn_alone(Precision::Bf16);
 }
 
 #[test]
