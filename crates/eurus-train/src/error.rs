@@ -82,12 +82,12 @@ pub enum Error {
     OneTreeForKl,
     /// Reference log-probs belong to other trees than the ones given.
     #[error(
-        "the reference log-probs were computed for other trees ({expected} pairs there, {found} here); compute them again"
+        "the reference log-probs were computed for other trees ({expected} pairs or responses there, {found} here); compute them again"
     )]
     StaleReference {
-        /// Pairs the reference was computed for.
+        /// Pairs, or responses with a verdict, that the reference was computed for.
         expected: usize,
-        /// Pairs given.
+        /// Those given.
         found: usize,
     },
     /// The file of reference log-probs belongs to something else.

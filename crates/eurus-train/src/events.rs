@@ -14,7 +14,7 @@ pub struct StepProgress {
     pub step: usize,
     /// Steps of the run.
     pub steps: usize,
-    /// Mean loss: per trained token for SFT, per pair otherwise.
+    /// Mean loss: per trained token for SFT, per pair or response otherwise.
     pub loss: f64,
     /// What the model adds to the loss by itself, coefficient included: a mixture of experts balances its load. Means over
     /// unique tokens. `None` for models without such a loss.

@@ -49,7 +49,7 @@
 //! [`forests_per_step`](Optimization::forests_per_step). They are packed into forests of at most
 //! [`token_budget`](Optimization::token_budget) tokens; the gradients of all forests are summed before the one update,
 //! so the budget bounds the memory and changes nothing else but rounding. The loss is the mean over the whole step:
-//! over target tokens for SFT, over pairs otherwise. A path that is too long is an error before training, never cut; a
+//! over target tokens for SFT, over pairs or single responses otherwise. A path that is too long is an error before training, never cut; a
 //! loss or gradient that is not finite ends the run with the ids of the step's examples.
 //!
 //! The same data, settings and seed give the same run on the same machine.

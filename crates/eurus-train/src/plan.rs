@@ -91,7 +91,7 @@ pub fn response_steps<'a, T: ResponseTree>(
     let pieces = trees
         .iter()
         .map(|tree| response_pieces(tree, settings.token_budget));
-    let order = order(pieces, "pairs", settings)?;
+    let order = order(pieces, T::GROUP[1], settings)?;
     Ok(order.into_iter().map(move |members| {
         let trees: Vec<&T> = members.iter().map(|&m| &trees[m]).collect();
         Ok(PlannedStep {
@@ -114,7 +114,7 @@ pub fn reference_forests<'a, T: ResponseTree>(
 ) -> Result<impl Iterator<Item = Result<PackedForest>> + 'a> {
     settings.validate()?;
     if trees.is_empty() {
-        return Err(Error::NoData { what: "pairs" });
+        return Err(Error::NoData { what: T::GROUP[1] });
     }
     Ok(trees.chunks(GROUP).flat_map(|group| {
         let group: Vec<&T> = group.iter().collect();

@@ -259,7 +259,7 @@ impl RewardTrainer {
         } else {
             terms
                 .into_iter()
-                .flat_map(|it| it.name("pair", |tree| &trees[tree].id))
+                .flat_map(|it| it.name(PairedTree::GROUP[0], |tree| &trees[tree].id))
                 .collect()
         };
         Ok(StepOutcome {

@@ -1,5 +1,7 @@
 //! Responses of one tree that have a verdict each.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use token_forest::{ChatTokenizer, TokenTree};
@@ -47,10 +49,11 @@ impl LabelledTree {
         if responses.is_empty() {
             return Err(Error::NothingTrainable { id });
         }
+        let mut seen = HashSet::new();
         for (index, &LabelledNode { node, .. }) in responses.iter().enumerate() {
             let problem = if !is_response(tree, node) {
                 format!("node {node} is a root or does not exist")
-            } else if responses[..index].iter().any(|other| other.node == node) {
+            } else if !seen.insert(node) {
                 format!("node {node} was given before")
             } else {
                 continue;
@@ -95,6 +98,8 @@ impl LabelledTree {
 }
 
 impl ResponseTree for LabelledTree {
+    const GROUP: [&str; 2] = ["response", "responses"];
+
     fn id(&self) -> &str {
         &self.id
     }

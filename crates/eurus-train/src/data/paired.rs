@@ -135,6 +135,8 @@ impl PairedTree {
 }
 
 impl ResponseTree for PairedTree {
+    const GROUP: [&str; 2] = ["pair", "pairs"];
+
     fn id(&self) -> &str {
         &self.id
     }

@@ -6,6 +6,9 @@ use token_forest::TokenTree;
 /// A tree with responses whose log-probs a preference loss looks at, in groups of one size:
 /// [`PairedTree`](super::PairedTree) with two in a group, [`LabelledTree`](super::LabelledTree) with one.
 pub trait ResponseTree {
+    /// What a group is called in messages, and what several are.
+    const GROUP: [&str; 2];
+
     /// Names the example in messages.
     fn id(&self) -> &str;
 

@@ -39,7 +39,7 @@ pub(crate) fn check_responses<T: ResponseTree>(
     vocab_size: usize,
 ) -> Result<()> {
     if trees.is_empty() {
-        return Err(Error::NoData { what: "responses" });
+        return Err(Error::NoData { what: T::GROUP[1] });
     }
     check_trees(
         trees.iter().map(|tree| (tree.id(), tree.tree())),
@@ -63,7 +63,8 @@ pub(crate) fn naive_tokens<T: ResponseTree>(trees: &[&T]) -> usize {
 ///
 /// [`new`](Self::new) takes a loss over pairs and trains on [`PairedTree`](crate::PairedTree)s,
 /// [`unpaired`](PreferenceTrainer::unpaired) one over single responses and trains on
-/// [`LabelledTree`](crate::LabelledTree)s. Every loss of `pref_losses` can be trained.
+/// [`LabelledTree`](crate::LabelledTree)s. Every loss of `pref_losses` over these can be
+/// trained.
 ///
 /// The loss of a step is the mean over all its pairs or responses, however they are split into forests; KTO's KL estimate
 /// is taken over the whole step before any gradient, and BCO's shift is the mean reward of all steps before. Losses that
@@ -453,7 +454,11 @@ impl<L: ResponseLoss> PreferenceTrainer<L> {
                 not_finite.push(format!("the KL estimate is {}", kl.into_scalar::<f32>()));
             }
             let id = |tree: usize| part.trees[tree].id();
-            not_finite.extend(terms.into_iter().flat_map(|it| it.name(L::GROUP, id)));
+            not_finite.extend(
+                terms
+                    .into_iter()
+                    .flat_map(|it| it.name(L::Tree::GROUP[0], id)),
+            );
         }
         Ok(StepOutcome {
             loss: loss * (my_counts.groups as f64 / counts.groups as f64),

@@ -18,9 +18,6 @@ pub trait ResponseLoss: Clone {
     /// What these are read from, on the device.
     type Sums;
 
-    /// What a group of responses is called in messages.
-    const GROUP: &'static str;
-
     /// What the loss looks at.
     fn needs(&self) -> Needs;
 

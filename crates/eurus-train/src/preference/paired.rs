@@ -26,8 +26,6 @@ impl ResponseLoss for PreferenceLoss {
     type Stats = PairStats;
     type Sums = PairSums;
 
-    const GROUP: &'static str = "pair";
-
     fn needs(&self) -> Needs {
         self.needs()
     }

@@ -23,8 +23,6 @@ impl ResponseLoss for UnpairedLoss {
     type Stats = UnpairedStats;
     type Sums = UnpairedSums;
 
-    const GROUP: &'static str = "response";
-
     fn needs(&self) -> Needs {
         self.needs()
     }

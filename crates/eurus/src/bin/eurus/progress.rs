@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use eurus::train::Event;
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::summary::{measures, number, trained_pairs};
+use crate::summary::{measures, number, trained_groups};
 
 /// Pause between two lines where there is no terminal.
 const LINE_PAUSE: Duration = Duration::from_secs(10);
@@ -26,7 +26,8 @@ pub struct Progress {
 /// Sums over all steps so far.
 #[derive(Default)]
 struct Totals {
-    pairs: usize,
+    /// Pairs or responses, and what they are called.
+    groups: Option<(usize, &'static str)>,
     unique_tokens: usize,
     naive_tokens: usize,
     seconds: f64,
@@ -155,7 +156,9 @@ impl Drop for Progress {
 
 impl Totals {
     fn add(&mut self, step: &Event) {
-        self.pairs += trained_pairs(step);
+        if let Some((count, name)) = trained_groups(step) {
+            self.groups.get_or_insert((0, name)).0 += count;
+        }
         if let Some(progress) = step.progress() {
             self.unique_tokens += progress.unique_tokens;
             self.naive_tokens += progress.naive_tokens;
@@ -166,12 +169,12 @@ impl Totals {
     fn rates(&self) -> String {
         let per_second = |count: usize| count as f64 / self.seconds.max(1e-9);
         let tokens = format!("{:.0} tokens/s", per_second(self.unique_tokens));
-        if self.pairs == 0 {
+        let Some((groups, name)) = self.groups else {
             return tokens;
-        }
+        };
         format!(
-            "{:.2} pairs/s, {tokens} ({:.0} as sequences)",
-            per_second(self.pairs),
+            "{:.2} {name}/s, {tokens} ({:.0} as sequences)",
+            per_second(groups),
             per_second(self.naive_tokens),
         )
     }

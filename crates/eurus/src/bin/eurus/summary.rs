@@ -44,13 +44,13 @@ pub fn measures(step: &Event) -> Vec<(&'static str, f64)> {
     measures
 }
 
-/// Pairs of a step, or single responses; 0 for steps that have none.
-pub fn trained_pairs(step: &Event) -> usize {
+/// Pairs of a step, or single responses, and what they are called; `None` for steps that have neither.
+pub fn trained_groups(step: &Event) -> Option<(usize, &'static str)> {
     match step {
-        Event::Preference { pairs, .. } => pairs.pairs,
-        Event::Unpaired { responses, .. } => responses.responses,
-        Event::Reward { pairs, .. } => pairs.pairs,
-        _ => 0,
+        Event::Preference { pairs, .. } => Some((pairs.pairs, "pairs")),
+        Event::Unpaired { responses, .. } => Some((responses.responses, "responses")),
+        Event::Reward { pairs, .. } => Some((pairs.pairs, "pairs")),
+        _ => None,
     }
 }
 

@@ -99,6 +99,7 @@ fn of_sft(run: &Sft) -> Result<Report> {
         objective: Objective::LanguageModel,
         adapters: &run.adapters,
         trees: rows.trees.len(),
+        example: "responses",
         examples: rows.trees.len(),
     };
     command.report(&setup, load, rows.rows, &rows.report)
@@ -143,6 +144,7 @@ fn of_responses<T: ResponseTree>(
         objective: Objective::LanguageModel,
         adapters: &run.adapters,
         trees: rows.trees.len(),
+        example: T::GROUP[1],
         examples: rows.len(),
     };
     command.report(setup, load, rows.rows, &rows.report)
@@ -158,6 +160,7 @@ fn of_reward(run: &Reward) -> Result<Report> {
         objective: Objective::Reward,
         adapters: &run.adapters,
         trees: pairs.trees.len(),
+        example: PairedTree::GROUP[1],
         examples: pairs.len(),
     };
     command.report(&setup, load, pairs.rows, &pairs.report)
@@ -215,7 +218,8 @@ struct PlannedCommand<'a> {
     objective: Objective,
     adapters: &'a Adapters,
     trees: usize,
-    /// Pairs, or responses to imitate.
+    /// What the examples are called.
+    example: &'static str,
     examples: usize,
 }
 
@@ -244,6 +248,7 @@ impl PlannedCommand<'_> {
             rows,
             over_long: text.lengths,
             trees: self.trees,
+            example: self.example,
             examples: self.examples,
             run: load.steps,
             memory,

@@ -21,6 +21,9 @@ pub struct Report {
     pub over_long: LengthCounts,
     pub trees: usize,
     /// Pairs, or responses to imitate.
+    /// What the examples are called.
+    #[serde(skip)]
+    pub example: &'static str,
     pub examples: usize,
     pub run: Steps,
     pub memory: Memory,
@@ -88,15 +91,11 @@ impl Report {
     /// The plan for a terminal.
     pub fn table(&self) -> String {
         let (steps, memory, time) = (&self.run, &self.memory, &self.time);
-        let examples = match self.command {
-            "sft" => "responses",
-            _ => "pairs",
-        };
         let ratio = steps.naive_tokens as f64 / steps.unique_tokens.max(1) as f64;
         let seconds = Duration::try_from_secs_f64(time.seconds).unwrap_or(Duration::MAX);
         let mut rows = vec![
             ("trees", count(self.trees), String::new()),
-            (examples, count(self.examples), String::new()),
+            (self.example, count(self.examples), String::new()),
             (
                 "optimizer steps",
                 count(steps.steps),
