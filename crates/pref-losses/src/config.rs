@@ -2,8 +2,10 @@
 
 mod paired;
 mod reward;
+mod scored;
 mod unpaired;
 
 pub use paired::{PreferenceLoss, PreferenceLossConfig};
 pub use reward::{RewardContext, RewardLoss, RewardLossConfig};
+pub use scored::{ScoredLoss, ScoredLossConfig};
 pub use unpaired::{UnpairedLoss, UnpairedLossConfig};

@@ -164,8 +164,8 @@ pub use apo::{Apo, ApoConfig, ApoVariant, UnpairedApoZeroConfig};
 pub use bco::{Bco, BcoConfig};
 pub use collapse::{CollapseMonitor, CollapseMonitorConfig, CollapseWarning};
 pub use config::{
-    PreferenceLoss, PreferenceLossConfig, RewardContext, RewardLoss, RewardLossConfig,
-    UnpairedLoss, UnpairedLossConfig,
+    PreferenceLoss, PreferenceLossConfig, RewardContext, RewardLoss, RewardLossConfig, ScoredLoss,
+    ScoredLossConfig, UnpairedLoss, UnpairedLossConfig,
 };
 pub use context::{Needs, PairContext};
 pub use cpo::{Cpo, CpoConfig, CpoForm};
@@ -191,7 +191,10 @@ pub use simpo::{Simpo, SimpoConfig, SimpoMargin};
 pub use slic::{Slic, SlicConfig};
 pub use sppo::{Sppo, SppoConfig};
 pub use stable::log_sigmoid;
-pub use stats::{PairStats, PairSums, RewardStats, RewardSums, UnpairedStats, UnpairedSums};
+pub use stats::{
+    PairStats, PairSums, RewardStats, RewardSums, ScoredStats, ScoredSums, UnpairedStats,
+    UnpairedSums,
+};
 pub use sum::{SftNormalization, Sum, SumConfig, SumTerm};
 pub use unpaired::{UnpairedContext, UnpairedLogProbs, UnpairedOutput};
 

@@ -3,9 +3,10 @@
 //! Sums stay on the device and are read once, so a step of many micro-batches waits for the device
 //! once and its means are exact over the whole step.
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::nca_k::{ResponseLogProbs, ResponseOutput};
 use crate::pairs::{PairLogProbs, PairOutput, assert_len};
 use crate::unpaired::{UnpairedLogProbs, UnpairedOutput};
 
@@ -307,6 +308,143 @@ impl UnpairedSums {
             desirable_log_prob: mean(3, desirable),
             undesirable_log_prob: mean(4, undesirable),
             kl,
+        }
+    }
+}
+
+/// Means over the prompts of a step, each with K scored responses. All are 0 when there was none.
+///
+/// The best response of a prompt is the one with the highest score, the first of several.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct ScoredStats {
+    /// Number of prompts.
+    pub prompts: usize,
+    /// Number of responses.
+    pub responses: usize,
+    /// Mean loss of a prompt.
+    pub loss: f64,
+    /// Mean reward of best responses: `beta * (policy - reference)`, in nats times beta. Starts at 0.
+    pub best_reward: f64,
+    /// Mean over the prompts of the mean reward of all other responses. Starts at 0.
+    pub other_reward: f64,
+    /// `best_reward - other_reward`. Should rise.
+    pub margin: f64,
+    /// Share of prompts whose best response has a reward strictly above all others, 0 to 1.
+    pub accuracy: f64,
+    /// Mean log-prob of best responses under the policy, in nats per response.
+    pub best_log_prob: f64,
+    /// The same of the others, each prompt counted once.
+    pub other_log_prob: f64,
+}
+
+impl ScoredStats {
+    /// Means over the prompts of both, each prompt counted once.
+    pub fn merge(self, other: Self) -> Self {
+        let mean = weighted_mean(self.prompts, other.prompts);
+        Self {
+            prompts: self.prompts + other.prompts,
+            responses: self.responses + other.responses,
+            loss: mean(self.loss, other.loss),
+            best_reward: mean(self.best_reward, other.best_reward),
+            other_reward: mean(self.other_reward, other.other_reward),
+            margin: mean(self.margin, other.margin),
+            accuracy: mean(self.accuracy, other.accuracy),
+            best_log_prob: mean(self.best_log_prob, other.best_log_prob),
+            other_log_prob: mean(self.other_log_prob, other.other_log_prob),
+        }
+    }
+}
+
+/// Sums behind [`ScoredStats`], on the device.
+///
+/// # Examples
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use pref_losses::{NcaKConfig, ResponseLogProbs, ScoredLossConfig, ScoredSums};
+///
+/// # fn main() -> Result<(), pref_losses::Error> {
+/// let device = Device::flex();
+/// let log_probs = ResponseLogProbs {
+///     policy: Tensor::from_floats([[-3.0, -3.0, -5.0]], &device),
+///     reference: Tensor::from_floats([[-3.0, -4.0, -4.0]], &device),
+///     scores: Tensor::from_floats([[0.0, 2.0, 1.0]], &device),
+/// };
+/// let loss = ScoredLossConfig::NcaK(NcaKConfig::new().with_beta(1.0)).init()?;
+/// let stats = ScoredSums::of(&loss.forward(log_probs.clone()), &log_probs).read();
+/// assert_eq!((stats.prompts, stats.responses), (1, 3));
+/// // The second response has the highest score; the rewards are 0, 1 and -1.
+/// assert_eq!((stats.best_reward, stats.other_reward, stats.accuracy), (1.0, -0.5, 1.0));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct ScoredSums {
+    sums: Tensor<1>,
+    prompts: usize,
+    responses: usize,
+}
+
+impl ScoredSums {
+    /// Sums over one batch, without gradient.
+    ///
+    /// # Panics
+    ///
+    /// If `output` does not belong to `log_probs`, or there is no response per prompt.
+    pub fn of(output: &ResponseOutput, log_probs: &ResponseLogProbs) -> Self {
+        let [prompts, responses] = log_probs.scores.dims();
+        assert_len("losses", &output.losses, "log_probs", prompts);
+        let plain = |tensor: &Tensor<2>| tensor.clone().inner().cast(DType::F32);
+        let [rewards, policy, scores] =
+            [&output.rewards, &log_probs.policy, &log_probs.scores].map(plain);
+        let best = scores.argmax(1);
+        let best_of = |values: &Tensor<2>| values.clone().gather(1, best.clone());
+        let others = responses.saturating_sub(1).max(1) as f64;
+        let others_of =
+            |values: &Tensor<2>| (values.clone().sum_dim(1) - best_of(values)).div_scalar(others);
+        let places = Tensor::<1, Int>::arange(0..responses as i64, &best.device());
+        let is_best = places.reshape([1, responses]).equal(best.clone());
+        let next = rewards.clone().mask_fill(is_best, f32::NEG_INFINITY);
+        let lost = best_of(&rewards).greater(next.max_dim(1)).bool_not();
+        let wins = best_of(&rewards).ones_like().mask_fill(lost, 0.0);
+        let column = |values: Tensor<2>| values.squeeze_dim::<1>(1);
+        Self {
+            sums: sums(&[
+                &output.losses,
+                &column(best_of(&rewards)),
+                &column(others_of(&rewards)),
+                &column(wins),
+                &column(best_of(&policy)),
+                &column(others_of(&policy)),
+            ]),
+            prompts,
+            responses: prompts * responses,
+        }
+    }
+
+    /// Sums over two batches of the same device.
+    pub fn merge(self, other: Self) -> Self {
+        Self {
+            sums: self.sums + other.sums,
+            prompts: self.prompts + other.prompts,
+            responses: self.responses + other.responses,
+        }
+    }
+
+    /// Waits for the device and returns the means.
+    pub fn read(self) -> ScoredStats {
+        let values = read(self.sums);
+        let mean = |index: usize| values[index] / self.prompts.max(1) as f64;
+        ScoredStats {
+            prompts: self.prompts,
+            responses: self.responses,
+            loss: mean(0),
+            best_reward: mean(1),
+            other_reward: mean(2),
+            margin: mean(1) - mean(2),
+            accuracy: mean(3),
+            best_log_prob: mean(4),
+            other_log_prob: mean(5),
         }
     }
 }

@@ -85,7 +85,7 @@ pub(super) fn sft(row: &SftRow, found: &mut Vec<Error>) {
     not_blank("response", &row.response, found);
 }
 
-fn ranking(ranking: &Ranking, found: &mut Vec<Error>) {
+pub(super) fn ranking(ranking: &Ranking, found: &mut Vec<Error>) {
     not_blank("instruction", &ranking.instruction, found);
     for (index, completion) in ranking.completions.iter().enumerate() {
         if completion.response.trim().is_empty() {

@@ -29,6 +29,7 @@ mod chat;
 pub(crate) mod check;
 mod jsonl;
 mod kind;
+mod ranking;
 mod record;
 mod rows;
 mod wire;
