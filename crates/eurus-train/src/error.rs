@@ -75,6 +75,16 @@ pub enum Error {
         /// What is wrong.
         problem: String,
     },
+    /// The responses to a prompt cannot be scored against each other.
+    #[error("example `{id}`, prompt {prompt}: {problem}")]
+    BadScores {
+        /// The example.
+        id: String,
+        /// The prompt's index.
+        prompt: usize,
+        /// What is wrong.
+        problem: String,
+    },
     /// The KL term of KTO needs completions of other prompts.
     #[error(
         "KTO's KL estimate scores completions of other prompts, and there is only one tree; use more trees or a loss without a KL term"

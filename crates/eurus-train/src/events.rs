@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pref_losses::{CollapseWarning, PairStats, RewardStats, UnpairedStats};
+use pref_losses::{CollapseWarning, PairStats, RewardStats, ScoredStats, UnpairedStats};
 use serde::{Deserialize, Serialize};
 
 use crate::{Judgement, NotFinite};
@@ -14,7 +14,7 @@ pub struct StepProgress {
     pub step: usize,
     /// Steps of the run.
     pub steps: usize,
-    /// Mean loss: per trained token for SFT, per pair or response otherwise.
+    /// Mean loss: per trained token for SFT, per pair, response or prompt otherwise.
     pub loss: f64,
     /// What the model adds to the loss by itself, coefficient included: a mixture of experts balances its load. Means over
     /// unique tokens. `None` for models without such a loss.
@@ -42,7 +42,7 @@ pub struct StepProgress {
 pub enum Event {
     /// Reference log-probs are being computed.
     Reference {
-        /// Pairs, or responses with a verdict, finished.
+        /// Pairs, responses with a verdict, or prompts with scored responses, finished.
         done: usize,
         /// Those there are in all.
         pairs: usize,
@@ -70,6 +70,14 @@ pub enum Event {
         progress: StepProgress,
         /// Rewards and log-probs of the step's responses before the update.
         responses: UnpairedStats,
+    },
+    /// A step of preference learning on several scored responses to each prompt.
+    Scored {
+        /// Step numbers.
+        #[serde(flatten)]
+        progress: StepProgress,
+        /// Rewards, margin, accuracy and log-probs of the step's prompts before the update.
+        prompts: ScoredStats,
     },
     /// Preference learning goes wrong although its loss may look fine. Follows the step that raised it.
     Collapse {
@@ -134,6 +142,7 @@ impl Event {
             Self::Sft { progress, .. }
             | Self::Preference { progress, .. }
             | Self::Unpaired { progress, .. }
+            | Self::Scored { progress, .. }
             | Self::Reward { progress, .. } => Some(progress),
             Self::Reference { .. }
             | Self::Collapse { .. }

@@ -49,7 +49,8 @@
 //! [`forests_per_step`](Optimization::forests_per_step). They are packed into forests of at most
 //! [`token_budget`](Optimization::token_budget) tokens; the gradients of all forests are summed before the one update,
 //! so the budget bounds the memory and changes nothing else but rounding. The loss is the mean over the whole step:
-//! over target tokens for SFT, over pairs or single responses otherwise. A path that is too long is an error before training, never cut; a
+//! over target tokens for SFT, over pairs, single responses or prompts otherwise. A path that is too long is an error before
+//! training, never cut; a
 //! loss or gradient that is not finite ends the run with the ids of the step's examples.
 //!
 //! The same data, settings and seed give the same run on the same machine.
@@ -70,9 +71,9 @@
 //! | item | what |
 //! | --- | --- |
 //! | [`Optimization`], [`Schedule`], [`Decay`], [`Precision`] | optimizer, learning rate, step size, limits, number type, seed |
-//! | [`data`]: [`SftTree`], [`PairedTree`], [`LabelledTree`], [`add_mismatched`] | what is trained on |
+//! | [`data`]: [`SftTree`], [`PairedTree`], [`LabelledTree`], [`ScoredTree`], [`add_mismatched`] | what is trained on |
 //! | [`sft`]: [`SftTrainer`] | imitation of trainable nodes |
-//! | [`preference`]: [`PreferenceTrainer`] | DPO, IPO, hinge, NCA, KTO and the rest of `pref_losses`, over pairs or single responses |
+//! | [`preference`]: [`PreferenceTrainer`] | DPO, IPO, hinge, NCA, KTO and the rest of `pref_losses`, over pairs, single or scored responses |
 //! | [`mod@reference`]: [`ReferenceLogProbs`], [`ReferenceCache`] | log-probs of the reference model, kept in a file if asked |
 //! | [`reward`]: [`RewardTrainer`], [`pair_rewards`], [`leaf_rewards`] | reward models, rewards of pairs and candidates |
 //! | [`evaluation`]: [`Evaluation`], [`Judgement`] | judging the model while it is trained, and keeping the best |
@@ -108,7 +109,8 @@ pub mod tensorboard;
 
 pub use config::{NotFinitePolicy, Optimization};
 pub use data::{
-    LabelledNode, LabelledTree, NodePair, PairedTree, RewardLabels, SftTree, add_mismatched,
+    LabelledNode, LabelledTree, NodePair, PairedTree, RewardLabels, ScoredNode, ScoredTree,
+    SftTree, add_mismatched,
 };
 pub use error::{Error, NotFinite, Result};
 pub use evaluation::{Evaluation, Judgement, SampleText};

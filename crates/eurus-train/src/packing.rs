@@ -1,5 +1,6 @@
 //! Trees of a step into forests of bounded size.
 
+use std::collections::BTreeMap;
 use std::iter::Sum;
 
 use burn::tensor::Tensor;
@@ -57,12 +58,14 @@ impl GroupForest {
         self.groups.iter().map(move |group| group.nodes[place])
     }
 
-    /// The nodes at every place, for groups of one size.
-    pub fn columns(&self) -> Vec<Vec<u32>> {
-        let places = self.groups.first().map_or(0, |group| group.nodes.len());
-        (0..places)
-            .map(|place| self.column(place).collect())
-            .collect()
+    /// The groups, those of one size together.
+    pub fn groups_by_size(&self) -> Vec<Vec<PackedGroup>> {
+        let mut by_size: BTreeMap<usize, Vec<PackedGroup>> = BTreeMap::new();
+        for group in &self.groups {
+            let size = group.nodes.len();
+            by_size.entry(size).or_default().push(group.clone());
+        }
+        by_size.into_values().collect()
     }
 }
 

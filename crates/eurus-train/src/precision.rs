@@ -1,10 +1,10 @@
 //! The number type that a model computes in, and the one its weights are kept in.
 
 use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// The number type that losses and gradients are computed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -21,6 +21,18 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// Checks that a device can compute in it.
+    pub(crate) fn check(self, device: &Device) -> Result<()> {
+        if self == Self::Bf16 && !device.supports_dtype(DType::BF16) {
+            return Err(Error::Config {
+                field: "precision",
+                value: "bf16".into(),
+                problem: "must be full: this device cannot compute in bfloat16",
+            });
+        }
+        Ok(())
+    }
+
     /// The model that computes.
     pub(crate) fn of<M: Module>(self, model: M) -> M {
         match self {

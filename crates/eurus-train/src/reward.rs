@@ -154,6 +154,7 @@ impl RewardTrainer {
             snapshots: self.snapshots.as_ref(),
             objective: json!({ "reward": self.objective }),
             trees: &mut trees.iter().map(describe_labelled),
+            reference: None,
         };
         run(
             model,
@@ -161,8 +162,8 @@ impl RewardTrainer {
             (),
             evaluation,
             on_event,
-            |model, members, optimizer, ()| {
-                let trees: Vec<&PairedTree> = members.iter().map(|&m| &trees[m]).collect();
+            |model, mine, optimizer, ()| {
+                let trees: Vec<&PairedTree> = mine.members.iter().map(|&m| &trees[m]).collect();
                 let recompute = settings.recompute_activations;
                 self.pass(
                     model,

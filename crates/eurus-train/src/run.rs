@@ -72,6 +72,16 @@ pub(crate) struct RunSetup<'a> {
     /// The trainer and its loss.
     pub objective: Value,
     pub trees: &'a mut dyn Iterator<Item = Value>,
+    /// Mean of the reference log-probs, if the loss looks at them.
+    pub reference: Option<f64>,
+}
+
+/// The trees of a step that a rank computes.
+pub(crate) struct StepTrees<'a> {
+    /// From 0.
+    pub step: usize,
+    /// By index.
+    pub members: &'a [usize],
 }
 
 /// Judges the model when it is due, and remembers the best.
@@ -130,7 +140,7 @@ pub(crate) fn run<M: Module, S: StepStats, C: Serialize + DeserializeOwned>(
     mut carried: C,
     evaluation: Option<&mut Evaluation<'_, M>>,
     on_event: &mut dyn FnMut(&Event),
-    mut compute: impl FnMut(&M, &[usize], &mut StepOptimizer, &C) -> Result<StepOutcome<S>>,
+    mut compute: impl FnMut(&M, StepTrees<'_>, &mut StepOptimizer, &C) -> Result<StepOutcome<S>>,
     mut report: impl FnMut(StepProgress, S, &mut C, &mut dyn FnMut(&Event)),
 ) -> Result<M> {
     let RunSetup {
@@ -139,6 +149,7 @@ pub(crate) fn run<M: Module, S: StepStats, C: Serialize + DeserializeOwned>(
         ranks,
         ..
     } = setup;
+    ranks.together(settings.precision.check(&plain_device(&model)))?;
     let order = step_order(setup.pieces, settings);
     let steps = order.len();
     let schedule = Schedule::new(
@@ -157,7 +168,7 @@ pub(crate) fn run<M: Module, S: StepStats, C: Serialize + DeserializeOwned>(
     let mut first = 0;
     let mut store = None;
     let identity = (setup.snapshots.is_some() || ranks.size() > 1)
-        .then(|| RunIdentity::new(settings, setup.objective, setup.trees));
+        .then(|| RunIdentity::new(settings, setup.objective, setup.trees, setup.reference));
     if let Some(identity) = &identity {
         let judged = judge.evaluation.as_ref();
         let judged_every = judged.map(|it| (it.every_steps, it.keep_best));
@@ -175,10 +186,14 @@ pub(crate) fn run<M: Module, S: StepStats, C: Serialize + DeserializeOwned>(
             })?;
             judge.best = snapshot.state.best;
             if let (Some(best), true) = (judge.best, judge.keeps_best()) {
-                judge.best_model = Some(match best.step {
-                    0 => model.clone(),
-                    step => restore_weights(snapshots, step, model.clone(), ranks)?,
-                });
+                judge.best_model = match best.step {
+                    0 => Some(model.clone()),
+                    step => restore_weights(snapshots, step, model.clone(), ranks, on_event)?,
+                };
+                if judge.best_model.is_none() {
+                    // Without its weights it cannot be returned: whatever is judged next is the best.
+                    judge.best = None;
+                }
             }
             model = snapshot.restore(model, &mut optimizer, ranks)?;
             first = step;
@@ -202,7 +217,11 @@ pub(crate) fn run<M: Module, S: StepStats, C: Serialize + DeserializeOwned>(
                 .wrapping_add(of_rank),
         );
         let mine = ranks.share(members, |member| setup.pieces[member].iter().sum());
-        let outcome = compute(weights.computing(), &mine, &mut optimizer, &carried);
+        let mine = StepTrees {
+            step,
+            members: &mine,
+        };
+        let outcome = compute(weights.computing(), mine, &mut optimizer, &carried);
         let outcome = StepOutcome::of_ranks(ranks, outcome)?;
         let (gradients, grad_norm) = optimizer.gradients(weights.master(), ranks)?;
         let auxiliary_losses = ranks.exchange(Ok(optimizer.take_auxiliary_loss()))?;

@@ -58,3 +58,35 @@ impl Schedule {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rates(decay: Decay, warmup_ratio: f64, steps: usize) -> Vec<f64> {
+        let schedule = Schedule::new(4.0, decay, warmup_ratio, steps);
+        (0..steps).map(|step| schedule.at(step)).collect()
+    }
+
+    #[test]
+    fn the_warm_up_is_rounded_up_and_climbs_in_a_straight_line() {
+        // 0.3 of 5 steps are 1.5.
+        assert_eq!(rates(Decay::Constant, 0.3, 5), [2.0, 4.0, 4.0, 4.0, 4.0]);
+        assert_eq!(rates(Decay::Constant, 0.0, 2), [4.0, 4.0]);
+    }
+
+    #[test]
+    fn a_linear_decay_falls_by_the_same_at_every_step() {
+        assert_eq!(rates(Decay::Linear, 0.2, 5), [4.0, 4.0, 3.0, 2.0, 1.0]);
+    }
+
+    #[test]
+    fn a_cosine_is_at_half_of_the_peak_half_way() {
+        let rates = rates(Decay::Cosine, 0.0, 4);
+        assert_eq!(rates[0], 4.0);
+        assert!(
+            (rates[2] - 2.0).abs() < 1e-12 && rates[3] < 1.0,
+            "{rates:?}"
+        );
+    }
+}

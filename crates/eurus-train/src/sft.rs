@@ -105,6 +105,7 @@ impl SftTrainer {
             snapshots: self.snapshots.as_ref(),
             objective: json!("sft"),
             trees: &mut trees.iter().map(|it| describe_tree(&it.id, &it.tree)),
+            reference: None,
         };
         run(
             model,
@@ -112,8 +113,8 @@ impl SftTrainer {
             (),
             evaluation,
             on_event,
-            |model, members, optimizer, ()| {
-                let trees: Vec<&SftTree> = members.iter().map(|&m| &trees[m]).collect();
+            |model, mine, optimizer, ()| {
+                let trees: Vec<&SftTree> = mine.members.iter().map(|&m| &trees[m]).collect();
                 let recompute = settings.recompute_activations;
                 self.pass(
                     model,

@@ -235,6 +235,15 @@ fn step_values(event: &Event, progress: &StepProgress) -> Vec<(String, f64)> {
             let known = of_verdicts.into_iter();
             values.extend(known.filter_map(|(tag, value)| Some((tag, value?))));
         }
+        Event::Scored { prompts: it, .. } => values.extend([
+            ("speed/prompts_per_second", per_second(it.prompts)),
+            ("train/best_reward", it.best_reward),
+            ("train/other_reward", it.other_reward),
+            ("train/margin", it.margin),
+            ("train/accuracy", it.accuracy),
+            ("train/best_log_prob", it.best_log_prob),
+            ("train/other_log_prob", it.other_log_prob),
+        ]),
         Event::Reward { pairs: it, .. } => of_pairs(
             it.pairs,
             [it.chosen_reward, it.rejected_reward, it.margin, it.accuracy],

@@ -134,6 +134,27 @@ fn the_best_snapshot_outlives_newer_ones_and_a_run_that_goes_on_returns_it() {
 }
 
 #[test]
+fn a_run_whose_best_snapshot_is_damaged_names_it_and_goes_on_without() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let snapshots = Snapshots::new(folder.path())
+        .with_every_steps(1)
+        .with_keep(1);
+    let score = |number: usize| if number == 1 { 1.0 } else { 0.0 };
+    run(Some(snapshots.clone()), true, &score);
+    let best = folder.path().join("step-00000002");
+    std::fs::write(best.join("weights.safetensors"), "broken").expect("damage");
+    let (_, events, _) = run(Some(snapshots.with_resume(true)), true, &|_| 0.5);
+    let damaged =
+        |event: &Event| matches!(event, Event::DamagedSnapshot { path, .. } if *path == best);
+    assert!(events.iter().any(damaged), "{events:?}");
+    assert!(
+        events
+            .iter()
+            .any(|it| matches!(it, Event::Resumed { step: 9, .. }))
+    );
+}
+
+#[test]
 fn held_out_losses_are_those_of_a_step_on_the_same_trees() {
     let whole = Optimization {
         trees_per_step: 6,

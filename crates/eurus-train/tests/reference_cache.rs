@@ -145,6 +145,8 @@ fn a_file_of_something_else_is_refused_with_the_reason_and_left_as_it_is() {
         message
     };
     assert!(refused(key(2)).contains("other weights"));
+    let message = refused(key(1).with_config("another base of rotary embeddings"));
+    assert!(message.contains("another configuration"), "{message}");
     let message = refused(ReferenceKey::new(&model(1), "another template"));
     assert!(
         message.contains("tokenizer or its chat template"),

@@ -13,7 +13,9 @@ use eurus_train::{
     Error, Event, NotFinitePolicy, Optimization, PreferenceTrainer, ReferenceLogProbs,
     RewardTrainer, SftTrainer, Snapshots,
 };
-use pref_losses::{BcoConfig, PreferenceLossConfig, RewardLossConfig, UltraInteractRewardConfig};
+use pref_losses::{
+    BcoConfig, DpoConfig, PreferenceLossConfig, RewardLossConfig, UltraInteractRewardConfig,
+};
 
 const STEPS: usize = 6;
 
@@ -180,6 +182,32 @@ fn a_damaged_snapshot_is_named_and_the_one_before_it_taken() {
             events[1]
         );
     }
+}
+
+#[test]
+fn a_run_does_not_go_on_with_another_reference() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = trees(6);
+    let run = |reference_seed, snapshots: Snapshots| {
+        let reference = model(reference_seed);
+        let reference = ReferenceLogProbs::compute(&reference, &data, &settings(), &mut |_| {})?;
+        let loss = PreferenceLossConfig::Dpo(DpoConfig::new());
+        PreferenceTrainer::new(settings(), &loss)?
+            .with_other_reference(true)
+            .with_snapshots(Some(snapshots))?
+            .train(model(1), &data, &reference, &mut |_| {})
+    };
+    run(2, every_step(folder.path())).expect("it trains");
+    let resumed = || every_step(folder.path()).with_resume(true);
+    let error = run(3, resumed())
+        .map(|_| ())
+        .expect_err("another reference");
+    assert!(
+        error.to_string().contains("the reference is another"),
+        "{error}"
+    );
+    run(2, resumed()).expect("the same reference");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{model, trees};
+use common::{imitated, model, trees};
 use eurus_models::{ForestModel, RewardModel};
 use eurus_train::{
     Error, Event, NodePair, Optimization, PairedTree, PreferenceTrainer, ReferenceLogProbs,
@@ -146,6 +146,48 @@ fn eight_trees_are_the_same_step_in_one_forest_of_eight_two_of_four_and_eight_of
             let near = |a: f64, b: f64| (a - b).abs() < 1e-6 * (1.0 + b.abs());
             assert!(near(other.0, steps[0].0), "{}: loss", loss.name());
             assert!(near(other.1, steps[0].1), "{}: gradient norm", loss.name());
+        }
+    }
+}
+
+#[test]
+fn sft_and_reward_steps_are_the_same_in_one_forest_of_eight_trees_two_of_four_and_eight_of_one() {
+    let (paired, imitated) = (trees(8), imitated(8));
+    let of_a_tree = paired[0].tree.unique_tokens();
+    let splits = [8, 4, 1].map(|trees_of_a_forest| Optimization {
+        trees_per_step: 8,
+        token_budget: trees_of_a_forest * of_a_tree,
+        max_steps: Some(1),
+        ..settings()
+    });
+    let first = |train: &dyn Fn(&Optimization, &mut dyn FnMut(&Event))| {
+        splits.each_ref().map(|settings| {
+            let mut seen = Vec::new();
+            train(settings, &mut |event| {
+                seen.extend(event.progress().map(|it| (it.loss, it.grad_norm)));
+            });
+            seen[0]
+        })
+    };
+    let loss = RewardLossConfig::UltraInteract(UltraInteractRewardConfig::new());
+    let sft = first(&|settings, on_event| {
+        let trainer = SftTrainer::new(settings.clone()).expect("good settings");
+        let trained = trainer.train(model(5), &imitated, on_event);
+        trained.expect("it trains");
+    });
+    let reward = first(&|settings, on_event| {
+        let trainer = RewardTrainer::new(settings.clone(), &loss).expect("good settings");
+        let trained = trainer.train(RewardModel::from_decoder(model(5)), &paired, on_event);
+        trained.expect("it trains");
+    });
+    for [whole, others @ ..] in [sft, reward] {
+        for other in others {
+            let near = |a: f64, b: f64| (a - b).abs() < 1e-6 * (1.0 + b.abs());
+            assert!(near(other.0, whole.0), "loss: {other:?}, {whole:?}");
+            assert!(
+                near(other.1, whole.1),
+                "gradient norm: {other:?}, {whole:?}"
+            );
         }
     }
 }

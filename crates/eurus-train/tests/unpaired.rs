@@ -4,9 +4,7 @@
 mod common;
 
 use burn::tensor::{Bool, Device, Tensor};
-use common::model;
-use eurus_models::ForestBatch;
-use eurus_train::log_probs::node_log_probs;
+use common::{log_prob_alone, model};
 use eurus_train::{
     Error, Event, LabelledNode, LabelledTree, Optimization, PreferenceTrainer, Ranks,
     ReferenceCache, ReferenceKey, ReferenceLogProbs, add_mismatched,
@@ -14,7 +12,7 @@ use eurus_train::{
 use pref_losses::{
     BcoConfig, KtoConfig, UnpairedContext, UnpairedLogProbs, UnpairedLossConfig, UnpairedStats,
 };
-use token_forest::{ChatTokenizer, PackedForest, TokenTree, train_bpe};
+use token_forest::{ChatTokenizer, TokenTree, train_bpe};
 use ultrainteract::{Action, ActionSource, Observation, PreferenceTree, Schema, Task, Verdict};
 
 /// Trees with three judged responses, one of them after another one and its observation.
@@ -84,20 +82,6 @@ fn learn(
     Ok(steps)
 }
 
-/// The log-prob of a node after its history, by itself.
-fn alone(seed: u64, tree: &TokenTree, node: usize) -> f32 {
-    let path = tree.subtree(&[node]).expect("a node");
-    let place = path.index_of(node).expect("kept");
-    let mut tree = path.tree;
-    for (index, node) in tree.nodes.iter_mut().enumerate() {
-        node.trainable = index == place;
-    }
-    let forest = PackedForest::from_trees([&tree]).expect("a tree");
-    let batch = ForestBatch::new(forest, &Device::flex());
-    let log_probs = node_log_probs(&model(seed), &batch, 64).into_data();
-    log_probs.iter::<f32>().nth(place).expect("the node")
-}
-
 #[test]
 fn the_trained_loss_is_that_of_the_library_over_all_responses_each_computed_alone() {
     let trees = with_mismatched(5);
@@ -110,7 +94,7 @@ fn the_trained_loss_is_that_of_the_library_over_all_responses_each_computed_alon
         let log_probs: Vec<f32> = trees
             .iter()
             .flat_map(|tree| nodes(tree).into_iter().map(move |node| (tree, node)))
-            .map(|(tree, node)| alone(seed, &tree.tree, node))
+            .map(|(tree, node)| log_prob_alone(&model(seed), &tree.tree, node))
             .collect();
         Tensor::<1>::from_floats(log_probs.as_slice(), &device)
     };

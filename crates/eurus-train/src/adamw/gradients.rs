@@ -6,7 +6,7 @@ use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Device, Tensor};
 
-use super::{flat, flat_tensor, floats, ops};
+use super::{flat, ops};
 use crate::{Ranks, Result};
 
 /// The gradients of a step, of parameters that have one. With several ranks each has a part of every parameter's.
@@ -90,19 +90,12 @@ impl StepGradients {
             if !of_ranks.iter().any(|present| present[index]) {
                 continue;
             }
-            let part = match gradient {
-                Some(gradient) if ranks.size() == 1 => gradient,
-                gradient => {
-                    let dtype = gradient.as_ref().map_or(dtype, Tensor::dtype);
-                    let values = match gradient {
-                        Some(gradient) => floats(gradient.into_data()),
-                        None => vec![0.0; elements],
-                    };
-                    flat_tensor(ranks.sum_and_share(values)?, &device, dtype)
-                }
+            let gradient = match gradient {
+                Some(gradient) => gradient,
+                None => Tensor::zeros([elements], (&device, dtype)),
             };
             order.push((name, id));
-            parts.insert(id, part);
+            parts.insert(id, ranks.sum_and_share(gradient)?);
         }
         let gradients = Self { order, parts };
         let squares: f64 = ranks.exchange(Ok(gradients.squares()))?.into_iter().sum();

@@ -12,7 +12,7 @@ mod sums;
 use std::collections::HashMap;
 
 use burn::module::{Module, ModuleMapper, Param, ParamId};
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::Tensor;
 
 use crate::activations::Tape;
 use crate::{Error, Optimization, Ranks, Result};
@@ -156,21 +156,6 @@ fn flat<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
     tensor.reshape([elements])
 }
 
-/// The numbers as ranks send them.
-pub(crate) fn floats(data: TensorData) -> Vec<f32> {
-    match data.as_slice::<f32>() {
-        Ok(values) => values.to_vec(),
-        Err(_) => data.iter::<f32>().collect(),
-    }
-}
-
-/// Numbers that ranks have sent, `[n]`.
-pub(crate) fn flat_tensor(values: Vec<f32>, device: &Device, dtype: DType) -> Tensor<1> {
-    let elements = values.len();
-    let data = TensorData::new(values, [elements]).convert_dtype(dtype);
-    Tensor::from_data(data, (device, dtype))
-}
-
 struct Update<'a> {
     gradients: StepGradients,
     moments: &'a mut HashMap<ParamId, Moments>,
@@ -228,18 +213,10 @@ impl Update<'_> {
         parameter: Tensor<1>,
         gradient: Tensor<1>,
     ) -> Result<Tensor<1>> {
-        if self.ranks.size() == 1 {
-            return Ok(self.part(id, parameter, gradient));
-        }
-        let (device, dtype) = (parameter.device(), parameter.dtype());
-        let values = floats(parameter.into_data());
-        let elements = values.len();
-        let part = flat_tensor(self.ranks.own_part(&values), &device, dtype);
+        let [elements] = parameter.dims();
+        let part = self.ranks.own_part(parameter);
         let part = self.part(id, part, gradient);
-        let values = self
-            .ranks
-            .put_together(floats(part.into_data()), elements)?;
-        Ok(flat_tensor(values, &device, dtype))
+        self.ranks.put_together(part, elements)
     }
 }
 
@@ -273,6 +250,7 @@ impl ModuleMapper for Update<'_> {
 mod tests {
     use super::*;
     use burn::nn::{Linear, LinearConfig};
+    use burn::tensor::Device;
 
     /// Elements of all moments of a rank after one update of 5 x 7 weights and 7 biases.
     fn moment_elements(ranks: &Ranks) -> usize {

@@ -6,8 +6,9 @@ use rand_chacha::ChaCha8Rng;
 use super::ResponseTree;
 use crate::{Error, Result};
 
-/// Gives every pair of [`PairedTree`](super::PairedTree)s, or every response of [`LabelledTree`](super::LabelledTree)s, one
-/// mismatched completion: the chosen response of a pair, or a response, of another tree, as one more leaf under the prompt.
+/// Gives every pair of [`PairedTree`](super::PairedTree)s, every response of [`LabelledTree`](super::LabelledTree)s or every
+/// prompt of [`ScoredTree`](super::ScoredTree)s one mismatched completion: the chosen response of a pair, or a response, or
+/// the first one to a prompt, of another tree, as one more leaf under the prompt.
 /// Siblings share a prompt, so the completion must come from another tree, not merely another row.
 ///
 /// The choice depends on the seed alone and not on the order of training, so reference log-probs of these leaves are

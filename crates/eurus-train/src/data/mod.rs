@@ -5,6 +5,7 @@ mod mismatched;
 mod order;
 mod paired;
 mod responses;
+mod scored;
 
 use std::collections::HashSet;
 
@@ -18,6 +19,7 @@ pub use mismatched::add_mismatched;
 pub(crate) use order::step_order;
 pub use paired::{NodePair, PairedTree, RewardLabels};
 pub use responses::ResponseTree;
+pub use scored::{ScoredNode, ScoredTree};
 
 /// A tree whose trainable nodes are to be imitated. A conversation is a tree with one path.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,8 +3,9 @@
 use serde_json::Value;
 use token_forest::TokenTree;
 
-/// A tree with responses whose log-probs a preference loss looks at, in groups of one size:
-/// [`PairedTree`](super::PairedTree) with two in a group, [`LabelledTree`](super::LabelledTree) with one.
+/// A tree with responses whose log-probs a preference loss looks at, in groups of one size in each tree:
+/// [`PairedTree`](super::PairedTree) with two in a group, [`LabelledTree`](super::LabelledTree) with one,
+/// [`ScoredTree`](super::ScoredTree) with K.
 pub trait ResponseTree {
     /// What a group is called in messages, and what several are.
     const GROUP: [&str; 2];

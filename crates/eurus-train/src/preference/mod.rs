@@ -2,13 +2,14 @@
 
 mod objective;
 mod paired;
+mod scored;
 mod unpaired;
 
 use burn::tensor::{Device, Tensor};
 use eurus_models::{ForestBatch, ForestModel, int_tensor};
 use pref_losses::{
-    CollapseMonitor, CollapseMonitorConfig, PreferenceLoss, PreferenceLossConfig, UnpairedLoss,
-    UnpairedLossConfig,
+    CollapseMonitor, CollapseMonitorConfig, PreferenceLoss, PreferenceLossConfig, ScoredLoss,
+    ScoredLossConfig, UnpairedLoss, UnpairedLossConfig,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -23,7 +24,7 @@ use crate::packing::{
     pack_responses, response_pieces,
 };
 use crate::reference::{ReferenceLogProbs, TreeReference, read};
-use crate::run::{RunSetup, StepOutcome, plain_device, run, training_device};
+use crate::run::{RunSetup, StepOutcome, StepTrees, plain_device, run, training_device};
 use crate::snapshot::Snapshots;
 use crate::{Error, Optimization, Ranks, Result};
 
@@ -59,14 +60,15 @@ pub(crate) fn naive_tokens<T: ResponseTree>(trees: &[&T]) -> usize {
     trees.iter().map(of_tree).sum()
 }
 
-/// Trains a language model on preference pairs, or on responses that have a verdict each.
+/// Trains a language model on preference pairs, on responses that have a verdict each, or on several scored responses to a
+/// prompt.
 ///
 /// [`new`](Self::new) takes a loss over pairs and trains on [`PairedTree`](crate::PairedTree)s,
 /// [`unpaired`](PreferenceTrainer::unpaired) one over single responses and trains on
-/// [`LabelledTree`](crate::LabelledTree)s. Every loss of `pref_losses` over these can be
-/// trained.
+/// [`LabelledTree`](crate::LabelledTree)s, [`scored`](PreferenceTrainer::scored) one over K responses and trains on
+/// [`ScoredTree`](crate::ScoredTree)s. Every preference loss of `pref_losses` can be trained.
 ///
-/// The loss of a step is the mean over all its pairs or responses, however they are split into forests; KTO's KL estimate
+/// The loss of a step is the mean over all its pairs, responses or prompts, however they are split into forests; KTO's KL estimate
 /// is taken over the whole step before any gradient, and BCO's shift is the mean reward of all steps before. Losses that
 /// look at the batch as a whole (AOT, `kto_pair`) see the pairs of one forest at a time.
 ///
@@ -90,8 +92,6 @@ pub struct PreferenceTrainer<L = PreferenceLoss> {
 struct Carried {
     rewards: RewardMean,
     monitor: Option<CollapseMonitor>,
-    /// Whether policy and reference were seen to begin as the same model, or need not.
-    compared: bool,
 }
 
 /// Mean reward of the responses seen so far.
@@ -170,6 +170,46 @@ impl PreferenceTrainer<UnpairedLoss> {
     /// When a setting is outside its range.
     pub fn unpaired(settings: Optimization, loss: &UnpairedLossConfig) -> Result<Self> {
         Self::with_loss(settings, loss.init()?, json!({ "unpaired": loss }))
+    }
+}
+
+impl PreferenceTrainer<ScoredLoss> {
+    /// A trainer on several scored responses to a prompt, with these settings and this loss.
+    ///
+    /// ```
+    /// use burn::tensor::Device;
+    /// use eurus_models::{Decoder, DecoderConfig};
+    /// use eurus_train::{
+    ///     Optimization, PreferenceTrainer, ReferenceLogProbs, ScoredNode, ScoredTree,
+    /// };
+    /// use pref_losses::{NcaKConfig, ScoredLossConfig};
+    /// use token_forest::TokenTree;
+    ///
+    /// # fn main() -> eurus_train::Result<()> {
+    /// let policy = Decoder::init(&DecoderConfig::llama(32, 16, 2, 2), 7, &Device::flex());
+    /// // Three rollouts of one prompt, scored by a reward model.
+    /// let mut tree = TokenTree::new(vec![1, 2, 3], false);
+    /// let mut rollout = |token, score| ScoredNode { node: tree.push(0, vec![token, 9], true), score };
+    /// let rollouts = vec![rollout(4, 0.1), rollout(5, 2.0), rollout(6, -1.3)];
+    /// let trees = [ScoredTree::new("p1", &tree, &[rollouts])?];
+    ///
+    /// let settings = Optimization { learning_rate: 1e-2, epochs: 2, ..Optimization::default() };
+    /// let reference = ReferenceLogProbs::compute(&policy, &trees, &settings, &mut |_| {})?;
+    /// let loss = ScoredLossConfig::NcaK(NcaKConfig::new());
+    /// let mut losses = Vec::new();
+    /// let _trained = PreferenceTrainer::scored(settings, &loss)?.train(policy, &trees, &reference, &mut |event| {
+    ///     losses.extend(event.progress().map(|step| step.loss));
+    /// })?;
+    /// assert!((losses[0] - 4f64.ln()).abs() < 1e-4 && losses[1] < losses[0]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When a setting is outside its range.
+    pub fn scored(settings: Optimization, loss: &ScoredLossConfig) -> Result<Self> {
+        Self::with_loss(settings, loss.init()?, json!({ "scored": loss }))
     }
 }
 
@@ -261,9 +301,10 @@ impl<L: ResponseLoss> PreferenceTrainer<L> {
         let carried = Carried {
             rewards: RewardMean::default(),
             monitor: self.monitor.clone(),
-            compared: self.other_reference || !self.loss.needs().reference,
         };
         let device = training_device(&model);
+        let has_reference = self.loss.needs().reference;
+        let begins_as_reference = has_reference && !self.other_reference;
         let ids: Vec<&str> = trees.iter().map(ResponseTree::id).collect();
         let pieces = trees
             .iter()
@@ -277,6 +318,7 @@ impl<L: ResponseLoss> PreferenceTrainer<L> {
             snapshots: self.snapshots.as_ref(),
             objective: self.objective.clone(),
             trees: &mut trees.iter().map(ResponseTree::describe),
+            reference: has_reference.then(|| reference.mean()),
         };
         run(
             model,
@@ -284,7 +326,8 @@ impl<L: ResponseLoss> PreferenceTrainer<L> {
             carried,
             evaluation,
             on_event,
-            |model, members, optimizer, carried| {
+            |model, mine, optimizer, carried| {
+                let StepTrees { step, members } = mine;
                 let part = Part {
                     trees: members.iter().map(|&m| &trees[m]).collect(),
                     reference: members.iter().map(|&m| &reference.trees[m]).collect(),
@@ -292,7 +335,7 @@ impl<L: ResponseLoss> PreferenceTrainer<L> {
                     recompute: settings.recompute_activations,
                 };
                 self.pass(model, &part, &device, &self.ranks, &mut |pass| {
-                    if !carried.compared {
+                    if begins_as_reference && step == 0 {
                         same_model(&part, &pass)?;
                     }
                     optimizer.add(model, pass.loss, pass.tape, pass.share);
@@ -302,7 +345,6 @@ impl<L: ResponseLoss> PreferenceTrainer<L> {
             |progress, stats, carried, on_event| {
                 let step = progress.step;
                 carried.rewards.add(L::rewards(&stats));
-                carried.compared = true;
                 on_event(&L::event(progress, stats));
                 let monitor = carried.monitor.as_mut();
                 let warning = monitor.and_then(|it| it.observe(step, &L::watched(&stats)?));
@@ -391,60 +433,44 @@ impl<L: ResponseLoss> PreferenceTrainer<L> {
         let mut terms = Vec::new();
         for packed in forests {
             let share = packed.forest.len() as f64 / counts.unique_tokens as f64;
-            let columns = packed.columns();
             let node_counts = node_target_counts(&packed.forest);
-            let lengths: Vec<Vec<f32>> = columns
-                .iter()
-                .map(|nodes| nodes.iter().map(|&n| node_counts[n as usize]).collect())
-                .collect();
-            let GroupForest { forest, groups } = packed;
-            let batch = ForestBatch::new(forest, device);
+            let groups = packed.groups_by_size();
+            let batch = ForestBatch::new(packed.forest, device);
             let pass = Pass::of_model(model, &batch, part.recompute)?;
             let log_probs = of_hidden(model, pass.hidden, &batch, settings.log_prob_chunk);
             let by_node = by_node(log_probs, &batch);
-            let policy: Vec<Tensor<1>> = columns
-                .iter()
-                .map(|nodes| by_node.clone().select(0, int_tensor(nodes, device)))
-                .collect();
-            let of_reference = |place: usize| {
-                let value =
-                    |group: &PackedGroup| part.reference[group.tree].columns[place][group.index];
-                constant(groups.iter().map(value).collect(), device)
-            };
-            let reference: Vec<Tensor<1>> = (0..columns.len()).map(of_reference).collect();
-            let responses = ForestResponses {
-                policy: policy.clone(),
-                reference: reference.clone(),
-                lengths: lengths
-                    .iter()
-                    .map(|it| constant(it.clone(), device))
-                    .collect(),
-                groups: groups
-                    .iter()
-                    .map(|it| (part.trees[it.tree], it.index))
-                    .collect(),
-            };
-            let forest = self.loss.of_forest(responses, &context)?;
-            sums = Some(match sums {
-                Some(sums) => L::merge_sums(sums, forest.sums),
-                None => forest.sums,
-            });
-            let named = forest.terms.into_iter();
-            terms.push(GroupTerms {
-                groups: groups.clone(),
-                terms: named
-                    .map(|(name, values)| (name, values.detach()))
-                    .collect(),
-            });
-            consume(ForestPass {
-                loss: forest.losses.sum() / counts.groups as f64,
-                tape: pass.tape,
-                share,
-                groups: &groups,
-                policy: &policy,
-                reference: &reference,
-                lengths: &lengths,
-            })?;
+            let mut loss: Option<Tensor<1>> = None;
+            let mut responses = Vec::with_capacity(groups.len());
+            for groups in groups {
+                let of_groups = GroupResponses::new(groups, part, &by_node, &node_counts);
+                let forest = self.loss.of_forest(of_groups.for_loss(part), &context)?;
+                sums = Some(match sums {
+                    Some(sums) => L::merge_sums(sums, forest.sums),
+                    None => forest.sums,
+                });
+                let named = forest.terms.into_iter();
+                terms.push(GroupTerms {
+                    groups: of_groups.groups.clone(),
+                    terms: named
+                        .map(|(name, values)| (name, values.detach()))
+                        .collect(),
+                });
+                let sum = forest.losses.sum();
+                loss = Some(match loss {
+                    Some(loss) => loss + sum,
+                    None => sum,
+                });
+                responses.push(of_groups);
+            }
+            // A forest has groups, or it would not be there.
+            if let Some(loss) = loss {
+                consume(ForestPass {
+                    loss: loss / counts.groups as f64,
+                    tape: pass.tape,
+                    share,
+                    responses: &responses,
+                })?;
+            }
         }
         let stats = sums.map(L::read).unwrap_or_default();
         let loss = L::mean_loss(&stats);
@@ -518,17 +544,74 @@ struct Part<'a, T> {
     recompute: bool,
 }
 
-/// The groups of one forest, their responses by place in the group.
+/// Groups of one size in a forest, and their responses by place in the group.
+struct GroupResponses {
+    groups: Vec<PackedGroup>,
+    /// Log-probs `[groups]`, with gradient.
+    policy: Vec<Tensor<1>>,
+    reference: Vec<Tensor<1>>,
+    /// Target tokens.
+    lengths: Vec<Vec<f32>>,
+}
+
+impl GroupResponses {
+    /// `by_node` are the log-probs of the forest's nodes, `node_counts` their target tokens.
+    fn new<T>(
+        groups: Vec<PackedGroup>,
+        part: &Part<'_, T>,
+        by_node: &Tensor<1>,
+        node_counts: &[f32],
+    ) -> Self {
+        let device = by_node.device();
+        let places = groups.first().map_or(0, |group| group.nodes.len());
+        let (mut policy, mut reference, mut lengths) = (Vec::new(), Vec::new(), Vec::new());
+        for place in 0..places {
+            let nodes: Vec<u32> = groups.iter().map(|group| group.nodes[place]).collect();
+            policy.push(by_node.clone().select(0, int_tensor(&nodes, &device)));
+            let value =
+                |group: &PackedGroup| part.reference[group.tree].columns[place][group.index];
+            let values = groups.iter().map(value).collect();
+            reference.push(constant(values, &device));
+            lengths.push(
+                nodes
+                    .iter()
+                    .map(|&node| node_counts[node as usize])
+                    .collect(),
+            );
+        }
+        Self {
+            groups,
+            policy,
+            reference,
+            lengths,
+        }
+    }
+
+    fn for_loss<'a, T>(&self, part: &Part<'a, T>) -> ForestResponses<'a, T> {
+        let lengths = self.lengths.iter().zip(&self.policy);
+        ForestResponses {
+            policy: self.policy.clone(),
+            reference: self.reference.clone(),
+            lengths: lengths
+                .map(|(values, policy)| constant(values.clone(), &policy.device()))
+                .collect(),
+            groups: self
+                .groups
+                .iter()
+                .map(|it| (part.trees[it.tree], it.index))
+                .collect(),
+        }
+    }
+}
+
+/// The loss of one forest.
 struct ForestPass<'a> {
-    /// Their part of the mean loss.
+    /// Its part of the mean loss.
     loss: Tensor<1>,
     tape: Tape<'a>,
     share: f64,
-    groups: &'a [PackedGroup],
-    policy: &'a [Tensor<1>],
-    reference: &'a [Tensor<1>],
-    /// Target tokens.
-    lengths: &'a [Vec<f32>],
+    /// Its groups by size.
+    responses: &'a [GroupResponses],
 }
 
 /// The largest difference between policy and reference that two passes of one model may have, in nats a token.
@@ -536,12 +619,17 @@ const SAME_MODEL: f64 = 0.02;
 
 /// Checks that policy and reference are the same model yet.
 fn same_model<T: ResponseTree>(part: &Part<'_, T>, pass: &ForestPass<'_>) -> Result<()> {
-    let columns = pass.policy.iter().zip(pass.reference).zip(pass.lengths);
-    for ((policy, reference), lengths) in columns {
+    let columns = pass.responses.iter().flat_map(|it| {
+        let log_probs = it.policy.iter().zip(&it.reference);
+        log_probs
+            .zip(&it.lengths)
+            .map(|columns| (columns, &it.groups))
+    });
+    for (((policy, reference), lengths), groups) in columns {
         let values = read(policy.clone())
             .into_iter()
             .zip(read(reference.clone()));
-        let rows = values.zip(lengths).zip(pass.groups);
+        let rows = values.zip(lengths).zip(groups);
         let largest = rows
             .map(|(((policy, reference), length), group)| {
                 let difference = f64::from(policy - reference).abs() / f64::from(length.max(1.0));

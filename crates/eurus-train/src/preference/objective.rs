@@ -9,7 +9,8 @@ use crate::events::{Event, StepProgress};
 use crate::run::StepStats;
 
 /// What a loss over responses adds to the training loop, which is the same for all of them: a loss over
-/// [pairs](pref_losses::PreferenceLoss) or over [single responses](pref_losses::UnpairedLoss).
+/// [pairs](pref_losses::PreferenceLoss), over [single responses](pref_losses::UnpairedLoss) or over
+/// [several scored ones](pref_losses::ScoredLoss).
 pub trait ResponseLoss: Clone {
     /// What it is trained on.
     type Tree: ResponseTree;
@@ -24,7 +25,7 @@ pub trait ResponseLoss: Clone {
     /// The KL estimate `[1]` from log-probs of mismatched completions, for losses that need one.
     fn kl(&self, policy: Tensor<1>, reference: Tensor<1>) -> Option<Tensor<1>>;
 
-    /// The losses of a forest's groups.
+    /// The losses of a forest's groups of one size.
     ///
     /// # Errors
     ///
@@ -54,7 +55,7 @@ pub trait ResponseLoss: Clone {
     fn event(progress: StepProgress, stats: Self::Stats) -> Event;
 }
 
-/// The responses of a forest by their place in their group, `[groups]` each.
+/// The responses of a forest's groups of one size by their place in the group, `[groups]` each.
 pub struct ForestResponses<'a, T> {
     /// Log-probs under the policy, with gradient.
     pub policy: Vec<Tensor<1>>,

@@ -7,16 +7,22 @@
 //! depends on it more: losses over a forest's pairs together (AOT, `kto_pair`), the balancing loss of experts, and what
 //! dropout drops.
 //!
-//! [`Ranks::default`] is a run by itself, [`Ranks::threads`] are threads of one program, and `Ranks::mpi` (feature `mpi`)
-//! are processes that `mpirun` or `srun` started. What else can carry bytes is a [`Communicator`] away.
+//! [`Ranks::default`] is a run by itself, [`Ranks::threads`] are threads of one program, `Ranks::cuda` (feature `cuda`) are
+//! threads with a GPU each, whose gradients NCCL sums, and `Ranks::mpi` (feature `mpi`) are processes that `mpirun` or `srun`
+//! started. What else can carry bytes is a [`Communicator`] away.
 
+#[cfg(feature = "cuda")]
+mod cuda;
 mod exchange;
 #[cfg(feature = "mpi")]
 mod mpi;
+pub(crate) mod tensors;
 mod threads;
 
 use std::fmt;
 use std::sync::Arc;
+
+use burn::tensor::Tensor;
 
 use crate::{Error, Result};
 
@@ -44,8 +50,24 @@ pub trait Communicator: Send + Sync {
     /// The bytes of every rank, by rank.
     fn all_gather_bytes(&self, bytes: &[u8]) -> Result<Vec<Vec<u8>>>;
 
+    /// The way past the host's memory, if this transport has one: gradients and updated weights take it then. All ranks have
+    /// one, or none has.
+    fn device_sum(&self) -> Option<&dyn DeviceSum> {
+        None
+    }
+
     /// Says that the work is done, so that the end of this process is not taken for its loss.
     fn finish(&self) {}
+}
+
+/// Sums over the ranks that do not go through the host's memory.
+pub trait DeviceSum {
+    /// The sum of `values [n]` over the ranks, `[n]`, on the device where they lie.
+    ///
+    /// # Errors
+    ///
+    /// Those of the transport.
+    fn sum(&self, values: Tensor<1>) -> Result<Tensor<1>>;
 }
 
 /// The ranks of a run, seen from one of them. The default is a run by itself.
@@ -68,6 +90,18 @@ impl Ranks {
     /// them: their next call fails.
     pub fn threads(size: usize) -> Vec<Self> {
         threads::ranks(size.max(1))
+            .into_iter()
+            .map(|rank| Self::new(Arc::new(rank)))
+            .collect()
+    }
+
+    /// Ranks for this many threads of one program with a CUDA GPU each: rank `r`'s model belongs on `Device::cuda(r)`. NCCL
+    /// sums gradients and puts updated weights together on the GPUs. Otherwise as [`threads`](Self::threads).
+    ///
+    /// Compiled, but not tested: no machine with two GPUs was at hand.
+    #[cfg(feature = "cuda")]
+    pub fn cuda(size: usize) -> Vec<Self> {
+        cuda::ranks(threads::ranks(size.max(1)))
             .into_iter()
             .map(|rank| Self::new(Arc::new(rank)))
             .collect()
@@ -145,44 +179,6 @@ impl Ranks {
         }
         mine.sort_unstable();
         mine.into_iter().map(|place| items[place]).collect()
-    }
-
-    /// Elements of each rank's part of `elements` numbers; the last parts are filled up.
-    pub(crate) fn part_of(&self, elements: usize) -> usize {
-        elements.div_ceil(self.size())
-    }
-
-    /// This rank's part of the sum over the ranks, filled up with zeros.
-    pub(crate) fn sum_and_share(&self, mut values: Vec<f32>) -> Result<Vec<f32>> {
-        let Some(communicator) = &self.0 else {
-            return Ok(values);
-        };
-        let part = self.part_of(values.len());
-        values.resize(part * self.size(), 0.0);
-        let mut mine = vec![0.0; part];
-        communicator.reduce_scatter(&values, &mut mine)?;
-        Ok(mine)
-    }
-
-    /// The parts of all ranks as one, without what fills up the last ones.
-    pub(crate) fn put_together(&self, part: Vec<f32>, elements: usize) -> Result<Vec<f32>> {
-        let Some(communicator) = &self.0 else {
-            return Ok(part);
-        };
-        let mut whole = vec![0.0; part.len() * self.size()];
-        communicator.all_gather(&part, &mut whole)?;
-        whole.truncate(elements);
-        Ok(whole)
-    }
-
-    /// This rank's part of values that it has whole, filled up with zeros.
-    pub(crate) fn own_part(&self, values: &[f32]) -> Vec<f32> {
-        let part = self.part_of(values.len());
-        let start = (self.rank() * part).min(values.len());
-        let end = (start + part).min(values.len());
-        let mut mine = values[start..end].to_vec();
-        mine.resize(part, 0.0);
-        mine
     }
 
     /// Gives all ranks the values of rank 0.

@@ -20,6 +20,8 @@ use crate::{Error, Precision, Result};
 pub struct ReferenceKey {
     /// SHA-256 of the model's parameters.
     model: String,
+    /// SHA-256 of what else the model computes with.
+    config: String,
     /// SHA-256 of what made text into tokens.
     tokenizer: String,
     /// The number type that is computed in: that of the parameters, or another one.
@@ -27,19 +29,27 @@ pub struct ReferenceKey {
 }
 
 impl ReferenceKey {
-    /// The key of a reference model; `tokenizer` is whatever made text into tokens: the tokenizer's file and the chat
+    /// The key of a reference model's parameters; `tokenizer` is whatever made text into tokens: the tokenizer's file and the chat
     /// template, say.
     pub fn new<M: Module>(model: &M, tokenizer: impl AsRef<[u8]>) -> Self {
         let mut parameters = Hasher::default();
         model.visit(&mut parameters);
         Self {
             model: hexadecimal(&parameters.hash.finalize()),
+            config: digest([]),
             tokenizer: digest(tokenizer),
             dtype: parameters
                 .dtype
                 .map(|dtype| format!("{dtype:?}").to_lowercase())
                 .unwrap_or_default(),
         }
+    }
+
+    /// The same key for a model with this configuration, in whatever form: the base of rotary embeddings or the reach of a
+    /// window change log-probs and are no parameters.
+    pub fn with_config(mut self, config: impl AsRef<[u8]>) -> Self {
+        self.config = digest(config);
+        self
     }
 
     /// The key of the same model computed in a precision.
@@ -57,6 +67,8 @@ impl ReferenceKey {
             Some("they were computed in another number type")
         } else if self.model != wanted.model {
             Some("the model has other weights")
+        } else if self.config != wanted.config {
+            Some("the model has another configuration")
         } else if self.tokenizer != wanted.tokenizer {
             Some("the tokenizer or its chat template is another")
         } else {
@@ -100,7 +112,7 @@ struct Header {
     key: ReferenceKey,
 }
 
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// A tree in one of the other lines. A line has the trees that were computed together, so that a kill in the middle of one
 /// leaves all or none of them: which trees share a forest decides the last bits of their sums.

@@ -96,8 +96,10 @@ impl ReferenceLogProbs {
         ranks: &Ranks,
         on_event: &mut dyn FnMut(&Event),
     ) -> Result<Self> {
-        ranks.together(check_responses(trees, settings, model.vocab_size()))?;
         let precision = settings.precision;
+        let checked = check_responses(trees, settings, model.vocab_size())
+            .and_then(|()| precision.check(&plain_device(model)));
+        ranks.together(checked)?;
         let model = precision.of(model.valid());
         let here = cache.filter(|_| ranks.is_first());
         let mut file = ranks.together(here.map(|it| it.open(precision)).transpose())?;
@@ -139,6 +141,18 @@ impl ReferenceLogProbs {
             result.extend(values.into_iter().flatten());
         }
         Ok(Self { trees: result })
+    }
+
+    /// The mean over all responses, by which a run that goes on knows its reference. 0 for none.
+    pub(crate) fn mean(&self) -> f64 {
+        let values = self
+            .trees
+            .iter()
+            .flat_map(|tree| tree.columns.iter().flatten());
+        let (sum, count) = values.fold((0.0, 0_usize), |(sum, count), &value| {
+            (sum + f64::from(value), count + 1)
+        });
+        sum / count.max(1) as f64
     }
 
     fn group_count(&self) -> usize {

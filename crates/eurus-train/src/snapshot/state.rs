@@ -18,13 +18,20 @@ pub(crate) struct RunIdentity {
     pub objective: Value,
     /// SHA-256 of the examples in their order.
     pub examples: String,
+    /// Mean of the reference log-probs, for losses that have a reference.
+    #[serde(default)]
+    pub reference: Option<f64>,
 }
+
+/// How far the mean of the same reference may move by rounding, when another number of ranks computed it say; a share of it.
+const SAME_REFERENCE: f64 = 1e-4;
 
 impl RunIdentity {
     pub fn new(
         settings: &Optimization,
         objective: Value,
         examples: impl IntoIterator<Item = impl Serialize>,
+        reference: Option<f64>,
     ) -> Self {
         let mut hash = Sha256::new();
         for example in examples {
@@ -43,6 +50,7 @@ impl RunIdentity {
             },
             objective,
             examples: hexadecimal(&hash.finalize()),
+            reference,
         }
     }
 
@@ -65,7 +73,15 @@ impl RunIdentity {
                 self.objective, now.objective
             ));
         }
-        (self.examples != now.examples).then(|| "the examples or their order are others".into())
+        if self.examples != now.examples {
+            return Some("the examples or their order are others".into());
+        }
+        match (self.reference, now.reference) {
+            (Some(then), Some(now)) if (then - now).abs() > SAME_REFERENCE * then.abs() => Some(
+                format!("the reference is another: its mean log-prob was {then} and is {now}"),
+            ),
+            _ => None,
+        }
     }
 }
 

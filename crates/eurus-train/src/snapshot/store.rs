@@ -11,10 +11,11 @@ use serde_json::Value;
 
 use super::tensors::{self, Named, Parameters};
 use super::{RunIdentity, Snapshots, State};
-use crate::adamw::{Moments, StepOptimizer, flat_tensor, floats};
+use crate::adamw::{Moments, StepOptimizer};
 use crate::digest::digest;
 use crate::evaluation::Best;
 use crate::events::Event;
+use crate::ranks::tensors::{flat_tensor, floats};
 use crate::{Error, Ranks, Result};
 
 const WEIGHTS: &str = "weights.safetensors";
@@ -97,13 +98,9 @@ impl<'a> Store<'a> {
                 ("first", &of_parameter.first),
                 ("second", &of_parameter.second),
             ] {
-                let data = part.clone().into_data();
-                let dtype = data.dtype();
-                let whole = ranks.put_together(floats(data), value.num_elements())?;
+                let whole = ranks.put_together(part.clone(), value.num_elements())?;
                 if ranks.is_first() {
-                    let elements = whole.len();
-                    let data = TensorData::new(whole, [elements]).convert_dtype(dtype);
-                    moments.push((format!("{name}.{moment}"), data));
+                    moments.push((format!("{name}.{moment}"), whole.into_data()));
                 }
             }
         }
@@ -264,22 +261,30 @@ fn newest_here(
     Ok(None)
 }
 
-/// Gives the models of all ranks the weights of the snapshot after a step.
+/// Gives the models of all ranks the weights of the snapshot after a step; `None`, and an event, when it is damaged.
 pub(crate) fn restore_weights<M: Module>(
     snapshots: &Snapshots,
     step: usize,
     model: M,
     ranks: &Ranks,
-) -> Result<M> {
+    on_event: &mut dyn FnMut(&Event),
+) -> Result<Option<M>> {
     let path = snapshots.folder.join(folder_name(step));
-    let filled = if ranks.is_first() {
-        read(&path)
-            .and_then(|(_, loaded)| tensors::fill(model, loaded.weights))
-            .map_err(|problem| Error::Snapshot { path, problem })
-    } else {
-        Ok(model)
+    let mut weights = None;
+    let problem = ranks.of_first(|| {
+        let read = read(&path).map(|(_, loaded)| weights = Some(loaded.weights));
+        Ok(read.err())
+    })?;
+    if let Some(problem) = problem {
+        on_event(&Event::DamagedSnapshot { path, problem });
+        return Ok(None);
+    }
+    let filled = match weights {
+        Some(weights) => tensors::fill(model, weights),
+        None => Ok(model),
     };
-    tensors::share_weights(ranks.together(filled)?, ranks)
+    let filled = filled.map_err(|problem| Error::Snapshot { path, problem });
+    tensors::share_weights(ranks.together(filled)?, ranks).map(Some)
 }
 
 fn read(folder: &Path) -> Result<(State, Tensors), String> {
@@ -343,7 +348,8 @@ impl Loaded {
                     None => Ok(vec![0.0; value.num_elements()]),
                 })?;
                 ranks.broadcast(&mut whole)?;
-                Ok::<_, Error>(flat_tensor(ranks.own_part(&whole), &device, value.dtype()))
+                let whole = flat_tensor(whole, &device, value.dtype());
+                Ok::<_, Error>(ranks.own_part(whole))
             };
             let moments = Moments {
                 first: part_of("first")?,

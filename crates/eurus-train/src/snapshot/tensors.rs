@@ -8,7 +8,7 @@ use burn::tensor::{DType, Tensor, TensorData};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
-use crate::adamw::floats;
+use crate::ranks::tensors::floats;
 use crate::{Error, Ranks, Result as TrainResult};
 
 /// Tensors by name.

@@ -4,9 +4,10 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
-use eurus_models::{Decoder, DecoderConfig};
+use eurus_models::{Decoder, DecoderConfig, ForestBatch};
+use eurus_train::log_probs::node_log_probs;
 use eurus_train::{NodePair, PairedTree, SftTree};
-use token_forest::TokenTree;
+use token_forest::{PackedForest, TokenTree};
 
 pub fn model(seed: u64) -> Decoder {
     let mut config = DecoderConfig::llama(32, 24, 2, 4);
@@ -44,6 +45,20 @@ pub fn imitated(count: u32) -> Vec<SftTree> {
         .into_iter()
         .map(|tree| SftTree::new(tree.id, tree.tree).expect("a whole tree"))
         .collect()
+}
+
+/// The log-prob of a node after its history, by itself.
+pub fn log_prob_alone(model: &Decoder, tree: &TokenTree, node: usize) -> f32 {
+    let path = tree.subtree(&[node]).expect("a node");
+    let place = path.index_of(node).expect("kept");
+    let mut tree = path.tree;
+    for (index, node) in tree.nodes.iter_mut().enumerate() {
+        node.trainable = index == place;
+    }
+    let forest = PackedForest::from_trees([&tree]).expect("a tree");
+    let batch = ForestBatch::new(forest, &Device::flex());
+    let log_probs = node_log_probs(model, &batch, 64).into_data();
+    log_probs.iter::<f32>().nth(place).expect("the node")
 }
 
 struct Weights(Vec<f32>);

@@ -1,0 +1,41 @@
+//! The completions that KTO's KL estimate scores under prompts they do not belong to.
+
+mod common;
+
+use common::trees;
+use eurus_train::{Error, add_mismatched};
+use proptest::prelude::*;
+
+proptest! {
+    #[test]
+    fn a_mismatched_completion_is_a_leaf_under_the_pairs_prompt_and_comes_from_another_tree(
+        count in 2u32..8,
+        seed in any::<u64>(),
+    ) {
+        let before = trees(count);
+        let mut after = before.clone();
+        add_mismatched(&mut after, seed).expect("several trees");
+        for (index, tree) in after.iter().enumerate() {
+            prop_assert_eq!(tree.mismatched.len(), tree.pairs.len());
+            for (pair, &leaf) in tree.pairs.iter().zip(&tree.mismatched) {
+                let node = &tree.tree.nodes[leaf];
+                prop_assert_eq!(node.parent, tree.tree.nodes[pair.chosen].parent);
+                prop_assert!(tree.tree.leaves().contains(&leaf));
+                let is_source = |(other, tree): (usize, &eurus_train::PairedTree)| {
+                    let mut chosen = tree.pairs.iter().map(|pair| pair.chosen);
+                    other != index && chosen.any(|it| tree.tree.nodes[it].tokens == node.tokens)
+                };
+                prop_assert!(before.iter().enumerate().any(is_source));
+            }
+        }
+        let mut again = before;
+        add_mismatched(&mut again, seed).expect("several trees");
+        prop_assert_eq!(again, after);
+    }
+}
+
+#[test]
+fn one_tree_has_no_other_to_take_a_completion_from() {
+    let error = add_mismatched(&mut trees(1), 0).expect_err("one tree");
+    assert!(matches!(error, Error::OneTreeForKl));
+}

@@ -1,0 +1,244 @@
+//! Several scored responses to a prompt: what is trained is the loss of `pref_losses` over all prompts, however they are
+//! packed.
+
+mod common;
+
+use burn::tensor::{Device, Tensor};
+use common::{log_prob_alone, model};
+use eurus_models::Decoder;
+use eurus_train::{
+    Error, Event, Optimization, PreferenceTrainer, Ranks, ReferenceLogProbs, ScoredNode, ScoredTree,
+};
+use pref_losses::{NcaKConfig, ResponseLogProbs, ScoredLossConfig, ScoredStats};
+use token_forest::TokenTree;
+
+/// Trees of two prompts with three responses each, the second prompt after a response to the first.
+fn trees(count: u32) -> Vec<ScoredTree> {
+    let tree = |i: u32| {
+        let token = |offset: u32| 1 + (7 * i + offset) % 30;
+        let mut tree = TokenTree::new(vec![token(0), token(3), 31], false);
+        let respond = |tree: &mut TokenTree, prompt| -> Vec<ScoredNode> {
+            let scores = [0.5, 2.0, -1.0];
+            let answers = (0..3).map(|k| vec![token(5 * k + prompt as u32), token(k), 0]);
+            answers
+                .zip(scores)
+                .map(|(tokens, score)| ScoredNode {
+                    node: tree.push(prompt, tokens, true),
+                    score,
+                })
+                .collect()
+        };
+        let first = respond(&mut tree, 0);
+        let observation = tree.push(first[2].node, vec![token(9), token(8), 31], false);
+        let second = respond(&mut tree, observation);
+        ScoredTree::new(format!("tree-{i}"), &tree, &[first, second]).expect("a whole tree")
+    };
+    (0..count).map(tree).collect()
+}
+
+fn settings() -> Optimization {
+    Optimization {
+        learning_rate: 1e-3,
+        trees_per_step: 4,
+        epochs: 2,
+        ..Optimization::default()
+    }
+}
+
+fn losses() -> [ScoredLossConfig; 2] {
+    let config = NcaKConfig::new().with_temperature(0.5);
+    [
+        ScoredLossConfig::NcaK(config.clone()),
+        ScoredLossConfig::InfoNca(config),
+    ]
+}
+
+/// The loss of a step, and what was reported of its prompts.
+type Step = (f64, ScoredStats);
+
+fn learn(
+    trees: &[ScoredTree],
+    settings: &Optimization,
+    loss: &ScoredLossConfig,
+    ranks: Ranks,
+) -> eurus_train::Result<Vec<Step>> {
+    let policy = model(5);
+    let reference =
+        ReferenceLogProbs::compute_with(&policy, trees, settings, None, &ranks, &mut |_| {})?;
+    let mut steps = Vec::new();
+    PreferenceTrainer::scored(settings.clone(), loss)?
+        .with_ranks(ranks)
+        .train(policy, trees, &reference, &mut |event| {
+            if let Event::Scored { progress, prompts } = event {
+                steps.push((progress.loss, *prompts));
+            }
+        })?;
+    Ok(steps)
+}
+
+/// Log-probs of all responses, each computed by itself: `[prompts, responses]`.
+fn each_alone(model: &Decoder, trees: &[ScoredTree]) -> Tensor<2> {
+    let responses = trees
+        .iter()
+        .flat_map(|tree| tree.prompts.iter().flatten().map(move |it| (tree, it.node)));
+    let values: Vec<f32> = responses
+        .map(|(tree, node)| log_prob_alone(model, &tree.tree, node))
+        .collect();
+    Tensor::<1>::from_floats(values.as_slice(), &Device::flex()).reshape([-1, 3])
+}
+
+#[test]
+fn the_trained_loss_is_that_of_the_library_over_all_prompts_each_response_computed_alone() {
+    let trees = trees(5);
+    let (policy, reference_model) = (model(5), model(6));
+    let reference = ReferenceLogProbs::compute(&reference_model, &trees, &settings(), &mut |_| {})
+        .expect("a reference");
+    let scores = trees.iter().flat_map(|tree| tree.prompts.iter().flatten());
+    let scores: Vec<f32> = scores.map(|it| it.score).collect();
+    let scores = Tensor::<1>::from_floats(scores.as_slice(), &Device::flex()).reshape([-1, 3]);
+    for config in losses() {
+        let output = config
+            .init()
+            .expect("valid settings")
+            .forward(ResponseLogProbs {
+                policy: each_alone(&policy, &trees),
+                reference: each_alone(&reference_model, &trees),
+                scores: scores.clone(),
+            });
+        let expected = f64::from(output.losses.mean().into_scalar::<f32>());
+        // The second prompt with its history and three responses has 18 tokens.
+        for token_budget in [18, 4096] {
+            let settings = Optimization {
+                token_budget,
+                ..settings()
+            };
+            let trainer = PreferenceTrainer::scored(settings, &config).expect("valid");
+            let stats = trainer.held_out(&policy, &trees, &reference);
+            let stats = stats.expect("a judgement");
+            assert!(
+                (stats.loss - expected).abs() < 1e-5,
+                "{}: {} of forests of {token_budget}, {expected} one by one",
+                config.name(),
+                stats.loss
+            );
+            assert_eq!((stats.prompts, stats.responses), (10, 30));
+        }
+    }
+}
+
+#[test]
+fn a_run_does_not_depend_on_the_token_budget_or_on_the_ranks() {
+    let trees = trees(7);
+    for loss in losses() {
+        let run = |settings: &Optimization| {
+            learn(&trees, settings, &loss, Ranks::default()).expect("training")
+        };
+        let whole = run(&settings());
+        let split = Optimization {
+            token_budget: 18,
+            log_prob_chunk: 3,
+            recompute_activations: true,
+            ..settings()
+        };
+        let of_ranks = std::thread::scope(|scope| {
+            let rank = |ranks| {
+                let (trees, loss) = (&trees, &loss);
+                scope.spawn(move || learn(trees, &settings(), loss, ranks).expect("training"))
+            };
+            let threads: Vec<_> = Ranks::threads(3).into_iter().map(rank).collect();
+            let join = |it: std::thread::ScopedJoinHandle<'_, _>| it.join().expect("a rank");
+            threads.into_iter().map(join).collect::<Vec<_>>()
+        });
+        for other in of_ranks.iter().chain([&run(&split)]) {
+            assert_eq!(whole.len(), other.len());
+            for ((a, stats_a), (b, stats_b)) in whole.iter().zip(other) {
+                assert!((a - b).abs() < 1e-5, "{}: {a} against {b}", loss.name());
+                let (a, b) = (stats_a.margin, stats_b.margin);
+                assert!((a - b).abs() < 1e-4, "{}: {a} against {b}", loss.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_loss_raises_the_best_response_above_the_others() {
+    let trees = trees(6);
+    let settings = Optimization {
+        epochs: 15,
+        ..settings()
+    };
+    for (loss, at_the_reference) in losses().iter().zip([4.0_f64, 3.0]) {
+        let steps = learn(&trees, &settings, loss, Ranks::default()).expect("training");
+        let (first, last) = (&steps[0], &steps[steps.len() - 1]);
+        assert!((first.0 - at_the_reference.ln()).abs() < 1e-4, "{first:?}");
+        assert!(last.0 < first.0, "{}: {last:?}", loss.name());
+        assert!(last.1.margin > 0.02, "{}: {last:?}", loss.name());
+        assert!(
+            last.1.accuracy > first.1.accuracy,
+            "{}: {last:?}",
+            loss.name()
+        );
+    }
+}
+
+#[test]
+fn responses_that_cannot_be_scored_against_each_other_are_refused() {
+    let mut tree = TokenTree::new(vec![1, 2], false);
+    let [a, b, c] = [3, 4, 5].map(|token| tree.push(0, vec![token], true));
+    let later = tree.push(a, vec![6], true);
+    let refused = |prompts: &[&[(usize, f32)]]| {
+        let prompts: Vec<Vec<ScoredNode>> = prompts
+            .iter()
+            .map(|it| {
+                it.iter()
+                    .map(|&(node, score)| ScoredNode { node, score })
+                    .collect()
+            })
+            .collect();
+        ScoredTree::new("p1", &tree, &prompts).expect_err("refused")
+    };
+    assert!(matches!(refused(&[]), Error::NothingTrainable { .. }));
+    let pair = [(a, 1.0), (b, 0.0)];
+    for (responses, says) in [
+        (vec![(a, 1.0)], "fewer than 2"),
+        (vec![(a, 1.0), (0, 0.0)], "node 0 is a root"),
+        (vec![(a, 1.0), (a, 0.0)], "given before"),
+        (vec![(a, 1.0), (later, 0.0)], "answers another prompt"),
+        (vec![(a, 1.0), (b, f32::NAN)], "is NaN"),
+    ] {
+        let error = refused(&[&responses]);
+        let said = error.to_string();
+        assert!(said.contains(says) && said.contains("p1"), "{said}");
+        assert!(matches!(error, Error::BadScores { .. }));
+    }
+    let error = refused(&[&[(a, 1.0), (b, 0.0), (c, 2.0)], &pair]);
+    assert!(
+        error.to_string().contains("3 to the first prompt"),
+        "{error}"
+    );
+}
+
+#[test]
+fn prompts_with_different_numbers_of_responses_share_a_step() {
+    let three = trees(2);
+    let mut tree = TokenTree::new(vec![1, 2], false);
+    let responses = [3, 4].map(|token| ScoredNode {
+        node: tree.push(0, vec![token], true),
+        score: token as f32,
+    });
+    let two = ScoredTree::new("two", &tree, &[responses.to_vec()]).expect("a tree");
+    let together = [three[0].clone(), two.clone(), three[1].clone()];
+    for loss in losses() {
+        let learn = |trees: &[ScoredTree]| {
+            learn(trees, &settings(), &loss, Ranks::default()).expect("training")[0]
+        };
+        let (of_two, of_three, of_all) = (
+            learn(std::slice::from_ref(&two)),
+            learn(&three),
+            learn(&together),
+        );
+        let mean = (of_two.0 + 4.0 * of_three.0) / 5.0;
+        assert!((of_all.0 - mean).abs() < 1e-6, "{of_all:?}");
+        assert_eq!((of_all.1.prompts, of_all.1.responses), (5, 14));
+    }
+}
