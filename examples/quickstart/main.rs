@@ -29,14 +29,14 @@ use clap::Parser;
 use code_interpreter::{Limits, Python};
 use eurus_eval::terminal;
 use eurus_models::{Checkpoint, LocalChatModel};
-use process_memory::{MiMalloc, keep_freed_memory};
+use process_memory::{TrainingAllocator, keep_freed_memory};
 use ultrainteract_synth::PythonEnvironment;
 
 use options::{Options, Scale};
 use run_folder::RunFolder;
 
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: TrainingAllocator = TrainingAllocator;
 
 fn main() -> Result<()> {
     keep_freed_memory();

@@ -1,39 +1,46 @@
 //! Optimizer steps on a workload of pre-tokenized trees: time, tokens, memory, share of the matmul peak.
 //!
-//! Reads the `trees_tok.jsonl` that a generator of preference trees writes: one tree a line,
-//! `{"parent_id", "nodes": [{"parent", "ids"}], "pairs": [{"prompt", "chosen", "rejected"}]}`, parents before children and
-//! -1 above the root. Every tree is trained on once, after a warm-up on the first few; the model has the shape of
-//! SmolLM2-135M and random weights. One JSON line a run:
+//! Trees are drawn from a seed, or read from the `trees_tok.jsonl` that a generator of preference trees writes: one tree a
+//! line, `{"parent_id", "nodes": [{"parent", "ids"}], "pairs": [{"prompt", "chosen", "rejected"}]}`, parents before children
+//! and -1 above the root. Every tree is trained on once, after a warm-up on the first few; the model has random weights. One
+//! JSON line a run:
 //!
 //! `cargo bench -p eurus-benches --bench train_step -- --work FOLDER --what dpo`
+//!
+//! `benches/gpu.sh` measures a GPU.
 
 #![allow(
     clippy::print_stdout,
     reason = "the result of a run goes to standard output"
 )]
 
-use std::fs;
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+mod arithmetic;
+mod shapes;
+mod workload;
 
-use anyhow::{Context, Result};
-use burn::tensor::{Device, Distribution, Tensor};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::Result;
+use burn::tensor::{DType, Device};
 use clap::{Parser, ValueEnum};
 use eurus_models::{Decoder, DecoderConfig, RewardModel};
 use eurus_train::{
-    Event, NodePair, Optimization, PairedTree, Precision, PreferenceTrainer, ReferenceLogProbs,
+    Event, Optimization, PairedTree, Precision, PreferenceTrainer, ReferenceLogProbs,
     RewardTrainer, SftTrainer, SftTree, add_mismatched,
 };
 use pref_losses::{
     BradleyTerryConfig, DpoConfig, KtoConfig, NcaConfig, PreferenceLossConfig, RewardLossConfig,
 };
-use process_memory::{MiMalloc, keep_freed_memory, peak_resident_bytes, reset_peak};
-use serde::Deserialize;
+use process_memory::{TrainingAllocator, keep_freed_memory, peak_resident_bytes, reset_peak};
 use serde_json::json;
 use token_forest::TokenTree;
 
+use arithmetic::{matmul_peak, training_flops};
+use shapes::Shape;
+
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: TrainingAllocator = TrainingAllocator;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
@@ -49,9 +56,12 @@ enum What {
 /// Times optimizer steps on whole trees.
 #[derive(Parser)]
 struct Options {
-    /// Folder with trees_tok.jsonl, or the file
+    /// Folder with trees_tok.jsonl, or the file [default: trees drawn from a seed]
     #[arg(long)]
-    work: PathBuf,
+    work: Option<PathBuf>,
+    /// Multi-turn trees to draw
+    #[arg(long, default_value_t = 20, conflicts_with = "work")]
+    trees: usize,
     /// What is trained
     #[arg(long, value_enum, default_value = "dpo")]
     what: What,
@@ -79,13 +89,16 @@ struct Options {
     /// Train on the workload this many times over
     #[arg(long, default_value_t = 1)]
     epochs: usize,
-    /// Folder with the config.json of a model whose shape is taken, with random weights [default: SmolLM2-135M's]
+    /// Shape of the model
+    #[arg(long, value_enum, default_value = "smollm2-135m")]
+    shape: Shape,
+    /// Token ids of the model, if not those of its shape
     #[arg(long)]
+    vocab: Option<usize>,
+    /// Folder with the config.json of a model whose shape is taken
+    #[arg(long, conflicts_with_all = ["shape", "vocab"])]
     config: Option<PathBuf>,
-    /// Token ids of the model, if its shape is the default one
-    #[arg(long, default_value_t = 49152)]
-    vocab: usize,
-    /// Where to compute: cpu, or cuda in a build with that feature. On a GPU `peak_rss_mib` is not its memory
+    /// Where to compute: cpu, or cuda in a build with that feature
     #[arg(long, default_value = "cpu", value_parser = device)]
     device: Device,
     /// Set by cargo
@@ -102,63 +115,6 @@ fn device(name: &str) -> Result<Device> {
     }
 }
 
-#[derive(Deserialize)]
-struct WorkTree {
-    parent_id: String,
-    nodes: Vec<WorkNode>,
-    pairs: Vec<WorkPair>,
-}
-
-#[derive(Deserialize)]
-struct WorkNode {
-    parent: i64,
-    ids: Vec<u32>,
-}
-
-#[derive(Deserialize)]
-struct WorkPair {
-    chosen: usize,
-    rejected: usize,
-}
-
-impl WorkTree {
-    fn paired(self, vocab: u32) -> Result<PairedTree> {
-        let mut nodes = self.nodes.into_iter().map(|node| {
-            let small = |id: u32| if id < vocab { id } else { id % vocab };
-            (node.parent, node.ids.into_iter().map(small).collect())
-        });
-        let (_, root) = nodes.next().context("a tree without nodes")?;
-        let mut tree = TokenTree::new(root, false);
-        for (parent, ids) in nodes {
-            tree.push(usize::try_from(parent)?, ids, false);
-        }
-        let pairs: Vec<NodePair> = self
-            .pairs
-            .iter()
-            .map(|pair| NodePair {
-                chosen: pair.chosen,
-                rejected: pair.rejected,
-            })
-            .collect();
-        Ok(PairedTree::new(self.parent_id, &tree, &pairs)?)
-    }
-}
-
-fn read_trees(options: &Options, vocab: usize) -> Result<Vec<PairedTree>> {
-    let mut path = options.work.clone();
-    if path.is_dir() {
-        path.push("trees_tok.jsonl");
-    }
-    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    text.lines()
-        .map(|line| {
-            serde_json::from_str::<WorkTree>(line)
-                .context("a line that is no tree")?
-                .paired(vocab as u32)
-        })
-        .collect()
-}
-
 /// The chosen actions of a tree.
 fn imitation(tree: &PairedTree) -> Result<SftTree> {
     let chosen: Vec<usize> = tree.pairs.iter().map(|pair| pair.chosen).collect();
@@ -170,57 +126,6 @@ fn imitation(tree: &PairedTree) -> Result<SftTree> {
     Ok(SftTree::new(tree.id.clone(), tokens)?)
 }
 
-fn smollm2(vocab: usize) -> DecoderConfig {
-    DecoderConfig {
-        intermediate_size: 1536,
-        kv_heads: 3,
-        rope_theta: 100_000.0,
-        tie_word_embeddings: true,
-        max_position_embeddings: 8192,
-        initializer_range: 1.0 / 24.0,
-        ..DecoderConfig::llama(vocab, 576, 30, 9)
-    }
-}
-
-/// Floating-point operations of a training pass over these trees: matrix products, attention and the output projection at
-/// the targets, forward once and backward twice. What is computed again is not counted.
-fn training_flops(config: &DecoderConfig, trees: &[&TokenTree], with_head: bool) -> f64 {
-    let weights = config.layer_weights_per_token() as f64;
-    let queries = (config.layers * config.heads * config.head_dim) as f64;
-    let mut forward = 0.0;
-    for tree in trees {
-        let ends = tree.path_lengths();
-        let mut attended = 0.0;
-        let mut targets = 0.0;
-        for (node, &end) in tree.nodes.iter().zip(&ends) {
-            let (end, len) = (end as f64, node.tokens.len() as f64);
-            attended += len * (end - len) + len * (len + 1.0) / 2.0;
-            targets += if node.trainable { len } else { 0.0 };
-        }
-        let tokens = tree.unique_tokens() as f64;
-        forward += 2.0 * weights * tokens + 4.0 * queries * attended;
-        if with_head {
-            forward += 2.0 * config.output_weights() as f64 * targets;
-        }
-    }
-    3.0 * forward
-}
-
-/// Operations per second of the best of many square matrix products.
-fn matmul_peak(device: &Device) -> f64 {
-    const SIDE: usize = 1024;
-    let square = || Tensor::<2>::random([SIDE, SIDE], Distribution::Normal(0.0, 1.0), device);
-    let (a, b) = (square(), square());
-    let started = Instant::now();
-    let mut best = Duration::MAX;
-    while started.elapsed() < Duration::from_secs(2) {
-        let start = Instant::now();
-        let _ = a.clone().matmul(b.clone()).into_data();
-        best = best.min(start.elapsed());
-    }
-    2.0 * (SIDE as f64).powi(3) / best.as_secs_f64()
-}
-
 #[derive(Default)]
 struct Tally {
     seconds: f64,
@@ -229,8 +134,13 @@ struct Tally {
     naive_tokens: usize,
     /// Tokens that the step's forests had room for.
     room: f64,
+    /// Of the first steps.
+    first_losses: Vec<f64>,
     last_loss: f64,
 }
+
+/// Steps whose losses are printed, to be compared with those of another device.
+const FIRST_STEPS: usize = 10;
 
 impl Tally {
     fn observe(&mut self, event: &Event) {
@@ -240,6 +150,9 @@ impl Tally {
             self.unique_tokens += progress.unique_tokens;
             self.naive_tokens += progress.naive_tokens;
             self.room += progress.unique_tokens as f64 / progress.utilisation;
+            if self.first_losses.len() < FIRST_STEPS {
+                self.first_losses.push(progress.loss);
+            }
             self.last_loss = progress.loss;
         }
     }
@@ -314,9 +227,12 @@ fn main() -> Result<()> {
     let options = Options::parse();
     let config = match &options.config {
         Some(folder) => DecoderConfig::from_folder(folder)?,
-        None => smollm2(options.vocab),
+        None => options.shape.config(options.vocab),
     };
-    let mut trees = read_trees(&options, config.vocab_size)?;
+    let mut trees = match &options.work {
+        Some(path) => workload::read(path, config.vocab_size)?,
+        None => workload::draw(options.trees, config.vocab_size, 0)?,
+    };
     let pairs: usize = trees.iter().map(|tree| tree.pairs.len()).sum();
     let settings = Optimization {
         learning_rate: 5e-7,
@@ -333,7 +249,11 @@ fn main() -> Result<()> {
         epochs: options.epochs,
         ..Optimization::default()
     };
-    let peak = matmul_peak(&options.device);
+    let computed_in = match options.bf16 {
+        true => DType::BF16,
+        false => DType::F32,
+    };
+    let peak = matmul_peak(&options.device, computed_in)?;
     let mut run = Run {
         options: &options,
         settings,
@@ -363,6 +283,9 @@ fn main() -> Result<()> {
     };
     let round = |value: f64| (value * 1000.0).round() / 1000.0;
     let flops = flops * options.epochs as f64;
+    let mib = |bytes: u64| round(bytes as f64 / 1024.0 / 1024.0);
+    // Pages are kept for the next allocation, so what is reserved at the end is what was needed at most.
+    let device_memory = options.device.memory_pool_usage();
     println!(
         "{}",
         json!({
@@ -379,9 +302,11 @@ fn main() -> Result<()> {
             "unique_tokens_per_s": round(tally.unique_tokens as f64 / tally.seconds),
             "naive_tokens_per_s": round(tally.naive_tokens as f64 / tally.seconds),
             "utilisation": round(tally.unique_tokens as f64 / tally.room),
-            "peak_rss_mib": peak_resident_bytes().map(|it| round(it as f64 / 1024.0 / 1024.0)),
+            "peak_rss_mib": peak_resident_bytes().map(mib),
+            "device_memory_mib": device_memory.map(|it| mib(it.bytes_reserved)),
             "matmul_peak_gflops": round(peak / 1e9),
             "matmul_share": round(flops / tally.seconds / peak),
+            "first_losses": tally.first_losses,
             "last_loss": tally.last_loss,
         })
     );
