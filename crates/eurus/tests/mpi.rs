@@ -7,10 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use common::{Workplace, ensure_says, events, losses};
-
-/// What f32 sums in another order may change after some steps.
-const TOLERANCE: f64 = 1e-6;
+use common::{Workplace, ensure_near, ensure_says};
 
 const PREFER: &str =
     "prefer --model model --data pairs.jsonl --trees-per-step 4 --learning-rate 1e-4";
@@ -32,18 +29,6 @@ fn mpirun(place: &Workplace, processes: usize, arguments: &str) -> Command {
     command
 }
 
-fn losses_of(place: &Workplace, out: &str) -> Result<Vec<f64>> {
-    Ok(losses(&events(&place.path(out).join("metrics.jsonl"))?))
-}
-
-fn ensure_near(a: &[f64], b: &[f64]) -> Result<()> {
-    ensure!(a.len() == b.len(), "{} and {} steps", a.len(), b.len());
-    for (step, (a, b)) in a.iter().zip(b).enumerate() {
-        ensure!((a - b).abs() <= TOLERANCE, "step {}: {a} and {b}", step + 1);
-    }
-    Ok(())
-}
-
 #[test]
 fn two_and_four_processes_have_the_losses_of_one() -> Result<()> {
     let place = Workplace::new()?;
@@ -57,14 +42,14 @@ fn two_and_four_processes_have_the_losses_of_one() -> Result<()> {
     for (index, run) in runs.iter().enumerate() {
         let alone = format!("alone-{index}");
         place.succeed(&format!("{run} --out {alone}"))?;
-        let expected = losses_of(&place, &alone)?;
+        let expected = place.losses_of(&alone)?;
         ensure!(expected.len() >= 3, "{run} takes some steps");
         for processes in [2, 4] {
             let out = format!("out-{index}-{processes}");
             let output = mpirun(&place, processes, &format!("{run} --out {out}")).output()?;
             let errors = String::from_utf8_lossy(&output.stderr);
             ensure!(output.status.success(), "{run}: {errors}");
-            ensure_near(&expected, &losses_of(&place, &out)?).context(run.clone())?;
+            ensure_near(&expected, &place.losses_of(&out)?).context(run.clone())?;
             ensure!(place.path(&out).join("model.safetensors").exists());
             let summary = String::from_utf8(output.stdout)?;
             let times = summary.matches("Checkpoint and tokenizer").count();
@@ -158,7 +143,7 @@ fn a_lost_process_ends_the_job_and_another_number_of_them_goes_on() -> Result<()
     let errors = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{errors}");
     ensure_says(&errors, &["going on after step"])?;
-    ensure_near(&losses_of(&place, "alone")?, &losses_of(&place, "out")?)
+    ensure_near(&place.losses_of("alone")?, &place.losses_of("out")?)
 }
 
 #[test]
@@ -169,8 +154,8 @@ fn a_process_that_is_started_alone_is_a_run_by_itself() -> Result<()> {
     let output = mpirun(&place, 1, &format!("{run} launched")).output()?;
     ensure!(output.status.success());
     place.succeed(&format!("{run} by-hand --mpi"))?;
-    let losses = losses_of(&place, "alone")?;
-    ensure!(losses_of(&place, "launched")? == losses && losses_of(&place, "by-hand")? == losses);
+    let losses = place.losses_of("alone")?;
+    ensure!(place.losses_of("launched")? == losses && place.losses_of("by-hand")? == losses);
     Ok(())
 }
 

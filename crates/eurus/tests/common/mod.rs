@@ -86,6 +86,11 @@ impl Workplace {
         Ok(message)
     }
 
+    /// The losses of the steps of a run that wrote to `out`.
+    pub fn losses_of(&self, out: &str) -> Result<Vec<f64>> {
+        Ok(losses(&events(&self.path(out).join("metrics.jsonl"))?))
+    }
+
     /// The names in this folder, hidden ones included.
     pub fn names(&self) -> Result<Vec<String>> {
         let mut names = std::fs::read_dir(self.folder.path())?
@@ -100,6 +105,18 @@ impl Workplace {
 pub fn ensure_says(message: &str, all: &[&str]) -> Result<()> {
     for words in all {
         ensure!(message.contains(words), "`{words}` is missing:\n{message}");
+    }
+    Ok(())
+}
+
+/// What f32 sums in another order may change after some steps.
+const TOLERANCE: f64 = 1e-6;
+
+/// Checks that the losses of two runs differ by rounding alone.
+pub fn ensure_near(a: &[f64], b: &[f64]) -> Result<()> {
+    ensure!(a.len() == b.len(), "{} and {} steps", a.len(), b.len());
+    for (step, (a, b)) in a.iter().zip(b).enumerate() {
+        ensure!((a - b).abs() <= TOLERANCE, "step {}: {a} and {b}", step + 1);
     }
     Ok(())
 }

@@ -34,7 +34,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use eurus::train::Ranks;
-use process_memory::{MiMalloc, keep_freed_memory};
+use process_memory::{TrainingAllocator, keep_freed_memory};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -115,15 +115,26 @@ impl Training {
         Ok(())
     }
 
+    /// How the model is trained, which all commands are told alike.
+    fn steps(&self) -> &options::Steps {
+        match self {
+            Self::Prefer(command) => &command.steps,
+            Self::Sft(command) => &command.steps,
+            Self::Reward(command) => &command.steps,
+        }
+    }
+
+    fn run_on_ranks(&mut self) -> Result<()> {
+        match self.steps().devices {
+            1 => self.run_on_processes(),
+            _ => self.run_on_devices(),
+        }
+    }
+
     /// Runs the command on the processes that take part. One that fails ends without a word to MPI: then the launcher ends
     /// the others.
-    fn run_on_ranks(&mut self) -> Result<()> {
-        let mpi = match self {
-            Self::Prefer(command) => command.steps.mpi,
-            Self::Sft(command) => command.steps.mpi,
-            Self::Reward(command) => command.steps.mpi,
-        };
-        let ranks = ranks::start(mpi)?;
+    fn run_on_processes(&mut self) -> Result<()> {
+        let ranks = ranks::start(self.steps().mpi)?;
         if !ranks.is_first() {
             interrupt::files().silent = true;
         }
@@ -137,6 +148,38 @@ impl Training {
             }
             Err(error) if ranks.is_first() => Err(error),
             Err(error) => Err(error.context(format!("on {ranks:?}"))),
+        }
+    }
+
+    /// Runs the command on several devices of this process, in a thread each. When one fails the others end, and its error is
+    /// the one that counts.
+    fn run_on_devices(&mut self) -> Result<()> {
+        let ranks = ranks::of_devices(self.steps())?;
+        self.find_model()?;
+        let command = &*self;
+        let of_rank = |ranks: Ranks| {
+            let done = command.run(&ranks);
+            done.map_err(|error| (ranks::is_reported_elsewhere(&error, &ranks), error))
+        };
+        let ends = std::thread::scope(|scope| {
+            let threads: Vec<_> = ranks
+                .into_iter()
+                .map(|ranks| scope.spawn(move || of_rank(ranks)))
+                .collect();
+            let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
+                thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            threads
+                .into_iter()
+                .map(join)
+                .collect::<Vec<Result<(), _>>>()
+        });
+        let errors = ends.into_iter().filter_map(Result::err);
+        match errors.min_by_key(|(reported_elsewhere, _)| *reported_elsewhere) {
+            Some((_, error)) => Err(error),
+            None => Ok(()),
         }
     }
 
@@ -167,7 +210,7 @@ const FAILED: u8 = 1;
 const WRONG_USAGE: u8 = 2;
 
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: TrainingAllocator = TrainingAllocator;
 
 fn main() -> ExitCode {
     keep_freed_memory();

@@ -30,7 +30,7 @@ pub struct Files {
     #[arg(long)]
     pub overwrite: bool,
 
-    /// Number type of the written weights; training is in float32 either way
+    /// Number type of the written weights; the weights that are trained are float32 either way
     #[arg(long, value_enum, default_value_t = WeightTypeName::F32)]
     pub weight_type: WeightTypeName,
 
@@ -55,7 +55,11 @@ pub struct SnapshotOptions {
     #[arg(long, value_name = "STEPS")]
     pub snapshot_every: Option<usize>,
 
-    /// Folder of the snapshots, the newest two of which are kept [default: --out with .snapshots at its end]
+    /// Snapshots to keep, the newest ones; that of the best evaluation stays with --keep-best
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = at_least_one, requires = "snapshot_every")]
+    pub snapshots_keep: usize,
+
+    /// Folder of the snapshots [default: --out with .snapshots at its end]
     #[arg(long, value_name = "DIR", requires = "snapshot_every")]
     pub snapshots: Option<PathBuf>,
 
@@ -75,6 +79,7 @@ impl SnapshotOptions {
         });
         let snapshots = Snapshots::new(folder)
             .with_every_steps(self.snapshot_every?)
+            .with_keep(self.snapshots_keep)
             .with_resume(self.resume);
         Some(snapshots)
     }
@@ -243,6 +248,11 @@ pub struct Steps {
     #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
     pub device: DeviceName,
 
+    /// Train on this many GPUs of this machine, each with a share of every step's trees and of the optimizer's state; NCCL
+    /// sums their gradients. With --device cpu as many models share the cores, for trying it out
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one, conflicts_with = "mpi")]
+    pub devices: usize,
+
     /// Train on all processes that `mpirun` or `srun` started, each with a share of every step's trees and of the
     /// optimizer's state; needs a build with `--features mpi`. The first process reads and writes the files
     #[arg(long)]
@@ -276,10 +286,20 @@ pub enum NotFinite {
 pub enum DeviceName {
     /// All cores of the processor
     Cpu,
-    /// The first NVIDIA GPU; needs a build with `--features cuda`
+    /// NVIDIA GPUs, the first one if nothing else is said; needs a build with `--features cuda`
     Cuda,
     /// The best GPU that WebGPU finds; needs a build with `--features wgpu`
     Wgpu,
+    /// LibTorch on the processor; needs a build with `--features tch`
+    Tch,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".into()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(format!("{error}")),
+    }
 }
 
 impl Steps {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use eurus::losses::{
-    DpoConfig, KtoConfig, NcaConfig, PairStats, PreferenceLossConfig, UnpairedLossConfig,
-    UnpairedStats,
+    DpoConfig, KtoConfig, NcaConfig, NcaKConfig, PairStats, PreferenceLossConfig, ScoredLossConfig,
+    ScoredStats, UnpairedLossConfig, UnpairedStats,
 };
 use eurus::models::Decoder;
 use eurus::models::lora::Adapted;
@@ -48,6 +48,10 @@ Examples:
     {"prompt": "...", "completion": "...", "label": true}
     eurus prefer --model runs/sft --data judged.jsonl --unpaired --algorithm kto --out runs/kto
 
+  Several scored answers to each instruction, as UltraFeedback has them; low temperatures aim at the best alone:
+    eurus prefer --model runs/sft --data ultrafeedback.jsonl --scored --out runs/nca \
+      --loss '{"type": "nca_k", "beta": 0.1, "temperature": 0.5}'
+
   Twenty quick steps to see that something moves:
     eurus prefer --model SmolLM2-135M-Instruct --data pairs.jsonl --algorithm dpo --out smollm2-dpo \
       --max-steps 20 --trees-per-step 2 --learning-rate 1e-5"#;
@@ -64,6 +68,11 @@ pub struct Prefer {
     /// completion, label); with --algorithm kto, or a --loss that is kto, bco or apo_zero
     #[arg(long, help_heading = "Loss")]
     pub unpaired: bool,
+
+    /// The rows of --data are instructions with several scored answers, not pairs (UltraFeedback: instruction, completions
+    /// with response and overall_score); with --algorithm nca, or a --loss that is nca_k or info_nca
+    #[arg(long, help_heading = "Loss", conflicts_with = "unpaired")]
+    pub scored: bool,
 
     #[command(flatten)]
     pub text: Text,
@@ -151,6 +160,20 @@ impl Loss {
         }
     }
 
+    /// The loss over several scored answers as the library knows it.
+    pub fn scored(&self) -> Result<ScoredLossConfig> {
+        match (&self.loss, self.algorithm) {
+            (Some(given), _) => described_loss(given, ScoredLossConfig::NAMES),
+            (None, Some(Algorithm::Nca)) => {
+                Ok(ScoredLossConfig::NcaK(NcaKConfig::new().with_beta(self.beta)))
+            }
+            (None, _) => Err(UsageError::new(
+                "--scored: this algorithm does not know scores; use --algorithm nca, or --loss with nca_k or info_nca",
+            )
+            .into()),
+        }
+    }
+
     fn kto(&self) -> KtoConfig {
         KtoConfig::new()
             .with_beta(self.beta)
@@ -173,7 +196,7 @@ fn described_loss<L: DeserializeOwned>(given: &str, names: &[&str]) -> Result<L>
     })
 }
 
-/// A loss over pairs or single answers, with what the command does differently for it.
+/// A loss over pairs, single or scored answers, with what the command does differently for it.
 struct Objective<L: ResponseLoss> {
     name: &'static str,
     loss: L,
@@ -196,6 +219,19 @@ impl Prefer {
                         PreferenceTrainer::unpaired(settings, &config)
                     }),
                     judgement: judgement_of_responses,
+                },
+            );
+        }
+        if self.scored {
+            let config = self.loss.scored()?;
+            return self.learn(
+                ranks,
+                Objective {
+                    name: config.name(),
+                    loss: config.init().map_err(UsageError::new)?,
+                    read: input::scored,
+                    trainer: Box::new(move |settings| PreferenceTrainer::scored(settings, &config)),
+                    judgement: judgement_of_prompts,
                 },
             );
         }
@@ -293,7 +329,8 @@ impl Prefer {
     ) -> Option<ReferenceCache> {
         let beside = || Some(snapshots?.folder.join("reference.jsonl"));
         let path = self.reference_cache.clone().or_else(beside)?;
-        let key = ReferenceKey::new(base, setup.tokenizer.files().fingerprint());
+        let key = ReferenceKey::new(base, setup.tokenizer.files().fingerprint())
+            .with_config(format!("{:?}", setup.config));
         Some(ReferenceCache::new(path, key))
     }
 }
@@ -309,7 +346,20 @@ fn judgement_of_pairs(pairs: &PairStats) -> Judgement {
 
 /// The same of answers with a verdict each.
 fn judgement_of_responses(responses: &UnpairedStats) -> Judgement {
-    Judgement::by_loss("loss", responses.loss)
+    let judgement = Judgement::by_loss("loss", responses.loss)
         .with_metric("desirable_reward", responses.desirable_reward)
-        .with_metric("undesirable_reward", responses.undesirable_reward)
+        .with_metric("undesirable_reward", responses.undesirable_reward);
+    match responses.margin() {
+        Some(margin) => judgement.with_metric("margin", margin),
+        None => judgement,
+    }
+}
+
+/// The same of prompts with scored answers.
+fn judgement_of_prompts(prompts: &ScoredStats) -> Judgement {
+    Judgement::by_loss("loss", prompts.loss)
+        .with_metric("accuracy", prompts.accuracy)
+        .with_metric("margin", prompts.margin)
+        .with_metric("best_reward", prompts.best_reward)
+        .with_metric("other_reward", prompts.other_reward)
 }

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use eurus::train::Event;
-use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::summary::{measures, number, trained_groups};
 
@@ -30,6 +30,7 @@ struct Totals {
     groups: Option<(usize, &'static str)>,
     unique_tokens: usize,
     naive_tokens: usize,
+    steps: usize,
     seconds: f64,
 }
 
@@ -97,6 +98,11 @@ impl Progress {
                     message.push(self.totals.rates());
                     let peak = process_memory::peak_resident_bytes();
                     message.extend(peak.map(|bytes| format!("peak {}", HumanBytes(bytes))));
+                    if !std::io::stderr().is_terminal() {
+                        // A terminal has it in the bar.
+                        let left = self.totals.time_for(progress.steps - progress.step);
+                        message.push(format!("left {}", HumanDuration(left)));
+                    }
                     let title = self.title.clone();
                     self.draw(&title, progress.step, progress.steps, message.join(", "));
                 }
@@ -162,20 +168,45 @@ impl Totals {
         if let Some(progress) = step.progress() {
             self.unique_tokens += progress.unique_tokens;
             self.naive_tokens += progress.naive_tokens;
+            self.steps += 1;
             self.seconds += progress.seconds;
         }
     }
 
+    /// What so many steps will take at the pace so far.
+    fn time_for(&self, steps: usize) -> Duration {
+        Duration::from_secs_f64(self.seconds / self.steps.max(1) as f64 * steps as f64)
+    }
+
     fn rates(&self) -> String {
         let per_second = |count: usize| count as f64 / self.seconds.max(1e-9);
-        let tokens = format!("{:.0} tokens/s", per_second(self.unique_tokens));
-        let Some((groups, name)) = self.groups else {
-            return tokens;
-        };
-        format!(
-            "{:.2} {name}/s, {tokens} ({:.0} as sequences)",
-            per_second(groups),
+        let tokens = format!(
+            "{:.0} tokens/s ({:.0} as sequences)",
+            per_second(self.unique_tokens),
             per_second(self.naive_tokens),
-        )
+        );
+        match self.groups {
+            Some((groups, name)) => format!("{:.2} {name}/s, {tokens}", per_second(groups)),
+            None => tokens,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_and_the_time_left_are_those_of_the_steps_so_far() {
+        let totals = Totals {
+            groups: Some((30, "pairs")),
+            unique_tokens: 1000,
+            naive_tokens: 2500,
+            steps: 2,
+            seconds: 10.0,
+        };
+        let rates = totals.rates();
+        assert_eq!(rates, "3.00 pairs/s, 100 tokens/s (250 as sequences)");
+        assert_eq!(totals.time_for(3), Duration::from_secs(15));
     }
 }

@@ -4,6 +4,9 @@ use anyhow::{Error, Result};
 use eurus::train;
 use eurus::train::Ranks;
 
+use crate::options::{DeviceName, Steps};
+use crate::setup::UsageError;
+
 /// The ranks of this run: those that `mpirun` or `srun` started, if `--mpi` is given.
 pub fn start(mpi: bool) -> Result<Ranks> {
     if mpi {
@@ -34,9 +37,29 @@ pub fn is_reported_elsewhere(error: &Error, ranks: &Ranks) -> bool {
     })
 }
 
+/// The ranks of `--devices`: threads of this process with a device each.
+pub fn of_devices(steps: &Steps) -> Result<Vec<Ranks>> {
+    match steps.device {
+        DeviceName::Wgpu => Err(UsageError::new(
+            "--devices: of the devices of --device wgpu one alone is used; leave --devices out",
+        )
+        .into()),
+        #[cfg(feature = "cuda")]
+        DeviceName::Cuda => Ok(Ranks::cuda(steps.devices)),
+        _ => Ok(Ranks::threads(steps.devices)),
+    }
+}
+
+/// The GPU of this machine that a rank takes: among those of `--devices` its own, else that of its process's place.
+pub fn gpu(steps: &Steps, ranks: &Ranks) -> usize {
+    match steps.devices {
+        1 => place_on_machine(),
+        _ => ranks.rank(),
+    }
+}
+
 /// The place of this process among those of its machine, as the launchers tell it; 0 without one.
-#[cfg(feature = "cuda")]
-pub fn place_on_machine() -> usize {
+fn place_on_machine() -> usize {
     let names = [
         "OMPI_COMM_WORLD_LOCAL_RANK",
         "MPI_LOCALRANKID",

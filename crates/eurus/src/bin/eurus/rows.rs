@@ -18,6 +18,8 @@ pub enum Unusable {
     Empty,
     /// The two actions of a pair are the same, in text or in tokens.
     IdenticalPair,
+    /// Fewer than two answers have a score.
+    Unscored,
     /// A path or a pair has too many tokens, and such rows are to be errors.
     OverLong,
 }
@@ -62,8 +64,9 @@ pub struct RowReport {
     read: usize,
     empty: Found,
     identical_pairs: Found,
+    unscored: Found,
     duplicates: Found,
-    /// Whether these are left out. If not, the first two kinds are errors, and duplicates are used.
+    /// Whether these are left out. If not, the first three kinds are errors, and duplicates are used.
     dropped: bool,
     /// An error whatever is dropped; other policies for long rows count them elsewhere.
     #[serde(skip)]
@@ -127,6 +130,7 @@ impl RowReport {
         let found = match why {
             Unusable::Empty => &mut self.empty,
             Unusable::IdenticalPair => &mut self.identical_pairs,
+            Unusable::Unscored => &mut self.unscored,
             Unusable::OverLong => &mut self.over_long,
         };
         found.add(row, problem);
@@ -150,10 +154,14 @@ impl RowReport {
         let mut rows = self.over_long.rows;
         let mut found = Vec::new();
         let mut advice = Vec::new();
-        if !self.dropped && self.empty.rows + self.identical_pairs.rows > 0 {
-            rows += self.empty.rows + self.identical_pairs.rows;
+        let droppable = self.empty.rows + self.identical_pairs.rows + self.unscored.rows;
+        if !self.dropped && droppable > 0 {
+            rows += droppable;
             found.extend(self.unusable(&of_file));
-            advice.push("--drop-unusable leaves out rows that are empty or have identical actions");
+            advice.push(match self.unscored.rows {
+                0 => "--drop-unusable leaves out rows that are empty or have identical actions",
+                _ => "--drop-unusable leaves out rows that are empty or have fewer than two scored answers",
+            });
         }
         if let Some(over_long) = self.over_long.describe("too long", &of_file) {
             found.push(over_long);
@@ -180,6 +188,8 @@ impl RowReport {
             self.empty.describe("empty", of_file),
             self.identical_pairs
                 .describe("with identical actions", of_file),
+            self.unscored
+                .describe("with fewer than two scored answers", of_file),
         ];
         kinds.into_iter().flatten().collect()
     }

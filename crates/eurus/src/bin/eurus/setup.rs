@@ -12,6 +12,7 @@ use eurus::train::{Optimization, Ranks};
 
 use crate::options::{DeviceName, Files, Steps, Text};
 use crate::output::Output;
+use crate::ranks::gpu;
 
 /// Options that contradict themselves or are out of range: exit code 2.
 #[derive(Debug)]
@@ -67,8 +68,7 @@ pub fn begin(
 ) -> Result<(Option<Output>, Setup)> {
     let first = ranks.is_first();
     let mut output = ranks.together(first.then(|| Output::create(files)).transpose())?;
-    let mut setup = ranks.together(Setup::open(files, text, steps))?;
-    setup.ranks = ranks.clone();
+    let setup = ranks.together(Setup::open(files, text, steps, ranks))?;
     if let (Some(output), true) = (&mut output, text.chat_template.is_some()) {
         output.replace_tokenizer(setup.tokenizer.files());
     }
@@ -77,10 +77,10 @@ pub fn begin(
 
 impl Setup {
     /// Looks at the model folder; nothing is written.
-    pub fn open(files: &Files, text: &Text, steps: &Steps) -> Result<Self> {
+    pub fn open(files: &Files, text: &Text, steps: &Steps, ranks: &Ranks) -> Result<Self> {
         let settings = steps.optimization();
         settings.validate().map_err(UsageError::new)?;
-        let device = device(steps.device)?;
+        let device = device(steps.device, gpu(steps, ranks))?;
         let folder = &files.model;
         if !folder.is_dir() {
             bail!(
@@ -110,7 +110,7 @@ impl Setup {
             show_tokenization: text.show_tokenization,
             config,
             device,
-            ranks: Ranks::default(),
+            ranks: ranks.clone(),
             folder: folder.clone(),
         })
     }
@@ -174,21 +174,31 @@ fn tokenizer(folder: &Path, template: Option<&str>) -> Result<ChatTokenizer> {
     Ok(ChatTokenizer::from_files(files)?)
 }
 
-fn device(name: DeviceName) -> Result<Device> {
+/// A device by name; where there are several GPUs, the one with this number.
+#[cfg_attr(not(feature = "cuda"), allow(unused_variables))]
+fn device(name: DeviceName, gpu: usize) -> Result<Device> {
     match name {
         DeviceName::Cpu => Ok(Device::flex()),
         #[cfg(feature = "cuda")]
-        DeviceName::Cuda => Ok(Device::cuda(crate::ranks::place_on_machine())),
+        DeviceName::Cuda => Ok(Device::cuda(gpu)),
         #[cfg(feature = "wgpu")]
         DeviceName::Wgpu => Ok(Device::wgpu(Default::default())),
+        #[cfg(feature = "tch")]
+        #[allow(
+            deprecated,
+            reason = "burn means to drop LibTorch; until then it is offered"
+        )]
+        DeviceName::Tch => Ok(Device::libtorch()),
         #[cfg(not(feature = "cuda"))]
         DeviceName::Cuda => not_built("cuda"),
         #[cfg(not(feature = "wgpu"))]
         DeviceName::Wgpu => not_built("wgpu"),
+        #[cfg(not(feature = "tch"))]
+        DeviceName::Tch => not_built("tch"),
     }
 }
 
-#[cfg(not(all(feature = "cuda", feature = "wgpu")))]
+#[cfg(not(all(feature = "cuda", feature = "wgpu", feature = "tch")))]
 fn not_built(feature: &str) -> Result<Device> {
     bail!(
         "--device {feature}: this program was built without it; build it with `cargo build --release --bin eurus --features eurus/{feature}`, or use --device cpu"

@@ -29,6 +29,12 @@ pub fn measures(step: &Event) -> Vec<(&'static str, f64)> {
             ]);
             measures.extend(responses.kl.map(|kl| ("KL estimate", kl)));
         }
+        Event::Scored { prompts, .. } => measures.extend([
+            ("margin", prompts.margin),
+            ("accuracy", prompts.accuracy),
+            ("best reward", prompts.best_reward),
+            ("other reward", prompts.other_reward),
+        ]),
         Event::Reward { pairs, .. } => measures.extend([
             ("margin", pairs.margin),
             ("accuracy", pairs.accuracy),
@@ -44,11 +50,12 @@ pub fn measures(step: &Event) -> Vec<(&'static str, f64)> {
     measures
 }
 
-/// Pairs of a step, or single responses, and what they are called; `None` for steps that have neither.
+/// Pairs of a step, single responses or prompts, and what they are called; `None` for steps that have none.
 pub fn trained_groups(step: &Event) -> Option<(usize, &'static str)> {
     match step {
         Event::Preference { pairs, .. } => Some((pairs.pairs, "pairs")),
         Event::Unpaired { responses, .. } => Some((responses.responses, "responses")),
+        Event::Scored { prompts, .. } => Some((prompts.prompts, "prompts")),
         Event::Reward { pairs, .. } => Some((pairs.pairs, "pairs")),
         _ => None,
     }

@@ -1,5 +1,6 @@
 //! Rows to token trees. Everything that can be wrong with a row is found here, and named by file, row and field.
 
+mod scored;
 mod unpaired;
 
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ use crate::rows::{RowReport, Unusable};
 use crate::setup::Setup;
 use crate::text::TextReport;
 
+pub use scored::scored;
 pub use unpaired::unpaired;
 
 /// Trees with pairs, and where each pair came from.
@@ -75,7 +77,7 @@ impl<T> Rows<T> {
 }
 
 impl<T: ResponseTree> Rows<T> {
-    /// Number of pairs, or of responses with a verdict.
+    /// Number of pairs, of responses with a verdict, or of prompts with scored responses.
     pub fn len(&self) -> usize {
         self.trees.iter().map(|tree| tree.groups().len()).sum()
     }

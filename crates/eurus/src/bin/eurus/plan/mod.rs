@@ -11,9 +11,9 @@ use anyhow::Result;
 use clap::{Args, Command};
 use eurus::forest::PackedForest;
 use eurus::losses::Needs;
-use eurus::train::PairedTree;
 use eurus::train::data::ResponseTree;
 use eurus::train::plan::{self, PlannedStep};
+use eurus::train::{PairedTree, Ranks};
 
 use crate::adapters::Adapters;
 use crate::input::{self, Rows};
@@ -49,7 +49,7 @@ pub struct Plan {
 }
 
 /// Options of what a run writes, and of who runs it.
-const OF_RESULT: [&str; 10] = [
+const OF_RESULT: [&str; 12] = [
     "out",
     "overwrite",
     "weight_type",
@@ -58,8 +58,10 @@ const OF_RESULT: [&str; 10] = [
     "tensorboard",
     "snapshot_every",
     "snapshots",
+    "snapshots_keep",
     "resume",
     "mpi",
+    "devices",
 ];
 
 /// The command of a run as one of `plan`: taken with all its options, shown without those of a result.
@@ -90,7 +92,7 @@ impl Plan {
 }
 
 fn of_sft(run: &Sft) -> Result<Report> {
-    let setup = Setup::open(&run.files, &run.text, &run.steps)?;
+    let setup = Setup::open(&run.files, &run.text, &run.steps, &Ranks::default())?;
     let rows = input::sft(&run.files.data, &setup)?;
     let steps = plan::sft_steps(&rows.trees, &setup.settings)?;
     let load = Load::of_steps(&setup, steps)?;
@@ -113,12 +115,18 @@ fn of_prefer(run: &Prefer) -> Result<Report> {
             .init()
             .map_err(UsageError::new)?
             .needs();
-        let setup = Setup::open(&run.files, &run.text, &run.steps)?;
+        let setup = Setup::open(&run.files, &run.text, &run.steps, &Ranks::default())?;
         let rows = input::unpaired(&run.files.data, &setup)?;
         return of_responses(run, needs, &setup, rows);
     }
+    if run.scored {
+        let needs = run.loss.scored()?.init().map_err(UsageError::new)?.needs();
+        let setup = Setup::open(&run.files, &run.text, &run.steps, &Ranks::default())?;
+        let rows = input::scored(&run.files.data, &setup)?;
+        return of_responses(run, needs, &setup, rows);
+    }
     let needs = run.loss.paired()?.init().map_err(UsageError::new)?.needs();
-    let setup = Setup::open(&run.files, &run.text, &run.steps)?;
+    let setup = Setup::open(&run.files, &run.text, &run.steps, &Ranks::default())?;
     let pairs = input::pairs(&run.files.data, &setup)?;
     of_responses(run, needs, &setup, pairs.into())
 }
@@ -151,7 +159,7 @@ fn of_responses<T: ResponseTree>(
 }
 
 fn of_reward(run: &Reward) -> Result<Report> {
-    let setup = Setup::open(&run.files, &run.text, &run.steps)?;
+    let setup = Setup::open(&run.files, &run.text, &run.steps, &Ranks::default())?;
     let pairs: Rows<PairedTree> = input::pairs(&run.files.data, &setup)?.into();
     let steps = plan::response_steps(&pairs.trees, &setup.settings)?;
     let load = Load::of_steps(&setup, steps)?;
