@@ -16,12 +16,27 @@ fn workspace() -> PathBuf {
 ///
 /// When the variable names no folder: a typing error must not look like a success.
 pub fn golden() -> Option<PathBuf> {
-    from_environment("EURUS_GOLDEN_DIR").or_else(|| {
-        let default = workspace().join("../shared/golden");
+    given_or_beside("EURUS_GOLDEN_DIR", "golden", "golden values")
+}
+
+/// The folder of the programs that draw workloads: `EURUS_BENCH_DIR`, or `../shared/bench` from the workspace root.
+///
+/// `None`, said on standard error, when there is none.
+///
+/// # Panics
+///
+/// When the variable names no folder.
+pub fn bench() -> Option<PathBuf> {
+    given_or_beside("EURUS_BENCH_DIR", "bench", "generator of workloads")
+}
+
+fn given_or_beside(variable: &str, name: &str, what: &str) -> Option<PathBuf> {
+    from_environment(variable).or_else(|| {
+        let default = workspace().join("../shared").join(name);
         if default.is_dir() {
             return Some(default);
         }
-        skip("EURUS_GOLDEN_DIR", "golden values");
+        skip(variable, what);
         None
     })
 }

@@ -1,0 +1,136 @@
+//! Trees in the shape of UltraInteract, drawn by a generator that also says what they cost: training plans the same tokens,
+//! and its forests are full. Without the generator (see `eurus_tests::folders`) the tests say so and pass.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use eurus_tests::folders;
+use eurus_train::{NodePair, Optimization, PairedTree, plan};
+use serde::Deserialize;
+use serde_json::Value;
+use token_forest::{TokenTree, pack, utilisation};
+
+#[derive(Deserialize)]
+struct Tree {
+    parent_id: String,
+    nodes: Vec<Node>,
+    pairs: Vec<Pair>,
+}
+
+#[derive(Deserialize)]
+struct Node {
+    parent: isize,
+    ids: Vec<u32>,
+}
+
+#[derive(Deserialize)]
+struct Pair {
+    chosen: usize,
+    rejected: usize,
+}
+
+impl Tree {
+    fn paired(self) -> Result<PairedTree> {
+        let mut nodes = self.nodes.into_iter();
+        let root = nodes.next().context("a root")?;
+        let mut tree = TokenTree::new(root.ids, false);
+        for node in nodes {
+            tree.push(usize::try_from(node.parent)?, node.ids, false);
+        }
+        let pair = |it: &Pair| NodePair {
+            chosen: it.chosen,
+            rejected: it.rejected,
+        };
+        let pairs: Vec<NodePair> = self.pairs.iter().map(pair).collect();
+        Ok(PairedTree::new(self.parent_id, &tree, &pairs)?)
+    }
+}
+
+/// Trees drawn with these options, and what the generator says of them.
+fn drawn(generator: &Path, options: &str) -> Result<(Vec<PairedTree>, Value)> {
+    let folder = tempfile::tempdir()?;
+    let output = Command::new("python3")
+        .arg(generator.join("gen_workload.py"))
+        .args(options.split_whitespace())
+        .args(["--no-text", "--out"])
+        .arg(folder.path())
+        .output()
+        .context("python3")?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{errors}");
+    let trees = std::fs::read_to_string(folder.path().join("trees_tok.jsonl"))?;
+    let trees: Result<Vec<PairedTree>> = trees
+        .lines()
+        .map(|line| serde_json::from_str::<Tree>(line)?.paired())
+        .collect();
+    let stats = std::fs::read_to_string(folder.path().join("stats.json"))?;
+    Ok((trees?, serde_json::from_str(&stats)?))
+}
+
+#[test]
+fn planned_tokens_are_those_that_the_generator_predicts() -> Result<()> {
+    let Some(generator) = folders::bench() else {
+        return Ok(());
+    };
+    for options in [
+        "--part multiturn --trees 12 --seed 182 --scale-tokens 0.125",
+        "--part multiturn --trees 12 --seed 182 --scale-tokens 0.25",
+        "--part all --trees 18 --seed 293 --scale-tokens 0.125",
+    ] {
+        let (trees, stats) = drawn(&generator, options)?;
+        let settings = Optimization::default();
+        let (mut unique, mut naive) = (0, 0);
+        for step in plan::response_steps(&trees, &settings)? {
+            let step = step?;
+            unique += step.unique_tokens();
+            naive += step.naive_tokens;
+        }
+        let tokens = &stats["costs"]["whole mixture"]["tokens"];
+        for (what, planned, predicted) in [
+            ("unique", unique, &tokens["c"]),
+            ("naive", naive, &tokens["a"]),
+        ] {
+            let predicted = predicted.as_f64().context("a count")?;
+            let error = (planned as f64 - predicted).abs() / predicted;
+            ensure!(
+                error < 0.01,
+                "{options}: {planned} {what} tokens, {predicted} predicted"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn forests_are_at_least_95_percent_full() -> Result<()> {
+    let Some(generator) = folders::bench() else {
+        return Ok(());
+    };
+    let (trees, _) = drawn(&generator, "--part all --trees 400 --seed 11")?;
+    let budget = 8192;
+
+    let mut pieces = Vec::new();
+    for tree in &trees {
+        let parts = tree.tree.split(budget, &[])?;
+        pieces.extend(parts.into_iter().map(|piece| piece.subtree.tree));
+    }
+    let at_once = utilisation(&pieces, &pack(&pieces, budget)?, budget);
+    ensure!(at_once >= 0.95, "{at_once} packed at once");
+
+    let settings = Optimization {
+        token_budget: budget,
+        max_path_tokens: budget,
+        forests_per_step: Some(4),
+        ..Optimization::default()
+    };
+    let (mut tokens, mut forests) = (0, 0);
+    for step in plan::response_steps(&trees, &settings)? {
+        let step = step?;
+        tokens += step.unique_tokens();
+        forests += step.forests.len();
+    }
+    let in_steps = tokens as f64 / (forests * budget) as f64;
+    ensure!(in_steps >= 0.95, "{in_steps} in steps of four forests");
+    Ok(())
+}
