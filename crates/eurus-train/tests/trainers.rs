@@ -150,6 +150,9 @@ fn eight_trees_are_the_same_step_in_one_forest_of_eight_two_of_four_and_eight_of
     }
 }
 
+/// A run with some settings that tells a callback.
+type Train<'a> = &'a dyn Fn(&Optimization, &mut dyn FnMut(&Event));
+
 #[test]
 fn sft_and_reward_steps_are_the_same_in_one_forest_of_eight_trees_two_of_four_and_eight_of_one() {
     let (paired, imitated) = (trees(8), imitated(8));
@@ -160,7 +163,7 @@ fn sft_and_reward_steps_are_the_same_in_one_forest_of_eight_trees_two_of_four_an
         max_steps: Some(1),
         ..settings()
     });
-    let first = |train: &dyn Fn(&Optimization, &mut dyn FnMut(&Event))| {
+    let first = |train: Train<'_>| {
         splits.each_ref().map(|settings| {
             let mut seen = Vec::new();
             train(settings, &mut |event| {
