@@ -5,47 +5,10 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use eurus_tests::folders;
-use eurus_train::{NodePair, Optimization, PairedTree, plan};
-use serde::Deserialize;
+use eurus_tests::{folders, workload};
+use eurus_train::{Optimization, PairedTree, plan};
 use serde_json::Value;
-use token_forest::{TokenTree, pack, utilisation};
-
-#[derive(Deserialize)]
-struct Tree {
-    parent_id: String,
-    nodes: Vec<Node>,
-    pairs: Vec<Pair>,
-}
-
-#[derive(Deserialize)]
-struct Node {
-    parent: isize,
-    ids: Vec<u32>,
-}
-
-#[derive(Deserialize)]
-struct Pair {
-    chosen: usize,
-    rejected: usize,
-}
-
-impl Tree {
-    fn paired(self) -> Result<PairedTree> {
-        let mut nodes = self.nodes.into_iter();
-        let root = nodes.next().context("a root")?;
-        let mut tree = TokenTree::new(root.ids, false);
-        for node in nodes {
-            tree.push(usize::try_from(node.parent)?, node.ids, false);
-        }
-        let pair = |it: &Pair| NodePair {
-            chosen: it.chosen,
-            rejected: it.rejected,
-        };
-        let pairs: Vec<NodePair> = self.pairs.iter().map(pair).collect();
-        Ok(PairedTree::new(self.parent_id, &tree, &pairs)?)
-    }
-}
+use token_forest::{pack, utilisation};
 
 /// Trees drawn with these options, and what the generator says of them.
 fn drawn(generator: &Path, options: &str) -> Result<(Vec<PairedTree>, Value)> {
@@ -59,13 +22,9 @@ fn drawn(generator: &Path, options: &str) -> Result<(Vec<PairedTree>, Value)> {
         .context("python3")?;
     let errors = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{errors}");
-    let trees = std::fs::read_to_string(folder.path().join("trees_tok.jsonl"))?;
-    let trees: Result<Vec<PairedTree>> = trees
-        .lines()
-        .map(|line| serde_json::from_str::<Tree>(line)?.paired())
-        .collect();
+    let trees = workload::read(folder.path())?;
     let stats = std::fs::read_to_string(folder.path().join("stats.json"))?;
-    Ok((trees?, serde_json::from_str(&stats)?))
+    Ok((trees, serde_json::from_str(&stats)?))
 }
 
 #[test]

@@ -12,7 +12,7 @@ pub enum Shape {
     /// A Mistral of 1.1 billion parameters
     #[value(name = "mistral-1b")]
     Mistral1B,
-    /// Mistral-7B-v0.1
+    /// Mistral-7B-v0.1; its window is wider than the paths of a bench
     #[value(name = "mistral-7b")]
     Mistral7B,
 }

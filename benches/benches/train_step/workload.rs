@@ -1,71 +1,22 @@
 //! The trees: of a file, or drawn from a seed.
 
-use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use eurus_tests::workload;
 use eurus_train::{NodePair, PairedTree};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::Deserialize;
 use token_forest::TokenTree;
 
-#[derive(Deserialize)]
-struct WorkTree {
-    parent_id: String,
-    nodes: Vec<WorkNode>,
-    pairs: Vec<WorkPair>,
-}
-
-#[derive(Deserialize)]
-struct WorkNode {
-    parent: i64,
-    ids: Vec<u32>,
-}
-
-#[derive(Deserialize)]
-struct WorkPair {
-    chosen: usize,
-    rejected: usize,
-}
-
-impl WorkTree {
-    fn paired(self, vocab: u32) -> Result<PairedTree> {
-        let mut nodes = self.nodes.into_iter().map(|node| {
-            let small = |id: u32| if id < vocab { id } else { id % vocab };
-            (node.parent, node.ids.into_iter().map(small).collect())
-        });
-        let (_, root) = nodes.next().context("a tree without nodes")?;
-        let mut tree = TokenTree::new(root, false);
-        for (parent, ids) in nodes {
-            tree.push(usize::try_from(parent)?, ids, false);
-        }
-        let pairs: Vec<NodePair> = self
-            .pairs
-            .iter()
-            .map(|pair| NodePair {
-                chosen: pair.chosen,
-                rejected: pair.rejected,
-            })
-            .collect();
-        Ok(PairedTree::new(self.parent_id, &tree, &pairs)?)
-    }
-}
-
-/// The trees of a file, or of `trees_tok.jsonl` in a folder; token ids from `vocab` on become smaller ones.
+/// The trees of a file; token ids from `vocab` on become smaller ones.
 pub fn read(path: &Path, vocab: usize) -> Result<Vec<PairedTree>> {
-    let path = match path.is_dir() {
-        true => path.join("trees_tok.jsonl"),
-        false => path.to_owned(),
-    };
-    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    text.lines()
-        .map(|line| {
-            serde_json::from_str::<WorkTree>(line)
-                .context("a line that is no tree")?
-                .paired(vocab as u32)
-        })
-        .collect()
+    let mut trees = workload::read(path)?;
+    let nodes = trees.iter_mut().flat_map(|tree| &mut tree.tree.nodes);
+    for id in nodes.flat_map(|node| &mut node.tokens) {
+        *id %= vocab as u32;
+    }
+    Ok(trees)
 }
 
 /// Most turns of a drawn tree, as in the paper.

@@ -4,7 +4,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{imitated, model, trees, weights};
+use common::{imitated, model, on_ranks, trees, weights};
 use eurus_models::RewardModel;
 use eurus_train::{
     Error, Evaluation, Event, Judgement, Optimization, PairedTree, PreferenceTrainer, Ranks,
@@ -35,19 +35,6 @@ fn paired() -> Vec<PairedTree> {
 
 /// A run's events and the weights it ends with.
 type Run = (Vec<Event>, Vec<f32>);
-
-/// Runs `work` on every rank, each in a thread.
-fn on<T: Send>(size: usize, work: impl Fn(Ranks) -> T + Sync) -> Vec<T> {
-    let work = &work;
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = Ranks::threads(size)
-            .into_iter()
-            .map(|ranks| scope.spawn(move || work(ranks)))
-            .collect();
-        let join = |thread: std::thread::ScopedJoinHandle<'_, T>| thread.join().expect("a rank");
-        threads.into_iter().map(join).collect()
-    })
-}
 
 fn prefer(
     loss: &PreferenceLossConfig,
@@ -141,7 +128,7 @@ fn assert_shares_out(what: &str, run: impl Fn(Ranks) -> Run + Sync) {
     let alone = run(Ranks::default());
     assert!(numbers(&alone.0).len() > 3, "{what} took some steps");
     for size in [2, 4] {
-        let runs = on(size, &run);
+        let runs = on_ranks(size, &run);
         for (rank, of_rank) in runs.iter().enumerate() {
             assert_same_run(&alone, of_rank, &format!("{what}, rank {rank} of {size}"));
             assert!(
@@ -202,7 +189,7 @@ fn a_run_goes_on_with_another_number_of_ranks() {
     let alone = prefer(&loss, &settings(), None, Ranks::default()).expect("training");
     for (before, after) in [(4, 1), (4, 2), (1, 3)] {
         let folder = tempfile::tempdir().expect("a folder");
-        on(before, |ranks| go(folder.path(), ranks));
+        on_ranks(before, |ranks| go(folder.path(), ranks));
         // As a run that was lost after two steps leaves it.
         for entry in std::fs::read_dir(folder.path()).expect("a folder") {
             let path = entry.expect("an entry").path();
@@ -210,7 +197,7 @@ fn a_run_goes_on_with_another_number_of_ranks() {
                 std::fs::remove_dir_all(path).expect("removed");
             }
         }
-        let runs = on(after, |ranks| go(folder.path(), ranks));
+        let runs = on_ranks(after, |ranks| go(folder.path(), ranks));
         for (events, weights) in runs {
             assert!(matches!(events[0], Event::Resumed { step: 2, .. }));
             let rest: Vec<Event> = alone.0[2..].to_vec();
@@ -241,9 +228,9 @@ fn the_first_rank_alone_keeps_the_reference_file() {
         );
         (reference.expect("a reference"), done)
     };
-    let first = on(3, compute);
+    let first = on_ranks(3, compute);
     let size = std::fs::metadata(&path).expect("the file").len();
-    let again = on(2, compute);
+    let again = on_ranks(2, compute);
     assert_eq!(std::fs::metadata(&path).expect("the file").len(), size);
     for (reference, done) in first.iter().chain(&again) {
         assert_eq!(reference, &first[0].0, "all ranks have the same numbers");
@@ -261,7 +248,7 @@ fn the_first_rank_alone_keeps_the_reference_file() {
 
 #[test]
 fn ranks_that_would_train_something_else_are_told_apart() {
-    let results = on(3, |ranks| {
+    let results = on_ranks(3, |ranks| {
         let seed = u64::from(ranks.rank() == 2);
         let other = Optimization { seed, ..settings() };
         let loss = PreferenceLossConfig::Dpo(DpoConfig::new());
@@ -279,7 +266,7 @@ fn ranks_that_would_train_something_else_are_told_apart() {
 
 #[test]
 fn a_failure_of_one_rank_is_heard_by_all() {
-    let results = on(3, |ranks| {
+    let results = on_ranks(3, |ranks| {
         let first = ranks.is_first();
         let mut judged = 0;
         let mut judge = |_: &_| {
@@ -312,7 +299,7 @@ fn a_failure_of_one_rank_is_heard_by_all() {
 
 #[test]
 fn no_rank_waits_for_one_that_is_gone() {
-    let results = on(3, |ranks| {
+    let results = on_ranks(3, |ranks| {
         if ranks.rank() == 1 {
             return Ok(());
         }

@@ -4,7 +4,7 @@
 mod common;
 
 use burn::tensor::{Bool, Device, Tensor};
-use common::{log_prob_alone, model};
+use common::{log_prob_alone, model, on_ranks};
 use eurus_train::{
     Error, Event, LabelledNode, LabelledTree, Optimization, PreferenceTrainer, Ranks,
     ReferenceCache, ReferenceKey, ReferenceLogProbs, add_mismatched,
@@ -153,14 +153,8 @@ fn a_run_does_not_depend_on_the_token_budget_or_on_the_ranks() {
             log_prob_chunk: 3,
             ..settings()
         };
-        let of_ranks = std::thread::scope(|scope| {
-            let rank = |ranks| {
-                let (trees, loss) = (&trees, &loss);
-                scope.spawn(move || learn(trees, &settings(), loss, ranks).expect("training"))
-            };
-            let threads: Vec<_> = Ranks::threads(3).into_iter().map(rank).collect();
-            let join = |it: std::thread::ScopedJoinHandle<'_, _>| it.join().expect("a rank");
-            threads.into_iter().map(join).collect::<Vec<_>>()
+        let of_ranks = on_ranks(3, |ranks| {
+            learn(&trees, &settings(), &loss, ranks).expect("training")
         });
         for other in of_ranks.iter().chain([&run(&split)]) {
             for ((a, stats_a), (b, stats_b)) in whole.iter().zip(other) {

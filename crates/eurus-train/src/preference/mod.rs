@@ -1,12 +1,13 @@
 //! Preference learning on whole trees: every history is computed once for all pairs that share it.
 
+mod forest_pass;
 mod objective;
 mod paired;
 mod scored;
 mod unpaired;
 
 use burn::tensor::{Device, Tensor};
-use eurus_models::{ForestBatch, ForestModel, int_tensor};
+use eurus_models::{ForestBatch, ForestModel};
 use pref_losses::{
     CollapseMonitor, CollapseMonitorConfig, PreferenceLoss, PreferenceLossConfig, ScoredLoss,
     ScoredLossConfig, UnpairedLoss, UnpairedLossConfig,
@@ -14,19 +15,21 @@ use pref_losses::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::activations::{Pass, Tape};
+use crate::activations::Pass;
 use crate::data::{ResponseTree, check_trees};
 use crate::evaluation::Evaluation;
 use crate::events::Event;
 use crate::log_probs::{by_node, node_log_probs, node_target_counts, of_hidden};
 use crate::packing::{
-    GroupCounts, GroupForest, GroupTerms, PackedGroup, check_budget, pack_mismatched,
-    pack_responses, response_pieces,
+    GroupCounts, GroupForest, GroupTerms, check_budget, pack_mismatched, pack_responses,
+    response_pieces,
 };
-use crate::reference::{ReferenceLogProbs, TreeReference, read};
+use crate::reference::{ReferenceLogProbs, read};
 use crate::run::{RunSetup, StepOutcome, StepTrees, plain_device, run, training_device};
 use crate::snapshot::Snapshots;
 use crate::{Error, Optimization, Ranks, Result};
+
+use forest_pass::{ForestPass, GroupResponses, Part, same_model};
 
 pub use objective::{ForestLosses, ForestResponses, ResponseLoss, StepContext};
 
@@ -68,9 +71,9 @@ pub(crate) fn naive_tokens<T: ResponseTree>(trees: &[&T]) -> usize {
 /// [`LabelledTree`](crate::LabelledTree)s, [`scored`](PreferenceTrainer::scored) one over K responses and trains on
 /// [`ScoredTree`](crate::ScoredTree)s. Every preference loss of `pref_losses` can be trained.
 ///
-/// The loss of a step is the mean over all its pairs, responses or prompts, however they are split into forests; KTO's KL estimate
-/// is taken over the whole step before any gradient, and BCO's shift is the mean reward of all steps before. Losses that
-/// look at the batch as a whole (AOT, `kto_pair`) see the pairs of one forest at a time.
+/// The loss of a step is the mean over all its pairs, responses or prompts, however they are split into forests; KTO's KL
+/// estimate is taken over the whole step before any gradient, and BCO's shift is the mean reward of all steps before. Losses
+/// that look at the batch as a whole (AOT, `kto_pair`) see the pairs of one forest at a time.
 ///
 /// A [monitor](pref_losses::collapse) watches the statistics of the steps and reports [`Event::Collapse`] when chosen
 /// responses are being unlearned, once of each kind. It changes nothing else.
@@ -534,116 +537,4 @@ struct StepTotals {
     /// Log-probs of the mismatched completions, of which the KL estimate is the mean difference.
     mismatched_policy: Vec<f32>,
     mismatched_reference: Vec<f32>,
-}
-
-/// Trees that go through the model in one pass of the loss.
-struct Part<'a, T> {
-    trees: Vec<&'a T>,
-    reference: Vec<&'a TreeReference>,
-    reward_shift: f64,
-    recompute: bool,
-}
-
-/// Groups of one size in a forest, and their responses by place in the group.
-struct GroupResponses {
-    groups: Vec<PackedGroup>,
-    /// Log-probs `[groups]`, with gradient.
-    policy: Vec<Tensor<1>>,
-    reference: Vec<Tensor<1>>,
-    /// Target tokens.
-    lengths: Vec<Vec<f32>>,
-}
-
-impl GroupResponses {
-    /// `by_node` are the log-probs of the forest's nodes, `node_counts` their target tokens.
-    fn new<T>(
-        groups: Vec<PackedGroup>,
-        part: &Part<'_, T>,
-        by_node: &Tensor<1>,
-        node_counts: &[f32],
-    ) -> Self {
-        let device = by_node.device();
-        let places = groups.first().map_or(0, |group| group.nodes.len());
-        let (mut policy, mut reference, mut lengths) = (Vec::new(), Vec::new(), Vec::new());
-        for place in 0..places {
-            let nodes: Vec<u32> = groups.iter().map(|group| group.nodes[place]).collect();
-            policy.push(by_node.clone().select(0, int_tensor(&nodes, &device)));
-            let value =
-                |group: &PackedGroup| part.reference[group.tree].columns[place][group.index];
-            let values = groups.iter().map(value).collect();
-            reference.push(constant(values, &device));
-            lengths.push(
-                nodes
-                    .iter()
-                    .map(|&node| node_counts[node as usize])
-                    .collect(),
-            );
-        }
-        Self {
-            groups,
-            policy,
-            reference,
-            lengths,
-        }
-    }
-
-    fn for_loss<'a, T>(&self, part: &Part<'a, T>) -> ForestResponses<'a, T> {
-        let lengths = self.lengths.iter().zip(&self.policy);
-        ForestResponses {
-            policy: self.policy.clone(),
-            reference: self.reference.clone(),
-            lengths: lengths
-                .map(|(values, policy)| constant(values.clone(), &policy.device()))
-                .collect(),
-            groups: self
-                .groups
-                .iter()
-                .map(|it| (part.trees[it.tree], it.index))
-                .collect(),
-        }
-    }
-}
-
-/// The loss of one forest.
-struct ForestPass<'a> {
-    /// Its part of the mean loss.
-    loss: Tensor<1>,
-    tape: Tape<'a>,
-    share: f64,
-    /// Its groups by size.
-    responses: &'a [GroupResponses],
-}
-
-/// The largest difference between policy and reference that two passes of one model may have, in nats a token.
-const SAME_MODEL: f64 = 0.02;
-
-/// Checks that policy and reference are the same model yet.
-fn same_model<T: ResponseTree>(part: &Part<'_, T>, pass: &ForestPass<'_>) -> Result<()> {
-    let columns = pass.responses.iter().flat_map(|it| {
-        let log_probs = it.policy.iter().zip(&it.reference);
-        log_probs
-            .zip(&it.lengths)
-            .map(|columns| (columns, &it.groups))
-    });
-    for (((policy, reference), lengths), groups) in columns {
-        let values = read(policy.clone())
-            .into_iter()
-            .zip(read(reference.clone()));
-        let rows = values.zip(lengths).zip(groups);
-        let largest = rows
-            .map(|(((policy, reference), length), group)| {
-                let difference = f64::from(policy - reference).abs() / f64::from(length.max(1.0));
-                (difference, group.tree)
-            })
-            // What is not a number is reported as such by the run.
-            .filter(|(difference, _)| difference.is_finite())
-            .max_by(|a, b| a.0.total_cmp(&b.0));
-        if let Some((difference, tree)) = largest.filter(|it| it.0 > SAME_MODEL) {
-            return Err(Error::OtherReference {
-                id: part.trees[tree].id().to_owned(),
-                difference,
-            });
-        }
-    }
-    Ok(())
 }

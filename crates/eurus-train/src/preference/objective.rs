@@ -45,7 +45,8 @@ pub trait ResponseLoss: Clone {
     /// The mean loss.
     fn mean_loss(stats: &Self::Stats) -> f64;
 
-    /// The sum of the rewards of all responses, and their number.
+    /// The sum of the rewards of all responses, and their number: by the mean of all steps before, a loss may be shifted.
+    /// Zeros for losses that are not.
     fn rewards(stats: &Self::Stats) -> (f64, f64);
 
     /// What a monitor of collapsing runs should see; `None` for steps that do not have both kinds of responses.

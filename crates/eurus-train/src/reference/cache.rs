@@ -29,8 +29,8 @@ pub struct ReferenceKey {
 }
 
 impl ReferenceKey {
-    /// The key of a reference model's parameters; `tokenizer` is whatever made text into tokens: the tokenizer's file and the chat
-    /// template, say.
+    /// The key of a reference model's parameters; `tokenizer` is whatever made text into tokens: the tokenizer's file and the
+    /// chat template, say.
     pub fn new<M: Module>(model: &M, tokenizer: impl AsRef<[u8]>) -> Self {
         let mut parameters = Hasher::default();
         model.visit(&mut parameters);

@@ -6,7 +6,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 use eurus_models::{Decoder, DecoderConfig, ForestBatch};
 use eurus_train::log_probs::node_log_probs;
-use eurus_train::{NodePair, PairedTree, SftTree};
+use eurus_train::{NodePair, PairedTree, Ranks, SftTree};
 use token_forest::{PackedForest, TokenTree};
 
 pub fn model(seed: u64) -> Decoder {
@@ -59,6 +59,19 @@ pub fn log_prob_alone(model: &Decoder, tree: &TokenTree, node: usize) -> f32 {
     let batch = ForestBatch::new(forest, &Device::flex());
     let log_probs = node_log_probs(model, &batch, 64).into_data();
     log_probs.iter::<f32>().nth(place).expect("the node")
+}
+
+/// Runs `work` on every rank, each in a thread.
+pub fn on_ranks<T: Send>(size: usize, work: impl Fn(Ranks) -> T + Sync) -> Vec<T> {
+    let work = &work;
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = Ranks::threads(size)
+            .into_iter()
+            .map(|ranks| scope.spawn(move || work(ranks)))
+            .collect();
+        let join = |thread: std::thread::ScopedJoinHandle<'_, T>| thread.join().expect("a rank");
+        threads.into_iter().map(join).collect()
+    })
 }
 
 struct Weights(Vec<f32>);
