@@ -10,7 +10,6 @@
 //! The same function gives policy log-probs (with gradient) and reference log-probs (without), so
 //! the two agree to the bit for the same weights.
 
-mod exp;
 mod flex;
 mod plain;
 #[cfg(test)]

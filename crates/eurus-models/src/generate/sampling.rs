@@ -1,10 +1,9 @@
 //! Drawing a token from logits.
 
+use cpu_kernels::rows::softmax;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
-
-use crate::ops::softmax_row;
 
 /// How tokens are drawn.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,7 +69,7 @@ impl Sampler {
     /// Draws a token from a row of logits.
     fn choose(&mut self, logits: &[f32], params: &SamplingParams) -> Choice {
         let mut scratch = logits.to_vec();
-        let log_sum_exp = softmax_row(&mut scratch);
+        let log_sum_exp = softmax(&mut scratch);
         let plain = params.temperature == 1.0 && params.repetition_penalty == 1.0;
         if !plain {
             scratch.copy_from_slice(logits);
@@ -83,7 +82,7 @@ impl Sampler {
                 for logit in &mut scratch {
                     *logit /= params.temperature;
                 }
-                softmax_row(&mut scratch);
+                softmax(&mut scratch);
             }
             self.draw(&scratch, params)
         };

@@ -16,7 +16,6 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::{Int, Tensor};
 
-pub(crate) use flex::softmax_row;
 pub use spans::{AttentionShape, DecodeSpans, ForestSpans, NodeSpan, PromptGroup, Segment};
 
 /// Decoder operations over packed forests.

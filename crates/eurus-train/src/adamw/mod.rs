@@ -16,8 +16,8 @@ use burn::tensor::Tensor;
 
 use crate::activations::Tape;
 use crate::{Error, Optimization, Ranks, Result};
+use cpu_kernels::adamw::AdamWStep;
 use gradients::StepGradients;
-use ops::AdamWStep;
 use sums::GradientSums;
 
 /// Moments of one parameter, flat: of this rank's part of it.

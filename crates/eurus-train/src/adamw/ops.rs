@@ -4,23 +4,8 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{DType, Scalar, Tensor, TensorData};
 use burn_flex::FlexTensor;
+use cpu_kernels::adamw::{self, AdamWStep};
 use rayon::prelude::*;
-
-/// Numbers of one update; see the parent module for the formula.
-#[derive(Debug, Clone, Copy)]
-pub struct AdamWStep {
-    /// Multiplies the gradient first: the clipping.
-    pub gradient_factor: f32,
-    pub beta_1: f32,
-    pub beta_2: f32,
-    pub epsilon: f32,
-    /// `1 - lr * weight decay`.
-    pub decay: f32,
-    /// `lr / (1 - b1^t)`.
-    pub step_size: f32,
-    /// `1 / sqrt(1 - b2^t)`.
-    pub second_correction: f32,
-}
 
 /// Elements a task takes at a time.
 const CHUNK: usize = 16 * 1024;
@@ -114,7 +99,7 @@ impl OptimizerOps for Flex {
             .zip(second.storage_mut::<f32>()[..n].par_chunks_mut(CHUNK))
             .zip(gradients.par_chunks(CHUNK))
             .for_each(|(((parameter, first), second), gradients)| {
-                update(parameter, first, second, gradients, step);
+                adamw::update(parameter, first, second, gradients, step);
             });
         (parameter, first, second)
     }
@@ -128,45 +113,10 @@ impl OptimizerOps for Flex {
         // Collected in order, so that the sum does not depend on which thread was faster.
         let parts: Vec<f64> = values
             .par_chunks(CHUNK)
-            .map(|part| part.chunks(LANES * LANES).map(short_sum_of_squares).sum())
+            .map(adamw::sum_of_squares)
             .collect();
         let sum: f64 = parts.into_iter().sum();
         FlexTensor::from_data(TensorData::new(vec![sum as f32], [1]))
-    }
-}
-
-/// Sums that go on side by side, so that the processor adds many at a time.
-const LANES: usize = 32;
-
-/// A sum of so few squares that single precision loses nothing that matters.
-fn short_sum_of_squares(values: &[f32]) -> f64 {
-    let mut sums = [0.0_f32; LANES];
-    let (lines, rest) = values.as_chunks::<LANES>();
-    for line in lines {
-        for (sum, value) in sums.iter_mut().zip(line) {
-            *sum += value * value;
-        }
-    }
-    let rest: f64 = rest.iter().map(|&value| f64::from(value * value)).sum();
-    sums.iter().map(|&sum| f64::from(sum)).sum::<f64>() + rest
-}
-
-fn update(
-    parameter: &mut [f32],
-    first: &mut [f32],
-    second: &mut [f32],
-    gradients: &[f32],
-    step: AdamWStep,
-) {
-    let moments = first.iter_mut().zip(second);
-    for ((parameter, (first, second)), &gradient) in
-        parameter.iter_mut().zip(moments).zip(gradients)
-    {
-        let gradient = gradient * step.gradient_factor;
-        *first = step.beta_1 * *first + (1.0 - step.beta_1) * gradient;
-        *second = step.beta_2 * *second + (1.0 - step.beta_2) * gradient * gradient;
-        let denominator = second.sqrt() * step.second_correction + step.epsilon;
-        *parameter = step.decay * *parameter - step.step_size * *first / denominator;
     }
 }
 

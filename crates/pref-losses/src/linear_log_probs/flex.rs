@@ -8,9 +8,10 @@ use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{Bytes, DType, FloatDType, IntDType, Shape};
+use cpu_kernels::flex::matmul;
+use cpu_kernels::vocabulary::{max_of, scaled_softmax, sum_of_exp};
 use rayon::prelude::*;
 
-use super::exp::{max_of, scaled_softmax, sum_of_exp};
 use super::plain::{block_slices, put_block, weight_block, weight_block_gradient};
 use super::{Forward, Gradient, Inputs, Saved, Wanted};
 
@@ -58,7 +59,7 @@ pub(super) fn forward(inputs: &Inputs<Flex>) -> Forward<Flex> {
     let mut rows = vec![Row::EMPTY; targets.len()];
     for (start, end) in blocks(inputs) {
         let weight = to_f32(weight_block(inputs, start, end));
-        let mut logits = Flex::float_matmul(hidden.clone(), weight);
+        let mut logits = product(hidden.clone(), weight);
         logits
             .storage_mut::<f32>()
             .par_chunks(end - start)
@@ -93,7 +94,7 @@ pub(super) fn backward(
         .then(|| weight_sum.unwrap_or_else(|| zeros(inputs.weight.shape(), inputs.weight.dtype())));
     for (start, end) in blocks(&inputs) {
         let weight = to_f32(weight_block(&inputs, start, end));
-        let mut logits = Flex::float_matmul(hidden.clone(), weight.clone());
+        let mut logits = product(hidden.clone(), weight.clone());
         // In place: the logits become their own gradient,
         // (onehot(target) - softmax) times the incoming gradient.
         logits
@@ -110,14 +111,15 @@ pub(super) fn backward(
             });
         if wanted.hidden {
             let weight = Flex::float_swap_dims(weight, 0, 1);
-            let part = Flex::float_matmul(logits.clone(), weight);
+            let part = product(logits.clone(), weight);
             hidden_gradient = Some(match hidden_gradient {
                 None => part,
                 Some(sum) => Flex::float_add(sum, part),
             });
         }
         weight_gradient = weight_gradient.map(|whole| {
-            let part = weight_block_gradient::<Flex>(hidden.clone(), logits, inputs.layout);
+            let part =
+                weight_block_gradient::<Flex>(hidden.clone(), logits, inputs.layout, product);
             let part = Flex::float_cast(part, dtype);
             put_block::<Flex>(whole, &block_slices(&inputs, start, end), part, is_sum)
         });
@@ -126,6 +128,10 @@ pub(super) fn backward(
         hidden: hidden_gradient.map(|gradient| Flex::float_cast(gradient, dtype)),
         weight: weight_gradient,
     }
+}
+
+fn product(lhs: FlexTensor, rhs: FlexTensor) -> FlexTensor {
+    matmul(&lhs, &rhs).unwrap_or_else(|| Flex::float_matmul(lhs, rhs))
 }
 
 /// Ranges of the vocabulary.

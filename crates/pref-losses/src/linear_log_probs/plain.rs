@@ -44,10 +44,11 @@ pub(super) fn weight_block_gradient<B: Backend>(
     hidden: FloatTensor<B>,
     logits_gradient: FloatTensor<B>,
     layout: WeightLayout,
+    product: impl Fn(FloatTensor<B>, FloatTensor<B>) -> FloatTensor<B>,
 ) -> FloatTensor<B> {
     match layout {
-        WeightLayout::InputByVocab => B::float_matmul(transpose::<B>(hidden), logits_gradient),
-        WeightLayout::VocabByInput => B::float_matmul(transpose::<B>(logits_gradient), hidden),
+        WeightLayout::InputByVocab => product(transpose::<B>(hidden), logits_gradient),
+        WeightLayout::VocabByInput => product(transpose::<B>(logits_gradient), hidden),
     }
 }
 
@@ -146,7 +147,12 @@ pub(super) fn backward<B: Backend>(
             });
         }
         weight_gradient = weight_gradient.map(|whole| {
-            let part = weight_block_gradient::<B>(inputs.hidden.clone(), gradient, inputs.layout);
+            let part = weight_block_gradient::<B>(
+                inputs.hidden.clone(),
+                gradient,
+                inputs.layout,
+                B::float_matmul,
+            );
             put_block::<B>(whole, &block_slices(&inputs, start, end), part, is_sum)
         });
     }

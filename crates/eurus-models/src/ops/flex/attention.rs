@@ -3,10 +3,10 @@
 
 use std::ops::Range;
 
+use cpu_kernels::products::{Destination, Matrix, product};
+use cpu_kernels::rows;
 use rayon::prelude::*;
 
-use super::gemm::{Destination, Matrix, product};
-use super::simd;
 use crate::ops::{AttentionShape, ForestSpans, NodeSpan, Segment};
 
 /// Queries handled together. Larger blocks make better matrix products, smaller ones waste fewer hidden keys.
@@ -178,7 +178,7 @@ fn forward_head(
             let visible = block.visible(span, shape, row);
             weights[..visible.start].fill(0.0);
             weights[visible.end..].fill(0.0);
-            log_sum_exp[row] = simd::softmax(&mut weights[visible]);
+            log_sum_exp[row] = rows::softmax(&mut weights[visible]);
         }
         for (offset, segment) in block.segments(span) {
             product(
@@ -317,13 +317,13 @@ fn backward_head(
                 }
                 let token = place.start + index;
                 let log_sum_exp = inputs.log_sum_exp[token * shape.heads + query_head];
-                simd::softmax_known(&mut weights[visible.clone()], log_sum_exp);
+                rows::softmax_known(&mut weights[visible.clone()], log_sum_exp);
                 let row_of = |matrix: &Matrix<'_>| index * matrix.row_stride;
-                let along = simd::dot(
+                let along = rows::dot(
                     &output.data[row_of(&output)..][..d],
                     &out_grad.data[row_of(&out_grad)..][..d],
                 );
-                simd::softmax_backward(
+                rows::softmax_backward(
                     &weights[visible.clone()],
                     &mut weight_grads[visible],
                     along,

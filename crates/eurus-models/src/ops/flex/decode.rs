@@ -1,10 +1,10 @@
 //! Attention of a decoding step: matrix products over the shared prompt, dot products over each sequence's own tokens.
 
+use cpu_kernels::products::{Destination, Matrix, product};
+use cpu_kernels::rows;
 use rayon::prelude::*;
 
 use super::attention::{head, scatter};
-use super::gemm::{Destination, Matrix, product};
-use super::simd;
 use crate::ops::{AttentionShape, DecodeSpans, PromptGroup, Segment};
 
 /// See [`ForestOps::decode_attention`](crate::ops::ForestOps::decode_attention).
@@ -82,10 +82,10 @@ fn group_head(
         let scores = &mut scores[index * width..][..width];
         for (step, score) in scores[prompt.len..].iter_mut().enumerate() {
             let key = &inputs.step_k[of_step(inputs.step_k, step, row)];
-            *score = shape.scale * simd::dot(query, key);
+            *score = shape.scale * rows::dot(query, key);
         }
         scores[..visible.start].fill(0.0);
-        simd::softmax(&mut scores[visible.clone()]);
+        rows::softmax(&mut scores[visible.clone()]);
     }
     let mut output = vec![0.0; rows.len() * d];
     product(
@@ -101,7 +101,7 @@ fn group_head(
         let output = &mut output[index * d..][..d];
         for (step, &weight) in weights.iter().enumerate() {
             let value = &inputs.step_v[of_step(inputs.step_v, step, row)];
-            simd::add_scaled(output, weight, value);
+            rows::add_scaled(output, weight, value);
         }
     }
     output

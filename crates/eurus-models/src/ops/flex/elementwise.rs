@@ -1,8 +1,9 @@
 //! Norms, gates and rotations, parallel over rows.
 
+use cpu_kernels::rows;
 use rayon::prelude::*;
 
-use super::{ELEMENTS_PER_TASK, simd};
+use super::ELEMENTS_PER_TASK;
 
 /// Rows whose partial sums of weight gradients are added together first. Fixed, so that the sum does not depend on the
 /// number of threads.
@@ -30,7 +31,7 @@ pub fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32) -> Vec<f32> {
         .zip(x.par_chunks(chunk))
         .for_each(|(out, x)| {
             for (out, x) in out.chunks_mut(width).zip(x.chunks(width)) {
-                simd::rms_norm_row(x, weight, epsilon, out);
+                rows::rms_norm_row(x, weight, epsilon, out);
             }
         });
     out
@@ -56,7 +57,7 @@ pub fn rms_norm_backward(
                 .zip(x.chunks(width))
                 .zip(grad.chunks(width))
             {
-                simd::rms_norm_backward_row(x, weight, grad, epsilon, x_grad, &mut weight_grad);
+                rows::rms_norm_backward_row(x, weight, grad, epsilon, x_grad, &mut weight_grad);
             }
             weight_grad
         })
@@ -75,7 +76,7 @@ pub fn swiglu(gate: &[f32], up: &[f32]) -> Vec<f32> {
     out.par_chunks_mut(ELEMENTS_PER_TASK)
         .zip(gate.par_chunks(ELEMENTS_PER_TASK))
         .zip(up.par_chunks(ELEMENTS_PER_TASK))
-        .for_each(|((out, gate), up)| simd::swiglu(gate, up, out));
+        .for_each(|((out, gate), up)| rows::swiglu(gate, up, out));
     out
 }
 
@@ -89,7 +90,7 @@ pub fn swiglu_backward(gate: &[f32], up: &[f32], grad: &[f32]) -> (Vec<f32>, Vec
         .zip(up.par_chunks(ELEMENTS_PER_TASK))
         .zip(grad.par_chunks(ELEMENTS_PER_TASK))
         .for_each(|((((gate_grad, up_grad), gate), up), grad)| {
-            simd::swiglu_backward(gate, up, grad, gate_grad, up_grad);
+            rows::swiglu_backward(gate, up, grad, gate_grad, up_grad);
         });
     (gate_grad, up_grad)
 }

@@ -3,9 +3,7 @@
 mod attention;
 mod decode;
 mod elementwise;
-mod gemm;
 mod project;
-mod simd;
 #[cfg(test)]
 mod tests;
 
@@ -15,10 +13,9 @@ use burn::backend::Flex;
 use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::tensor::{DType, IntDType, TensorData};
 use burn_flex::FlexTensor;
+use cpu_kernels::flex::matmul;
 
 use super::{AttentionShape, DecodeSpans, ForestOps, ForestSpans, reference};
-
-pub(crate) use simd::softmax as softmax_row;
 
 /// Elements a thread should have at least, so that starting it pays.
 const ELEMENTS_PER_TASK: usize = 16 * 1024;
@@ -34,20 +31,6 @@ impl Values {
     fn as_slice(&self) -> &[f32] {
         self.0.as_slice().unwrap_or_default()
     }
-}
-
-/// A matrix as it lies in memory; `None` for types other than f32.
-fn strided(tensor: &FlexTensor) -> Option<gemm::Matrix<'_>> {
-    let [rows, cols] = dims(tensor);
-    let stride = |dim: usize| usize::try_from(tensor.layout().strides()[dim]).ok();
-    let (row_stride, col_stride) = (stride(0)?, stride(1)?);
-    (tensor.dtype() == DType::F32).then(|| gemm::Matrix {
-        data: &tensor.storage::<f32>()[tensor.layout().start_offset()..],
-        rows,
-        cols,
-        row_stride,
-        col_stride,
-    })
 }
 
 fn to_tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
@@ -66,11 +49,7 @@ fn indices(tokens: FlexTensor) -> Vec<i64> {
 
 impl ForestOps for Flex {
     fn product(lhs: FlexTensor, rhs: FlexTensor) -> FlexTensor {
-        let shape = [dims(&lhs)[0], dims(&rhs)[1]];
-        match (strided(&lhs), strided(&rhs)) {
-            (Some(lhs), Some(rhs)) => to_tensor(gemm::whole_product(lhs, rhs), shape),
-            _ => Self::float_matmul(lhs, rhs),
-        }
+        matmul(&lhs, &rhs).unwrap_or_else(|| Self::float_matmul(lhs, rhs))
     }
 
     fn project(x: FlexTensor, weight: FlexTensor) -> FlexTensor {

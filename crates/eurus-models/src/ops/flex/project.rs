@@ -1,8 +1,7 @@
 //! The linear layer of a decoding step: few rows against a weight that is read once.
 
+use cpu_kernels::products::{Destination, Matrix, product};
 use rayon::prelude::*;
-
-use super::gemm::{Destination, Matrix, product};
 
 /// Up to this many rows the weight's traffic decides, and it must not be copied into another layout first.
 pub const FEW_ROWS: usize = 64;

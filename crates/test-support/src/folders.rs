@@ -1,11 +1,12 @@
 //! Where files that are not in the repository lie.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
+
+use crate::skip;
 
 /// The root of the workspace. Tests run in the folder of their package, users type paths from the root.
 fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// The folder of golden values: `EURUS_GOLDEN_DIR`, or `../shared/golden` from the workspace root.
@@ -17,6 +18,35 @@ fn workspace() -> PathBuf {
 /// When the variable names no folder: a typing error must not look like a success.
 pub fn golden() -> Option<PathBuf> {
     given_or_beside("EURUS_GOLDEN_DIR", "golden", "golden values")
+}
+
+/// A file in the folder of golden values.
+///
+/// `None`, said on standard error, when the folder or the file is not there.
+///
+/// # Panics
+///
+/// When the folder was named, and has no such file.
+pub fn golden_file(name: &str) -> Option<PathBuf> {
+    let file = golden()?.join(name);
+    if file.is_file() {
+        return Some(file);
+    }
+    let is_named = from_environment("EURUS_GOLDEN_DIR").is_some();
+    assert!(!is_named, "EURUS_GOLDEN_DIR has no {name}");
+    skip(format_args!("no golden values {}", file.display()));
+    None
+}
+
+/// The folder of published rows: `EURUS_DATA_DIR`, or `../shared/data` from the workspace root.
+///
+/// `None`, said on standard error, when there is none.
+///
+/// # Panics
+///
+/// When the variable names no folder.
+pub fn data() -> Option<PathBuf> {
+    given_or_beside("EURUS_DATA_DIR", "data", "published rows")
 }
 
 /// The folder of the programs that draw workloads: `EURUS_BENCH_DIR`, or `../shared/bench` from the workspace root.
@@ -36,7 +66,7 @@ fn given_or_beside(variable: &str, name: &str, what: &str) -> Option<PathBuf> {
         if default.is_dir() {
             return Some(default);
         }
-        skip(variable, what);
+        skip_without(variable, what);
         None
     })
 }
@@ -49,7 +79,7 @@ fn given_or_beside(variable: &str, name: &str, what: &str) -> Option<PathBuf> {
 pub fn named_by(variable: &str, what: &str) -> Option<PathBuf> {
     let folder = from_environment(variable);
     if folder.is_none() {
-        skip(variable, what);
+        skip_without(variable, what);
     }
     folder
 }
@@ -66,10 +96,8 @@ fn from_environment(variable: &str) -> Option<PathBuf> {
     Some(folder)
 }
 
-/// Says that a test is skipped. Written to the stream itself, because the test harness swallows what a passing test
-/// prints.
-fn skip(variable: &str, what: &str) {
-    let line = format!("\nSKIPPED: no {what}; set {variable} to the folder to run this test\n");
-    // A closed stream is no reason to fail.
-    let _ = std::io::stderr().write_all(line.as_bytes());
+fn skip_without(variable: &str, what: &str) {
+    skip(format_args!(
+        "no {what}; set {variable} to the folder to run this test"
+    ));
 }
