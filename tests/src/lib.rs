@@ -2,13 +2,11 @@
 //!
 //! | module | what it has |
 //! | --- | --- |
-//! | [`folders`] | where files that are not in the repository lie |
 //! | [`parameters`] | a module's parameters and gradients by their paths |
 //! | [`report`] | the largest error of every check, and what failed |
 //! | [`tensors`] | tensors of safetensors files, widened |
 //! | [`workload`] | pre-tokenized trees of a file |
 
-pub mod folders;
 pub mod parameters;
 pub mod report;
 pub mod tensors;

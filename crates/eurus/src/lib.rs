@@ -9,6 +9,9 @@ pub use ultrainteract as data;
 /// Preference and reward-model losses as pure functions: [`pref_losses`].
 pub use pref_losses as losses;
 
+/// The arithmetic of a CPU, and how wide its vectors are: [`cpu_kernels`].
+pub use cpu_kernels as kernels;
+
 /// Conversations to token trees to packed forests: [`token_forest`].
 pub use token_forest as forest;
 

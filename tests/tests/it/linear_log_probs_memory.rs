@@ -6,22 +6,16 @@
 //! version with logits holds; that share is printed as well.
 //!
 //! The test of the full size prints its table with
-//! `cargo test --test linear_log_probs_memory -- --ignored --nocapture`.
+//! `cargo test -p eurus-tests at_the_size_of_a_model -- --ignored --nocapture`.
 
 #![allow(clippy::print_stdout)]
 
 use std::fmt;
-use std::sync::Mutex;
 
+use crate::ALLOCATOR;
 use burn::tensor::{Device, Distribution, Int, Tensor, activation::log_softmax};
-use peak_alloc::PeakAlloc;
 use pref_losses::linear_log_probs::{linear_log_probs, tied_linear_log_probs};
-
-#[global_allocator]
-static ALLOCATOR: PeakAlloc = PeakAlloc;
-
-/// Tests of one process take turns.
-static TURN: Mutex<()> = Mutex::new(());
+use test_support::in_own_process;
 
 /// Largest share of what the version with logits takes beyond its inputs.
 const LARGEST_SHARE: f64 = 0.15;
@@ -89,7 +83,6 @@ fn peak(log_probs: LogProbs, size: Size, weight: [usize; 2]) -> Peak {
 }
 
 fn compare(size: Size) {
-    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let Size { d_model, vocab, .. } = size;
     // Threads and their buffers come to life before anything is counted.
     let small = Size {
@@ -129,19 +122,23 @@ fn compare(size: Size) {
 
 #[test]
 fn blocks_take_a_small_share_of_the_memory_of_logits() {
-    compare(Size {
-        tokens: 512,
-        d_model: 64,
-        vocab: 16384,
+    in_own_process(|| {
+        compare(Size {
+            tokens: 512,
+            d_model: 64,
+            vocab: 16384,
+        });
     });
 }
 
 #[test]
 #[ignore = "takes 2 GiB and half a minute"]
 fn blocks_take_a_small_share_at_the_size_of_a_model() {
-    compare(Size {
-        tokens: 2048,
-        d_model: 576,
-        vocab: 49152,
+    in_own_process(|| {
+        compare(Size {
+            tokens: 2048,
+            d_model: 576,
+            vocab: 49152,
+        });
     });
 }

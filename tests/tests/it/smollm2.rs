@@ -16,11 +16,12 @@ use burn::module::Module;
 use burn::tensor::Device;
 use eurus_models::generate::{Finish, Flow, Generator, Prompt, SamplingParams};
 use eurus_models::{Checkpoint, Decoder, ForestBatch, ForestModel, int_tensor, ops};
+use eurus_tests::parameters;
 use eurus_tests::report::Report;
-use eurus_tests::{folders, parameters};
 use eurus_train::log_probs::{node_log_probs, target_log_probs};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use test_support::folders;
 use token_forest::{ChatMessage, ChatTokenizer, PackedForest, TokenTree};
 
 /// Positions whose logits exist at a time.

@@ -1,13 +1,14 @@
 //! Trees in the shape of UltraInteract, drawn by a generator that also says what they cost: training plans the same tokens,
-//! and its forests are full. Without the generator (see `eurus_tests::folders`) the tests say so and pass.
+//! and its forests are full. Without the generator (see `test_support::folders`) the tests say so and pass.
 
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use eurus_tests::{folders, workload};
+use eurus_tests::workload;
 use eurus_train::{Optimization, PairedTree, plan};
 use serde_json::Value;
+use test_support::folders;
 use token_forest::{pack, utilisation};
 
 /// Trees drawn with these options, and what the generator says of them.

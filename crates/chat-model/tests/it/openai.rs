@@ -1,14 +1,12 @@
 //! The client against a server on this machine.
 
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::support::{Reply, Server};
 use chat_model::{
     ApiKey, ChatModel, ChatRequest, Error, Message, OpenAiClient, OpenAiConfig, Prices, Sampling,
 };
-use support::{Reply, Server};
 
 const KEY: &str = "sk-test-0123456789";
 

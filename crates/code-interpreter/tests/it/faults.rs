@@ -1,12 +1,10 @@
 //! Code that misbehaves: every call returns, in time, with a status that says what happened.
 
-mod support;
-
 use std::fs;
 use std::time::Duration;
 
+use crate::support::{hasty, kind, limits, one, start};
 use code_interpreter::{Interpreter, Limits, Python, Status};
-use support::{hasty, kind, limits, one, start};
 
 #[test]
 fn an_endless_loop_times_out_and_keeps_the_variables() {

@@ -1,9 +1,7 @@
 //! What a cell shows, and what cells share.
 
-mod support;
-
+use crate::support::{kind, limits, one, start};
 use code_interpreter::{Execution, Limits, Session, Status};
-use support::{kind, limits, one, start};
 
 fn outputs(executions: &[Execution]) -> Vec<&str> {
     executions

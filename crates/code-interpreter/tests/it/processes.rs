@@ -1,12 +1,11 @@
 //! Processes that die, stay behind or talk out of turn - the code's, the driver's, the session's.
 
-mod support;
-
 use std::fs;
 use std::time::{Duration, Instant};
 
+use crate::support::{eventually, hasty, is_alive, kind, limits, one, start};
 use code_interpreter::{Limits, Python, Session, Status};
-use support::{eventually, hasty, is_alive, kind, limits, one, start};
+use test_support::skip;
 
 #[cfg(target_os = "linux")]
 #[test]
@@ -202,14 +201,13 @@ fn what_is_active_is_told() {
 }
 
 #[test]
-#[allow(clippy::print_stderr)] // a skipped check must be seen
 fn a_process_limit_holds_unless_the_user_is_root() {
     let mut interpreter = start(Limits {
         processes: 3,
         ..limits()
     });
     if !interpreter.safeguards().processes {
-        eprintln!("SKIPPED: the kernel does not count the processes of this user");
+        skip("the kernel does not count the processes of this user");
         return;
     }
     let code = "import os, time\nfor _ in range(50):\n    if os.fork() == 0: time.sleep(100)";

@@ -1,11 +1,9 @@
 //! Programs against test cases, and pools.
 
-mod support;
-
+use crate::support::{hasty, limits, start};
 use code_interpreter::cases::{Case, Verdict, outputs_match, run_cases};
 use code_interpreter::{Error, Limits, Pool, Python, Status};
 use proptest::prelude::*;
-use support::{hasty, limits, start};
 
 fn case(stdin: &str, expected: &str) -> Case {
     Case {

@@ -4,33 +4,20 @@
 //! them these tests say so and pass.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use eurus_eval::metrics::{mean_pass_at_k, pass_at_k};
 use eurus_eval::reranking::{Candidate, Candidates, Method};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use test_support::folders;
 
 /// The reference multiplies where we add logarithms; both are in f64.
 const TOLERANCE: f64 = 1e-12;
 
 fn golden<T: DeserializeOwned>(name: &str) -> Option<Vec<T>> {
-    let folder = std::env::var_os("EURUS_GOLDEN_DIR").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/golden"),
-        PathBuf::from,
-    );
-    let path = folder.join("eval").join(name);
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        #[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
-        {
-            eprintln!(
-                "SKIPPED: no golden file at {}; set EURUS_GOLDEN_DIR",
-                path.display()
-            );
-        }
-        return None;
-    };
+    let path = folders::golden_file(&format!("eval/{name}"))?;
+    let text = std::fs::read_to_string(path).expect("golden values can be read");
     let rows: Vec<T> = text
         .lines()
         .enumerate()

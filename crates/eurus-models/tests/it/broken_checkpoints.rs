@@ -1,10 +1,8 @@
 //! A checkpoint that is not whole is refused, and the message names file and tensor.
 
-mod common;
-
 use std::path::Path;
 
-use common::{files, join, load, split, write};
+use crate::common::{files, join, load, split, write};
 use eurus_models::{Checkpoint, Error};
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -5,25 +5,20 @@
 
 #![allow(clippy::print_stdout, reason = "the counts are the result")]
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use common::{Weights, files, join, load, split, write};
+use crate::ALLOCATOR;
+use crate::common::{Weights, files, join, load, split, write};
 use eurus_models::{Checkpoint, WeightType};
-use peak_alloc::PeakAlloc;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
-
-#[global_allocator]
-static ALLOCATOR: PeakAlloc = PeakAlloc;
+use test_support::{count, in_own_process};
 
 /// More than loading the tiny model takes, and far less than what a broken header or configuration may claim.
 const MEMORY_MIB: f32 = 16.0;
-const MUTATIONS: u64 = 600;
 
 type Files = BTreeMap<String, Vec<u8>>;
 
@@ -204,77 +199,76 @@ fn put(folder: &Path, files: &Files) {
 
 #[test]
 fn a_broken_checkpoint_is_refused_or_loads_what_was_written() {
-    let place = tempfile::tempdir().expect("a temporary folder");
-    let layouts = [
-        (WeightType::F32, u64::MAX),
-        (WeightType::F32, 4096),
-        (WeightType::Bf16, 2048),
-    ];
-    let written = layouts
-        .iter()
-        .enumerate()
-        .map(|(number, &(stored, bytes))| {
-            let folder = place.path().join(format!("original-{number}"));
-            let checkpoint = Checkpoint::new(&folder)
-                .with_weight_type(stored)
-                .with_max_shard_bytes(bytes);
-            write(&checkpoint).expect("written");
-            folder
-        });
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    let others = ["llama_biases", "mixtral_window", "qwen2_window", "qwen3"];
-    let originals: Vec<(Files, Weights)> = written
-        .chain(others.map(|name| fixtures.join(name)))
-        .map(|folder| {
-            let mut files = files(&folder).expect("files");
-            files.remove("expected.json");
-            (files, load(&folder).expect("loaded"))
-        })
-        .collect();
+    in_own_process(|| {
+        let place = tempfile::tempdir().expect("a temporary folder");
+        let layouts = [
+            (WeightType::F32, u64::MAX),
+            (WeightType::F32, 4096),
+            (WeightType::Bf16, 2048),
+        ];
+        let written = layouts
+            .iter()
+            .enumerate()
+            .map(|(number, &(stored, bytes))| {
+                let folder = place.path().join(format!("original-{number}"));
+                let checkpoint = Checkpoint::new(&folder)
+                    .with_weight_type(stored)
+                    .with_max_shard_bytes(bytes);
+                write(&checkpoint).expect("written");
+                folder
+            });
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+        let others = ["llama_biases", "mixtral_window", "qwen2_window", "qwen3"];
+        let originals: Vec<(Files, Weights)> = written
+            .chain(others.map(|name| fixtures.join(name)))
+            .map(|folder| {
+                let mut files = files(&folder).expect("files");
+                files.remove("expected.json");
+                (files, load(&folder).expect("loaded"))
+            })
+            .collect();
 
-    let mutations = std::env::var("EURUS_MUTATIONS")
-        .ok()
-        .and_then(|value| value.parse().ok())
-        .unwrap_or(MUTATIONS);
-    let folder = place.path().join("mutated");
-    let (mut harmless, mut refused) = (0, BTreeMap::<String, usize>::new());
-    let mut most = 0.0f32;
-    for seed in 0..mutations {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let (original, weights) = &originals[rng.next_u32() as usize % originals.len()];
-        let mut files = original.clone();
-        let told = mutate(&mut files, &mut rng);
-        put(&folder, &files);
-        drop(files);
+        let mutations = count("EURUS_MUTATIONS", 200) as u64;
+        let folder = place.path().join("mutated");
+        let (mut harmless, mut refused) = (0, BTreeMap::<String, usize>::new());
+        let mut most = 0.0f32;
+        for seed in 0..mutations {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let (original, weights) = &originals[rng.next_u32() as usize % originals.len()];
+            let mut files = original.clone();
+            let told = mutate(&mut files, &mut rng);
+            put(&folder, &files);
+            drop(files);
 
-        ALLOCATOR.reset_peak_usage();
-        let before = ALLOCATOR.current_usage_as_mb();
-        let result = catch_unwind(AssertUnwindSafe(|| load(&folder)));
-        most = most.max(ALLOCATOR.peak_usage_as_mb() - before);
-        assert!(most < MEMORY_MIB, "seed {seed}: {told}: {most} MiB");
-        match result {
-            Err(_) => panic!("seed {seed}: {told}: loading panicked"),
-            Ok(Ok(loaded)) => {
-                assert!(
-                    loaded == *weights,
-                    "seed {seed}: {told}: loaded something else"
-                );
-                harmless += 1;
-            }
-            Ok(Err(error)) => {
-                let message = error.to_string();
-                assert!(!message.is_empty(), "seed {seed}: {told}");
-                let debug = format!("{error:?}");
-                let kind = debug.split([' ', '(']).next().unwrap_or_default();
-                *refused.entry(kind.to_owned()).or_default() += 1;
+            ALLOCATOR.reset_peak_usage();
+            let before = ALLOCATOR.current_usage_as_mb();
+            let result = catch_unwind(AssertUnwindSafe(|| load(&folder)));
+            most = most.max(ALLOCATOR.peak_usage_as_mb() - before);
+            assert!(most < MEMORY_MIB, "seed {seed}: {told}: {most} MiB");
+            match result {
+                Err(_) => panic!("seed {seed}: {told}: loading panicked"),
+                Ok(Ok(loaded)) => {
+                    assert!(
+                        loaded == *weights,
+                        "seed {seed}: {told}: loaded something else"
+                    );
+                    harmless += 1;
+                }
+                Ok(Err(error)) => {
+                    let message = error.to_string();
+                    assert!(!message.is_empty(), "seed {seed}: {told}");
+                    let debug = format!("{error:?}");
+                    let kind = debug.split([' ', '(']).next().unwrap_or_default();
+                    *refused.entry(kind.to_owned()).or_default() += 1;
+                }
             }
         }
-    }
-    println!(
-        "{mutations} broken checkpoints: {harmless} load what was written, {} are refused, 0 panics, at most {most:.1} MiB",
-        refused.values().sum::<usize>()
-    );
-    for (kind, count) in refused {
-        println!("  {kind}: {count}");
-    }
+        println!(
+            "{mutations} broken checkpoints: {harmless} load what was written, {} are refused, 0 panics, at most {most:.1} MiB",
+            refused.values().sum::<usize>()
+        );
+        for (kind, count) in refused {
+            println!("  {kind}: {count}");
+        }
+    });
 }

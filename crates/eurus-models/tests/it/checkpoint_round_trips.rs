@@ -1,9 +1,7 @@
 //! What is written is read again.
 
-mod common;
-
+use crate::common::{Weights, config, files, load, model, split, weights, write};
 use burn::tensor::Device;
-use common::{Weights, config, files, load, model, split, weights, write};
 use eurus_models::lora::{Adapted, LoraConfig};
 use eurus_models::{Checkpoint, Error, Result, RewardModel, WeightType};
 use half::{bf16, f16};

@@ -3,33 +3,24 @@
 //! `EURUS_GGUF_DIR` names a folder of files with the folder that transformers makes of each beside it
 //! (`fixtures/make_gguf.py`); their weights are compared bit for bit.
 
-#![cfg(feature = "gguf")]
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "the results are to be seen"
 )]
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Mutex;
 
+use crate::ALLOCATOR;
+use crate::common::{Weights, weights};
 use burn::tensor::Device;
-use common::{Weights, weights};
 use eurus_models::{Checkpoint, DecoderConfig, Error, GgufFile, Result};
 use half::f16;
-use peak_alloc::PeakAlloc;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-
-#[global_allocator]
-static ALLOCATOR: PeakAlloc = PeakAlloc;
-
-/// The memory of one test is measured; what takes much waits.
-static TURN: Mutex<()> = Mutex::new(());
+use test_support::{folders, in_own_process};
 
 const F32: u32 = 0;
 const Q8_0: u32 = 8;
@@ -369,58 +360,56 @@ fn what_would_change_the_result_is_refused() {
 
 #[test]
 fn broken_files_are_refused_and_take_no_memory() {
-    let _turn = TURN.lock();
-    let (file, _) = tiny();
-    let whole = file.bytes();
-    let numbers: usize = file
-        .tensors
-        .iter()
-        .map(|t| t.3.len().next_multiple_of(32))
-        .sum();
-    let header = whole.len() - numbers;
-    let (mut loaded, mut refused) = (0, 0);
-    for seed in 0..400 {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut bytes = whole.clone();
-        if seed % 4 == 0 {
-            bytes.truncate(rng.random_range(0..bytes.len()));
-        } else {
-            for _ in 0..rng.random_range(1..4) {
-                let place = rng.random_range(0..header);
-                match rng.random_range(0..3) {
-                    0 => bytes[place] = 0xff,
-                    1 => bytes[place] = 0,
-                    _ => bytes[place] ^= 1 << rng.random_range(0..8),
+    in_own_process(|| {
+        let (file, _) = tiny();
+        let whole = file.bytes();
+        let numbers: usize = file
+            .tensors
+            .iter()
+            .map(|t| t.3.len().next_multiple_of(32))
+            .sum();
+        let header = whole.len() - numbers;
+        let (mut loaded, mut refused) = (0, 0);
+        for seed in 0..400 {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let mut bytes = whole.clone();
+            if seed % 4 == 0 {
+                bytes.truncate(rng.random_range(0..bytes.len()));
+            } else {
+                for _ in 0..rng.random_range(1..4) {
+                    let place = rng.random_range(0..header);
+                    match rng.random_range(0..3) {
+                        0 => bytes[place] = 0xff,
+                        1 => bytes[place] = 0,
+                        _ => bytes[place] ^= 1 << rng.random_range(0..8),
+                    }
+                }
+            }
+            ALLOCATOR.reset_peak_usage();
+            let before = ALLOCATOR.current_usage_as_mb();
+            let result = catch_unwind(AssertUnwindSafe(|| load_bytes(&bytes)));
+            let taken = ALLOCATOR.peak_usage_as_mb() - before;
+            assert!(taken < 64.0, "seed {seed}: {taken} MiB");
+            match result {
+                Err(_) => panic!("seed {seed}: loading panicked"),
+                Ok(Ok(_)) => loaded += 1,
+                Ok(Err(error)) => {
+                    assert!(!error.to_string().is_empty());
+                    refused += 1;
                 }
             }
         }
-        ALLOCATOR.reset_peak_usage();
-        let before = ALLOCATOR.current_usage_as_mb();
-        let result = catch_unwind(AssertUnwindSafe(|| load_bytes(&bytes)));
-        let taken = ALLOCATOR.peak_usage_as_mb() - before;
-        assert!(taken < 64.0, "seed {seed}: {taken} MiB");
-        match result {
-            Err(_) => panic!("seed {seed}: loading panicked"),
-            Ok(Ok(_)) => loaded += 1,
-            Ok(Err(error)) => {
-                assert!(!error.to_string().is_empty());
-                refused += 1;
-            }
-        }
-    }
-    println!("400 broken GGUF files: {refused} refused, {loaded} loaded, 0 panics");
-    assert!(refused > 200, "{refused}");
+        println!("400 broken GGUF files: {refused} refused, {loaded} loaded, 0 panics");
+        assert!(refused > 200, "{refused}");
+    });
 }
 
 #[test]
 fn files_agree_with_transformers() -> Result<()> {
-    let Some(folder) = std::env::var_os("EURUS_GGUF_DIR") else {
-        eprintln!(
-            "SKIPPED: set EURUS_GGUF_DIR to a folder made by tests/fixtures/make_gguf.py to run this test"
-        );
+    let what = "GGUF files of tests/fixtures/make_gguf.py";
+    let Some(folder) = folders::named_by("EURUS_GGUF_DIR", what) else {
         return Ok(());
     };
-    let _turn = TURN.lock();
     let mut compared = BTreeMap::new();
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();

@@ -1,17 +1,13 @@
 //! Downloads from a server on this machine that answers as the hub does: the list of a commit's files, files with
 //! `ETag` and `X-Repo-Commit`, large files behind a redirect, ranges, and refusals.
 
-#![cfg(feature = "hub")]
-
-mod common;
-
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use common::{Weights, files, load, write};
+use crate::common::{Weights, files, load, write};
 use eurus_models::hub::{Hub, HubModel};
 use eurus_models::{Checkpoint, Error};
 use serde_json::json;

@@ -1,9 +1,7 @@
 //! Models of which a part is trained, and models with a loss of their own.
 
-mod common;
-
+use crate::common::{model, trees};
 use burn::tensor::Device;
-use common::{model, trees};
 use eurus_models::config::{Architecture, MixtureOfExperts};
 use eurus_models::lora::{Adapted, LoraConfig};
 use eurus_models::{Decoder, DecoderConfig};

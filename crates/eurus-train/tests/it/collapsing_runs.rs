@@ -1,8 +1,6 @@
 //! A run that unlearns its chosen responses says so.
 
-mod common;
-
-use common::{model, trees};
+use crate::common::{model, trees};
 use eurus_train::{Error, Event, Optimization, PreferenceTrainer, ReferenceLogProbs};
 use pref_losses::collapse::{CollapseKind, CollapseMonitorConfig, CollapseWarning};
 use pref_losses::{DpoConfig, PreferenceLossConfig};

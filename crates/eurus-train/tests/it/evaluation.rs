@@ -1,10 +1,8 @@
 //! Judging a model during training: it changes nothing, and the best one can be kept.
 
-mod common;
-
 use std::path::Path;
 
-use common::{imitated, model, trees, weights};
+use crate::common::{imitated, model, trees, weights};
 use eurus_models::{Decoder, RewardModel};
 use eurus_train::{
     Evaluation, Event, Judgement, Optimization, PreferenceTrainer, ReferenceLogProbs, Result,

@@ -1,8 +1,6 @@
 //! The completions that KTO's KL estimate scores under prompts they do not belong to.
 
-mod common;
-
-use common::trees;
+use crate::common::trees;
 use eurus_train::{Error, add_mismatched};
 use proptest::prelude::*;
 

@@ -1,10 +1,9 @@
 //! A step whose numbers are not finite is told with the examples and terms that went wrong.
 
-mod common;
-
+use crate::common;
+use crate::common::{model, trees, weights};
 use burn::module::Param;
 use burn::tensor::{Tensor, TensorData};
-use common::{model, trees, weights};
 use eurus_models::{Decoder, ForestModel, RewardModel};
 use eurus_train::{
     Error, Event, NotFinite, NotFinitePolicy, Optimization, PairedTree, PreferenceTrainer,

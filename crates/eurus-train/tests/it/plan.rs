@@ -1,12 +1,10 @@
 //! A plan has the tokens and forests that the trainers report.
 
-mod common;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::common::{imitated, model, trees};
 use burn::tensor::Tensor;
-use common::{imitated, model, trees};
 use eurus_models::{Decoder, ForestBatch, ForestModel, RewardModel};
 use eurus_train::plan::{self, PlannedStep};
 use eurus_train::{

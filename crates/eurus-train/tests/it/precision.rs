@@ -1,10 +1,8 @@
 //! Mixed precision: bfloat16 computes, and nothing that must be exact is rounded to it.
 
-mod common;
-
+use crate::common::{imitated, model, trees, weights};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Tensor};
-use common::{imitated, model, trees, weights};
 use eurus_models::config::MixtureOfExperts;
 use eurus_models::{Decoder, DecoderConfig, RewardModel};
 use eurus_train::{

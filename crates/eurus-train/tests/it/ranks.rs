@@ -1,10 +1,10 @@
 //! What several ranks promise: the run of one, shared out; and no rank that waits for one that is gone.
 
-mod common;
-
 use std::path::Path;
 
-use common::{imitated, model, on_ranks, trees, weights};
+use crate::common::{
+    imitated, model, on_ranks, proportional_steps, same_but_for_rounding, trees, weights,
+};
 use eurus_models::RewardModel;
 use eurus_train::{
     Error, Evaluation, Event, Judgement, Optimization, PairedTree, PreferenceTrainer, Ranks,
@@ -17,14 +17,13 @@ use pref_losses::{
 };
 
 fn settings() -> Optimization {
-    Optimization {
-        learning_rate: 1e-3,
+    proportional_steps(Optimization {
         weight_decay: 0.01,
         trees_per_step: 5,
         token_budget: 64,
         epochs: 2,
         ..Optimization::default()
-    }
+    })
 }
 
 fn paired() -> Vec<PairedTree> {
@@ -109,18 +108,19 @@ fn numbers(events: &[Event]) -> Vec<Vec<f64>> {
     events.iter().filter_map(step).collect()
 }
 
-/// f32 sums in another order, after some steps.
 fn assert_same_run(a: &Run, b: &Run, what: &str) {
-    let near = |a: f64, b: f64| (a - b).abs() <= 1e-6 * (1.0 + a.abs().max(b.abs()));
     let (of_a, of_b) = (numbers(&a.0), numbers(&b.0));
     assert_eq!(of_a.len(), of_b.len(), "{what}");
     for (step, (a, b)) in of_a.iter().zip(&of_b).enumerate() {
-        let same = a.len() == b.len() && a.iter().zip(b).all(|(&a, &b)| near(a, b));
+        let same =
+            a.len() == b.len() && a.iter().zip(b).all(|(&a, &b)| same_but_for_rounding(a, b));
         assert!(same, "{what}, step {step}:\n{a:?}\n{b:?}");
     }
     for (a, b) in a.1.iter().zip(&b.1) {
-        // AdamW divides by the root of the second moment: where a gradient is all but zero, its sign is rounding.
-        assert!((a - b).abs() < 1e-4, "{what}: weight {a} against {b}");
+        assert!(
+            same_but_for_rounding(f64::from(*a), f64::from(*b)),
+            "{what}: weight {a} against {b}"
+        );
     }
 }
 

@@ -1,11 +1,9 @@
 //! Reference log-probs in a file are those of the model, and of no other.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 
-use common::{model, trees};
+use crate::common::{model, trees};
 use eurus_train::{
     Error, Event, Optimization, PairedTree, PreferenceTrainer, Ranks, ReferenceCache, ReferenceKey,
     ReferenceLogProbs, add_mismatched,

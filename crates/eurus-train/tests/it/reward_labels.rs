@@ -1,8 +1,6 @@
 //! What the labels of a tree do to the loss of a reward model.
 
-mod common;
-
-use common::{model, trees};
+use crate::common::{model, trees};
 use eurus_models::RewardModel;
 use eurus_train::{Error, Optimization, PairedTree, RewardLabels, RewardTrainer, pair_rewards};
 use pref_losses::{BradleyTerryConfig, RewardLossConfig, UltraInteractRewardConfig};

@@ -1,12 +1,9 @@
 //! A run that goes on from a snapshot is the run that was never interrupted.
 
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use common::{imitated, model, trees, weights};
+use crate::common::{imitated, model, trees, weights};
 use eurus_models::RewardModel;
 use eurus_models::lora::{Adapted, LoraConfig};
 use eurus_train::{
@@ -16,17 +13,9 @@ use eurus_train::{
 use pref_losses::{
     BcoConfig, DpoConfig, PreferenceLossConfig, RewardLossConfig, UltraInteractRewardConfig,
 };
+use test_support::in_own_process;
 
 const STEPS: usize = 6;
-
-/// Dropout draws from the device's generator, of which a process has one: the runs here must not overlap.
-static ONE_RUN_AT_A_TIME: Mutex<()> = Mutex::new(());
-
-fn alone() -> MutexGuard<'static, ()> {
-    ONE_RUN_AT_A_TIME
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-}
 
 fn settings() -> Optimization {
     Optimization {
@@ -115,28 +104,30 @@ fn every_step(folder: &Path) -> Snapshots {
     Snapshots::new(folder).with_every_steps(1).with_keep(STEPS)
 }
 
+/// Dropout draws from the device's generator, of which a process has one.
 #[test]
 fn a_run_that_goes_on_is_the_uninterrupted_run_bit_for_bit() {
-    let _alone = alone();
-    for train in [sft, bco_with_adapters, reward] {
-        let (uninterrupted, all_events) = train(None, settings()).expect("it trains");
-        assert_eq!(steps(&all_events).len(), STEPS);
-        for killed_after in 0..=STEPS {
-            let folder = tempfile::tempdir().expect("a folder");
-            let (saved, _) = train(Some(every_step(folder.path())), settings()).expect("it trains");
-            assert_eq!(saved, uninterrupted, "saving changes nothing");
-            forget_after(folder.path(), killed_after);
-            let snapshots = every_step(folder.path()).with_resume(true);
-            let (resumed, events) = train(Some(snapshots), settings()).expect("it goes on");
-            assert_eq!(resumed, uninterrupted, "killed after step {killed_after}");
-            assert_eq!(steps(&events), steps(&all_events)[killed_after..]);
+    in_own_process(|| {
+        for train in [sft, bco_with_adapters, reward] {
+            let (uninterrupted, all_events) = train(None, settings()).expect("it trains");
+            assert_eq!(steps(&all_events).len(), STEPS);
+            for killed_after in 0..=STEPS {
+                let folder = tempfile::tempdir().expect("a folder");
+                let (saved, _) =
+                    train(Some(every_step(folder.path())), settings()).expect("it trains");
+                assert_eq!(saved, uninterrupted, "saving changes nothing");
+                forget_after(folder.path(), killed_after);
+                let snapshots = every_step(folder.path()).with_resume(true);
+                let (resumed, events) = train(Some(snapshots), settings()).expect("it goes on");
+                assert_eq!(resumed, uninterrupted, "killed after step {killed_after}");
+                assert_eq!(steps(&events), steps(&all_events)[killed_after..]);
+            }
         }
-    }
+    });
 }
 
 #[test]
 fn a_damaged_snapshot_is_named_and_the_one_before_it_taken() {
-    let _alone = alone();
     let (uninterrupted, _) = sft(None, settings()).expect("it trains");
     let flip = |path: PathBuf| {
         let mut bytes = fs::read(&path).expect("it was written");
@@ -186,7 +177,6 @@ fn a_damaged_snapshot_is_named_and_the_one_before_it_taken() {
 
 #[test]
 fn a_run_does_not_go_on_with_another_reference() {
-    let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
     let data = trees(6);
     let run = |reference_seed, snapshots: Snapshots| {
@@ -212,7 +202,6 @@ fn a_run_does_not_go_on_with_another_reference() {
 
 #[test]
 fn a_snapshot_of_another_run_is_refused_with_the_difference() {
-    let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
     sft(Some(every_step(folder.path())), settings()).expect("it trains");
     let again = |settings, resume| {
@@ -245,7 +234,6 @@ fn a_snapshot_of_another_run_is_refused_with_the_difference() {
 
 #[test]
 fn only_the_newest_snapshots_are_kept() {
-    let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
     let snapshots = Snapshots::new(folder.path())
         .with_every_steps(2)
@@ -272,7 +260,6 @@ fn only_the_newest_snapshots_are_kept() {
 
 #[test]
 fn a_run_goes_on_with_another_policy_for_numbers_and_another_use_of_memory() {
-    let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
     let (whole, _) = sft(Some(every_step(folder.path())), settings()).expect("it trains");
     forget_after(folder.path(), 3);

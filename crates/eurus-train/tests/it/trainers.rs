@@ -1,8 +1,6 @@
 //! What the trainers promise: the numbers do not depend on how a step is packed, and every loss moves the right way.
 
-mod common;
-
-use common::{imitated, model, trees};
+use crate::common::{imitated, model, proportional_steps, same_but_for_rounding, trees};
 use eurus_models::{ForestModel, RewardModel};
 use eurus_train::{
     Error, Event, NodePair, Optimization, PairedTree, PreferenceTrainer, ReferenceLogProbs,
@@ -15,7 +13,6 @@ use pref_losses::{
 use token_forest::TokenTree;
 
 /// f32 sums of some hundred terms in another order.
-const TOLERANCE: f64 = 1e-5;
 
 /// The same pairs, each as a tree of its own.
 fn as_rows(trees: &[PairedTree]) -> Vec<PairedTree> {
@@ -75,10 +72,7 @@ fn learn(trees: &[PairedTree], settings: &Optimization, loss: &PreferenceLossCon
 }
 
 fn assert_near(a: f64, b: f64, what: &str) {
-    assert!(
-        (a - b).abs() < TOLERANCE * (1.0 + b.abs()),
-        "{what}: {a} against {b}"
-    );
+    assert!(same_but_for_rounding(a, b), "{what}: {a} against {b}");
 }
 
 #[test]
@@ -100,12 +94,12 @@ fn the_first_step_starts_at_the_reference() {
 fn a_step_does_not_depend_on_the_token_budget() {
     let mut trees = trees(6);
     add_mismatched(&mut trees, 1).expect("several trees");
-    let split = Optimization {
+    let split = proportional_steps(Optimization {
         epochs: 3,
         token_budget: 25,
         log_prob_chunk: 3,
         ..settings()
-    };
+    });
     let whole = Optimization {
         token_budget: 4096,
         log_prob_chunk: 64,
@@ -143,9 +137,8 @@ fn eight_trees_are_the_same_step_in_one_forest_of_eight_two_of_four_and_eight_of
             learn(&trees, &settings, &loss).0.swap_remove(0)
         });
         for other in &steps[1..] {
-            let near = |a: f64, b: f64| (a - b).abs() < 1e-6 * (1.0 + b.abs());
-            assert!(near(other.0, steps[0].0), "{}: loss", loss.name());
-            assert!(near(other.1, steps[0].1), "{}: gradient norm", loss.name());
+            assert_near(other.0, steps[0].0, loss.name());
+            assert_near(other.1, steps[0].1, loss.name());
         }
     }
 }
@@ -185,12 +178,8 @@ fn sft_and_reward_steps_are_the_same_in_one_forest_of_eight_trees_two_of_four_an
     });
     for [whole, others @ ..] in [sft, reward] {
         for other in others {
-            let near = |a: f64, b: f64| (a - b).abs() < 1e-6 * (1.0 + b.abs());
-            assert!(near(other.0, whole.0), "loss: {other:?}, {whole:?}");
-            assert!(
-                near(other.1, whole.1),
-                "gradient norm: {other:?}, {whole:?}"
-            );
+            assert_near(other.0, whole.0, "loss");
+            assert_near(other.1, whole.1, "gradient norm");
         }
     }
 }

@@ -1,10 +1,8 @@
 //! Responses that were judged one by one: what is trained is the loss of `pref_losses` over all of them, however they are
 //! packed.
 
-mod common;
-
+use crate::common::{log_prob_alone, model, on_ranks, proportional_steps, same_but_for_rounding};
 use burn::tensor::{Bool, Device, Tensor};
-use common::{log_prob_alone, model, on_ranks};
 use eurus_train::{
     Error, Event, LabelledNode, LabelledTree, Optimization, PreferenceTrainer, Ranks,
     ReferenceCache, ReferenceKey, ReferenceLogProbs, add_mismatched,
@@ -142,28 +140,30 @@ fn the_trained_loss_is_that_of_the_library_over_all_responses_each_computed_alon
 
 #[test]
 fn a_run_does_not_depend_on_the_token_budget_or_on_the_ranks() {
+    let settings = proportional_steps(settings());
     let trees = with_mismatched(7);
     for loss in losses() {
         let run = |settings: &Optimization| {
             learn(&trees, settings, &loss, Ranks::default()).expect("training")
         };
-        let whole = run(&settings());
+        let whole = run(&settings);
         let split = Optimization {
             token_budget: 25,
             log_prob_chunk: 3,
-            ..settings()
+            ..settings.clone()
         };
         let of_ranks = on_ranks(3, |ranks| {
-            learn(&trees, &settings(), &loss, ranks).expect("training")
+            learn(&trees, &settings, &loss, ranks).expect("training")
         });
         for other in of_ranks.iter().chain([&run(&split)]) {
             for ((a, stats_a), (b, stats_b)) in whole.iter().zip(other) {
-                assert!((a - b).abs() < 1e-5, "{}: {a} against {b}", loss.name());
+                let name = loss.name();
+                assert!(same_but_for_rounding(*a, *b), "{name}: {a} against {b}");
                 let margins = (stats_a.margin(), stats_b.margin());
                 let (Some(a), Some(b)) = margins else {
                     panic!("both verdicts in every step");
                 };
-                assert!((a - b).abs() < 1e-4, "{}: {a} against {b}", loss.name());
+                assert!(same_but_for_rounding(a, b), "{name}: {a} against {b}");
             }
         }
     }

@@ -1,11 +1,9 @@
 //! What a user can get wrong: one message that names it, exit code 1, nothing left behind.
 
-mod common;
-
 use std::fs;
 
+use crate::common::{Workplace, pair_rows, sft_rows};
 use anyhow::{Result, ensure};
-use common::{Workplace, pair_rows, sft_rows};
 use eurus::burn::tensor::Device;
 use eurus::models::{Checkpoint, Decoder, DecoderConfig};
 use serde_json::{Value, json};

@@ -1,9 +1,8 @@
 //! The commands as a user runs them, on a tiny model.
 
-mod common;
-
+use crate::common;
+use crate::common::{Workplace, events, losses};
 use anyhow::{Context, Result, ensure};
-use common::{Workplace, events, losses};
 use eurus::burn::tensor::Device;
 use eurus::forest::ChatTokenizer;
 use eurus::models::lora::{Adapted, AdapterFolder};

@@ -1,10 +1,8 @@
 //! Several devices of one process: the run of one, shared out. On the CPU, where models in threads share the cores; what NCCL
 //! does in place of them needs two GPUs.
 
-mod common;
-
+use crate::common::{Workplace, ensure_near, ensure_says};
 use anyhow::{Context, Result, ensure};
-use common::{Workplace, ensure_near, ensure_says};
 
 const KTO: &str = "prefer --model model --data pairs.jsonl --algorithm kto --trees-per-step 4 --learning-rate 1e-4 --epochs 3";
 

@@ -1,11 +1,9 @@
 //! Runs that are judged as they go, whose reference log-probs are kept, and that compute activations again.
 
-mod common;
-
 use std::fs;
 
+use crate::common::{Workplace, events};
 use anyhow::{Context, Result, ensure};
-use common::{Workplace, events};
 use serde_json::Value;
 
 const PREFER: &str = "prefer --model model --data pairs.jsonl --algorithm dpo --trees-per-step 1 \

@@ -1,9 +1,7 @@
 //! Losses by name, as JSON and as a file, and what reward models are told of their rows.
 
-mod common;
-
+use crate::common::{Workplace, ensure_says, events, losses};
 use anyhow::{Context, Result, ensure};
-use common::{Workplace, ensure_says, events, losses};
 use eurus::losses::PreferenceLossConfig;
 use serde_json::{Value, json};
 

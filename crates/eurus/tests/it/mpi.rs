@@ -1,13 +1,11 @@
 //! Processes under `mpirun` on this machine: the run of one process, shared out. Needs `mpirun` of Open MPI.
 
-mod common;
-
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::common::{Workplace, ensure_near, ensure_says};
 use anyhow::{Context, Result, bail, ensure};
-use common::{Workplace, ensure_near, ensure_says};
 
 const PREFER: &str =
     "prefer --model model --data pairs.jsonl --trees-per-step 4 --learning-rate 1e-4";

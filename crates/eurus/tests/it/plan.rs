@@ -1,9 +1,7 @@
 //! What a run costs, told before it starts.
 
-mod common;
-
+use crate::common::{Workplace, ensure_says, events};
 use anyhow::{Result, ensure};
-use common::{Workplace, ensure_says, events};
 use serde_json::Value;
 
 const PREFER: &str =

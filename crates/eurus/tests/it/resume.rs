@@ -1,19 +1,17 @@
-//! Runs that are killed without warning and go on.
-
-mod common;
+//! Runs that are killed without warning and go on. `EURUS_KILLS` says how often.
 
 use std::process::Stdio;
 use std::time::Duration;
 
+use crate::common::{Workplace, events};
 use anyhow::{Context, Result, ensure};
-use common::{Workplace, events};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
+use test_support::count;
 
 const PREFER: &str = "prefer --model model --data pairs.jsonl --algorithm kto --epochs 90 \
                       --trees-per-step 2 --learning-rate 1e-3";
-const KILLS: usize = 20;
 
 /// Steps and warnings, without the time that they took.
 fn steps(place: &Workplace, out: &str) -> Result<Vec<Value>> {
@@ -60,17 +58,18 @@ fn run_with_kills(
 }
 
 #[test]
-fn runs_killed_at_twenty_random_moments_end_as_if_they_had_not_been() -> Result<()> {
+fn runs_killed_at_random_moments_end_as_if_they_had_not_been() -> Result<()> {
     let place = Workplace::new()?;
     place.succeed(&format!("{PREFER} --out whole"))?;
     let whole = std::fs::read(place.path("whole").join("model.safetensors"))?;
 
     let mut rng = ChaCha8Rng::seed_from_u64(4);
+    let kills = count("EURUS_KILLS", 4);
     let mut killed = 0;
     // A fast machine ends a run before all of the kills; then another one takes the rest.
-    for run in 0..KILLS {
+    for run in 0..kills {
         let out = format!("out-{run}");
-        killed += run_with_kills(&place, &out, KILLS - killed, &mut rng)?;
+        killed += run_with_kills(&place, &out, kills - killed, &mut rng)?;
         let names: Vec<String> = std::fs::read_dir(place.path(&format!("{out}.snapshots")))?
             .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
             .collect::<Result<_>>()?;
@@ -78,7 +77,7 @@ fn runs_killed_at_twenty_random_moments_end_as_if_they_had_not_been() -> Result<
         ensure!(count("step-") == 2 && count(".step-") == 0, "{names:?}");
         ensure!(std::fs::read(place.path(&out).join("model.safetensors"))? == whole);
         ensure!(steps(&place, &out)? == steps(&place, "whole")?);
-        if killed == KILLS {
+        if killed == kills {
             return Ok(());
         }
     }

@@ -1,9 +1,7 @@
 //! `eurus prefer --scored`: several scored answers to each instruction.
 
-mod common;
-
+use crate::common::{Workplace, ensure_says, events};
 use anyhow::{Context, Result, ensure};
-use common::{Workplace, ensure_says, events};
 use serde_json::{Value, json};
 
 const PREFER: &str = "prefer --model model --data scored.jsonl --scored --trees-per-step 3";

@@ -1,11 +1,9 @@
 //! How rows become tokens, from the command line: chat templates, rows that are too long, the report.
 
-mod common;
-
 use std::fs;
 
+use crate::common::{Workplace, pair_rows};
 use anyhow::{Context, Result, ensure};
-use common::{Workplace, pair_rows};
 use eurus::forest::{BuiltInTemplate, ChatMessage, ChatTokenizer};
 use serde_json::{Value, json};
 

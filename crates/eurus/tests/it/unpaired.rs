@@ -1,9 +1,7 @@
 //! `eurus prefer --unpaired`: answers that were judged one by one.
 
-mod common;
-
+use crate::common::{Workplace, ensure_says, events, losses};
 use anyhow::{Context, Result, ensure};
-use common::{Workplace, ensure_says, events, losses};
 use serde_json::{Value, json};
 
 const PREFER: &str = "prefer --model model --data judged.jsonl --unpaired --trees-per-step 3";

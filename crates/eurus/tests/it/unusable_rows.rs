@@ -1,9 +1,7 @@
 //! Rows that cannot be trained on: counted by reason before training, refused or dropped.
 
-mod common;
-
+use crate::common::{Workplace, ensure_says, pair_rows, sft_rows};
 use anyhow::{Context, Result, ensure};
-use common::{Workplace, ensure_says, pair_rows, sft_rows};
 use serde_json::{Value, json};
 
 const PREFER: &str = "prefer --model model --data pairs.jsonl --algorithm kto --trees-per-step 4";

@@ -1,11 +1,9 @@
 //! Tokenizer folders: trained, written, read, and refused when they are broken.
 
-mod common;
-
 use std::fs;
 use std::path::Path;
 
-use common::{SPECIAL, TEXTS, trained_folder};
+use crate::common::{SPECIAL, TEXTS, trained_folder};
 use serde_json::json;
 use token_forest::{ChatTokenizer, train_bpe, write_tokenizer_folder};
 

@@ -4,14 +4,11 @@
 //! `eval/prompts_full.jsonl`, and `EURUS_SMOLLM2_DIR` with the model's tokenizer files; without them the tests say
 //! so and pass.
 
-#![allow(clippy::print_stderr, reason = "a skipped test says so")]
-
 use std::collections::BTreeMap;
-use std::env;
 use std::fs;
-use std::path::PathBuf;
 
 use serde::Deserialize;
+use test_support::folders;
 use token_forest::{BuiltInTemplate, ChatMessage, ChatTemplate, ChatTokenizer};
 
 #[derive(Deserialize)]
@@ -35,20 +32,9 @@ struct Prompt {
     completions: BTreeMap<String, Encoded>,
 }
 
-fn folder() -> PathBuf {
-    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/golden");
-    env::var_os("EURUS_GOLDEN_DIR").map_or_else(|| beside.into(), PathBuf::from)
-}
-
 fn golden() -> Option<(Golden, ChatTokenizer)> {
-    let file = folder().join("smollm2.json");
-    let Some(model) = env::var_os("EURUS_SMOLLM2_DIR").filter(|_| file.exists()) else {
-        eprintln!(
-            "SKIPPED: needs {} (set EURUS_GOLDEN_DIR) and EURUS_SMOLLM2_DIR",
-            file.display()
-        );
-        return None;
-    };
+    let file = folders::golden_file("smollm2.json")?;
+    let model = folders::named_by("EURUS_SMOLLM2_DIR", "SmolLM2 tokenizer")?;
     let golden = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
     Some((golden, ChatTokenizer::from_folder(model).unwrap()))
 }
@@ -117,11 +103,10 @@ struct Rendered {
 
 #[test]
 fn the_mistral_template_renders_the_evaluation_prompts_of_eurus() {
-    let file = folder().join("eval/prompts_full.jsonl");
-    let Ok(lines) = fs::read_to_string(&file) else {
-        eprintln!("SKIPPED: needs {} (set EURUS_GOLDEN_DIR)", file.display());
+    let Some(file) = folders::golden_file("eval/prompts_full.jsonl") else {
         return;
     };
+    let lines = fs::read_to_string(file).unwrap();
     let tokens = [("bos_token", "<s>"), ("eos_token", "</s>")]
         .map(|(name, token)| (name.to_string(), token.to_string()));
     let source = BuiltInTemplate::Mistral.source();

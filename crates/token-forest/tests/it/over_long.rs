@@ -1,10 +1,8 @@
 //! Rows longer than a limit: refused, cut at their oldest turns, or dropped, and counted.
 
-mod common;
-
 use std::sync::LazyLock;
 
-use common::{llama_like, trained_folder};
+use crate::common::{llama_like, trained_folder};
 use proptest::prelude::*;
 use token_forest::{
     BuiltInTemplate, ChatMessage, ChatTokenizer, Error, Fitted, LengthLimit, OverLong, TokenTree,

@@ -1,8 +1,6 @@
 //! The chat templates that come along, to the last space; one BOS, and EOS as a target.
 
-mod common;
-
-use common::{llama_like, llama_like_folder, trained_folder};
+use crate::common::{llama_like, llama_like_folder, trained_folder};
 use proptest::prelude::*;
 use token_forest::{
     BuiltInTemplate, ChatMessage, ChatTokenizer, Error, PackedForest, TokenizerFiles,

@@ -1,10 +1,8 @@
 //! Chat templates and node-wise encoding.
 
-mod common;
-
 use std::fs;
 
-use common::{SPECIAL, trained_folder, with_template};
+use crate::common::{SPECIAL, trained_folder, with_template};
 use proptest::prelude::*;
 use serde_json::json;
 use token_forest::{

@@ -4,14 +4,12 @@
 //! Needs `EURUS_TRANSFORMERS_PYTHON`, a Python that can import `transformers`; without it the test says so and
 //! passes.
 
-#![allow(clippy::print_stderr, reason = "a skipped test says so")]
-
-mod common;
-
 use std::env;
+use std::ffi::OsString;
 use std::process::Command;
 
-use common::{TEXTS, llama_like_folder, trained_folder};
+use crate::common::{TEXTS, llama_like_folder, trained_folder};
+use test_support::skip;
 use token_forest::{BuiltInTemplate, ChatMessage, ChatTokenizer, TokenizerFiles};
 
 const SCRIPT: &str = r#"
@@ -28,10 +26,17 @@ print(json.dumps({
 }))
 "#;
 
+fn python() -> Option<OsString> {
+    let python = env::var_os("EURUS_TRANSFORMERS_PYTHON");
+    if python.is_none() {
+        skip("set EURUS_TRANSFORMERS_PYTHON to a Python with transformers");
+    }
+    python
+}
+
 #[test]
 fn python_reads_a_trained_folder_with_the_same_ids() {
-    let Some(python) = env::var_os("EURUS_TRANSFORMERS_PYTHON") else {
-        eprintln!("SKIPPED: set EURUS_TRANSFORMERS_PYTHON to a Python with transformers");
+    let Some(python) = python() else {
         return;
     };
     let folder = trained_folder();
@@ -98,8 +103,7 @@ print(json.dumps([{
 
 #[test]
 fn python_renders_the_templates_that_come_along_the_same() {
-    let Some(python) = env::var_os("EURUS_TRANSFORMERS_PYTHON") else {
-        eprintln!("SKIPPED: set EURUS_TRANSFORMERS_PYTHON to a Python with transformers");
+    let Some(python) = python() else {
         return;
     };
     let turns = [

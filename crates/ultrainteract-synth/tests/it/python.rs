@@ -1,11 +1,10 @@
 //! Actions in a real interpreter.
 
-mod support;
-
+use crate::support;
 use std::time::Duration;
 
+use crate::support::problem;
 use code_interpreter::{Limits, Status};
-use support::problem;
 use ultrainteract::{Task, Verdict};
 use ultrainteract_synth::word_problems::{self, Options};
 use ultrainteract_synth::{Attempt, Environment, Outcome, PythonEnvironment};

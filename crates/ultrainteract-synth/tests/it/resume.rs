@@ -1,11 +1,9 @@
 //! The store: what is finished is not done again, and the result is the same.
 
-mod support;
-
 use std::path::Path;
 
+use crate::support::{Actor, TextEnvironment, TurnCritic, fill, problems};
 use chat_model::{ChatModel, Error as ModelError};
-use support::{Actor, TextEnvironment, TurnCritic, fill, problems};
 use ultrainteract_synth::{Build, Error, Event, Problem, SynthConfig, TreeBuilder, TreeStore};
 
 fn config() -> SynthConfig {

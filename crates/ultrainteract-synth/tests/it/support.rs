@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use chat_model::{ChatModel, ChatRequest, Completion, Error, Role};
 use code_interpreter::{Limits, Python};
+use test_support::skip;
 use ultrainteract::action_text::{answers_match, final_answer};
 use ultrainteract::{Schema, Task, Verdict};
 use ultrainteract_synth::{
@@ -165,12 +166,11 @@ impl Critic for TurnCritic {
 }
 
 /// An environment with a real Python, if this machine has one.
-#[allow(clippy::print_stderr)] // a test that proves nothing must say so
 pub fn python(limits: Limits) -> Option<PythonEnvironment> {
     match Python::find() {
         Ok(python) => Some(PythonEnvironment::start(&python, limits, 2).unwrap()),
         Err(error) => {
-            eprintln!("SKIPPED, this test proves nothing here: {error}");
+            skip(error);
             None
         }
     }

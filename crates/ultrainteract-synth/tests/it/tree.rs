@@ -1,9 +1,7 @@
 //! The rule by which trees are built.
 
-mod support;
-
+use crate::support::{Actor, TextEnvironment, TurnCritic, fill, problem, problems, says};
 use chat_model::{ChatModel, Completion, Error as ModelError, Finish};
-use support::{Actor, TextEnvironment, TurnCritic, fill, problem, problems, says};
 use ultrainteract::{Action, ActionSource, PreferenceTree, Verdict};
 use ultrainteract_synth::{
     ActorPlan, Build, Error, Event, Fallback, Problem, RuleCritic, SynthConfig, TreeBuilder,

@@ -1,8 +1,7 @@
 //! A corpus of broken files, made from good ones by a seeded mutator: nothing panics, every error
 //! names the file and the place, and the good records around a bad one are read.
 
-mod support;
-
+use crate::support;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,11 +1,9 @@
 //! What is made of trees keeps the paper's limits, on every random tree.
 
-mod support;
-
 use std::collections::{HashMap, HashSet};
 
+use crate::support::tree;
 use proptest::prelude::*;
-use support::tree;
 use ultrainteract::derive::{self, Augmentation, SftSelection};
 use ultrainteract::example::Example;
 use ultrainteract::{PreferenceTree, Verdict, rebuild};

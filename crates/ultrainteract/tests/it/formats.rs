@@ -1,11 +1,9 @@
 //! Every format: what is written comes back, whatever the file.
 
-mod support;
-
 use std::path::Path;
 
+use crate::support::{fixed_examples, format_and_examples};
 use proptest::prelude::*;
-use support::{fixed_examples, format_and_examples};
 use ultrainteract::Error;
 use ultrainteract::example::Example;
 use ultrainteract::formats::Format;

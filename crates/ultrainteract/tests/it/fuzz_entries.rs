@@ -1,10 +1,9 @@
 //! The entry points of the fuzz targets, called with good and damaged input on any toolchain.
 
 // The path is that of the repository; a packaged crate leaves this test out.
-#[path = "../../../fuzz/entries.rs"]
+#[path = "../../../../fuzz/entries.rs"]
 mod entries;
-mod support;
-
+use crate::support;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use ultrainteract::formats::Format;

@@ -1,7 +1,6 @@
 //! Trees of files: the same whatever the order of the rows and the kind of file.
 
-mod support;
-
+use crate::support;
 use std::path::PathBuf;
 
 use proptest::prelude::*;

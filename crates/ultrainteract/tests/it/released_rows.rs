@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use test_support::folders;
 use ultrainteract::action_text::{dedent, final_answer, python_blocks};
 use ultrainteract::formats::{self, PairRow, RowId, SftRow};
 use ultrainteract::rebuild::read_trees_from_pairs;
@@ -142,20 +143,10 @@ fn a_row_in_conflict_starts_a_second_tree_and_is_reported() {
 }
 
 /// The published examples, or a loud skip.
-#[allow(clippy::print_stderr)] // a skipped test must say so
 fn published_rows() -> Option<Vec<serde_json::Value>> {
-    let golden = std::env::var_os("EURUS_GOLDEN_DIR").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/golden"),
-        PathBuf::from,
-    );
-    let path = golden.join("../data/ultrainteract/readme_rows.json");
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Some(serde_json::from_str(&text).expect("the published rows are JSON")),
-        Err(error) => {
-            eprintln!("SKIPPED: no published rows at {}: {error}", path.display());
-            None
-        }
-    }
+    let path = folders::data()?.join("ultrainteract/readme_rows.json");
+    let text = std::fs::read_to_string(&path).expect("the published rows can be read");
+    Some(serde_json::from_str(&text).expect("the published rows are JSON"))
 }
 
 #[test]

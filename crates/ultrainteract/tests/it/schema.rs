@@ -1,13 +1,12 @@
 //! The published JSON Schema of trees agrees with what is written and read.
 
-mod support;
-
+use crate::support;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use ultrainteract::formats::TreeRecord;
 
 /// A copy for people who read the documentation; the test keeps it true.
-const SCHEMA: &str = include_str!("../../../docs/src/schema/ultrainteract-tree-1.schema.json");
+const SCHEMA: &str = include_str!("../../../../docs/src/schema/ultrainteract-tree-1.schema.json");
 
 fn validator() -> jsonschema::Validator {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap();

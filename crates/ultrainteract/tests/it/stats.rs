@@ -1,11 +1,10 @@
 //! The tables, against counting by hand.
 
-mod support;
-
+use crate::support;
 use std::collections::{BTreeMap, HashSet};
 
+use crate::support::tree;
 use proptest::prelude::*;
-use support::tree;
 use ultrainteract::stats::{Contribution, Domain, Layout, Stats, StatsBuilder, pieces};
 use ultrainteract::{PreferenceTree, Task, Verdict};
 

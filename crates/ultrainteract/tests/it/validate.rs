@@ -1,10 +1,9 @@
 //! The validator: it finds everything, and agrees with what reads and builds.
 
-mod support;
-
+use crate::support;
+use crate::support::{example_of, format_and_examples, tree};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use support::{example_of, format_and_examples, tree};
 use ultrainteract::PreferenceTree;
 use ultrainteract::formats::{Format, TreeRecord};
 use ultrainteract::validate::{self, Limits};

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 
-use crate::case::Case;
+use super::case::Case;
 
 /// f32 tolerances of the vectors' README: `|got - want| <= ABSOLUTE + RELATIVE * max|want|`, the maximum taken over the
 /// array, and over all arrays of the case for gradients.

@@ -7,7 +7,7 @@ use pref_losses::{
     SlicConfig, SppoConfig,
 };
 
-use crate::case::Case;
+use super::case::Case;
 
 /// The configuration of a case's loss.
 pub fn paired(case: &Case<'_>) -> Result<PreferenceLossConfig, String> {

@@ -9,9 +9,9 @@ use pref_losses::{
     KlEstimate, PairLengths, PairLogProbs, PreferenceLossConfig, SumConfig, UnpairedLogProbs,
 };
 
-use crate::case::{Case, gradient, read};
-use crate::comparison::Run;
-use crate::{configs, paired, unpaired};
+use super::case::{Case, gradient, read};
+use super::comparison::Run;
+use super::{configs, paired, unpaired};
 
 /// Log-probs of the next tokens where `mask` is true, and where that is.
 fn masked_log_probs(

@@ -1,6 +1,6 @@
 //! Every loss of `pref-losses` against vectors produced by the public reference implementations.
 //!
-//! The vectors are read from `losses.json` in the golden folder (see `eurus_tests::folders`); with `--nocapture` the
+//! The vectors are read from `losses.json` in the golden folder (see `test_support::folders`); with `--nocapture` the
 //! largest errors of every loss are printed. Every case of the file is run with the settings, sizes and inputs that the
 //! file gives; a loss that is not known here is a failure. Without golden values the test says so and passes. With the
 //! feature `tch` the same table is computed by LibTorch.
@@ -20,11 +20,11 @@ mod unpaired;
 use std::collections::BTreeMap;
 
 use burn::tensor::Device;
-use eurus_tests::folders;
 use serde_json::Value;
+use test_support::folders;
 
-use case::Case;
-use comparison::{Errors, Run};
+use self::case::Case;
+use self::comparison::{Errors, Run};
 
 /// The CPU, or LibTorch in a build with the feature `tch`.
 #[cfg_attr(

@@ -5,9 +5,9 @@ use pref_losses::log_probs::{SequenceReduction, changed_token_counts, sequence_l
 use pref_losses::orpo::log_odds;
 use pref_losses::{PairContext, PairLengths, PairLogProbs, PairOutput, PairSums};
 
-use crate::case::{Case, gradient, read};
-use crate::comparison::Run;
-use crate::configs;
+use super::case::{Case, gradient, read};
+use super::comparison::Run;
+use super::configs;
 
 /// A case whose inputs are log-probs of responses, with the lengths and the reference where it has them.
 pub fn run(case: &Case<'_>) -> Result<Run, String> {

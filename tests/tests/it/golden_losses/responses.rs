@@ -2,8 +2,8 @@
 
 use pref_losses::{NcaKConfig, ResponseLogProbs, ResponseOutput};
 
-use crate::case::{Case, gradient, read};
-use crate::comparison::Run;
+use super::case::{Case, gradient, read};
+use super::comparison::Run;
 
 pub fn run(case: &Case<'_>) -> Run {
     let policy = case.leaf::<2>("policy");

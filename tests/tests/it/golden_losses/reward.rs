@@ -5,8 +5,8 @@ use pref_losses::{
     UltraInteractRewardConfig,
 };
 
-use crate::case::{Case, gradient, read};
-use crate::comparison::Run;
+use super::case::{Case, gradient, read};
+use super::comparison::Run;
 
 pub fn run(case: &Case<'_>) -> Result<Run, String> {
     let chosen = case.leaf::<1>("chosen_rewards");

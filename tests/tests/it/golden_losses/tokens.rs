@@ -6,8 +6,8 @@ use pref_losses::log_probs::{
     SequenceReduction, cross_entropy, next_token_log_probs, sequence_log_probs, token_log_probs,
 };
 
-use crate::case::{Case, gradient, read};
-use crate::comparison::Run;
+use super::case::{Case, gradient, read};
+use super::comparison::Run;
 
 type Values = Vec<(&'static str, Vec<f64>)>;
 

@@ -6,8 +6,8 @@ use pref_losses::{
     UnpairedContext, UnpairedLogProbs, UnpairedLossConfig,
 };
 
-use crate::case::{Case, gradient, read};
-use crate::comparison::Run;
+use super::case::{Case, gradient, read};
+use super::comparison::Run;
 
 pub fn kto_config(case: &Case<'_>, kl: KlEstimate) -> Result<KtoConfig, String> {
     Ok(KtoConfig::new()

@@ -8,9 +8,9 @@ use eurus_tests::report::Report;
 use eurus_train::log_probs::target_log_probs;
 use token_forest::{PackedForest, TokenTree};
 
-use crate::language_model::CHUNK;
-use crate::schema::Generated;
-use crate::subject::Subject;
+use super::language_model::CHUNK;
+use super::schema::Generated;
+use super::subject::Subject;
 
 pub fn check(subject: &Subject, model: &Decoder, report: &mut Report) -> Result<()> {
     let Some(generate) = &subject.expected.generate else {

@@ -6,8 +6,8 @@ use burn::tensor::Tensor;
 use eurus_tests::parameters::{Named, global_norm, gradients};
 use eurus_tests::report::Report;
 
-use crate::schema::{Gradient, Tolerance};
-use crate::subject::Subject;
+use super::schema::{Gradient, Tolerance};
+use super::subject::Subject;
 
 /// Which gradient is compared.
 pub struct Section<'a> {

@@ -8,11 +8,11 @@ use eurus_models::{Decoder, DecoderConfig, ForestBatch, ForestModel, ops};
 use eurus_tests::report::Report;
 use eurus_train::log_probs::target_log_probs;
 
-use crate::gradients::{self, Section};
-use crate::rows::{Row, by_row, pack};
-use crate::schema::{Case, Top};
-use crate::subject::Subject;
-use crate::{packed_trees, rows, training};
+use super::gradients::{self, Section};
+use super::rows::{Row, by_row, pack};
+use super::schema::{Case, Top};
+use super::subject::Subject;
+use super::{packed_trees, rows, training};
 
 /// Positions whose logits exist at a time: few, so that every batch has several chunks.
 pub const CHUNK: usize = 7;

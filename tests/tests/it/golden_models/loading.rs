@@ -7,7 +7,7 @@ use eurus_tests::parameters::parameters;
 use eurus_tests::report::Report;
 use eurus_tests::tensors;
 
-use crate::subject::Subject;
+use super::subject::Subject;
 
 /// Relative; both sides are float64, so only the last digits of `powf` may differ.
 const FREQUENCY_LIMIT: f64 = 1e-13;

@@ -22,10 +22,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 use eurus_models::{Checkpoint, Error};
-use eurus_tests::folders;
 use eurus_tests::report::Report;
+use test_support::folders;
 
-use subject::Subject;
+use self::subject::Subject;
 
 /// Kinds of models that must load. Any other may be refused, but then for its `model_type` and not by accident.
 const SUPPORTED: [&str; 5] = ["llama", "mistral", "mixtral", "qwen2", "qwen3"];

@@ -9,10 +9,10 @@ use eurus_tests::report::Report;
 use eurus_train::log_probs::{node_log_probs, target_log_probs};
 use token_forest::{PackedForest, TokenTree};
 
-use crate::gradients::{self, Section};
-use crate::language_model::CHUNK;
-use crate::schema::Tree;
-use crate::subject::Subject;
+use super::gradients::{self, Section};
+use super::language_model::CHUNK;
+use super::schema::Tree;
+use super::subject::Subject;
 
 /// All trees of the file in one forest.
 struct Forest {

@@ -7,11 +7,11 @@ use eurus_models::{DecoderConfig, ForestBatch, ForestRewardModel, RewardModel, i
 use eurus_tests::report::Report;
 use pref_losses::{RewardContext, RewardLoss, RewardLossConfig};
 
-use crate::gradients::{self, Section};
-use crate::language_model::check_hidden;
-use crate::rows::{Row, by_row, pack, pair_rows, rows};
-use crate::subject::Subject;
-use crate::{packed_trees, training};
+use super::gradients::{self, Section};
+use super::language_model::check_hidden;
+use super::rows::{Row, by_row, pack, pair_rows, rows};
+use super::subject::Subject;
+use super::{packed_trees, training};
 
 pub fn check(
     subject: &Subject,

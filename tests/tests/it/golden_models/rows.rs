@@ -3,7 +3,7 @@
 use anyhow::Result;
 use token_forest::{PackedForest, TokenTree};
 
-use crate::schema::{Case, Pairs};
+use super::schema::{Case, Pairs};
 
 /// The real tokens of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]

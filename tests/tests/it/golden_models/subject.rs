@@ -7,8 +7,8 @@ use anyhow::{Context, Result};
 use eurus_tests::tensors::{self, Stored};
 use serde::de::DeserializeOwned;
 
-use crate::rows::{Row, rows};
-use crate::schema::{Case, Expected, Trees};
+use super::rows::{Row, rows};
+use super::schema::{Case, Expected, Trees};
 
 /// A checkpoint with everything that is expected of it.
 pub struct Subject {

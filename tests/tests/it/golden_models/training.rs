@@ -12,11 +12,11 @@ use eurus_train::{
 };
 use token_forest::TokenTree;
 
-use crate::language_model::negative_log_prob;
-use crate::reward_model::{bradley_terry, pair_loss, ultra_interact};
-use crate::rows::{Row, pair_rows};
-use crate::schema::Train;
-use crate::subject::Subject;
+use super::language_model::negative_log_prob;
+use super::reward_model::{bradley_terry, pair_loss, ultra_interact};
+use super::rows::{Row, pair_rows};
+use super::schema::Train;
+use super::subject::Subject;
 
 /// What a run reports: the loss before each step and the gradient norm of each.
 struct Run<M> {

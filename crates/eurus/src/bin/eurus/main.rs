@@ -32,7 +32,8 @@ mod text;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use eurus::kernels::width::{MAX_VECTOR_BITS, VectorWidth, check_environment};
 use eurus::train::Ranks;
 use process_memory::{TrainingAllocator, keep_freed_memory};
 
@@ -214,8 +215,11 @@ static ALLOCATOR: TrainingAllocator = TrainingAllocator;
 
 fn main() -> ExitCode {
     keep_freed_memory();
-    let mut cli = Cli::parse();
-    let result = interrupt::install().and_then(|()| cli.command.run());
+    let mut cli = cli();
+    let result = check_environment()
+        .map_err(|error| setup::UsageError::new(error).into())
+        .and_then(|_| interrupt::install())
+        .and_then(|()| cli.command.run());
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -224,6 +228,19 @@ fn main() -> ExitCode {
             ExitCode::from(if usage { WRONG_USAGE } else { FAILED })
         }
     }
+}
+
+/// The arguments. `--version` tells what a number may depend on, for reports of one that is wrong.
+fn cli() -> Cli {
+    let version = format!(
+        "{}\nvectors of {} (the processor has {}; {MAX_VECTOR_BITS} caps them), {} threads (RAYON_NUM_THREADS)",
+        env!("CARGO_PKG_VERSION"),
+        VectorWidth::in_use(),
+        VectorWidth::of_processor(),
+        rayon::current_num_threads(),
+    );
+    let matches = Cli::command().long_version(version).get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
 /// The message and its causes. Many of our messages end with their cause already; none is said twice.
@@ -242,7 +259,6 @@ fn with_causes(error: &anyhow::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_options_are_consistent() {

@@ -3,7 +3,7 @@
 use ndarray::{Array, Array1, Array2, ArrayD, Dimension, Ix1, Ix2, Ix3};
 use serde_json::Value;
 
-use crate::losses;
+use super::losses;
 
 /// Tolerances of the vectors' README: `|got - want| <= ABS + REL * max|want|`.
 const REL: f64 = 1e-11;

@@ -3,8 +3,8 @@
 use ndarray::{Array1, ArrayView1, Ix1};
 use pref_losses::oracle::{self, Divergence, KtoWeights, LogRatios, Pairs};
 
-use crate::case::{Case, Values};
-use crate::tokens;
+use super::case::{Case, Values};
+use super::tokens;
 
 pub fn values(case: &Case<'_>) -> Values {
     let loss = case.loss();

@@ -4,37 +4,23 @@
 //! workspace). Without that file the test says so and passes. Gradients of the vectors are held
 //! against central differences of the oracle, so a value that is right by chance does not pass.
 
-#![allow(clippy::print_stdout, clippy::print_stderr)]
+#![allow(clippy::print_stdout, reason = "the errors are the result")]
 
 mod case;
 mod losses;
 mod tokens;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use test_support::folders;
 
-use case::Case;
+use self::case::Case;
 
 fn golden_file() -> Option<Value> {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let set = std::env::var_os("EURUS_GOLDEN_DIR").filter(|value| !value.is_empty());
-    let folder = set
-        .clone()
-        .map_or(PathBuf::from("../shared/golden"), PathBuf::from);
-    let path = workspace.join(folder).join("losses.json");
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Some(serde_json::from_str(&text).expect("golden file is JSON")),
-        Err(error) if set.is_some() => panic!("{}: {error}", path.display()),
-        Err(_) => {
-            eprintln!(
-                "SKIPPED: no golden vectors at {}; set EURUS_GOLDEN_DIR",
-                path.display()
-            );
-            None
-        }
-    }
+    let path = folders::golden_file("losses.json")?;
+    let text = std::fs::read_to_string(path).expect("golden values can be read");
+    Some(serde_json::from_str(&text).expect("golden values are JSON"))
 }
 
 /// Number of cases and largest errors of one loss, relative to the largest entry.

@@ -3,8 +3,8 @@
 use ndarray::{Array1, Array2, ArrayView3, Axis, Ix2};
 use pref_losses::oracle::{self, LogRatios};
 
-use crate::case::{Case, Values};
-use crate::losses::{cpo, is_per_token, kto_weights, pair_losses, plus, reduced};
+use super::case::{Case, Values};
+use super::losses::{cpo, is_per_token, kto_weights, pair_losses, plus, reduced};
 
 fn sequences(case: &Case<'_>, log_probs: &Array2<f64>, mask: &Array2<bool>) -> Values {
     let sums = oracle::sequence_sums(log_probs.view(), mask.view());

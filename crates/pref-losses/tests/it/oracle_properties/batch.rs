@@ -4,7 +4,7 @@ use burn::tensor::{Bool, Device, Tensor, TensorData};
 use ndarray::Array1;
 use proptest::prelude::*;
 
-use crate::oracles::Side;
+use super::oracles::Side;
 
 /// Most pairs of a batch.
 const MAX_PAIRS: usize = 16;

@@ -19,8 +19,8 @@ use pref_losses::{
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
-use batch::{Batch, flags, leaf, read, vector};
-use oracles::Side;
+use self::batch::{Batch, flags, leaf, read, vector};
+use self::oracles::Side;
 
 /// f32, as the golden cases: `|got - want| <= ABS + REL * max|want|`. Batches are kept to what f32 can
 /// tell apart ([`oracles::largest_scale`]), but not from gradients that are a small difference of large terms, as at

@@ -8,7 +8,7 @@ use pref_losses::{
     SumConfig, UnpairedLossConfig,
 };
 
-use crate::batch::Wide;
+use super::batch::Wide;
 
 /// Step of the differences, in nats.
 pub const STEP: f64 = 1e-4;

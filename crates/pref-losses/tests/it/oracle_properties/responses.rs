@@ -6,9 +6,9 @@ use pref_losses::oracle;
 use pref_losses::{NcaKConfig, PlackettLuce, ResponseLogProbs};
 use proptest::prelude::*;
 
-use crate::batch::{matrix, numbers, read, vector};
-use crate::oracles::STEP;
-use crate::{check, close, differences, weighted, weights};
+use super::batch::{matrix, numbers, read, vector};
+use super::oracles::STEP;
+use super::{check, close, differences, weighted, weights};
 
 /// Most prompts and most responses to each.
 const MOST: usize = 16;

@@ -9,7 +9,7 @@ use pref_losses::{
 };
 use proptest::prelude::*;
 
-use crate::oracles::KL_ESTIMATES;
+use super::oracles::KL_ESTIMATES;
 
 fn one_of<T: Clone + std::fmt::Debug + 'static>(
     values: impl Into<Vec<T>>,

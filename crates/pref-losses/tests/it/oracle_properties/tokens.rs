@@ -10,9 +10,9 @@ use pref_losses::log_probs::{
 use pref_losses::oracle;
 use proptest::prelude::*;
 
-use crate::batch::{numbers, read, vector};
-use crate::oracles::STEP;
-use crate::{check, close, differences, weighted, weights};
+use super::batch::{numbers, read, vector};
+use super::oracles::STEP;
+use super::{check, close, differences, weighted, weights};
 
 /// Most sequences, tokens and words.
 const SIZES: [usize; 3] = [3, 6, 12];

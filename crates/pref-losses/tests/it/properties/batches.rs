@@ -8,7 +8,7 @@ use pref_losses::{
 };
 use proptest::prelude::*;
 
-use crate::support::{assert_close, configs, context, forward, pairs, read, tracked, vector};
+use super::support::{assert_close, configs, context, forward, pairs, read, tracked, vector};
 
 #[test]
 fn batches_without_pairs_have_no_losses() {

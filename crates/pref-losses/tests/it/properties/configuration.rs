@@ -9,7 +9,7 @@ use pref_losses::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::support::{configs, context, forward, pairs, read, vector};
+use super::support::{configs, context, forward, pairs, read, vector};
 
 #[test]
 fn numbers_out_of_range_are_errors_that_name_the_field() {

@@ -13,7 +13,7 @@ use pref_losses::{
     UnpairedLogProbs, UnpairedLossConfig,
 };
 
-use crate::support::{configs, forward, pairs, tracked, vector};
+use super::support::{configs, forward, pairs, tracked, vector};
 
 /// The gradient of the sum of `losses` along a leaf, with the leaf's shape.
 fn gradients<const D: usize>(losses: Tensor<1>, leaves: &[&Tensor<D>], what: &str) -> Vec<f32> {

@@ -11,7 +11,7 @@ use pref_losses::{
 };
 use proptest::prelude::*;
 
-use crate::support::{assert_close, forward, pairs, read, tracked, vector};
+use super::support::{assert_close, forward, pairs, read, tracked, vector};
 
 #[test]
 fn at_the_reference_dpo_is_ln_2_and_nca_twice_that() {

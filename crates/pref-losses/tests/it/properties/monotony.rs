@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use pref_losses::{Divergence, DpoConfig, PreferenceLossConfig};
 use proptest::prelude::*;
 
-use crate::support::{configs, forward, pairs, read, tracked, vector};
+use super::support::{configs, forward, pairs, read, tracked, vector};
 
 proptest! {
     #[test]

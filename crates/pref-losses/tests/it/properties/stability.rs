@@ -9,7 +9,7 @@ use pref_losses::{
 };
 use proptest::prelude::*;
 
-use crate::support::{configs, forward, pairs, read, tracked, vector};
+use super::support::{configs, forward, pairs, read, tracked, vector};
 
 #[test]
 fn log_sigmoid_and_its_gradient_hold_from_1e_minus_8_to_1e4() {

@@ -6,7 +6,7 @@ use pref_losses::{
     UnpairedSums,
 };
 
-use crate::support::{pairs, tracked, vector};
+use super::support::{pairs, tracked, vector};
 
 #[test]
 fn sums_of_two_batches_are_the_sums_of_the_joined_batch() {

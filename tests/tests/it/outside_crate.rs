@@ -65,6 +65,7 @@ fn cargo(folder: &Path, target: &Path, arguments: &[&str]) -> Result<String> {
 }
 
 #[test]
+#[ignore = "builds burn once more; .ci/long runs it"]
 fn a_crate_outside_the_workspace_builds_the_readme_and_trains_with_kto() -> Result<()> {
     let workspace = workspace().canonicalize()?;
     let krate = workspace.join("crates/pref-losses");

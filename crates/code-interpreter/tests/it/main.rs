@@ -1,0 +1,9 @@
+//! Sessions and programs against a real Python.
+//!
+//! All tests of the crate are one program: it is linked once, and they share the threads of this machine.
+
+mod faults;
+mod notebook;
+mod processes;
+mod programs;
+mod support;

@@ -1,0 +1,24 @@
+//! Checkpoints in and out, packed trees, adapters and generation.
+//!
+//! All tests of the crate are one program: it is linked once, and they share the threads of this machine.
+
+mod broken_checkpoints;
+#[cfg(target_os = "linux")]
+mod checkpoint_memory;
+mod checkpoint_mutations;
+mod checkpoint_round_trips;
+mod common;
+mod config;
+mod generation;
+#[cfg(feature = "gguf")]
+mod gguf;
+#[cfg(feature = "hub")]
+mod hub;
+mod lora;
+mod packed_trees;
+mod reference_logits;
+mod size;
+
+/// Counts what a test allocates that runs in its own process.
+#[global_allocator]
+static ALLOCATOR: peak_alloc::PeakAlloc = peak_alloc::PeakAlloc;

@@ -1,0 +1,21 @@
+//! Trainers on tiny models: what they compute, and what a run survives.
+//!
+//! All tests of the crate are one program: it is linked once, and they share the threads of this machine.
+
+mod adapters;
+mod augmented;
+mod collapsing_runs;
+mod common;
+mod evaluation;
+mod mismatched;
+mod not_finite;
+mod plan;
+mod precision;
+mod ranks;
+mod recomputation;
+mod reference_cache;
+mod reward_labels;
+mod scored;
+mod snapshots;
+mod trainers;
+mod unpaired;

@@ -1,0 +1,20 @@
+//! The program as its users run it.
+//!
+//! All tests of the crate are one program: it is linked once, and they share the threads of this machine.
+
+mod bad_input;
+mod command_line;
+mod common;
+mod data;
+mod devices;
+mod judging;
+mod losses;
+#[cfg(feature = "mpi")]
+mod mpi;
+mod plan;
+mod resume;
+mod scored;
+mod text_options;
+mod unpaired;
+mod unusable_rows;
+mod vector_width;
