@@ -1,4 +1,4 @@
-//! What the fuzz targets call. `crates/ultrainteract/tests/fuzz_entries.rs` calls the same with a
+//! What the fuzz targets call. `crates/ultrainteract/tests/it/fuzz_entries.rs` calls the same with a
 //! corpus, on the stable toolchain.
 
 use std::path::Path;
