@@ -1,5 +1,5 @@
 //! Every loss that can be chosen by configuration, forward and backward, over a thousand and a
-//! million pairs. Run with `cargo bench --bench losses`; name a loss to run it alone.
+//! million pairs. Run with `cargo bench -p eurus-benches --bench losses`; name a loss to run it alone.
 //!
 //! Losses come from the configuration enums, so that a new one is measured too.
 

@@ -39,3 +39,8 @@ pub mod products;
 pub mod rows;
 pub mod vocabulary;
 pub mod width;
+
+/// Its example is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

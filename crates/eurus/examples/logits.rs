@@ -3,7 +3,7 @@
 //! Compare a folder that was trained here with the same folder in another library:
 //!
 //! ```text
-//! cargo run --release --example logits -- runs/dpo 1,9690,198 > logits.json
+//! cargo run --release -p eurus --example logits -- runs/dpo 1,9690,198 > logits.json
 //! ```
 
 use std::io::Write;

@@ -294,11 +294,7 @@ fn a_device_that_is_not_built_in() -> Result<()> {
         }
     }
     if !cfg!(feature = "mpi") {
-        assert_refused(
-            &place,
-            &format!("{PREFER} --mpi"),
-            &["--features eurus/mpi"],
-        )?;
+        assert_refused(&place, &format!("{PREFER} --mpi"), &["--features mpi"])?;
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ fn with_mpi() -> Result<Ranks> {
 #[cfg(not(feature = "mpi"))]
 fn with_mpi() -> Result<Ranks> {
     anyhow::bail!(
-        "--mpi: this program was built without it; build it with `cargo build --release --bin eurus --features eurus/mpi`, which needs an MPI library and libclang"
+        "--mpi: this program was built without it; build it with `cargo build --release -p eurus --features mpi`, which needs an MPI library and libclang"
     )
 }
 

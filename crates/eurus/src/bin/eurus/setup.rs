@@ -201,6 +201,6 @@ fn device(name: DeviceName, gpu: usize) -> Result<Device> {
 #[cfg(not(all(feature = "cuda", feature = "wgpu", feature = "tch")))]
 fn not_built(feature: &str) -> Result<Device> {
     bail!(
-        "--device {feature}: this program was built without it; build it with `cargo build --release --bin eurus --features eurus/{feature}`, or use --device cpu"
+        "--device {feature}: this program was built without it; build it with `cargo build --release -p eurus --features {feature}`, or use --device cpu"
     )
 }
