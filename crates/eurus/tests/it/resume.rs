@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 use test_support::count;
 
-const PREFER: &str = "prefer --model model --data pairs.jsonl --algorithm kto --epochs 90 \
+const PREFER: &str = "prefer --model model --data pairs.jsonl --algorithm kto --epochs 40 \
                       --trees-per-step 2 --learning-rate 1e-3";
 
 /// Steps and warnings, without the time that they took.
