@@ -5,7 +5,7 @@
  * choose their kernels at run time then choose those of AVX2. What was compiled for AVX-512 alone is not changed.
  *
  *     cc -O2 -shared -fPIC -o without_avx512.so without_avx512.c
- *     LD_PRELOAD=$PWD/without_avx512.so cargo test --workspace
+ *     CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="env LD_PRELOAD=$PWD/without_avx512.so" cargo test --workspace
  *
  * Ends the program with 99 where this is not possible.
  */

@@ -43,8 +43,15 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    fn last_index(&self) -> usize {
-        (self.rows - 1) * self.row_stride + (self.cols - 1) * self.col_stride
+    /// Whether all elements lie inside the slice; for a matrix that has some.
+    fn is_inside(&self) -> bool {
+        // Strides are the caller's: what overflows is outside.
+        let to_last_row = (self.rows - 1).checked_mul(self.row_stride);
+        let to_last_col = (self.cols - 1).checked_mul(self.col_stride);
+        to_last_row
+            .zip(to_last_col)
+            .and_then(|(rows, cols)| rows.checked_add(cols))
+            .is_some_and(|last| last < self.data.len())
     }
 }
 
@@ -75,9 +82,14 @@ pub fn product(
         return;
     }
     assert_eq!(k, rhs.rows, "inner dimensions differ");
-    assert!(lhs.last_index() < lhs.data.len());
-    assert!(rhs.last_index() < rhs.data.len());
-    assert!(dst_row_stride >= n && (m - 1) * dst_row_stride + n <= dst.len());
+    assert!(lhs.is_inside(), "the left matrix is larger than its slice");
+    assert!(rhs.is_inside(), "the right matrix is larger than its slice");
+    let end = (m - 1).checked_mul(dst_row_stride);
+    let end = end.and_then(|last_row| last_row.checked_add(n));
+    assert!(
+        dst_row_stride >= n && end.is_some_and(|end| end <= dst.len()),
+        "the destination is smaller than the product"
+    );
     // SAFETY: the three views lie inside their slices (asserted above), `dst` is borrowed mutably so it overlaps neither
     // input, and its rows do not overlap each other.
     unsafe {
@@ -111,8 +123,8 @@ pub fn whole_product(lhs: Matrix<'_>, rhs: Matrix<'_>) -> Vec<f32> {
     if m == 0 || n == 0 || k == 0 {
         return vec![0.0; m * n];
     }
-    assert!(lhs.last_index() < lhs.data.len());
-    assert!(rhs.last_index() < rhs.data.len());
+    assert!(lhs.is_inside(), "the left matrix is larger than its slice");
+    assert!(rhs.is_inside(), "the right matrix is larger than its slice");
     let parallelism = if m.saturating_mul(n).saturating_mul(k) < PARALLEL_FROM {
         Parallelism::None
     } else {
@@ -345,6 +357,20 @@ mod tests {
                 }
                 prop_assert!(wider[row * stride + n..][..3].iter().all(|&x| x == 1.0), "between rows");
             }
+        }
+    }
+
+    #[test]
+    fn what_lies_outside_a_slice_is_refused_even_where_its_place_overflows() {
+        let values = [0.0; 6];
+        let good = Matrix::rows(&values, 2, 3, 3).transposed();
+        for row_stride in [4, usize::MAX, usize::MAX / 2 + 2] {
+            let bad = Matrix::rows(&values, 2, 3, row_stride);
+            let outcome = std::panic::catch_unwind(|| whole_product(bad, good));
+            assert!(outcome.is_err(), "{row_stride}");
+            let bad = Matrix { rows: 3, ..bad };
+            let outcome = std::panic::catch_unwind(|| whole_product(bad, good));
+            assert!(outcome.is_err(), "{row_stride}");
         }
     }
 
