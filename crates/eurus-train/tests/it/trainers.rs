@@ -12,8 +12,6 @@ use pref_losses::{
 };
 use token_forest::TokenTree;
 
-/// f32 sums of some hundred terms in another order.
-
 /// The same pairs, each as a tree of its own.
 fn as_rows(trees: &[PairedTree]) -> Vec<PairedTree> {
     trees
