@@ -9,33 +9,35 @@ taken=()
 
 # part NAME COMMAND...: runs the command, and says how long it took.
 part() {
-    local name=$1 started=$SECONDS cpu_before cpu_after
+    local name=$1 started=$SECONDS before
     shift
     printf '\n== %s\n' "$name"
-    cpu_before=$(cpu_seconds)
+    count_cpu_seconds
+    before=$cpu_seconds
     "$@" 2>&1 | tee -a "$log"
-    cpu_after=$(cpu_seconds)
+    count_cpu_seconds
     taken+=("$(printf '%-44s %6.1f min %8.1f CPU min' "$name" \
-        "$(minutes $((SECONDS - started)))" "$(minutes $((cpu_after - cpu_before)))")")
+        "$(minutes $((SECONDS - started)))" "$(minutes $((cpu_seconds - before)))")")
 }
 
 skip() { printf 'SKIPPED %s\n' "$*"; }
 
-# CPU seconds of all that has ended so far, the children of this shell.
-cpu_seconds() {
+# Sets cpu_seconds to those of all that has ended so far, the children of this shell. Not for a subshell, which has its own.
+count_cpu_seconds() {
     # The last line of `times` is theirs: user and system, as 12m3.456s.
     times >"$log.times"
-    awk 'END { for (i = 1; i <= 2; i++) { split($i, t, /[ms]/); sum += 60 * t[1] + t[2] } printf "%d", sum }' "$log.times"
+    cpu_seconds=$(awk 'END { for (i = 1; i <= 2; i++) { split($i, t, /[ms]/); sum += 60 * t[1] + t[2] } printf "%d", sum }' "$log.times")
     rm -f "$log.times"
 }
 
 minutes() { awk -v seconds="$1" 'BEGIN { printf "%.1f", seconds / 60 }'; }
 
 finish() {
+    count_cpu_seconds
     printf '\n== Skipped\n'
     grep -a '^SKIPPED' "$log" | sort -u || echo "nothing"
     printf '\n== Taken\n'
-    printf '%s\n' "${taken[@]}" "$(printf '%-44s %6.1f min %8.1f CPU min' all "$(minutes $SECONDS)" "$(minutes "$(cpu_seconds)")")"
+    printf '%s\n' "${taken[@]}" "$(printf '%-44s %6.1f min %8.1f CPU min' all "$(minutes $SECONDS)" "$(minutes "$cpu_seconds")")"
 }
 
 # Debian packages, as far as they can be had here.
