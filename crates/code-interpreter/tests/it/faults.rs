@@ -37,8 +37,9 @@ fn an_endless_sleep_times_out() {
 
 #[test]
 fn a_loop_that_swallows_the_interrupt_is_killed() {
-    let code =
-        "while True:\n    try:\n        while True: sum(range(100))\n    except:\n        pass";
+    // Twice, for between the lines of one handler there are instructions that it does not guard.
+    let code = "while True:\n    try:\n        while True:\n            try:\n                \
+                while True: sum(range(100))\n            except: pass\n    except: pass";
     let shown = start(hasty()).run(&[code, "1"]).unwrap();
     assert_eq!(shown[0].status, Status::TimedOut);
     assert!(
