@@ -16,7 +16,7 @@ use burn::tensor::Device;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use eurus_models::Checkpoint;
 use eurus_models::generate::{Flow, Generator, Prompt, SamplingParams};
-use token_forest::{ChatMessage, ChatTokenizer};
+use token_forest::{ChatTokenizer, Message};
 
 const SAMPLES: usize = 20;
 const NEW_TOKENS: usize = 128;
@@ -35,7 +35,7 @@ fn generation(criterion: &mut Criterion) {
         .expect("a checkpoint");
     let tokenizer = ChatTokenizer::from_folder(&folder).expect("a tokenizer");
     let tokens = tokenizer
-        .encode_prompt(&[ChatMessage::user(QUESTION)])
+        .encode_prompt(&[Message::user(QUESTION)])
         .expect("a prompt");
     // No stop token: every sample has all its tokens, here and there.
     let generator = Generator::new(&model, Vec::new());

@@ -9,9 +9,10 @@ use std::hint::black_box;
 use std::path::PathBuf;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use ultrainteract::Message;
 use ultrainteract::decontaminate::{Rules, TestItem, TestSet};
 use ultrainteract::derive::{self, Augmentation};
-use ultrainteract::formats::{Format, Message, PairRow, Speaker};
+use ultrainteract::formats::{Format, PairRow};
 use ultrainteract::stats::{Contribution, StatsBuilder, pieces};
 use ultrainteract::validate::{self, Limits};
 use ultrainteract::{PreferenceTree, Task, formats, input, rebuild};
@@ -53,8 +54,7 @@ fn text(number: usize, words: usize) -> String {
 fn rows() -> Vec<PairRow> {
     let mut rows = Vec::new();
     for problem in 0..PROBLEMS {
-        let say = |from, value| Message { from, value };
-        let mut trajectory = vec![say(Speaker::User, text(problem, 80))];
+        let mut trajectory = vec![Message::user(text(problem, 80))];
         let turns = 1 + problem % 5;
         for turn in 1..=turns {
             let number = problem * 10 + turn;
@@ -68,8 +68,8 @@ fn rows() -> Vec<PairRow> {
                 chosen: text(number, 150),
                 rejected: rejected.clone(),
             });
-            trajectory.push(say(Speaker::Assistant, rejected));
-            trajectory.push(say(Speaker::User, text(number + 2_000_000, 60)));
+            trajectory.push(Message::assistant(rejected));
+            trajectory.push(Message::user(text(number + 2_000_000, 60)));
         }
     }
     rows

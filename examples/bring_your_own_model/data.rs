@@ -1,9 +1,8 @@
 //! The task: repeat the last symbol of the prompt. Trees have two turns; the bad answer of the first is corrected.
 
-use eurus_train::{NodePair, PairedTree, SftTree};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use token_forest::TokenTree;
+use token_forest::{Group, TokenTree, TrainingTree};
 
 /// Token ids: twelve symbols, a mark where the answer begins, and its end.
 pub const SYMBOLS: usize = 14;
@@ -14,9 +13,9 @@ const TRAINED: usize = 96;
 const HELD_OUT: usize = 32;
 
 pub struct Task {
-    pub pairs: Vec<PairedTree>,
-    pub good_answers: Vec<SftTree>,
-    pub held_out: Vec<PairedTree>,
+    pub pairs: Vec<TrainingTree>,
+    pub good_answers: Vec<TrainingTree>,
+    pub held_out: Vec<TrainingTree>,
 }
 
 impl Task {
@@ -25,18 +24,16 @@ impl Task {
         let (mut pairs, mut good_answers, mut held_out) = (Vec::new(), Vec::new(), Vec::new());
         for index in 0..TRAINED + HELD_OUT {
             let (tree, of_tree) = draw_tree(&mut rng);
-            let paired = PairedTree::new(format!("tree-{index}"), &tree, &of_tree);
+            let paired = TrainingTree::new(format!("tree-{index}"), &tree, of_tree);
             let paired = paired.expect("two pairs of a whole tree");
             if index >= TRAINED {
                 held_out.push(paired);
                 continue;
             }
             // To be imitated: the good answers alone.
-            let mut imitated = paired.tree.clone();
-            for (node, of_tree) in imitated.nodes.iter_mut().enumerate() {
-                of_tree.trainable = paired.pairs.iter().any(|pair| pair.chosen == node);
-            }
-            let imitated = SftTree::new(paired.id.clone(), imitated);
+            let good = paired.groups().iter().map(|pair| pair.nodes[0]);
+            let good = good.map(Group::imitated).collect();
+            let imitated = TrainingTree::new(paired.id(), paired.tree(), good);
             good_answers.push(imitated.expect("good answers in a whole tree"));
             pairs.push(paired);
         }
@@ -48,7 +45,7 @@ impl Task {
     }
 }
 
-fn draw_tree(rng: &mut ChaCha8Rng) -> (TokenTree, [NodePair; 2]) {
+fn draw_tree(rng: &mut ChaCha8Rng) -> (TokenTree, Vec<Group>) {
     let prompt: Vec<u32> = (0..6).map(|_| rng.random_range(0..ANSWER)).collect();
     let last = prompt[5];
     let mut tree = TokenTree::new([&prompt[..], &[ANSWER]].concat(), false);
@@ -58,9 +55,9 @@ fn draw_tree(rng: &mut ChaCha8Rng) -> (TokenTree, [NodePair; 2]) {
     let again = tree.push(rejected, vec![last, ANSWER], false);
     let second_chosen = tree.push(again, vec![last, END], true);
     let second_rejected = tree.push(again, vec![wrong(rng), END], true);
-    let second = NodePair {
-        chosen: second_chosen,
-        rejected: second_rejected,
-    };
-    (tree, [NodePair { chosen, rejected }, second])
+    let pairs = vec![
+        Group::pair(chosen, rejected),
+        Group::pair(second_chosen, second_rejected),
+    ];
+    (tree, pairs)
 }

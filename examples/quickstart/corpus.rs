@@ -1,11 +1,10 @@
 //! Problems, tokenizer and worked solutions.
 
 use anyhow::{Result, ensure};
-use eurus_train::SftTree;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use token_forest::{ChatTokenizer, train_bpe, write_tokenizer_folder};
+use token_forest::{ChatTokenizer, Message, TrainingTree, train_bpe, write_tokenizer_folder};
 use ultrainteract::decontaminate::Decontaminator;
 use ultrainteract::derive::instruction_hash;
 use ultrainteract::formats::SftRow;
@@ -22,7 +21,7 @@ pub struct Corpus {
     pub training: Vec<Problem>,
     pub held_out: Vec<Problem>,
     pub tokenizer: ChatTokenizer,
-    pub sft: Vec<SftTree>,
+    pub sft: Vec<TrainingTree>,
 }
 
 /// Every how many problems one is also shown with a mistake before the solution.
@@ -75,17 +74,22 @@ pub fn make(
     ultrainteract::formats::write_jsonl(folder.path("sft_seed.jsonl"), &rows)?;
     let mut sft = rows
         .iter()
-        .map(|row| Ok(SftTree::new(row.id.clone(), tokenizer.encode_sft(row)?)?))
+        .map(|row| {
+            let messages = [
+                Message::user(&row.instruction),
+                Message::assistant(&row.response),
+            ];
+            let tokens = tokenizer.encode_messages(&messages)?;
+            Ok(TrainingTree::imitated(&row.id, &tokens)?)
+        })
         .collect::<Result<Vec<_>>>()?;
     for tree in &corrections {
         let is_correct = |id| {
             let action = tree.node(id).action();
             action.is_some_and(|action| action.verdict == Verdict::Correct)
         };
-        sft.push(SftTree::new(
-            tree.id(),
-            tokenizer.encode_tree(tree, is_correct)?,
-        )?);
+        let tokens = tokenizer.encode_tree(tree, is_correct)?;
+        sft.push(TrainingTree::imitated(tree.id(), &tokens)?);
     }
     Ok(Corpus {
         training,

@@ -6,8 +6,8 @@ use eurus_eval::reranking::{Candidate, Candidates, RerankingReport};
 use eurus_eval::reward_model::{PairLengths, RewardModelReport, evaluate_rewards};
 use eurus_eval::{Estimate, Proportion};
 use eurus_models::{Decoder, LocalChatModel, RewardModel};
-use eurus_train::{NodePair, Optimization, PairedTree, leaf_rewards, pair_rewards};
-use token_forest::{ChatMessage, ChatTokenizer, TokenTree};
+use eurus_train::{Optimization, leaf_rewards, pair_rewards};
+use token_forest::{ChatTokenizer, Group, Message, TokenTree, TrainingTree};
 use ultrainteract_synth::{Problem, PythonEnvironment};
 
 use crate::console::Stage;
@@ -80,7 +80,7 @@ pub fn sample(
         .iter()
         .zip(&answered)
         .map(|(problem, answers)| {
-            let prompt = tokenizer.encode_prompt(&[ChatMessage::user(&problem.instruction)])?;
+            let prompt = tokenizer.encode_prompt(&[Message::user(&problem.instruction)])?;
             let mut tree = TokenTree::new(prompt, false);
             for answer in answers {
                 tree.push(0, tokenizer.encode_action(&answer.completion.text)?, true);
@@ -98,7 +98,7 @@ pub fn sample(
 
 impl Samples {
     /// Pairs of a correct and an incorrect sample, each used once: per problem as many as it has of the rarer kind.
-    pub fn pairs(&self, problems: &[Problem]) -> Result<Vec<PairedTree>> {
+    pub fn pairs(&self, problems: &[Problem]) -> Result<Vec<TrainingTree>> {
         let mut trees = Vec::new();
         for ((problem, answers), tree) in problems.iter().zip(&self.answered).zip(&self.trees) {
             let of = |correct: bool| {
@@ -108,12 +108,12 @@ impl Samples {
                     .filter(move |(_, answer)| answer.is_correct() == correct)
                     .map(|(index, _)| index + 1)
             };
-            let pairs: Vec<NodePair> = of(true)
+            let pairs: Vec<Group> = of(true)
                 .zip(of(false))
-                .map(|(chosen, rejected)| NodePair { chosen, rejected })
+                .map(|(chosen, rejected)| Group::pair(chosen, rejected))
                 .collect();
             if !pairs.is_empty() {
-                trees.push(PairedTree::new(problem.id.clone(), tree, &pairs)?);
+                trees.push(TrainingTree::new(&problem.id, tree, pairs)?);
             }
         }
         Ok(trees)
@@ -148,7 +148,7 @@ impl Samples {
 /// Accuracy and rewards of a reward model on held-out pairs.
 pub fn judge(
     model: &RewardModel,
-    pairs: &[PairedTree],
+    pairs: &[TrainingTree],
     settings: &Optimization,
 ) -> Result<RewardModelReport> {
     let rewards = pair_rewards(model, pairs, settings)?;
@@ -157,10 +157,10 @@ pub fn judge(
     let lengths: Vec<PairLengths> = pairs
         .iter()
         .flat_map(|tree| {
-            let length = |node: usize| tree.tree.nodes[node].tokens.len();
-            tree.pairs.iter().map(move |pair| PairLengths {
-                chosen: length(pair.chosen),
-                rejected: length(pair.rejected),
+            let length = |node: usize| tree.tree().nodes[node].tokens.len();
+            tree.groups().iter().map(move |pair| PairLengths {
+                chosen: length(pair.nodes[0]),
+                rejected: length(pair.nodes[1]),
             })
         })
         .collect();

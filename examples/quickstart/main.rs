@@ -80,7 +80,7 @@ fn main() -> Result<()> {
 
     // KTO's KL estimate wants a mismatched completion per pair; DPO and NCA do not look at them.
     let mut paired = trees::sampled_pairs(&built.trees, tokenizer)?;
-    eurus_train::add_mismatched(&mut paired, seed)?;
+    token_forest::add_mismatched(&mut paired, seed)?;
     let settings = preference::settings(seed, &scale);
     let reference = preference::reference(&sft, &paired, &settings)?;
     let mut learned = Vec::new();

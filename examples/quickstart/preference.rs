@@ -3,12 +3,13 @@
 use anyhow::Result;
 use eurus_eval::report::RewardPoint;
 use eurus_models::Decoder;
-use eurus_train::{Event, Optimization, PairedTree, PreferenceTrainer, ReferenceLogProbs};
+use eurus_train::{Event, Optimization, PreferenceTrainer, ReferenceLogProbs};
 use pref_losses::{DpoConfig, KtoConfig, NcaConfig, PairStats, PreferenceLossConfig};
 
 use crate::console::Stage;
 use crate::options::Scale;
 use crate::run_folder::RunFolder;
+use token_forest::TrainingTree;
 
 pub const BETA: f64 = 0.1;
 
@@ -45,10 +46,10 @@ pub fn settings(seed: u64, scale: &Scale) -> Optimization {
 
 pub fn reference(
     model: &Decoder,
-    trees: &[PairedTree],
+    trees: &[TrainingTree],
     settings: &Optimization,
 ) -> Result<ReferenceLogProbs> {
-    let pairs = trees.iter().map(|tree| tree.pairs.len()).sum();
+    let pairs = trees.iter().map(|tree| tree.groups().len()).sum();
     let stage = Stage::start("Reference", pairs, "pairs");
     let reference = ReferenceLogProbs::compute(model, trees, settings, &mut |event| {
         if let Event::Reference { done, .. } = event {
@@ -77,7 +78,7 @@ pub fn learn(
     loss: &PreferenceLossConfig,
     settings: &Optimization,
     model: &Decoder,
-    trees: &[PairedTree],
+    trees: &[TrainingTree],
     reference: &ReferenceLogProbs,
     folder: &mut RunFolder,
 ) -> Result<Learned> {

@@ -2,12 +2,13 @@
 
 use anyhow::Result;
 use eurus_models::{Decoder, RewardModel};
-use eurus_train::{Event, Optimization, PairedTree, RewardTrainer};
+use eurus_train::{Event, Optimization, RewardTrainer};
 use pref_losses::{BradleyTerryConfig, RewardLossConfig, UltraInteractRewardConfig};
 
 use crate::console::Stage;
 use crate::options::Scale;
 use crate::run_folder::RunFolder;
+use token_forest::TrainingTree;
 
 /// The losses, by the name they have in tables and in `metrics.jsonl`.
 pub fn losses() -> [(&'static str, RewardLossConfig); 2] {
@@ -38,7 +39,7 @@ pub fn train(
     loss: &RewardLossConfig,
     settings: &Optimization,
     policy: &Decoder,
-    trees: &[PairedTree],
+    trees: &[TrainingTree],
     folder: &mut RunFolder,
 ) -> Result<RewardModel> {
     let stage = Stage::start(name, settings.steps(trees.len()), "steps");

@@ -3,8 +3,7 @@
 use anyhow::Result;
 use chat_model::{ChatModel, Sampling};
 use eurus_models::LocalChatModel;
-use eurus_train::{NodePair, PairedTree};
-use token_forest::ChatTokenizer;
+use token_forest::{ChatTokenizer, Group, MessageTree, TrainingTree};
 use ultrainteract::derive::{pair_rows, sft_rows};
 use ultrainteract::formats::{TreeRecord, write_jsonl};
 use ultrainteract::{ActionSource, NodeId, PreferenceTree};
@@ -86,25 +85,21 @@ pub fn build(
 pub fn sampled_pairs(
     trees: &[PreferenceTree],
     tokenizer: &ChatTokenizer,
-) -> Result<Vec<PairedTree>> {
+) -> Result<Vec<TrainingTree>> {
     let mut paired = Vec::new();
     for tree in trees {
         let is_sampled = |id: NodeId| {
             let action = tree.node(id).action();
             action.is_some_and(|action| action.source == ActionSource::Sampled)
         };
-        let pairs: Vec<NodePair> = tree
-            .pairs()
-            .iter()
-            .filter(|pair| is_sampled(pair.chosen))
-            .map(|pair| NodePair {
-                chosen: pair.chosen.index(),
-                rejected: pair.rejected.index(),
-            })
-            .collect();
-        if !pairs.is_empty() {
-            let tokens = tokenizer.encode_tree(tree, |_| true)?;
-            paired.push(PairedTree::new(tree.id(), &tokens, &pairs)?);
+        let sampled = tree.pairs().iter().filter(|pair| is_sampled(pair.chosen));
+        let pairs = sampled.map(|pair| Group::pair(pair.chosen.index(), pair.rejected.index()));
+        let messages = MessageTree {
+            groups: pairs.collect(),
+            ..MessageTree::from(tree)
+        };
+        if !messages.groups.is_empty() {
+            paired.push(TrainingTree::of_messages(&messages, tokenizer)?);
         }
     }
     Ok(paired)

@@ -5,9 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use eurus_train::{NodePair, PairedTree};
 use serde::Deserialize;
-use token_forest::TokenTree;
+use token_forest::{Group, TokenTree, TrainingTree};
 
 #[derive(Deserialize)]
 struct WorkTree {
@@ -29,22 +28,16 @@ struct WorkPair {
 }
 
 impl WorkTree {
-    fn paired(self) -> Result<PairedTree> {
+    fn paired(self) -> Result<TrainingTree> {
         let mut nodes = self.nodes.into_iter();
         let root = nodes.next().context("a tree without nodes")?;
         let mut tree = TokenTree::new(root.ids, false);
         for node in nodes {
             tree.push(usize::try_from(node.parent)?, node.ids, false);
         }
-        let pairs: Vec<NodePair> = self
-            .pairs
-            .iter()
-            .map(|pair| NodePair {
-                chosen: pair.chosen,
-                rejected: pair.rejected,
-            })
-            .collect();
-        Ok(PairedTree::new(self.parent_id, &tree, &pairs)?)
+        let pairs = self.pairs.iter();
+        let pairs = pairs.map(|pair| Group::pair(pair.chosen, pair.rejected));
+        Ok(TrainingTree::new(self.parent_id, &tree, pairs.collect())?)
     }
 }
 
@@ -53,7 +46,7 @@ impl WorkTree {
 /// # Errors
 ///
 /// When the file cannot be read or a line is no tree.
-pub fn read(path: &Path) -> Result<Vec<PairedTree>> {
+pub fn read(path: &Path) -> Result<Vec<TrainingTree>> {
     let path = match path.is_dir() {
         true => path.join("trees_tok.jsonl"),
         false => path.to_owned(),

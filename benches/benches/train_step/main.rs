@@ -26,15 +26,14 @@ use burn::tensor::{DType, Device};
 use clap::{Parser, ValueEnum};
 use eurus_models::{Decoder, DecoderConfig, RewardModel};
 use eurus_train::{
-    Event, Optimization, PairedTree, Precision, PreferenceTrainer, ReferenceLogProbs,
-    RewardTrainer, SftTrainer, SftTree, add_mismatched,
+    Event, Optimization, Precision, PreferenceTrainer, ReferenceLogProbs, RewardTrainer, SftTrainer,
 };
 use pref_losses::{
     BradleyTerryConfig, DpoConfig, KtoConfig, NcaConfig, PreferenceLossConfig, RewardLossConfig,
 };
 use process_memory::{TrainingAllocator, keep_freed_memory, peak_resident_bytes, reset_peak};
 use serde_json::json;
-use token_forest::TokenTree;
+use token_forest::{Group, TokenTree, TrainingTree, add_mismatched};
 
 use arithmetic::{matmul_peak, training_flops};
 use shapes::Shape;
@@ -116,14 +115,10 @@ fn device(name: &str) -> Result<Device> {
 }
 
 /// The chosen actions of a tree.
-fn imitation(tree: &PairedTree) -> Result<SftTree> {
-    let chosen: Vec<usize> = tree.pairs.iter().map(|pair| pair.chosen).collect();
-    let part = tree.tree.subtree(&chosen)?;
-    let mut tokens = part.tree;
-    for (node, old) in tokens.nodes.iter_mut().zip(part.nodes) {
-        node.trainable = chosen.contains(&old);
-    }
-    Ok(SftTree::new(tree.id.clone(), tokens)?)
+fn imitation(tree: &TrainingTree) -> Result<TrainingTree> {
+    let chosen = tree.groups().iter().map(|pair| pair.nodes[0]);
+    let groups = chosen.map(Group::imitated).collect();
+    Ok(TrainingTree::new(tree.id(), tree.tree(), groups)?)
 }
 
 #[derive(Default)]
@@ -166,7 +161,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn preference(&mut self, loss: &PreferenceLossConfig, trees: &[PairedTree]) -> Result<Tally> {
+    fn preference(&mut self, loss: &PreferenceLossConfig, trees: &[TrainingTree]) -> Result<Tally> {
         let policy = Decoder::init(&self.config, 0, &self.options.device);
         let started = Instant::now();
         let reference = ReferenceLogProbs::compute(&policy, trees, &self.settings, &mut |_| {})?;
@@ -182,15 +177,15 @@ impl Run<'_> {
 
     fn warmup(
         &self,
-        trees: &[PairedTree],
+        trees: &[TrainingTree],
         policy: &Decoder,
-    ) -> Result<(Vec<PairedTree>, ReferenceLogProbs)> {
+    ) -> Result<(Vec<TrainingTree>, ReferenceLogProbs)> {
         let trees = trees[..self.options.warmup_trees.min(trees.len())].to_vec();
         let reference = ReferenceLogProbs::compute(policy, &trees, &self.settings, &mut |_| {})?;
         Ok((trees, reference))
     }
 
-    fn reward(&mut self, trees: &[PairedTree]) -> Result<Tally> {
+    fn reward(&mut self, trees: &[TrainingTree]) -> Result<Tally> {
         let model = RewardModel::from_decoder(Decoder::init(&self.config, 0, &self.options.device));
         let loss = RewardLossConfig::BradleyTerry(BradleyTerryConfig::new());
         let trainer = RewardTrainer::new(self.settings.clone(), &loss)?;
@@ -202,7 +197,7 @@ impl Run<'_> {
         })
     }
 
-    fn sft(&mut self, trees: &[SftTree]) -> Result<Tally> {
+    fn sft(&mut self, trees: &[TrainingTree]) -> Result<Tally> {
         let model = Decoder::init(&self.config, 0, &self.options.device);
         let trainer = SftTrainer::new(self.settings.clone())?;
         let warmup = &trees[..self.options.warmup_trees.min(trees.len())];
@@ -233,7 +228,7 @@ fn main() -> Result<()> {
         Some(path) => workload::read(path, config.vocab_size)?,
         None => workload::draw(options.trees, config.vocab_size, 0)?,
     };
-    let pairs: usize = trees.iter().map(|tree| tree.pairs.len()).sum();
+    let pairs: usize = trees.iter().map(|tree| tree.groups().len()).sum();
     let settings = Optimization {
         learning_rate: 5e-7,
         trees_per_step: options.trees_per_step,
@@ -260,14 +255,14 @@ fn main() -> Result<()> {
         config: config.clone(),
         reference_seconds: 0.0,
     };
-    let imitated: Vec<SftTree> = trees.iter().map(imitation).collect::<Result<_>>()?;
+    let imitated: Vec<TrainingTree> = trees.iter().map(imitation).collect::<Result<_>>()?;
     let flops = match options.what {
         What::Sft => {
-            let trees: Vec<&TokenTree> = imitated.iter().map(|tree| &tree.tree).collect();
+            let trees: Vec<&TokenTree> = imitated.iter().map(TrainingTree::tree).collect();
             training_flops(&config, &trees, true)
         }
         what => {
-            let trees: Vec<&TokenTree> = trees.iter().map(|tree| &tree.tree).collect();
+            let trees: Vec<&TokenTree> = trees.iter().map(TrainingTree::tree).collect();
             training_flops(&config, &trees, what != What::Rm)
         }
     };

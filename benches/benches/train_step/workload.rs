@@ -4,19 +4,24 @@ use std::path::Path;
 
 use anyhow::Result;
 use eurus_tests::workload;
-use eurus_train::{NodePair, PairedTree};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use token_forest::TokenTree;
+use token_forest::{Group, TokenTree, TrainingTree};
 
 /// The trees of a file; token ids from `vocab` on become smaller ones.
-pub fn read(path: &Path, vocab: usize) -> Result<Vec<PairedTree>> {
-    let mut trees = workload::read(path)?;
-    let nodes = trees.iter_mut().flat_map(|tree| &mut tree.tree.nodes);
-    for id in nodes.flat_map(|node| &mut node.tokens) {
-        *id %= vocab as u32;
-    }
-    Ok(trees)
+pub fn read(path: &Path, vocab: usize) -> Result<Vec<TrainingTree>> {
+    let smaller = |tree: TrainingTree| {
+        let mut tokens = tree.tree().clone();
+        for id in tokens.nodes.iter_mut().flat_map(|node| &mut node.tokens) {
+            *id %= vocab as u32;
+        }
+        Ok(TrainingTree::new(
+            tree.id(),
+            &tokens,
+            tree.groups().to_vec(),
+        )?)
+    };
+    workload::read(path)?.into_iter().map(smaller).collect()
 }
 
 /// Most turns of a drawn tree, as in the paper.
@@ -24,7 +29,7 @@ const MAX_TURNS: usize = 5;
 
 /// Multi-turn trees, shorter than UltraInteract's: at each turn a chosen and a rejected action, of which the rejected one is
 /// followed by an observation and the next turn. Token ids are random.
-pub fn draw(trees: usize, vocab: usize, seed: u64) -> Result<Vec<PairedTree>> {
+pub fn draw(trees: usize, vocab: usize, seed: u64) -> Result<Vec<TrainingTree>> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     (0..trees)
         .map(|index| {
@@ -34,10 +39,10 @@ pub fn draw(trees: usize, vocab: usize, seed: u64) -> Result<Vec<PairedTree>> {
             for _ in 0..rng.random_range(1..=MAX_TURNS) {
                 let chosen = tree.push(prompt, tokens(160, vocab, &mut rng), false);
                 let rejected = tree.push(prompt, tokens(160, vocab, &mut rng), false);
-                pairs.push(NodePair { chosen, rejected });
+                pairs.push(Group::pair(chosen, rejected));
                 prompt = tree.push(rejected, tokens(60, vocab, &mut rng), false);
             }
-            Ok(PairedTree::new(format!("drawn-{index}"), &tree, &pairs)?)
+            Ok(TrainingTree::new(format!("drawn-{index}"), &tree, pairs)?)
         })
         .collect()
 }

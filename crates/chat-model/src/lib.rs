@@ -35,15 +35,21 @@
 //! | [`ChatModel`], [`FnModel`] | the trait, and a function as a model |
 //! | [`openai`] | the HTTP client: retries, concurrency, token and cost account |
 //! | [`Error`] | what can go wrong, and what to do about it |
+//!
+//! # Features
+//!
+//! `openai`, on by default, is the client. Without it the crate speaks no HTTP and builds in a second.
 
 mod error;
 mod message;
 mod model;
+#[cfg(feature = "openai")]
 pub mod openai;
 mod usage;
 
 pub use error::{Error, Result};
 pub use message::{ChatRequest, Completion, Finish, Message, Role, Sampling};
 pub use model::{ChatModel, FnModel};
+#[cfg(feature = "openai")]
 pub use openai::{ApiKey, OpenAiClient, OpenAiConfig};
 pub use usage::{Prices, Usage};

@@ -1,7 +1,7 @@
 //! A checkpoint in this process as a chat model: it can act, criticise and be evaluated.
 
 use chat_model::{ChatModel, ChatRequest, Completion, Sampling};
-use token_forest::{ChatMessage, ChatTokenizer};
+use token_forest::{ChatTokenizer, Message};
 
 use crate::Decoder;
 use crate::generate::{
@@ -41,13 +41,13 @@ impl LocalChatModel {
     }
 
     fn prompt(&self, request: &ChatRequest) -> chat_model::Result<Prompt> {
-        let messages: Vec<ChatMessage> = request
+        let messages: Vec<Message> = request
             .messages
             .iter()
             .map(|message| match message.role {
-                chat_model::Role::System => ChatMessage::system(&message.content),
-                chat_model::Role::User => ChatMessage::user(&message.content),
-                chat_model::Role::Assistant => ChatMessage::assistant(&message.content),
+                chat_model::Role::System => Message::system(&message.content),
+                chat_model::Role::User => Message::user(&message.content),
+                chat_model::Role::Assistant => Message::assistant(&message.content),
             })
             .collect();
         let tokens = self

@@ -23,13 +23,17 @@ pub enum Error {
         /// What is missing.
         what: &'static str,
     },
-    /// An example has no token that the loss could count.
+    /// An example's groups are not those that the loss learns from.
     #[error(
-        "example `{id}` has no token to train on; an action must be marked as trainable and not be a bare root"
+        "example `{id}` has {found}, and the loss learns from {wanted}; give a loss and examples that belong together"
     )]
-    NothingTrainable {
+    OtherKind {
         /// The example.
         id: String,
+        /// What its groups are.
+        found: token_forest::LabelKind,
+        /// What they should be.
+        wanted: token_forest::LabelKind,
     },
     /// A path is longer than allowed. Nothing is ever cut silently.
     #[error(
@@ -55,41 +59,6 @@ pub enum Error {
         /// Number of token ids the model knows.
         vocab_size: usize,
     },
-    /// A pair names nodes that cannot be a pair.
-    #[error("example `{id}`, pair {pair}: {problem}")]
-    BadPair {
-        /// The example.
-        id: String,
-        /// The pair's index.
-        pair: usize,
-        /// What is wrong.
-        problem: String,
-    },
-    /// A verdict is on a node that cannot have one.
-    #[error("example `{id}`, response {response}: {problem}")]
-    BadResponse {
-        /// The example.
-        id: String,
-        /// The response's index.
-        response: usize,
-        /// What is wrong.
-        problem: String,
-    },
-    /// The responses to a prompt cannot be scored against each other.
-    #[error("example `{id}`, prompt {prompt}: {problem}")]
-    BadScores {
-        /// The example.
-        id: String,
-        /// The prompt's index.
-        prompt: usize,
-        /// What is wrong.
-        problem: String,
-    },
-    /// The KL term of KTO needs completions of other prompts.
-    #[error(
-        "KTO's KL estimate scores completions of other prompts, and there is only one tree; use more trees or a loss without a KL term"
-    )]
-    OneTreeForKl,
     /// Reference log-probs belong to other trees than the ones given.
     #[error(
         "the reference log-probs were computed for other trees ({expected} pairs or responses there, {found} here); compute them again"

@@ -1,7 +1,7 @@
 //! SFT, preference learning and reward models on whole trees: every shared history is computed once.
 //!
 //! For anyone who has conversations, preference pairs or rollouts that share their beginnings and wants to train a
-//! model on them, in a program of their own. The trainers take token trees, pack the trees of a step into forests of
+//! model on them, in a program of their own. The trainers take [`TrainingTree`](token_forest::TrainingTree)s, pack the trees of a step into forests of
 //! bounded size and know a model by two small traits, so any burn module that implements
 //! [`ForestModel`](eurus_models::ForestModel) or [`ForestRewardModel`](eurus_models::ForestRewardModel) trains.
 //! They never print: what happens is told to a callback.
@@ -13,16 +13,16 @@
 //! ```
 //! use burn::tensor::Device;
 //! use eurus_models::{Decoder, DecoderConfig};
-//! use eurus_train::{Event, NodePair, Optimization, PairedTree, PreferenceTrainer, ReferenceLogProbs};
+//! use eurus_train::{Event, Optimization, PreferenceTrainer, ReferenceLogProbs};
 //! use pref_losses::{DpoConfig, PreferenceLossConfig};
-//! use token_forest::TokenTree;
+//! use token_forest::{Group, TokenTree, TrainingTree};
 //!
 //! # fn main() -> eurus_train::Result<()> {
 //! let policy = Decoder::init(&DecoderConfig::llama(32, 16, 2, 2), 7, &Device::flex());
 //! let mut tree = TokenTree::new(vec![1, 2, 3], false); // token ids of the prompt
 //! let chosen = tree.push(0, vec![4, 5], true);
 //! let rejected = tree.push(0, vec![6], true);
-//! let trees = [PairedTree::new("p1", &tree, &[NodePair { chosen, rejected }])?];
+//! let trees = [TrainingTree::new("p1", &tree, vec![Group::pair(chosen, rejected)])?];
 //!
 //! let settings = Optimization { learning_rate: 1e-2, epochs: 2, ..Optimization::default() };
 //! let reference = ReferenceLogProbs::compute(&policy, &trees, &settings, &mut |_| {})?;
@@ -70,7 +70,6 @@
 //! | item | what |
 //! | --- | --- |
 //! | [`Optimization`], [`Schedule`], [`Decay`], [`Precision`] | optimizer, learning rate, step size, limits, number type, seed |
-//! | [`data`]: [`SftTree`], [`PairedTree`], [`LabelledTree`], [`ScoredTree`], [`add_mismatched`] | what is trained on |
 //! | [`sft`]: [`SftTrainer`] | imitation of trainable nodes |
 //! | [`preference`]: [`PreferenceTrainer`] | DPO, IPO, hinge, NCA, KTO and the rest of `pref_losses`, over pairs, single or scored responses |
 //! | [`mod@reference`]: [`ReferenceLogProbs`], [`ReferenceCache`] | log-probs of the reference model, kept in a file if asked |
@@ -87,13 +86,13 @@
 mod activations;
 mod adamw;
 mod config;
-pub mod data;
 mod digest;
 mod error;
 pub mod evaluation;
 pub mod events;
+mod examples;
 pub mod log_probs;
-mod packing;
+mod order;
 pub mod plan;
 mod precision;
 pub mod preference;
@@ -105,12 +104,9 @@ mod schedule;
 pub mod sft;
 pub mod snapshot;
 pub mod tensorboard;
+mod terms;
 
 pub use config::{NotFinitePolicy, Optimization};
-pub use data::{
-    LabelledNode, LabelledTree, NodePair, PairedTree, RewardLabels, ScoredNode, ScoredTree,
-    SftTree, add_mismatched,
-};
 pub use error::{Error, NotFinite, Result};
 pub use evaluation::{Evaluation, Judgement, SampleText};
 pub use events::{Event, StepProgress};

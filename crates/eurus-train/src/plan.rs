@@ -2,15 +2,15 @@
 //! packs them.
 //!
 //! ```
-//! use eurus_train::{NodePair, Optimization, PairedTree, plan};
-//! use token_forest::TokenTree;
+//! use eurus_train::{Optimization, plan};
+//! use token_forest::{Group, TokenTree, TrainingTree};
 //!
 //! # fn main() -> eurus_train::Result<()> {
 //! let mut tree = TokenTree::new(vec![1, 2, 3], false);
 //! let (chosen, rejected) = (tree.push(0, vec![4, 5], true), tree.push(0, vec![6], true));
-//! let trees = [PairedTree::new("p1", &tree, &[NodePair { chosen, rejected }])?];
+//! let trees = [TrainingTree::new("p1", &tree, vec![Group::pair(chosen, rejected)])?];
 //! let settings = Optimization { epochs: 2, ..Optimization::default() };
-//! for step in plan::response_steps(&trees, &settings)? {
+//! for step in plan::steps(&trees, &settings)? {
 //!     let step = step?;
 //!     assert_eq!((step.unique_tokens(), step.naive_tokens), (6, 9));
 //! }
@@ -18,16 +18,10 @@
 //! # }
 //! ```
 
-use token_forest::{PackedForest, TokenTree};
+use token_forest::{GroupForest, PackedForest, Pieces, TrainingTree};
 
-use crate::data::{ResponseTree, SftTree, step_order};
-use crate::packing::{
-    GroupForest, pack_mismatched, pack_reference, pack_responses, pack_trees, response_pieces,
-    tree_pieces,
-};
-use crate::preference::naive_tokens;
+use crate::order::step_order;
 use crate::reference::GROUP;
-use crate::run::path_tokens;
 use crate::{Error, Optimization, Result};
 
 /// The forests of one optimizer step.
@@ -50,77 +44,45 @@ impl PlannedStep {
     }
 }
 
-/// The steps of [`SftTrainer::train`](crate::SftTrainer::train), packed one by one as they are asked for.
+/// The steps of any trainer's `train`, packed one by one as they are asked for.
 ///
 /// # Errors
 ///
-/// A setting is outside its range, there are no trees, or one does not fit in the budget.
-pub fn sft_steps<'a>(
-    trees: &'a [SftTree],
+/// A setting is outside its range, there are no trees, or a group does not fit in the budget.
+pub fn steps<'a>(
+    trees: &'a [TrainingTree],
     settings: &'a Optimization,
 ) -> Result<impl Iterator<Item = Result<PlannedStep>> + 'a> {
-    let pieces = trees
-        .iter()
-        .map(|it| tree_pieces(&it.tree, settings.token_budget));
-    let order = order(pieces, "trees", settings)?;
+    check(trees, settings)?;
+    let pieces = Pieces::of_groups(trees, settings.token_budget)?;
+    let mismatched = Pieces::of_mismatched(trees, settings.token_budget)?;
+    let order = step_order(&pieces.sizes(), settings);
     Ok(order.into_iter().map(move |members| {
-        let trees: Vec<&TokenTree> = members.iter().map(|&m| &trees[m].tree).collect();
-        let forests = pack_trees(&trees, settings.token_budget)?;
         Ok(PlannedStep {
-            forests: forests
-                .into_iter()
-                .map(|packed| packed.forest)
-                .filter(|forest| !forest.targets.is_empty())
-                .collect(),
-            mismatched: Vec::new(),
-            naive_tokens: path_tokens(&trees),
+            forests: forests(pieces.pack(&members)?),
+            mismatched: forests(mismatched.pack(&members)?),
+            naive_tokens: members.iter().map(|&m| trees[m].naive_tokens()).sum(),
         })
     }))
 }
 
-/// The steps of [`PreferenceTrainer::train`](crate::PreferenceTrainer::train) and of
-/// [`RewardTrainer::train`](crate::RewardTrainer::train), packed one by one as they are asked for.
+/// The forests of [`ReferenceLogProbs::compute`](crate::ReferenceLogProbs::compute), packed as they are asked for: groups with
+/// their mismatched responses, each history once. A cache spares the trees that it has.
 ///
 /// # Errors
 ///
-/// A setting is outside its range, there are no trees, or a pair does not fit in the budget.
-pub fn response_steps<'a, T: ResponseTree>(
-    trees: &'a [T],
-    settings: &'a Optimization,
-) -> Result<impl Iterator<Item = Result<PlannedStep>> + 'a> {
-    let pieces = trees
-        .iter()
-        .map(|tree| response_pieces(tree, settings.token_budget));
-    let order = order(pieces, T::GROUP[1], settings)?;
-    Ok(order.into_iter().map(move |members| {
-        let trees: Vec<&T> = members.iter().map(|&m| &trees[m]).collect();
-        Ok(PlannedStep {
-            forests: forests(pack_responses(&trees, settings.token_budget)?),
-            mismatched: forests(pack_mismatched(&trees, settings.token_budget)?),
-            naive_tokens: naive_tokens(&trees),
-        })
-    }))
-}
-
-/// The forests of [`ReferenceLogProbs::compute`](crate::ReferenceLogProbs::compute), packed as they are asked for: pairs or
-/// responses with their mismatched completions, each history once. A cache spares the trees that it has.
-///
-/// # Errors
-///
-/// A setting is outside its range, or there are no trees. An item is an error if a pair does not fit in the budget.
-pub fn reference_forests<'a, T: ResponseTree>(
-    trees: &'a [T],
+/// A setting is outside its range, or there are no trees. An item is an error if a group does not fit in the budget.
+pub fn reference_forests<'a>(
+    trees: &'a [TrainingTree],
     settings: &'a Optimization,
 ) -> Result<impl Iterator<Item = Result<PackedForest>> + 'a> {
-    settings.validate()?;
-    if trees.is_empty() {
-        return Err(Error::NoData { what: T::GROUP[1] });
-    }
+    check(trees, settings)?;
     Ok(trees.chunks(GROUP).flat_map(|group| {
-        let group: Vec<&T> = group.iter().collect();
-        match pack_reference(&group, settings.token_budget) {
+        let all: Vec<usize> = (0..group.len()).collect();
+        let pieces = Pieces::of_reference(group, settings.token_budget);
+        match pieces.and_then(|pieces| pieces.pack(&all)) {
             Ok(packed) => forests(packed).into_iter().map(Ok).collect(),
-            Err(error) => vec![Err(error)],
+            Err(error) => vec![Err(error.into())],
         }
     }))
 }
@@ -129,15 +91,10 @@ fn forests(packed: Vec<GroupForest>) -> Vec<PackedForest> {
     packed.into_iter().map(|group| group.forest).collect()
 }
 
-fn order(
-    pieces: impl Iterator<Item = Result<Vec<usize>>>,
-    what: &'static str,
-    settings: &Optimization,
-) -> Result<Vec<Vec<usize>>> {
+fn check(trees: &[TrainingTree], settings: &Optimization) -> Result<()> {
     settings.validate()?;
-    let pieces: Vec<Vec<usize>> = pieces.collect::<Result<_>>()?;
-    if pieces.is_empty() {
-        return Err(Error::NoData { what });
+    match trees.is_empty() {
+        true => Err(Error::NoData { what: "trees" }),
+        false => Ok(()),
     }
-    Ok(step_order(&pieces, settings))
 }

@@ -4,24 +4,23 @@ use burn::tensor::{Device, Tensor};
 use eurus_models::{ForestBatch, ForestRewardModel, int_tensor};
 use pref_losses::stats::RewardSums;
 use pref_losses::{RewardContext, RewardLoss, RewardLossConfig, RewardStats};
-use serde_json::{Value, json};
-use token_forest::{PackedForest, TokenTree, pack};
+use serde_json::json;
+use token_forest::{
+    GroupForest, Label, LabelKind, PackedForest, PackedGroup, Pieces, TokenTree, TrainingTree, pack,
+};
 
 use crate::activations::{Pass, Tape};
-use crate::data::{PairedTree, ResponseTree, RewardLabels, check_trees};
 use crate::evaluation::Evaluation;
 use crate::events::Event;
-use crate::packing::{
-    GroupCounts, GroupForest, GroupTerms, PackedGroup, pack_responses, response_pieces,
-};
-use crate::preference::{check_responses, naive_tokens};
+use crate::examples::{check_examples, check_trees};
 use crate::run::{RunSetup, StepOutcome, StepStats, plain_device, run, training_device};
 use crate::snapshot::Snapshots;
-use crate::{Optimization, Ranks, Result};
+use crate::terms::{GroupCounts, GroupTerms};
+use crate::{Error, Optimization, Ranks, Result};
 
 /// Trains a reward model on preference pairs.
 ///
-/// The [labels](RewardLabels) of a tree say which pairs are only to be ranked, and by how much a chosen reward should lead.
+/// A pair's [label](Label::Pair) says whether it is only to be ranked, and by how much its chosen reward should lead.
 #[derive(Debug, Clone)]
 pub struct RewardTrainer {
     settings: Optimization,
@@ -49,31 +48,28 @@ fn ends(packed: &GroupForest) -> Vec<u32> {
 }
 
 /// What the loss is told of the pairs of a forest.
-fn labels_of(groups: &[PackedGroup], trees: &[&PairedTree], device: &Device) -> RewardContext {
-    let labels = |group: &PackedGroup| &trees[group.tree].labels;
-    let column = || groups.iter().map(labels);
-    let margin = column().any(|it| !it.margins.is_empty()).then(|| {
-        let margin = |group: &PackedGroup| labels(group).margins.get(group.index).copied();
-        let margins = groups.iter().map(|group| margin(group).unwrap_or_default());
-        Tensor::from_floats(margins.collect::<Vec<f32>>().as_slice(), device)
+fn labels_of(groups: &[PackedGroup], trees: &[&TrainingTree], device: &Device) -> RewardContext {
+    let labels: Vec<(f32, bool)> = groups
+        .iter()
+        .map(
+            |group| match trees[group.tree].groups()[group.index].label {
+                Label::Pair { margin, rank_only } => (margin, rank_only),
+                _ => (0.0, false),
+            },
+        )
+        .collect();
+    let margin = labels.iter().any(|it| it.0 != 0.0).then(|| {
+        let margins: Vec<f32> = labels.iter().map(|it| it.0).collect();
+        Tensor::from_floats(margins.as_slice(), device)
     });
-    let is_ultra_interact = column().any(|it| it.ranked_alone).then(|| {
-        let direct: Vec<bool> = column().map(|it| !it.ranked_alone).collect();
+    let is_ultra_interact = labels.iter().any(|it| it.1).then(|| {
+        let direct: Vec<bool> = labels.iter().map(|it| !it.1).collect();
         Tensor::from_data(direct.as_slice(), device)
     });
     RewardContext {
         margin,
         is_ultra_interact,
     }
-}
-
-/// Everything of an example that a run depends on, labels included where there are any.
-fn describe_labelled(tree: &PairedTree) -> Value {
-    let described = tree.describe();
-    if tree.labels == RewardLabels::default() {
-        return described;
-    }
-    json!([described, tree.labels])
 }
 
 impl RewardTrainer {
@@ -120,7 +116,7 @@ impl RewardTrainer {
     pub fn train<M: ForestRewardModel>(
         &self,
         model: M,
-        trees: &[PairedTree],
+        trees: &[TrainingTree],
         on_event: &mut dyn FnMut(&Event),
     ) -> Result<M> {
         self.train_evaluated(model, trees, None, on_event)
@@ -134,26 +130,21 @@ impl RewardTrainer {
     pub fn train_evaluated<M: ForestRewardModel>(
         &self,
         model: M,
-        trees: &[PairedTree],
+        trees: &[TrainingTree],
         evaluation: Option<&mut Evaluation<'_, M>>,
         on_event: &mut dyn FnMut(&Event),
     ) -> Result<M> {
         let settings = &self.settings;
-        check_responses(trees, settings, model.vocab_size())?;
+        check_examples(trees, LabelKind::Pair, settings, model.vocab_size())?;
         let device = training_device(&model);
-        let ids: Vec<&str> = trees.iter().map(|tree| tree.id.as_str()).collect();
-        let pieces = trees
-            .iter()
-            .map(|tree| response_pieces(tree, settings.token_budget));
-        let pieces: Vec<Vec<usize>> = pieces.collect::<Result<_>>()?;
+        let pieces = Pieces::of_groups(trees, settings.token_budget)?;
         let setup = RunSetup {
             settings,
-            ids: &ids,
-            pieces: &pieces,
+            examples: trees,
+            pieces: &pieces.sizes(),
             ranks: &self.ranks,
             snapshots: self.snapshots.as_ref(),
             objective: json!({ "reward": self.objective }),
-            trees: &mut trees.iter().map(describe_labelled),
             reference: None,
         };
         run(
@@ -163,11 +154,12 @@ impl RewardTrainer {
             evaluation,
             on_event,
             |model, mine, optimizer, ()| {
-                let trees: Vec<&PairedTree> = mine.members.iter().map(|&m| &trees[m]).collect();
+                let trees: Vec<&TrainingTree> = mine.members.iter().map(|&m| &trees[m]).collect();
                 let recompute = settings.recompute_activations;
                 self.pass(
                     model,
                     &trees,
+                    pieces.pack(mine.members),
                     &device,
                     recompute,
                     &self.ranks,
@@ -188,15 +180,18 @@ impl RewardTrainer {
     pub fn held_out<M: ForestRewardModel>(
         &self,
         model: &M,
-        trees: &[PairedTree],
+        trees: &[TrainingTree],
     ) -> Result<RewardStats> {
-        check_responses(trees, &self.settings, model.vocab_size())?;
+        check_examples(trees, LabelKind::Pair, &self.settings, model.vocab_size())?;
         let model = self.settings.precision.of(model.valid());
-        let trees: Vec<&PairedTree> = trees.iter().collect();
+        let pieces = Pieces::of_groups(trees, self.settings.token_budget)?;
+        let all: Vec<usize> = (0..trees.len()).collect();
+        let trees: Vec<&TrainingTree> = trees.iter().collect();
         let device = plain_device(&model);
         let outcome = self.pass(
             &model,
             &trees,
+            pieces.pack(&all),
             &device,
             false,
             &Ranks::default(),
@@ -210,14 +205,15 @@ impl RewardTrainer {
     fn pass<M: ForestRewardModel>(
         &self,
         model: &M,
-        trees: &[&PairedTree],
+        trees: &[&TrainingTree],
+        packed: token_forest::Result<Vec<GroupForest>>,
         device: &Device,
         recompute: bool,
         ranks: &Ranks,
         consume: &mut dyn FnMut(Tensor<1>, Tape<'_>, f64),
     ) -> Result<StepOutcome<RewardStats>> {
         let mut forests = Vec::new();
-        let mine = pack_responses(trees, self.settings.token_budget).map(|packed| {
+        let mine = packed.map_err(Error::from).map(|packed| {
             forests = packed;
             GroupCounts::of(&forests)
         });
@@ -260,13 +256,13 @@ impl RewardTrainer {
         } else {
             terms
                 .into_iter()
-                .flat_map(|it| it.name(PairedTree::GROUP[0], |tree| &trees[tree].id))
+                .flat_map(|it| it.name(LabelKind::Pair.nouns()[0], |tree| trees[tree].id()))
                 .collect()
         };
         Ok(StepOutcome {
             loss: stats.loss * (my_counts.groups as f64 / counts.groups as f64),
             unique_tokens: my_counts.unique_tokens,
-            naive_tokens: naive_tokens(trees),
+            naive_tokens: trees.iter().map(|tree| tree.naive_tokens()).sum(),
             forests: forest_count,
             not_finite,
             stats,
@@ -287,25 +283,25 @@ impl StepStats for RewardStats {
 /// When there are no trees, a path is longer than allowed, or a token is one the model does not know.
 pub fn pair_rewards<M: ForestRewardModel>(
     model: &M,
-    trees: &[PairedTree],
+    trees: &[TrainingTree],
     settings: &Optimization,
 ) -> Result<Vec<PairRewards>> {
-    check_responses(trees, settings, model.vocab_size())?;
+    check_examples(trees, LabelKind::Pair, settings, model.vocab_size())?;
     let model = model.valid();
     let device = plain_device(&model);
     let mut starts = Vec::with_capacity(trees.len());
     let mut count = 0;
     for tree in trees {
         starts.push(count);
-        count += tree.pairs.len();
+        count += tree.groups().len();
     }
     let zero = PairRewards {
         chosen: 0.0,
         rejected: 0.0,
     };
     let mut result = vec![zero; count];
-    let members: Vec<&PairedTree> = trees.iter().collect();
-    for packed in pack_responses(&members, settings.token_budget)? {
+    let all: Vec<usize> = (0..trees.len()).collect();
+    for packed in Pieces::of_groups(trees, settings.token_budget)?.pack(&all)? {
         let tokens = int_tensor(&ends(&packed), &device);
         let batch = ForestBatch::new(packed.forest, &device);
         let rewards: Vec<f32> = model.rewards(&batch, tokens).into_data().iter().collect();

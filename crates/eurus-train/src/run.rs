@@ -7,12 +7,12 @@ use burn::tensor::Device;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use token_forest::TokenTree;
+use token_forest::TrainingTree;
 
 use crate::adamw::StepOptimizer;
-use crate::data::step_order;
 use crate::evaluation::{Best, Evaluation};
 use crate::events::{Event, StepProgress};
+use crate::order::step_order;
 use crate::precision::Weights;
 use crate::snapshot::{RunIdentity, Snapshots, Store, newest, restore_weights, share_weights};
 use crate::{Error, NotFinite, NotFinitePolicy, Optimization, Ranks, Result, Schedule};
@@ -63,15 +63,13 @@ impl<S: StepStats> StepOutcome<S> {
 /// What a run is made of, whatever the loss.
 pub(crate) struct RunSetup<'a> {
     pub settings: &'a Optimization,
-    /// Ids of the examples.
-    pub ids: &'a [&'a str],
+    pub examples: &'a [TrainingTree],
     /// Tokens of the pieces that each is packed in: what steps are filled with, and what the trees of one are shared out by.
     pub pieces: &'a [Vec<usize>],
     pub ranks: &'a Ranks,
     pub snapshots: Option<&'a Snapshots>,
     /// The trainer and its loss.
     pub objective: Value,
-    pub trees: &'a mut dyn Iterator<Item = Value>,
     /// Mean of the reference log-probs, if the loss looks at them.
     pub reference: Option<f64>,
 }
@@ -145,7 +143,7 @@ pub(crate) fn run<M: Module, S: StepStats, C: Serialize + DeserializeOwned>(
 ) -> Result<M> {
     let RunSetup {
         settings,
-        ids,
+        examples,
         ranks,
         ..
     } = setup;
@@ -168,7 +166,7 @@ pub(crate) fn run<M: Module, S: StepStats, C: Serialize + DeserializeOwned>(
     let mut first = 0;
     let mut store = None;
     let identity = (setup.snapshots.is_some() || ranks.size() > 1)
-        .then(|| RunIdentity::new(settings, setup.objective, setup.trees, setup.reference));
+        .then(|| RunIdentity::new(settings, setup.objective, examples, setup.reference));
     if let Some(identity) = &identity {
         let judged = judge.evaluation.as_ref();
         let judged_every = judged.map(|it| (it.every_steps, it.keep_best));
@@ -242,7 +240,10 @@ pub(crate) fn run<M: Module, S: StepStats, C: Serialize + DeserializeOwned>(
                 } else {
                     outcome.not_finite.clone()
                 },
-                examples: members.iter().map(|&m| ids[m].to_owned()).collect(),
+                examples: members
+                    .iter()
+                    .map(|&m| examples[m].id().to_owned())
+                    .collect(),
             }),
         };
         let policy = settings.on_not_finite;
@@ -340,18 +341,4 @@ pub(crate) fn plain_device<M: Module>(model: &M) -> Device {
         .next()
         .map(|device| device.inner())
         .unwrap_or_default()
-}
-
-/// Tokens of all root-to-leaf paths as rows of their own.
-pub(crate) fn path_tokens(trees: &[&TokenTree]) -> usize {
-    trees
-        .iter()
-        .map(|tree| {
-            let lengths = tree.path_lengths();
-            tree.leaves()
-                .iter()
-                .map(|&leaf| lengths[leaf])
-                .sum::<usize>()
-        })
-        .sum()
 }

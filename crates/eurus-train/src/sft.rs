@@ -5,23 +5,21 @@ use std::collections::BTreeSet;
 use burn::tensor::{Device, Tensor};
 use eurus_models::{ForestBatch, ForestModel};
 use serde_json::json;
-use token_forest::{PackedForest, TokenTree};
+use token_forest::{GroupForest, LabelKind, PackedForest, Pieces, TrainingTree};
 
 use crate::activations::{Pass, Tape};
-use crate::data::{SftTree, check_trees, describe_tree};
 use crate::evaluation::Evaluation;
 use crate::events::Event;
+use crate::examples::check_examples;
 use crate::log_probs::of_hidden;
-use crate::packing::{pack_trees, tree_pieces};
-use crate::run::{
-    RunSetup, StepOutcome, StepStats, path_tokens, plain_device, run, training_device,
-};
+use crate::run::{RunSetup, StepOutcome, StepStats, plain_device, run, training_device};
 use crate::snapshot::Snapshots;
 use crate::{Error, Optimization, Ranks, Result};
 
-/// Trains a language model to imitate the trainable nodes of trees.
+/// Trains a language model to imitate the responses of trees.
 ///
-/// The loss of a step is the mean over all its target tokens, however they are split into forests.
+/// The loss of a step is the mean over the target tokens of all its groups, however they are split into forests. A response
+/// that is in several groups, for several rows have it, counts for each and is computed once.
 #[derive(Debug, Clone)]
 pub struct SftTrainer {
     settings: Optimization,
@@ -71,7 +69,7 @@ impl SftTrainer {
     pub fn train<M: ForestModel>(
         &self,
         model: M,
-        trees: &[SftTree],
+        trees: &[TrainingTree],
         on_event: &mut dyn FnMut(&Event),
     ) -> Result<M> {
         self.train_evaluated(model, trees, None, on_event)
@@ -85,26 +83,21 @@ impl SftTrainer {
     pub fn train_evaluated<M: ForestModel>(
         &self,
         model: M,
-        trees: &[SftTree],
+        trees: &[TrainingTree],
         evaluation: Option<&mut Evaluation<'_, M>>,
         on_event: &mut dyn FnMut(&Event),
     ) -> Result<M> {
         let settings = &self.settings;
         self.check(trees, model.vocab_size())?;
         let device = training_device(&model);
-        let ids: Vec<&str> = trees.iter().map(|tree| tree.id.as_str()).collect();
-        let pieces = trees
-            .iter()
-            .map(|tree| tree_pieces(&tree.tree, settings.token_budget));
-        let pieces: Vec<Vec<usize>> = pieces.collect::<Result<_>>()?;
+        let pieces = Pieces::of_groups(trees, settings.token_budget)?;
         let setup = RunSetup {
             settings,
-            ids: &ids,
-            pieces: &pieces,
+            examples: trees,
+            pieces: &pieces.sizes(),
             ranks: &self.ranks,
             snapshots: self.snapshots.as_ref(),
             objective: json!("sft"),
-            trees: &mut trees.iter().map(|it| describe_tree(&it.id, &it.tree)),
             reference: None,
         };
         run(
@@ -114,11 +107,12 @@ impl SftTrainer {
             evaluation,
             on_event,
             |model, mine, optimizer, ()| {
-                let trees: Vec<&SftTree> = mine.members.iter().map(|&m| &trees[m]).collect();
+                let trees = mine.members.iter().map(|&m| &trees[m]).collect();
                 let recompute = settings.recompute_activations;
                 self.pass(
                     model,
-                    &trees,
+                    trees,
+                    pieces.pack(mine.members),
                     &device,
                     recompute,
                     &self.ranks,
@@ -141,14 +135,16 @@ impl SftTrainer {
     /// # Errors
     ///
     /// Those of [`train`](Self::train) before training.
-    pub fn held_out<M: ForestModel>(&self, model: &M, trees: &[SftTree]) -> Result<f64> {
+    pub fn held_out<M: ForestModel>(&self, model: &M, trees: &[TrainingTree]) -> Result<f64> {
         self.check(trees, model.vocab_size())?;
         let model = self.settings.precision.of(model.valid());
-        let trees: Vec<&SftTree> = trees.iter().collect();
+        let pieces = Pieces::of_groups(trees, self.settings.token_budget)?;
+        let all: Vec<usize> = (0..trees.len()).collect();
         let device = plain_device(&model);
         let outcome = self.pass(
             &model,
-            &trees,
+            trees.iter().collect(),
+            pieces.pack(&all),
             &device,
             false,
             &Ranks::default(),
@@ -157,17 +153,8 @@ impl SftTrainer {
         Ok(outcome.loss)
     }
 
-    fn check(&self, trees: &[SftTree], vocab_size: usize) -> Result<()> {
-        if trees.is_empty() {
-            return Err(Error::NoData { what: "trees" });
-        }
-        check_trees(
-            trees.iter().map(|tree| (tree.id.as_str(), &tree.tree)),
-            self.settings
-                .max_path_tokens
-                .min(self.settings.token_budget),
-            vocab_size,
-        )
+    fn check(&self, trees: &[TrainingTree], vocab_size: usize) -> Result<()> {
+        check_examples(trees, LabelKind::Imitated, &self.settings, vocab_size)
     }
 
     /// The loss of some trees, forest by forest: `consume` is given each forest's part of the mean, its tape and its share of
@@ -175,25 +162,20 @@ impl SftTrainer {
     fn pass<M: ForestModel>(
         &self,
         model: &M,
-        trees: &[&SftTree],
+        trees: Vec<&TrainingTree>,
+        packed: token_forest::Result<Vec<GroupForest>>,
         device: &Device,
         recompute: bool,
         ranks: &Ranks,
         consume: &mut dyn FnMut(Tensor<1>, Tape<'_>, f64),
     ) -> Result<StepOutcome<usize>> {
         let settings = &self.settings;
-        let token_trees: Vec<&TokenTree> = trees.iter().map(|tree| &tree.tree).collect();
         let mut forests = Vec::new();
-        let mine = pack_trees(&token_trees, settings.token_budget).map(|packed| {
-            forests = packed;
-            forests.retain(|packed| !packed.forest.targets.is_empty());
-            let of_all = |count: fn(&PackedForest) -> usize| -> usize {
-                forests.iter().map(|packed| count(&packed.forest)).sum()
-            };
-            (
-                of_all(|forest| forest.targets.len()),
-                of_all(PackedForest::len),
-            )
+        let mine = packed.map_err(Error::from).map(|packed| {
+            forests = packed.into_iter().map(CountedForest::new).collect();
+            let targets: usize = forests.iter().map(|it| it.target_tokens).sum();
+            let tokens: usize = forests.iter().map(|it| it.forest.len()).sum();
+            (targets, tokens)
         });
         let (my_targets, my_tokens) = *mine.as_ref().unwrap_or(&(0, 0));
         let (target_tokens, unique_tokens) = ranks
@@ -205,22 +187,28 @@ impl SftTrainer {
         let mut outcome = StepOutcome {
             loss: 0.0,
             unique_tokens: my_tokens,
-            naive_tokens: path_tokens(&token_trees),
+            naive_tokens: trees.iter().map(|tree| tree.naive_tokens()).sum(),
             forests: forests.len(),
             not_finite: Vec::new(),
             stats: my_targets,
         };
-        for packed in forests {
-            let share = packed.forest.len() as f64 / unique_tokens as f64;
-            let batch = ForestBatch::new(packed.forest, device);
+        for counted in forests {
+            let share = counted.forest.len() as f64 / unique_tokens as f64;
+            let batch = ForestBatch::new(counted.forest, device);
             let pass = Pass::of_model(model, &batch, recompute)?;
             let log_probs = of_hidden(model, pass.hidden, &batch, settings.log_prob_chunk);
-            let loss = log_probs.clone().sum().neg() / target_tokens as f64;
+            let weighted = match &counted.weights {
+                Some(weights) => {
+                    log_probs.clone() * Tensor::from_floats(weights.as_slice(), device)
+                }
+                None => log_probs.clone(),
+            };
+            let loss = weighted.sum().neg() / target_tokens as f64;
             let value = f64::from(loss.clone().into_scalar::<f32>());
             if !value.is_finite() {
-                let wrong = not_finite_trees(log_probs, &batch, &packed.sources);
+                let wrong = not_finite_trees(log_probs, &batch, &counted.trees);
                 let name = |tree: usize| {
-                    let id = &trees[tree].id;
+                    let id = trees[tree].id();
                     format!("the log-prob of a target token of `{id}` is not finite")
                 };
                 outcome.not_finite.extend(wrong.into_iter().map(name));
@@ -229,6 +217,42 @@ impl SftTrainer {
             consume(loss, pass.tape, share);
         }
         Ok(outcome)
+    }
+}
+
+/// A forest of responses to imitate, and how often each of its targets counts.
+struct CountedForest {
+    forest: PackedForest,
+    /// The tree of each forest tree, by its place among those of the step.
+    trees: Vec<usize>,
+    target_tokens: usize,
+    /// In how many groups each target is, `[targets]`; `None` where it is one for all.
+    weights: Option<Vec<f32>>,
+}
+
+impl CountedForest {
+    fn new(packed: GroupForest) -> Self {
+        let forest = packed.forest;
+        let mut groups_of = vec![0_u16; forest.node_count()];
+        let mut trees = vec![0; forest.tree_count()];
+        for group in &packed.groups {
+            for &node in &group.nodes {
+                groups_of[node as usize] += 1;
+                trees[forest.nodes[node as usize].tree as usize] = group.tree;
+            }
+        }
+        let counts: Vec<u16> = forest
+            .targets
+            .iter()
+            .map(|target| groups_of[target.node as usize])
+            .collect();
+        let weights = counts.iter().any(|&count| count != 1);
+        Self {
+            target_tokens: counts.iter().map(|&count| usize::from(count)).sum(),
+            weights: weights.then(|| counts.iter().map(|&count| f32::from(count)).collect()),
+            forest,
+            trees,
+        }
     }
 }
 

@@ -3,12 +3,7 @@
 use std::fmt;
 use std::ops::{AddAssign, Range};
 
-use ultrainteract::PreferenceTree;
-use ultrainteract::formats::SftRow;
-
-use crate::conversation::MessageTree;
-use crate::preference::{message_tree, sft_messages};
-use crate::{ChatMessage, ChatTokenizer, Result};
+use crate::{ChatTokenizer, MessageTree, Result};
 
 /// How many paths and tokens become others when a path's whole text is tokenized at once, and the first places.
 ///
@@ -61,40 +56,13 @@ const AGREEING: usize = 3;
 const WINDOW: usize = 64;
 
 impl ChatTokenizer {
-    /// Compares the tokens of a tree, made node by node, with those of the whole text of each of its paths.
+    /// Compares the tokens of a conversation with branches, made node by node, with those of the whole text of each of its
+    /// paths.
     ///
     /// # Errors
     ///
-    /// As [`ChatTokenizer::encode_tree`].
-    pub fn boundary_differences(&self, tree: &PreferenceTree) -> Result<BoundaryDifferences> {
-        self.compare(&message_tree(tree))
-    }
-
-    /// The same for an SFT row.
-    ///
-    /// # Errors
-    ///
-    /// As [`ChatTokenizer::encode_sft`].
-    pub fn boundary_differences_in_sft(&self, row: &SftRow) -> Result<BoundaryDifferences> {
-        self.compare(&MessageTree {
-            id: Some(row.id.clone()),
-            ..MessageTree::of_messages(&sft_messages(row))
-        })
-    }
-
-    /// The same for a conversation.
-    ///
-    /// # Errors
-    ///
-    /// As [`ChatTokenizer::encode_messages`].
-    pub fn boundary_differences_in_messages(
-        &self,
-        messages: &[ChatMessage],
-    ) -> Result<BoundaryDifferences> {
-        self.compare(&MessageTree::of_messages(messages))
-    }
-
-    fn compare(&self, tree: &MessageTree) -> Result<BoundaryDifferences> {
+    /// As [`ChatTokenizer::encode`].
+    pub fn boundary_differences(&self, tree: &MessageTree) -> Result<BoundaryDifferences> {
         let encoded = self.encode_nodes(tree, |_| false)?;
         let mut found = BoundaryDifferences::default();
         for leaf in encoded.tokens.leaves() {
@@ -111,7 +79,7 @@ impl ChatTokenizer {
                 if found.places.len() < PLACES {
                     let until = node_by_node.len().min(here.end + AROUND);
                     found.places.push(BorderPlace {
-                        tree: tree.id.clone().unwrap_or_default(),
+                        tree: tree.id.clone(),
                         leaf,
                         at: here.start,
                         before: self.decode_with_special_tokens(

@@ -17,13 +17,13 @@ pub(crate) const CHATML_TURN_END: &str = "<|im_end|>";
 /// | `chatml` | `<\|im_start\|>user⏎q1<\|im_end\|>⏎<\|im_start\|>assistant⏎a1<\|im_end\|>⏎...` | a turn of its own |
 ///
 /// ```
-/// use token_forest::{BuiltInTemplate, ChatMessage, ChatTokenizer, train_bpe};
+/// use token_forest::{BuiltInTemplate, Message, ChatTokenizer, train_bpe};
 ///
 /// # fn main() -> token_forest::Result<()> {
 /// let bpe = train_bpe(["What is 2 + 2?"], 300, &["<|im_start|>", "<|im_end|>"])?;
 /// let files = bpe.files()?.with_built_in_template(BuiltInTemplate::Mistral)?;
 /// let tokenizer = ChatTokenizer::from_files(files)?;
-/// let text = tokenizer.template().render(&[ChatMessage::user("2 + 2?")], true)?;
+/// let text = tokenizer.template().render(&[Message::user("2 + 2?")], true)?;
 /// assert_eq!(text, "[INST] 2 + 2? [/INST]"); // this tokenizer has no BOS
 /// # Ok(())
 /// # }

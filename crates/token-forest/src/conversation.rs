@@ -1,24 +1,8 @@
 //! The text and the tokens of a conversation, message by message.
 
-use crate::{ChatMessage, ChatTokenizer, Error, Result, Role, TokenNode, TokenTree};
+use std::collections::HashSet;
 
-/// A conversation with branches, before it is tokens: what stands between rows or trees and the tokenizer.
-///
-/// Nodes alternate along a path: a prompt (all messages up to an answer), an assistant message, a prompt, and so on.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct MessageTree {
-    /// Names the tree in errors.
-    pub id: Option<String>,
-    /// The nodes, parents before children.
-    pub nodes: Vec<MessageNode>,
-}
-
-/// What one node says.
-#[derive(Debug, Clone)]
-pub(crate) struct MessageNode {
-    pub parent: Option<usize>,
-    pub messages: Vec<ChatMessage>,
-}
+use crate::{ChatTokenizer, Error, Message, MessageTree, Result, Role, TokenNode, TokenTree};
 
 /// A conversation with branches as text and as tokens; node `i` is node `i` of the [`MessageTree`].
 #[derive(Debug, Clone, Default)]
@@ -26,54 +10,6 @@ pub(crate) struct EncodedTree {
     /// The text of every node's path, through that node.
     pub texts: Vec<String>,
     pub tokens: TokenTree,
-}
-
-impl MessageTree {
-    /// A conversation without branches.
-    pub fn of_messages(messages: &[ChatMessage]) -> Self {
-        let mut tree = Self::default();
-        let mut said: Vec<ChatMessage> = Vec::new();
-        for (index, message) in messages.iter().enumerate() {
-            said.push(message.clone());
-            let next = messages.get(index + 1);
-            let prompt_goes_on = message.role != Role::Assistant
-                && next.is_some_and(|next| next.role != Role::Assistant);
-            if !prompt_goes_on {
-                tree.nodes.push(MessageNode {
-                    parent: tree.nodes.len().checked_sub(1),
-                    messages: std::mem::take(&mut said),
-                });
-            }
-        }
-        tree
-    }
-
-    /// Whether a node is an answer of the assistant.
-    pub fn is_answer(&self, node: usize) -> bool {
-        let last = self.nodes[node].messages.last();
-        last.is_some_and(|message| message.role == Role::Assistant)
-    }
-
-    /// The messages of a node's path, through that node.
-    fn path_messages(&self, node: usize) -> Vec<ChatMessage> {
-        let mut path = vec![node];
-        while let Some(parent) = path.last().and_then(|&node| self.nodes[node].parent) {
-            path.push(parent);
-        }
-        path.iter()
-            .rev()
-            .flat_map(|&node| self.nodes[node].messages.iter().cloned())
-            .collect()
-    }
-
-    /// Says in which tree, and at which node, an error happened.
-    pub fn place(&self, error: Error, node: Option<usize>) -> Error {
-        match (&self.id, node) {
-            (None, _) => error,
-            (Some(id), None) => error.in_tree(id),
-            (Some(id), Some(node)) => error.in_tree(format!("{id}, node {node}")),
-        }
-    }
 }
 
 impl ChatTokenizer {
@@ -88,11 +24,18 @@ impl ChatTokenizer {
     ///
     /// When there is no message, an assistant message has no prompt before it, a turn contains the end-of-turn
     /// token, or the template refuses the conversation or rewrites its history.
-    pub fn encode_messages(&self, messages: &[ChatMessage]) -> Result<TokenTree> {
-        let tree = MessageTree::of_messages(messages);
-        Ok(self
-            .encode_nodes(&tree, |node| tree.is_answer(node))?
-            .tokens)
+    pub fn encode_messages(&self, messages: &[Message]) -> Result<TokenTree> {
+        self.encode(&MessageTree::of_messages(messages))
+    }
+
+    /// The tokens of a conversation with branches: token node `i` is its node `i`, and the nodes of groups are trainable.
+    ///
+    /// # Errors
+    ///
+    /// As [`ChatTokenizer::encode_messages`], naming the tree and the node.
+    pub fn encode(&self, tree: &MessageTree) -> Result<TokenTree> {
+        let used: HashSet<usize> = tree.groups.iter().flat_map(|it| it.nodes.clone()).collect();
+        Ok(self.encode_nodes(tree, |node| used.contains(&node))?.tokens)
     }
 
     /// The tokens of a conversation that waits for an action: through the generation prompt.
@@ -102,7 +45,7 @@ impl ChatTokenizer {
     /// # Errors
     ///
     /// As [`ChatTokenizer::encode_messages`], and when the last message is the assistant's.
-    pub fn encode_prompt(&self, messages: &[ChatMessage]) -> Result<Vec<u32>> {
+    pub fn encode_prompt(&self, messages: &[Message]) -> Result<Vec<u32>> {
         if messages
             .last()
             .is_some_and(|last| last.role == Role::Assistant)
@@ -158,7 +101,7 @@ impl ChatTokenizer {
 
     /// The text of a conversation through its last message: the generation prompt after a prompt, the
     /// end-of-turn token after an assistant message. `before` is the same for the history, empty for none.
-    pub(crate) fn text_through(&self, before: &str, messages: &[ChatMessage]) -> Result<String> {
+    pub(crate) fn text_through(&self, before: &str, messages: &[Message]) -> Result<String> {
         let Some(last) = messages.last() else {
             return Ok(String::new());
         };
@@ -181,7 +124,7 @@ impl ChatTokenizer {
         Ok(whole)
     }
 
-    fn check_turn(&self, messages: &[ChatMessage], last: &ChatMessage) -> Result<()> {
+    fn check_turn(&self, messages: &[Message], last: &Message) -> Result<()> {
         let message = messages.len();
         if last.content.contains(self.eos()) {
             return Err(Error::EosInText {

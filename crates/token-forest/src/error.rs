@@ -255,6 +255,84 @@ pub enum Error {
         reason: String,
     },
 
+    // ---- rows to train on
+    /// A file or a record of it is at fault.
+    #[error(transparent)]
+    Data(#[from] ultrainteract::Error),
+    /// Something is wrong with what a record says.
+    #[error("{location}: {problem}")]
+    InRow {
+        /// File and record.
+        location: ultrainteract::input::Location,
+        /// What is wrong.
+        problem: Box<Error>,
+    },
+    /// Something is wrong with a field of a record.
+    #[error("field `{field}`: {problem}")]
+    InField {
+        /// The field.
+        field: &'static str,
+        /// What is wrong.
+        problem: Box<Error>,
+    },
+    /// Examples of this kind do not hold what the loss learns from.
+    #[error(
+        "a {kind} has no {wanted} in it; train on it with a loss, or a command, that learns from what it has"
+    )]
+    UnfitExample {
+        /// The kind of example.
+        kind: &'static str,
+        /// What the loss learns from.
+        wanted: &'static str,
+    },
+    /// An answer of several messages, where a verdict or a preference is on one.
+    #[error(
+        "field `{field}`: it has {count} messages, and a verdict is on one; give a row for each answer, with what comes before it as its prompt"
+    )]
+    SeveralMessages {
+        /// The field.
+        field: &'static str,
+        /// How many messages it has.
+        count: usize,
+    },
+    /// Records that cannot be trained on, which nobody said to drop.
+    #[error("{problem}")]
+    UnusableRows {
+        /// How many of which kind, the first of each, and what to do.
+        problem: String,
+    },
+    /// Nothing is left to train on.
+    #[error("{files}: {problem}")]
+    NoRows {
+        /// The files.
+        files: String,
+        /// What became of their records.
+        problem: String,
+    },
+
+    // ---- examples to train on
+    /// A tree without groups.
+    #[error("example `{id}` has nothing to train on; give it a group of responses, or drop it")]
+    NothingToLearn {
+        /// The example.
+        id: String,
+    },
+    /// A group of responses that makes no sense.
+    #[error("group {group} of example `{id}`: {problem}")]
+    BadGroup {
+        /// The example.
+        id: String,
+        /// The group, by its index.
+        group: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Mismatched responses come from other trees, and there is only one.
+    #[error(
+        "a KL estimate joins prompts with responses of other trees, and there is only one tree; give more trees, or a loss without a KL estimate"
+    )]
+    OneTreeForKl,
+
     // ---- training a tokenizer
     /// The settings of a tokenizer to train make no sense.
     #[error("cannot train a tokenizer: {reason}")]
@@ -270,6 +348,24 @@ impl Error {
     pub fn in_tree(self, tree: impl std::fmt::Display) -> Self {
         Self::InTree {
             tree: tree.to_string(),
+            problem: Box::new(self),
+        }
+    }
+
+    /// Says in which record of which file the error lies.
+    #[must_use]
+    pub(crate) fn in_row(self, location: &ultrainteract::input::Location) -> Self {
+        Self::InRow {
+            location: location.clone(),
+            problem: Box::new(self),
+        }
+    }
+
+    /// Says in which field of a record the error lies.
+    #[must_use]
+    pub(crate) fn in_field(self, field: &'static str) -> Self {
+        Self::InField {
+            field,
             problem: Box::new(self),
         }
     }

@@ -9,13 +9,13 @@
 //! Two answers to one question share the tokens of the question:
 //!
 //! ```
-//! use token_forest::{ChatMessage, ChatTokenizer, PackedForest, TokenTree, train_bpe};
+//! use token_forest::{Message, ChatTokenizer, PackedForest, TokenTree, train_bpe};
 //!
 //! # fn main() -> token_forest::Result<()> {
 //! let bpe = train_bpe(["What is 2 + 2? It is 4."], 300, &["<|im_start|>", "<|im_end|>"])?;
 //! let tokenizer = ChatTokenizer::from_files(bpe.files()?)?; // or from_folder("path/to/model")
 //!
-//! let prompt = tokenizer.encode_prompt(&[ChatMessage::user("What is 2 + 2?")])?;
+//! let prompt = tokenizer.encode_prompt(&[Message::user("What is 2 + 2?")])?;
 //! let mut tree = TokenTree::new(prompt, false);
 //! let chosen = tree.push(0, tokenizer.encode_action("It is 4.")?, true);
 //! let rejected = tree.push(0, tokenizer.encode_action("It is 5.")?, true);
@@ -40,20 +40,22 @@
 //!
 //! # Modules
 //!
-//! Everything is at the root of the crate; the sources are
+//! Everything but [`rows`] is at the root of the crate; the sources are
 //!
 //! | file | what it has |
 //! | --- | --- |
 //! | `tree.rs` | [`TokenTree`]: nodes, paths, counts |
 //! | `forest.rs` | [`PackedForest`]: positions, ancestry, targets |
 //! | `split.rs` | [`TokenTree::subtree`], [`TokenTree::split`]: trees larger than the budget |
-//! | `packing.rs` | [`pack`]: which trees share a forest |
-//! | `message.rs`, `template.rs` | [`ChatMessage`], [`ChatTemplate`]: conversations to text |
+//! | `packing.rs`, `pieces.rs` | [`pack`], [`Pieces`]: which trees share a forest, and where their groups are in it |
+//! | `template.rs` | [`ChatTemplate`]: conversations of [`Message`]s to text |
 //! | `built_in.rs` | [`BuiltInTemplate`]: templates for models that have none |
 //! | `tokenizer.rs`, `conversation.rs` | [`ChatTokenizer`]: text to tokens, node by node |
+//! | `message_tree.rs`, `training.rs` | [`MessageTree`], [`TrainingTree`]: what is learned, as text and as tokens |
+//! | [`rows`] | rows of any format to trees to train on |
 //! | `over_long.rs` | [`OverLong`]: what becomes of rows longer than a limit |
 //! | `borders.rs` | [`BoundaryDifferences`]: where node by node and the whole text give other tokens |
-//! | `preference.rs` | preference trees and rows of [`ultrainteract`] to token trees |
+//! | `preference.rs` | preference trees of [`ultrainteract`] to token trees |
 //! | `files.rs`, `bpe.rs` | [`TokenizerFiles`], [`train_bpe`]: tokenizer folders read, made and written |
 
 mod borders;
@@ -63,13 +65,16 @@ mod conversation;
 mod error;
 mod files;
 mod forest;
-mod message;
+mod message_tree;
 mod over_long;
 mod packing;
+mod pieces;
 mod preference;
+pub mod rows;
 mod split;
 mod template;
 mod tokenizer;
+mod training;
 mod tree;
 
 pub use borders::{BorderPlace, BoundaryDifferences};
@@ -78,13 +83,16 @@ pub use built_in::BuiltInTemplate;
 pub use error::{Error, Result};
 pub use files::TokenizerFiles;
 pub use forest::{ForestNode, PackedForest, Target};
-pub use message::{ChatMessage, Role};
-pub use over_long::{Fitted, LengthCounts, LengthLimit, OverLong};
+pub use message_tree::{MessageNode, MessageTree};
+pub use over_long::{Fitted, LengthCounts, LengthLimit, OverLong, TooLong};
 pub use packing::{forests_needed, pack, utilisation};
+pub use pieces::{GroupForest, PackedGroup, Pieces};
 pub use split::{Piece, Subtree};
 pub use template::ChatTemplate;
 pub use tokenizer::ChatTokenizer;
+pub use training::{Group, Label, LabelKind, TrainingTree, add_mismatched};
 pub use tree::{TokenNode, TokenTree};
+pub use ultrainteract::{Message, Role};
 
 /// The example of the README is compiled with the tests.
 #[cfg(doctest)]

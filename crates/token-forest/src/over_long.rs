@@ -3,12 +3,8 @@
 use std::collections::HashMap;
 use std::ops::AddAssign;
 
-use ultrainteract::formats::SftRow;
-use ultrainteract::{NodeId, PreferenceTree};
-
-use crate::conversation::{EncodedTree, MessageNode, MessageTree};
-use crate::preference::{message_tree, sft_messages};
-use crate::{ChatMessage, ChatTokenizer, Error, Result, TokenTree};
+use crate::conversation::EncodedTree;
+use crate::{ChatTokenizer, Error, MessageNode, MessageTree, Result, TokenTree};
 
 /// What to do with responses that are too long with their history.
 ///
@@ -34,6 +30,23 @@ pub struct LengthLimit {
     pub path: usize,
     /// Of a history with all responses of a group: what must fit in one forest.
     pub together: usize,
+}
+
+/// No limit.
+impl Default for LengthLimit {
+    fn default() -> Self {
+        Self::of_path(usize::MAX)
+    }
+}
+
+impl LengthLimit {
+    /// The same limit for a path and for a group.
+    pub fn of_path(tokens: usize) -> Self {
+        Self {
+            path: tokens,
+            together: tokens,
+        }
+    }
 }
 
 /// What became of groups of responses, by reason. Counts of several trees are added with `+=`.
@@ -88,62 +101,46 @@ pub struct Fitted {
     pub groups: Vec<Option<Vec<usize>>>,
     /// What was done.
     pub counts: LengthCounts,
+    /// The groups that were dropped.
+    pub too_long: Vec<TooLong>,
+}
+
+/// A group that is too long and was dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooLong {
+    /// The group, by its index.
+    pub group: usize,
+    /// Tokens of the history.
+    pub history: usize,
+    /// The longest response, by its place in the group.
+    pub longest: usize,
+    /// Tokens of the history with the longest response.
+    pub path: usize,
+    /// Tokens of the history with all responses.
+    pub together: usize,
 }
 
 impl ChatTokenizer {
-    /// A preference tree as tokens that keep to a limit.
+    /// The tokens of a conversation with branches, whose groups keep to a limit.
     ///
-    /// Each of `groups` is a set of actions that answer the same prompt and are kept or dropped together with one
-    /// history, such as the two of a pair. A history that is cut becomes another branch below the root; branches
-    /// share what they have in common, cut or not.
-    ///
-    /// # Errors
-    ///
-    /// As [`ChatTokenizer::encode_tree`]; when the nodes of a group are not siblings; and with
-    /// [`OverLong::Error`] when a group is too long.
-    pub fn fit_tree(
-        &self,
-        tree: &PreferenceTree,
-        groups: &[Vec<NodeId>],
-        limit: LengthLimit,
-        policy: OverLong,
-    ) -> Result<Fitted> {
-        let groups: Vec<Vec<usize>> = groups
-            .iter()
-            .map(|group| group.iter().map(|node| node.index()).collect())
-            .collect();
-        self.fit(&message_tree(tree), &groups, limit, policy)
-    }
-
-    /// An SFT row as tokens that keep to a limit. It has no history that could be cut.
-    ///
-    /// # Errors
-    ///
-    /// As [`ChatTokenizer::encode_sft`], and with [`OverLong::Error`] when the row is too long.
-    pub fn fit_sft(&self, row: &SftRow, limit: usize, policy: OverLong) -> Result<Fitted> {
-        self.fit_messages(&sft_messages(row), limit, policy)
-            .map_err(|e| e.in_tree(&row.id))
-    }
-
-    /// A conversation as tokens that keep to a limit.
-    ///
-    /// Each answer is trained once, with as much of the history before it as fits; so a long conversation becomes
-    /// a tree.
+    /// The responses of a group are kept or dropped together with one history, such as the two of a pair. A history that is
+    /// cut becomes another branch below the root; branches share what they have in common, cut or not. So a long conversation
+    /// becomes a tree, in which each answer is trained once, with as much of the history before it as fits.
     ///
     /// ```
-    /// use token_forest::{ChatMessage, ChatTokenizer, OverLong, train_bpe};
+    /// use token_forest::{ChatTokenizer, LengthLimit, Message, MessageTree, OverLong, train_bpe};
     ///
     /// # fn main() -> token_forest::Result<()> {
     /// let bpe = train_bpe(["1 2 3"], 300, &["<|im_start|>", "<|im_end|>"])?;
     /// let tokenizer = ChatTokenizer::from_files(bpe.files()?)?;
-    /// let messages = [
-    ///     ChatMessage::user("6 * 7?"),
-    ///     ChatMessage::assistant("41"),
-    ///     ChatMessage::user("No."),
-    ///     ChatMessage::assistant("42"),
-    /// ];
-    /// let whole = tokenizer.encode_messages(&messages)?.longest_path_tokens();
-    /// let fitted = tokenizer.fit_messages(&messages, whole - 1, OverLong::CutOldestTurns)?;
+    /// let tree = MessageTree::of_messages(&[
+    ///     Message::user("6 * 7?"),
+    ///     Message::assistant("41"),
+    ///     Message::user("No."),
+    ///     Message::assistant("42"),
+    /// ]);
+    /// let whole = tokenizer.encode(&tree)?.longest_path_tokens();
+    /// let fitted = tokenizer.fit(&tree, LengthLimit::of_path(whole - 1), OverLong::CutOldestTurns)?;
     /// assert_eq!((fitted.counts.cut, fitted.counts.cut_turns), (1, 1));
     /// let paths = fitted.tree.expect("two answers are left").paths();
     /// // Each answer right after the instruction: "41" as it was, "42" without what came between.
@@ -154,34 +151,20 @@ impl ChatTokenizer {
     ///
     /// # Errors
     ///
-    /// As [`ChatTokenizer::encode_messages`], and with [`OverLong::Error`] when a path is too long.
-    pub fn fit_messages(
-        &self,
-        messages: &[ChatMessage],
-        limit: usize,
-        policy: OverLong,
-    ) -> Result<Fitted> {
-        let tree = MessageTree::of_messages(messages);
-        let answers = (0..tree.nodes.len()).filter(|&node| tree.is_answer(node));
-        let groups: Vec<Vec<usize>> = answers.map(|node| vec![node]).collect();
-        let limit = LengthLimit {
-            path: limit,
-            together: limit,
-        };
-        self.fit(&tree, &groups, limit, policy)
-    }
-
-    fn fit(
+    /// As [`ChatTokenizer::encode`]; when the nodes of a group are not siblings; and with [`OverLong::Error`] when a group is
+    /// too long.
+    pub fn fit(
         &self,
         source: &MessageTree,
-        groups: &[Vec<usize>],
         limit: LengthLimit,
         policy: OverLong,
     ) -> Result<Fitted> {
         let mut work = Grafting::new(self, source)?;
         let mut counts = LengthCounts::default();
-        let mut places = Vec::with_capacity(groups.len());
-        for group in groups {
+        let mut places = Vec::with_capacity(source.groups.len());
+        let mut too_long = Vec::new();
+        for (index, group) in source.groups.iter().enumerate() {
+            let group = &group.nodes;
             counts.groups += 1;
             let path = source.history_of(group)?;
             let whole = work.lengths(&path, group);
@@ -199,12 +182,14 @@ impl ChatTokenizer {
                 (OverLong::Error, _) => return Err(source.place(whole.error(group, limit), None)),
                 (OverLong::Drop, Some(_)) => {
                     counts.dropped_for_history += 1;
+                    too_long.push(whole.of_group(index));
                     places.push(None);
                 }
                 (OverLong::CutOldestTurns, Some(estimate)) => {
                     let fitted = work.graft_fewest(&path, group, estimate, turns, limit)?;
                     let Some((cut_turns, place, lengths)) = fitted else {
                         counts.dropped_for_response += 1;
+                        too_long.push(whole.of_group(index));
                         places.push(None);
                         continue;
                     };
@@ -215,32 +200,12 @@ impl ChatTokenizer {
                 }
                 (OverLong::Drop | OverLong::CutOldestTurns, None) => {
                     counts.dropped_for_response += 1;
+                    too_long.push(whole.of_group(index));
                     places.push(None);
                 }
             }
         }
-        work.finish(places, counts)
-    }
-}
-
-impl MessageTree {
-    /// The path of the prompt that a group answers.
-    fn history_of(&self, group: &[usize]) -> Result<Vec<usize>> {
-        let parent_of = |&node: &usize| self.nodes.get(node).and_then(|node| node.parent);
-        let parent = group.first().and_then(parent_of);
-        let siblings = group.iter().all(|node| parent_of(node) == parent);
-        let Some(parent) = parent.filter(|_| siblings) else {
-            let error = Error::NotSiblings {
-                nodes: group.to_vec(),
-            };
-            return Err(self.place(error, None));
-        };
-        let mut path = vec![parent];
-        while let Some(above) = path.last().and_then(|&node| self.nodes[node].parent) {
-            path.push(above);
-        }
-        path.reverse();
-        Ok(path)
+        work.finish(places, counts, too_long)
     }
 }
 
@@ -255,6 +220,8 @@ fn without_turns(path: &[usize], turns: usize) -> Vec<usize> {
 #[derive(Debug, Clone, Copy)]
 struct Lengths {
     history: usize,
+    /// The longest response, by its place.
+    longest: usize,
     longest_path: usize,
     together: usize,
 }
@@ -268,6 +235,16 @@ impl Lengths {
         ]
         .into_iter()
         .find(|&(_, tokens, limit)| tokens > limit)
+    }
+
+    fn of_group(&self, group: usize) -> TooLong {
+        TooLong {
+            group,
+            history: self.history,
+            longest: self.longest,
+            path: self.longest_path,
+            together: self.together,
+        }
     }
 
     fn error(&self, group: &[usize], limit: LengthLimit) -> Error {
@@ -306,10 +283,17 @@ impl<'a> Grafting<'a> {
     fn lengths(&self, history: &[usize], group: &[usize]) -> Lengths {
         let tokens = |&node: &usize| self.encoded.tokens.nodes[node].tokens.len();
         let history = history.iter().map(tokens).sum();
+        let responses: Vec<usize> = group.iter().map(tokens).collect();
+        let longest = responses
+            .iter()
+            .enumerate()
+            .max_by_key(|(_, tokens)| **tokens);
+        let (longest, tokens) = longest.map_or((0, 0), |(place, &tokens)| (place, tokens));
         Lengths {
             history,
-            longest_path: history + group.iter().map(tokens).max().unwrap_or(0),
-            together: history + group.iter().map(tokens).sum::<usize>(),
+            longest,
+            longest_path: history + tokens,
+            together: history + responses.iter().sum::<usize>(),
         }
     }
 
@@ -377,13 +361,19 @@ impl<'a> Grafting<'a> {
     }
 
     /// The tree of the groups' paths, and where the groups are in it.
-    fn finish(self, places: Vec<Option<Vec<usize>>>, counts: LengthCounts) -> Result<Fitted> {
+    fn finish(
+        self,
+        places: Vec<Option<Vec<usize>>>,
+        counts: LengthCounts,
+        too_long: Vec<TooLong>,
+    ) -> Result<Fitted> {
         let kept: Vec<usize> = places.iter().flatten().flatten().copied().collect();
         if kept.is_empty() {
             return Ok(Fitted {
                 tree: None,
                 groups: places,
                 counts,
+                too_long,
             });
         }
         let part = self.encoded.tokens.subtree(&kept)?;
@@ -403,6 +393,7 @@ impl<'a> Grafting<'a> {
             tree: Some(tree),
             groups,
             counts,
+            too_long,
         })
     }
 }

@@ -37,12 +37,17 @@ pub fn pack(trees: &[TokenTree], token_budget: usize) -> Result<Vec<Vec<usize>>>
         .in_tree(index));
     }
 
-    let mut forests = best_fit_decreasing(&sizes, token_budget);
+    Ok(pack_sizes(&sizes, token_budget))
+}
+
+/// The same of sizes, none of which is larger than the budget.
+pub(crate) fn pack_sizes(sizes: &[usize], token_budget: usize) -> Vec<Vec<usize>> {
+    let mut forests = best_fit_decreasing(sizes, token_budget);
     for forest in &mut forests {
         forest.sort_unstable();
     }
     forests.sort_unstable();
-    Ok(forests)
+    forests
 }
 
 /// How many forests [`pack`] makes of trees of these sizes. One that is larger than the budget counts as pieces of at most

@@ -1,10 +1,8 @@
-//! Preference trees and rows of UltraInteract as token trees.
+//! Preference trees as token trees.
 
-use ultrainteract::formats::{Message, SftRow, Speaker};
-use ultrainteract::{Node, NodeId, PreferenceTree};
+use ultrainteract::{NodeId, PreferenceTree};
 
-use crate::conversation::{MessageNode, MessageTree};
-use crate::{ChatMessage, ChatTokenizer, Result, Role, TokenTree};
+use crate::{ChatTokenizer, MessageTree, Result, TokenTree};
 
 impl ChatTokenizer {
     /// A preference tree as tokens: token node `i` is node `i` of the tree.
@@ -50,62 +48,7 @@ impl ChatTokenizer {
         trainable: impl Fn(NodeId) -> bool,
     ) -> Result<TokenTree> {
         let trainable: Vec<bool> = tree.nodes().map(|(id, _)| trainable(id)).collect();
-        let encoded = self.encode_nodes(&message_tree(tree), |node| trainable[node])?;
+        let encoded = self.encode_nodes(&MessageTree::from(tree), |node| trainable[node])?;
         Ok(encoded.tokens)
-    }
-
-    /// An SFT row as a tree with one path: the instruction, and the response to be trained.
-    ///
-    /// # Errors
-    ///
-    /// As [`ChatTokenizer::encode_messages`], naming the row.
-    pub fn encode_sft(&self, row: &SftRow) -> Result<TokenTree> {
-        self.encode_messages(&sft_messages(row))
-            .map_err(|e| e.in_tree(&row.id))
-    }
-}
-
-/// The messages of a preference tree; node `i` is node `i` of the tree.
-pub(crate) fn message_tree(tree: &PreferenceTree) -> MessageTree {
-    let message = |node: &Node| {
-        if node.action().is_some() {
-            ChatMessage::assistant(node.text())
-        } else {
-            ChatMessage::user(node.text())
-        }
-    };
-    let nodes = tree.nodes().map(|(_, node)| MessageNode {
-        parent: node.parent().map(NodeId::index),
-        messages: vec![message(node)],
-    });
-    MessageTree {
-        id: Some(tree.id().to_string()),
-        nodes: nodes.collect(),
-    }
-}
-
-/// The messages of an SFT row.
-pub(crate) fn sft_messages(row: &SftRow) -> [ChatMessage; 2] {
-    [
-        ChatMessage::user(&row.instruction),
-        ChatMessage::assistant(&row.response),
-    ]
-}
-
-impl From<Speaker> for Role {
-    fn from(speaker: Speaker) -> Self {
-        match speaker {
-            Speaker::User => Self::User,
-            Speaker::Assistant => Self::Assistant,
-        }
-    }
-}
-
-impl From<&Message> for ChatMessage {
-    fn from(message: &Message) -> Self {
-        Self {
-            role: message.from.into(),
-            content: message.value.clone(),
-        }
     }
 }

@@ -8,7 +8,7 @@ use minijinja::value::Kwargs;
 use minijinja::{AutoEscape, Environment, ErrorKind, Value};
 use serde::Serialize;
 
-use crate::{ChatMessage, Error, Result};
+use crate::{Error, Message, Result};
 
 /// A compiled chat template.
 ///
@@ -18,14 +18,14 @@ use crate::{ChatMessage, Error, Result};
 /// `tools` and `documents` are none.
 ///
 /// ```
-/// use token_forest::{ChatMessage, ChatTemplate};
+/// use token_forest::{Message, ChatTemplate};
 ///
 /// # fn main() -> token_forest::Result<()> {
 /// let source = "{% for m in messages %}<{{ m.role }}>{{ m.content.strip() }}{{ eos_token }}{% endfor %}\
 ///               {% if add_generation_prompt %}<assistant>{% endif %}";
 /// let tokens = [("eos_token".to_string(), "</s>".to_string())];
 /// let template = ChatTemplate::new("example", source, tokens.into())?;
-/// let text = template.render(&[ChatMessage::user(" 1 + 1? ")], true)?;
+/// let text = template.render(&[Message::user(" 1 + 1? ")], true)?;
 /// assert_eq!(text, "<user>1 + 1?</s><assistant>");
 /// # Ok(())
 /// # }
@@ -92,7 +92,7 @@ impl ChatTemplate {
     /// # Errors
     ///
     /// When the template refuses the conversation (`raise_exception`) or fails on it.
-    pub fn render(&self, messages: &[ChatMessage], add_generation_prompt: bool) -> Result<String> {
+    pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String> {
         let failed = |e: minijinja::Error| Error::TemplateRender {
             template: self.name.clone(),
             line: e.line().unwrap_or(0),
@@ -116,7 +116,7 @@ impl ChatTemplate {
     }
 }
 
-fn message_value(message: &ChatMessage) -> Value {
+fn message_value(message: &Message) -> Value {
     Value::from_pairs([
         ("role", message.role.as_str()),
         ("content", &message.content),
@@ -255,14 +255,14 @@ fn reason(error: &minijinja::Error) -> String {
 mod tests {
     use super::*;
 
-    fn render(source: &str, messages: &[ChatMessage]) -> Result<String> {
+    fn render(source: &str, messages: &[Message]) -> Result<String> {
         ChatTemplate::new("test", source, BTreeMap::new())?.render(messages, false)
     }
 
     #[test]
     fn blocks_are_trimmed_and_their_indentation_stripped() {
         let source = "{% for m in messages %}\n    {% if true %}\n{{ m.content }}\n    {% endif %}\n{% endfor %}\n";
-        let messages = [ChatMessage::user("a"), ChatMessage::user("b")];
+        let messages = [Message::user("a"), Message::user("b")];
         assert_eq!(render(source, &messages).unwrap(), "a\nb\n");
     }
 
@@ -277,7 +277,7 @@ mod tests {
     fn loop_controls_and_python_methods_are_there() {
         let source = "{% for m in messages %}{% if m.content.startswith('x') %}{% continue %}{% endif %}\
                       {{ m['content'].split('|')[-1].upper() }}{% break %}{% endfor %}";
-        let messages = ["x", "a|b", "c"].map(ChatMessage::user);
+        let messages = ["x", "a|b", "c"].map(Message::user);
         assert_eq!(render(source, &messages).unwrap(), "B");
     }
 
@@ -295,7 +295,7 @@ mod tests {
         let source =
             "{{ messages[0] | tojson }}{{ 'tool_calls' in messages[0] }}{{ messages[0].get('x') }}";
         assert_eq!(
-            render(source, &[ChatMessage::user("q")]).unwrap(),
+            render(source, &[Message::user("q")]).unwrap(),
             "{\"role\": \"user\", \"content\": \"q\"}FalseNone"
         );
     }

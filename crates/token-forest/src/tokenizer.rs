@@ -4,19 +4,19 @@ use std::path::Path;
 
 use tokenizers::Tokenizer;
 
-use crate::{ChatMessage, ChatTemplate, Error, Result, TokenizerFiles};
+use crate::{ChatTemplate, Error, Message, Result, TokenizerFiles};
 
 /// A tokenizer with its chat template: conversations in, token trees out.
 ///
 /// Special tokens come from the template alone; the tokenizer adds none of its own.
 ///
 /// ```
-/// use token_forest::{ChatMessage, ChatTokenizer, train_bpe};
+/// use token_forest::{Message, ChatTokenizer, train_bpe};
 ///
 /// # fn main() -> token_forest::Result<()> {
 /// let bpe = train_bpe(["What is 2 + 2? It is 4."], 300, &["<|im_start|>", "<|im_end|>"])?;
 /// let tokenizer = ChatTokenizer::from_files(bpe.files()?)?;
-/// let prompt = tokenizer.encode_prompt(&[ChatMessage::user("What is 2 + 2?")])?;
+/// let prompt = tokenizer.encode_prompt(&[Message::user("What is 2 + 2?")])?;
 /// let action = tokenizer.encode_action("It is 4.")?;
 /// assert_eq!(action.last(), Some(&tokenizer.eos_id()));
 /// assert_eq!(tokenizer.decode(&action)?, "It is 4.");
@@ -148,9 +148,9 @@ impl ChatTokenizer {
     ///
     /// When the text contains the end-of-turn token or the template refuses it.
     pub fn encode_action(&self, text: &str) -> Result<Vec<u32>> {
-        let mut messages = vec![ChatMessage::user("probe")];
+        let mut messages = vec![Message::user("probe")];
         let prompt = self.text_through("", &messages)?;
-        messages.push(ChatMessage::assistant(text));
+        messages.push(Message::assistant(text));
         let whole = self.text_through(&prompt, &messages)?;
         self.encode_after(&prompt, &whole)
     }

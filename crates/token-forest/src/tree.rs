@@ -3,7 +3,7 @@
 use crate::{Error, Result};
 
 /// One node: the tokens that it adds to the path above it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct TokenNode {
     /// Index of the parent in [`TokenTree::nodes`]; `None` for the root alone.
     pub parent: Option<usize>,
@@ -37,7 +37,7 @@ pub struct TokenNode {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 pub struct TokenTree {
     /// The nodes, parents before children.
     pub nodes: Vec<TokenNode>,

@@ -82,6 +82,7 @@ mod error;
 pub mod example;
 pub mod formats;
 pub mod input;
+mod message;
 pub mod mix;
 mod node;
 pub mod output;
@@ -94,7 +95,7 @@ mod tree;
 pub mod validate;
 
 pub use error::{Error, Result};
-pub use formats::{Message, Speaker};
+pub use message::{Message, Role};
 pub use node::{Action, ActionSource, Content, Node, NodeId, Observation, Schema, Verdict};
 pub use task::Task;
 pub use tree::{Pair, PreferenceTree};

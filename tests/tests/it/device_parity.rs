@@ -14,14 +14,13 @@ use eurus_models::{
 use eurus_tests::parameters::{self, Named};
 use eurus_train::log_probs::target_log_probs;
 use eurus_train::{
-    Event, NodePair, Optimization, PairedTree, Precision, PreferenceTrainer, ReferenceLogProbs,
-    RewardTrainer, add_mismatched,
+    Event, Optimization, Precision, PreferenceTrainer, ReferenceLogProbs, RewardTrainer,
 };
 use pref_losses::{
     DpoConfig, KtoConfig, NcaConfig, PreferenceLossConfig, RewardLossConfig,
     UltraInteractRewardConfig,
 };
-use token_forest::{PackedForest, TokenTree};
+use token_forest::{Group, PackedForest, TokenTree, TrainingTree, add_mismatched};
 
 /// f32 against f64, through a few layers.
 const TOLERANCE: f64 = 1e-4;
@@ -75,7 +74,7 @@ fn config_biases() -> Biases {
 }
 
 /// Trees of two turns with two pairs.
-fn trees(count: u32) -> Vec<PairedTree> {
+fn trees(count: u32) -> Vec<TrainingTree> {
     let tree = |i: u32| {
         let token = |offset: u32| 1 + (7 * i + offset) % 38;
         let mut tree = TokenTree::new(vec![token(0), token(3), 39, token(11)], false);
@@ -84,16 +83,15 @@ fn trees(count: u32) -> Vec<PairedTree> {
         let observation = tree.push(rejected, vec![token(9), token(8), 39], false);
         let right = tree.push(observation, vec![token(1), token(5), token(6), 0], true);
         let wrong = tree.push(observation, vec![token(2), token(2), 0], true);
-        let pair = |chosen, rejected| NodePair { chosen, rejected };
-        let pairs = [pair(chosen, rejected), pair(right, wrong)];
-        PairedTree::new(format!("tree-{i}"), &tree, &pairs).expect("a whole tree")
+        let pairs = vec![Group::pair(chosen, rejected), Group::pair(right, wrong)];
+        TrainingTree::new(format!("tree-{i}"), &tree, pairs).expect("a whole tree")
     };
     (0..count).map(tree).collect()
 }
 
 fn forest() -> PackedForest {
     let trees = trees(4);
-    PackedForest::from_trees(trees.iter().map(|tree| &tree.tree)).expect("whole trees")
+    PackedForest::from_trees(trees.iter().map(TrainingTree::tree)).expect("whole trees")
 }
 
 /// The number type of all parameters.

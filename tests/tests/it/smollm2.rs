@@ -22,7 +22,7 @@ use eurus_train::log_probs::{node_log_probs, target_log_probs};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use test_support::folders;
-use token_forest::{ChatMessage, ChatTokenizer, PackedForest, TokenTree};
+use token_forest::{ChatTokenizer, Message, PackedForest, TokenTree};
 
 /// Positions whose logits exist at a time.
 const CHUNK: usize = 64;
@@ -48,7 +48,7 @@ struct Text {
 #[derive(Debug, Deserialize)]
 struct GoldenPrompt {
     id: String,
-    messages: Vec<ChatMessage>,
+    messages: Vec<Message>,
     chat_text: String,
     input_ids: Vec<u32>,
     completions: Completions<Text>,
@@ -223,7 +223,7 @@ fn check_tokens(golden: &Golden, tokenizer: &ChatTokenizer, report: &mut Report)
         report.same("tokens of prompts", &prompt.id, &ids, &prompt.input_ids);
         for completion in [&prompt.completions.good, &prompt.completions.bad] {
             let mut messages = prompt.messages.clone();
-            messages.push(ChatMessage::assistant(completion.text.clone()));
+            messages.push(Message::assistant(completion.text.clone()));
             let tree = tokenizer.encode_messages(&messages)?;
             let last = tree.nodes.last().context("a conversation has nodes")?;
             report.same(

@@ -6,13 +6,13 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use eurus_tests::workload;
-use eurus_train::{Optimization, PairedTree, plan};
+use eurus_train::{Optimization, plan};
 use serde_json::Value;
 use test_support::folders;
-use token_forest::{pack, utilisation};
+use token_forest::{TrainingTree, pack, utilisation};
 
 /// Trees drawn with these options, and what the generator says of them.
-fn drawn(generator: &Path, options: &str) -> Result<(Vec<PairedTree>, Value)> {
+fn drawn(generator: &Path, options: &str) -> Result<(Vec<TrainingTree>, Value)> {
     let folder = tempfile::tempdir()?;
     let output = Command::new("python3")
         .arg(generator.join("gen_workload.py"))
@@ -41,7 +41,7 @@ fn planned_tokens_are_those_that_the_generator_predicts() -> Result<()> {
         let (trees, stats) = drawn(&generator, options)?;
         let settings = Optimization::default();
         let (mut unique, mut naive) = (0, 0);
-        for step in plan::response_steps(&trees, &settings)? {
+        for step in plan::steps(&trees, &settings)? {
             let step = step?;
             unique += step.unique_tokens();
             naive += step.naive_tokens;
@@ -72,7 +72,7 @@ fn forests_are_at_least_95_percent_full() -> Result<()> {
 
     let mut pieces = Vec::new();
     for tree in &trees {
-        let parts = tree.tree.split(budget, &[])?;
+        let parts = tree.tree().split(budget, &[])?;
         pieces.extend(parts.into_iter().map(|piece| piece.subtree.tree));
     }
     let at_once = utilisation(&pieces, &pack(&pieces, budget)?, budget);
@@ -85,7 +85,7 @@ fn forests_are_at_least_95_percent_full() -> Result<()> {
         ..Optimization::default()
     };
     let (mut tokens, mut forests) = (0, 0);
-    for step in plan::response_steps(&trees, &settings)? {
+    for step in plan::steps(&trees, &settings)? {
         let step = step?;
         tokens += step.unique_tokens();
         forests += step.forests.len();

@@ -2,21 +2,30 @@
 
 use burn::tensor::Tensor;
 use eurus_models::int_tensor;
+use token_forest::{PackedGroup, Pieces, TrainingTree};
 
 use super::constant;
 use super::objective::ForestResponses;
 use crate::activations::Tape;
-use crate::data::ResponseTree;
-use crate::packing::PackedGroup;
 use crate::reference::{TreeReference, read};
 use crate::{Error, Result};
 
 /// Trees that go through the model in one pass of the loss.
-pub(super) struct Part<'a, T> {
-    pub trees: Vec<&'a T>,
+pub(super) struct Part<'a> {
+    pub trees: Vec<&'a TrainingTree>,
     pub reference: Vec<&'a TreeReference>,
+    /// The trees by index among all of the run.
+    pub members: &'a [usize],
+    pub pieces: &'a LossPieces<'a>,
     pub reward_shift: f64,
     pub recompute: bool,
+}
+
+/// What a loss looks at of all trees of a run, cut to the token budget.
+pub(super) struct LossPieces<'a> {
+    pub groups: Pieces<'a>,
+    /// The mismatched responses, for a KL estimate.
+    pub mismatched: Option<Pieces<'a>>,
 }
 
 /// Groups of one size in a forest, and their responses by place in the group.
@@ -31,9 +40,9 @@ pub(super) struct GroupResponses {
 
 impl GroupResponses {
     /// `by_node` are the log-probs of the forest's nodes, `node_counts` their target tokens.
-    pub fn new<T>(
+    pub fn new(
         groups: Vec<PackedGroup>,
-        part: &Part<'_, T>,
+        part: &Part<'_>,
         by_node: &Tensor<1>,
         node_counts: &[f32],
     ) -> Self {
@@ -43,8 +52,7 @@ impl GroupResponses {
         for place in 0..places {
             let nodes: Vec<u32> = groups.iter().map(|group| group.nodes[place]).collect();
             policy.push(by_node.clone().select(0, int_tensor(&nodes, &device)));
-            let value =
-                |group: &PackedGroup| part.reference[group.tree].columns[place][group.index];
+            let value = |group: &PackedGroup| part.reference[group.tree].groups[group.index][place];
             let values = groups.iter().map(value).collect();
             reference.push(constant(values, &device));
             lengths.push(
@@ -62,7 +70,7 @@ impl GroupResponses {
         }
     }
 
-    pub fn for_loss<'a, T>(&self, part: &Part<'a, T>) -> ForestResponses<'a, T> {
+    pub fn for_loss<'a>(&self, part: &Part<'a>) -> ForestResponses<'a> {
         let lengths = self.lengths.iter().zip(&self.policy);
         ForestResponses {
             policy: self.policy.clone(),
@@ -73,7 +81,7 @@ impl GroupResponses {
             groups: self
                 .groups
                 .iter()
-                .map(|it| (part.trees[it.tree], it.index))
+                .map(|it| &part.trees[it.tree].groups()[it.index])
                 .collect(),
         }
     }
@@ -93,7 +101,7 @@ pub(super) struct ForestPass<'a> {
 const SAME_MODEL: f64 = 0.02;
 
 /// Checks that policy and reference are the same model yet.
-pub(super) fn same_model<T: ResponseTree>(part: &Part<'_, T>, pass: &ForestPass<'_>) -> Result<()> {
+pub(super) fn same_model(part: &Part<'_>, pass: &ForestPass<'_>) -> Result<()> {
     let columns = pass.responses.iter().flat_map(|it| {
         let log_probs = it.policy.iter().zip(&it.reference);
         log_probs

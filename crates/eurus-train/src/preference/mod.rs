@@ -14,22 +14,20 @@ use pref_losses::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use token_forest::{GroupForest, Pieces, TrainingTree};
 
 use crate::activations::Pass;
-use crate::data::{ResponseTree, check_trees};
 use crate::evaluation::Evaluation;
 use crate::events::Event;
+use crate::examples::check_examples;
 use crate::log_probs::{by_node, node_log_probs, node_target_counts, of_hidden};
-use crate::packing::{
-    GroupCounts, GroupForest, GroupTerms, check_budget, pack_mismatched, pack_responses,
-    response_pieces,
-};
 use crate::reference::{ReferenceLogProbs, read};
 use crate::run::{RunSetup, StepOutcome, StepTrees, plain_device, run, training_device};
 use crate::snapshot::Snapshots;
+use crate::terms::{GroupCounts, GroupTerms};
 use crate::{Error, Optimization, Ranks, Result};
 
-use forest_pass::{ForestPass, GroupResponses, Part, same_model};
+use forest_pass::{ForestPass, GroupResponses, LossPieces, Part, same_model};
 
 pub use objective::{ForestLosses, ForestResponses, ResponseLoss, StepContext};
 
@@ -37,39 +35,12 @@ fn constant(values: Vec<f32>, device: &Device) -> Tensor<1> {
     Tensor::from_floats(values.as_slice(), device)
 }
 
-pub(crate) fn check_responses<T: ResponseTree>(
-    trees: &[T],
-    settings: &Optimization,
-    vocab_size: usize,
-) -> Result<()> {
-    if trees.is_empty() {
-        return Err(Error::NoData { what: T::GROUP[1] });
-    }
-    check_trees(
-        trees.iter().map(|tree| (tree.id(), tree.tree())),
-        settings.max_path_tokens,
-        vocab_size,
-    )?;
-    check_budget(trees, settings.token_budget)
-}
-
-/// Tokens of every group as rows of their own, one a response.
-pub(crate) fn naive_tokens<T: ResponseTree>(trees: &[&T]) -> usize {
-    let of_tree = |tree: &&T| {
-        let lengths = tree.tree().path_lengths();
-        let responses = tree.columns().into_iter().flatten();
-        responses.map(|node| lengths[node]).sum::<usize>()
-    };
-    trees.iter().map(of_tree).sum()
-}
-
 /// Trains a language model on preference pairs, on responses that have a verdict each, or on several scored responses to a
 /// prompt.
 ///
-/// [`new`](Self::new) takes a loss over pairs and trains on [`PairedTree`](crate::PairedTree)s,
-/// [`unpaired`](PreferenceTrainer::unpaired) one over single responses and trains on
-/// [`LabelledTree`](crate::LabelledTree)s, [`scored`](PreferenceTrainer::scored) one over K responses and trains on
-/// [`ScoredTree`](crate::ScoredTree)s. Every preference loss of `pref_losses` can be trained.
+/// [`new`](Self::new) takes a loss over pairs, [`unpaired`](PreferenceTrainer::unpaired) one over single responses with a
+/// verdict, [`scored`](PreferenceTrainer::scored) one over K responses with scores; the groups of the
+/// [`TrainingTree`]s must be of that [kind](TrainingTree::kind). Every preference loss of `pref_losses` can be trained.
 ///
 /// The loss of a step is the mean over all its pairs, responses or prompts, however they are split into forests; KTO's KL
 /// estimate is taken over the whole step before any gradient, and BCO's shift is the mean reward of all steps before. Losses
@@ -132,11 +103,9 @@ impl PreferenceTrainer<UnpairedLoss> {
     /// ```
     /// use burn::tensor::Device;
     /// use eurus_models::{Decoder, DecoderConfig};
-    /// use eurus_train::{
-    ///     LabelledNode, LabelledTree, Optimization, PreferenceTrainer, ReferenceLogProbs, add_mismatched,
-    /// };
+    /// use eurus_train::{Optimization, PreferenceTrainer, ReferenceLogProbs};
     /// use pref_losses::{KtoConfig, UnpairedLossConfig};
-    /// use token_forest::TokenTree;
+    /// use token_forest::{Group, TokenTree, TrainingTree, add_mismatched};
     ///
     /// # fn main() -> eurus_train::Result<()> {
     /// let policy = Decoder::init(&DecoderConfig::llama(32, 16, 2, 2), 7, &Device::flex());
@@ -144,11 +113,10 @@ impl PreferenceTrainer<UnpairedLoss> {
     /// let rollouts = |prompt: Vec<u32>, answers: &[(u32, bool)]| {
     ///     let mut tree = TokenTree::new(prompt, false);
     ///     let mut judge = |&(token, desirable)| {
-    ///         let node = tree.push(0, vec![token, 9], true);
-    ///         LabelledNode { node, desirable }
+    ///         Group::verdict(tree.push(0, vec![token, 9], true), desirable)
     ///     };
-    ///     let responses: Vec<_> = answers.iter().map(&mut judge).collect();
-    ///     LabelledTree::new(format!("{answers:?}"), &tree, &responses)
+    ///     let responses = answers.iter().map(&mut judge).collect();
+    ///     TrainingTree::new(format!("{answers:?}"), &tree, responses)
     /// };
     /// let mut trees = [
     ///     rollouts(vec![1, 2, 3], &[(4, true), (5, false), (6, false)])?,
@@ -182,19 +150,17 @@ impl PreferenceTrainer<ScoredLoss> {
     /// ```
     /// use burn::tensor::Device;
     /// use eurus_models::{Decoder, DecoderConfig};
-    /// use eurus_train::{
-    ///     Optimization, PreferenceTrainer, ReferenceLogProbs, ScoredNode, ScoredTree,
-    /// };
+    /// use eurus_train::{Optimization, PreferenceTrainer, ReferenceLogProbs};
     /// use pref_losses::{NcaKConfig, ScoredLossConfig};
-    /// use token_forest::TokenTree;
+    /// use token_forest::{Group, TokenTree, TrainingTree};
     ///
     /// # fn main() -> eurus_train::Result<()> {
     /// let policy = Decoder::init(&DecoderConfig::llama(32, 16, 2, 2), 7, &Device::flex());
     /// // Three rollouts of one prompt, scored by a reward model.
     /// let mut tree = TokenTree::new(vec![1, 2, 3], false);
-    /// let mut rollout = |token, score| ScoredNode { node: tree.push(0, vec![token, 9], true), score };
-    /// let rollouts = vec![rollout(4, 0.1), rollout(5, 2.0), rollout(6, -1.3)];
-    /// let trees = [ScoredTree::new("p1", &tree, &[rollouts])?];
+    /// let mut rollout = |token, score| (tree.push(0, vec![token, 9], true), score);
+    /// let rollouts = Group::scored([rollout(4, 0.1), rollout(5, 2.0), rollout(6, -1.3)]);
+    /// let trees = [TrainingTree::new("p1", &tree, vec![rollouts])?];
     ///
     /// let settings = Optimization { learning_rate: 1e-2, epochs: 2, ..Optimization::default() };
     /// let reference = ReferenceLogProbs::compute(&policy, &trees, &settings, &mut |_| {})?;
@@ -279,7 +245,7 @@ impl<L: ResponseLoss> PreferenceTrainer<L> {
     pub fn train<M: ForestModel>(
         &self,
         model: M,
-        trees: &[L::Tree],
+        trees: &[TrainingTree],
         reference: &ReferenceLogProbs,
         on_event: &mut dyn FnMut(&Event),
     ) -> Result<M> {
@@ -294,7 +260,7 @@ impl<L: ResponseLoss> PreferenceTrainer<L> {
     pub fn train_evaluated<M: ForestModel>(
         &self,
         model: M,
-        trees: &[L::Tree],
+        trees: &[TrainingTree],
         reference: &ReferenceLogProbs,
         evaluation: Option<&mut Evaluation<'_, M>>,
         on_event: &mut dyn FnMut(&Event),
@@ -308,19 +274,14 @@ impl<L: ResponseLoss> PreferenceTrainer<L> {
         let device = training_device(&model);
         let has_reference = self.loss.needs().reference;
         let begins_as_reference = has_reference && !self.other_reference;
-        let ids: Vec<&str> = trees.iter().map(ResponseTree::id).collect();
-        let pieces = trees
-            .iter()
-            .map(|tree| response_pieces(tree, settings.token_budget));
-        let pieces: Vec<Vec<usize>> = pieces.collect::<Result<_>>()?;
+        let pieces = self.pieces(trees)?;
         let setup = RunSetup {
             settings,
-            ids: &ids,
-            pieces: &pieces,
+            examples: trees,
+            pieces: &pieces.groups.sizes(),
             ranks: &self.ranks,
             snapshots: self.snapshots.as_ref(),
             objective: self.objective.clone(),
-            trees: &mut trees.iter().map(ResponseTree::describe),
             reference: has_reference.then(|| reference.mean()),
         };
         run(
@@ -334,6 +295,8 @@ impl<L: ResponseLoss> PreferenceTrainer<L> {
                 let part = Part {
                     trees: members.iter().map(|&m| &trees[m]).collect(),
                     reference: members.iter().map(|&m| &reference.trees[m]).collect(),
+                    members,
+                    pieces: &pieces,
                     reward_shift: carried.rewards.get(),
                     recompute: settings.recompute_activations,
                 };
@@ -366,14 +329,18 @@ impl<L: ResponseLoss> PreferenceTrainer<L> {
     pub fn held_out<M: ForestModel>(
         &self,
         model: &M,
-        trees: &[L::Tree],
+        trees: &[TrainingTree],
         reference: &ReferenceLogProbs,
     ) -> Result<L::Stats> {
         self.check(trees, reference, model.vocab_size())?;
         let model = self.settings.precision.of(model.valid());
+        let pieces = self.pieces(trees)?;
+        let all: Vec<usize> = (0..trees.len()).collect();
         let part = Part {
             trees: trees.iter().collect(),
             reference: reference.trees.iter().collect(),
+            members: &all,
+            pieces: &pieces,
             reward_shift: 0.0,
             recompute: false,
         };
@@ -385,23 +352,36 @@ impl<L: ResponseLoss> PreferenceTrainer<L> {
 
     fn check(
         &self,
-        trees: &[L::Tree],
+        trees: &[TrainingTree],
         reference: &ReferenceLogProbs,
         vocab_size: usize,
     ) -> Result<()> {
-        check_responses(trees, &self.settings, vocab_size)?;
+        check_examples(trees, L::KIND, &self.settings, vocab_size)?;
         reference.check(trees)?;
-        if self.loss.needs().kl && trees.iter().any(|tree| tree.mismatched().is_empty()) {
+        let mut groups = trees.iter().flat_map(TrainingTree::groups);
+        if self.loss.needs().kl && groups.any(|group| group.mismatched.is_none()) {
             return Err(Error::Loss(pref_losses::Error::MissingKl));
         }
         Ok(())
+    }
+
+    /// The trees' groups, and their mismatched responses if the loss looks at these, cut to the budget.
+    fn pieces<'a>(&self, trees: &'a [TrainingTree]) -> Result<LossPieces<'a>> {
+        let budget = self.settings.token_budget;
+        let kl = self.loss.needs().kl;
+        Ok(LossPieces {
+            groups: Pieces::of_groups(trees, budget)?,
+            mismatched: kl
+                .then(|| Pieces::of_mismatched(trees, budget))
+                .transpose()?,
+        })
     }
 
     /// The losses of all groups of some trees, forest by forest; `consume` is given each forest's.
     fn pass<M: ForestModel>(
         &self,
         model: &M,
-        part: &Part<'_, L::Tree>,
+        part: &Part<'_>,
         device: &Device,
         ranks: &Ranks,
         consume: &mut dyn FnMut(ForestPass<'_>) -> Result<()>,
@@ -486,13 +466,13 @@ impl<L: ResponseLoss> PreferenceTrainer<L> {
             not_finite.extend(
                 terms
                     .into_iter()
-                    .flat_map(|it| it.name(L::Tree::GROUP[0], id)),
+                    .flat_map(|it| it.name(L::KIND.nouns()[0], id)),
             );
         }
         Ok(StepOutcome {
             loss: loss * (my_counts.groups as f64 / counts.groups as f64),
             unique_tokens: my_counts.unique_tokens,
-            naive_tokens: naive_tokens(&part.trees),
+            naive_tokens: part.trees.iter().map(|tree| tree.naive_tokens()).sum(),
             forests: forest_count,
             not_finite,
             stats,
@@ -503,18 +483,18 @@ impl<L: ResponseLoss> PreferenceTrainer<L> {
     fn prepare<M: ForestModel>(
         &self,
         model: &M,
-        part: &Part<'_, L::Tree>,
+        part: &Part<'_>,
     ) -> Result<(Vec<GroupForest>, StepTotals)> {
         let settings = &self.settings;
-        let forests = pack_responses(&part.trees, settings.token_budget)?;
+        let forests = part.pieces.groups.pack(part.members)?;
         let mut totals = StepTotals {
             counts: GroupCounts::of(&forests),
             ..StepTotals::default()
         };
-        if self.loss.needs().kl {
+        if let Some(mismatched) = &part.pieces.mismatched {
             let model = model.valid();
             let plain = plain_device(&model);
-            for packed in pack_mismatched(&part.trees, settings.token_budget)? {
+            for packed in mismatched.pack(part.members)? {
                 let batch = ForestBatch::new(packed.forest, &plain);
                 let values = read(node_log_probs(&model, &batch, settings.log_prob_chunk));
                 for leaf in &packed.groups {

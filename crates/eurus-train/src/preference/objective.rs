@@ -2,9 +2,9 @@
 
 use burn::tensor::Tensor;
 use pref_losses::{Needs, PairStats};
+use token_forest::{Group, LabelKind};
 
 use crate::Result;
-use crate::data::ResponseTree;
 use crate::events::{Event, StepProgress};
 use crate::run::StepStats;
 
@@ -12,14 +12,15 @@ use crate::run::StepStats;
 /// [pairs](pref_losses::PreferenceLoss), over [single responses](pref_losses::UnpairedLoss) or over
 /// [several scored ones](pref_losses::ScoredLoss).
 pub trait ResponseLoss: Clone {
-    /// What it is trained on.
-    type Tree: ResponseTree;
     /// What is reported of a step.
     type Stats: StepStats + Copy + Default;
     /// What these are read from, on the device.
     type Sums;
 
-    /// What the loss looks at.
+    /// What groups it learns from.
+    const KIND: LabelKind;
+
+    /// What the loss looks at beside their log-probs.
     fn needs(&self) -> Needs;
 
     /// The KL estimate `[1]` from log-probs of mismatched completions, for losses that need one.
@@ -32,7 +33,7 @@ pub trait ResponseLoss: Clone {
     /// Those of the loss.
     fn of_forest(
         &self,
-        responses: ForestResponses<'_, Self::Tree>,
+        responses: ForestResponses<'_>,
         step: &StepContext,
     ) -> Result<ForestLosses<Self::Sums>>;
 
@@ -57,15 +58,15 @@ pub trait ResponseLoss: Clone {
 }
 
 /// The responses of a forest's groups of one size by their place in the group, `[groups]` each.
-pub struct ForestResponses<'a, T> {
+pub struct ForestResponses<'a> {
     /// Log-probs under the policy, with gradient.
     pub policy: Vec<Tensor<1>>,
     /// Log-probs under the reference.
     pub reference: Vec<Tensor<1>>,
     /// Target tokens.
     pub lengths: Vec<Tensor<1>>,
-    /// The tree of each group, and the group's index in it.
-    pub groups: Vec<(&'a T, usize)>,
+    /// The groups, whose labels say what is known of them.
+    pub groups: Vec<&'a Group>,
 }
 
 /// What a loss depends on beyond the forest.

@@ -3,10 +3,10 @@
 use burn::tensor::Tensor;
 use pref_losses::stats::PairSums;
 use pref_losses::{Needs, PairContext, PairLengths, PairLogProbs, PairStats, PreferenceLoss};
+use token_forest::LabelKind;
 
 use super::objective::{ForestLosses, ForestResponses, ResponseLoss, StepContext};
 use crate::Result;
-use crate::data::PairedTree;
 use crate::events::{Event, StepProgress};
 use crate::run::StepStats;
 
@@ -22,9 +22,10 @@ impl StepStats for PairStats {
 }
 
 impl ResponseLoss for PreferenceLoss {
-    type Tree = PairedTree;
     type Stats = PairStats;
     type Sums = PairSums;
+
+    const KIND: LabelKind = LabelKind::Pair;
 
     fn needs(&self) -> Needs {
         self.needs()
@@ -36,7 +37,7 @@ impl ResponseLoss for PreferenceLoss {
 
     fn of_forest(
         &self,
-        responses: ForestResponses<'_, PairedTree>,
+        responses: ForestResponses<'_>,
         step: &StepContext,
     ) -> Result<ForestLosses<PairSums>> {
         let [policy_chosen, policy_rejected] = two(&responses.policy);

@@ -2,10 +2,10 @@
 
 use burn::tensor::{Tensor, TensorData};
 use pref_losses::{Needs, PairStats, ResponseLogProbs, ScoredLoss, ScoredStats, ScoredSums};
+use token_forest::{Group, Label, LabelKind};
 
 use super::objective::{ForestLosses, ForestResponses, ResponseLoss, StepContext};
 use crate::Result;
-use crate::data::ScoredTree;
 use crate::events::{Event, StepProgress};
 use crate::run::StepStats;
 
@@ -21,9 +21,10 @@ fn side_by_side(columns: Vec<Tensor<1>>) -> Tensor<2> {
 }
 
 impl ResponseLoss for ScoredLoss {
-    type Tree = ScoredTree;
     type Stats = ScoredStats;
     type Sums = ScoredSums;
+
+    const KIND: LabelKind = LabelKind::Scores;
 
     fn needs(&self) -> Needs {
         self.needs()
@@ -35,14 +36,14 @@ impl ResponseLoss for ScoredLoss {
 
     fn of_forest(
         &self,
-        responses: ForestResponses<'_, ScoredTree>,
+        responses: ForestResponses<'_>,
         _step: &StepContext,
     ) -> Result<ForestLosses<ScoredSums>> {
-        let scores = responses
-            .groups
-            .iter()
-            .flat_map(|(tree, index)| tree.prompts[*index].iter().map(|it| it.score));
-        let scores: Vec<f32> = scores.collect();
+        let scores_of = |group: &&Group| match &group.label {
+            Label::Scores(scores) => scores.clone(),
+            _ => Vec::new(),
+        };
+        let scores: Vec<f32> = responses.groups.iter().flat_map(scores_of).collect();
         let policy = side_by_side(responses.policy);
         let scores = TensorData::new(scores, policy.dims());
         let log_probs = ResponseLogProbs {

@@ -5,10 +5,10 @@ use pref_losses::stats::UnpairedSums;
 use pref_losses::{
     Needs, PairStats, UnpairedContext, UnpairedLogProbs, UnpairedLoss, UnpairedStats,
 };
+use token_forest::{Label, LabelKind};
 
 use super::objective::{ForestLosses, ForestResponses, ResponseLoss, StepContext};
 use crate::Result;
-use crate::data::LabelledTree;
 use crate::events::{Event, StepProgress};
 use crate::run::StepStats;
 
@@ -19,9 +19,10 @@ impl StepStats for UnpairedStats {
 }
 
 impl ResponseLoss for UnpairedLoss {
-    type Tree = LabelledTree;
     type Stats = UnpairedStats;
     type Sums = UnpairedSums;
+
+    const KIND: LabelKind = LabelKind::Verdict;
 
     fn needs(&self) -> Needs {
         self.needs()
@@ -33,13 +34,13 @@ impl ResponseLoss for UnpairedLoss {
 
     fn of_forest(
         &self,
-        responses: ForestResponses<'_, LabelledTree>,
+        responses: ForestResponses<'_>,
         step: &StepContext,
     ) -> Result<ForestLosses<UnpairedSums>> {
         let verdicts: Vec<bool> = responses
             .groups
             .iter()
-            .map(|(tree, index)| tree.responses[*index].desirable)
+            .map(|group| group.label == Label::Verdict { desirable: true })
             .collect();
         let policy = responses.policy[0].clone();
         let log_probs = UnpairedLogProbs {

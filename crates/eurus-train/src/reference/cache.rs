@@ -9,9 +9,9 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use token_forest::TrainingTree;
 
 use super::TreeReference;
-use crate::data::ResponseTree;
 use crate::digest::{digest, hexadecimal};
 use crate::{Error, Precision, Result};
 
@@ -112,7 +112,7 @@ struct Header {
     key: ReferenceKey,
 }
 
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// A tree in one of the other lines. A line has the trees that were computed together, so that a kill in the middle of one
 /// leaves all or none of them: which trees share a forest decides the last bits of their sums.
@@ -212,24 +212,27 @@ impl ReferenceCache {
     }
 }
 
-fn tree_key<T: ResponseTree>(tree: &T) -> String {
-    let mut described = tree.describe();
-    // Names do not matter, only what is computed.
-    described[0][0] = serde_json::Value::Null;
-    digest(described.to_string())
+/// What is computed of a tree, without names and labels.
+fn tree_key(tree: &TrainingTree) -> String {
+    let groups: Vec<(&[usize], Option<usize>)> = tree
+        .groups()
+        .iter()
+        .map(|group| (group.nodes.as_slice(), group.mismatched))
+        .collect();
+    digest(serde_json::to_vec(&(tree.tree(), groups)).unwrap_or_default())
 }
 
 impl CacheFile {
     /// The log-probs of a tree that is in the file.
-    pub fn get<T: ResponseTree>(&self, tree: &T) -> Option<TreeReference> {
+    pub fn get(&self, tree: &TrainingTree) -> Option<TreeReference> {
         let values = self.trees.get(&tree_key(tree))?;
         values.belongs_to(tree).then(|| values.clone())
     }
 
     /// Adds trees that were computed together.
-    pub fn add<'a, T: ResponseTree + 'a>(
+    pub fn add<'a>(
         &mut self,
-        trees: impl Iterator<Item = (&'a T, &'a TreeReference)>,
+        trees: impl Iterator<Item = (&'a TrainingTree, &'a TreeReference)>,
     ) -> Result<()> {
         let entries: Vec<Entry> = trees
             .map(|(tree, values)| Entry {

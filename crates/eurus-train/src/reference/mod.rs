@@ -4,12 +4,11 @@ mod cache;
 
 use burn::tensor::Tensor;
 use eurus_models::{ForestBatch, ForestModel};
+use token_forest::{LabelKind, Pieces, TrainingTree};
 
-use crate::data::ResponseTree;
 use crate::events::Event;
+use crate::examples::check_examples;
 use crate::log_probs::node_log_probs;
-use crate::packing::pack_reference;
-use crate::preference::check_responses;
 use crate::run::plain_device;
 use crate::{Error, Optimization, Ranks, Result};
 
@@ -25,31 +24,25 @@ pub struct ReferenceLogProbs {
 /// The reference log-probs of one tree.
 #[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct TreeReference {
-    /// By place in the group and by group, as [`ResponseTree::columns`].
-    pub columns: Vec<Vec<f32>>,
+    /// By group and by place in the group.
+    pub groups: Vec<Vec<f32>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mismatched: Vec<f32>,
 }
 
 impl TreeReference {
-    fn zeros<T: ResponseTree>(tree: &T) -> Self {
-        let columns = tree.columns().into_iter();
+    fn zeros(tree: &TrainingTree) -> Self {
+        let groups = tree.groups();
         Self {
-            columns: columns.map(|nodes| vec![0.0; nodes.len()]).collect(),
-            mismatched: vec![0.0; tree.mismatched().len()],
+            groups: groups.iter().map(|it| vec![0.0; it.nodes.len()]).collect(),
+            mismatched: vec![0.0; groups.iter().filter_map(|it| it.mismatched).count()],
         }
     }
 
-    fn groups(&self) -> usize {
-        self.columns.first().map_or(0, Vec::len)
-    }
-
-    fn belongs_to<T: ResponseTree>(&self, tree: &T) -> bool {
-        let same = |(values, nodes): (&Vec<f32>, &Vec<usize>)| values.len() == nodes.len();
-        let columns = tree.columns();
-        self.columns.len() == columns.len()
-            && self.columns.iter().zip(&columns).all(same)
-            && self.mismatched.len() == tree.mismatched().len()
+    fn belongs_to(&self, tree: &TrainingTree) -> bool {
+        let zeros = Self::zeros(tree);
+        let sizes = |it: &Self| -> Vec<usize> { it.groups.iter().map(Vec::len).collect() };
+        sizes(self) == sizes(&zeros) && self.mismatched.len() == zeros.mismatched.len()
     }
 }
 
@@ -58,7 +51,7 @@ pub(crate) const GROUP: usize = 64;
 
 impl ReferenceLogProbs {
     /// Zeros in their place, for losses that do not look at a reference (SimPO, ORPO, CPO, SLiC).
-    pub fn absent<T: ResponseTree>(trees: &[T]) -> Self {
+    pub fn absent(trees: &[TrainingTree]) -> Self {
         Self {
             trees: trees.iter().map(TreeReference::zeros).collect(),
         }
@@ -69,9 +62,9 @@ impl ReferenceLogProbs {
     /// # Errors
     ///
     /// When a path is longer than allowed, a token is one the model does not know, or a number is not finite.
-    pub fn compute<M: ForestModel, T: ResponseTree>(
+    pub fn compute<M: ForestModel>(
         model: &M,
-        trees: &[T],
+        trees: &[TrainingTree],
         settings: &Optimization,
         on_event: &mut dyn FnMut(&Event),
     ) -> Result<Self> {
@@ -88,16 +81,17 @@ impl ReferenceLogProbs {
     ///
     /// Those of [`compute`](Self::compute) and of the ranks, [`Error::StaleCache`] when the file is of another model,
     /// tokenizer or number type, and [`Error::Io`].
-    pub fn compute_with<M: ForestModel, T: ResponseTree>(
+    pub fn compute_with<M: ForestModel>(
         model: &M,
-        trees: &[T],
+        trees: &[TrainingTree],
         settings: &Optimization,
         cache: Option<&ReferenceCache>,
         ranks: &Ranks,
         on_event: &mut dyn FnMut(&Event),
     ) -> Result<Self> {
         let precision = settings.precision;
-        let checked = check_responses(trees, settings, model.vocab_size())
+        let kind = trees.first().map_or(LabelKind::Pair, TrainingTree::kind);
+        let checked = check_examples(trees, kind, settings, model.vocab_size())
             .and_then(|()| precision.check(&plain_device(model)));
         ranks.together(checked)?;
         let model = precision.of(model.valid());
@@ -114,8 +108,7 @@ impl ReferenceLogProbs {
             progress.advance(known.iter().map(|&index| group[index].groups().len()).sum());
             if !missing.is_empty() {
                 let mine = ranks.share(&missing, |index| group[index].tree().unique_tokens());
-                let my_trees: Vec<&T> = mine.iter().map(|&index| &group[index]).collect();
-                let computed = of_group(&model, &my_trees, settings, ranks, &mut progress);
+                let computed = of_group(&model, group, &mine, settings, ranks, &mut progress);
                 let computed = computed.map(|it| mine.into_iter().zip(it).collect::<Vec<_>>());
                 for (index, computed) in ranks.exchange(computed)?.into_iter().flatten() {
                     values[index] = Some(computed);
@@ -148,7 +141,7 @@ impl ReferenceLogProbs {
         let values = self
             .trees
             .iter()
-            .flat_map(|tree| tree.columns.iter().flatten());
+            .flat_map(|tree| tree.groups.iter().flatten());
         let (sum, count) = values.fold((0.0, 0_usize), |(sum, count), &value| {
             (sum + f64::from(value), count + 1)
         });
@@ -156,10 +149,10 @@ impl ReferenceLogProbs {
     }
 
     fn group_count(&self) -> usize {
-        self.trees.iter().map(TreeReference::groups).sum()
+        self.trees.iter().map(|tree| tree.groups.len()).sum()
     }
 
-    pub(crate) fn check<T: ResponseTree>(&self, trees: &[T]) -> Result<()> {
+    pub(crate) fn check(&self, trees: &[TrainingTree]) -> Result<()> {
         let same = self.trees.len() == trees.len()
             && self
                 .trees
@@ -185,7 +178,7 @@ struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    fn new<T: ResponseTree>(trees: &[T], on_event: &'a mut dyn FnMut(&Event)) -> Self {
+    fn new(trees: &[TrainingTree], on_event: &'a mut dyn FnMut(&Event)) -> Self {
         Self {
             done: 0,
             pairs: trees.iter().map(|tree| tree.groups().len()).sum(),
@@ -202,46 +195,46 @@ impl<'a> Progress<'a> {
     }
 }
 
-/// The log-probs of a few trees; `model` is without autodiff.
-fn of_group<M: ForestModel, T: ResponseTree>(
+/// The log-probs of some of a few trees; `model` is without autodiff.
+fn of_group<M: ForestModel>(
     model: &M,
-    trees: &[&T],
+    trees: &[TrainingTree],
+    members: &[usize],
     settings: &Optimization,
     ranks: &Ranks,
     progress: &mut Progress<'_>,
 ) -> Result<Vec<TreeReference>> {
     let device = plain_device(model);
-    let mut result: Vec<TreeReference> = trees
+    let zeros = members
         .iter()
-        .map(|&tree| TreeReference::zeros(tree))
-        .collect();
-    for packed in pack_reference(trees, settings.token_budget)? {
+        .map(|&member| TreeReference::zeros(&trees[member]));
+    let mut result: Vec<TreeReference> = zeros.collect();
+    for packed in Pieces::of_reference(trees, settings.token_budget)?.pack(members)? {
         let batch = ForestBatch::new(packed.forest, &device);
         let values = read(node_log_probs(model, &batch, settings.log_prob_chunk));
-        let value = |node: u32| values[node as usize];
         let mut done = 0;
         for group in &packed.groups {
             let tree = &mut result[group.tree];
-            // Mismatched completions follow the groups.
-            if let Some(leaf) = group.index.checked_sub(tree.groups()) {
-                tree.mismatched[leaf] = value(group.nodes[0]);
-                continue;
+            let mut values = group.nodes.iter().map(|&node| values[node as usize]);
+            // Mismatched responses follow the groups.
+            match group.index.checked_sub(tree.groups.len()) {
+                Some(leaf) => tree.mismatched[leaf] = values.next().unwrap_or_default(),
+                None => {
+                    tree.groups[group.index] = values.collect();
+                    done += 1;
+                }
             }
-            for (column, &node) in tree.columns.iter_mut().zip(&group.nodes) {
-                column[group.index] = value(node);
-            }
-            done += 1;
         }
         // Other ranks' forests are known when the group is done.
         if ranks.size() == 1 {
             progress.advance(done);
         }
     }
-    for (tree, values) in trees.iter().zip(&result) {
-        let mut numbers = values.columns.iter().flatten().chain(&values.mismatched);
+    for (&member, values) in members.iter().zip(&result) {
+        let mut numbers = values.groups.iter().flatten().chain(&values.mismatched);
         if let Some(&value) = numbers.find(|value| !value.is_finite()) {
             return Err(Error::ReferenceNotFinite {
-                id: tree.id().to_owned(),
+                id: trees[member].id().to_owned(),
                 value,
             });
         }

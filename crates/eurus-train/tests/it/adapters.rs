@@ -6,10 +6,10 @@ use eurus_models::config::{Architecture, MixtureOfExperts};
 use eurus_models::lora::{Adapted, LoraConfig};
 use eurus_models::{Decoder, DecoderConfig};
 use eurus_train::{
-    Event, Optimization, Precision, PreferenceTrainer, ReferenceLogProbs, SftTrainer, SftTree,
-    StepProgress,
+    Event, Optimization, Precision, PreferenceTrainer, ReferenceLogProbs, SftTrainer, StepProgress,
 };
 use pref_losses::{DpoConfig, PreferenceLossConfig};
+use token_forest::TrainingTree;
 
 fn settings() -> Optimization {
     Optimization {
@@ -91,9 +91,9 @@ fn the_load_of_experts_is_balanced_beside_the_loss() {
             auxiliary_loss_coefficient: coefficient,
         });
         let model = Decoder::init(&config, 3, &Device::flex());
-        let trees: Vec<SftTree> = trees(6)
+        let trees: Vec<TrainingTree> = trees(6)
             .into_iter()
-            .map(|tree| SftTree::new(tree.id, tree.tree).expect("a whole tree"))
+            .map(|tree| TrainingTree::imitated(tree.id(), tree.tree()).expect("a whole tree"))
             .collect();
         let mut steps = Vec::new();
         SftTrainer::new(settings())

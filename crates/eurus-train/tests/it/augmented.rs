@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use burn::tensor::Device;
 use eurus_models::{Decoder, DecoderConfig, RewardModel};
-use eurus_train::{Optimization, PairedTree, RewardTrainer, pair_rewards};
+use eurus_train::{Optimization, RewardTrainer, pair_rewards};
 use pref_losses::{BradleyTerryConfig, RewardLossConfig};
-use token_forest::{ChatTokenizer, train_bpe};
+use token_forest::{ChatTokenizer, TrainingTree, train_bpe};
 use ultrainteract::derive::{Augmentation, augment, pair_rows};
 use ultrainteract::formats::PairRow;
 use ultrainteract::rebuild::trees_from_pairs;
@@ -59,10 +59,10 @@ impl Setting {
     }
 
     /// The tree that these rows make.
-    fn tree(&self, rows: &[PairRow]) -> PairedTree {
+    fn tree(&self, rows: &[PairRow]) -> TrainingTree {
         let trees = trees_from_pairs(rows).expect("rows of a tree");
         assert_eq!(trees.len(), 1, "all rows are in one tree");
-        PairedTree::from_preference_tree(&trees[0], &self.tokenizer).expect("pairs")
+        TrainingTree::pairs_of(&trees[0], &self.tokenizer).expect("pairs")
     }
 }
 
@@ -83,7 +83,7 @@ fn an_action_matched_several_times_is_one_leaf_under_the_instruction() {
     let (multi_turn, augmented) = rows();
     let all = [multi_turn.clone(), augmented.clone()].concat();
     let (plain, tree) = (setting.tree(&multi_turn), setting.tree(&all));
-    assert_eq!(tree.pairs.len(), 3 + 6);
+    assert_eq!(tree.groups().len(), 3 + 6);
 
     let texts: BTreeSet<&str> = augmented
         .iter()
@@ -91,9 +91,9 @@ fn an_action_matched_several_times_is_one_leaf_under_the_instruction() {
         .collect();
     assert_eq!(texts.len(), 6);
     // The actions of the first turn are under the instruction as they are; the other four are there once more.
-    let added = tree.tree.nodes.len() - plain.tree.nodes.len();
+    let added = tree.tree().nodes.len() - plain.tree().nodes.len();
     assert_eq!(added, 4);
-    let under_instruction = tree.tree.children()[0].len();
+    let under_instruction = tree.tree().children()[0].len();
     assert_eq!(under_instruction, 2 + 4);
     let tokens_of_texts: usize = texts
         .iter()
@@ -101,8 +101,8 @@ fn an_action_matched_several_times_is_one_leaf_under_the_instruction() {
         .map(|text| setting.tokenizer.encode_action(text).expect("tokens").len())
         .sum();
     assert_eq!(
-        tree.tree.unique_tokens(),
-        plain.tree.unique_tokens() + tokens_of_texts
+        tree.tree().unique_tokens(),
+        plain.tree().unique_tokens() + tokens_of_texts
     );
 }
 
@@ -113,7 +113,7 @@ fn rewards_of_matched_actions_are_those_of_their_rows_alone() {
     let all = [multi_turn, augmented].concat();
     let settings = Optimization::default();
     let together = pair_rewards(&setting.model, &[setting.tree(&all)], &settings).expect("rewards");
-    let alone: Vec<PairedTree> = all
+    let alone: Vec<TrainingTree> = all
         .iter()
         .map(|row| setting.tree(std::slice::from_ref(row)))
         .collect();

@@ -4,8 +4,8 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 use eurus_models::{Decoder, DecoderConfig, ForestBatch};
 use eurus_train::log_probs::node_log_probs;
-use eurus_train::{NodePair, Optimization, PairedTree, Ranks, SftTree};
-use token_forest::{PackedForest, TokenTree};
+use eurus_train::{Optimization, Ranks};
+use token_forest::{Group, PackedForest, TokenTree, TrainingTree};
 
 /// What sums in another order may change, relative to the larger number or to 1.
 const ROUNDING: f64 = 1e-5;
@@ -35,7 +35,7 @@ pub fn model(seed: u64) -> Decoder {
 }
 
 /// Trees of two turns: two pairs, the first rejected action expanded.
-pub fn trees(count: u32) -> Vec<PairedTree> {
+pub fn trees(count: u32) -> Vec<TrainingTree> {
     (0..count)
         .map(|i| {
             let token = |offset: u32| 1 + (7 * i + offset) % 30;
@@ -46,23 +46,20 @@ pub fn trees(count: u32) -> Vec<PairedTree> {
             let second_chosen = tree.push(observation, vec![token(1), token(5), token(6), 0], true);
             let second_rejected = tree.push(observation, vec![token(2), token(2), 0], true);
             tree.push(observation, vec![token(13), 0], true);
-            let pairs = [
-                NodePair { chosen, rejected },
-                NodePair {
-                    chosen: second_chosen,
-                    rejected: second_rejected,
-                },
+            let pairs = vec![
+                Group::pair(chosen, rejected),
+                Group::pair(second_chosen, second_rejected),
             ];
-            PairedTree::new(format!("tree-{i}"), &tree, &pairs).expect("whole trees")
+            TrainingTree::new(format!("tree-{i}"), &tree, pairs).expect("whole trees")
         })
         .collect()
 }
 
 /// The same trees, all actions of pairs to be imitated.
-pub fn imitated(count: u32) -> Vec<SftTree> {
+pub fn imitated(count: u32) -> Vec<TrainingTree> {
     trees(count)
         .into_iter()
-        .map(|tree| SftTree::new(tree.id, tree.tree).expect("a whole tree"))
+        .map(|tree| TrainingTree::imitated(tree.id(), tree.tree()).expect("a whole tree"))
         .collect()
 }
 

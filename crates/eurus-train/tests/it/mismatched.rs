@@ -1,8 +1,8 @@
 //! The completions that KTO's KL estimate scores under prompts they do not belong to.
 
 use crate::common::trees;
-use eurus_train::{Error, add_mismatched};
 use proptest::prelude::*;
+use token_forest::{Error, add_mismatched};
 
 proptest! {
     #[test]
@@ -14,14 +14,14 @@ proptest! {
         let mut after = before.clone();
         add_mismatched(&mut after, seed).expect("several trees");
         for (index, tree) in after.iter().enumerate() {
-            prop_assert_eq!(tree.mismatched.len(), tree.pairs.len());
-            for (pair, &leaf) in tree.pairs.iter().zip(&tree.mismatched) {
-                let node = &tree.tree.nodes[leaf];
-                prop_assert_eq!(node.parent, tree.tree.nodes[pair.chosen].parent);
-                prop_assert!(tree.tree.leaves().contains(&leaf));
-                let is_source = |(other, tree): (usize, &eurus_train::PairedTree)| {
-                    let mut chosen = tree.pairs.iter().map(|pair| pair.chosen);
-                    other != index && chosen.any(|it| tree.tree.nodes[it].tokens == node.tokens)
+            for pair in tree.groups() {
+                let leaf = pair.mismatched.expect("every pair has one");
+                let node = &tree.tree().nodes[leaf];
+                prop_assert_eq!(node.parent, tree.tree().nodes[pair.nodes[0]].parent);
+                prop_assert!(tree.tree().leaves().contains(&leaf));
+                let is_source = |(other, tree): (usize, &token_forest::TrainingTree)| {
+                    let mut chosen = tree.groups().iter().map(|pair| pair.nodes[0]);
+                    other != index && chosen.any(|it| tree.tree().nodes[it].tokens == node.tokens)
                 };
                 prop_assert!(before.iter().enumerate().any(is_source));
             }

@@ -6,11 +6,11 @@ use burn::module::Param;
 use burn::tensor::{Tensor, TensorData};
 use eurus_models::{Decoder, ForestModel, RewardModel};
 use eurus_train::{
-    Error, Event, NotFinite, NotFinitePolicy, Optimization, PairedTree, PreferenceTrainer,
-    ReferenceLogProbs, RewardTrainer, SftTrainer, SftTree,
+    Error, Event, NotFinite, NotFinitePolicy, Optimization, PreferenceTrainer, ReferenceLogProbs,
+    RewardTrainer, SftTrainer,
 };
 use pref_losses::{DpoConfig, PreferenceLossConfig, RewardLossConfig, UltraInteractRewardConfig};
-use token_forest::TokenTree;
+use token_forest::{TokenTree, TrainingTree};
 
 /// A token that only the poisoned tree has.
 const POISON: u32 = 30;
@@ -39,11 +39,11 @@ fn poisoned_input() -> Decoder {
 }
 
 /// Three trees without the token, then one whose second pair has it.
-fn data() -> Vec<PairedTree> {
-    let mut clean: Vec<PairedTree> = trees(30)
+fn data() -> Vec<TrainingTree> {
+    let mut clean: Vec<TrainingTree> = trees(30)
         .into_iter()
         .filter(|tree| {
-            tree.tree
+            tree.tree()
                 .nodes
                 .iter()
                 .all(|node| !node.tokens.contains(&POISON))
@@ -51,8 +51,9 @@ fn data() -> Vec<PairedTree> {
         .take(4)
         .collect();
     let bad = &mut clean[3];
-    let chosen = bad.pairs[1].chosen;
-    bad.tree.nodes[chosen].tokens[0] = POISON;
+    let mut tree = bad.tree().clone();
+    tree.nodes[bad.groups()[1].nodes[0]].tokens[0] = POISON;
+    *bad = TrainingTree::new(bad.id(), &tree, bad.groups().to_vec()).expect("a whole tree");
     clean
 }
 
@@ -95,7 +96,7 @@ fn assert_named(fault: &NotFinite, id: &str) {
 
 #[test]
 fn the_run_ends_with_the_pair_and_the_term_that_went_wrong() {
-    let bad = data()[3].id.clone();
+    let bad = data()[3].id().to_owned();
     let (trained, _) = dpo(NotFinitePolicy::Stop);
     match trained {
         Err(Error::NotFinite { fault, .. }) => assert_named(&fault, &bad),
@@ -105,7 +106,7 @@ fn the_run_ends_with_the_pair_and_the_term_that_went_wrong() {
 
 #[test]
 fn a_step_that_is_skipped_leaves_the_weights_and_the_others_train() {
-    let bad = data()[3].id.clone();
+    let bad = data()[3].id().to_owned();
     let (trained, events) = dpo(NotFinitePolicy::Skip);
     let trained = trained.expect("the step is skipped");
     let steps = events
@@ -143,9 +144,9 @@ fn a_run_that_continues_shows_what_becomes_of_it() {
 
 #[test]
 fn fine_tuning_names_the_tree() {
-    let data: Vec<SftTree> = data()
+    let data: Vec<TrainingTree> = data()
         .into_iter()
-        .map(|tree| SftTree::new(tree.id, tree.tree).expect("a whole tree"))
+        .map(|tree| TrainingTree::imitated(tree.id(), tree.tree()).expect("a whole tree"))
         .collect();
     let whole = Optimization {
         trees_per_step: 4,
@@ -156,10 +157,10 @@ fn fine_tuning_names_the_tree() {
             .expect("good settings")
             .train(poisoned_input(), &data, &mut |_| {});
     let message = trained.expect_err("a poisoned tree").to_string();
-    let named = format!("a target token of `{}` is not finite", data[3].id);
+    let named = format!("a target token of `{}` is not finite", data[3].id());
     assert!(message.contains(&named), "{message}");
     assert!(
-        !message.contains(&format!("token of `{}`", data[0].id)),
+        !message.contains(&format!("token of `{}`", data[0].id())),
         "{message}"
     );
 }
@@ -174,7 +175,7 @@ fn reward_models_name_the_pair() {
     let message = trained.expect_err("a poisoned tree").to_string();
     let named = format!(
         "the reward of the chosen response in pair 1 of `{}` is NaN",
-        data[3].id
+        data[3].id()
     );
     assert!(message.contains(&named), "{message}");
 }
@@ -187,7 +188,7 @@ fn gradients_that_are_not_finite_name_the_parameters() {
     model.model.embed_tokens = common::model(1).model.embed_tokens;
     model.model.norm.weight = Param::from_tensor(weight * 1e30);
     let tree = TokenTree::new(vec![1, 2, 3], true);
-    let data = [SftTree::new("one", tree).expect("a whole tree")];
+    let data = [TrainingTree::imitated("one", &tree).expect("a whole tree")];
     let trained = SftTrainer::new(settings(NotFinitePolicy::Stop))
         .expect("good settings")
         .train(model, &data, &mut |_| {});

@@ -8,10 +8,11 @@ use burn::tensor::Tensor;
 use eurus_models::{Decoder, ForestBatch, ForestModel, RewardModel};
 use eurus_train::plan::{self, PlannedStep};
 use eurus_train::{
-    Error, Event, Optimization, PairedTree, PreferenceTrainer, ReferenceLogProbs, RewardTrainer,
-    SftTrainer, StepProgress, add_mismatched,
+    Error, Event, Optimization, PreferenceTrainer, ReferenceLogProbs, RewardTrainer, SftTrainer,
+    StepProgress,
 };
 use pref_losses::{BradleyTerryConfig, KtoConfig, PreferenceLossConfig, RewardLossConfig};
+use token_forest::add_mismatched;
 
 /// Steps of several trees whose pairs do not all fit in one forest.
 fn settings() -> Optimization {
@@ -50,7 +51,7 @@ fn of_run(train: impl FnOnce(&mut dyn FnMut(&Event))) -> Vec<(usize, usize, f64)
 fn the_steps_of_fine_tuning_are_those_planned() {
     let trees = imitated(6);
     let settings = settings();
-    let planned = of_plan(plan::sft_steps(&trees, &settings).expect("trees"));
+    let planned = of_plan(plan::steps(&trees, &settings).expect("trees"));
     let run = of_run(|on_event| {
         let trainer = SftTrainer::new(settings.clone()).expect("valid settings");
         trainer.train(model(5), &trees, on_event).expect("training");
@@ -64,7 +65,7 @@ fn the_steps_of_preference_learning_and_reward_models_are_those_planned() {
     let mut trees = trees(6);
     add_mismatched(&mut trees, 1).expect("several trees");
     let settings = settings();
-    let planned = of_plan(plan::response_steps(&trees, &settings).expect("trees"));
+    let planned = of_plan(plan::steps(&trees, &settings).expect("trees"));
     let preference = of_run(|on_event| {
         let policy = model(5);
         let reference = ReferenceLogProbs::compute(&policy, &trees, &settings, &mut |_| {});
@@ -92,27 +93,27 @@ fn mismatched_completions_are_planned_apart_from_what_has_gradients() {
     let mut with = without.clone();
     add_mismatched(&mut with, 1).expect("several trees");
     let scored = |trees: &[_]| -> usize {
-        let steps = plan::response_steps(trees, &settings).expect("trees");
+        let steps = plan::steps(trees, &settings).expect("trees");
         let of_step = |step: eurus_train::Result<PlannedStep>| step.expect("fits").mismatched.len();
         steps.map(of_step).sum()
     };
     assert_eq!(scored(&without), 0);
     assert!(scored(&with) > 0);
-    let planned = |trees: &[_]| of_plan(plan::response_steps(trees, &settings).expect("trees"));
+    let planned = |trees: &[_]| of_plan(plan::steps(trees, &settings).expect("trees"));
     assert_eq!(planned(&without), planned(&with));
 }
 
 #[test]
 fn steps_of_whole_forests_have_as_many_and_are_those_of_the_run() {
     let mut trees = trees(30);
-    let of_a_tree = trees[0].tree.unique_tokens();
+    let of_a_tree = trees[0].tree().unique_tokens();
     add_mismatched(&mut trees, 1).expect("several trees");
     let settings = Optimization {
         forests_per_step: Some(2),
         token_budget: 2 * of_a_tree + 1,
         ..settings()
     };
-    let steps = plan::response_steps(&trees, &settings).expect("trees");
+    let steps = plan::steps(&trees, &settings).expect("trees");
     let steps: Vec<PlannedStep> = steps.map(|step| step.expect("fits")).collect();
     let forests: Vec<usize> = steps.iter().map(|step| step.forests.len()).collect();
     assert_eq!(forests, [2, 2, 2, 2, 2, 2, 2, 1, 2, 2, 2, 2, 2, 2, 2, 1]);
@@ -173,9 +174,8 @@ fn the_reference_is_asked_for_the_tokens_that_are_planned() {
 fn a_plan_of_nothing_is_an_error() {
     let settings = settings();
     assert!(matches!(
-        plan::response_steps::<PairedTree>(&[], &settings).err(),
-        Some(Error::NoData { what: "pairs" })
+        plan::steps(&[], &settings).err(),
+        Some(Error::NoData { what: "trees" })
     ));
-    assert!(plan::reference_forests::<PairedTree>(&[], &settings).is_err());
-    assert!(plan::sft_steps(&[], &settings).is_err());
+    assert!(plan::reference_forests(&[], &settings).is_err());
 }

@@ -7,11 +7,12 @@ use eurus_models::config::MixtureOfExperts;
 use eurus_models::{Decoder, DecoderConfig, RewardModel};
 use eurus_train::{
     Error, Event, Optimization, Precision, PreferenceTrainer, ReferenceCache, ReferenceKey,
-    ReferenceLogProbs, RewardTrainer, SftTrainer, Snapshots, add_mismatched,
+    ReferenceLogProbs, RewardTrainer, SftTrainer, Snapshots,
 };
 use pref_losses::{
     DpoConfig, KtoConfig, PreferenceLossConfig, RewardLossConfig, UltraInteractRewardConfig,
 };
+use token_forest::add_mismatched;
 
 fn settings(precision: Precision) -> Optimization {
     Optimization {

@@ -7,14 +7,14 @@ use crate::common::{
 };
 use eurus_models::RewardModel;
 use eurus_train::{
-    Error, Evaluation, Event, Judgement, Optimization, PairedTree, PreferenceTrainer, Ranks,
-    ReferenceCache, ReferenceKey, ReferenceLogProbs, RewardTrainer, SftTrainer, Snapshots,
-    add_mismatched,
+    Error, Evaluation, Event, Judgement, Optimization, PreferenceTrainer, Ranks, ReferenceCache,
+    ReferenceKey, ReferenceLogProbs, RewardTrainer, SftTrainer, Snapshots,
 };
 use pref_losses::{
     DpoConfig, KtoConfig, NcaConfig, PreferenceLossConfig, RewardLossConfig,
     UltraInteractRewardConfig,
 };
+use token_forest::{TrainingTree, add_mismatched};
 
 fn settings() -> Optimization {
     proportional_steps(Optimization {
@@ -26,7 +26,7 @@ fn settings() -> Optimization {
     })
 }
 
-fn paired() -> Vec<PairedTree> {
+fn paired() -> Vec<TrainingTree> {
     let mut trees = trees(13);
     add_mismatched(&mut trees, 3).expect("several trees");
     trees

@@ -5,11 +5,12 @@ use std::path::Path;
 
 use crate::common::{model, trees};
 use eurus_train::{
-    Error, Event, Optimization, PairedTree, PreferenceTrainer, Ranks, ReferenceCache, ReferenceKey,
-    ReferenceLogProbs, add_mismatched,
+    Error, Event, Optimization, PreferenceTrainer, Ranks, ReferenceCache, ReferenceKey,
+    ReferenceLogProbs,
 };
 use pref_losses::{DpoConfig, PreferenceLossConfig};
 use proptest::prelude::*;
+use token_forest::{TrainingTree, add_mismatched};
 
 const TOKENIZER: &str = "a tokenizer and its chat template";
 
@@ -22,7 +23,7 @@ fn settings() -> Optimization {
     }
 }
 
-fn data() -> Vec<PairedTree> {
+fn data() -> Vec<TrainingTree> {
     let mut trees = trees(150);
     add_mismatched(&mut trees, 3).expect("more than one tree");
     trees
@@ -32,7 +33,7 @@ fn key(seed: u64) -> ReferenceKey {
     ReferenceKey::new(&model(seed), TOKENIZER)
 }
 
-fn cached(path: &Path, trees: &[PairedTree]) -> Result<ReferenceLogProbs, Error> {
+fn cached(path: &Path, trees: &[TrainingTree]) -> Result<ReferenceLogProbs, Error> {
     let cache = ReferenceCache::new(path, key(1));
     ReferenceLogProbs::compute_with(
         &model(1),
@@ -44,7 +45,7 @@ fn cached(path: &Path, trees: &[PairedTree]) -> Result<ReferenceLogProbs, Error>
     )
 }
 
-fn live(trees: &[PairedTree]) -> ReferenceLogProbs {
+fn live(trees: &[TrainingTree]) -> ReferenceLogProbs {
     ReferenceLogProbs::compute(&model(1), trees, &settings(), &mut |_| {}).expect("log-probs")
 }
 

@@ -2,8 +2,9 @@
 
 use crate::common::{model, trees};
 use eurus_models::RewardModel;
-use eurus_train::{Error, Optimization, PairedTree, RewardLabels, RewardTrainer, pair_rewards};
+use eurus_train::{Optimization, RewardTrainer, pair_rewards};
 use pref_losses::{BradleyTerryConfig, RewardLossConfig, UltraInteractRewardConfig};
+use token_forest::{Error, Group, Label, TrainingTree};
 
 /// Several trees to a forest, and several forests.
 fn settings() -> Optimization {
@@ -13,17 +14,20 @@ fn settings() -> Optimization {
     }
 }
 
-fn loss_of(config: &RewardLossConfig, trees: &[PairedTree]) -> f64 {
+fn loss_of(config: &RewardLossConfig, trees: &[TrainingTree]) -> f64 {
     let trainer = RewardTrainer::new(settings(), config).expect("valid settings");
     let model = RewardModel::from_decoder(model(4));
     trainer.held_out(&model, trees).expect("a loss").loss
 }
 
-fn labelled(label: impl Fn(usize) -> RewardLabels) -> Vec<PairedTree> {
+fn labelled(label: impl Fn(usize, usize) -> Label) -> Vec<TrainingTree> {
     trees(9)
         .into_iter()
         .enumerate()
-        .map(|(index, tree)| tree.with_labels(label(index)).expect("labels that fit"))
+        .map(|(index, tree)| {
+            tree.with_labels(|pair, _| label(index, pair))
+                .expect("labels that fit")
+        })
         .collect()
 }
 
@@ -35,12 +39,11 @@ fn negative_log_sigmoid(x: f64) -> f64 {
 #[test]
 fn direct_rewards_margins_and_centering_follow_the_labels_pair_by_pair() {
     let margin = |tree: usize, pair: usize| 0.25 * (tree + 2 * pair) as f32;
-    let data = labelled(|tree| RewardLabels {
-        ranked_alone: tree % 3 == 0,
-        margins: if tree % 2 == 0 {
-            vec![margin(tree, 0), margin(tree, 1)]
-        } else {
-            Vec::new()
+    let data = labelled(|tree, pair| Label::Pair {
+        rank_only: tree % 3 == 0,
+        margin: match tree % 2 {
+            0 => margin(tree, pair),
+            _ => 0.0,
         },
     });
     let model = RewardModel::from_decoder(model(4));
@@ -71,10 +74,10 @@ fn direct_rewards_margins_and_centering_follow_the_labels_pair_by_pair() {
 }
 
 #[test]
-fn trees_that_are_ranked_alone_have_the_loss_of_bradley_terry() {
-    let ranked = labelled(|_| RewardLabels {
-        ranked_alone: true,
-        margins: Vec::new(),
+fn pairs_that_are_only_ranked_have_the_loss_of_bradley_terry() {
+    let ranked = labelled(|_, _| Label::Pair {
+        rank_only: true,
+        margin: 0.0,
     });
     let both = RewardLossConfig::UltraInteract(UltraInteractRewardConfig::new());
     let ranking = RewardLossConfig::BradleyTerry(BradleyTerryConfig::new());
@@ -83,13 +86,11 @@ fn trees_that_are_ranked_alone_have_the_loss_of_bradley_terry() {
 }
 
 #[test]
-fn margins_that_do_not_fit_are_refused() {
-    for margins in [vec![1.0], vec![1.0, f32::NAN]] {
-        let labels = RewardLabels {
-            ranked_alone: false,
-            margins,
-        };
-        let refused = trees(1).remove(0).with_labels(labels);
-        assert!(matches!(refused, Err(Error::BadPair { pair: 1, .. })));
-    }
+fn margins_that_are_no_numbers_are_refused() {
+    let label = |pair, _: &Group| Label::Pair {
+        rank_only: false,
+        margin: [1.0, f32::NAN][pair],
+    };
+    let refused = trees(1).remove(0).with_labels(label);
+    assert!(matches!(refused, Err(Error::BadGroup { group: 1, .. })));
 }

@@ -4,32 +4,25 @@
 use crate::common::{log_prob_alone, model, on_ranks, proportional_steps, same_but_for_rounding};
 use burn::tensor::{Device, Tensor};
 use eurus_models::Decoder;
-use eurus_train::{
-    Error, Event, Optimization, PreferenceTrainer, Ranks, ReferenceLogProbs, ScoredNode, ScoredTree,
-};
+use eurus_train::{Event, Optimization, PreferenceTrainer, Ranks, ReferenceLogProbs};
 use pref_losses::{NcaKConfig, ResponseLogProbs, ScoredLossConfig, ScoredStats};
-use token_forest::TokenTree;
+use token_forest::{Error, Group, Label, TokenTree, TrainingTree};
 
 /// Trees of two prompts with three responses each, the second prompt after a response to the first.
-fn trees(count: u32) -> Vec<ScoredTree> {
+fn trees(count: u32) -> Vec<TrainingTree> {
     let tree = |i: u32| {
         let token = |offset: u32| 1 + (7 * i + offset) % 30;
         let mut tree = TokenTree::new(vec![token(0), token(3), 31], false);
-        let respond = |tree: &mut TokenTree, prompt| -> Vec<ScoredNode> {
+        let respond = |tree: &mut TokenTree, prompt| {
             let scores = [0.5, 2.0, -1.0];
             let answers = (0..3).map(|k| vec![token(5 * k + prompt as u32), token(k), 0]);
-            answers
-                .zip(scores)
-                .map(|(tokens, score)| ScoredNode {
-                    node: tree.push(prompt, tokens, true),
-                    score,
-                })
-                .collect()
+            let scored = answers.zip(scores);
+            Group::scored(scored.map(|(tokens, score)| (tree.push(prompt, tokens, true), score)))
         };
         let first = respond(&mut tree, 0);
-        let observation = tree.push(first[2].node, vec![token(9), token(8), 31], false);
+        let observation = tree.push(first.nodes[2], vec![token(9), token(8), 31], false);
         let second = respond(&mut tree, observation);
-        ScoredTree::new(format!("tree-{i}"), &tree, &[first, second]).expect("a whole tree")
+        TrainingTree::new(format!("tree-{i}"), &tree, vec![first, second]).expect("a whole tree")
     };
     (0..count).map(tree).collect()
 }
@@ -55,7 +48,7 @@ fn losses() -> [ScoredLossConfig; 2] {
 type Step = (f64, ScoredStats);
 
 fn learn(
-    trees: &[ScoredTree],
+    trees: &[TrainingTree],
     settings: &Optimization,
     loss: &ScoredLossConfig,
     ranks: Ranks,
@@ -75,12 +68,13 @@ fn learn(
 }
 
 /// Log-probs of all responses, each computed by itself: `[prompts, responses]`.
-fn each_alone(model: &Decoder, trees: &[ScoredTree]) -> Tensor<2> {
+fn each_alone(model: &Decoder, trees: &[TrainingTree]) -> Tensor<2> {
     let responses = trees
         .iter()
-        .flat_map(|tree| tree.prompts.iter().flatten().map(move |it| (tree, it.node)));
+        .flat_map(|tree| tree.groups().iter().map(move |group| (tree, group)));
     let values: Vec<f32> = responses
-        .map(|(tree, node)| log_prob_alone(model, &tree.tree, node))
+        .flat_map(|(tree, group)| group.nodes.iter().map(move |&node| (tree, node)))
+        .map(|(tree, node)| log_prob_alone(model, tree.tree(), node))
         .collect();
     Tensor::<1>::from_floats(values.as_slice(), &Device::flex()).reshape([-1, 3])
 }
@@ -91,8 +85,12 @@ fn the_trained_loss_is_that_of_the_library_over_all_prompts_each_response_comput
     let (policy, reference_model) = (model(5), model(6));
     let reference = ReferenceLogProbs::compute(&reference_model, &trees, &settings(), &mut |_| {})
         .expect("a reference");
-    let scores = trees.iter().flat_map(|tree| tree.prompts.iter().flatten());
-    let scores: Vec<f32> = scores.map(|it| it.score).collect();
+    let groups = trees.iter().flat_map(TrainingTree::groups);
+    let scores_of = |group: &Group| match &group.label {
+        Label::Scores(scores) => scores.clone(),
+        _ => Vec::new(),
+    };
+    let scores: Vec<f32> = groups.flat_map(scores_of).collect();
     let scores = Tensor::<1>::from_floats(scores.as_slice(), &Device::flex()).reshape([-1, 3]);
     for config in losses() {
         let output = config
@@ -178,52 +176,37 @@ fn every_loss_raises_the_best_response_above_the_others() {
 #[test]
 fn responses_that_cannot_be_scored_against_each_other_are_refused() {
     let mut tree = TokenTree::new(vec![1, 2], false);
-    let [a, b, c] = [3, 4, 5].map(|token| tree.push(0, vec![token], true));
+    let [a, b] = [3, 4].map(|token| tree.push(0, vec![token], true));
     let later = tree.push(a, vec![6], true);
     let refused = |prompts: &[&[(usize, f32)]]| {
-        let prompts: Vec<Vec<ScoredNode>> = prompts
-            .iter()
-            .map(|it| {
-                it.iter()
-                    .map(|&(node, score)| ScoredNode { node, score })
-                    .collect()
-            })
-            .collect();
-        ScoredTree::new("p1", &tree, &prompts).expect_err("refused")
+        let prompts = prompts.iter().map(|it| Group::scored(it.iter().copied()));
+        TrainingTree::new("p1", &tree, prompts.collect()).expect_err("refused")
     };
-    assert!(matches!(refused(&[]), Error::NothingTrainable { .. }));
-    let pair = [(a, 1.0), (b, 0.0)];
+    assert!(matches!(refused(&[]), Error::NothingToLearn { .. }));
     for (responses, says) in [
-        (vec![(a, 1.0)], "fewer than 2"),
+        (vec![(a, 1.0)], "1 responses, not 2"),
         (vec![(a, 1.0), (0, 0.0)], "node 0 is a root"),
-        (vec![(a, 1.0), (a, 0.0)], "given before"),
+        (vec![(a, 1.0), (a, 0.0)], "in it twice"),
         (vec![(a, 1.0), (later, 0.0)], "answers another prompt"),
         (vec![(a, 1.0), (b, f32::NAN)], "is NaN"),
     ] {
         let error = refused(&[&responses]);
         let said = error.to_string();
         assert!(said.contains(says) && said.contains("p1"), "{said}");
-        assert!(matches!(error, Error::BadScores { .. }));
+        assert!(matches!(error, Error::BadGroup { .. }));
     }
-    let error = refused(&[&[(a, 1.0), (b, 0.0), (c, 2.0)], &pair]);
-    assert!(
-        error.to_string().contains("3 to the first prompt"),
-        "{error}"
-    );
 }
 
 #[test]
 fn prompts_with_different_numbers_of_responses_share_a_step() {
     let three = trees(2);
     let mut tree = TokenTree::new(vec![1, 2], false);
-    let responses = [3, 4].map(|token| ScoredNode {
-        node: tree.push(0, vec![token], true),
-        score: token as f32,
-    });
-    let two = ScoredTree::new("two", &tree, &[responses.to_vec()]).expect("a tree");
+    let responses = [3, 4].map(|token| (tree.push(0, vec![token], true), token as f32));
+    let responses = vec![Group::scored(responses)];
+    let two = TrainingTree::new("two", &tree, responses).expect("a tree");
     let together = [three[0].clone(), two.clone(), three[1].clone()];
     for loss in losses() {
-        let learn = |trees: &[ScoredTree]| {
+        let learn = |trees: &[TrainingTree]| {
             learn(trees, &settings(), &loss, Ranks::default()).expect("training")[0]
         };
         let (of_two, of_three, of_all) = (

@@ -3,23 +3,27 @@
 use crate::common::{imitated, model, proportional_steps, same_but_for_rounding, trees};
 use eurus_models::{ForestModel, RewardModel};
 use eurus_train::{
-    Error, Event, NodePair, Optimization, PairedTree, PreferenceTrainer, ReferenceLogProbs,
-    RewardTrainer, SftTrainer, SftTree, add_mismatched, leaf_rewards, pair_rewards, plan,
+    Error, Event, Optimization, PreferenceTrainer, ReferenceLogProbs, RewardTrainer, SftTrainer,
+    leaf_rewards, pair_rewards, plan,
 };
 use pref_losses::{
     BcoConfig, BradleyTerryConfig, DpoConfig, KtoConfig, NcaConfig, PreferenceLossConfig,
     RewardLossConfig, SumConfig, UltraInteractRewardConfig,
 };
-use token_forest::TokenTree;
+use token_forest::{Group, TokenTree, TrainingTree, add_mismatched};
 
 /// The same pairs, each as a tree of its own.
-fn as_rows(trees: &[PairedTree]) -> Vec<PairedTree> {
+fn as_rows(trees: &[TrainingTree]) -> Vec<TrainingTree> {
     trees
         .iter()
         .flat_map(|tree| {
-            tree.pairs.iter().enumerate().map(|(index, pair)| {
-                PairedTree::new(format!("{}-{index}", tree.id), &tree.tree, &[*pair])
-                    .expect("a part of a whole tree")
+            tree.groups().iter().enumerate().map(|(index, pair)| {
+                TrainingTree::new(
+                    format!("{}-{index}", tree.id()),
+                    tree.tree(),
+                    vec![pair.clone()],
+                )
+                .expect("a part of a whole tree")
             })
         })
         .collect()
@@ -53,7 +57,7 @@ fn loss_of_lengths() -> PreferenceLossConfig {
 
 struct Steps(Vec<(f64, f64, pref_losses::PairStats, usize, usize)>);
 
-fn learn(trees: &[PairedTree], settings: &Optimization, loss: &PreferenceLossConfig) -> Steps {
+fn learn(trees: &[TrainingTree], settings: &Optimization, loss: &PreferenceLossConfig) -> Steps {
     let policy = model(5);
     let reference =
         ReferenceLogProbs::compute(&policy, trees, settings, &mut |_| {}).expect("a reference");
@@ -120,7 +124,7 @@ fn a_step_does_not_depend_on_the_token_budget() {
 #[test]
 fn eight_trees_are_the_same_step_in_one_forest_of_eight_two_of_four_and_eight_of_one() {
     let mut trees = trees(8);
-    let of_a_tree = trees[0].tree.unique_tokens();
+    let of_a_tree = trees[0].tree().unique_tokens();
     add_mismatched(&mut trees, 1).expect("several trees");
     for loss in losses().into_iter().chain([loss_of_lengths()]) {
         let steps = [8, 4, 1].map(|trees_of_a_forest| {
@@ -129,7 +133,7 @@ fn eight_trees_are_the_same_step_in_one_forest_of_eight_two_of_four_and_eight_of
                 token_budget: trees_of_a_forest * of_a_tree,
                 ..settings()
             };
-            let mut planned = plan::response_steps(&trees, &settings).expect("a step");
+            let mut planned = plan::steps(&trees, &settings).expect("a step");
             let planned = planned.next().and_then(Result::ok).expect("a step");
             assert_eq!(planned.forests.len(), 8 / trees_of_a_forest);
             learn(&trees, &settings, &loss).0.swap_remove(0)
@@ -147,7 +151,7 @@ type Train<'a> = &'a dyn Fn(&Optimization, &mut dyn FnMut(&Event));
 #[test]
 fn sft_and_reward_steps_are_the_same_in_one_forest_of_eight_trees_two_of_four_and_eight_of_one() {
     let (paired, imitated) = (trees(8), imitated(8));
-    let of_a_tree = paired[0].tree.unique_tokens();
+    let of_a_tree = paired[0].tree().unique_tokens();
     let splits = [8, 4, 1].map(|trees_of_a_forest| Optimization {
         trees_per_step: 8,
         token_budget: trees_of_a_forest * of_a_tree,
@@ -269,11 +273,11 @@ fn the_same_seed_gives_the_same_run_and_another_seed_another_order() {
 
 #[test]
 fn fine_tuning_memorises_a_few_answers() {
-    let examples: Vec<SftTree> = (0..4)
+    let examples: Vec<TrainingTree> = (0..4)
         .map(|i| {
             let mut tree = TokenTree::new(vec![i + 1, 31], false);
             tree.push(0, vec![10 + i, 20 + i, 0], true);
-            SftTree::new(format!("example-{i}"), tree).expect("a trainable tree")
+            TrainingTree::imitated(format!("example-{i}"), &tree).expect("a trainable tree")
         })
         .collect();
     let settings = Optimization {
@@ -336,7 +340,10 @@ fn the_reward_of_a_leaf_does_not_depend_on_what_else_is_scored() {
     if let Some(head) = &mut reward_model.regression_head {
         head.weight = head.weight.clone().map(|weight| weight + 0.1);
     }
-    let trees: Vec<TokenTree> = trees(5).into_iter().map(|tree| tree.tree).collect();
+    let trees: Vec<TokenTree> = trees(5)
+        .into_iter()
+        .map(|tree| tree.tree().clone())
+        .collect();
     let together = leaf_rewards(&reward_model, &trees, &settings()).expect("rewards");
     for (tree, rewards) in trees.iter().zip(together) {
         for (&leaf, reward) in tree.leaves().iter().zip(rewards) {
@@ -360,21 +367,17 @@ fn bad_data_is_refused_before_training() {
     let mut one = trees(1);
     assert!(matches!(
         add_mismatched(&mut one, 0),
-        Err(Error::OneTreeForKl)
+        Err(token_forest::Error::OneTreeForKl)
     ));
 
     let tree = TokenTree::new(vec![1, 2], false);
     assert!(matches!(
-        SftTree::new("bare", tree.clone()),
-        Err(Error::NothingTrainable { id }) if id == "bare"
+        TrainingTree::imitated("bare", &tree),
+        Err(token_forest::Error::NothingToLearn { id }) if id == "bare"
     ));
-    let root = NodePair {
-        chosen: 0,
-        rejected: 1,
-    };
     assert!(matches!(
-        PairedTree::new("x", &tree, &[root]),
-        Err(Error::BadPair { pair: 0, .. })
+        TrainingTree::new("x", &tree, vec![Group::pair(0, 1)]),
+        Err(token_forest::Error::BadGroup { group: 0, .. })
     ));
 
     let reference = ReferenceLogProbs::compute(&model(1), &good, &settings(), &mut |_| {})
@@ -407,18 +410,21 @@ fn a_token_the_model_does_not_know_is_refused_before_any_training() {
     let policy = model(1);
     let vocab_size = policy.vocab_size();
     let mut trees = trees(2);
-    trees[1].tree.nodes[0].tokens[0] = vocab_size as u32;
+    let mut tree = trees[1].tree().clone();
+    tree.nodes[0].tokens[0] = vocab_size as u32;
+    let groups = trees[1].groups().to_vec();
+    trees[1] = TrainingTree::new("tree-1", &tree, groups).expect("a whole tree");
     let refused = |error: Option<Error>, what: &str| {
         let named = matches!(
             &error,
             Some(Error::UnknownToken { id, token, vocab_size: known })
-                if *id == trees[1].id && *token as usize == vocab_size && *known == vocab_size
+                if id == trees[1].id() && *token as usize == vocab_size && *known == vocab_size
         );
         assert!(named, "{what}: {error:?}");
     };
-    let sft: Vec<SftTree> = trees
+    let sft: Vec<TrainingTree> = trees
         .iter()
-        .map(|tree| SftTree::new(tree.id.clone(), tree.tree.clone()).expect("trainable"))
+        .map(|tree| TrainingTree::imitated(tree.id(), tree.tree()).expect("trainable"))
         .collect();
     let trainer = SftTrainer::new(settings()).expect("valid settings");
     refused(trainer.train(model(1), &sft, &mut |_| {}).err(), "sft");

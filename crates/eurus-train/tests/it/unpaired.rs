@@ -4,17 +4,19 @@
 use crate::common::{log_prob_alone, model, on_ranks, proportional_steps, same_but_for_rounding};
 use burn::tensor::{Bool, Device, Tensor};
 use eurus_train::{
-    Error, Event, LabelledNode, LabelledTree, Optimization, PreferenceTrainer, Ranks,
-    ReferenceCache, ReferenceKey, ReferenceLogProbs, add_mismatched,
+    Error, Event, Optimization, PreferenceTrainer, Ranks, ReferenceCache, ReferenceKey,
+    ReferenceLogProbs,
 };
 use pref_losses::{
     BcoConfig, KtoConfig, UnpairedContext, UnpairedLogProbs, UnpairedLossConfig, UnpairedStats,
 };
-use token_forest::{ChatTokenizer, TokenTree, train_bpe};
+use token_forest::{
+    ChatTokenizer, Group, Label, TokenTree, TrainingTree, add_mismatched, train_bpe,
+};
 use ultrainteract::{Action, ActionSource, Observation, PreferenceTree, Schema, Task, Verdict};
 
 /// Trees with three judged responses, one of them after another one and its observation.
-fn trees(count: u32) -> Vec<LabelledTree> {
+fn trees(count: u32) -> Vec<TrainingTree> {
     let tree = |i: u32| {
         let token = |offset: u32| 1 + (7 * i + offset) % 30;
         let mut tree = TokenTree::new(vec![token(0), token(3), 31], false);
@@ -23,14 +25,19 @@ fn trees(count: u32) -> Vec<LabelledTree> {
         let observation = tree.push(bad, vec![token(9), token(8), 31], false);
         let better = tree.push(observation, vec![token(1), token(5), 0], true);
         tree.push(observation, vec![token(13), 0], true);
-        let judged = |node, desirable| LabelledNode { node, desirable };
-        let responses = [judged(good, true), judged(bad, false), judged(better, true)];
-        LabelledTree::new(format!("tree-{i}"), &tree, &responses).expect("a whole tree")
+        let judged = [(good, true), (bad, false), (better, true)];
+        let responses = judged.map(|(node, desirable)| Group::verdict(node, desirable));
+        TrainingTree::new(format!("tree-{i}"), &tree, responses.to_vec()).expect("a whole tree")
     };
     (0..count).map(tree).collect()
 }
 
-fn with_mismatched(count: u32) -> Vec<LabelledTree> {
+fn verdicts(tree: &TrainingTree) -> Vec<bool> {
+    let desirable = |group: &Group| group.label == Label::Verdict { desirable: true };
+    tree.groups().iter().map(desirable).collect()
+}
+
+fn with_mismatched(count: u32) -> Vec<TrainingTree> {
     let mut trees = trees(count);
     add_mismatched(&mut trees, 3).expect("several trees");
     trees
@@ -57,7 +64,7 @@ fn losses() -> [UnpairedLossConfig; 3] {
 type Step = (f64, UnpairedStats);
 
 fn learn(
-    trees: &[LabelledTree],
+    trees: &[TrainingTree],
     settings: &Optimization,
     loss: &UnpairedLossConfig,
     ranks: Ranks,
@@ -88,20 +95,20 @@ fn the_trained_loss_is_that_of_the_library_over_all_responses_each_computed_alon
         ReferenceLogProbs::compute(&model(reference_seed), &trees, &settings(), &mut |_| {})
             .expect("a reference");
     let device = Device::flex();
-    let of_all = |seed: u64, nodes: fn(&LabelledTree) -> Vec<usize>| {
+    let of_all = |seed: u64, nodes: fn(&TrainingTree) -> Vec<usize>| {
         let log_probs: Vec<f32> = trees
             .iter()
             .flat_map(|tree| nodes(tree).into_iter().map(move |node| (tree, node)))
-            .map(|(tree, node)| log_prob_alone(&model(seed), &tree.tree, node))
+            .map(|(tree, node)| log_prob_alone(&model(seed), tree.tree(), node))
             .collect();
         Tensor::<1>::from_floats(log_probs.as_slice(), &device)
     };
-    let judged = |tree: &LabelledTree| tree.responses.iter().map(|it| it.node).collect();
-    let mismatched = |tree: &LabelledTree| tree.mismatched.clone();
-    let verdicts: Vec<bool> = trees
-        .iter()
-        .flat_map(|tree| tree.responses.iter().map(|it| it.desirable))
-        .collect();
+    let judged = |tree: &TrainingTree| tree.groups().iter().map(|it| it.nodes[0]).collect();
+    let mismatched = |tree: &TrainingTree| {
+        let groups = tree.groups().iter();
+        groups.filter_map(|it| it.mismatched).collect()
+    };
+    let verdicts: Vec<bool> = trees.iter().flat_map(verdicts).collect();
     for config in losses() {
         let loss = config.init().expect("valid settings");
         let log_probs = UnpairedLogProbs {
@@ -215,24 +222,25 @@ fn a_cached_reference_is_the_live_one() {
 fn verdicts_on_what_cannot_have_one_are_refused() {
     let mut tree = TokenTree::new(vec![1, 2], false);
     let node = tree.push(0, vec![3], true);
-    let judged = |node| LabelledNode {
-        node,
-        desirable: true,
-    };
     let refused = |nodes: &[usize]| {
-        let responses: Vec<_> = nodes.iter().map(|&node| judged(node)).collect();
-        LabelledTree::new("p1", &tree, &responses).expect_err("refused")
+        let responses: Vec<_> = nodes
+            .iter()
+            .map(|&node| Group::verdict(node, true))
+            .collect();
+        TrainingTree::new("p1", &tree, responses).expect_err("refused")
     };
-    assert!(matches!(refused(&[]), Error::NothingTrainable { .. }));
+    assert!(matches!(
+        refused(&[]),
+        token_forest::Error::NothingToLearn { .. }
+    ));
     for (nodes, says) in [
         (vec![0], "node 0 is a root"),
         (vec![node, 7], "node 7 is a root or does not exist"),
-        (vec![node, node], "was given before"),
     ] {
         let error = refused(&nodes);
         let said = error.to_string();
         assert!(said.contains(says) && said.contains("p1"), "{said}");
-        assert!(matches!(error, Error::BadResponse { .. }));
+        assert!(matches!(error, token_forest::Error::BadGroup { .. }));
     }
 }
 
@@ -265,14 +273,13 @@ fn the_judged_actions_of_a_preference_tree_are_labelled_with_their_verdicts() {
         .expect("an action");
     let bpe = train_bpe(["6 * 7? 42"], 300, &["<|im_start|>", "<|im_end|>"]).expect("merges");
     let tokenizer = ChatTokenizer::from_files(bpe.files().expect("files")).expect("a tokenizer");
-    let labelled = LabelledTree::from_preference_tree(&tree, &tokenizer).expect("two verdicts");
-    let verdicts: Vec<bool> = labelled.responses.iter().map(|it| it.desirable).collect();
-    assert_eq!(verdicts, [false, true]);
+    let labelled = TrainingTree::verdicts_of(&tree, &tokenizer).expect("two verdicts");
+    assert_eq!(verdicts(&labelled), [false, true]);
     assert_eq!(
-        labelled.tree.nodes.len(),
+        labelled.tree().nodes.len(),
         4,
         "what was not judged is not there"
     );
-    let trainable = labelled.tree.nodes.iter().filter(|node| node.trainable);
+    let trainable = labelled.tree().nodes.iter().filter(|node| node.trainable);
     assert_eq!(trainable.count(), 2);
 }

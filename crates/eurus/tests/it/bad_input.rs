@@ -196,7 +196,7 @@ fn a_path_that_is_too_long() -> Result<()> {
     ];
     assert_refused(&place, &format!("{PREFER} --max-path-tokens 300"), &words)?;
     // The second row of the problem has the same history and a chosen action of its own.
-    let words = ["row 3 of pairs.jsonl", "--token-budget 300"];
+    let words = ["row 3 of pairs.jsonl", "--token-budget = 300"];
     assert_refused(&place, &format!("{PREFER} --token-budget 300"), &words)
 }
 

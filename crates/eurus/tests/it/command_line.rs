@@ -279,7 +279,7 @@ fn help_teaches_and_wrong_usage_is_told_apart_from_failure() -> Result<()> {
         let help = place.succeed(&format!("{command} --help"))?;
         ensure!(
             help.contains("Examples:")
-                && help.contains("\"parent_id\"") | help.contains("eurus prefer")
+                && help.contains("\"prompt\"") | help.contains("eurus prefer")
         );
     }
     for wrong in [

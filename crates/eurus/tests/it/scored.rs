@@ -126,10 +126,6 @@ fn algorithms_that_know_no_scores_are_refused() -> Result<()> {
         ("--algorithm dpo", "use --algorithm nca"),
         (r#"--loss {"type":"dpo"}"#, "nca_k, info_nca"),
         ("--algorithm nca --unpaired", "cannot be used with"),
-        (
-            "--algorithm nca --over-long cut",
-            "--scored it is error or drop",
-        ),
     ] {
         let output = place.run(&format!("{PREFER} --out out {options}"))?;
         ensure!(output.status.code() == Some(2), "{options}: {output:?}");

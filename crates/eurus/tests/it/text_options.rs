@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::common::{Workplace, pair_rows};
 use anyhow::{Context, Result, ensure};
-use eurus::forest::{BuiltInTemplate, ChatMessage, ChatTokenizer};
+use eurus::forest::{BuiltInTemplate, ChatTokenizer, Message};
 use serde_json::{Value, json};
 
 const PREFER: &str =
@@ -40,7 +40,7 @@ fn a_row_that_is_too_long_is_cut_or_dropped_and_counted() -> Result<()> {
     )?;
     for words in [
         "11 pairs in 6 trees",
-        "2 of 12 rows are longer than --max-path-tokens = 250",
+        "2 of 12 pairs are longer than --max-path-tokens = 250",
         "1 dropped because they do not fit even without a history",
         "1 cut, 1 turns with ",
     ] {
@@ -97,9 +97,7 @@ fn a_chat_template_by_name_is_used_and_becomes_part_of_the_result() -> Result<()
     place.succeed(&format!("{SFT} --chat-template mistral"))?;
     let render = |folder: &str| -> Result<String> {
         let tokenizer = ChatTokenizer::from_folder(place.path(folder))?;
-        Ok(tokenizer
-            .template()
-            .render(&[ChatMessage::user("7?")], true)?)
+        Ok(tokenizer.template().render(&[Message::user("7?")], true)?)
     };
     ensure!(render("out")? == "[INST] 7? [/INST]");
 

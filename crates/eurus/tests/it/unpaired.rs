@@ -91,7 +91,6 @@ fn every_unpaired_loss_trains_and_those_over_pairs_are_refused() -> Result<()> {
     for (options, says) in [
         ("--algorithm dpo", "--algorithm kto"),
         ("--loss {\"type\":\"nca\"}", "apo_zero"),
-        ("--algorithm kto --over-long cut", "error or drop"),
     ] {
         let refused = place.run(&format!("{PREFER} --out out {options}"))?;
         ensure!(refused.status.code() == Some(2), "{options}");
@@ -159,6 +158,9 @@ fn rows_that_cannot_be_trained_on_are_named() -> Result<()> {
     ))?;
     ensure_says(
         &told,
-        &["2 responses, 1 of them desirable", "1 of 3 rows are longer"],
+        &[
+            "2 responses, 1 of them desirable",
+            "1 of 3 responses are longer",
+        ],
     )
 }

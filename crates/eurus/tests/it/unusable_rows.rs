@@ -103,7 +103,11 @@ fn duplicates_are_used_and_warned_of() -> Result<()> {
     let message = place.told(sft)?;
     ensure_says(
         &message,
-        &["row 7: the same as row 2", "warning", "7 rows to imitate"],
+        &[
+            "row 7: the same as row 2",
+            "warning",
+            "7 responses to imitate",
+        ],
     )?;
     let message = place.told(&format!("{sft} --drop-unusable"))?;
     ensure_says(&message, &["6 rows to imitate"])?;

@@ -9,7 +9,7 @@ use std::fs;
 
 use serde::Deserialize;
 use test_support::folders;
-use token_forest::{BuiltInTemplate, ChatMessage, ChatTemplate, ChatTokenizer};
+use token_forest::{BuiltInTemplate, ChatTemplate, ChatTokenizer, Message};
 
 #[derive(Deserialize)]
 struct Golden {
@@ -26,7 +26,7 @@ struct Encoded {
 #[derive(Deserialize)]
 struct Prompt {
     id: String,
-    messages: Vec<ChatMessage>,
+    messages: Vec<Message>,
     chat_text: String,
     input_ids: Vec<u32>,
     completions: BTreeMap<String, Encoded>,
@@ -69,7 +69,7 @@ fn smollm2_texts_prompts_and_completions_get_the_ids_of_transformers() {
                 "{place}"
             );
             let mut messages = prompt.messages.clone();
-            messages.push(ChatMessage::assistant(&completion.text));
+            messages.push(Message::assistant(&completion.text));
             let tree = tokenizer.encode_messages(&messages).unwrap();
             let last = tree.nodes.last().unwrap();
             assert_eq!(
@@ -96,7 +96,7 @@ struct EvaluationPrompt {
 struct Rendered {
     /// Empty for prompts that are plain text.
     #[serde(default)]
-    messages: Vec<ChatMessage>,
+    messages: Vec<Message>,
     #[serde(default)]
     rendered_mistral_instruct: String,
 }

@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 use crate::common::{llama_like, trained_folder};
 use proptest::prelude::*;
 use token_forest::{
-    BuiltInTemplate, ChatMessage, ChatTokenizer, Error, Fitted, LengthLimit, OverLong, TokenTree,
+    BuiltInTemplate, ChatTokenizer, Error, Fitted, Group, Label, LengthLimit, Message, MessageTree,
+    OverLong, TokenTree,
 };
 use ultrainteract::{
     Action, ActionSource, NodeId, Observation, PreferenceTree, Schema, Task, Verdict,
@@ -57,6 +58,23 @@ fn limit(path: usize, together: usize) -> LengthLimit {
     LengthLimit { path, together }
 }
 
+/// Some groups of a tree's nodes, fitted.
+fn fit_tree(
+    tokenizer: &ChatTokenizer,
+    tree: &PreferenceTree,
+    groups: &[Vec<NodeId>],
+    limit: LengthLimit,
+    policy: OverLong,
+) -> token_forest::Result<Fitted> {
+    let nodes = |group: &Vec<NodeId>| group.iter().map(|node| node.index()).collect();
+    let group = |group| Group::new(nodes(group), Label::Imitated);
+    let tree = MessageTree {
+        groups: groups.iter().map(group).collect(),
+        ..MessageTree::from(tree)
+    };
+    tokenizer.fit(&tree, limit, policy)
+}
+
 /// The tokens of a group and of their histories.
 fn paths_of(fitted: &Fitted, group: usize) -> Option<Vec<Vec<u32>>> {
     let tree = fitted.tree.as_ref()?;
@@ -89,7 +107,7 @@ proptest! {
         let policy = if drop { OverLong::Drop } else { OverLong::CutOldestTurns };
         let whole = tokenizer.encode_tree(&tree, |_| true).unwrap();
         let lengths = whole.path_lengths();
-        let fitted = tokenizer.fit_tree(&tree, &pairs, limit, policy).unwrap();
+        let fitted = fit_tree(tokenizer, &tree, &pairs, limit, policy).unwrap();
 
         let mut over_long = 0;
         for (index, pair) in pairs.iter().enumerate() {
@@ -129,7 +147,7 @@ proptest! {
             tree.validate().unwrap();
         }
         // Refusing is the third way to say the same.
-        let refused = tokenizer.fit_tree(&tree, &pairs, limit, OverLong::Error);
+        let refused = fit_tree(tokenizer, &tree, &pairs, limit, OverLong::Error);
         prop_assert_eq!(refused.is_err(), over_long > 0);
     }
 
@@ -141,7 +159,7 @@ proptest! {
         let (tree, pairs) = tree_of(1, &turns);
         let last = pairs.len() - 1;
         let groups = vec![pairs[last].clone()];
-        let fit = |path| CHATML.fit_tree(&tree, &groups, limit(path, 1000), OverLong::CutOldestTurns).unwrap();
+        let fit = |path| fit_tree(&CHATML, &tree, &groups, limit(path, 1000), OverLong::CutOldestTurns).unwrap();
         let fitted = fit(path);
         prop_assume!(fitted.counts.cut == 1);
         // A limit one token below what came out takes one turn more, or leaves nothing.
@@ -157,13 +175,13 @@ proptest! {
         turns in prop::collection::vec((1_usize..8, 1_usize..8), 1..7),
         path in 20_usize..90,
     ) {
-        let mut messages = vec![ChatMessage::system("Be brief.")];
+        let mut messages = vec![Message::system("Be brief.")];
         for (turn, &(question, answer)) in turns.iter().enumerate() {
-            messages.push(ChatMessage::user(format!("{turn}{}", " why".repeat(question))));
-            messages.push(ChatMessage::assistant(format!("{turn}{}", " so".repeat(answer))));
+            messages.push(Message::user(format!("{turn}{}", " why".repeat(question))));
+            messages.push(Message::assistant(format!("{turn}{}", " so".repeat(answer))));
         }
         let whole = CHATML.encode_messages(&messages).unwrap();
-        let fitted = CHATML.fit_messages(&messages, path, OverLong::CutOldestTurns).unwrap();
+        let fitted = CHATML.fit(&MessageTree::of_messages(&messages), LengthLimit::of_path(path), OverLong::CutOldestTurns).unwrap();
         prop_assert_eq!(fitted.counts.groups, turns.len());
         let Some(tree) = fitted.tree else {
             return Ok(());
@@ -191,18 +209,22 @@ fn spelled(tokenizer: &ChatTokenizer, fitted: &Fitted, group: usize) -> Vec<Stri
 #[test]
 fn the_system_message_and_the_instruction_stay_and_the_oldest_turn_goes() {
     let messages = [
-        ChatMessage::system("Be brief."),
-        ChatMessage::user("6 * 7?"),
-        ChatMessage::assistant("40"),
-        ChatMessage::user("No."),
-        ChatMessage::assistant("41"),
-        ChatMessage::user("Not yet."),
-        ChatMessage::assistant("42"),
+        Message::system("Be brief."),
+        Message::user("6 * 7?"),
+        Message::assistant("40"),
+        Message::user("No."),
+        Message::assistant("41"),
+        Message::user("Not yet."),
+        Message::assistant("42"),
     ];
     let whole = CHATML.encode_messages(&messages).unwrap();
     let path = whole.longest_path_tokens() - 1;
     let fitted = CHATML
-        .fit_messages(&messages, path, OverLong::CutOldestTurns)
+        .fit(
+            &MessageTree::of_messages(&messages),
+            LengthLimit::of_path(path),
+            OverLong::CutOldestTurns,
+        )
         .unwrap();
     assert_eq!(
         spelled(&CHATML, &fitted, 2),
@@ -239,14 +261,14 @@ fn cut_histories_are_shared_where_they_are_the_same() {
     let whole = CHATML.encode_tree(&tree, |_| true).unwrap();
     let path = whole.path_lengths()[prompt.index()];
     let third = &pairs[2..];
-    let fitted = CHATML
-        .fit_tree(
-            &tree,
-            third,
-            limit(path, path + 20),
-            OverLong::CutOldestTurns,
-        )
-        .unwrap();
+    let fitted = fit_tree(
+        &CHATML,
+        &tree,
+        third,
+        limit(path, path + 20),
+        OverLong::CutOldestTurns,
+    )
+    .unwrap();
     assert_eq!((fitted.counts.cut, fitted.counts.cut_turns), (2, 2));
     let fitted_tree = fitted.tree.as_ref().unwrap();
     // instruction, second answer, second observation, two pairs
@@ -270,9 +292,7 @@ fn what_fits_is_left_as_it_is() {
         whole.nodes[node.index()].trainable = true;
     }
     for policy in [OverLong::Error, OverLong::CutOldestTurns, OverLong::Drop] {
-        let fitted = CHATML
-            .fit_tree(&tree, &pairs, limit(500, 600), policy)
-            .unwrap();
+        let fitted = fit_tree(&CHATML, &tree, &pairs, limit(500, 600), policy).unwrap();
         assert_eq!(fitted.tree.as_ref(), Some(&whole));
         assert_eq!(fitted.counts.over_long(), 0);
     }
@@ -282,9 +302,7 @@ fn what_fits_is_left_as_it_is() {
 fn a_response_that_does_not_fit_after_the_instruction_is_dropped_and_counted_apart() {
     let (tree, pairs) = tree_of(1, &[(60, 1, 1), (1, 1, 1)]);
     for policy in [OverLong::CutOldestTurns, OverLong::Drop] {
-        let fitted = CHATML
-            .fit_tree(&tree, &pairs, limit(60, 100), policy)
-            .unwrap();
+        let fitted = fit_tree(&CHATML, &tree, &pairs, limit(60, 100), policy).unwrap();
         assert_eq!(
             (
                 fitted.counts.dropped_for_response,
@@ -295,9 +313,7 @@ fn a_response_that_does_not_fit_after_the_instruction_is_dropped_and_counted_apa
         assert_eq!(fitted.groups[0], None);
         assert!(fitted.groups[1].is_some());
     }
-    let none = CHATML
-        .fit_tree(&tree, &pairs[..1], limit(60, 100), OverLong::Drop)
-        .unwrap();
+    let none = fit_tree(&CHATML, &tree, &pairs[..1], limit(60, 100), OverLong::Drop).unwrap();
     assert_eq!((none.tree, none.groups), (None, vec![None]));
 }
 
@@ -305,10 +321,15 @@ fn a_response_that_does_not_fit_after_the_instruction_is_dropped_and_counted_apa
 fn an_error_says_what_is_too_long_and_where() {
     let (tree, pairs) = tree_of(1, &[(3, 3, 1)]);
     let error = |path, together| {
-        CHATML
-            .fit_tree(&tree, &pairs, limit(path, together), OverLong::Error)
-            .unwrap_err()
-            .to_string()
+        fit_tree(
+            &CHATML,
+            &tree,
+            &pairs,
+            limit(path, together),
+            OverLong::Error,
+        )
+        .unwrap_err()
+        .to_string()
     };
     let long = error(10, 100);
     assert!(
@@ -325,9 +346,7 @@ fn an_error_says_what_is_too_long_and_where() {
 fn nodes_of_a_group_must_answer_the_same_prompt() {
     let (tree, pairs) = tree_of(1, &[(1, 1, 1), (1, 1, 1)]);
     for group in [vec![pairs[0][0], pairs[1][0]], vec![tree.root()], vec![]] {
-        let error = CHATML
-            .fit_tree(&tree, &[group], limit(99, 99), OverLong::Drop)
-            .unwrap_err();
+        let error = fit_tree(&CHATML, &tree, &[group], limit(99, 99), OverLong::Drop).unwrap_err();
         let Error::InTree { problem, .. } = error else {
             panic!("{error}");
         };

@@ -3,19 +3,19 @@
 use crate::common::{llama_like, llama_like_folder, trained_folder};
 use proptest::prelude::*;
 use token_forest::{
-    BuiltInTemplate, ChatMessage, ChatTokenizer, Error, PackedForest, TokenizerFiles,
+    BuiltInTemplate, ChatTokenizer, Error, Message, MessageTree, PackedForest, TokenizerFiles,
 };
 
 /// Two turns and a question, after a system message if asked.
-fn conversation(system: bool) -> Vec<ChatMessage> {
+fn conversation(system: bool) -> Vec<Message> {
     let turns = [
-        ChatMessage::user("6 * 7?"),
-        ChatMessage::assistant("41"),
-        ChatMessage::user(" No.\n"),
-        ChatMessage::assistant("42 "),
-        ChatMessage::user("Why?"),
+        Message::user("6 * 7?"),
+        Message::assistant("41"),
+        Message::user(" No.\n"),
+        Message::assistant("42 "),
+        Message::user("Why?"),
     ];
-    let first = system.then(|| ChatMessage::system("Be brief."));
+    let first = system.then(|| Message::system("Be brief."));
     first.into_iter().chain(turns).collect()
 }
 
@@ -71,7 +71,7 @@ fn chatml_gives_every_message_a_turn() {
 fn roles_that_do_not_take_turns_are_refused() {
     for template in [BuiltInTemplate::Mistral, BuiltInTemplate::Llama2] {
         let error = llama_like(template)
-            .encode_prompt(&[ChatMessage::user("a"), ChatMessage::user("b")])
+            .encode_prompt(&[Message::user("a"), Message::user("b")])
             .unwrap_err();
         assert!(error.to_string().contains("must take turns"), "{error}");
     }
@@ -136,7 +136,7 @@ fn an_answer_gets_the_tokens_that_it_has_in_the_whole_text() {
     for template in BuiltInTemplate::ALL {
         let tokenizer = llama_like(template);
         let found = tokenizer
-            .boundary_differences_in_messages(&conversation(false))
+            .boundary_differences(&MessageTree::of_messages(&conversation(false)))
             .unwrap();
         assert_eq!(
             (found.paths, found.different_tokens),
@@ -154,7 +154,7 @@ proptest! {
     fn a_path_spells_what_the_whole_text_spells(answers in prop::collection::vec("[42 a\n\\[]{1,6}[4\n]", 1..4)) {
         let mut messages = Vec::new();
         for answer in &answers {
-            messages.extend([ChatMessage::user("6 * 7?"), ChatMessage::assistant(answer)]);
+            messages.extend([Message::user("6 * 7?"), Message::assistant(answer)]);
         }
         for template in BuiltInTemplate::ALL {
             let tokenizer = llama_like(template);
@@ -164,7 +164,7 @@ proptest! {
             let at_once = tokenizer.encode_text(&whole).unwrap();
             let spell = |ids: &[u32]| tokenizer.decode_with_special_tokens(ids).unwrap();
             prop_assert_eq!(spell(&path), spell(&at_once));
-            let found = tokenizer.boundary_differences_in_messages(&messages).unwrap();
+            let found = tokenizer.boundary_differences(&MessageTree::of_messages(&messages)).unwrap();
             prop_assert_eq!(found.different_paths, usize::from(path != at_once));
             prop_assert_eq!(found.places.is_empty(), path == at_once);
         }

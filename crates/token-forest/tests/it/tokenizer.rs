@@ -6,9 +6,8 @@ use crate::common::{SPECIAL, trained_folder, with_template};
 use proptest::prelude::*;
 use serde_json::json;
 use token_forest::{
-    ChatMessage, ChatTokenizer, Error, TokenTree, train_bpe, write_tokenizer_folder,
+    ChatTokenizer, Error, Message, MessageTree, TokenTree, train_bpe, write_tokenizer_folder,
 };
-use ultrainteract::formats::SftRow;
 use ultrainteract::{Action, ActionSource, Observation, PreferenceTree, Schema, Task, Verdict};
 
 fn chatml() -> ChatTokenizer {
@@ -85,32 +84,20 @@ fn each_node_carries_the_template_text_that_it_adds() {
 }
 
 #[test]
-fn an_sft_row_is_a_path_of_prompt_and_response() {
+fn a_question_and_its_answer_are_a_path_of_prompt_and_response() {
     let tokenizer = chatml();
-    let row = SftRow {
-        id: "a_1_1".into(),
-        parent_id: "a".into(),
-        task: Task::MathCot,
-        dataset: "toy".into(),
-        instruction: "6 * 7?".into(),
-        response: "42".into(),
-    };
-    let tree = tokenizer.encode_sft(&row).unwrap();
+    let row = |answer| [Message::user("6 * 7?"), Message::assistant(answer)];
+    let tree = tokenizer.encode_messages(&row("42")).unwrap();
     assert_eq!(tree.nodes.len(), 2);
     assert_eq!(tree.nodes[1].tokens, tokenizer.encode_action("42").unwrap());
     assert_eq!(
         tree.nodes[0].tokens,
-        tokenizer
-            .encode_prompt(&[ChatMessage::user("6 * 7?")])
-            .unwrap()
+        tokenizer.encode_prompt(&[Message::user("6 * 7?")]).unwrap()
     );
-    let ends_turn = SftRow {
-        response: "4<|im_end|>2".into(),
-        ..row
-    };
+    let ends_turn = tokenizer.encode_messages(&row("4<|im_end|>2"));
     assert_eq!(
-        tokenizer.encode_sft(&ends_turn).unwrap_err().to_string(),
-        "tree a_1_1: message 2 (assistant) contains the eos token `<|im_end|>`, \
+        ends_turn.unwrap_err().to_string(),
+        "message 2 (assistant) contains the eos token `<|im_end|>`, \
          which would end the turn inside it; remove it"
     );
 }
@@ -119,10 +106,10 @@ fn an_sft_row_is_a_path_of_prompt_and_response() {
 fn messages_between_two_answers_are_one_node() {
     let tokenizer = chatml();
     let messages = [
-        ChatMessage::system("Be brief."),
-        ChatMessage::user("6 * 7?"),
-        ChatMessage::assistant("42"),
-        ChatMessage::user("7 * 7?"),
+        Message::system("Be brief."),
+        Message::user("6 * 7?"),
+        Message::assistant("42"),
+        Message::user("7 * 7?"),
     ];
     let tree = tokenizer.encode_messages(&messages).unwrap();
     let trainable: Vec<bool> = tree.nodes.iter().map(|node| node.trainable).collect();
@@ -138,13 +125,10 @@ fn messages_between_two_answers_are_one_node() {
 #[test]
 fn an_answer_without_a_question_is_refused() {
     let tokenizer = chatml();
-    let alone = tokenizer.encode_messages(&[ChatMessage::assistant("42")]);
+    let alone = tokenizer.encode_messages(&[Message::assistant("42")]);
     assert!(matches!(alone, Err(Error::MessageOrder { message: 1, .. })));
-    let twice = ["42", "43"].map(ChatMessage::assistant);
-    let twice: Vec<ChatMessage> = [ChatMessage::user("6 * 7?")]
-        .into_iter()
-        .chain(twice)
-        .collect();
+    let twice = ["42", "43"].map(Message::assistant);
+    let twice: Vec<Message> = [Message::user("6 * 7?")].into_iter().chain(twice).collect();
     let twice_tree = tokenizer.encode_messages(&twice);
     assert!(matches!(
         twice_tree,
@@ -174,7 +158,7 @@ proptest! {
         let tokens = tokenizer.encode_tree(&tree, |_| true).unwrap();
         let texts = spelled(&tokenizer, &tokens);
         for ((id, _), text) in tree.nodes().filter(|(id, _)| tree.children(*id).is_empty()).zip(texts) {
-            let messages: Vec<ChatMessage> = tree.messages(id).iter().map(ChatMessage::from).collect();
+            let messages = tree.messages(id);
             let whole = tokenizer.template().render(&messages, false).unwrap();
             prop_assert_eq!(text + "\n", whole);
         }
@@ -202,7 +186,7 @@ proptest! {
 fn a_border_that_the_tokenizer_would_join_is_counted() {
     let tokenizer = chatml();
     let clean = tokenizer
-        .boundary_differences(&two_turns("6 * 7?", "42", "41"))
+        .boundary_differences(&MessageTree::from(&two_turns("6 * 7?", "42", "41")))
         .unwrap();
     assert_eq!(
         (clean.paths, clean.different_paths, clean.different_tokens),
@@ -215,7 +199,7 @@ fn a_border_that_the_tokenizer_would_join_is_counted() {
     write_tokenizer_folder(folder.path(), &bpe).unwrap();
     let tokenizer = ChatTokenizer::from_folder(folder.path()).unwrap();
     let joined = tokenizer
-        .boundary_differences(&two_turns("6 * 7?", "\n42", "41"))
+        .boundary_differences(&MessageTree::from(&two_turns("6 * 7?", "\n42", "41")))
         .unwrap();
     assert_eq!((joined.paths, joined.different_paths), (3, 2));
     assert_eq!(joined.different_tokens, 2 * 2);
@@ -255,7 +239,7 @@ fn a_template_without_a_generation_prompt_still_splits_at_the_answer() {
         "[INST] 6 * 7? [/INST] 41 <|im_end|>[INST] Out: 41\nYour answer is wrong. [/INST] 42 <|im_end|>"
     );
     let error = tokenizer
-        .encode_prompt(&[ChatMessage::user("a"), ChatMessage::user("b")])
+        .encode_prompt(&[Message::user("a"), Message::user("b")])
         .unwrap_err();
     assert!(
         error
@@ -342,9 +326,9 @@ fn the_start_marker_of_a_text_stands_once_per_path() {
     assert_eq!(tokenizer.eos_id(), 2);
 
     let messages = [
-        ChatMessage::user("6"),
-        ChatMessage::assistant("b a"),
-        ChatMessage::user("6"),
+        Message::user("6"),
+        Message::assistant("b a"),
+        Message::user("6"),
     ];
     let tree = tokenizer.encode_messages(&messages).unwrap();
     let pieces: Vec<Vec<String>> = tree

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use crate::common::{TEXTS, llama_like_folder, trained_folder};
 use test_support::skip;
-use token_forest::{BuiltInTemplate, ChatMessage, ChatTokenizer, TokenizerFiles};
+use token_forest::{BuiltInTemplate, ChatTokenizer, Message, TokenizerFiles};
 
 const SCRIPT: &str = r#"
 import json, sys
@@ -52,10 +52,10 @@ fn python_reads_a_trained_folder_with_the_same_ids() {
         ])
         .collect();
     let messages = [
-        ChatMessage::system("Be brief."),
-        ChatMessage::user("12 + 30?\n"),
-        ChatMessage::assistant("Answer: 42"),
-        ChatMessage::user("  Out: 42"),
+        Message::system("Be brief."),
+        Message::user("12 + 30?\n"),
+        Message::assistant("Answer: 42"),
+        Message::user("  Out: 42"),
     ];
     let output = Command::new(python)
         .env("HF_HUB_OFFLINE", "1")
@@ -107,13 +107,13 @@ fn python_renders_the_templates_that_come_along_the_same() {
         return;
     };
     let turns = [
-        ChatMessage::user("6 * 7?\n"),
-        ChatMessage::assistant("  41"),
-        ChatMessage::user(" No, <b>think</b>. "),
-        ChatMessage::assistant("42\n"),
-        ChatMessage::user("Why?"),
+        Message::user("6 * 7?\n"),
+        Message::assistant("  41"),
+        Message::user(" No, <b>think</b>. "),
+        Message::assistant("42\n"),
+        Message::user("Why?"),
     ];
-    let mut with_system = vec![ChatMessage::system(" Be brief. ")];
+    let mut with_system = vec![Message::system(" Be brief. ")];
     with_system.extend_from_slice(&turns);
     for template in BuiltInTemplate::ALL {
         let mut conversations = vec![&turns[..1], &turns[..3], &turns[..]];

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use chat_model::{ChatModel, ChatRequest, Message, Sampling};
 use rand::seq::IndexedRandom;
-use ultrainteract::{Observation, Speaker, Verdict};
+use ultrainteract::{Observation, Role, Verdict};
 
 use super::builder::{Failure, Observer};
 use super::candidate::{Candidate, Draft, Work, action, annotated, attempts, filter};
@@ -72,9 +72,10 @@ impl Turn<'_> {
         let path = tree.tree.messages(tree.at);
         system
             .into_iter()
-            .chain(path.into_iter().map(|message| match message.from {
-                Speaker::User => Message::user(message.value),
-                Speaker::Assistant => Message::assistant(message.value),
+            .chain(path.into_iter().map(|message| match message.role {
+                Role::System => Message::system(message.content),
+                Role::User => Message::user(message.content),
+                Role::Assistant => Message::assistant(message.content),
             }))
             .collect()
     }

@@ -8,7 +8,8 @@ use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
 use super::{RowIds, instruction_hash};
-use crate::formats::{Message, PairRow, Speaker};
+use crate::Message;
+use crate::formats::PairRow;
 use crate::{PreferenceTree, Verdict};
 
 /// Limits of [`augment`]; the defaults are the paper's.
@@ -124,10 +125,7 @@ pub fn augment(tree: &PreferenceTree, settings: &Augmentation) -> Vec<PairRow> {
             parent_id: tree.id().to_string(),
             task: tree.task(),
             dataset: tree.dataset().to_string(),
-            trajectory: vec![Message {
-                from: Speaker::User,
-                value: tree.instruction().to_string(),
-            }],
+            trajectory: vec![Message::user(tree.instruction())],
             chosen: chosen.to_string(),
             rejected: rejected.to_string(),
         });

@@ -17,7 +17,8 @@ use sha2::{Digest, Sha256};
 
 pub use augment::{Augmentation, augment};
 
-use crate::example::{Completion, Conversation, Example, Origin, Unpaired, Utterance};
+use crate::Message;
+use crate::example::{Completion, Conversation, Example, Origin, Unpaired};
 use crate::formats::{PairRow, RowId, SftRow};
 use crate::{NodeId, PreferenceTree, Verdict};
 
@@ -134,8 +135,7 @@ pub enum SftSelection {
 pub fn sft(tree: &PreferenceTree, selection: SftSelection) -> Vec<Example> {
     let ids = RowIds::new(tree);
     let origin = |node| origin(tree, &ids, node);
-    let history =
-        |node| -> Vec<Utterance> { tree.messages(node).iter().map(Utterance::from).collect() };
+    let history = |node| tree.messages(node);
     let actions = tree.nodes().filter_map(|(id, node)| {
         let action = node.action()?;
         Some((id, node.parent()?, action))
@@ -147,7 +147,7 @@ pub fn sft(tree: &PreferenceTree, selection: SftSelection) -> Vec<Example> {
                 Example::Completion(Completion {
                     origin: origin(id),
                     prompt: history(parent),
-                    completion: vec![Utterance::assistant(&action.text)],
+                    completion: vec![Message::assistant(&action.text)],
                 })
             })
             .collect(),
@@ -177,8 +177,8 @@ pub fn unpaired(tree: &PreferenceTree) -> Vec<Unpaired> {
             let history = tree.messages(node.parent()?);
             Some(Unpaired {
                 origin: origin(tree, &ids, id),
-                prompt: history.iter().map(Utterance::from).collect(),
-                completion: vec![Utterance::assistant(node.text())],
+                prompt: history.clone(),
+                completion: vec![Message::assistant(node.text())],
                 label,
             })
         })

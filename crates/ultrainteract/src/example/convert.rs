@@ -1,28 +1,16 @@
 //! One kind of example as another, where nothing has to be made up.
 
-use super::{Completion, Conversation, Example, Origin, Preference, Role, Unpaired, Utterance};
-use crate::formats::{Message, PairRow, SftRow, Speaker};
-use crate::{PreferenceTree, derive};
-
-impl From<&Message> for Utterance {
-    fn from(message: &Message) -> Self {
-        Self {
-            role: match message.from {
-                Speaker::User => Role::User,
-                Speaker::Assistant => Role::Assistant,
-            },
-            content: message.value.clone(),
-        }
-    }
-}
+use super::{Completion, Conversation, Example, Origin, Preference, Unpaired};
+use crate::formats::{PairRow, SftRow};
+use crate::{Message, PreferenceTree, Role, derive};
 
 impl From<&PairRow> for Preference {
     fn from(row: &PairRow) -> Self {
         Self {
             origin: pair_origin(row),
-            prompt: row.trajectory.iter().map(Utterance::from).collect(),
-            chosen: vec![Utterance::assistant(&row.chosen)],
-            rejected: vec![Utterance::assistant(&row.rejected)],
+            prompt: row.trajectory.clone(),
+            chosen: vec![Message::assistant(&row.chosen)],
+            rejected: vec![Message::assistant(&row.rejected)],
             scores: None,
         }
     }
@@ -32,8 +20,8 @@ impl From<&SftRow> for Completion {
     fn from(row: &SftRow) -> Self {
         Self {
             origin: sft_origin(row),
-            prompt: vec![Utterance::user(&row.instruction)],
-            completion: vec![Utterance::assistant(&row.response)],
+            prompt: vec![Message::user(&row.instruction)],
+            completion: vec![Message::assistant(&row.response)],
         }
     }
 }
@@ -213,28 +201,17 @@ fn head(origin: Origin) -> Result<Head, Unfit> {
 }
 
 fn pair_row(preference: Preference) -> Result<PairRow, Unfit> {
-    let trajectory = preference
-        .prompt
-        .into_iter()
-        .map(|message| match message.role {
-            Role::System => Err("its rows have no system message".to_string()),
-            Role::User => Ok(Message {
-                from: Speaker::User,
-                value: message.content,
-            }),
-            Role::Assistant => Ok(Message {
-                from: Speaker::Assistant,
-                value: message.content,
-            }),
-        })
-        .collect::<Result<_, _>>()?;
+    let mut messages = preference.prompt.iter();
+    if messages.any(|message| message.role == Role::System) {
+        return Err("its rows have no system message".to_string());
+    }
     let head = head(preference.origin)?;
     Ok(PairRow {
         id: head.id,
         parent_id: head.parent_id,
         task: head.task,
         dataset: head.dataset,
-        trajectory,
+        trajectory: preference.prompt,
         chosen: one_message(preference.chosen)?,
         rejected: one_message(preference.rejected)?,
     })
@@ -258,7 +235,7 @@ fn sft_row(completion: Completion) -> Result<SftRow, Unfit> {
 }
 
 /// The text of an answer that is a single message.
-pub(crate) fn one_message(mut messages: Vec<Utterance>) -> Result<String, Unfit> {
+pub(crate) fn one_message(mut messages: Vec<Message>) -> Result<String, Unfit> {
     match (messages.pop(), messages.is_empty()) {
         (Some(message), true) => Ok(message.content),
         (_, _) => Err("its answers are single messages".to_string()),

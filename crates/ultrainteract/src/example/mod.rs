@@ -22,63 +22,7 @@ pub(crate) use convert::one_message;
 pub use ranking::{Ranking, Scored};
 
 use crate::formats::{PairRow, SftRow};
-use crate::{PreferenceTree, Task};
-
-/// Who says a message of a chat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// The instructions that stand above the conversation.
-    System,
-    /// The person, or the environment.
-    User,
-    /// The model.
-    Assistant,
-}
-
-impl Role {
-    /// The name in chat formats.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Role::System => "system",
-            Role::User => "user",
-            Role::Assistant => "assistant",
-        }
-    }
-}
-
-/// A message of a chat.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Utterance {
-    /// Who says it.
-    pub role: Role,
-    /// What is said.
-    pub content: String,
-}
-
-impl Utterance {
-    /// A message of the system.
-    pub fn system(content: impl Into<String>) -> Self {
-        Self::new(Role::System, content)
-    }
-
-    /// A message of the user.
-    pub fn user(content: impl Into<String>) -> Self {
-        Self::new(Role::User, content)
-    }
-
-    /// A message of the assistant.
-    pub fn assistant(content: impl Into<String>) -> Self {
-        Self::new(Role::Assistant, content)
-    }
-
-    fn new(role: Role, content: impl Into<String>) -> Self {
-        Self {
-            role,
-            content: content.into(),
-        }
-    }
-}
+use crate::{Message, PreferenceTree, Role, Task};
 
 /// Where an example comes from, as far as its file says.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -103,7 +47,7 @@ pub struct Conversation {
     /// Where it comes from.
     pub origin: Origin,
     /// The messages; the system's, if there is one, comes first.
-    pub messages: Vec<Utterance>,
+    pub messages: Vec<Message>,
 }
 
 /// A prompt and its answer.
@@ -112,9 +56,9 @@ pub struct Completion {
     /// Where it comes from.
     pub origin: Origin,
     /// The history.
-    pub prompt: Vec<Utterance>,
+    pub prompt: Vec<Message>,
     /// What is to be learned.
-    pub completion: Vec<Utterance>,
+    pub completion: Vec<Message>,
 }
 
 /// A prompt, a better and a worse answer.
@@ -123,11 +67,11 @@ pub struct Preference {
     /// Where it comes from.
     pub origin: Origin,
     /// The history that both answer.
-    pub prompt: Vec<Utterance>,
+    pub prompt: Vec<Message>,
     /// The better answer.
-    pub chosen: Vec<Utterance>,
+    pub chosen: Vec<Message>,
     /// The worse answer.
-    pub rejected: Vec<Utterance>,
+    pub rejected: Vec<Message>,
     /// Scores of the two, chosen first, if the file has them.
     pub scores: Option<(f64, f64)>,
 }
@@ -138,9 +82,9 @@ pub struct Unpaired {
     /// Where it comes from.
     pub origin: Origin,
     /// The history.
-    pub prompt: Vec<Utterance>,
+    pub prompt: Vec<Message>,
     /// The answer.
-    pub completion: Vec<Utterance>,
+    pub completion: Vec<Message>,
     /// Whether the answer is desirable.
     pub label: bool,
 }
@@ -186,7 +130,7 @@ impl Example {
     pub fn instruction(&self) -> &str {
         match self {
             Example::Tree(tree) => tree.instruction(),
-            Example::Pair(row) => row.trajectory.first().map_or("", |first| &first.value),
+            Example::Pair(row) => row.trajectory.first().map_or("", |first| &first.content),
             Example::Sft(row) => &row.instruction,
             Example::Ranking(ranking) => &ranking.instruction,
             Example::Conversation(Conversation { messages, .. })

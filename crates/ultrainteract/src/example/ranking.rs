@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Origin, Preference, Utterance};
+use super::{Origin, Preference};
+use crate::Message;
 
 /// A row of UltraFeedback or UltraSafety: an instruction and the answers of several models.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -133,9 +134,9 @@ impl Ranking {
                         dataset: self.source.clone(),
                         ..Origin::default()
                     },
-                    prompt: vec![Utterance::user(&self.instruction)],
-                    chosen: vec![Utterance::assistant(&chosen.response)],
-                    rejected: vec![Utterance::assistant(&rejected.response)],
+                    prompt: vec![Message::user(&self.instruction)],
+                    chosen: vec![Message::assistant(&chosen.response)],
+                    rejected: vec![Message::assistant(&rejected.response)],
                     scores: Some(scores),
                 });
             }

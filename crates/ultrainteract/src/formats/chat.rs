@@ -4,9 +4,9 @@ use super::check;
 use super::jsonl::{Record, parse_object};
 use super::wire::{Said, Text, Wire};
 use crate::example::{
-    Completion, Conversation, Example, Origin, Preference, Role, Unpaired, Utterance, one_message,
+    Completion, Conversation, Example, Origin, Preference, Unpaired, one_message,
 };
-use crate::{Error, Result};
+use crate::{Error, Message, Result, Role};
 
 /// Whether texts are written as strings or as messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(super) fn read_sharegpt(record: &[u8]) -> Result<Example> {
         .conversations
         .take()
         .ok_or_else(|| Error::missing("conversations"))?;
-    let messages = said.into_iter().map(Utterance::from).collect();
+    let messages = said.into_iter().map(Message::from).collect();
     Ok(conversation(row.origin(), messages))
 }
 
@@ -43,8 +43,8 @@ pub(super) fn read_ultrachat(record: &[u8]) -> Result<Example> {
         .into_iter()
         .enumerate()
         .map(|(index, text)| match index % 2 {
-            0 => Utterance::user(text),
-            _ => Utterance::assistant(text),
+            0 => Message::user(text),
+            _ => Message::assistant(text),
         })
         .collect();
     Ok(conversation(row.origin(), messages))
@@ -62,12 +62,12 @@ pub(super) fn read_openorca(record: &[u8]) -> Result<Example> {
         .ok_or_else(|| Error::missing("response"))?;
     // Most rows have an empty system prompt; that is none.
     let system = row.system_prompt.take().filter(|text| !text.is_empty());
-    let mut messages: Vec<Utterance> = system.map(Utterance::system).into_iter().collect();
-    messages.extend([Utterance::user(question), Utterance::assistant(response)]);
+    let mut messages: Vec<Message> = system.map(Message::system).into_iter().collect();
+    messages.extend([Message::user(question), Message::assistant(response)]);
     Ok(conversation(row.origin(), messages))
 }
 
-fn conversation(origin: Origin, messages: Vec<Utterance>) -> Example {
+fn conversation(origin: Origin, messages: Vec<Message>) -> Example {
     Example::Conversation(Conversation { origin, messages })
 }
 
@@ -84,7 +84,7 @@ pub(super) fn write_sharegpt(from: Conversation) -> Result<Wire, String> {
 }
 
 pub(super) fn write_ultrachat(from: Conversation) -> Result<Wire, String> {
-    let in_turn = |(index, message): (usize, &Utterance)| match index % 2 {
+    let in_turn = |(index, message): (usize, &Message)| match index % 2 {
         0 => message.role == Role::User,
         _ => message.role == Role::Assistant,
     };
@@ -170,14 +170,14 @@ pub(super) fn read_preference(record: &[u8]) -> Result<Example> {
     let (prompt, chosen, rejected) = match (row.prompt.take(), chosen, rejected) {
         (Some(Text::Chat(prompt)), chosen, rejected) => (prompt, answer(chosen), answer(rejected)),
         (Some(Text::Plain(text)), Text::Plain(chosen), Text::Plain(rejected)) => (
-            vec![Utterance::user(text)],
-            vec![Utterance::assistant(chosen)],
-            vec![Utterance::assistant(rejected)],
+            vec![Message::user(text)],
+            vec![Message::assistant(chosen)],
+            vec![Message::assistant(rejected)],
         ),
         (Some(Text::Plain(text)), Text::Chat(chosen), Text::Chat(rejected))
             if begins_with_answer(&chosen) && begins_with_answer(&rejected) =>
         {
-            (vec![Utterance::user(text)], chosen, rejected)
+            (vec![Message::user(text)], chosen, rejected)
         }
         // The prompt stands at the beginning of both; a string beside that repeats it.
         (_, Text::Chat(chosen), Text::Chat(rejected)) => split_prompt(chosen, rejected)?,
@@ -199,15 +199,15 @@ pub(super) fn read_preference(record: &[u8]) -> Result<Example> {
     }))
 }
 
-fn begins_with_answer(messages: &[Utterance]) -> bool {
+fn begins_with_answer(messages: &[Message]) -> bool {
     messages
         .first()
         .is_some_and(|first| first.role == Role::Assistant)
 }
 
-type Split = (Vec<Utterance>, Vec<Utterance>, Vec<Utterance>);
+type Split = (Vec<Message>, Vec<Message>, Vec<Message>);
 
-fn split_prompt(mut chosen: Vec<Utterance>, mut rejected: Vec<Utterance>) -> Result<Split> {
+fn split_prompt(mut chosen: Vec<Message>, mut rejected: Vec<Message>) -> Result<Split> {
     let shared = chosen
         .iter()
         .zip(&rejected)
@@ -228,16 +228,16 @@ fn split_prompt(mut chosen: Vec<Utterance>, mut rejected: Vec<Utterance>) -> Res
     Ok((chosen, chosen_answer, rejected_answer))
 }
 
-fn prompt(text: Text) -> Vec<Utterance> {
+fn prompt(text: Text) -> Vec<Message> {
     match text {
-        Text::Plain(text) => vec![Utterance::user(text)],
+        Text::Plain(text) => vec![Message::user(text)],
         Text::Chat(messages) => messages,
     }
 }
 
-fn answer(text: Text) -> Vec<Utterance> {
+fn answer(text: Text) -> Vec<Message> {
     match text {
-        Text::Plain(text) => vec![Utterance::assistant(text)],
+        Text::Plain(text) => vec![Message::assistant(text)],
         Text::Chat(messages) => messages,
     }
 }
@@ -266,7 +266,7 @@ pub(super) fn write_preference(from: Preference, style: Style) -> Result<Wire, S
     Ok(row)
 }
 
-fn styled_prompt(mut messages: Vec<Utterance>, style: Style) -> Result<Text, String> {
+fn styled_prompt(mut messages: Vec<Message>, style: Style) -> Result<Text, String> {
     if style == Style::Chat {
         return Ok(Text::Chat(messages));
     }
@@ -278,7 +278,7 @@ fn styled_prompt(mut messages: Vec<Utterance>, style: Style) -> Result<Text, Str
     }
 }
 
-fn styled_answer(messages: Vec<Utterance>, style: Style) -> Result<Text, String> {
+fn styled_answer(messages: Vec<Message>, style: Style) -> Result<Text, String> {
     match style {
         Style::Chat => Ok(Text::Chat(messages)),
         Style::Plain => one_message(messages).map(Text::Plain),

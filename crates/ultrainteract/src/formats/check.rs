@@ -1,9 +1,8 @@
 //! What the types of an example do not say: no blank text, roles in turn, answers that differ.
 
-use crate::example::{Example, Ranking, Role, Unpaired, Utterance};
-use crate::{Error, Speaker};
-
-use super::{Message, PairRow, SftRow};
+use super::{PairRow, SftRow};
+use crate::example::{Example, Ranking, Unpaired};
+use crate::{Error, Message, Role};
 
 /// Everything that is wrong with an example, each with its field.
 pub(super) fn violations(example: &Example) -> Vec<Error> {
@@ -57,17 +56,17 @@ pub(crate) fn trajectory(messages: &[Message], found: &mut Vec<Error>) {
     }
     for (index, message) in messages.iter().enumerate() {
         let expected = match index % 2 {
-            0 => Speaker::User,
-            _ => Speaker::Assistant,
+            0 => Role::User,
+            _ => Role::Assistant,
         };
-        if message.from != expected {
+        if message.role != expected {
             found.push(Error::WrongSpeaker {
                 field: format!("trajectory[{index}].from"),
                 expected: expected.as_str(),
-                found: message.from.as_str(),
+                found: message.role.as_str(),
             });
         }
-        if message.value.trim().is_empty() {
+        if message.content.trim().is_empty() {
             not_blank(&format!("trajectory[{index}].value"), "", found);
         }
     }
@@ -105,7 +104,7 @@ enum Part {
     Answer,
 }
 
-fn chat(field: &str, messages: &[Utterance], part: Part, found: &mut Vec<Error>) {
+fn chat(field: &str, messages: &[Message], part: Part, found: &mut Vec<Error>) {
     if messages.is_empty() {
         not_blank(field, "", found);
         return;

@@ -40,4 +40,5 @@ pub use jsonl::{
 pub(crate) use jsonl::{WHOLE_ROW, parse_object};
 pub use kind::Format;
 pub use record::{FORMAT, PairRecord, TreeRecord, VERSION};
-pub use rows::{Message, PairRow, RowId, SftRow, Speaker, UNKNOWN_DATASET};
+pub use rows::{PairRow, RowId, SftRow, UNKNOWN_DATASET};
+pub(crate) use wire::TrajectoryMessage;

@@ -7,36 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::check;
 use super::jsonl::{Record, parse_object};
 use crate::derive::instruction_hash;
-use crate::{Error, Result, Task};
-
-/// Who says a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Speaker {
-    /// The problem and what comes back from the environment.
-    User,
-    /// The model.
-    Assistant,
-}
-
-impl Speaker {
-    /// The name in the released rows.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Speaker::User => "user",
-            Speaker::Assistant => "assistant",
-        }
-    }
-}
-
-/// One message of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Message {
-    /// Who says it.
-    pub from: Speaker,
-    /// What is said.
-    pub value: String,
-}
+use crate::{Error, Message, Result, Task};
 
 /// One preference, as `UltraInteract_pair` writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -50,6 +21,7 @@ pub struct PairRow {
     /// Data set that the problem comes from.
     pub dataset: String,
     /// The history that both actions answer, from the instruction to a user message.
+    #[serde(with = "super::wire::trajectory")]
     pub trajectory: Vec<Message>,
     /// The preferred action.
     pub chosen: String,
@@ -90,12 +62,13 @@ impl PairRow {
             parent_id: Option<String>,
             task: Task,
             dataset: Option<String>,
+            #[serde(with = "super::wire::trajectory")]
             trajectory: Vec<Message>,
             chosen: String,
             rejected: String,
         }
         let row: Loose = parse_object(record)?;
-        let instruction = row.trajectory.first().map_or("", |first| &first.value);
+        let instruction = row.trajectory.first().map_or("", |first| &first.content);
         let turn = row.trajectory.len().div_ceil(2);
         let (id, parent_id) = names(row.id, row.parent_id, instruction, turn);
         Ok(Self {

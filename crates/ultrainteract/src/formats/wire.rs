@@ -5,8 +5,8 @@ use std::fmt;
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::Task;
-use crate::example::{Origin, Role, Utterance};
+use crate::example::Origin;
+use crate::{Message, Role, Task};
 
 /// Every field that one of these formats has. A format uses some of them; others are absent.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -44,7 +44,7 @@ pub(super) struct Wire {
     #[serde(alias = "rejected_score", skip_serializing_if = "Option::is_none")]
     pub score_rejected: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub messages: Option<Vec<Utterance>>,
+    pub messages: Option<Vec<Message>>,
 
     // ShareGPT
     #[serde(alias = "items", skip_serializing_if = "Option::is_none")]
@@ -88,7 +88,7 @@ impl Wire {
 #[derive(Debug)]
 pub(super) enum Text {
     Plain(String),
-    Chat(Vec<Utterance>),
+    Chat(Vec<Message>),
 }
 
 impl Serialize for Text {
@@ -149,9 +149,9 @@ pub(super) enum Sharer {
     Gpt,
 }
 
-impl From<Said> for Utterance {
+impl From<Said> for Message {
     fn from(said: Said) -> Self {
-        Utterance {
+        Message {
             role: match said.from {
                 Sharer::System => Role::System,
                 Sharer::Human => Role::User,
@@ -162,8 +162,8 @@ impl From<Said> for Utterance {
     }
 }
 
-impl From<&Utterance> for Said {
-    fn from(message: &Utterance) -> Self {
+impl From<&Message> for Said {
+    fn from(message: &Message) -> Self {
         Said {
             from: match message.role {
                 Role::System => Sharer::System,
@@ -172,6 +172,60 @@ impl From<&Utterance> for Said {
             },
             value: message.content.clone(),
         }
+    }
+}
+
+/// A message of a pair row's trajectory, which has no system.
+#[derive(Deserialize)]
+pub(crate) struct TrajectoryMessage {
+    from: Speaker,
+    value: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Speaker {
+    User,
+    Assistant,
+}
+
+impl From<TrajectoryMessage> for Message {
+    fn from(message: TrajectoryMessage) -> Self {
+        let role = match message.from {
+            Speaker::User => Role::User,
+            Speaker::Assistant => Role::Assistant,
+        };
+        Message::new(role, message.value)
+    }
+}
+
+/// A trajectory in the spelling of its rows, for serde.
+pub(super) mod trajectory {
+    use super::{
+        Deserialize, Deserializer, Message, Role, Serialize, Serializer, TrajectoryMessage,
+    };
+
+    #[derive(Serialize)]
+    struct Written<'a> {
+        from: Role,
+        value: &'a str,
+    }
+
+    pub fn serialize<S: Serializer>(
+        messages: &[Message],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(messages.iter().map(|message| Written {
+            from: message.role,
+            value: &message.content,
+        }))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<Message>, D::Error> {
+        let messages = Vec::<TrajectoryMessage>::deserialize(deserializer)?;
+        Ok(messages.into_iter().map(Message::from).collect())
     }
 }
 

@@ -23,10 +23,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::formats::{self, Message, PairRow};
+use crate::formats::{self, PairRow};
 use crate::{
-    Action, ActionSource, Error, NodeId, Observation, PreferenceTree, Result, Schema, Verdict,
-    action_text,
+    Action, ActionSource, Error, Message, NodeId, Observation, PreferenceTree, Result, Schema,
+    Verdict, action_text,
 };
 
 pub use files::{Order, ParallelMap, Problem, Problems, problems, problems_counting};
@@ -37,18 +37,17 @@ pub const UNKNOWN_ACTOR: &str = "unknown";
 /// Trees from pair rows, in order of the first row of each.
 ///
 /// ```
-/// use ultrainteract::formats::{Message, PairRow, Speaker};
-/// use ultrainteract::{Task, derive, rebuild};
+/// use ultrainteract::formats::PairRow;
+/// use ultrainteract::{Message, Task, derive, rebuild};
 ///
-/// let say = |from, value: &str| Message { from, value: value.into() };
 /// let first = PairRow {
 ///     id: "p1_2_1".into(), parent_id: "p1".into(), task: Task::Logic, dataset: "toy".into(),
-///     trajectory: vec![say(Speaker::User, "Is 7 prime?")],
+///     trajectory: vec![Message::user("Is 7 prime?")],
 ///     chosen: "Answer: yes".into(), rejected: "Answer: no".into(),
 /// };
 /// let mut second = PairRow { id: "p1_2_2".into(), rejected: "Answer: maybe".into(), ..first.clone() };
-/// second.trajectory.push(say(Speaker::Assistant, "Answer: no"));
-/// second.trajectory.push(say(Speaker::User, "Your answer is wrong."));
+/// second.trajectory.push(Message::assistant("Answer: no"));
+/// second.trajectory.push(Message::user("Your answer is wrong."));
 ///
 /// let rows = [first, second];
 /// let trees = rebuild::trees_from_pairs(&rows)?;
@@ -209,7 +208,7 @@ impl Rebuilder {
             row.parent_id.as_str(),
             row.task,
             row.dataset.as_str(),
-            row.trajectory[0].value.as_str(),
+            row.trajectory[0].content.as_str(),
         )?
         .with_max_turns(self.max_turns)?;
         insert(&mut tree, row)?;
@@ -232,7 +231,7 @@ impl Rebuilder {
 fn same_problem(tree: &PreferenceTree, row: &PairRow) -> bool {
     tree.task() == row.task
         && tree.dataset() == row.dataset
-        && tree.instruction() == row.trajectory[0].value
+        && tree.instruction() == row.trajectory[0].content
         && row.turn() <= tree.max_turns()
 }
 
@@ -249,12 +248,12 @@ fn conflict(tree: &PreferenceTree, row: &PairRow) -> Option<SplitReason> {
     let mut prompt = tree.root();
     for (action, observation) in past_turns(row) {
         // Where the tree knows nothing yet, nothing can contradict.
-        let action = tree.find_action(prompt, &action.value)?;
+        let action = tree.find_action(prompt, &action.content)?;
         if verdict(tree, action) == Verdict::Correct {
             return Some(SplitReason::ChosenIsExpanded);
         }
         let known = *tree.children(action).first()?;
-        if tree.node(known).text() != observation.value {
+        if tree.node(known).text() != observation.content {
             return Some(SplitReason::OtherObservation);
         }
         prompt = known;
@@ -274,10 +273,10 @@ fn conflict(tree: &PreferenceTree, row: &PairRow) -> Option<SplitReason> {
 fn insert(tree: &mut PreferenceTree, row: &PairRow) -> Result<()> {
     let mut prompt = tree.root();
     for (action, observation) in past_turns(row) {
-        let action = find_or_add(tree, prompt, &action.value, Verdict::Unjudged)?;
+        let action = find_or_add(tree, prompt, &action.content, Verdict::Unjudged)?;
         prompt = match tree.children(action).first() {
             Some(&known) => known,
-            None => tree.add_observation(action, Observation::parse(&observation.value))?,
+            None => tree.add_observation(action, Observation::parse(&observation.content))?,
         };
     }
     let chosen = find_or_add(tree, prompt, &row.chosen, Verdict::Correct)?;

@@ -29,10 +29,10 @@ use std::collections::BTreeMap;
 pub use render::Layout;
 pub use tables::{Domain, Stats, Table1, Table1Row, Table7, Table7Row};
 
-use crate::example::{Example, Utterance};
+use crate::example::Example;
 use crate::rebuild::Problem;
 use crate::spill::{Spill, key_hash};
-use crate::{ActionSource, PreferenceTree, Result, Task};
+use crate::{ActionSource, Message, PreferenceTree, Result, Task};
 use tables::Cell;
 use trajectories::trajectories;
 
@@ -147,16 +147,16 @@ impl Contribution {
     /// What an example of any kind adds. Pair rows belong into trees first
     /// ([`rebuild::problems`](crate::rebuild::problems)); alone, each is a tree of its own here.
     pub fn of_example(example: &Example, tokens: &TokenCounter) -> Vec<Self> {
-        let length = |messages: &[Utterance]| -> u64 {
+        let length = |messages: &[Message]| -> u64 {
             messages
                 .iter()
                 .map(|message| tokens(&message.content) as u64)
                 .sum()
         };
-        let answers = |messages: &[Utterance]| {
+        let answers = |messages: &[Message]| {
             messages
                 .iter()
-                .filter(|message| message.role == crate::example::Role::Assistant)
+                .filter(|message| message.role == crate::Role::Assistant)
                 .count()
         };
         let mut cell = Cell::default();

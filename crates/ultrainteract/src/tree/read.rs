@@ -1,7 +1,7 @@
 //! Looking at a tree.
 
 use super::{Pair, PreferenceTree};
-use crate::{Content, Message, Node, NodeId, Speaker, Task};
+use crate::{Content, Message, Node, NodeId, Role, Task};
 
 impl PreferenceTree {
     /// Name of the problem; `parent_id` in the released rows.
@@ -114,13 +114,11 @@ impl PreferenceTree {
             .into_iter()
             .map(|node| {
                 let content = &self.node(node).content;
-                Message {
-                    from: match content {
-                        Content::Action(_) => Speaker::Assistant,
-                        Content::Instruction(_) | Content::Observation(_) => Speaker::User,
-                    },
-                    value: content.text().into_owned(),
-                }
+                let role = match content {
+                    Content::Action(_) => Role::Assistant,
+                    Content::Instruction(_) | Content::Observation(_) => Role::User,
+                };
+                Message::new(role, content.text())
             })
             .collect()
     }

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::fields::Fields;
-use crate::formats::{Format, Message, check};
-use crate::{Error, Task};
+use crate::formats::{Format, TrajectoryMessage, check};
+use crate::{Error, Message, Task};
 
 /// Every fault of the record, of which `first` is known; only that where the record is no object,
 /// or of a format that is not read field by field.
@@ -29,10 +29,11 @@ pub(super) fn all_faults(format: Format, record: &[u8], first: Error) -> Vec<Err
         }
     }
     if format == Format::Pair
-        && let Some(messages) = fields.list::<Message>("trajectory")
+        && let Some(messages) = fields.list::<TrajectoryMessage>("trajectory")
         // Who should speak is known where every message is.
         && let Some(messages) = messages.into_iter().collect::<Option<Vec<_>>>()
     {
+        let messages: Vec<Message> = messages.into_iter().map(Message::from).collect();
         check::trajectory(&messages, &mut blank);
     }
     let mut found = fields.found;

@@ -36,7 +36,7 @@ proptest! {
         for row in &rows {
             prop_assert!(row.validate().is_ok());
             prop_assert_eq!(row.trajectory.len(), 1);
-            prop_assert_eq!(&row.trajectory[0].value, tree.instruction());
+            prop_assert_eq!(&row.trajectory[0].content, tree.instruction());
             prop_assert!(pairs.insert((&row.chosen, &row.rejected)), "no pair twice");
             *uses.entry(&row.chosen).or_default() += 1;
             *uses.entry(&row.rejected).or_default() += 1;

@@ -115,9 +115,9 @@ fn a_row_in_conflict_starts_a_second_tree_and_is_reported() {
         ..rows[0].clone()
     };
     let mut other_observation = rows[2].clone();
-    other_observation.trajectory[2].value = "Something else came back.".to_string();
+    other_observation.trajectory[2].content = "Something else came back.".to_string();
     let mut expanded = rows[2].clone();
-    expanded.trajectory[1].value = rows[0].chosen.clone();
+    expanded.trajectory[1].content = rows[0].chosen.clone();
 
     let mut rebuilder = Rebuilder::new();
     for row in rows[..3]

@@ -3,10 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use proptest::prelude::*;
-use ultrainteract::formats::{self, Message, PairRow, Speaker};
+use ultrainteract::formats::{self, PairRow};
 use ultrainteract::rebuild::{Rebuilder, trees_from_pairs};
 use ultrainteract::{
-    Action, ActionSource, NodeId, Observation, PreferenceTree, Schema, Task, Verdict, derive,
+    Action, ActionSource, Message, NodeId, Observation, PreferenceTree, Schema, Task, Verdict,
+    derive,
 };
 
 /// One attempt to change a tree; the tree refuses what would break an invariant.
@@ -185,14 +186,10 @@ fn pair_row() -> impl Strategy<Value = PairRow> {
         "[a-z]{4}_[1-5]_[1-5]",
     )
         .prop_map(|(turns, (chosen, rejected), parent_id, id)| {
-            let say = |from, value: &str| Message {
-                from,
-                value: value.to_string(),
-            };
-            let mut trajectory = vec![say(Speaker::User, "q")];
+            let mut trajectory = vec![Message::user("q")];
             for (action, observation) in turns {
-                trajectory.push(say(Speaker::Assistant, &action));
-                trajectory.push(say(Speaker::User, &observation));
+                trajectory.push(Message::assistant(&action));
+                trajectory.push(Message::user(&observation));
             }
             PairRow {
                 id,

@@ -4,10 +4,11 @@
 #![allow(dead_code)]
 
 use proptest::prelude::*;
+use ultrainteract::Message;
 use ultrainteract::example::{
-    Completion, Conversation, Example, Origin, Preference, Ranking, Scored, Unpaired, Utterance,
+    Completion, Conversation, Example, Origin, Preference, Ranking, Scored, Unpaired,
 };
-use ultrainteract::formats::{Format, Message, PairRow, SftRow, Speaker};
+use ultrainteract::formats::{Format, PairRow, SftRow};
 use ultrainteract::{Action, ActionSource, Observation, PreferenceTree, Schema, Task, Verdict};
 
 /// Text that says something, with everything that JSON must escape.
@@ -38,28 +39,28 @@ pub fn origin() -> impl Strategy<Value = Origin> {
 }
 
 /// User and assistant in turn, ending with the user, maybe under a system message.
-pub fn prompt() -> impl Strategy<Value = Vec<Utterance>> {
+pub fn prompt() -> impl Strategy<Value = Vec<Message>> {
     (
         prop::option::of(text()),
         text(),
         prop::collection::vec((text(), text()), 0..3),
     )
         .prop_map(|(system, first, turns)| {
-            let mut messages: Vec<Utterance> = system.map(Utterance::system).into_iter().collect();
-            messages.push(Utterance::user(first));
+            let mut messages: Vec<Message> = system.map(Message::system).into_iter().collect();
+            messages.push(Message::user(first));
             for (answer, next) in turns {
-                messages.extend([Utterance::assistant(answer), Utterance::user(next)]);
+                messages.extend([Message::assistant(answer), Message::user(next)]);
             }
             messages
         })
 }
 
-fn answer() -> impl Strategy<Value = Vec<Utterance>> {
-    text().prop_map(|text| vec![Utterance::assistant(text)])
+fn answer() -> impl Strategy<Value = Vec<Message>> {
+    text().prop_map(|text| vec![Message::assistant(text)])
 }
 
-fn one_user_message() -> impl Strategy<Value = Vec<Utterance>> {
-    text().prop_map(|text| vec![Utterance::user(text)])
+fn one_user_message() -> impl Strategy<Value = Vec<Message>> {
+    text().prop_map(|text| vec![Message::user(text)])
 }
 
 pub fn conversation(system: bool) -> impl Strategy<Value = Example> {
@@ -67,7 +68,7 @@ pub fn conversation(system: bool) -> impl Strategy<Value = Example> {
         if !system && messages[0].role.as_str() == "system" {
             messages.remove(0);
         }
-        messages.push(Utterance::assistant(last));
+        messages.push(Message::assistant(last));
         Example::Conversation(Conversation { origin, messages })
     })
 }
@@ -75,8 +76,8 @@ pub fn conversation(system: bool) -> impl Strategy<Value = Example> {
 fn question() -> impl Strategy<Value = Example> {
     (origin(), prop::option::of(text()), text(), text()).prop_map(
         |(origin, system, question, response)| {
-            let mut messages: Vec<Utterance> = system.map(Utterance::system).into_iter().collect();
-            messages.extend([Utterance::user(question), Utterance::assistant(response)]);
+            let mut messages: Vec<Message> = system.map(Message::system).into_iter().collect();
+            messages.extend([Message::user(question), Message::assistant(response)]);
             Example::Conversation(Conversation { origin, messages })
         },
     )
@@ -202,11 +203,10 @@ pub fn pair_row() -> impl Strategy<Value = PairRow> {
     )
         .prop_map(
             |((id, parent_id, task, dataset), first, turns, (chosen, rejected))| {
-                let say = |from, value| Message { from, value };
-                let mut trajectory = vec![say(Speaker::User, first)];
+                let mut trajectory = vec![Message::user(first)];
                 for (action, observation) in turns {
-                    trajectory.push(say(Speaker::Assistant, action));
-                    trajectory.push(say(Speaker::User, observation));
+                    trajectory.push(Message::assistant(action));
+                    trajectory.push(Message::user(observation));
                 }
                 PairRow {
                     id,

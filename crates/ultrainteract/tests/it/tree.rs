@@ -218,7 +218,7 @@ fn paths_and_messages_run_from_the_instruction_to_the_node() {
     let said: Vec<_> = tree
         .messages(last)
         .into_iter()
-        .map(|message| (message.from.as_str(), message.value))
+        .map(|message| (message.role.as_str(), message.content))
         .collect();
     let expected = [
         ("user", "What is 6 * 7?"),

@@ -7,10 +7,8 @@ use burn::tensor::{Device, Tensor};
 use eurus_models::{Decoder, RewardModel};
 use eurus_tests::parameters::{global_norm, gradients, parameters};
 use eurus_tests::report::Report;
-use eurus_train::{
-    Decay, NodePair, Optimization, PairedTree, RewardTrainer, SftTrainer, SftTree, StepProgress,
-};
-use token_forest::TokenTree;
+use eurus_train::{Decay, Optimization, RewardTrainer, SftTrainer, StepProgress};
+use token_forest::{Group, TokenTree, TrainingTree};
 
 use super::language_model::negative_log_prob;
 use super::reward_model::{bradley_terry, pair_loss, ultra_interact};
@@ -252,12 +250,12 @@ pub fn check_language_model(subject: &Subject, model: &Decoder, report: &mut Rep
 
         let constants = trainer_constants(settings, settings.lr[0]);
         let by_hand = train(model.clone().train(), &constants, loss_of)?;
-        let trees: Vec<SftTree> = rows
+        let trees: Vec<TrainingTree> = rows
             .iter()
             .enumerate()
-            .map(|(row, tokens)| SftTree::new(format!("row {row}"), tokens.tree()))
+            .map(|(row, tokens)| TrainingTree::imitated(format!("row {row}"), &tokens.tree()))
             .collect::<Result<_, _>>()?;
-        let members: Vec<&TokenTree> = trees.iter().map(|tree| &tree.tree).collect();
+        let members: Vec<&TokenTree> = trees.iter().map(TrainingTree::tree).collect();
         let trainer = SftTrainer::new(optimization(&constants, &members))?;
         let mut steps = Vec::new();
         trainer.train(model.clone(), &trees, &mut |event| {
@@ -293,7 +291,7 @@ pub fn check_reward_model(
         let constants = trainer_constants(settings, settings.lr[0]);
         let by_hand = train(model.clone().train(), &constants, loss_of)?;
         let trees = paired_trees(&rows)?;
-        let members: Vec<&TokenTree> = trees.iter().map(|tree| &tree.tree).collect();
+        let members: Vec<&TokenTree> = trees.iter().map(TrainingTree::tree).collect();
         let trainer = RewardTrainer::new(optimization(&constants, &members), &loss)?;
         let mut steps = Vec::new();
         trainer.train(model.clone(), &trees, &mut |event| {
@@ -305,7 +303,7 @@ pub fn check_reward_model(
 }
 
 /// Each pair as a tree whose root is what the two rows share.
-fn paired_trees(rows: &[Row]) -> Result<Vec<PairedTree>> {
+fn paired_trees(rows: &[Row]) -> Result<Vec<TrainingTree>> {
     rows.chunks(2)
         .enumerate()
         .map(|(pair, rows)| {
@@ -318,11 +316,14 @@ fn paired_trees(rows: &[Row]) -> Result<Vec<PairedTree>> {
             let shared = both.take_while(|(a, b)| a == b).count();
             ensure!(shared > 0, "the rows of pair {pair} share no first token");
             let mut tree = TokenTree::new(chosen[..shared].to_vec(), false);
-            let nodes = NodePair {
-                chosen: tree.push(0, chosen[shared..].to_vec(), true),
-                rejected: tree.push(0, rejected[shared..].to_vec(), true),
-            };
-            Ok(PairedTree::new(format!("pair {pair}"), &tree, &[nodes])?)
+            let [chosen, rejected] =
+                [chosen, rejected].map(|row| tree.push(0, row[shared..].to_vec(), true));
+            let group = Group::pair(chosen, rejected);
+            Ok(TrainingTree::new(
+                format!("pair {pair}"),
+                &tree,
+                vec![group],
+            )?)
         })
         .collect()
 }

@@ -1,10 +1,8 @@
 //! Judging the model while it is trained, on rows that are not trained on.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 use clap::Args;
-use eurus::forest::{ChatTokenizer, TokenTree};
+use eurus::forest::{ChatTokenizer, TrainingTree};
 use eurus::models::Decoder;
 use eurus::models::generate::{Flow, GenerationStatistics, Generator, Prompt, SamplingParams};
 use eurus::train::{Error, Evaluation, Judgement, SampleText};
@@ -16,8 +14,8 @@ use crate::setup::Setup;
 pub struct Judging {
     /// Rows to judge the model on, of the same kind as --data: before the first step, after every --eval-every steps and
     /// at the end
-    #[arg(long, value_name = "FILE")]
-    pub eval: Option<PathBuf>,
+    #[arg(long, value_name = "FILE|PATTERN", num_args = 1..)]
+    pub eval: Option<Vec<String>>,
 
     /// Steps between evaluations
     #[arg(long, value_name = "STEPS", default_value_t = 100, requires = "eval",
@@ -70,9 +68,10 @@ impl Samples {
     pub fn questions<'a>(
         &self,
         setup: &'a Setup,
-        trees: impl Iterator<Item = &'a TokenTree>,
+        trees: impl Iterator<Item = &'a TrainingTree>,
     ) -> Questions<'a> {
-        let first_action = |tree: &TokenTree| {
+        let first_action = |tree: &TrainingTree| {
+            let tree = tree.tree();
             let action = tree.nodes.iter().find(|node| node.trainable)?;
             Some(tree.path_tokens(action.parent?))
         };

@@ -23,11 +23,9 @@ mod prefer;
 mod progress;
 mod ranks;
 mod reward;
-mod rows;
 mod setup;
 mod sft;
 mod summary;
-mod text;
 
 use std::process::ExitCode;
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use eurus::data::formats::Format;
 use eurus::forest::OverLong;
 use eurus::models::{MAX_SHARD_BYTES, WeightType};
 use eurus::train::{Decay, NotFinitePolicy, Optimization, Precision, Snapshots};
@@ -18,9 +19,10 @@ pub struct Files {
     #[arg(long, value_name = "DIR or ORG/NAME")]
     pub model: PathBuf,
 
-    /// Rows to train on, one JSON object per line
-    #[arg(long, value_name = "FILE")]
-    pub data: PathBuf,
+    /// Files to train on, or patterns of them: JSON lines, a JSON array or Parquet, compressed or not, in any format that
+    /// `eurus data` reads
+    #[arg(long, value_name = "FILE|PATTERN", num_args = 1.., required = true)]
+    pub data: Vec<String>,
 
     /// Folder for the trained checkpoint; written whole or not at all
     #[arg(long, value_name = "DIR")]
@@ -115,6 +117,19 @@ pub struct Text {
     /// becomes part of the result
     #[arg(long, value_name = "NAME|FILE")]
     pub chat_template: Option<String>,
+
+    #[command(flatten)]
+    pub rows: Rows,
+}
+
+/// What is read as rows, and which of them are left out.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Text")]
+pub struct Rows {
+    /// Format of the rows; told by the fields of each file's first record if not given [possible values: those of `eurus data
+    /// convert --help`]
+    #[arg(long, value_name = "NAME")]
+    pub format: Option<Format>,
 
     /// What becomes of a row that is longer than --max-path-tokens, or a pair whose actions do not fit in
     /// --token-budget together. Responses are never cut

@@ -1,16 +1,16 @@
 //! `eurus prefer`: preference learning against the model it starts from.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
+use eurus::forest::{LabelKind, TrainingTree};
 use eurus::losses::{
-    DpoConfig, KtoConfig, NcaConfig, NcaKConfig, PairStats, PreferenceLossConfig, ScoredLossConfig,
-    ScoredStats, UnpairedLossConfig, UnpairedStats,
+    DpoConfig, KtoConfig, NcaConfig, NcaKConfig, Needs, PairStats, PreferenceLossConfig,
+    ScoredLossConfig, ScoredStats, UnpairedLossConfig, UnpairedStats,
 };
 use eurus::models::Decoder;
 use eurus::models::lora::Adapted;
-use eurus::train::data::ResponseTree;
 use eurus::train::preference::ResponseLoss;
 use eurus::train::{
     Event, Judgement, Optimization, PreferenceTrainer, Ranks, ReferenceCache, ReferenceKey,
@@ -19,17 +19,18 @@ use eurus::train::{
 use serde::de::DeserializeOwned;
 
 use crate::adapters::Adapters;
-use crate::input::{self, Rows};
+use crate::input::{self, Wanted};
 use crate::judging::{Judging, Samples};
 use crate::options::{Files, SnapshotOptions, Steps, Text};
 use crate::setup::{Setup, UsageError};
 use crate::{job, setup};
 
-pub const EXAMPLES: &str = r#"Rows (UltraInteract_pair), one JSON object per line; rows of one problem share parent_id:
-  {"id": "p1_2_2", "parent_id": "p1", "task": "Math_CoT", "dataset": "MATH",
-   "trajectory": [{"from": "user", "value": "..."}, {"from": "assistant", "value": "..."},
+pub const EXAMPLES: &str = r#"Rows of any format that `eurus data` reads, with preferences; rows that begin alike share what they have in common:
+  {"prompt": "...", "chosen": "...", "rejected": "..."}                        texts, or lists of messages
+  {"trajectory": [{"from": "user", "value": "..."}, {"from": "assistant", "value": "..."},
                   {"from": "user", "value": "..."}],
-   "chosen": "...", "rejected": "..."}
+   "task": "Math_CoT", "chosen": "...", "rejected": "..."}                     UltraInteract_pair
+  {"instruction": "...", "completions": [{"response": "...", "overall_score": 8}, ...]}
 
 Examples:
   The paper's settings (beta 0.1, learning rate 5e-7):
@@ -200,12 +201,26 @@ fn described_loss<L: DeserializeOwned>(given: &str, names: &[&str]) -> Result<L>
 struct Objective<L: ResponseLoss> {
     name: &'static str,
     loss: L,
-    read: fn(&Path, &Setup) -> Result<Rows<L::Tree>>,
     trainer: Box<dyn FnOnce(Optimization) -> eurus::train::Result<PreferenceTrainer<L>>>,
     judgement: fn(&L::Stats) -> Judgement,
 }
 
 impl Prefer {
+    /// What the loss learns from, and what else it looks at.
+    pub fn learns_from(&self) -> Result<(LabelKind, Needs)> {
+        let usage = UsageError::new;
+        Ok(if self.unpaired {
+            let loss = self.loss.unpaired()?.init().map_err(usage)?;
+            (LabelKind::Verdict, loss.needs())
+        } else if self.scored {
+            let loss = self.loss.scored()?.init().map_err(usage)?;
+            (LabelKind::Scores, loss.needs())
+        } else {
+            let loss = self.loss.paired()?.init().map_err(usage)?;
+            (LabelKind::Pair, loss.needs())
+        })
+    }
+
     pub fn run(&self, ranks: &Ranks) -> Result<()> {
         if self.unpaired {
             let config = self.loss.unpaired()?;
@@ -214,7 +229,6 @@ impl Prefer {
                 Objective {
                     name: config.name(),
                     loss: config.init().map_err(UsageError::new)?,
-                    read: input::unpaired,
                     trainer: Box::new(move |settings| {
                         PreferenceTrainer::unpaired(settings, &config)
                     }),
@@ -229,7 +243,6 @@ impl Prefer {
                 Objective {
                     name: config.name(),
                     loss: config.init().map_err(UsageError::new)?,
-                    read: input::scored,
                     trainer: Box::new(move |settings| PreferenceTrainer::scored(settings, &config)),
                     judgement: judgement_of_prompts,
                 },
@@ -241,7 +254,6 @@ impl Prefer {
             Objective {
                 name: config.name(),
                 loss: config.init().map_err(UsageError::new)?,
-                read: |file, setup| Ok(input::pairs(file, setup)?.into()),
                 trainer: Box::new(move |settings| PreferenceTrainer::new(settings, &config)),
                 judgement: judgement_of_pairs,
             },
@@ -253,15 +265,14 @@ impl Prefer {
         let needs = objective.loss.needs();
         let (output, setup) = setup::begin(&self.files, &self.text, &self.steps, ranks)?;
 
-        let mut rows = (objective.read)(&self.files.data, &setup)?;
-        let mut held_out = match &self.judging.eval {
-            Some(file) => Some((objective.read)(file, &setup)?),
-            None => None,
-        };
+        let wanted = Wanted::new(L::KIND);
+        let read = |files: &[String]| input::rows(files, &self.text.rows, &wanted, &setup);
+        let mut rows = read(&self.files.data)?;
+        let mut held_out = self.judging.eval.as_deref().map(read).transpose()?;
         let mut settings = setup.settings.clone();
         if needs.kl {
             for rows in [Some(&mut rows), held_out.as_mut()].into_iter().flatten() {
-                let longest = rows.add_mismatched(&setup)?;
+                let longest = input::add_mismatched_responses(rows, &setup)?;
                 settings.max_path_tokens = settings.max_path_tokens.max(longest);
             }
         }
@@ -272,9 +283,7 @@ impl Prefer {
             .with_snapshots(snapshots.clone())?
             .with_ranks(ranks.clone());
         let held_out_trees = held_out.iter().flat_map(|rows| &rows.trees);
-        let questions = self
-            .samples
-            .questions(&setup, held_out_trees.map(ResponseTree::tree));
+        let questions = self.samples.questions(&setup, held_out_trees);
         let cache = self.cache(snapshots.as_ref(), &base, &setup);
         job::run(
             output,
@@ -282,7 +291,7 @@ impl Prefer {
             objective.name,
             |on_event| {
                 let cache = cache.as_ref();
-                let compute = |trees: &[L::Tree], on_event: &mut dyn FnMut(&Event)| {
+                let compute = |trees: &[TrainingTree], on_event: &mut dyn FnMut(&Event)| {
                     if !needs.reference {
                         return Ok(ReferenceLogProbs::absent(trees));
                     }

@@ -4,18 +4,20 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use eurus::eval::reward_model::{PairLengths, comparison_table, evaluate_rewards};
 use eurus::eval::terminal;
+use eurus::forest::LabelKind;
+use eurus::forest::rows::TrainingRows;
 use eurus::losses::{BradleyTerryConfig, RewardLossConfig, UltraInteractRewardConfig};
 use eurus::models::RewardModel;
-use eurus::train::{Judgement, Ranks, RewardLabels, RewardTrainer, pair_rewards};
+use eurus::train::{Judgement, Ranks, RewardTrainer, pair_rewards};
 
 use crate::adapters::Adapters;
-use crate::input::Pairs;
+use crate::input::Wanted;
 use crate::judging::Judging;
 use crate::options::{Files, SnapshotOptions, Steps, Text};
 use crate::setup::{Setup, UsageError};
 use crate::{input, job, setup};
 
-pub const EXAMPLES: &str = r#"Rows are those of `eurus prefer` (UltraInteract_pair). The result has the tensors of the language model's body and
+pub const EXAMPLES: &str = r#"Rows are those of `eurus prefer`. The result has the tensors of the language model's body and
 `regression_head.weight`, as Eurus-RM and UltraRM are stored.
 
 Examples:
@@ -92,25 +94,13 @@ impl Objective {
         }
     }
 
-    /// Labels the pairs of a file; the labels are those of the data, so a held-out file gets its own.
-    fn label(&self, pairs: &mut Pairs, setup: &Setup) -> Result<()> {
-        let mut ranked_alone = 0;
-        for (tree, source) in pairs.trees.iter_mut().zip(&pairs.kinds) {
-            let labels = RewardLabels {
-                ranked_alone: source.iter().any(|name| self.rank_only.contains(name)),
-                margins: match self.margin {
-                    0.0 => Vec::new(),
-                    margin => vec![margin; tree.pairs.len()],
-                },
-            };
-            ranked_alone += usize::from(labels.ranked_alone);
-            *tree = tree.clone().with_labels(labels).map_err(UsageError::new)?;
+    /// What is learned from rows; the labels are those of the data, so a held-out file gets its own.
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            rank_only: self.rank_only.clone(),
+            margin: self.margin,
+            ..Wanted::new(LabelKind::Pair)
         }
-        if !self.rank_only.is_empty() {
-            let trees = pairs.trees.len();
-            setup.tell(&format!("{ranked_alone} of {trees} trees are ranked alone"));
-        }
-        Ok(())
     }
 }
 
@@ -123,21 +113,19 @@ enum Loss {
 }
 
 impl Reward {
+    /// What is learned from rows.
+    pub fn wanted(&self) -> Wanted {
+        self.loss.wanted()
+    }
+
     pub fn run(&self, ranks: &Ranks) -> Result<()> {
         let snapshots = self.snapshots.snapshots(&self.files.out);
         let (title, loss) = self.loss.config();
         loss.init().map_err(UsageError::new)?;
         let (output, setup) = setup::begin(&self.files, &self.text, &self.steps, ranks)?;
-        let mut pairs = input::pairs(&self.files.data, &setup)?;
-        self.loss.label(&mut pairs, &setup)?;
-        let held_out = match &self.judging.eval {
-            Some(file) => {
-                let mut pairs = input::pairs(file, &setup)?;
-                self.loss.label(&mut pairs, &setup)?;
-                Some(pairs)
-            }
-            None => None,
-        };
+        let read = |files: &[String]| input::rows(files, &self.text.rows, &self.wanted(), &setup);
+        let pairs = read(&self.files.data)?;
+        let held_out = self.judging.eval.as_deref().map(read).transpose()?;
         let model = RewardModel::from_decoder(setup.decoder()?);
         let model = self.adapters.put_on(model, setup.settings.seed)?;
         let trainer = RewardTrainer::new(setup.settings.clone(), &loss)?
@@ -173,7 +161,12 @@ impl Reward {
 }
 
 /// The rewards of held-out pairs as a table.
-fn compare(title: &str, model: &RewardModel, pairs: &Pairs, setup: &Setup) -> Result<String> {
+fn compare(
+    title: &str,
+    model: &RewardModel,
+    pairs: &TrainingRows,
+    setup: &Setup,
+) -> Result<String> {
     let rewards = pair_rewards(model, &pairs.trees, &setup.settings)?;
     let (chosen, rejected): (Vec<f32>, Vec<f32>) = rewards
         .iter()
@@ -183,10 +176,10 @@ fn compare(title: &str, model: &RewardModel, pairs: &Pairs, setup: &Setup) -> Re
         .trees
         .iter()
         .flat_map(|tree| {
-            let tokens = |node: usize| tree.tree.nodes[node].tokens.len();
-            tree.pairs.iter().map(move |pair| PairLengths {
-                chosen: tokens(pair.chosen),
-                rejected: tokens(pair.rejected),
+            let tokens = |node: usize| tree.tree().nodes[node].tokens.len();
+            tree.groups().iter().map(move |pair| PairLengths {
+                chosen: tokens(pair.nodes[0]),
+                rejected: tokens(pair.nodes[1]),
             })
         })
         .collect();

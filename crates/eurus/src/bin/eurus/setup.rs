@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use eurus::burn::tensor::Device;
-use eurus::forest::{
-    BuiltInTemplate, ChatTokenizer, LengthLimit, OverLong, TokenTree, TokenizerFiles,
-};
+use eurus::forest::{BuiltInTemplate, ChatTokenizer, TokenTree, TokenizerFiles};
 use eurus::models::{Checkpoint, Decoder, DecoderConfig};
 use eurus::train::{Optimization, Ranks};
 
@@ -39,12 +37,6 @@ pub struct Setup {
     pub tokenizer: ChatTokenizer,
     /// The most tokens a path may have: the user's limit or the model's.
     pub path_limit: PathLimit,
-    /// What becomes of rows that are longer.
-    pub over_long: OverLong,
-    /// Whether unusable rows and duplicates are left out; otherwise the former are errors.
-    pub drop_unusable: bool,
-    /// Whether to print where the two ways to tokenize differ.
-    pub show_tokenization: bool,
     pub config: DecoderConfig,
     pub device: Device,
     /// The processes that train; this one alone if nothing else is said.
@@ -105,22 +97,11 @@ impl Setup {
             settings,
             tokenizer,
             path_limit,
-            over_long: text.over_long.policy(),
-            drop_unusable: text.drop_unusable,
-            show_tokenization: text.show_tokenization,
             config,
             device,
             ranks: ranks.clone(),
             folder: folder.clone(),
         })
-    }
-
-    /// The limits of a row's length.
-    pub fn length_limit(&self) -> LengthLimit {
-        LengthLimit {
-            path: self.path_limit.tokens.min(self.settings.token_budget),
-            together: self.settings.token_budget,
-        }
     }
 
     /// Loads the weights. Call it after the rows are checked; it takes longest.

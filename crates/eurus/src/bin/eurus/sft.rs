@@ -2,17 +2,21 @@
 
 use anyhow::Result;
 use clap::Args;
+use eurus::forest::LabelKind;
 use eurus::models::Decoder;
 use eurus::train::{Judgement, Ranks, SftTrainer};
 
 use crate::adapters::Adapters;
+use crate::input::Wanted;
 use crate::judging::{Judging, Samples};
 use crate::options::{Files, SnapshotOptions, Steps, Text};
 use crate::{input, job, setup};
 
-pub const EXAMPLES: &str = r#"Rows (UltraInteract_sft), one JSON object per line:
-  {"id": "p1_1_1", "parent_id": "p1", "task": "Math_CoT", "dataset": "MATH",
-   "instruction": "...", "response": "..."}
+pub const EXAMPLES: &str = r#"Rows of any format that `eurus data` reads, with answers to imitate:
+  {"instruction": "...", "response": "..."}                                    UltraInteract_sft
+  {"messages": [{"role": "system", "content": "..."}, {"role": "user", "content": "..."},
+                {"role": "assistant", "content": "..."}, ...]}                 every answer is imitated
+  {"prompt": "...", "completion": "..."}
 
 Examples:
   One pass at the paper's learning rate:
@@ -38,6 +42,10 @@ pub struct Sft {
     #[command(flatten)]
     pub text: Text,
 
+    /// Imitate the last answer of a conversation alone, not every one
+    #[arg(long, help_heading = "Text")]
+    pub last_turn_only: bool,
+
     #[command(flatten)]
     pub adapters: Adapters,
 
@@ -55,14 +63,20 @@ pub struct Sft {
 }
 
 impl Sft {
+    /// What is learned from rows.
+    pub fn wanted(&self) -> Wanted {
+        Wanted {
+            last_turn_only: self.last_turn_only,
+            ..Wanted::new(LabelKind::Imitated)
+        }
+    }
+
     pub fn run(&self, ranks: &Ranks) -> Result<()> {
         let snapshots = self.snapshots.snapshots(&self.files.out);
         let (output, setup) = setup::begin(&self.files, &self.text, &self.steps, ranks)?;
-        let rows = input::sft(&self.files.data, &setup)?;
-        let held_out = match &self.judging.eval {
-            Some(file) => Some(input::sft(file, &setup)?),
-            None => None,
-        };
+        let read = |files: &[String]| input::rows(files, &self.text.rows, &self.wanted(), &setup);
+        let rows = read(&self.files.data)?;
+        let held_out = self.judging.eval.as_deref().map(read).transpose()?;
 
         let model = self
             .adapters
@@ -71,9 +85,7 @@ impl Sft {
             .with_snapshots(snapshots.clone())?
             .with_ranks(ranks.clone());
         let held_out_trees = held_out.iter().flat_map(|rows| &rows.trees);
-        let questions = self
-            .samples
-            .questions(&setup, held_out_trees.map(|tree| &tree.tree));
+        let questions = self.samples.questions(&setup, held_out_trees);
         let mut judge = |model: &Decoder| {
             let trees = held_out.as_ref().map_or(&[][..], |rows| &rows.trees);
             let loss = trainer.held_out(model, trees)?;

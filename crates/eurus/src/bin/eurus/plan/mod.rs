@@ -9,20 +9,18 @@ mod work;
 
 use anyhow::Result;
 use clap::{Args, Command};
-use eurus::forest::PackedForest;
+use eurus::forest::rows::TrainingRows;
+use eurus::forest::{LabelKind, PackedForest, TrainingTree};
 use eurus::losses::Needs;
-use eurus::train::data::ResponseTree;
+use eurus::train::Ranks;
 use eurus::train::plan::{self, PlannedStep};
-use eurus::train::{PairedTree, Ranks};
 
 use crate::adapters::Adapters;
-use crate::input::{self, Rows};
+use crate::input::{self, Wanted};
 use crate::prefer::Prefer;
 use crate::reward::Reward;
-use crate::rows::RowReport;
-use crate::setup::{Setup, UsageError};
+use crate::setup::Setup;
 use crate::sft::Sft;
-use crate::text::TextReport;
 use crate::{Training, job};
 
 use estimate::{Memory, Time};
@@ -93,85 +91,89 @@ impl Plan {
 
 fn of_sft(run: &Sft) -> Result<Report> {
     let setup = Setup::open(&run.files, &run.text, &run.steps, &Ranks::default())?;
-    let rows = input::sft(&run.files.data, &setup)?;
-    let steps = plan::sft_steps(&rows.trees, &setup.settings)?;
-    let load = Load::of_steps(&setup, steps)?;
-    let command = PlannedCommand {
-        name: "sft",
-        objective: Objective::LanguageModel,
-        adapters: &run.adapters,
-        trees: rows.trees.len(),
-        example: "responses",
-        examples: rows.trees.len(),
-    };
-    command.report(&setup, load, rows.rows, &rows.report)
+    let rows = input::rows(&run.files.data, &run.text.rows, &run.wanted(), &setup)?;
+    let nothing = Needs::default();
+    report(
+        "sft",
+        Objective::LanguageModel,
+        &run.adapters,
+        nothing,
+        &setup,
+        rows,
+    )
 }
 
 fn of_prefer(run: &Prefer) -> Result<Report> {
-    if run.unpaired {
-        let needs = run
-            .loss
-            .unpaired()?
-            .init()
-            .map_err(UsageError::new)?
-            .needs();
-        let setup = Setup::open(&run.files, &run.text, &run.steps, &Ranks::default())?;
-        let rows = input::unpaired(&run.files.data, &setup)?;
-        return of_responses(run, needs, &setup, rows);
-    }
-    if run.scored {
-        let needs = run.loss.scored()?.init().map_err(UsageError::new)?.needs();
-        let setup = Setup::open(&run.files, &run.text, &run.steps, &Ranks::default())?;
-        let rows = input::scored(&run.files.data, &setup)?;
-        return of_responses(run, needs, &setup, rows);
-    }
-    let needs = run.loss.paired()?.init().map_err(UsageError::new)?.needs();
+    let (kind, needs) = run.learns_from()?;
     let setup = Setup::open(&run.files, &run.text, &run.steps, &Ranks::default())?;
-    let pairs = input::pairs(&run.files.data, &setup)?;
-    of_responses(run, needs, &setup, pairs.into())
+    let rows = input::rows(&run.files.data, &run.text.rows, &Wanted::new(kind), &setup)?;
+    report(
+        "prefer",
+        Objective::LanguageModel,
+        &run.adapters,
+        needs,
+        &setup,
+        rows,
+    )
 }
 
-fn of_responses<T: ResponseTree>(
-    run: &Prefer,
+fn of_reward(run: &Reward) -> Result<Report> {
+    let setup = Setup::open(&run.files, &run.text, &run.steps, &Ranks::default())?;
+    let rows = input::rows(&run.files.data, &run.text.rows, &run.wanted(), &setup)?;
+    let nothing = Needs::default();
+    report(
+        "reward",
+        Objective::Reward,
+        &run.adapters,
+        nothing,
+        &setup,
+        rows,
+    )
+}
+
+fn report(
+    command: &'static str,
+    objective: Objective,
+    adapters: &Adapters,
     needs: Needs,
     setup: &Setup,
-    mut rows: Rows<T>,
+    mut rows: TrainingRows,
 ) -> Result<Report> {
     if needs.kl {
-        rows.add_mismatched(setup)?;
+        input::add_mismatched_responses(&mut rows, setup)?;
     }
-    let steps = plan::response_steps(&rows.trees, &setup.settings)?;
-    let mut load = Load::of_steps(setup, steps)?;
+    let mut load = Load::of_steps(setup, plan::steps(&rows.trees, &setup.settings)?)?;
     if needs.reference {
         for forest in plan::reference_forests(&rows.trees, &setup.settings)? {
             load.add_reference(&forest?, setup);
         }
     }
-    let command = PlannedCommand {
-        name: "prefer",
-        objective: Objective::LanguageModel,
-        adapters: &run.adapters,
+    let adapters = adapters.config();
+    let costs = Costs {
+        config: &setup.config,
+        adapters: adapters.as_ref(),
+        objective,
+        recompute: setup.settings.recompute_activations,
+        precision: setup.settings.precision,
+    };
+    let memory = Memory::estimate(&costs, load.largest, setup.settings.log_prob_chunk);
+    let flops = costs.training(load.trained) + costs.forward(load.scored);
+    let time = Time::estimate(flops, &setup.device, &setup.config)?;
+    let kind = rows
+        .trees
+        .first()
+        .map_or(LabelKind::Pair, TrainingTree::kind);
+    Ok(Report {
+        command,
         trees: rows.trees.len(),
-        example: T::GROUP[1],
-        examples: rows.len(),
-    };
-    command.report(setup, load, rows.rows, &rows.report)
-}
-
-fn of_reward(run: &Reward) -> Result<Report> {
-    let setup = Setup::open(&run.files, &run.text, &run.steps, &Ranks::default())?;
-    let pairs: Rows<PairedTree> = input::pairs(&run.files.data, &setup)?.into();
-    let steps = plan::response_steps(&pairs.trees, &setup.settings)?;
-    let load = Load::of_steps(&setup, steps)?;
-    let command = PlannedCommand {
-        name: "reward",
-        objective: Objective::Reward,
-        adapters: &run.adapters,
-        trees: pairs.trees.len(),
-        example: PairedTree::GROUP[1],
-        examples: pairs.len(),
-    };
-    command.report(&setup, load, pairs.rows, &pairs.report)
+        example: kind.nouns()[1],
+        examples: rows.groups(),
+        over_long: rows.report.over_long,
+        rows: rows.report,
+        run: load.steps,
+        memory,
+        time,
+    })
 }
 
 /// What a run puts through its model.
@@ -217,50 +219,5 @@ impl Load {
     fn add_reference(&mut self, forest: &PackedForest, setup: &Setup) {
         self.steps.reference_tokens += forest.len();
         self.scored = self.scored + Work::of(forest, setup.config.sliding_window);
-    }
-}
-
-/// What the planned commands differ in.
-struct PlannedCommand<'a> {
-    name: &'static str,
-    objective: Objective,
-    adapters: &'a Adapters,
-    trees: usize,
-    /// What the examples are called.
-    example: &'static str,
-    examples: usize,
-}
-
-impl PlannedCommand<'_> {
-    fn report(
-        self,
-        setup: &Setup,
-        load: Load,
-        rows: RowReport,
-        text: &TextReport,
-    ) -> Result<Report> {
-        let adapters = self.adapters.config();
-        let costs = Costs {
-            config: &setup.config,
-            adapters: adapters.as_ref(),
-            objective: self.objective,
-            recompute: setup.settings.recompute_activations,
-            precision: setup.settings.precision,
-        };
-        let chunk = setup.settings.log_prob_chunk;
-        let memory = Memory::estimate(&costs, load.largest, chunk);
-        let flops = costs.training(load.trained) + costs.forward(load.scored);
-        let time = Time::estimate(flops, &setup.device, &setup.config)?;
-        Ok(Report {
-            command: self.name,
-            rows,
-            over_long: text.lengths,
-            trees: self.trees,
-            example: self.example,
-            examples: self.examples,
-            run: load.steps,
-            memory,
-            time,
-        })
     }
 }

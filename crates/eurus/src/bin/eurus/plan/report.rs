@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use eurus::eval::{Table, terminal};
+use eurus::forest::rows::RowReport;
 use eurus::forest::{LengthCounts, PackedForest};
 use eurus::train::plan::PlannedStep;
 use indicatif::{FormattedDuration, HumanBytes, HumanCount};
 use serde::Serialize;
 
 use super::estimate::{Memory, Time};
-use crate::rows::RowReport;
 
 /// What a plan says.
 #[derive(Debug, Serialize)]
@@ -20,8 +20,7 @@ pub struct Report {
     /// Rows beyond the limit of length, by what became of them.
     pub over_long: LengthCounts,
     pub trees: usize,
-    /// Pairs, or responses to imitate.
-    /// What the examples are called.
+    /// What the examples are called: pairs, say.
     #[serde(skip)]
     pub example: &'static str,
     pub examples: usize,

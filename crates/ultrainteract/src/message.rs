@@ -1,57 +1,58 @@
-//! Messages of a conversation, as chat templates see them.
+//! Messages of a conversation.
 
 use serde::{Deserialize, Serialize};
 
-/// Who speaks.
+/// Who says a message of a chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Instructions that stand above the conversation.
+    /// The instructions that stand above the conversation.
     System,
-    /// The instruction, or an observation from the environment.
+    /// The person, or the environment.
     User,
     /// The model: actions.
     Assistant,
 }
 
 impl Role {
-    /// The name that templates know: `system`, `user` or `assistant`.
+    /// The name in chat formats and templates: `system`, `user` or `assistant`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::System => "system",
-            Self::User => "user",
-            Self::Assistant => "assistant",
+            Role::System => "system",
+            Role::User => "user",
+            Role::Assistant => "assistant",
         }
     }
 }
 
-/// One message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ChatMessage {
-    /// Who speaks.
+/// A message of a chat.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Message {
+    /// Who says it.
     pub role: Role,
     /// What is said.
     pub content: String,
 }
 
-impl ChatMessage {
-    /// A system message.
+impl Message {
+    /// A message of the system.
     pub fn system(content: impl Into<String>) -> Self {
         Self::new(Role::System, content)
     }
 
-    /// A user message.
+    /// A message of the user.
     pub fn user(content: impl Into<String>) -> Self {
         Self::new(Role::User, content)
     }
 
-    /// An assistant message.
+    /// A message of the assistant.
     pub fn assistant(content: impl Into<String>) -> Self {
         Self::new(Role::Assistant, content)
     }
 
-    fn new(role: Role, content: impl Into<String>) -> Self {
+    /// A message of anyone.
+    pub fn new(role: Role, content: impl Into<String>) -> Self {
         Self {
             role,
             content: content.into(),

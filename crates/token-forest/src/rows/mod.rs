@@ -1,0 +1,501 @@
+//! Rows of files to trees to train on: every format, one road.
+//!
+//! A record becomes an [`Example`](ultrainteract::example::Example), whatever its format; an example gives histories with
+//! responses; those that begin with the same messages grow into one [`MessageTree`]; a tree becomes tokens that keep to the
+//! limits, and [`TrainingTree`]s are what is left. What cannot be trained on is counted by reason, with the first of each.
+//!
+//! ```
+//! use token_forest::{ChatTokenizer, LabelKind, train_bpe};
+//! use token_forest::rows::{RowOptions, read};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let file = folder.path().join("rows.jsonl");
+//! std::fs::write(&file, r#"{"prompt": "6 * 7?", "chosen": "42", "rejected": "41"}
+//! {"prompt": "6 * 7?", "chosen": "42", "rejected": "43"}"#)?;
+//! let bpe = train_bpe(["6 * 7? 42"], 300, &["<|im_start|>", "<|im_end|>"])?;
+//! let tokenizer = ChatTokenizer::from_files(bpe.files()?)?;
+//! let rows = read(&[file], &tokenizer, &RowOptions::new(LabelKind::Pair))?;
+//! assert_eq!((rows.trees.len(), rows.groups()), (1, 2), "two pairs share a prompt and an answer");
+//! assert_eq!(rows.trees[0].tree().nodes.len(), 4);
+//! # Ok(())
+//! # }
+//! ```
+
+mod example;
+mod report;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use ultrainteract::formats::Format;
+use ultrainteract::input::{self, Location};
+use ultrainteract::{Error as DataError, Message};
+
+pub use report::{Found, Problem, RowReport};
+
+use crate::{
+    BoundaryDifferences, ChatTokenizer, Error, Fitted, Group, Label, LabelKind, LengthLimit,
+    MessageTree, OverLong, Result, TokenTree, TooLong, TrainingTree,
+};
+use example::{Fields, Row, rows_of};
+use report::Unusable;
+
+/// How rows become trees.
+#[derive(Debug, Clone)]
+pub struct RowOptions {
+    /// What the loss learns from.
+    pub kind: LabelKind,
+    /// The format; `None` looks at the first record of each file.
+    pub format: Option<Format>,
+    /// The most tokens of a history with its responses.
+    pub limit: LengthLimit,
+    /// What sets the limits, for messages.
+    pub limit_names: LimitNames,
+    /// What becomes of responses that are longer.
+    pub over_long: OverLong,
+    /// Leave out records that nothing can be learned from, and duplicates, rather than refuse the former and use the latter.
+    pub drop_unusable: bool,
+    /// Imitate the last answer of a conversation alone.
+    pub last_turn_only: bool,
+    /// Data sets and tasks whose pairs are only to be ranked.
+    pub rank_only: Vec<String>,
+    /// By how much the reward of a pair's chosen response should lead.
+    pub margin: f32,
+    /// Tell where tokens made node by node differ from those of the whole text; that they do is counted either way.
+    pub show_tokenization: bool,
+}
+
+/// What sets the limits of length, in the words of who sets them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitNames {
+    /// That of a path.
+    pub path: String,
+    /// That of a group.
+    pub together: String,
+}
+
+impl Default for LimitNames {
+    fn default() -> Self {
+        Self {
+            path: "the longest path allowed".to_string(),
+            together: "the token budget".to_string(),
+        }
+    }
+}
+
+impl RowOptions {
+    /// No limit of length; nothing is dropped.
+    pub fn new(kind: LabelKind) -> Self {
+        Self {
+            kind,
+            format: None,
+            limit: LengthLimit::default(),
+            limit_names: LimitNames::default(),
+            over_long: OverLong::Error,
+            drop_unusable: false,
+            last_turn_only: false,
+            rank_only: Vec::new(),
+            margin: 0.0,
+            show_tokenization: false,
+        }
+    }
+}
+
+/// What was read.
+#[derive(Debug, Clone)]
+pub struct TrainingRows {
+    /// The trees, in order of the first row of each.
+    pub trees: Vec<TrainingTree>,
+    /// What was read and what became of it.
+    pub report: RowReport,
+    files: Vec<PathBuf>,
+    kind: LabelKind,
+}
+
+impl TrainingRows {
+    /// Pairs, responses, or prompts with scored responses.
+    pub fn groups(&self) -> usize {
+        self.trees.iter().map(|tree| tree.groups().len()).sum()
+    }
+
+    /// The files, for messages.
+    pub fn files(&self) -> String {
+        let names: Vec<String> = self
+            .files
+            .iter()
+            .map(|it| it.display().to_string())
+            .collect();
+        names.join(", ")
+    }
+}
+
+/// Some lines: what was read, what is trained on, what was too long.
+impl fmt::Display for TrainingRows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tokens: usize = self.trees.iter().map(|it| it.tree().unique_tokens()).sum();
+        let (groups, trees) = (self.groups(), self.trees.len());
+        write!(f, "{}: {}\n  ", self.files(), self.report)?;
+        let labels = || {
+            let groups = self.trees.iter().flat_map(TrainingTree::groups);
+            groups.map(|group| &group.label)
+        };
+        match self.kind {
+            LabelKind::Imitated => write!(f, "{groups} responses to imitate in {trees} trees")?,
+            LabelKind::Pair => {
+                write!(f, "{groups} pairs in {trees} trees")?;
+                let ranked = labels().filter(|label| {
+                    matches!(
+                        label,
+                        Label::Pair {
+                            rank_only: true,
+                            ..
+                        }
+                    )
+                });
+                match ranked.count() {
+                    0 => {}
+                    ranked => write!(f, ", {ranked} of them only ranked")?,
+                }
+            }
+            LabelKind::Verdict => {
+                let good = labels().filter(|label| **label == Label::Verdict { desirable: true });
+                let good = good.count();
+                write!(
+                    f,
+                    "{groups} responses, {good} of them desirable, in {trees} trees"
+                )?;
+            }
+            LabelKind::Scores => {
+                let responses: usize = self
+                    .trees
+                    .iter()
+                    .flat_map(TrainingTree::groups)
+                    .map(|group| group.nodes.len())
+                    .sum();
+                write!(
+                    f,
+                    "{groups} prompts with {responses} scored responses in {trees} trees"
+                )?;
+            }
+        }
+        write!(f, ", {tokens} tokens")?;
+        self.report.write_details(f, self.kind)
+    }
+}
+
+/// Reads files of any format that [`Format`] knows, compressed or not, JSON lines, a JSON array or Parquet.
+///
+/// # Errors
+///
+/// A file cannot be read, its format is not known, or a record is malformed or of a kind without what is wanted: the first of
+/// these, by file and record. The chat template refuses a text. After all is read: records that cannot be trained on, if they
+/// are not to be dropped, and nothing left to train on.
+pub fn read(
+    files: &[PathBuf],
+    tokenizer: &ChatTokenizer,
+    options: &RowOptions,
+) -> Result<TrainingRows> {
+    let mut report = RowReport::new(
+        options.drop_unusable,
+        files.len(),
+        options.limit,
+        options.limit_names.clone(),
+        options.show_tokenization,
+    );
+    let mut forest = GrowingForest::default();
+    for file in files {
+        read_file(file, options, &mut report, &mut forest)?;
+    }
+    report.tokens.trees = forest.trees.len();
+    let compared = sample(forest.trees.len());
+    report.tokens.compared = compared.iter().filter(|it| **it).count();
+    let fitted: Vec<(Option<TrainingTree>, FitReport)> = forest
+        .trees
+        .into_par_iter()
+        .zip(compared)
+        .map(|(tree, compare)| fit(&tree, compare, tokenizer, options))
+        .collect::<Result<_>>()?;
+    let mut trees = Vec::with_capacity(fitted.len());
+    for (tree, fit) in fitted {
+        trees.extend(tree);
+        report.over_long += fit.counts;
+        report.tokens.found += fit.differences;
+        for (why, location, problem) in fit.unusable {
+            report.add(why, &location, || problem);
+        }
+    }
+    let rows = TrainingRows {
+        trees,
+        report,
+        files: files.to_vec(),
+        kind: options.kind,
+    };
+    if let Some(problem) = rows.report.refusal() {
+        return Err(Error::UnusableRows { problem });
+    }
+    if rows.trees.is_empty() {
+        return Err(Error::NoRows {
+            files: rows.files(),
+            problem: rows.report.nothing_left(),
+        });
+    }
+    Ok(rows)
+}
+
+fn read_file(
+    file: &Path,
+    options: &RowOptions,
+    report: &mut RowReport,
+    forest: &mut GrowingForest,
+) -> Result<()> {
+    let format = match options.format {
+        Some(format) => format,
+        None => match Format::of_file(file)? {
+            Some(format) => format,
+            None => return Ok(()),
+        },
+    };
+    for record in input::read(vec![file.to_path_buf()], move |record| format.parse(record)) {
+        report.read += 1;
+        let record = match record {
+            Ok(record) => record,
+            Err(rejected) => {
+                let location = rejected.place.map(|place| Location {
+                    file: rejected.file.clone(),
+                    place,
+                });
+                match (rejected.error.fault(), location) {
+                    (DataError::EmptyField { field }, Some(at)) => {
+                        report.add(Unusable::Empty, &at, || {
+                            format!("field `{field}` is empty or blank")
+                        });
+                    }
+                    (DataError::IdenticalPair, Some(at)) => {
+                        report.add(Unusable::IdenticalPair, &at, || {
+                            "field `rejected` equals field `chosen`".to_owned()
+                        });
+                    }
+                    _ => return Err(rejected.error.into()),
+                }
+                continue;
+            }
+        };
+        let (example, location) = (record.value, record.location);
+        let rows = rows_of(&example, options).map_err(|problem| problem.in_row(&location))?;
+        let content: Vec<Content<'_>> = rows.iter().map(Content).collect();
+        if rows.is_empty() {
+            match options.kind {
+                LabelKind::Scores => report.add(Unusable::Unscored, &location, || {
+                    "fewer than two answers differ and have scores that do".to_owned()
+                }),
+                _ => report
+                    .add_without_example(&location, || format!("a {} without one", example.kind())),
+            }
+        } else if report.is_used(&content, &location) {
+            let origin = example.origin();
+            let id = origin.parent_id.or(origin.id);
+            let id = id.unwrap_or_else(|| location.to_string());
+            for row in rows {
+                forest.add(&id, &row, &location);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What makes two records the same.
+struct Content<'a>(&'a Row);
+
+impl Hash for Content<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let row = self.0;
+        (&row.history, &row.responses).hash(state);
+        match &row.label {
+            Label::Verdict { desirable } => desirable.hash(state),
+            Label::Scores(scores) => scores.iter().for_each(|it| it.to_bits().hash(state)),
+            Label::Imitated | Label::Pair { .. } => {}
+        }
+    }
+}
+
+/// The most groups that grow into one tree. A question that opens thousands of rows shall not make one step of them all.
+const MOST_GROUPS: usize = 256;
+
+/// Trees by the messages that they begin with, in the order of their first rows.
+#[derive(Default)]
+struct GrowingForest {
+    trees: Vec<GrowingTree>,
+    /// The newest tree of each beginning.
+    by_root: HashMap<Vec<Message>, usize>,
+}
+
+/// A tree, and where each of its groups comes from.
+struct GrowingTree {
+    messages: MessageTree,
+    sources: Vec<(Location, Fields)>,
+}
+
+impl GrowingForest {
+    fn add(&mut self, id: &str, row: &Row, location: &Location) {
+        let answer = |message: &Message| message.role == ultrainteract::Role::Assistant;
+        let first_answer = row.history.iter().position(answer);
+        let root = &row.history[..first_answer.unwrap_or(row.history.len())];
+        let known = self.by_root.get(root).copied();
+        let grows = |&tree: &usize| self.trees[tree].sources.len() < MOST_GROUPS;
+        let place = known.filter(grows).unwrap_or_else(|| {
+            self.trees.push(GrowingTree {
+                messages: MessageTree::new(id),
+                sources: Vec::new(),
+            });
+            self.by_root.insert(root.to_vec(), self.trees.len() - 1);
+            self.trees.len() - 1
+        });
+        let tree = &mut self.trees[place];
+        let mut path = row.history.clone();
+        let mut nodes = Vec::with_capacity(row.responses.len());
+        for response in &row.responses {
+            path.push(response.clone());
+            nodes.push(tree.messages.grow(&path));
+            path.pop();
+        }
+        tree.messages
+            .groups
+            .push(Group::new(nodes, row.label.clone()));
+        tree.sources.push((location.clone(), row.fields));
+    }
+}
+
+/// Trees of each round of comparisons.
+const ROUND: usize = 200;
+
+/// Which trees are compared with their whole text: the first 200, then 200 of every second, 200 of every fourth and so on, so
+/// that large files cost little more than small ones.
+fn sample(trees: usize) -> Vec<bool> {
+    let mut compared = 0;
+    let mut is_due = |tree: usize| {
+        let due = tree.is_multiple_of(1 << (compared / ROUND).min(32));
+        compared += usize::from(due);
+        due
+    };
+    (0..trees).map(&mut is_due).collect()
+}
+
+/// What became of a tree's groups.
+#[derive(Default)]
+struct FitReport {
+    counts: crate::LengthCounts,
+    differences: BoundaryDifferences,
+    unusable: Vec<(Unusable, Location, String)>,
+}
+
+/// The tokens of a tree, with the groups that can be trained on; `None` when none is left.
+fn fit(
+    tree: &GrowingTree,
+    compare: bool,
+    tokenizer: &ChatTokenizer,
+    options: &RowOptions,
+) -> Result<(Option<TrainingTree>, FitReport)> {
+    let mut report = FitReport::default();
+    let policy = match options.over_long {
+        // All of them are told, not the first alone.
+        OverLong::Error => OverLong::Drop,
+        policy => policy,
+    };
+    let Fitted {
+        tree: tokens,
+        groups,
+        counts,
+        too_long,
+    } = tokenizer
+        .fit(&tree.messages, options.limit, policy)
+        .map_err(|problem| refused(tree, tokenizer).unwrap_or(problem))?;
+    if options.over_long == OverLong::Error {
+        report.unusable.extend(too_long.iter().map(|group| {
+            let (location, fields) = &tree.sources[group.group];
+            let problem = over_long(group, *fields, options);
+            (Unusable::OverLong, location.clone(), problem)
+        }));
+    } else {
+        report.counts = counts;
+    }
+    if compare {
+        report.differences = tokenizer.boundary_differences(&tree.messages)?;
+    }
+    let Some(tokens) = tokens else {
+        return Ok((None, report));
+    };
+    let mut kept = Vec::with_capacity(groups.len());
+    for (index, nodes) in groups.into_iter().enumerate() {
+        let Some(nodes) = nodes else { continue };
+        if same_tokens(&tokens, &nodes) {
+            // Texts that differ may be the same to the model: templates trim.
+            report.unusable.push((
+                Unusable::IdenticalPair,
+                tree.sources[index].0.clone(),
+                "`chosen` and `rejected` are the same tokens".to_owned(),
+            ));
+        } else {
+            let label = tree.messages.groups[index].label.clone();
+            kept.push(Group::new(nodes, label));
+        }
+    }
+    if kept.is_empty() {
+        return Ok((None, report));
+    }
+    let tree = TrainingTree::new(&tree.messages.id, &tokens, kept)?;
+    Ok((Some(tree), report))
+}
+
+fn same_tokens(tree: &TokenTree, nodes: &[usize]) -> bool {
+    match nodes {
+        [first, second] => tree.nodes[*first].tokens == tree.nodes[*second].tokens,
+        _ => false,
+    }
+}
+
+/// Which limit a group exceeds, and the field that makes it do so.
+fn over_long(group: &TooLong, fields: Fields, options: &RowOptions) -> String {
+    let (limit, names) = (options.limit, &options.limit_names);
+    if group.path > limit.path {
+        let field = match group.history < limit.path {
+            true => fields.response(group.longest),
+            false => fields.history,
+        };
+        return format!(
+            "field `{field}` is too long: with what comes before it the row has {} tokens, more than {} = {}",
+            group.path, names.path, limit.path
+        );
+    }
+    format!(
+        "{} have {} tokens, more than {} {}",
+        fields.all(),
+        group.together,
+        names.together,
+        limit.together
+    )
+}
+
+/// The row and field that the chat template or the tokenizer refuses.
+fn refused(tree: &GrowingTree, tokenizer: &ChatTokenizer) -> Option<Error> {
+    for (group, (location, fields)) in tree.messages.groups.iter().zip(&tree.sources) {
+        let refused =
+            |field: &'static str, problem: Error| problem.in_field(field).in_row(location);
+        for (place, &node) in group.nodes.iter().enumerate() {
+            let path = tree.messages.path_messages(node);
+            let history = &path[..path.len() - 1];
+            if place == 0
+                && let Err(problem) = tokenizer.encode_prompt(history)
+            {
+                return Some(refused(fields.history, problem));
+            }
+            if let Err(problem) = tokenizer.encode_messages(&path) {
+                return Some(refused(fields.response(place), problem));
+            }
+        }
+    }
+    None
+}
