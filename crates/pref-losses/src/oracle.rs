@@ -46,7 +46,7 @@
 //! | policy alone | [`simpo`], [`slic`], [`orpo`], [`log_odds`], [`alpha_score`] |
 //! | log-ratios with a verdict each | [`kto`], [`bco_unpaired`], [`mean_kl`], [`non_zero_mean_kl`] |
 //! | K responses | [`nca_k`], [`info_nca_k`], [`plackett_luce`] |
-//! | logits, tokens | [`token_log_probs`], [`next_token_log_probs`], [`linear_log_probs`], [`sequence_sums`], [`sequence_means`], [`changed_token_means`], [`cross_entropy`] |
+//! | logits, tokens | [`token_log_probs`], [`next_token_log_probs`], [`linear_log_probs`], [`sequence_sums`], [`sequence_means`], [`changed_token_means`], [`cross_entropy`], [`token_log_sum_squares`] |
 //! | rewards | [`accuracy`], [`margin`] |
 
 mod divergence;
@@ -71,6 +71,6 @@ pub use reward::{bradley_terry, centering, direct_reward, ultra_interact};
 pub use scalar::{log_one_minus_exp, log_sigmoid, log_sum_exp, negative_log_sigmoid, sigmoid};
 pub use tokens::{
     changed_token_means, cross_entropy, linear_log_probs, next_token_log_probs, sequence_means,
-    sequence_sums, token_log_probs,
+    sequence_sums, token_log_probs, token_log_sum_squares,
 };
 pub use unpaired::{KtoWeights, bco_unpaired, kto, mean_kl, non_zero_mean_kl};
