@@ -3,7 +3,9 @@
 use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::context::{Needs, PairContext};
 use crate::error::{Error, flip_rate, positive};
+use crate::loss::PairLoss;
 use crate::pairs::{Pair, PairLogProbs, PairOutput};
 use crate::stable::smoothed_negative_log_sigmoid;
 
@@ -156,6 +158,20 @@ impl Aot {
         };
         let losses = smoothed_negative_log_sigmoid(difference.mul_scalar(beta), label_smoothing);
         PairOutput::new(losses, rewards)
+    }
+}
+
+impl PairLoss for Aot {
+    fn needs(&self) -> Needs {
+        Needs::REFERENCE
+    }
+
+    fn is_per_pair(&self) -> bool {
+        false
+    }
+
+    fn forward(&self, log_probs: PairLogProbs, _: &PairContext) -> Result<PairOutput, Error> {
+        Ok(self.forward(log_probs))
     }
 }
 

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::context::{Needs, PairContext};
 use crate::error::{Error, positive};
 use crate::kto::{KlEstimate, Kto, KtoConfig};
+use crate::loss::PairLoss;
 use crate::pairs::{PairLogProbs, PairOutput};
 use crate::stable::sigmoid;
 
@@ -134,6 +136,16 @@ impl Apo {
             }
         };
         PairOutput::new(losses, rewards)
+    }
+}
+
+impl PairLoss for Apo {
+    fn needs(&self) -> Needs {
+        Needs::REFERENCE
+    }
+
+    fn forward(&self, log_probs: PairLogProbs, _: &PairContext) -> Result<PairOutput, Error> {
+        Ok(self.forward(log_probs))
     }
 }
 

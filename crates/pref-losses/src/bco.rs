@@ -3,10 +3,12 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::context::{Needs, PairContext};
 use crate::error::{Error, positive};
+use crate::loss::{PairLoss, VerdictLoss};
 use crate::pairs::{PairLogProbs, PairOutput};
 use crate::stable::negative_log_sigmoid;
-use crate::unpaired::{UnpairedLogProbs, UnpairedOutput};
+use crate::unpaired::{UnpairedContext, UnpairedLogProbs, UnpairedOutput};
 
 /// Settings of [`Bco`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -125,5 +127,29 @@ impl Bco {
             losses: negative_log_sigmoid(logits * signs),
             rewards,
         }
+    }
+}
+
+impl PairLoss for Bco {
+    fn needs(&self) -> Needs {
+        Needs::REFERENCE
+    }
+
+    fn forward(&self, log_probs: PairLogProbs, context: &PairContext) -> Result<PairOutput, Error> {
+        Ok(self.forward(log_probs, context.reward_shift))
+    }
+}
+
+impl VerdictLoss for Bco {
+    fn needs(&self) -> Needs {
+        Needs::REFERENCE
+    }
+
+    fn forward(
+        &self,
+        log_probs: UnpairedLogProbs,
+        context: &UnpairedContext,
+    ) -> Result<UnpairedOutput, Error> {
+        Ok(self.forward_unpaired(log_probs, context.reward_shift))
     }
 }

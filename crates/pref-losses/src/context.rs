@@ -70,7 +70,7 @@ pub struct Needs {
 
 impl Needs {
     /// The reference alone.
-    pub(crate) const REFERENCE: Self = Self {
+    pub const REFERENCE: Self = Self {
         reference: true,
         lengths: false,
         kl: false,

@@ -3,7 +3,9 @@
 use burn::tensor::activation::relu;
 use serde::{Deserialize, Serialize};
 
+use crate::context::{Needs, PairContext};
 use crate::error::{Error, flip_rate, positive};
+use crate::loss::PairLoss;
 use crate::pairs::{Pair, PairLengths, PairLogProbs, PairOutput};
 use crate::stable::smoothed_negative_log_sigmoid;
 
@@ -176,5 +178,22 @@ impl Cpo {
             }
         };
         PairOutput::new(losses, rewards)
+    }
+}
+
+impl PairLoss for Cpo {
+    fn needs(&self) -> Needs {
+        Needs {
+            lengths: self.is_length_normalized(),
+            ..Needs::default()
+        }
+    }
+
+    fn forward(&self, log_probs: PairLogProbs, context: &PairContext) -> Result<PairOutput, Error> {
+        if self.is_length_normalized() {
+            let lengths = context.lengths("cpo")?;
+            return Ok(self.forward_per_token(log_probs, lengths));
+        }
+        Ok(self.forward(log_probs))
     }
 }

@@ -3,8 +3,10 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::context::{Needs, PairContext};
 use crate::divergence::Divergence;
 use crate::error::{Error, positive};
+use crate::loss::PairLoss;
 use crate::pairs::{PairLogProbs, PairOutput};
 use crate::stable::{negative_log_sigmoid, sigmoid, with_slope};
 
@@ -144,5 +146,15 @@ impl Discopop {
             - wrong * sigmoid(z.neg())
             - exponential;
         with_slope(value, logits, slope)
+    }
+}
+
+impl PairLoss for Discopop {
+    fn needs(&self) -> Needs {
+        Needs::REFERENCE
+    }
+
+    fn forward(&self, log_probs: PairLogProbs, _: &PairContext) -> Result<PairOutput, Error> {
+        Ok(self.forward(log_probs))
     }
 }

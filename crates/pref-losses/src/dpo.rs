@@ -3,8 +3,10 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::context::{Needs, PairContext};
 use crate::divergence::{Divergence, DivergenceConstant};
 use crate::error::{Error, check, flip_rate, positive};
+use crate::loss::PairLoss;
 use crate::pairs::{PairLengths, PairLogProbs, PairOutput};
 use crate::stable::{negative_log_sigmoid, smoothed_negative_log_sigmoid};
 
@@ -224,5 +226,22 @@ impl Dpo {
                 (kept - flipped).div_scalar(1.0 - 2.0 * rate)
             }
         }
+    }
+}
+
+impl PairLoss for Dpo {
+    fn needs(&self) -> Needs {
+        Needs {
+            lengths: self.is_length_normalized(),
+            ..Needs::REFERENCE
+        }
+    }
+
+    fn forward(&self, log_probs: PairLogProbs, context: &PairContext) -> Result<PairOutput, Error> {
+        if self.is_length_normalized() {
+            let lengths = context.lengths("dpo")?;
+            return Ok(self.forward_per_token(log_probs, lengths));
+        }
+        Ok(self.forward(log_probs))
     }
 }

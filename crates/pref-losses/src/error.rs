@@ -45,6 +45,16 @@ pub enum Error {
         loss: &'static str,
     },
 
+    /// The losses of a batch cannot be weighted pair by pair.
+    #[error(
+        "{weighting} weighting: the entries of this loss do not belong to one pair each, since it \
+         sorts its batch; weight another loss"
+    )]
+    NotPerPair {
+        /// Name of the weighting.
+        weighting: &'static str,
+    },
+
     /// A weighted sum of losses cannot be made of these terms.
     #[error("sum loss: {reason}")]
     InvalidSum {

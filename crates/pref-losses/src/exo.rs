@@ -3,8 +3,10 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::context::{Needs, PairContext};
 use crate::divergence::Divergence;
 use crate::error::{Error, check, positive};
+use crate::loss::PairLoss;
 use crate::pairs::{PairLogProbs, PairOutput};
 use crate::stable::{log_sigmoid, with_slope};
 
@@ -147,5 +149,15 @@ impl Exo {
         let optimum = (1.0 - rate).ln() - rate.ln();
         let slope = wins * loses * at.sub_scalar(optimum);
         with_slope(value, logits, slope)
+    }
+}
+
+impl PairLoss for Exo {
+    fn needs(&self) -> Needs {
+        Needs::REFERENCE
+    }
+
+    fn forward(&self, log_probs: PairLogProbs, _: &PairContext) -> Result<PairOutput, Error> {
+        Ok(self.forward(log_probs))
     }
 }

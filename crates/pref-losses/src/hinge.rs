@@ -3,8 +3,10 @@
 use burn::tensor::activation::relu;
 use serde::{Deserialize, Serialize};
 
+use crate::context::{Needs, PairContext};
 use crate::divergence::Divergence;
 use crate::error::{Error, positive};
+use crate::loss::PairLoss;
 use crate::pairs::{PairLogProbs, PairOutput};
 
 /// Settings of [`Hinge`].
@@ -107,5 +109,15 @@ impl Hinge {
         let difference = self.config.divergence.difference(ratios);
         let logits = difference.mul_scalar(self.config.beta);
         PairOutput::new(relu(logits.neg().add_scalar(1.0)), rewards)
+    }
+}
+
+impl PairLoss for Hinge {
+    fn needs(&self) -> Needs {
+        Needs::REFERENCE
+    }
+
+    fn forward(&self, log_probs: PairLogProbs, _: &PairContext) -> Result<PairOutput, Error> {
+        Ok(self.forward(log_probs))
     }
 }

@@ -3,8 +3,10 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::context::{Needs, PairContext};
 use crate::divergence::{Divergence, DivergenceConstant};
 use crate::error::{Error, positive};
+use crate::loss::PairLoss;
 use crate::pairs::{PairLengths, PairLogProbs, PairOutput};
 
 /// Settings of [`Ipo`].
@@ -161,5 +163,22 @@ impl Ipo {
     fn losses(&self, difference: Tensor<1>) -> Tensor<1> {
         let distance = difference.sub_scalar(0.5 / self.config.beta);
         distance.clone() * distance
+    }
+}
+
+impl PairLoss for Ipo {
+    fn needs(&self) -> Needs {
+        Needs {
+            lengths: self.is_length_normalized(),
+            ..Needs::REFERENCE
+        }
+    }
+
+    fn forward(&self, log_probs: PairLogProbs, context: &PairContext) -> Result<PairOutput, Error> {
+        if self.is_length_normalized() {
+            let lengths = context.lengths("ipo")?;
+            return Ok(self.forward_per_token(log_probs, lengths));
+        }
+        Ok(self.forward(log_probs))
     }
 }

@@ -3,10 +3,12 @@
 use burn::tensor::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::context::{Needs, PairContext};
 use crate::error::{Error, positive};
+use crate::loss::{PairLoss, VerdictLoss};
 use crate::pairs::{PairLogProbs, PairOutput, assert_len, log_ratio};
 use crate::stable::sigmoid;
-use crate::unpaired::{UnpairedLogProbs, UnpairedOutput};
+use crate::unpaired::{UnpairedContext, UnpairedLogProbs, UnpairedOutput};
 
 /// How the KL term (KTO's reference point) is estimated from mismatched log-ratios.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -199,8 +201,20 @@ impl Kto {
         mean.clamp_min(0.0)
     }
 
+    fn own_needs(&self) -> Needs {
+        Needs {
+            kl: self.kl != KlEstimate::Zero,
+            ..Needs::REFERENCE
+        }
+    }
+
+    /// [`Kto::kl`] where an estimate is wanted.
+    fn estimate(&self, policy: Tensor<1>, reference: Tensor<1>) -> Option<Tensor<1>> {
+        self.own_needs().kl.then(|| self.kl(policy, reference))
+    }
+
     /// The estimate that was given, or 0 where none is wanted.
-    pub(crate) fn reference_point(
+    fn reference_point(
         &self,
         given: Option<Tensor<1>>,
         device: &Device,
@@ -264,5 +278,43 @@ impl Kto {
     fn relative_to(&self, ratios: Tensor<1>, kl: Tensor<1>) -> Tensor<1> {
         assert_len("kl", &kl, "a KL estimate", 1);
         (ratios - kl.cast(DType::F32).detach()).mul_scalar(self.beta)
+    }
+}
+
+impl PairLoss for Kto {
+    fn needs(&self) -> Needs {
+        self.own_needs()
+    }
+
+    fn kl(&self, policy: Tensor<1>, reference: Tensor<1>) -> Option<Tensor<1>> {
+        self.estimate(policy, reference)
+    }
+
+    fn wanted_kl(&self) -> Option<KlEstimate> {
+        (self.kl != KlEstimate::Zero).then_some(self.kl)
+    }
+
+    fn forward(&self, log_probs: PairLogProbs, context: &PairContext) -> Result<PairOutput, Error> {
+        let kl = self.reference_point(context.kl.clone(), &log_probs.policy_chosen.device())?;
+        Ok(self.forward_pairs(log_probs, kl))
+    }
+}
+
+impl VerdictLoss for Kto {
+    fn needs(&self) -> Needs {
+        self.own_needs()
+    }
+
+    fn kl(&self, policy: Tensor<1>, reference: Tensor<1>) -> Option<Tensor<1>> {
+        self.estimate(policy, reference)
+    }
+
+    fn forward(
+        &self,
+        log_probs: UnpairedLogProbs,
+        context: &UnpairedContext,
+    ) -> Result<UnpairedOutput, Error> {
+        let kl = self.reference_point(context.kl.clone(), &log_probs.policy.device())?;
+        Ok(self.forward(log_probs, kl))
     }
 }

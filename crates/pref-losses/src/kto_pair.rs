@@ -3,7 +3,9 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::context::{Needs, PairContext};
 use crate::error::{Error, positive};
+use crate::loss::PairLoss;
 use crate::pairs::{PairLogProbs, PairOutput};
 use crate::stable::sigmoid;
 
@@ -105,5 +107,15 @@ impl KtoPair {
 
     fn saturated(&self, gain: Tensor<1>) -> Tensor<1> {
         sigmoid(gain.mul_scalar(-self.beta))
+    }
+}
+
+impl PairLoss for KtoPair {
+    fn needs(&self) -> Needs {
+        Needs::REFERENCE
+    }
+
+    fn forward(&self, log_probs: PairLogProbs, _: &PairContext) -> Result<PairOutput, Error> {
+        Ok(self.forward(log_probs))
     }
 }

@@ -42,7 +42,7 @@
 //! Start from what there is. Pairs of responses and a reference model: [`Dpo`], or [`Nca`] and
 //! [`Kto`] on reasoning data, where DPO unlearns correct responses. Responses with a verdict each:
 //! [`Kto`]. No room for a reference model: [`Simpo`] after SFT, [`Orpo`] instead of it. K responses
-//! with scores: [`NcaK`]. A reward model: [`UltraInteractReward`] where absolute rewards are used
+//! with scores: [`NcaK`], or [`LambdaRank`] where the best shall come out on top. A reward model: [`UltraInteractReward`] where absolute rewards are used
 //! (filtering, best of N over several prompts), else [`BradleyTerry`].
 //!
 //! With `a`, `b` the log-ratios of chosen and rejected, `z = beta (a - b)`, `r = beta` times a
@@ -71,19 +71,32 @@
 //! | [`Orpo`] | `-p_c + beta L(log-odds ratio)`, no reference | rise | in one stage from a base model |
 //! | [`Slic`] | `max(0, delta - log-prob difference)` and SFT, no reference | rise | a margin in plain nats is wanted |
 //! | [`Sum`] | weighted sum and an SFT term | held up by the SFT term | DPO with SFT (RPO), CPO, mixtures |
+//! | [`Dmpo`] | `L(beta (sum_t phi_t x_t^c - sum_t phi_t x_t^r))` over turns | may fall | trajectories differ in their number of turns |
+//!
+//! Two change what goes into any of them, or what comes out:
+//!
+//! | | does | take it when |
+//! | --- | --- | --- |
+//! | [`Wpo`] | weighs pairs by how likely the policy would write them | pairs come from other models |
+//! | [`LdDpo`] | scales the tail of a pair's longer response | DPO makes responses longer |
 //!
 //! | loss | input | per row | rewards |
 //! | --- | --- | --- | --- |
 //! | [`Kto`], [`Bco`], APO-zero ([`UnpairedApoZeroConfig`]) | responses with a verdict | as above | as above |
 //! | [`NcaK`], [`InfoNca`] | K responses with scores | as NCA; as DPO | rise; may fall |
+//! | [`PlackettLuceDpo`] | the same | `-log` of the probability of the scores' order | may fall |
+//! | [`LambdaRank`] | the same | `L` of all pairs, weighted by what a swap would change | may fall |
 //! | [`BradleyTerry`] | rewards of pairs | `L(r_c - r_r - margin)` | any level; a penalty centres them |
+//! | [`NormBt`] | the same, and distances of hidden states | `mean / distance` times `L(r_c - r_r)` | any level |
 //! | [`Ldr`] | rewards of pairs | `L(r_c) + L(-r_r)` | chosen above 0, rejected below |
 //! | [`UltraInteractReward`] | rewards of pairs | both | ranked, and on both sides of 0 |
 //! | [`PlackettLuce`] | rewards of rankings | `-log` of the ranking's probability | any level |
 //!
-//! Every `XConfig` checks its numbers in `init`. [`PreferenceLossConfig`], [`UnpairedLossConfig`] and
-//! [`RewardLossConfig`] choose a loss from `{"type": "kto", "beta": 0.1}`; what it looks at beside
-//! log-probs is in [`PreferenceLoss::needs`] and goes into a [`PairContext`].
+//! Every `XConfig` checks its numbers in `init`. [`PreferenceLossConfig`], [`UnpairedLossConfig`],
+//! [`ScoredLossConfig`] and [`RewardLossConfig`] choose a loss from `{"type": "kto", "beta": 0.1}`; what it looks at beside
+//! log-probs is in [`PreferenceLoss::needs`] and goes into a [`PairContext`]. A loss of one's own goes
+//! the same way: see [`loss`]. [`Wpo`], [`LdDpo`], [`Dmpo`] and [`NormBt`] want more than sums of
+//! log-probs or rewards, and are called directly.
 //!
 //! # Numbers
 //!
@@ -114,10 +127,13 @@
 //! - [`simpo`], [`cpo`], [`orpo`], [`slic`]: without one
 //! - [`divergence`]: what ties the policy to the reference
 //! - [`sum`]: several losses and an SFT term
-//! - [`nca_k`]: K responses with scores
-//! - [`reward`], [`plackett_luce`]: losses of reward models
-//! - [`pairs`], [`unpaired`]: what goes into losses and comes out
+//! - [`wpo`]: weights of pairs; [`ld_dpo`]: log-probs that length counts less in
+//! - [`dmpo`]: pairs of trajectories
+//! - [`nca_k`], [`plackett_luce_dpo`], [`lambda_rank`]: K responses with scores
+//! - [`reward`], [`norm_bt`], [`plackett_luce`]: losses of reward models
+//! - [`pairs`], [`unpaired`], [`responses`], [`parts`]: what goes into losses and comes out
 //! - [`config`]: losses chosen by configuration
+//! - [`loss`]: what a loss is, for those of one's own
 //! - [`log_probs`]: log-probs of tokens and sequences, SFT cross-entropy
 //! - [`linear_log_probs`]: from hidden states to log-probs without holding logits
 //! - [`stats`]: rewards, margins and accuracies to log
@@ -133,6 +149,7 @@ mod context;
 pub mod cpo;
 pub mod discopop;
 pub mod divergence;
+pub mod dmpo;
 pub mod dpo;
 mod error;
 pub mod exo;
@@ -141,15 +158,22 @@ pub mod hinge;
 pub mod ipo;
 pub mod kto;
 pub mod kto_pair;
+pub mod lambda_rank;
+pub mod ld_dpo;
 pub mod linear_log_probs;
 pub mod log_probs;
+pub mod loss;
 pub mod nca;
 pub mod nca_k;
+pub mod norm_bt;
 #[cfg(feature = "oracle")]
 pub mod oracle;
 pub mod orpo;
 pub mod pairs;
+pub mod parts;
 pub mod plackett_luce;
+pub mod plackett_luce_dpo;
+pub mod responses;
 pub mod reward;
 pub mod simpo;
 pub mod slic;
@@ -158,19 +182,18 @@ mod stable;
 pub mod stats;
 pub mod sum;
 pub mod unpaired;
+pub mod wpo;
 
 pub use aot::{Aot, AotConfig, AotPairing};
 pub use apo::{Apo, ApoConfig, ApoVariant, UnpairedApoZeroConfig};
 pub use bco::{Bco, BcoConfig};
 pub use collapse::{CollapseMonitor, CollapseMonitorConfig, CollapseWarning};
-pub use config::{
-    PreferenceLoss, PreferenceLossConfig, RewardContext, RewardLoss, RewardLossConfig, ScoredLoss,
-    ScoredLossConfig, UnpairedLoss, UnpairedLossConfig,
-};
+pub use config::{PreferenceLossConfig, RewardLossConfig, ScoredLossConfig, UnpairedLossConfig};
 pub use context::{Needs, PairContext};
 pub use cpo::{Cpo, CpoConfig, CpoForm};
 pub use discopop::{Discopop, DiscopopConfig};
 pub use divergence::{Divergence, DivergenceConstant};
+pub use dmpo::{Dmpo, DmpoConfig};
 pub use dpo::{Dpo, DpoConfig, LabelSmoothing};
 pub use error::Error;
 pub use exo::{Exo, ExoConfig};
@@ -178,13 +201,23 @@ pub use hinge::{Hinge, HingeConfig};
 pub use ipo::{Ipo, IpoConfig};
 pub use kto::{KlEstimate, Kto, KtoConfig};
 pub use kto_pair::{KtoPair, KtoPairConfig};
+pub use lambda_rank::{LambdaRank, LambdaRankConfig};
+pub use ld_dpo::{LdDpo, LdDpoConfig};
+pub use loss::{
+    PairLoss, PreferenceLoss, RewardLoss, RewardPairLoss, ScoreLoss, ScoredLoss, UnpairedLoss,
+    VerdictLoss,
+};
 pub use nca::{Nca, NcaConfig};
-pub use nca_k::{InfoNca, NcaK, NcaKConfig, ResponseLogProbs, ResponseOutput};
+pub use nca_k::{InfoNca, NcaK, NcaKConfig};
+pub use norm_bt::{NormBt, NormBtConfig};
 pub use orpo::{Orpo, OrpoConfig};
 pub use pairs::{PairLengths, PairLogProbs, PairOutput};
+pub use parts::ResponseParts;
 pub use plackett_luce::PlackettLuce;
+pub use plackett_luce_dpo::{PlackettLuceDpo, PlackettLuceDpoConfig};
+pub use responses::{ResponseLogProbs, ResponseOutput};
 pub use reward::{
-    BradleyTerry, BradleyTerryConfig, Ldr, LdrConfig, UltraInteractReward,
+    BradleyTerry, BradleyTerryConfig, Ldr, LdrConfig, RewardContext, UltraInteractReward,
     UltraInteractRewardConfig,
 };
 pub use simpo::{Simpo, SimpoConfig, SimpoMargin};
@@ -197,6 +230,7 @@ pub use stats::{
 };
 pub use sum::{SftNormalization, Sum, SumConfig, SumTerm};
 pub use unpaired::{UnpairedContext, UnpairedLogProbs, UnpairedOutput};
+pub use wpo::{PairLogWeights, Wpo, WpoConfig};
 
 /// The README's example, compiled and run with the other ones.
 #[cfg(doctest)]

@@ -10,17 +10,12 @@
 //! The same function gives policy log-probs (with gradient) and reference log-probs (without), so
 //! the two agree to the bit for the same weights.
 
-mod flex;
-mod plain;
-#[cfg(test)]
-mod tests;
+mod operation;
 
-use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::backend::Dispatch;
 use burn::tensor::{DType, Int, Tensor};
+
+use self::operation::{Also, LinearLogProbs, WeightLayout};
 
 /// Log-probs of target tokens: `log softmax(hidden @ output_weight)[target]`.
 ///
@@ -75,6 +70,49 @@ pub fn linear_log_probs(
     call(hidden, output_weight, targets, layout, chunk_tokens)
 }
 
+/// [`linear_log_probs`], and `log sum_v p(v)^2` at the same positions, for the weights of
+/// [`Wpo`](crate::Wpo): see [`token_log_sum_squares`](crate::log_probs::token_log_sum_squares).
+///
+/// Both come from the same blocks of logits, so the second costs one more pass of `exp` over them and
+/// no matrix product. The log-probs and their gradients are those of [`linear_log_probs`], to the
+/// bit; the sums of squares have no gradient.
+///
+/// # Shapes
+///
+/// - hidden: `[tokens, d_model]`
+/// - output_weight: `[d_model, vocab]`
+/// - targets: `[tokens]`, each in `0..vocab`
+/// - output: log-probs and `log sum_v p(v)^2`, `[tokens]` each, f32
+///
+/// # Panics
+///
+/// As [`linear_log_probs`].
+///
+/// # Examples
+///
+/// ```
+/// use burn::tensor::{Device, Distribution, Int, Tensor};
+/// use pref_losses::linear_log_probs::linear_log_probs_with_squares;
+///
+/// let device = Device::flex();
+/// let hidden = Tensor::<2>::random([2, 4], Distribution::Default, &device);
+/// let weight = Tensor::<2>::zeros([4, 10], &device);
+/// let targets = Tensor::<1, Int>::from_data([3, 9], &device);
+/// let (log_probs, log_sum_squares) = linear_log_probs_with_squares(hidden, weight, targets, 64);
+/// // Ten words, all alike: what is expected is what is.
+/// let difference = (log_probs - log_sum_squares).abs().max().into_scalar::<f32>();
+/// assert!(difference < 1e-6);
+/// ```
+pub fn linear_log_probs_with_squares(
+    hidden: Tensor<2>,
+    output_weight: Tensor<2>,
+    targets: Tensor<1, Int>,
+    chunk_tokens: usize,
+) -> (Tensor<1>, Tensor<1>) {
+    let layout = WeightLayout::InputByVocab;
+    call_with_squares(hidden, output_weight, targets, layout, chunk_tokens)
+}
+
 /// [`linear_log_probs`] for a model whose output weight is its token embedding,
 /// `[vocab, d_model]`.
 ///
@@ -101,6 +139,29 @@ pub fn tied_linear_log_probs(
     call(hidden, embedding, targets, layout, chunk_tokens)
 }
 
+/// [`linear_log_probs_with_squares`] for a model whose output weight is its token embedding,
+/// `[vocab, d_model]`.
+///
+/// # Shapes
+///
+/// - hidden: `[tokens, d_model]`
+/// - embedding: `[vocab, d_model]`
+/// - targets: `[tokens]`, each in `0..vocab`
+/// - output: log-probs and `log sum_v p(v)^2`, `[tokens]` each, f32
+///
+/// # Panics
+///
+/// As [`linear_log_probs`].
+pub fn tied_linear_log_probs_with_squares(
+    hidden: Tensor<2>,
+    embedding: Tensor<2>,
+    targets: Tensor<1, Int>,
+    chunk_tokens: usize,
+) -> (Tensor<1>, Tensor<1>) {
+    let layout = WeightLayout::VocabByInput;
+    call_with_squares(hidden, embedding, targets, layout, chunk_tokens)
+}
+
 fn call(
     hidden: Tensor<2>,
     weight: Tensor<2>,
@@ -108,6 +169,33 @@ fn call(
     layout: WeightLayout,
     chunk_tokens: usize,
 ) -> Tensor<1> {
+    check(&hidden, &weight, &targets, layout);
+    if hidden.dims()[0] == 0 {
+        return nothing(hidden, weight, layout);
+    }
+    dispatch(hidden, weight, targets, layout, chunk_tokens, Also::Nothing)
+}
+
+fn call_with_squares(
+    hidden: Tensor<2>,
+    weight: Tensor<2>,
+    targets: Tensor<1, Int>,
+    layout: WeightLayout,
+    chunk_tokens: usize,
+) -> (Tensor<1>, Tensor<1>) {
+    check(&hidden, &weight, &targets, layout);
+    let [tokens, _] = hidden.dims();
+    if tokens == 0 {
+        let log_probs = nothing(hidden, weight, layout);
+        return (log_probs.clone(), log_probs.detach());
+    }
+    let also = Also::LogSumSquares;
+    let both = dispatch(hidden, weight, targets, layout, chunk_tokens, also);
+    let log_probs = both.clone().narrow(0, 0, tokens);
+    (log_probs, both.detach().narrow(0, tokens, tokens))
+}
+
+fn check(hidden: &Tensor<2>, weight: &Tensor<2>, targets: &Tensor<1, Int>, layout: WeightLayout) {
     let [tokens, d_model] = hidden.dims();
     let (weight_input, vocab) = layout.split(weight.dims());
     assert!(
@@ -129,15 +217,23 @@ fn call(
         hidden.dtype(),
         weight.dtype()
     );
-    if tokens == 0 {
-        return nothing(hidden, weight, layout);
-    }
+}
+
+fn dispatch(
+    hidden: Tensor<2>,
+    weight: Tensor<2>,
+    targets: Tensor<1, Int>,
+    layout: WeightLayout,
+    chunk_tokens: usize,
+    also: Also,
+) -> Tensor<1> {
     Tensor::from_dispatch(<Dispatch as LinearLogProbs>::linear_log_probs(
         hidden.into_dispatch(),
         weight.into_dispatch(),
         targets.into_dispatch(),
         layout,
         chunk_tokens.max(1),
+        also,
     ))
 }
 
@@ -149,270 +245,4 @@ fn nothing(hidden: Tensor<2>, weight: Tensor<2>, layout: WeightLayout) -> Tensor
         WeightLayout::VocabByInput => first.transpose(),
     };
     hidden.matmul(column).squeeze_dim(1).cast(DType::F32)
-}
-
-/// How the output weight lies in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum WeightLayout {
-    /// `[d_model, vocab]`.
-    InputByVocab,
-    /// `[vocab, d_model]`.
-    VocabByInput,
-}
-
-impl WeightLayout {
-    /// `(d_model, vocab)`.
-    fn split(self, dims: [usize; 2]) -> (usize, usize) {
-        match self {
-            Self::InputByVocab => (dims[0], dims[1]),
-            Self::VocabByInput => (dims[1], dims[0]),
-        }
-    }
-
-    /// Which axis is the vocabulary.
-    fn vocab_axis(self) -> usize {
-        match self {
-            Self::InputByVocab => 1,
-            Self::VocabByInput => 0,
-        }
-    }
-}
-
-/// What both passes work on.
-#[derive(Clone, Debug)]
-struct Inputs<B: Backend> {
-    hidden: FloatTensor<B>,
-    weight: FloatTensor<B>,
-    targets: IntTensor<B>,
-    layout: WeightLayout,
-    chunk_tokens: usize,
-}
-
-impl<B: Backend> Inputs<B> {
-    /// Number of tokens.
-    fn tokens(&self) -> usize {
-        self.hidden.shape()[0]
-    }
-
-    /// Number of tokens in the vocabulary.
-    fn vocab(&self) -> usize {
-        self.weight.shape()[self.layout.vocab_axis()]
-    }
-
-    /// How many columns of logits for *all* tokens cost what `chunk_tokens` whole rows cost.
-    fn vocab_block(&self) -> usize {
-        let logits = self.chunk_tokens.saturating_mul(self.vocab());
-        (logits / self.tokens()).clamp(1, self.vocab())
-    }
-}
-
-/// Result of the forward pass, all `[tokens]` and f32. The last two let the backward pass form
-/// `softmax = exp((logit - row_max) - log_sum)` without rounding at the size of the logits.
-struct Forward<B: Backend> {
-    log_probs: FloatTensor<B>,
-    row_max: FloatTensor<B>,
-    log_sum: FloatTensor<B>,
-}
-
-/// What the backward pass needs.
-#[derive(Clone, Debug)]
-struct Saved<B: Backend> {
-    inputs: Inputs<B>,
-    row_max: FloatTensor<B>,
-    log_sum: FloatTensor<B>,
-}
-
-/// Which gradients are wanted.
-#[derive(Debug, Clone, Copy)]
-struct Wanted {
-    hidden: bool,
-    weight: bool,
-}
-
-/// The gradients that were wanted.
-struct Gradient<B: Backend> {
-    hidden: Option<FloatTensor<B>>,
-    weight: Option<FloatTensor<B>>,
-}
-
-/// The two passes. The default bodies use plain tensor operations; a backend may do better.
-trait Kernels: Backend {
-    fn forward(inputs: &Inputs<Self>) -> Forward<Self> {
-        plain::forward(inputs)
-    }
-
-    /// `weight_sum` is what other uses of the weight have left of its gradient; this one's is added to it where it lies, so
-    /// that there are never two of its size.
-    fn backward(
-        saved: Saved<Self>,
-        grad: FloatTensor<Self>,
-        wanted: Wanted,
-        weight_sum: Option<FloatTensor<Self>>,
-    ) -> Gradient<Self> {
-        plain::backward(saved, grad, wanted, weight_sum)
-    }
-}
-
-impl Kernels for Flex {
-    fn forward(inputs: &Inputs<Self>) -> Forward<Self> {
-        flex::forward(inputs)
-    }
-
-    fn backward(
-        saved: Saved<Self>,
-        grad: FloatTensor<Self>,
-        wanted: Wanted,
-        weight_sum: Option<FloatTensor<Self>>,
-    ) -> Gradient<Self> {
-        flex::backward(saved, grad, wanted, weight_sum)
-    }
-}
-
-#[cfg(any(feature = "cuda", feature = "wgpu"))]
-impl Kernels for burn::backend::Cube {}
-
-#[cfg(feature = "tch")]
-#[allow(deprecated)]
-impl Kernels for burn::backend::LibTorch {}
-
-/// The operation as the dispatcher sees it.
-#[backend_extension(
-    Autodiff,
-    Flex,
-    Cube: cfg(any(feature = "cuda", feature = "wgpu")),
-    LibTorch: cfg(feature = "tch")
-)]
-trait LinearLogProbs: Backend {
-    fn linear_log_probs(
-        hidden: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        targets: IntTensor<Self>,
-        layout: WeightLayout,
-        chunk_tokens: usize,
-    ) -> FloatTensor<Self>;
-}
-
-/// The value on a backend without autodiff.
-fn value<B: Kernels>(
-    hidden: FloatTensor<B>,
-    weight: FloatTensor<B>,
-    targets: IntTensor<B>,
-    layout: WeightLayout,
-    chunk_tokens: usize,
-) -> FloatTensor<B> {
-    B::forward(&Inputs {
-        hidden,
-        weight,
-        targets,
-        layout,
-        chunk_tokens,
-    })
-    .log_probs
-}
-
-impl LinearLogProbs for Flex {
-    fn linear_log_probs(
-        hidden: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        targets: IntTensor<Self>,
-        layout: WeightLayout,
-        chunk_tokens: usize,
-    ) -> FloatTensor<Self> {
-        value::<Self>(hidden, weight, targets, layout, chunk_tokens)
-    }
-}
-
-#[cfg(any(feature = "cuda", feature = "wgpu"))]
-impl LinearLogProbs for burn::backend::Cube {
-    fn linear_log_probs(
-        hidden: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        targets: IntTensor<Self>,
-        layout: WeightLayout,
-        chunk_tokens: usize,
-    ) -> FloatTensor<Self> {
-        value::<Self>(hidden, weight, targets, layout, chunk_tokens)
-    }
-}
-
-#[cfg(feature = "tch")]
-#[allow(deprecated)]
-impl LinearLogProbs for burn::backend::LibTorch {
-    fn linear_log_probs(
-        hidden: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        targets: IntTensor<Self>,
-        layout: WeightLayout,
-        chunk_tokens: usize,
-    ) -> FloatTensor<Self> {
-        value::<Self>(hidden, weight, targets, layout, chunk_tokens)
-    }
-}
-
-/// The node of the autodiff graph.
-#[derive(Debug)]
-struct LinearLogProbsBackward;
-
-impl<B: Kernels> Backward<B, 2> for LinearLogProbsBackward {
-    /// The weight besides, to find what there is of its gradient. It is held no longer than this step is.
-    type State = (Saved<B>, FloatTensor<Autodiff<B>>);
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, 2>,
-        grads: &mut Gradients,
-        _checkpointer: &mut Checkpointer,
-    ) {
-        let grad = grads.consume::<B>(&ops.node);
-        let [hidden, weight] = ops.parents;
-        let wanted = Wanted {
-            hidden: hidden.is_some(),
-            weight: weight.is_some(),
-        };
-        let (saved, weight_tensor) = ops.state;
-        let weight_sum = grads.remove::<B>(&weight_tensor);
-        let gradient = <B as Kernels>::backward(saved, grad, wanted, weight_sum);
-        for (parent, gradient) in [(hidden, gradient.hidden), (weight, gradient.weight)] {
-            if let (Some(node), Some(gradient)) = (parent, gradient) {
-                grads.register::<B>(node.id, gradient);
-            }
-        }
-    }
-}
-
-impl<B: Kernels, C: CheckpointStrategy> LinearLogProbs for Autodiff<B, C> {
-    fn linear_log_probs(
-        hidden: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        targets: IntTensor<Self>,
-        layout: WeightLayout,
-        chunk_tokens: usize,
-    ) -> FloatTensor<Self> {
-        let (hidden, hidden_node) = hidden.into_parts();
-        let weight_tensor = weight.clone();
-        let (weight, weight_node) = weight.into_parts();
-        let inputs = Inputs::<B> {
-            hidden,
-            weight,
-            targets,
-            layout,
-            chunk_tokens,
-        };
-        let forward = B::forward(&inputs);
-        let prepared = LinearLogProbsBackward
-            .prepare::<C>([hidden_node, weight_node])
-            .compute_bound()
-            .stateful();
-        match prepared {
-            OpsKind::Tracked(prepared) => {
-                let saved = Saved {
-                    inputs,
-                    row_max: forward.row_max,
-                    log_sum: forward.log_sum,
-                };
-                prepared.finish((saved, weight_tensor), forward.log_probs)
-            }
-            OpsKind::UnTracked(prepared) => prepared.finish(forward.log_probs),
-        }
-    }
 }

@@ -63,6 +63,40 @@ pub fn token_log_probs(logits: Tensor<3>, targets: Tensor<2, Int>) -> Tensor<2> 
     (target - log_sum).squeeze_dim(2)
 }
 
+/// `log sum_v p(v)^2` at each position, with `p = softmax(logits)`: the logarithm of the probability
+/// that two samples agree, for the weights of [`Wpo`](crate::Wpo).
+///
+/// From `-log vocab` for a uniform distribution to 0 for a certain token. Computed in f32 whatever
+/// the input dtype, as `log(sum(exp(2 (x - max)))) - 2 log(sum(exp(x - max)))`, which neither
+/// overflows nor underflows. Does not shift: for tokens that are scored by the position before them,
+/// leave the last position out. Without gradient.
+///
+/// To go from hidden states without holding the logits, see
+/// [`linear_log_probs_with_squares`](crate::linear_log_probs::linear_log_probs_with_squares).
+///
+/// # Shapes
+///
+/// - logits: `[sequences, tokens, vocab]`
+/// - output: `[sequences, tokens]`, f32
+///
+/// # Examples
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use pref_losses::log_probs::token_log_sum_squares;
+///
+/// let logits = Tensor::<3>::zeros([1, 1, 8], &Device::flex());
+/// let value = token_log_sum_squares(logits).into_scalar::<f32>();
+/// assert!((value + 8f32.ln()).abs() < 1e-6);
+/// ```
+pub fn token_log_sum_squares(logits: Tensor<3>) -> Tensor<2> {
+    let logits = logits.detach().cast(DType::F32);
+    let shifted = logits.clone() - logits.max_dim(2);
+    let log_sum = |x: Tensor<3>| x.exp().sum_dim(2).log();
+    let squares = log_sum(shifted.clone().mul_scalar(2.0));
+    (squares - log_sum(shifted).mul_scalar(2.0)).squeeze_dim(2)
+}
+
 /// The causal form: `logits[b, t]` scores `labels[b, t + 1]`.
 ///
 /// Returns the log-probs and the mask of positions that count, both `[sequences, tokens - 1]`;

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::context::{Needs, PairContext};
 use crate::error::{Error, positive};
+use crate::loss::PairLoss;
 use crate::pairs::{PairLogProbs, PairOutput};
 use crate::stable::negative_log_sigmoid;
 
@@ -97,5 +99,15 @@ impl Nca {
             negative_log_sigmoid(chosen.clone().neg()) + negative_log_sigmoid(rejected.neg());
         let losses = negative_log_sigmoid(chosen) + noise.mul_scalar(0.5);
         PairOutput::new(losses, rewards)
+    }
+}
+
+impl PairLoss for Nca {
+    fn needs(&self) -> Needs {
+        Needs::REFERENCE
+    }
+
+    fn forward(&self, log_probs: PairLogProbs, _: &PairContext) -> Result<PairOutput, Error> {
+        Ok(self.forward(log_probs))
     }
 }

@@ -5,32 +5,9 @@ use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, not_negative, positive};
-use crate::pairs::log_ratio;
+use crate::loss::ScoreLoss;
+use crate::responses::{ResponseLogProbs, ResponseOutput};
 use crate::stable::negative_log_sigmoid;
-
-/// K responses to each of several prompts.
-///
-/// # Shapes
-///
-/// All three: `[prompts, responses]`.
-#[derive(Debug, Clone)]
-pub struct ResponseLogProbs {
-    /// `log p_policy(response | prompt)`, summed over tokens.
-    pub policy: Tensor<2>,
-    /// `log p_reference(response | prompt)`, summed over tokens.
-    pub reference: Tensor<2>,
-    /// The scalar reward of each response.
-    pub scores: Tensor<2>,
-}
-
-/// Losses `[prompts]` and implicit rewards `[prompts, responses]`, f32.
-#[derive(Debug, Clone)]
-pub struct ResponseOutput {
-    /// One loss per prompt, with gradient.
-    pub losses: Tensor<1>,
-    /// `beta * (policy - reference)`, without gradient.
-    pub rewards: Tensor<2>,
-}
 
 /// Settings of [`NcaK`] and [`InfoNca`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -113,19 +90,8 @@ impl NcaKConfig {
 
     /// Rewards (with gradient) and target weights.
     fn prepare(&self, responses: ResponseLogProbs) -> (Tensor<2>, Tensor<2>) {
-        let dims = responses.policy.dims();
-        for (name, tensor) in [
-            ("reference", &responses.reference),
-            ("scores", &responses.scores),
-        ] {
-            assert!(
-                tensor.dims() == dims,
-                "`{name}` is {:?}, `policy` is {dims:?}: they must agree",
-                tensor.dims()
-            );
-        }
-        let rewards = log_ratio(responses.policy, responses.reference).mul_scalar(self.beta);
-        let weights = self.target_weights(responses.scores.cast(DType::F32).detach());
+        let (rewards, scores) = responses.rewards_and_scores(self.beta);
+        let weights = self.target_weights(scores);
         (rewards, weights)
     }
 
@@ -205,6 +171,12 @@ impl NcaK {
     }
 }
 
+impl ScoreLoss for NcaK {
+    fn forward(&self, responses: ResponseLogProbs) -> ResponseOutput {
+        self.forward(responses)
+    }
+}
+
 /// InfoNCA over K responses (arXiv 2402.05369, equation 8): `-sum_i w_i log softmax(r)_i`.
 ///
 /// With two responses and all weight on the first it is [`Dpo`](crate::Dpo).
@@ -252,5 +224,11 @@ impl InfoNca {
             losses: losses.squeeze_dim(1),
             rewards: rewards.detach(),
         }
+    }
+}
+
+impl ScoreLoss for InfoNca {
+    fn forward(&self, responses: ResponseLogProbs) -> ResponseOutput {
+        self.forward(responses)
     }
 }

@@ -40,17 +40,19 @@
 //!
 //! | input | functions |
 //! | --- | --- |
-//! | rewards `[pairs]` | [`bradley_terry`], [`direct_reward`], [`ultra_interact`], [`centering`] |
+//! | rewards `[pairs]` | [`bradley_terry`], [`direct_reward`], [`ultra_interact`], [`centering`], [`norm_bt`] |
 //! | [`LogRatios`] | [`dpo`], [`conservative_dpo`], [`robust_dpo`], [`ipo`], [`hinge`], [`exo`], [`nca`], [`bco`], [`sppo_hard`], [`aot_unpaired`], [`apo_zero`], [`apo_down`], [`discopop`], [`kto_pairs`], [`kto_batch`] |
 //! | [`Pairs`] | [`aot`] |
 //! | policy alone | [`simpo`], [`slic`], [`orpo`], [`log_odds`], [`alpha_score`] |
 //! | log-ratios with a verdict each | [`kto`], [`bco_unpaired`], [`mean_kl`], [`non_zero_mean_kl`] |
-//! | K responses | [`nca_k`], [`info_nca_k`], [`plackett_luce`] |
-//! | logits, tokens | [`token_log_probs`], [`next_token_log_probs`], [`linear_log_probs`], [`sequence_sums`], [`sequence_means`], [`changed_token_means`], [`cross_entropy`] |
+//! | K responses | [`nca_k`], [`info_nca_k`], [`plackett_luce`], [`score_order`], [`lambda_rank`] |
+//! | logits, tokens | [`token_log_probs`], [`next_token_log_probs`], [`linear_log_probs`], [`sequence_sums`], [`sequence_means`], [`changed_token_means`], [`cross_entropy`], [`token_log_sum_squares`] |
+//! | tokens, turns | [`length_desensitized`], [`discounted_turns`], [`wpo_weights`], [`part_counts`] |
 //! | rewards | [`accuracy`], [`margin`] |
 
 mod divergence;
 mod paired;
+mod parts;
 mod ratios;
 mod reference_free;
 mod responses;
@@ -64,13 +66,16 @@ pub use paired::{
     aot, aot_unpaired, apo_down, apo_zero, bco, conservative_dpo, discopop, dpo, exo, hinge, ipo,
     kto_batch, kto_pairs, nca, robust_dpo, sppo_hard,
 };
+pub use parts::{discounted_turns, length_desensitized, part_counts, wpo_weights};
 pub use ratios::{LogRatios, Pairs, accuracy, margin};
 pub use reference_free::{alpha_score, log_odds, orpo, simpo, slic};
-pub use responses::{info_nca_k, nca_k, plackett_luce, target_weights};
-pub use reward::{bradley_terry, centering, direct_reward, ultra_interact};
+pub use responses::{
+    info_nca_k, lambda_rank, lambda_rank_weights, nca_k, plackett_luce, score_order, target_weights,
+};
+pub use reward::{bradley_terry, centering, direct_reward, norm_bt, ultra_interact};
 pub use scalar::{log_one_minus_exp, log_sigmoid, log_sum_exp, negative_log_sigmoid, sigmoid};
 pub use tokens::{
     changed_token_means, cross_entropy, linear_log_probs, next_token_log_probs, sequence_means,
-    sequence_sums, token_log_probs,
+    sequence_sums, token_log_probs, token_log_sum_squares,
 };
 pub use unpaired::{KtoWeights, bco_unpaired, kto, mean_kl, non_zero_mean_kl};

@@ -3,7 +3,9 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::context::{Needs, PairContext};
 use crate::error::{Error, not_negative, positive};
+use crate::loss::PairLoss;
 use crate::pairs::{PairLengths, PairLogProbs, PairOutput};
 use crate::stable::{exp_m1, negative_log_sigmoid, with_slope};
 
@@ -125,6 +127,19 @@ impl Orpo {
             losses = losses - means.chosen.mul_scalar(self.sft_weight);
         }
         PairOutput::new(losses, rewards)
+    }
+}
+
+impl PairLoss for Orpo {
+    fn needs(&self) -> Needs {
+        Needs {
+            lengths: true,
+            ..Needs::default()
+        }
+    }
+
+    fn forward(&self, log_probs: PairLogProbs, context: &PairContext) -> Result<PairOutput, Error> {
+        Ok(self.forward(log_probs, context.lengths("orpo")?))
     }
 }
 

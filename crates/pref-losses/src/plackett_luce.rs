@@ -1,6 +1,6 @@
 //! Rankings of K responses for reward models.
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{Bool, DType, Tensor};
 
 use crate::stable::{negative_log_sigmoid, zeros_of};
 
@@ -48,18 +48,48 @@ impl PlackettLuce {
     pub fn forward(&self, rewards: Tensor<2>) -> Tensor<1> {
         let [prompts, responses] = rewards.dims();
         assert!(responses > 0, "`rewards` is [{prompts}, 0]: no responses");
-        let rewards = rewards.cast(DType::F32);
-        let column = |index: usize| rewards.clone().narrow(1, index, 1).squeeze_dim::<1>(1);
-        // From the worst up: `rest` is the log of the sum of exponentials of all that rank lower.
-        let mut rest = column(responses - 1);
-        // Where there is one response or no prompt, nothing else leads back to the rewards.
-        let mut losses = zeros_of(rewards.clone().sum_dim(1).squeeze_dim::<1>(1));
-        for index in (0..responses - 1).rev() {
-            let reward = column(index);
-            let term = negative_log_sigmoid(reward.clone() - rest);
-            losses = losses + term.clone();
-            rest = reward + term;
-        }
-        losses
+        ranking_losses(rewards.cast(DType::F32), None)
     }
+}
+
+/// The negative log-probability of each ranking, from rewards `[prompts, responses]` that are given
+/// best first; `[prompts]`.
+///
+/// `ties [prompts, responses - 1]` is true where a response ties with the next one. Those that tie
+/// are each ranked before all that come after the tie, and not compared with each other.
+pub(crate) fn ranking_losses(rewards: Tensor<2>, ties: Option<Tensor<2, Bool>>) -> Tensor<1> {
+    let [_, responses] = rewards.dims();
+    assert!(responses > 0, "there are no responses to rank");
+    let column = |index: usize| rewards.clone().narrow(1, index, 1).squeeze_dim::<1>(1);
+    let tie = |index: usize| {
+        let ties = ties.clone()?;
+        Some(ties.narrow(1, index, 1).squeeze_dim::<1>(1))
+    };
+    // From the worst up: `all` is the log of the sum of exponentials of what has been passed, `lower`
+    // that of what ranks strictly lower than the present response, where there is any.
+    let mut all = column(responses - 1);
+    let mut lower = all.clone();
+    let mut is_last: Option<Tensor<1, Bool>> = None;
+    // Where there is one response or no prompt, nothing else leads back to the rewards.
+    let mut losses = zeros_of(rewards.clone().sum_dim(1).squeeze_dim::<1>(1));
+    for index in (0..responses - 1).rev() {
+        let reward = column(index);
+        let grown = negative_log_sigmoid(reward.clone() - all.clone());
+        let term = match tie(index) {
+            None => grown.clone(),
+            Some(tie) => {
+                lower = all.mask_where(tie.clone(), lower);
+                let last = match is_last {
+                    None => tie,
+                    Some(before) => before.bool_and(tie),
+                };
+                is_last = Some(last.clone());
+                negative_log_sigmoid(reward.clone() - lower.clone()).mask_fill(last, 0.0)
+            }
+        };
+        losses = losses + term;
+        // `log(exp(all) + exp(reward))`.
+        all = reward + grown;
+    }
+    losses
 }

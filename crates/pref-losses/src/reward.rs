@@ -3,10 +3,20 @@
 use burn::tensor::{Bool, DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::config::RewardContext;
 use crate::error::{Error, not_negative};
+use crate::loss::RewardPairLoss;
 use crate::pairs::assert_len;
 use crate::stable::negative_log_sigmoid;
+
+/// What a data set may say about its pairs beside their order. The default says nothing.
+#[derive(Debug, Clone, Default)]
+pub struct RewardContext {
+    /// By how much the chosen reward should lead, `[pairs]`; for the ranking term.
+    pub margin: Option<Tensor<1>>,
+    /// Which rows get the direct-reward term of [`UltraInteractReward`], `[pairs]`; all where it is
+    /// `None`. The other losses do not look at it.
+    pub is_ultra_interact: Option<Tensor<1, Bool>>,
+}
 
 /// Settings of [`BradleyTerry`].
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -125,6 +135,20 @@ impl BradleyTerry {
     }
 }
 
+impl RewardPairLoss for BradleyTerry {
+    fn forward(
+        &self,
+        chosen: Tensor<1>,
+        rejected: Tensor<1>,
+        context: &RewardContext,
+    ) -> Tensor<1> {
+        match context.margin.clone() {
+            None => self.forward(chosen, rejected),
+            Some(margin) => self.forward_with_margin(chosen, rejected, margin),
+        }
+    }
+}
+
 /// Settings of [`Ldr`]: there are none.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -185,6 +209,12 @@ impl Ldr {
     pub fn forward(&self, chosen: Tensor<1>, rejected: Tensor<1>) -> Tensor<1> {
         let (chosen, rejected) = same_length(chosen, rejected);
         negative_log_sigmoid(chosen) + negative_log_sigmoid(rejected.neg())
+    }
+}
+
+impl RewardPairLoss for Ldr {
+    fn forward(&self, chosen: Tensor<1>, rejected: Tensor<1>, _: &RewardContext) -> Tensor<1> {
+        self.forward(chosen, rejected)
     }
 }
 
@@ -294,7 +324,7 @@ impl UltraInteractReward {
     ///
     /// If the tensors differ in length.
     pub fn forward(&self, chosen: Tensor<1>, rejected: Tensor<1>) -> Tensor<1> {
-        self.forward_in(chosen, rejected, &RewardContext::default())
+        RewardPairLoss::forward(self, chosen, rejected, &RewardContext::default())
     }
 
     /// One loss per pair; the direct-reward term only where `is_ultra_interact` is true.
@@ -316,20 +346,19 @@ impl UltraInteractReward {
             is_ultra_interact: Some(is_ultra_interact),
             ..RewardContext::default()
         };
-        self.forward_in(chosen, rejected, &context)
+        RewardPairLoss::forward(self, chosen, rejected, &context)
     }
+}
 
-    pub(crate) fn forward_in(
+impl RewardPairLoss for UltraInteractReward {
+    fn forward(
         &self,
         chosen: Tensor<1>,
         rejected: Tensor<1>,
         context: &RewardContext,
     ) -> Tensor<1> {
         let (c, r) = (chosen.clone(), rejected.clone());
-        let ranked = match context.margin.clone() {
-            None => self.ranking.forward(c, r),
-            Some(margin) => self.ranking.forward_with_margin(c, r, margin),
-        };
+        let ranked = RewardPairLoss::forward(&self.ranking, c, r, context);
         let rows = ranked.dims()[0];
         let mut direct = Ldr.forward(chosen, rejected);
         if let Some(is_ultra_interact) = context.is_ultra_interact.clone() {

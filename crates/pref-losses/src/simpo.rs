@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::context::{Needs, PairContext};
 use crate::error::{Error, check, flip_rate, not_negative, positive};
 use crate::exponential::Exponential;
+use crate::loss::PairLoss;
 use crate::pairs::{PairLengths, PairLogProbs, PairOutput};
 use crate::stable::smoothed_negative_log_sigmoid;
 
@@ -172,5 +174,18 @@ impl Simpo {
         let logits = margin.sub_scalar(self.gamma);
         let losses = smoothed_negative_log_sigmoid(logits, self.label_smoothing);
         PairOutput::new(losses, rewards)
+    }
+}
+
+impl PairLoss for Simpo {
+    fn needs(&self) -> Needs {
+        Needs {
+            lengths: true,
+            ..Needs::default()
+        }
+    }
+
+    fn forward(&self, log_probs: PairLogProbs, context: &PairContext) -> Result<PairOutput, Error> {
+        Ok(self.forward(log_probs, context.lengths("simpo")?))
     }
 }

@@ -3,7 +3,9 @@
 use burn::tensor::activation::relu;
 use serde::{Deserialize, Serialize};
 
+use crate::context::{Needs, PairContext};
 use crate::error::{Error, not_negative, positive};
+use crate::loss::PairLoss;
 use crate::pairs::{PairLogProbs, PairOutput};
 
 /// Settings of [`Slic`].
@@ -110,5 +112,15 @@ impl Slic {
         let sft = values.chosen.clone().mul_scalar(self.sft_weight);
         let short_of = values.difference().neg().add_scalar(self.threshold);
         PairOutput::new(relu(short_of) - sft, rewards)
+    }
+}
+
+impl PairLoss for Slic {
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
+
+    fn forward(&self, log_probs: PairLogProbs, _: &PairContext) -> Result<PairOutput, Error> {
+        Ok(self.forward(log_probs))
     }
 }

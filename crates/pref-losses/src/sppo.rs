@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::context::{Needs, PairContext};
 use crate::error::{Error, positive};
+use crate::loss::PairLoss;
 use crate::pairs::{PairLogProbs, PairOutput};
 
 /// Settings of [`Sppo`].
@@ -93,5 +95,15 @@ impl Sppo {
         let above = ratios.chosen.sub_scalar(target);
         let below = ratios.rejected.add_scalar(target);
         PairOutput::new(above.clone() * above + below.clone() * below, rewards)
+    }
+}
+
+impl PairLoss for Sppo {
+    fn needs(&self) -> Needs {
+        Needs::REFERENCE
+    }
+
+    fn forward(&self, log_probs: PairLogProbs, _: &PairContext) -> Result<PairOutput, Error> {
+        Ok(self.forward(log_probs))
     }
 }

@@ -6,8 +6,8 @@
 use burn::tensor::{DType, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::nca_k::{ResponseLogProbs, ResponseOutput};
 use crate::pairs::{PairLogProbs, PairOutput, assert_len};
+use crate::responses::{ResponseLogProbs, ResponseOutput};
 use crate::unpaired::{UnpairedLogProbs, UnpairedOutput};
 
 /// Means over the pairs of a step.

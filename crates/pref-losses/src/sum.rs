@@ -3,10 +3,11 @@
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{PreferenceLoss, PreferenceLossConfig};
+use crate::config::PreferenceLossConfig;
 use crate::context::{Needs, PairContext};
 use crate::error::{Error, not_negative, positive};
 use crate::kto::KlEstimate;
+use crate::loss::{PairLoss, PreferenceLoss};
 use crate::pairs::{PairLogProbs, PairOutput, assert_len};
 
 /// What the SFT term of a [`Sum`] is a mean over.
@@ -96,9 +97,8 @@ impl SumConfig {
                 }
                 config => config.init()?,
             };
-            if let PreferenceLoss::Kto(kto) = &loss
-                && loss.needs().kl
-                && *estimate.get_or_insert(kto.kl_estimate()) != kto.kl_estimate()
+            if let Some(wanted) = loss.wanted_kl()
+                && *estimate.get_or_insert(wanted) != wanted
             {
                 return invalid("terms differ in their KL estimate; give them the same `kl`");
             }
@@ -247,5 +247,29 @@ impl Sum {
             }
             SftNormalization::Responses => negative / lengths.clamp_min(1.0),
         })
+    }
+}
+
+impl PairLoss for Sum {
+    fn needs(&self) -> Needs {
+        self.needs()
+    }
+
+    fn kl(&self, policy: Tensor<1>, reference: Tensor<1>) -> Option<Tensor<1>> {
+        // All terms that want an estimate agree on which.
+        let mut losses = self.losses();
+        losses.find(|loss| loss.needs().kl)?.kl(policy, reference)
+    }
+
+    fn wanted_kl(&self) -> Option<KlEstimate> {
+        self.losses().find_map(PreferenceLoss::wanted_kl)
+    }
+
+    fn is_per_pair(&self) -> bool {
+        self.losses().all(PreferenceLoss::is_per_pair)
+    }
+
+    fn forward(&self, log_probs: PairLogProbs, context: &PairContext) -> Result<PairOutput, Error> {
+        self.forward(log_probs, context)
     }
 }

@@ -73,3 +73,21 @@ pub fn centering(
     assert_same_len(chosen.len(), rejected.len());
     (&chosen + &rejected).mapv(|total| coefficient * total * total)
 }
+
+/// NormBT (arXiv 2512.06343): [`bradley_terry`] times `mean / (distance + epsilon)`, with `distance`
+/// that of the representations of the pair's responses and `mean` a running mean of it.
+///
+/// # Panics
+///
+/// If the arrays differ in length.
+pub fn norm_bt(
+    chosen: ArrayView1<f64>,
+    rejected: ArrayView1<f64>,
+    distances: ArrayView1<f64>,
+    mean: f64,
+    epsilon: f64,
+) -> Array1<f64> {
+    assert_same_len(distances.len(), chosen.len());
+    let weights = distances.mapv(|distance| mean / (distance + epsilon));
+    bradley_terry(chosen, rejected, None) * weights
+}

@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, ArrayView3, Axis, Zip, s};
 
-use super::scalar::Shifted;
+use super::scalar::{Shifted, log_sum_exp};
 
 /// `log softmax(logits)[target]` without a shift: `targets[b, t]` is scored by `logits[b, t]`.
 ///
@@ -18,6 +18,20 @@ pub fn token_log_probs(logits: ArrayView3<f64>, targets: ArrayView2<i64>) -> Arr
     Zip::from(logits.lanes(Axis(2)))
         .and(targets)
         .map_collect(|logits, &target| log_prob(logits, target))
+}
+
+/// `log sum_v p(v)^2` with `p = softmax(logits)`, without a shift: the expected probability of a
+/// sample.
+///
+/// # Shapes
+///
+/// - logits: `[sequences, tokens, vocab]`
+/// - output: `[sequences, tokens]`
+pub fn token_log_sum_squares(logits: ArrayView3<f64>) -> Array2<f64> {
+    logits.map_axis(Axis(2), |logits| {
+        let log_softmax = Shifted::of(logits);
+        log_sum_exp(logits.mapv(|x| 2.0 * log_softmax.log_softmax(x)).view())
+    })
 }
 
 /// The causal form: `logits[b, t]` scores `labels[b, t + 1]`; a negative label does not count.

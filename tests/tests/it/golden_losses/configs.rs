@@ -12,7 +12,12 @@ use super::case::Case;
 /// The configuration of a case's loss.
 pub fn paired(case: &Case<'_>) -> Result<PreferenceLossConfig, String> {
     match case.loss() {
-        "fdpo" | "fdpo_trl110" | "e2e_dpo" => {
+        "wpo_capped" | "e2e_wpo_capped" => match case.word("loss_type") {
+            Some("sigmoid") => by_name(case, "cdpo"),
+            other => Err(format!("unknown loss_type {other:?}")),
+        },
+        "fdpo" | "fdpo_trl110" | "e2e_dpo" | "wpo" | "e2e_wpo" | "ld_dpo" | "e2e_ld_dpo"
+        | "wpo_ld_dpo" => {
             let loss = case
                 .word("loss_type")
                 .ok_or("no `loss_type` in its config")?;

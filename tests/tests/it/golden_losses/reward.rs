@@ -1,7 +1,9 @@
 //! Losses of reward models, from rewards.
 
+use burn::tensor::Tensor;
+use pref_losses::norm_bt::distances;
 use pref_losses::{
-    BradleyTerryConfig, LdrConfig, RewardContext, RewardLossConfig, RewardSums,
+    BradleyTerryConfig, LdrConfig, NormBtConfig, RewardContext, RewardLossConfig, RewardSums,
     UltraInteractRewardConfig,
 };
 
@@ -56,5 +58,66 @@ pub fn run(case: &Case<'_>) -> Result<Run, String> {
         ("chosen_rewards", gradient(&chosen, &gradients)),
         ("rejected_rewards", gradient(&rejected, &gradients)),
     ];
+    Ok(Run { values, grads })
+}
+
+/// Bradley-Terry weighted by distances, with rewards that are given or made by a linear head.
+pub fn run_weighted(case: &Case<'_>) -> Result<Run, String> {
+    let hidden = ["chosen_hidden", "rejected_hidden"];
+    let [chosen_hidden, rejected_hidden] = hidden.map(|name| case.leaf::<2>(name));
+    let head = case
+        .has("inputs", "score_weight")
+        .then(|| case.leaf::<1>("score_weight"));
+    let given = ["chosen_rewards", "rejected_rewards"];
+    let leaves = match &head {
+        Some(_) => None,
+        None => Some(given.map(|name| case.leaf::<1>(name))),
+    };
+    let [chosen, rejected] = match (&head, &leaves) {
+        (Some(head), _) => [&chosen_hidden, &rejected_hidden].map(|hidden| {
+            let column: Tensor<2> = head.clone().unsqueeze_dim(1);
+            hidden.clone().matmul(column).squeeze_dim(1)
+        }),
+        (None, Some(leaves)) => leaves.clone(),
+        (None, None) => return Err("neither rewards nor a head".to_owned()),
+    };
+    let norm_bt = NormBtConfig::new()
+        .with_decay(case.number("ema_decay")?)
+        .with_epsilon(case.number("eps")?)
+        .init()
+        .map_err(|error| error.to_string())?;
+    let mean = case.number("ema")?;
+    let apart = distances(chosen_hidden.clone(), rejected_hidden.clone());
+    let losses = norm_bt.forward(chosen.clone(), rejected.clone(), apart.clone(), mean);
+    let plain = BradleyTerryConfig::new()
+        .init()
+        .map_err(|error| error.to_string())?
+        .forward(chosen.clone(), rejected.clone());
+    let stats = RewardSums::of(&losses, &chosen, &rejected).read();
+    let step_mean = read(&apart.clone().mean())[0];
+    let reduced = losses.clone().mean();
+    let values = vec![
+        ("loss", read(&reduced)),
+        ("losses", read(&losses)),
+        ("bt_losses", read(&plain)),
+        ("distances", read(&apart)),
+        ("weights", read(&norm_bt.weights(apart, mean))),
+        ("ema_next", vec![norm_bt.next_mean(Some(mean), step_mean)]),
+        ("chosen_rewards", read(&chosen)),
+        ("rejected_rewards", read(&rejected)),
+        ("reward_accuracy", vec![stats.accuracy]),
+        ("reward_margin", vec![stats.margin]),
+    ];
+    let gradients = reduced.backward();
+    let mut grads = vec![
+        ("chosen_hidden", gradient(&chosen_hidden, &gradients)),
+        ("rejected_hidden", gradient(&rejected_hidden, &gradients)),
+    ];
+    if let Some(head) = &head {
+        grads.push(("score_weight", gradient(head, &gradients)));
+    }
+    for (name, leaf) in given.into_iter().zip(leaves.iter().flatten()) {
+        grads.push((name, gradient(leaf, &gradients)));
+    }
     Ok(Run { values, grads })
 }

@@ -31,6 +31,11 @@ impl<'a> Case<'a> {
         Self { value, moved: None }
     }
 
+    /// The same case with its inputs as they are: for what is a constant in the loss.
+    pub fn unmoved(&self) -> Self {
+        Self::new(self.value)
+    }
+
     pub fn name(&self) -> &'a str {
         self.value["name"].as_str().expect("name")
     }
@@ -44,6 +49,11 @@ impl<'a> Case<'a> {
         self.value["config"][key]
             .as_f64()
             .unwrap_or_else(|| panic!("{}: no setting {key}", self.name()))
+    }
+
+    /// A number of the configuration, or what it is where there is none.
+    pub fn config_or(&self, key: &str, default: f64) -> f64 {
+        self.value["config"][key].as_f64().unwrap_or(default)
     }
 
     /// A word of the configuration.

@@ -4,12 +4,15 @@ use ndarray::{Array1, ArrayView1, Ix1};
 use pref_losses::oracle::{self, Divergence, KtoWeights, LogRatios, Pairs};
 
 use super::case::{Case, Values};
-use super::tokens;
+use super::{parts, tokens};
 
 pub fn values(case: &Case<'_>) -> Values {
     let loss = case.loss();
     match loss {
+        "rm_norm_bt" | "rm_norm_bt_head" => parts::weighted_rewards(case),
         _ if loss.starts_with("rm_") => reward(case, loss),
+        "wpo" | "wpo_capped" | "ld_dpo" | "wpo_ld_dpo" => parts::token_pairs(case),
+        "e2e_wpo" | "e2e_wpo_capped" | "e2e_ld_dpo" => parts::end_to_end(case),
         "ipo_halos_tokens" => ipo_of_changed_tokens(case),
         "simpo_trl" | "simpo_halos" | "slic_halos" | "cpo" | "alphapo" => policy_alone(case, loss),
         "orpo_trl" | "orpo_halos" => odds(case, loss),
@@ -26,7 +29,7 @@ pub fn values(case: &Case<'_>) -> Values {
     }
 }
 
-fn mean(values: &Array1<f64>) -> f64 {
+pub fn mean(values: &Array1<f64>) -> f64 {
     values.sum() / values.len() as f64
 }
 
@@ -50,7 +53,7 @@ pub fn plus(mut values: Values, term: f64) -> Values {
     values
 }
 
-fn rewards(chosen: Array1<f64>, rejected: Array1<f64>) -> Vec<(&'static str, Array1<f64>)> {
+pub fn rewards(chosen: Array1<f64>, rejected: Array1<f64>) -> Vec<(&'static str, Array1<f64>)> {
     let accuracy = oracle::accuracy(chosen.view(), rejected.view());
     let margin = oracle::margin(chosen.view(), rejected.view());
     vec![

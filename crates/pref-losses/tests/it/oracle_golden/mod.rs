@@ -1,13 +1,14 @@
 //! The oracle against vectors produced by the public reference implementations, in f64.
 //!
-//! The vectors are read from `$EURUS_GOLDEN_DIR/losses.json` (default: `shared/golden` beside the
-//! workspace). Without that file the test says so and passes. Gradients of the vectors are held
+//! The vectors are read from all files `losses*.json` in the folder `$EURUS_GOLDEN_DIR` (default:
+//! `shared/golden` beside the workspace). Without that folder the test says so and passes. Gradients of the vectors are held
 //! against central differences of the oracle, so a value that is right by chance does not pass.
 
 #![allow(clippy::print_stdout, reason = "the errors are the result")]
 
 mod case;
 mod losses;
+mod parts;
 mod tokens;
 
 use std::collections::BTreeMap;
@@ -17,10 +18,21 @@ use test_support::folders;
 
 use self::case::Case;
 
-fn golden_file() -> Option<Value> {
-    let path = folders::golden_file("losses.json")?;
-    let text = std::fs::read_to_string(path).expect("golden values can be read");
-    Some(serde_json::from_str(&text).expect("golden values are JSON"))
+/// The cases of all files of vectors.
+fn golden_cases() -> Option<Vec<Value>> {
+    let entries = std::fs::read_dir(folders::golden()?).expect("the folder can be read");
+    let mut cases = Vec::new();
+    for entry in entries {
+        let path = entry.expect("the folder can be read").path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        if !name.is_some_and(|name| name.starts_with("losses") && name.ends_with(".json")) {
+            continue;
+        }
+        let text = std::fs::read_to_string(path).expect("golden values can be read");
+        let file: Value = serde_json::from_str(&text).expect("golden values are JSON");
+        cases.extend(file["cases"].as_array().expect("cases").iter().cloned());
+    }
+    Some(cases)
 }
 
 /// Number of cases and largest errors of one loss, relative to the largest entry.
@@ -33,10 +45,10 @@ struct Row {
 
 #[test]
 fn the_oracle_agrees_with_every_reference_implementation() {
-    let Some(file) = golden_file() else { return };
+    let Some(cases) = golden_cases() else { return };
     let mut failures = Vec::new();
     let mut table: BTreeMap<&str, Row> = BTreeMap::new();
-    for value in file["cases"].as_array().expect("cases") {
+    for value in &cases {
         let case = Case::new(value);
         let row = table.entry(case.loss()).or_default();
         row.cases += 1;

@@ -5,6 +5,7 @@
 
 mod batch;
 mod oracles;
+mod parts;
 mod responses;
 mod settings;
 mod tokens;

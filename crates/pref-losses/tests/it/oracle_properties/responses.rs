@@ -3,12 +3,12 @@
 use burn::tensor::{Device, Tensor};
 use ndarray::{Array1, Array2};
 use pref_losses::oracle;
-use pref_losses::{NcaKConfig, PlackettLuce, ResponseLogProbs};
+use pref_losses::{PlackettLuce, ResponseLogProbs, ScoredLossConfig};
 use proptest::prelude::*;
 
 use super::batch::{matrix, numbers, read, vector};
 use super::oracles::STEP;
-use super::{check, close, differences, weighted, weights};
+use super::{check, close, differences, settings, weighted, weights};
 
 /// Most prompts and most responses to each.
 const MOST: usize = 16;
@@ -33,6 +33,22 @@ impl Responses {
                 scores,
             })
         })
+    }
+
+    /// The same with scores, and now and then log-ratios, of which several are equal.
+    fn with_ties() -> impl Strategy<Value = Self> {
+        (Self::strategy(), any::<bool>(), any::<bool>()).prop_map(
+            |(mut responses, scores, ratios)| {
+                if scores {
+                    responses.scores.iter_mut().for_each(|x| *x = x.round());
+                }
+                if ratios {
+                    responses.policy.iter_mut().for_each(|x| *x = x.round());
+                    responses.reference.iter_mut().for_each(|x| *x = x.round());
+                }
+                responses
+            },
+        )
     }
 
     fn tensors(&self, policy: Tensor<2>) -> ResponseLogProbs {
@@ -73,32 +89,68 @@ impl Responses {
 }
 
 #[test]
-fn nca_over_k_responses_equals_its_oracle() {
-    let settings = (0.01f64..2.0, 0.1f64..4.0, 0.0f64..1.0);
-    let inputs = (settings, Responses::strategy());
-    check(
-        "nca_k",
-        inputs,
-        |((beta, temperature, bonus), responses)| {
-            let config = NcaKConfig::new()
-                .with_beta(beta)
-                .with_temperature(temperature)
-                .with_first_bonus(bonus);
-            let (nca, info_nca) = (config.init_nca(), config.init_info_nca());
-            let (nca, info_nca) = (nca.expect("in range"), info_nca.expect("in range"));
-            let reference = responses.wide(&responses.reference);
-            let scores = responses.wide(&responses.scores);
+fn every_loss_of_scored_responses_equals_its_oracle() {
+    for name in ScoredLossConfig::NAMES {
+        let inputs = (settings::scored(name), Responses::with_ties());
+        check(name, inputs, |(config, responses)| {
+            let loss = config.init().expect("settings in range");
+            let oracle = scored(&config, &responses);
+            let got = |policy| loss.forward(responses.tensors(policy));
+            let policy = matrix(&responses.policy, responses.shape, &Device::flex());
+            let rewards = read(&got(policy).rewards);
+            let beta = beta(&config);
+            let ratios = responses.wide(&responses.policy) - responses.wide(&responses.reference);
+            close("rewards", &rewards, &(ratios * beta).flatten().to_vec())?;
+            responses.compare(|policy| got(policy).losses, oracle)
+        });
+    }
+}
+
+fn beta(config: &ScoredLossConfig) -> f64 {
+    match config {
+        ScoredLossConfig::NcaK(config) | ScoredLossConfig::InfoNca(config) => config.beta,
+        ScoredLossConfig::PlackettLuce(config) => config.beta,
+        ScoredLossConfig::LambdaRank(config) => config.beta,
+        other => panic!("the loss `{}` has no oracle here", other.name()),
+    }
+}
+
+/// Losses of prompts as a function of the policy's log-probs.
+type Oracle = Box<dyn Fn(&Array2<f64>) -> Array1<f64>>;
+
+/// The oracle of a loss.
+fn scored(config: &ScoredLossConfig, responses: &Responses) -> Oracle {
+    let reference = responses.wide(&responses.reference);
+    let scores = responses.wide(&responses.scores);
+    let beta = beta(config);
+    match config.clone() {
+        ScoredLossConfig::NcaK(config) => {
+            let (temperature, bonus) = (config.temperature, config.first_bonus);
             let targets = oracle::target_weights(scores.view(), temperature, bonus);
-            responses.compare(
-                |policy| nca.forward(responses.tensors(policy)).losses,
-                |policy| oracle::nca_k((policy - &reference).view(), targets.view(), beta),
-            )?;
-            responses.compare(
-                |policy| info_nca.forward(responses.tensors(policy)).losses,
-                |policy| oracle::info_nca_k((policy - &reference).view(), targets.view(), beta),
-            )
-        },
-    );
+            Box::new(move |policy| {
+                oracle::nca_k((policy - &reference).view(), targets.view(), beta)
+            })
+        }
+        ScoredLossConfig::InfoNca(config) => {
+            let (temperature, bonus) = (config.temperature, config.first_bonus);
+            let targets = oracle::target_weights(scores.view(), temperature, bonus);
+            Box::new(move |policy| {
+                oracle::info_nca_k((policy - &reference).view(), targets.view(), beta)
+            })
+        }
+        ScoredLossConfig::PlackettLuce(_) => Box::new(move |policy| {
+            oracle::score_order((policy - &reference).view(), scores.view(), beta)
+        }),
+        ScoredLossConfig::LambdaRank(_) => {
+            // Those at the point itself: they are constants.
+            let ratios = responses.wide(&responses.policy) - &reference;
+            let weights = oracle::lambda_rank_weights(ratios.view(), scores.view());
+            Box::new(move |policy| {
+                oracle::lambda_rank((policy - &reference).view(), &weights, beta)
+            })
+        }
+        other => panic!("the loss `{}` has no oracle here", other.name()),
+    }
 }
 
 #[test]

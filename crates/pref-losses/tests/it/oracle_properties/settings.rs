@@ -3,9 +3,10 @@
 use pref_losses::{
     AotConfig, AotPairing, ApoConfig, ApoVariant, BcoConfig, BradleyTerryConfig, CpoConfig,
     CpoForm, DiscopopConfig, Divergence, DivergenceConstant, DpoConfig, ExoConfig, HingeConfig,
-    IpoConfig, KtoConfig, KtoPairConfig, LabelSmoothing, LdrConfig, NcaConfig, OrpoConfig,
-    PreferenceLossConfig, RewardLossConfig, SftNormalization, SimpoConfig, SimpoMargin, SlicConfig,
-    SppoConfig, SumConfig, UltraInteractRewardConfig, UnpairedApoZeroConfig, UnpairedLossConfig,
+    IpoConfig, KtoConfig, KtoPairConfig, LabelSmoothing, LambdaRankConfig, LdrConfig, NcaConfig,
+    NcaKConfig, OrpoConfig, PlackettLuceDpoConfig, PreferenceLossConfig, RewardLossConfig,
+    ScoredLossConfig, SftNormalization, SimpoConfig, SimpoMargin, SlicConfig, SppoConfig,
+    SumConfig, UltraInteractRewardConfig, UnpairedApoZeroConfig, UnpairedLossConfig,
 };
 use proptest::prelude::*;
 
@@ -233,5 +234,29 @@ pub fn unpaired(name: &str) -> BoxedStrategy<UnpairedLossConfig> {
             })
             .boxed(),
         other => panic!("the unpaired loss `{other}` has no oracle here"),
+    }
+}
+
+/// Settings of the loss over scored responses of this name.
+pub fn scored(name: &str) -> BoxedStrategy<ScoredLossConfig> {
+    use ScoredLossConfig as S;
+    let nca = || {
+        (betas(), 0.1f64..4.0, 0.0f64..1.0).prop_map(|(beta, temperature, bonus)| {
+            NcaKConfig::new()
+                .with_beta(beta)
+                .with_temperature(temperature)
+                .with_first_bonus(bonus)
+        })
+    };
+    match name {
+        "nca_k" => nca().prop_map(S::NcaK).boxed(),
+        "info_nca" => nca().prop_map(S::InfoNca).boxed(),
+        "plackett_luce" => betas()
+            .prop_map(|beta| S::PlackettLuce(PlackettLuceDpoConfig::new().with_beta(beta)))
+            .boxed(),
+        "lambda_rank" => betas()
+            .prop_map(|beta| S::LambdaRank(LambdaRankConfig::new().with_beta(beta)))
+            .boxed(),
+        other => panic!("the loss over scored responses `{other}` has no oracle here"),
     }
 }

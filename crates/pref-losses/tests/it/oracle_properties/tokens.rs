@@ -2,10 +2,13 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use ndarray::{Array1, Array2, Array3, ArrayView2};
-use pref_losses::linear_log_probs::{linear_log_probs, tied_linear_log_probs};
+use pref_losses::linear_log_probs::{
+    linear_log_probs, linear_log_probs_with_squares, tied_linear_log_probs,
+    tied_linear_log_probs_with_squares,
+};
 use pref_losses::log_probs::{
     IGNORE_INDEX, SequenceReduction, cross_entropy, next_token_log_probs, sequence_log_probs,
-    token_log_probs,
+    token_log_probs, token_log_sum_squares,
 };
 use pref_losses::oracle;
 use proptest::prelude::*;
@@ -87,6 +90,13 @@ fn sequence_log_probs_equal_their_oracle() {
         let at = widen(logits);
         let want = oracle(&at);
         close("values", &read(&got), &want.to_vec())?;
+        let squares = oracle::token_log_sum_squares(cube(&at).view());
+        let squares: Vec<f64> = squares.iter().copied().collect();
+        close(
+            "squares",
+            &read(&token_log_sum_squares(leaf.clone())),
+            &squares,
+        )?;
         let factors = vector(&weights(want.len()), &Device::flex());
         let gradients = (got * factors).sum().backward();
         let want = differences(&at, STEP, |moved| weighted(&oracle(moved)));
@@ -129,6 +139,15 @@ fn linear_log_probs_equal_their_oracle() {
             };
             let (h, w) = (widen(hidden), widen(weight));
             let values = oracle(&h, &w).to_vec();
+            let squares = {
+                let rows = |of: &Array1<f64>, shape| {
+                    Array2::from_shape_vec(shape, of.to_vec()).expect("all numbers")
+                };
+                let logits = rows(&h, (tokens, d_model)).dot(&rows(&w, (d_model, vocab)));
+                let logits = logits.into_shape_with_order((1, tokens, vocab));
+                let squares = oracle::token_log_sum_squares(logits.expect("as many").view());
+                squares.iter().copied().collect::<Vec<f64>>()
+            };
             let along_hidden = differences(&h, STEP, |moved| weighted(&oracle(moved, &w)));
             let along_weight = differences(&w, STEP, |moved| weighted(&oracle(&h, moved)));
 
@@ -138,21 +157,46 @@ fn linear_log_probs_equal_their_oracle() {
                     .require_grad()
             };
             for tied in [false, true] {
+                let (hidden_values, weight_values) = (hidden, weight);
                 let (hidden, weight) = (
                     leaf(hidden, [tokens, d_model]),
                     leaf(weight, [d_model, vocab]),
                 );
-                let targets = ints(&words, [tokens]);
-                let got = if tied {
-                    tied_linear_log_probs(
-                        hidden.clone(),
-                        weight.clone().transpose(),
-                        targets,
-                        chunk,
+                let targets = || ints(&words, [tokens]);
+                // Leaves of its own: two graphs cannot share them.
+                let (own_hidden, own_weight) = (
+                    leaf(hidden_values, [tokens, d_model]),
+                    leaf(weight_values, [d_model, vocab]),
+                );
+                let (h, w) = (own_hidden.clone(), own_weight.clone());
+                let (got, (same, with_squares)) = if tied {
+                    let transposed = weight.clone().transpose();
+                    (
+                        tied_linear_log_probs(hidden.clone(), transposed, targets(), chunk),
+                        tied_linear_log_probs_with_squares(h, w.transpose(), targets(), chunk),
                     )
                 } else {
-                    linear_log_probs(hidden.clone(), weight.clone(), targets, chunk)
+                    (
+                        linear_log_probs(hidden.clone(), weight.clone(), targets(), chunk),
+                        linear_log_probs_with_squares(h, w, targets(), chunk),
+                    )
                 };
+                prop_assert_eq!(read(&same), read(&got));
+                close("squares", &read(&with_squares), &squares)?;
+                let factors = vector(&weights(tokens), &Device::flex());
+                // What is made of the squares pulls at nothing.
+                let all = (same * factors).sum() + with_squares.sum();
+                let gradients = all.backward();
+                close(
+                    "gradient of hidden beside squares",
+                    &read(&own_hidden.grad(&gradients).expect("a leaf")),
+                    &along_hidden,
+                )?;
+                close(
+                    "gradient of weight beside squares",
+                    &read(&own_weight.grad(&gradients).expect("a leaf")),
+                    &along_weight,
+                )?;
                 close("values", &read(&got), &values)?;
                 let factors = vector(&weights(tokens), &Device::flex());
                 let gradients = (got * factors).sum().backward();

@@ -2,10 +2,12 @@
 
 use pref_losses::{
     AotConfig, ApoConfig, BcoConfig, BradleyTerryConfig, CpoConfig, CpoForm, DiscopopConfig,
-    Divergence, DpoConfig, Error, ExoConfig, HingeConfig, IpoConfig, KlEstimate, KtoConfig,
-    KtoPairConfig, LabelSmoothing, LdrConfig, NcaConfig, NcaKConfig, Needs, OrpoConfig,
-    PairContext, PreferenceLossConfig, RewardLossConfig, SimpoConfig, SimpoMargin, SlicConfig,
+    Divergence, DmpoConfig, DpoConfig, Error, ExoConfig, HingeConfig, IpoConfig, KlEstimate,
+    KtoConfig, KtoPairConfig, LabelSmoothing, LambdaRankConfig, LdDpoConfig, LdrConfig, NcaConfig,
+    NcaKConfig, Needs, NormBtConfig, OrpoConfig, PairContext, PlackettLuceDpoConfig,
+    PreferenceLossConfig, RewardLossConfig, ScoredLossConfig, SimpoConfig, SimpoMargin, SlicConfig,
     SppoConfig, UltraInteractRewardConfig, UnpairedContext, UnpairedLogProbs, UnpairedLossConfig,
+    WpoConfig,
 };
 use serde::de::DeserializeOwned;
 
@@ -69,7 +71,34 @@ fn numbers_out_of_range_are_errors_that_name_the_field() {
         error.to_string(),
         "dpo loss: `beta` is -2; it must be finite and above 0"
     );
-    assert!(NcaKConfig::new().with_temperature(0.0).init_nca().is_err());
+    let scored = [
+        ScoredLossConfig::NcaK(NcaKConfig::new().with_temperature(0.0)),
+        ScoredLossConfig::InfoNca(NcaKConfig::new().with_first_bonus(-1.0)),
+        ScoredLossConfig::PlackettLuce(PlackettLuceDpoConfig::new().with_beta(0.0)),
+        ScoredLossConfig::LambdaRank(LambdaRankConfig::new().with_beta(-0.1)),
+    ];
+    for config in scored {
+        let error = config.init().unwrap_err().to_string();
+        assert!(error.starts_with(config.name()), "{error}");
+    }
+    let called_directly = [
+        (WpoConfig::new().with_cap(Some(0.0)).init().map(drop), "cap"),
+        (LdDpoConfig::new().with_alpha(1.1).init().map(drop), "alpha"),
+        (DmpoConfig::new().with_gamma(0.0).init().map(drop), "gamma"),
+        (DmpoConfig::new().with_beta(0.0).init().map(drop), "beta"),
+        (
+            NormBtConfig::new().with_decay(1.0).init().map(drop),
+            "decay",
+        ),
+        (
+            NormBtConfig::new().with_epsilon(0.0).init().map(drop),
+            "epsilon",
+        ),
+    ];
+    for (result, name) in called_directly {
+        let error = result.unwrap_err();
+        assert!(matches!(error, Error::InvalidConfig { field, .. } if field == name));
+    }
     assert!(
         BradleyTerryConfig::new()
             .with_center_coefficient(-1.0)
@@ -140,6 +169,7 @@ fn the_lists_of_names_are_whole() {
     assert_names(PreferenceLossConfig::NAMES, PreferenceLossConfig::name);
     assert_names(RewardLossConfig::NAMES, RewardLossConfig::name);
     assert_names(UnpairedLossConfig::NAMES, UnpairedLossConfig::name);
+    assert_names(ScoredLossConfig::NAMES, ScoredLossConfig::name);
 }
 
 #[test]
@@ -176,6 +206,38 @@ fn reward_and_unpaired_configs_read_from_json_too() {
             .init();
         assert!(error.unwrap_err().to_string().starts_with(name));
     }
+}
+
+#[test]
+fn configs_of_scored_responses_and_of_losses_that_are_called_directly_read_from_json() {
+    for name in ScoredLossConfig::NAMES {
+        let text = format!(r#"{{"type":"{name}","beta":0.2}}"#);
+        let config: ScoredLossConfig = serde_json::from_str(&text).unwrap();
+        let needs = config.init().unwrap().needs();
+        assert!(needs.reference && !needs.lengths && !needs.kl);
+        let unknown = text.replace("beta", "bta");
+        assert!(serde_json::from_str::<ScoredLossConfig>(&unknown).is_err());
+    }
+    assert_eq!(
+        serde_json::from_str::<WpoConfig>(r#"{"cap": 1.0}"#).unwrap(),
+        WpoConfig::new().with_cap(Some(1.0))
+    );
+    assert_eq!(
+        serde_json::from_str::<LdDpoConfig>("{}").unwrap(),
+        LdDpoConfig::new()
+    );
+    assert_eq!(
+        serde_json::from_str::<DmpoConfig>(r#"{"gamma": 0.9}"#).unwrap(),
+        DmpoConfig::new().with_gamma(0.9)
+    );
+    assert_eq!(
+        serde_json::from_str::<NormBtConfig>(r#"{"decay": 0.5}"#).unwrap(),
+        NormBtConfig::new().with_decay(0.5)
+    );
+    assert!(serde_json::from_str::<WpoConfig>(r#"{"weight": 1}"#).is_err());
+    assert!(serde_json::from_str::<LdDpoConfig>(r#"{"ld_alpha": 1}"#).is_err());
+    assert!(serde_json::from_str::<DmpoConfig>(r#"{"alpha": 1}"#).is_err());
+    assert!(serde_json::from_str::<NormBtConfig>(r#"{"ema": 1}"#).is_err());
 }
 
 #[test]

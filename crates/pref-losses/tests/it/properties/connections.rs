@@ -9,8 +9,8 @@ use pref_losses::log_probs::{
     token_log_probs,
 };
 use pref_losses::{
-    NcaKConfig, PlackettLuce, ResponseLogProbs, RewardContext, RewardLossConfig, UnpairedContext,
-    UnpairedLogProbs, UnpairedLossConfig,
+    DmpoConfig, LdDpoConfig, PlackettLuce, ResponseLogProbs, ResponseParts, RewardContext,
+    RewardLossConfig, ScoredLossConfig, UnpairedContext, UnpairedLogProbs, UnpairedLossConfig,
 };
 
 use super::support::{configs, forward, pairs, tracked, vector};
@@ -96,9 +96,16 @@ fn every_loss_of_rewards_leads_back_to_both() {
 
 #[test]
 fn losses_of_k_responses_lead_back_where_there_is_one_or_no_prompt() {
-    let config = NcaKConfig::new().with_first_bonus(0.01);
-    let nca = config.init_nca().unwrap();
-    let info_nca = config.init_info_nca().unwrap();
+    let with_bonus = r#"{"type": "nca_k", "first_bonus": 0.01}"#;
+    let losses = ScoredLossConfig::NAMES
+        .iter()
+        .map(|name| format!(r#"{{"type": "{name}"}}"#))
+        .chain([with_bonus.to_owned()])
+        .map(|text| {
+            let config: ScoredLossConfig = serde_json::from_str(&text).unwrap();
+            (text, config.init().unwrap())
+        })
+        .collect::<Vec<_>>();
     for dims in [[2, 1], [0, 1], [0, 3], [2, 3]] {
         let policy = leaf(dims, -3.0);
         let responses = || ResponseLogProbs {
@@ -107,9 +114,35 @@ fn losses_of_k_responses_lead_back_where_there_is_one_or_no_prompt() {
             scores: policy.clone().detach(),
         };
         let what = format!("{dims:?}");
-        gradients(nca.forward(responses()).losses, &[&policy], &what);
-        gradients(info_nca.forward(responses()).losses, &[&policy], &what);
+        for (text, loss) in &losses {
+            let output = loss.forward(responses());
+            assert_eq!(output.losses.dims(), [dims[0]], "{text}");
+            let what = format!("{text} {what}");
+            gradients(output.losses, &[&policy], &what);
+        }
         gradients(PlackettLuce.forward(policy.clone()), &[&policy], &what);
+    }
+}
+
+#[test]
+fn losses_of_parts_lead_back_where_nothing_counts() {
+    let ld = LdDpoConfig::new().init().unwrap();
+    let dmpo = DmpoConfig::new().init().unwrap();
+    for dims in [[0, 3], [2, 3], [1, 1]] {
+        for counts in [false, true] {
+            let (chosen, rejected) = (leaf(dims, -1.5), leaf(dims, -2.5));
+            let parts = |policy: &Tensor<2>| ResponseParts {
+                policy: policy.clone(),
+                reference: policy.clone().detach(),
+                mask: flags(dims, counts),
+            };
+            let what = format!("{dims:?} {counts}");
+            let sums = ld.log_probs(parts(&chosen), parts(&rejected));
+            let all = sums.policy_chosen + sums.policy_rejected;
+            gradients(all, &[&chosen, &rejected], &what);
+            let output = dmpo.forward(parts(&chosen), parts(&rejected));
+            gradients(output.losses, &[&chosen, &rejected], &what);
+        }
     }
 }
 

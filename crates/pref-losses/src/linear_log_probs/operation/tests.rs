@@ -5,7 +5,7 @@ use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::TensorData;
 
-use super::{Forward, Gradient, Inputs, Saved, Wanted, WeightLayout, flex, plain};
+use super::{Also, Forward, Gradient, Inputs, Saved, Wanted, WeightLayout, flex, plain};
 
 /// Values of the size of real logits, without a generator: a quadratic sequence modulo a prime.
 fn values(len: usize, step: u64) -> Vec<f32> {
@@ -38,6 +38,7 @@ fn inputs(layout: WeightLayout, scale: f32) -> Inputs<Flex> {
         targets: FlexTensor::from_data(TensorData::new(targets, vec![tokens])),
         layout,
         chunk_tokens: 5,
+        also: Also::LogSumSquares,
     }
 }
 
@@ -78,12 +79,15 @@ fn fused_kernels_equal_plain_operations() {
                 log_probs,
                 row_max,
                 log_sum,
+                log_sum_squares,
             } = flex::forward(&inputs);
             let want = plain::forward(&inputs);
             let of_logits = logit_rounding(row_max.clone());
             assert_close_logits(log_probs, want.log_probs, of_logits, "log_probs");
             assert_close(row_max.clone(), want.row_max, ROUNDING, "row_max");
             assert_close_logits(log_sum.clone(), want.log_sum, of_logits, "log_sum");
+            let [squares, want] = [log_sum_squares, want.log_sum_squares].map(Option::unwrap);
+            assert_close_logits(squares, want, of_logits, "log_sum_squares");
 
             let grad = tensor(values(inputs.tokens(), 5), &[inputs.tokens()]);
             let saved = Saved {

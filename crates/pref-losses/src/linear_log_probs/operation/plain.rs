@@ -3,7 +3,7 @@
 use burn::backend::{Backend, TensorMetadata, get_or_init_device_settings, tensor::FloatTensor};
 use burn::tensor::{FloatDType, IndexingUpdateOp, Shape, Slice};
 
-use super::{Forward, Gradient, Inputs, Saved, Wanted, WeightLayout};
+use super::{Also, Forward, Gradient, Inputs, Saved, Wanted, WeightLayout};
 
 /// Rows of `[rows, columns]` from `start` to `end`.
 fn rows<B: Backend>(tensor: FloatTensor<B>, start: usize, end: usize) -> FloatTensor<B> {
@@ -73,6 +73,7 @@ pub(super) fn forward<B: Backend>(inputs: &Inputs<B>) -> Forward<B> {
     let mut log_probs = Vec::new();
     let mut row_max = Vec::new();
     let mut log_sum = Vec::new();
+    let mut squares = Vec::new();
     for start in (0..tokens).step_by(inputs.chunk_tokens) {
         let end = tokens.min(start.saturating_add(inputs.chunk_tokens));
         let hidden = rows::<B>(inputs.hidden.clone(), start, end);
@@ -81,6 +82,12 @@ pub(super) fn forward<B: Backend>(inputs: &Inputs<B>) -> Forward<B> {
         let shifted = B::float_sub(logits, max.clone());
         let sum = B::float_sum_dim(B::float_exp(shifted.clone()), 1);
         let log = B::float_log(sum);
+        if inputs.also == Also::LogSumSquares {
+            let twice = B::float_add(shifted.clone(), shifted.clone());
+            let sum = B::float_sum_dim(B::float_exp(twice), 1);
+            let both = B::float_add(log.clone(), log.clone());
+            squares.push(B::float_sub(B::float_log(sum), both));
+        }
         let targets = B::int_slice(inputs.targets.clone(), &[Slice::from(start..end)]);
         let targets = B::int_reshape(targets, Shape::from([end - start, 1]));
         let target = B::float_gather(1, shifted, targets);
@@ -95,6 +102,7 @@ pub(super) fn forward<B: Backend>(inputs: &Inputs<B>) -> Forward<B> {
         log_probs: join(log_probs),
         row_max: join(row_max),
         log_sum: join(log_sum),
+        log_sum_squares: (!squares.is_empty()).then(|| join(squares)),
     }
 }
 

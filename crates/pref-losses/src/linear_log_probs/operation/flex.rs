@@ -13,7 +13,7 @@ use cpu_kernels::vocabulary::{max_of, scaled_softmax, sum_of_exp};
 use rayon::prelude::*;
 
 use super::plain::{block_slices, put_block, weight_block, weight_block_gradient};
-use super::{Forward, Gradient, Inputs, Saved, Wanted};
+use super::{Also, Forward, Gradient, Inputs, Saved, Wanted};
 
 /// What is known of a token's row of logits so far.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +21,8 @@ struct Row {
     max: f32,
     /// `sum(exp(logit - max))`.
     sum: f64,
+    /// `sum(exp(2 (logit - max)))`, where it is asked for.
+    squares: f64,
     target_logit: f32,
 }
 
@@ -28,24 +30,36 @@ impl Row {
     const EMPTY: Self = Self {
         max: f32::NEG_INFINITY,
         sum: 0.0,
+        squares: 0.0,
         target_logit: f32::NAN,
     };
 
-    /// Takes in the logits of `start..start + logits.len()`.
-    fn extend(&mut self, logits: &[f32], start: usize, target: usize) {
+    /// Takes in the logits of `start..start + logits.len()`, which are changed.
+    fn extend(&mut self, logits: &mut [f32], start: usize, target: usize, also: Also) {
         let max = max_of(logits);
         if max > self.max {
-            self.sum *= f64::from(self.max - max).exp();
+            let factor = f64::from(self.max - max).exp();
+            self.sum *= factor;
+            self.squares *= factor * factor;
             self.max = max;
         }
         self.sum += sum_of_exp(logits, self.max);
         if let Some(&logit) = target.checked_sub(start).and_then(|i| logits.get(i)) {
             self.target_logit = logit;
         }
+        if also == Also::LogSumSquares {
+            // They are not needed again, and doubling is exact.
+            logits.iter_mut().for_each(|logit| *logit *= 2.0);
+            self.squares += sum_of_exp(logits, 2.0 * self.max);
+        }
     }
 
     fn log_sum(&self) -> f32 {
         self.sum.ln() as f32
+    }
+
+    fn log_sum_squares(&self) -> f32 {
+        (self.squares.ln() - 2.0 * self.sum.ln()) as f32
     }
 
     fn log_prob(&self) -> f32 {
@@ -62,14 +76,16 @@ pub(super) fn forward(inputs: &Inputs<Flex>) -> Forward<Flex> {
         let mut logits = product(hidden.clone(), weight);
         logits
             .storage_mut::<f32>()
-            .par_chunks(end - start)
+            .par_chunks_mut(end - start)
             .zip(rows.par_iter_mut().zip(&targets))
-            .for_each(|(logits, (row, &target))| row.extend(logits, start, target));
+            .for_each(|(logits, (row, &target))| row.extend(logits, start, target, inputs.also));
     }
     Forward {
         log_probs: vector(rows.iter().map(Row::log_prob)),
         row_max: vector(rows.iter().map(|row| row.max)),
         log_sum: vector(rows.iter().map(Row::log_sum)),
+        log_sum_squares: (inputs.also == Also::LogSumSquares)
+            .then(|| vector(rows.iter().map(Row::log_sum_squares))),
     }
 }
 

@@ -1,0 +1,307 @@
+//! What a loss is to a trainer, and the types that stand for any of them.
+//!
+//! A loss of one's own implements the trait of its kind and is put into the type that trainers take:
+//!
+//! | input | trait | type |
+//! | --- | --- | --- |
+//! | pairs of responses | [`PairLoss`] | [`PreferenceLoss`] |
+//! | responses with a verdict each | [`VerdictLoss`] | [`UnpairedLoss`] |
+//! | K scored responses to a prompt | [`ScoreLoss`] | [`ScoredLoss`] |
+//! | rewards of pairs | [`RewardPairLoss`] | [`RewardLoss`] |
+//!
+//! The losses of this crate are made in no other way; the [configurations](crate::config) only give
+//! them names.
+//!
+//! ```
+//! use burn::tensor::{Device, Tensor};
+//! use pref_losses::{
+//!     Error, Needs, PairContext, PairLogProbs, PairLoss, PairOutput, PreferenceLoss, log_sigmoid,
+//! };
+//!
+//! /// DPO with a beta of 1, where only the chosen response counts.
+//! #[derive(Debug)]
+//! struct ChosenAlone;
+//!
+//! impl PairLoss for ChosenAlone {
+//!     fn needs(&self) -> Needs {
+//!         Needs::REFERENCE
+//!     }
+//!
+//!     fn forward(&self, log_probs: PairLogProbs, _: &PairContext) -> Result<PairOutput, Error> {
+//!         let chosen = log_probs.policy_chosen - log_probs.reference_chosen;
+//!         let rejected = log_probs.policy_rejected - log_probs.reference_rejected;
+//!         Ok(PairOutput {
+//!             losses: log_sigmoid(chosen.clone()).neg(),
+//!             chosen_rewards: chosen.detach(),
+//!             rejected_rewards: rejected.detach(),
+//!         })
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Error> {
+//! let loss = PreferenceLoss::new(ChosenAlone);
+//! assert!(loss.needs().reference && !loss.needs().lengths);
+//! let zero = Tensor::<1>::zeros([2], &Device::flex());
+//! let output = loss.forward(
+//!     PairLogProbs {
+//!         policy_chosen: zero.clone(),
+//!         policy_rejected: zero.clone(),
+//!         reference_chosen: zero.clone(),
+//!         reference_rejected: zero,
+//!     },
+//!     &PairContext::default(),
+//! )?;
+//! assert_eq!(output.losses.dims(), [2]);
+//! # Ok(())
+//! # }
+//! ```
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use burn::tensor::Tensor;
+
+use crate::context::{Needs, PairContext};
+use crate::error::Error;
+use crate::kto::KlEstimate;
+use crate::pairs::{PairLogProbs, PairOutput};
+use crate::responses::{ResponseLogProbs, ResponseOutput};
+use crate::reward::RewardContext;
+use crate::unpaired::{UnpairedContext, UnpairedLogProbs, UnpairedOutput};
+
+/// A loss over pairs of responses.
+pub trait PairLoss: Debug + Send + Sync {
+    /// What [`forward`](Self::forward) looks at. Nothing else need be given to it.
+    fn needs(&self) -> Needs;
+
+    /// The KL estimate `[1]` from log-probs `[rows]` of mismatched prompts and responses, for losses
+    /// that [need](Self::needs) one; `None` for the others, as it is unless said otherwise.
+    fn kl(&self, _policy: Tensor<1>, _reference: Tensor<1>) -> Option<Tensor<1>> {
+        None
+    }
+
+    /// How [`kl`](Self::kl) estimates, where it does: one estimate serves all terms of a
+    /// [`Sum`](crate::Sum) that want the same.
+    fn wanted_kl(&self) -> Option<KlEstimate> {
+        None
+    }
+
+    /// True, as it is unless said otherwise, when entry `i` of the losses is that of pair `i` and may
+    /// be given a weight. False where a batch is rearranged, as by [`Aot`](crate::Aot).
+    fn is_per_pair(&self) -> bool {
+        true
+    }
+
+    /// One loss per pair, from log-probs summed over each response, and rewards without gradient.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MissingKl`] or [`Error::MissingLengths`] when `context` lacks what is needed.
+    ///
+    /// # Panics
+    ///
+    /// If the tensors differ in length.
+    fn forward(&self, log_probs: PairLogProbs, context: &PairContext) -> Result<PairOutput, Error>;
+}
+
+/// A loss over responses with a verdict each.
+pub trait VerdictLoss: Debug + Send + Sync {
+    /// What [`forward`](Self::forward) looks at. Nothing else need be given to it.
+    fn needs(&self) -> Needs;
+
+    /// The KL estimate `[1]` from log-probs `[rows]` of mismatched prompts and responses, for losses
+    /// that [need](Self::needs) one; `None` for the others, as it is unless said otherwise.
+    fn kl(&self, _policy: Tensor<1>, _reference: Tensor<1>) -> Option<Tensor<1>> {
+        None
+    }
+
+    /// One loss per response, in input order, and rewards without gradient.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MissingKl`] when a KL estimate is needed and `context` has none.
+    ///
+    /// # Panics
+    ///
+    /// If the tensors differ in length.
+    fn forward(
+        &self,
+        log_probs: UnpairedLogProbs,
+        context: &UnpairedContext,
+    ) -> Result<UnpairedOutput, Error>;
+}
+
+/// A loss over K scored responses to each prompt.
+pub trait ScoreLoss: Debug + Send + Sync {
+    /// What [`forward`](Self::forward) looks at: the reference, unless said otherwise.
+    fn needs(&self) -> Needs {
+        Needs::REFERENCE
+    }
+
+    /// One loss per prompt, and rewards without gradient.
+    ///
+    /// # Panics
+    ///
+    /// If the three tensors differ in shape.
+    fn forward(&self, responses: ResponseLogProbs) -> ResponseOutput;
+}
+
+/// A loss of reward models over pairs.
+pub trait RewardPairLoss: Debug + Send + Sync {
+    /// One loss per pair.
+    ///
+    /// # Shapes
+    ///
+    /// - chosen, rejected: rewards, `[pairs]`
+    /// - output: `[pairs]`, f32
+    ///
+    /// # Panics
+    ///
+    /// If the tensors differ in length.
+    fn forward(&self, chosen: Tensor<1>, rejected: Tensor<1>, context: &RewardContext)
+    -> Tensor<1>;
+}
+
+/// A preference loss over pairs, chosen at run time: any [`PairLoss`]. Copies share it.
+#[derive(Debug, Clone)]
+pub struct PreferenceLoss(Arc<dyn PairLoss>);
+
+impl PreferenceLoss {
+    /// Any loss over pairs.
+    pub fn new(loss: impl PairLoss + 'static) -> Self {
+        Self(Arc::new(loss))
+    }
+
+    /// What [`forward`](Self::forward) looks at.
+    pub fn needs(&self) -> Needs {
+        self.0.needs()
+    }
+
+    /// The KL estimate `[1]` from log-probs `[rows]` of mismatched prompts and responses, for losses
+    /// that need one: [`Kto::kl`](crate::Kto::kl).
+    pub fn kl(&self, policy: Tensor<1>, reference: Tensor<1>) -> Option<Tensor<1>> {
+        self.0.kl(policy, reference)
+    }
+
+    /// How [`kl`](Self::kl) estimates, where it does.
+    pub fn wanted_kl(&self) -> Option<KlEstimate> {
+        self.0.wanted_kl()
+    }
+
+    /// True when entry `i` of the losses is that of pair `i`.
+    pub fn is_per_pair(&self) -> bool {
+        self.0.is_per_pair()
+    }
+
+    /// One loss per pair, from log-probs summed over each response, and from what else the loss
+    /// [`needs`](Self::needs).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MissingKl`] or [`Error::MissingLengths`] when `context` lacks what is needed.
+    ///
+    /// # Panics
+    ///
+    /// If the tensors differ in length.
+    pub fn forward(
+        &self,
+        log_probs: PairLogProbs,
+        context: &PairContext,
+    ) -> Result<PairOutput, Error> {
+        self.0.forward(log_probs, context)
+    }
+}
+
+/// A loss over responses with a verdict, chosen at run time: any [`VerdictLoss`]. Copies share it.
+#[derive(Debug, Clone)]
+pub struct UnpairedLoss(Arc<dyn VerdictLoss>);
+
+impl UnpairedLoss {
+    /// Any loss over responses with a verdict.
+    pub fn new(loss: impl VerdictLoss + 'static) -> Self {
+        Self(Arc::new(loss))
+    }
+
+    /// What [`forward`](Self::forward) looks at.
+    pub fn needs(&self) -> Needs {
+        self.0.needs()
+    }
+
+    /// The KL estimate `[1]` from log-probs `[rows]` of mismatched prompts and responses, for losses
+    /// that need one: [`Kto::kl`](crate::Kto::kl).
+    pub fn kl(&self, policy: Tensor<1>, reference: Tensor<1>) -> Option<Tensor<1>> {
+        self.0.kl(policy, reference)
+    }
+
+    /// One loss per response, in input order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MissingKl`] when a KL estimate is needed and `context` has none.
+    ///
+    /// # Panics
+    ///
+    /// If the tensors differ in length.
+    pub fn forward(
+        &self,
+        log_probs: UnpairedLogProbs,
+        context: &UnpairedContext,
+    ) -> Result<UnpairedOutput, Error> {
+        self.0.forward(log_probs, context)
+    }
+}
+
+/// A loss over K scored responses to a prompt, chosen at run time: any [`ScoreLoss`]. Copies share
+/// it.
+#[derive(Debug, Clone)]
+pub struct ScoredLoss(Arc<dyn ScoreLoss>);
+
+impl ScoredLoss {
+    /// Any loss over scored responses.
+    pub fn new(loss: impl ScoreLoss + 'static) -> Self {
+        Self(Arc::new(loss))
+    }
+
+    /// What [`forward`](Self::forward) looks at.
+    pub fn needs(&self) -> Needs {
+        self.0.needs()
+    }
+
+    /// One loss per prompt.
+    ///
+    /// # Panics
+    ///
+    /// If the three tensors differ in shape.
+    pub fn forward(&self, responses: ResponseLogProbs) -> ResponseOutput {
+        self.0.forward(responses)
+    }
+}
+
+/// A reward-model loss over pairs, chosen at run time: any [`RewardPairLoss`]. Copies share it.
+#[derive(Debug, Clone)]
+pub struct RewardLoss(Arc<dyn RewardPairLoss>);
+
+impl RewardLoss {
+    /// Any loss of reward models over pairs.
+    pub fn new(loss: impl RewardPairLoss + 'static) -> Self {
+        Self(Arc::new(loss))
+    }
+
+    /// One loss per pair.
+    ///
+    /// # Shapes
+    ///
+    /// - chosen, rejected, output: `[pairs]`
+    ///
+    /// # Panics
+    ///
+    /// If the tensors differ in length.
+    pub fn forward(
+        &self,
+        chosen: Tensor<1>,
+        rejected: Tensor<1>,
+        context: &RewardContext,
+    ) -> Tensor<1> {
+        self.0.forward(chosen, rejected, context)
+    }
+}

@@ -1,0 +1,257 @@
+//! Weighted preference optimisation: pairs count by how likely the policy itself would write them.
+
+use burn::tensor::{Bool, DType, Int, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::context::PairContext;
+use crate::error::{Error, positive};
+use crate::log_probs::{SequenceReduction, sequence_log_probs, sum_by_segment};
+use crate::loss::PreferenceLoss;
+use crate::pairs::{PairLogProbs, PairOutput, assert_len};
+
+/// Settings of [`Wpo`].
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
+pub struct WpoConfig {
+    /// Largest weight of a pair, above 0; none by default, as in TRL. The authors' code has 1.
+    pub cap: Option<f64>,
+}
+
+impl WpoConfig {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the largest weight of a pair.
+    pub fn with_cap(mut self, cap: Option<f64>) -> Self {
+        self.cap = cap;
+        self
+    }
+
+    /// Makes the weighting.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidConfig`] when the cap is not above 0.
+    pub fn init(&self) -> Result<Wpo, Error> {
+        if let Some(cap) = self.cap {
+            positive("wpo", "cap", cap)?;
+        }
+        Ok(Wpo { cap: self.cap })
+    }
+}
+
+/// Logarithms of the weights of the two responses of each pair, from [`log_weights`] or
+/// [`log_weights_by_segment`]. Never with gradient.
+///
+/// # Shapes
+///
+/// Both: `[pairs]`.
+#[derive(Debug, Clone)]
+pub struct PairLogWeights {
+    /// `log w(chosen)`.
+    pub chosen: Tensor<1>,
+    /// `log w(rejected)`.
+    pub rejected: Tensor<1>,
+}
+
+/// The weighting of WPO (arXiv 2406.11827, equation 2), for any loss over pairs.
+///
+/// With `p(v)` the policy's distribution at a token's position and `p_t` the log-prob of the token,
+/// the weight of a response `y` of `n` tokens is
+///
+/// `w(y) = exp(1/n sum_t (p_t - log sum_v p(v)^2))`
+///
+/// and the loss of a pair becomes `w(chosen) w(rejected)` times what it was, the weights being
+/// constants. `sum_v p(v)^2` is the probability that the policy expects of what it samples, so the
+/// weight is about 1 for a response such as the policy writes, and small for others. With a cap it
+/// is `min(cap, w(chosen) w(rejected))`. The mean over pairs divides by their number, not by the sum
+/// of weights. Rewards are not weighted.
+///
+/// **When.** Pairs come from other models (off-policy): the weighting turns the batch towards what
+/// the policy would sample.
+///
+/// **Chosen rewards.** Those of the loss that is weighted.
+///
+/// **Pitfalls.** Weights make losses and gradients smaller, by orders of magnitude on data far from
+/// the policy, so learning rates do not carry over. A weight may exceed 1 (a token likelier than the
+/// policy's own expectation). Very unlikely responses underflow to a weight of 0: loss and gradient
+/// are then 0. [`Aot`](crate::Aot) cannot be weighted: sorting separates a pair's parts.
+///
+/// # Examples
+///
+/// ```
+/// use burn::tensor::{Bool, Device, Int, Tensor};
+/// use pref_losses::log_probs::{token_log_probs, token_log_sum_squares};
+/// use pref_losses::wpo::log_weights;
+/// use pref_losses::{DpoConfig, PairContext, PairLogProbs, PairLogWeights, PreferenceLoss, WpoConfig};
+///
+/// # fn main() -> Result<(), pref_losses::Error> {
+/// let device = Device::flex();
+/// // Two tokens each; the policy prefers word 0, which the chosen response has.
+/// let logits = Tensor::<3>::from_floats([[[2.0, 0.0, 0.0]; 2]], &device);
+/// let mask = Tensor::<2, Bool>::from_data([[true, true]], &device);
+/// let response = |words: [i32; 2]| {
+///     let words = Tensor::<2, Int>::from_data([words], &device);
+///     let log_probs = token_log_probs(logits.clone(), words);
+///     let weights = log_weights(
+///         log_probs.clone(),
+///         token_log_sum_squares(logits.clone()),
+///         mask.clone(),
+///     );
+///     (log_probs.sum(), weights)
+/// };
+/// let (policy_chosen, chosen) = response([0, 0]);
+/// let (policy_rejected, rejected) = response([1, 2]);
+/// assert!(chosen.clone().into_scalar::<f32>() > 0.0);
+/// assert!(rejected.clone().into_scalar::<f32>() < 0.0);
+///
+/// let dpo = PreferenceLoss::new(DpoConfig::new().init()?);
+/// let log_probs = PairLogProbs {
+///     reference_chosen: policy_chosen.clone(),
+///     reference_rejected: policy_rejected.clone(),
+///     policy_chosen,
+///     policy_rejected,
+/// };
+/// let weights = PairLogWeights { chosen, rejected };
+/// let wpo = WpoConfig::new().init()?;
+/// let output = wpo.forward(&dpo, log_probs, &PairContext::default(), &weights)?;
+/// let weight = wpo.weights(&weights).into_scalar::<f32>();
+/// let loss = output.losses.into_scalar::<f32>();
+/// assert!((loss - weight * std::f32::consts::LN_2).abs() < 1e-6);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Wpo {
+    cap: Option<f64>,
+}
+
+impl Wpo {
+    /// The weight of each pair, `[pairs]`, f32 and without gradient.
+    ///
+    /// # Panics
+    ///
+    /// If the two differ in length.
+    pub fn weights(&self, log_weights: &PairLogWeights) -> Tensor<1> {
+        let PairLogWeights { chosen, rejected } = log_weights.clone();
+        assert_len(
+            "log_weights.rejected",
+            &rejected,
+            "log_weights.chosen",
+            chosen.dims()[0],
+        );
+        let joint = (chosen.cast(DType::F32) + rejected.cast(DType::F32)).detach();
+        match self.cap {
+            // Capped before it is raised: it cannot overflow then.
+            Some(cap) => joint.clamp_max(cap.ln()).exp(),
+            None => joint.exp(),
+        }
+    }
+
+    /// The loss over pairs, each with its weight; rewards as they are.
+    ///
+    /// # Errors
+    ///
+    /// Those of `loss`, and [`Error::NotPerPair`] when its losses do not belong to one pair each.
+    ///
+    /// # Panics
+    ///
+    /// If the tensors differ in length.
+    pub fn forward(
+        &self,
+        loss: &PreferenceLoss,
+        log_probs: PairLogProbs,
+        context: &PairContext,
+        log_weights: &PairLogWeights,
+    ) -> Result<PairOutput, Error> {
+        if !loss.is_per_pair() {
+            return Err(Error::NotPerPair { weighting: "wpo" });
+        }
+        assert_len(
+            "log_weights.chosen",
+            &log_weights.chosen,
+            "policy_chosen",
+            log_probs.len(),
+        );
+        let output = loss.forward(log_probs, context)?;
+        Ok(PairOutput {
+            losses: output.losses * self.weights(log_weights),
+            ..output
+        })
+    }
+}
+
+/// `log w` of responses: the mean over their tokens of `log p_t - log sum_v p(v)^2`; 0 for a response
+/// without tokens. Both inputs are the **policy's**, at the same positions.
+///
+/// # Shapes
+///
+/// - log_probs: `[responses, tokens]`, from [`token_log_probs`](crate::log_probs::token_log_probs)
+/// - log_sum_squares: `[responses, tokens]`, from
+///   [`token_log_sum_squares`](crate::log_probs::token_log_sum_squares)
+/// - mask: `[responses, tokens]`, true where the token counts
+/// - output: `[responses]`, f32, without gradient
+///
+/// # Panics
+///
+/// If the shapes disagree.
+pub fn log_weights(
+    log_probs: Tensor<2>,
+    log_sum_squares: Tensor<2>,
+    mask: Tensor<2, Bool>,
+) -> Tensor<1> {
+    assert!(
+        log_sum_squares.dims() == log_probs.dims(),
+        "`log_sum_squares` is {:?}, `log_probs` is {:?}: they must agree",
+        log_sum_squares.dims(),
+        log_probs.dims()
+    );
+    // Token by token: the difference of two sums would cancel.
+    let excess = log_probs.detach().cast(DType::F32) - log_sum_squares.detach().cast(DType::F32);
+    sequence_log_probs(excess, mask, SequenceReduction::Mean)
+}
+
+/// [`log_weights`] of a packed batch: token `i` belongs to response `segments[i]`.
+///
+/// # Shapes
+///
+/// - log_probs, log_sum_squares: `[tokens]`, from
+///   [`linear_log_probs_with_squares`](crate::linear_log_probs::linear_log_probs_with_squares)
+/// - segments: `[tokens]`, each in `0..count`
+/// - output: `[count]`, f32, without gradient
+///
+/// # Panics
+///
+/// If the shapes disagree, and on CPU if a segment is not below `count`.
+///
+/// # Examples
+///
+/// ```
+/// use burn::tensor::{Device, Int, Tensor};
+/// use pref_losses::wpo::log_weights_by_segment;
+///
+/// let device = Device::flex();
+/// let log_weights = log_weights_by_segment(
+///     Tensor::from_floats([-1.0, -2.0, -4.0], &device),
+///     Tensor::from_floats([-1.5, -1.5, -1.0], &device),
+///     Tensor::<1, Int>::from_data([0, 0, 1], &device),
+///     3,
+/// );
+/// let log_weights: Vec<f32> = log_weights.into_data().iter::<f32>().collect();
+/// assert_eq!(log_weights, [0.0, -3.0, 0.0]);
+/// ```
+pub fn log_weights_by_segment(
+    log_probs: Tensor<1>,
+    log_sum_squares: Tensor<1>,
+    segments: Tensor<1, Int>,
+    count: usize,
+) -> Tensor<1> {
+    let tokens = log_probs.dims()[0];
+    assert_len("log_sum_squares", &log_sum_squares, "log_probs", tokens);
+    let excess = log_probs.detach().cast(DType::F32) - log_sum_squares.detach().cast(DType::F32);
+    let tokens = sum_by_segment(excess.ones_like(), segments.clone(), count);
+    sum_by_segment(excess, segments, count) / tokens.clamp_min(1.0)
+}
