@@ -6,15 +6,19 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 taken=()
+failed=()
 
-# part NAME COMMAND...: runs the command, and says how long it took.
+# part NAME COMMAND...: runs the command, and says how long it took. A part that fails does not keep the others from running.
 part() {
     local name=$1 started=$SECONDS before
     shift
     printf '\n== %s\n' "$name"
     count_cpu_seconds
     before=$cpu_seconds
-    "$@" 2>&1 | tee -a "$log"
+    set +e
+    (set -e && "$@") 2>&1 | tee -a "$log"
+    [ "${PIPESTATUS[0]}" = 0 ] || failed+=("$name")
+    set -e
     count_cpu_seconds
     taken+=("$(printf '%-44s %6.1f min %8.1f CPU min' "$name" \
         "$(minutes $((SECONDS - started)))" "$(minutes $((cpu_seconds - before)))")")
@@ -38,6 +42,11 @@ finish() {
     grep -a '^SKIPPED' "$log" | sort -u || echo "nothing"
     printf '\n== Taken\n'
     printf '%s\n' "${taken[@]}" "$(printf '%-44s %6.1f min %8.1f CPU min' all "$(minutes $SECONDS)" "$(minutes "$cpu_seconds")")"
+    if [ ${#failed[@]} -gt 0 ]; then
+        printf '\n== Failed\n'
+        printf '%s\n' "${failed[@]}"
+        exit 1
+    fi
 }
 
 # Debian packages, as far as they can be had here.
