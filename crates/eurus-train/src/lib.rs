@@ -103,8 +103,8 @@ mod run;
 mod schedule;
 pub mod sft;
 pub mod snapshot;
+mod step;
 pub mod tensorboard;
-mod terms;
 
 pub use config::{NotFinitePolicy, Optimization};
 pub use error::{Error, NotFinite, Result};

@@ -15,8 +15,8 @@ use crate::events::Event;
 use crate::examples::{check_examples, check_trees};
 use crate::run::{RunSetup, StepOutcome, StepStats, plain_device, run, training_device};
 use crate::snapshot::Snapshots;
-use crate::terms::{GroupCounts, GroupTerms};
-use crate::{Error, Optimization, Ranks, Result};
+use crate::step::{GroupCounts, GroupTerms, PackedStep};
+use crate::{Optimization, Ranks, Result};
 
 /// Trains a reward model on preference pairs.
 ///
@@ -154,12 +154,10 @@ impl RewardTrainer {
             evaluation,
             on_event,
             |model, mine, optimizer, ()| {
-                let trees: Vec<&TrainingTree> = mine.members.iter().map(|&m| &trees[m]).collect();
                 let recompute = settings.recompute_activations;
                 self.pass(
                     model,
-                    &trees,
-                    pieces.pack(mine.members),
+                    PackedStep::new(trees, &pieces, mine.members),
                     &device,
                     recompute,
                     &self.ranks,
@@ -186,12 +184,10 @@ impl RewardTrainer {
         let model = self.settings.precision.of(model.valid());
         let pieces = Pieces::of_groups(trees, self.settings.token_budget)?;
         let all: Vec<usize> = (0..trees.len()).collect();
-        let trees: Vec<&TrainingTree> = trees.iter().collect();
         let device = plain_device(&model);
         let outcome = self.pass(
             &model,
-            &trees,
-            pieces.pack(&all),
+            PackedStep::new(trees, &pieces, &all),
             &device,
             false,
             &Ranks::default(),
@@ -205,15 +201,19 @@ impl RewardTrainer {
     fn pass<M: ForestRewardModel>(
         &self,
         model: &M,
-        trees: &[&TrainingTree],
-        packed: token_forest::Result<Vec<GroupForest>>,
+        packed: PackedStep<'_>,
         device: &Device,
         recompute: bool,
         ranks: &Ranks,
         consume: &mut dyn FnMut(Tensor<1>, Tape<'_>, f64),
     ) -> Result<StepOutcome<RewardStats>> {
         let mut forests = Vec::new();
-        let mine = packed.map_err(Error::from).map(|packed| {
+        let naive_tokens = packed.naive_tokens();
+        let PackedStep {
+            trees,
+            forests: mine,
+        } = packed;
+        let mine = mine.map(|packed| {
             forests = packed;
             GroupCounts::of(&forests)
         });
@@ -226,7 +226,7 @@ impl RewardTrainer {
             let share = packed.forest.len() as f64 / counts.unique_tokens as f64;
             let pairs = packed.groups.len();
             let tokens = int_tensor(&ends(&packed), device);
-            let context = labels_of(&packed.groups, trees, device);
+            let context = labels_of(&packed.groups, &trees, device);
             let batch = ForestBatch::new(packed.forest, device);
             let pass = Pass::of_reward_model(model, &batch, recompute)?;
             let rewards = model.rewards_of(pass.hidden, tokens);
@@ -262,7 +262,7 @@ impl RewardTrainer {
         Ok(StepOutcome {
             loss: stats.loss * (my_counts.groups as f64 / counts.groups as f64),
             unique_tokens: my_counts.unique_tokens,
-            naive_tokens: trees.iter().map(|tree| tree.naive_tokens()).sum(),
+            naive_tokens,
             forests: forest_count,
             not_finite,
             stats,

@@ -14,7 +14,8 @@ use crate::examples::check_examples;
 use crate::log_probs::of_hidden;
 use crate::run::{RunSetup, StepOutcome, StepStats, plain_device, run, training_device};
 use crate::snapshot::Snapshots;
-use crate::{Error, Optimization, Ranks, Result};
+use crate::step::PackedStep;
+use crate::{Optimization, Ranks, Result};
 
 /// Trains a language model to imitate the responses of trees.
 ///
@@ -107,12 +108,10 @@ impl SftTrainer {
             evaluation,
             on_event,
             |model, mine, optimizer, ()| {
-                let trees = mine.members.iter().map(|&m| &trees[m]).collect();
                 let recompute = settings.recompute_activations;
                 self.pass(
                     model,
-                    trees,
-                    pieces.pack(mine.members),
+                    PackedStep::new(trees, &pieces, mine.members),
                     &device,
                     recompute,
                     &self.ranks,
@@ -143,8 +142,7 @@ impl SftTrainer {
         let device = plain_device(&model);
         let outcome = self.pass(
             &model,
-            trees.iter().collect(),
-            pieces.pack(&all),
+            PackedStep::new(trees, &pieces, &all),
             &device,
             false,
             &Ranks::default(),
@@ -162,8 +160,7 @@ impl SftTrainer {
     fn pass<M: ForestModel>(
         &self,
         model: &M,
-        trees: Vec<&TrainingTree>,
-        packed: token_forest::Result<Vec<GroupForest>>,
+        packed: PackedStep<'_>,
         device: &Device,
         recompute: bool,
         ranks: &Ranks,
@@ -171,7 +168,12 @@ impl SftTrainer {
     ) -> Result<StepOutcome<usize>> {
         let settings = &self.settings;
         let mut forests = Vec::new();
-        let mine = packed.map_err(Error::from).map(|packed| {
+        let naive_tokens = packed.naive_tokens();
+        let PackedStep {
+            trees,
+            forests: mine,
+        } = packed;
+        let mine = mine.map(|packed| {
             forests = packed.into_iter().map(CountedForest::new).collect();
             let targets: usize = forests.iter().map(|it| it.target_tokens).sum();
             let tokens: usize = forests.iter().map(|it| it.forest.len()).sum();
@@ -187,7 +189,7 @@ impl SftTrainer {
         let mut outcome = StepOutcome {
             loss: 0.0,
             unique_tokens: my_tokens,
-            naive_tokens: trees.iter().map(|tree| tree.naive_tokens()).sum(),
+            naive_tokens,
             forests: forests.len(),
             not_finite: Vec::new(),
             stats: my_targets,

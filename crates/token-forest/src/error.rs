@@ -277,7 +277,7 @@ pub enum Error {
     },
     /// Examples of this kind do not hold what the loss learns from.
     #[error(
-        "a {kind} has no {wanted} in it; train on it with a loss, or a command, that learns from what it has"
+        "a {kind} does not hold {wanted}; train on it with a loss, or a command, that learns from what it has"
     )]
     UnfitExample {
         /// The kind of example.

@@ -24,7 +24,7 @@ use crate::log_probs::{by_node, node_log_probs, node_target_counts, of_hidden};
 use crate::reference::{ReferenceLogProbs, read};
 use crate::run::{RunSetup, StepOutcome, StepTrees, plain_device, run, training_device};
 use crate::snapshot::Snapshots;
-use crate::terms::{GroupCounts, GroupTerms};
+use crate::step::{GroupCounts, GroupTerms};
 use crate::{Error, Optimization, Ranks, Result};
 
 use forest_pass::{ForestPass, GroupResponses, LossPieces, Part, same_model};

@@ -13,6 +13,7 @@ mod losses;
 mod mpi;
 mod plan;
 mod resume;
+mod rows;
 mod scored;
 mod text_options;
 mod unpaired;

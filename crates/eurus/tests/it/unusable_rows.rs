@@ -110,7 +110,7 @@ fn duplicates_are_used_and_warned_of() -> Result<()> {
         ],
     )?;
     let message = place.told(&format!("{sft} --drop-unusable"))?;
-    ensure_says(&message, &["6 rows to imitate"])?;
+    ensure_says(&message, &["6 responses to imitate"])?;
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{Origin, Preference};
 use crate::Message;
+use crate::formats::number;
 
 /// A row of UltraFeedback or UltraSafety: an instruction and the answers of several models.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,18 +55,24 @@ pub struct Scored {
     #[serde(
         default,
         rename = "fine-grained_score",
-        skip_serializing_if = "Option::is_none"
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "number"
     )]
     pub fine_grained_score: Option<f64>,
     /// The score of the answer as a whole.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "number"
+    )]
     pub overall_score: Option<f64>,
 }
 
 impl Scored {
-    /// The overall score; without one, the mean of the ratings in the annotations.
+    /// The overall score; without one, the mean of the ratings as the file gives it, or of those in the annotations.
     pub fn score(&self) -> Option<f64> {
-        self.overall_score.or_else(|| {
+        let given = self.overall_score.or(self.fine_grained_score);
+        given.or_else(|| {
             let mut ratings = Vec::new();
             collect_ratings(self.annotations.as_ref()?, 0, &mut ratings);
             (!ratings.is_empty()).then(|| ratings.iter().sum::<f64>() / ratings.len() as f64)

@@ -1,11 +1,9 @@
 //! Chat and preference rows: between their spelling and [`Example`]s.
 
 use super::check;
-use super::jsonl::{Record, parse_object};
-use super::wire::{Said, Text, Wire};
-use crate::example::{
-    Completion, Conversation, Example, Origin, Preference, Unpaired, one_message,
-};
+use super::jsonl::Record;
+use super::wire::{Text, Wire};
+use crate::example::{Completion, Conversation, Example, Preference, Unpaired, one_message};
 use crate::{Error, Message, Result, Role};
 
 /// Whether texts are written as strings or as messages.
@@ -17,58 +15,72 @@ pub(super) enum Style {
 
 // ---- conversations ----
 
+const MESSAGES: &[&[&str]] = &[&["messages"]];
+const CONVERSATIONS: &[&[&str]] = &[&["conversations", "items"]];
+const DATA: &[&[&str]] = &[&["data"]];
+const QUESTION: &[&[&str]] = &[&["question"], &["response"]];
+const COMPLETION: &[&[&str]] = &[&["prompt", "instruction"], &["completion", "output"]];
+const VERDICT: &[&[&str]] = &[
+    &["prompt", "instruction"],
+    &["completion", "output"],
+    &["messages"],
+    &["label", "kto_tag"],
+];
+const PREFERENCE: &[&[&str]] = &[
+    &["prompt", "instruction", "question"],
+    &["conversations", "items"],
+    &["chosen"],
+    &["rejected"],
+    &["score_chosen", "chosen_score"],
+    &["score_rejected", "rejected_score"],
+    &["response_a"],
+    &["response_b"],
+    &["preference"],
+];
+
 pub(super) fn read_messages(record: &[u8]) -> Result<Example> {
-    let mut row: Wire = parse_object(record)?;
-    let messages = row
-        .messages
-        .take()
-        .ok_or_else(|| Error::missing("messages"))?;
-    Ok(conversation(row.origin(), messages))
+    let mut row = Wire::parse(record, MESSAGES)?;
+    let messages = taken(row.messages.take(), "messages")?;
+    conversation(row, messages)
 }
 
 pub(super) fn read_sharegpt(record: &[u8]) -> Result<Example> {
-    let mut row: Wire = parse_object(record)?;
-    let said = row
-        .conversations
-        .take()
-        .ok_or_else(|| Error::missing("conversations"))?;
-    let messages = said.into_iter().map(Message::from).collect();
-    Ok(conversation(row.origin(), messages))
+    let mut row = Wire::parse(record, CONVERSATIONS)?;
+    let messages = taken(row.conversations.take(), "conversations")?;
+    conversation(row, messages)
 }
 
 pub(super) fn read_ultrachat(record: &[u8]) -> Result<Example> {
-    let mut row: Wire = parse_object(record)?;
-    let data = row.data.take().ok_or_else(|| Error::missing("data"))?;
-    let messages = data
-        .into_iter()
-        .enumerate()
-        .map(|(index, text)| match index % 2 {
-            0 => Message::user(text),
-            _ => Message::assistant(text),
-        })
-        .collect();
-    Ok(conversation(row.origin(), messages))
+    let mut row = Wire::parse(record, DATA)?;
+    let in_turn = |(index, text): (usize, String)| match index % 2 {
+        0 => Message::user(text),
+        _ => Message::assistant(text),
+    };
+    let data = taken(row.data.take(), "data")?.into_iter().enumerate();
+    let messages = data.map(in_turn).collect();
+    conversation(row, messages)
 }
 
 pub(super) fn read_openorca(record: &[u8]) -> Result<Example> {
-    let mut row: Wire = parse_object(record)?;
-    let question = row
-        .question
-        .take()
-        .ok_or_else(|| Error::missing("question"))?;
-    let response = row
-        .response
-        .take()
-        .ok_or_else(|| Error::missing("response"))?;
-    // Most rows have an empty system prompt; that is none.
-    let system = row.system_prompt.take().filter(|text| !text.is_empty());
-    let mut messages: Vec<Message> = system.map(Message::system).into_iter().collect();
-    messages.extend([Message::user(question), Message::assistant(response)]);
-    Ok(conversation(row.origin(), messages))
+    let mut row = Wire::parse(record, QUESTION)?;
+    let question = taken(row.question.take(), "question")?;
+    let response = taken(row.response.take(), "response")?;
+    conversation(
+        row,
+        vec![Message::user(question), Message::assistant(response)],
+    )
 }
 
-fn conversation(origin: Origin, messages: Vec<Message>) -> Example {
-    Example::Conversation(Conversation { origin, messages })
+fn taken<T>(field: Option<T>, name: &str) -> Result<T> {
+    field.ok_or_else(|| Error::missing(name))
+}
+
+fn conversation(mut row: Wire, messages: Vec<Message>) -> Result<Example> {
+    let messages = row.in_context(messages)?;
+    Ok(Example::Conversation(Conversation {
+        origin: row.origin(),
+        messages,
+    }))
 }
 
 pub(super) fn write_messages(from: Conversation) -> Result<Wire, String> {
@@ -79,7 +91,7 @@ pub(super) fn write_messages(from: Conversation) -> Result<Wire, String> {
 
 pub(super) fn write_sharegpt(from: Conversation) -> Result<Wire, String> {
     let mut row = Wire::from_origin(&from.origin);
-    row.conversations = Some(from.messages.iter().map(Said::from).collect());
+    row.conversations = Some(from.messages);
     Ok(row)
 }
 
@@ -105,7 +117,7 @@ pub(super) fn write_openorca(from: Conversation) -> Result<Wire, String> {
     let roles: Vec<Role> = from.messages.iter().map(|message| message.role).collect();
     let mut texts = from.messages.into_iter().map(|message| message.content);
     let mut row = Wire::from_origin(&from.origin);
-    row.system_prompt = match roles[..] {
+    row.orca_system = match roles[..] {
         [Role::System, Role::User, Role::Assistant] => texts.next(),
         [Role::User, Role::Assistant] => Some(String::new()),
         _ => return Err("its rows have one question and one response".to_string()),
@@ -118,34 +130,35 @@ pub(super) fn write_openorca(from: Conversation) -> Result<Wire, String> {
 // ---- TRL ----
 
 pub(super) fn read_completion(record: &[u8]) -> Result<Example> {
-    let mut row: Wire = parse_object(record)?;
-    let prompt = prompt(row.prompt.take().ok_or_else(|| Error::missing("prompt"))?);
-    let completion = answer(
-        row.completion
-            .take()
-            .ok_or_else(|| Error::missing("completion"))?,
-    );
+    let mut row = Wire::parse(record, COMPLETION)?;
+    let asked = prompt(taken(row.prompt.take(), "prompt")?);
+    let completion = answer(taken(row.completion.take(), "completion")?);
     Ok(Example::Completion(Completion {
-        origin: row.origin(),
-        prompt,
+        prompt: row.in_context(asked)?,
         completion,
+        origin: row.origin(),
     }))
 }
 
 pub(super) fn read_unpaired(record: &[u8]) -> Result<Unpaired> {
-    let mut row: Wire = parse_object(record)?;
-    let prompt = prompt(row.prompt.take().ok_or_else(|| Error::missing("prompt"))?);
-    let completion = answer(
-        row.completion
-            .take()
-            .ok_or_else(|| Error::missing("completion"))?,
-    );
-    let label = row.label.ok_or_else(|| Error::missing("label"))?;
+    let mut row = Wire::parse(record, VERDICT)?;
+    let (asked, completion) = match (row.prompt.take(), row.messages.take()) {
+        // The last of the messages is the one that was judged.
+        (None, Some(mut messages)) => {
+            let last = messages.split_off(messages.len().saturating_sub(1));
+            (messages, last)
+        }
+        (asked, _) => (
+            prompt(taken(asked, "prompt")?),
+            answer(taken(row.completion.take(), "completion")?),
+        ),
+    };
+    let label = taken(row.label, "label")?;
     Ok(Unpaired {
-        origin: row.origin(),
-        prompt,
+        prompt: row.in_context(asked)?,
         completion,
         label,
+        origin: row.origin(),
     })
 }
 
@@ -161,14 +174,24 @@ impl Record for Unpaired {
 }
 
 pub(super) fn read_preference(record: &[u8]) -> Result<Example> {
-    let mut row: Wire = parse_object(record)?;
-    let chosen = row.chosen.take().ok_or_else(|| Error::missing("chosen"))?;
-    let rejected = row
-        .rejected
-        .take()
-        .ok_or_else(|| Error::missing("rejected"))?;
-    let (prompt, chosen, rejected) = match (row.prompt.take(), chosen, rejected) {
-        (Some(Text::Chat(prompt)), chosen, rejected) => (prompt, answer(chosen), answer(rejected)),
+    let mut row = Wire::parse(record, PREFERENCE)?;
+    let [chosen, rejected] = match (row.response_a.take(), row.response_b.take(), row.preference) {
+        (Some(a), Some(b), Some(0)) => [a, b],
+        (Some(a), Some(b), Some(1)) => [b, a],
+        (Some(_), Some(_), Some(other)) => {
+            let problem = format!("is {other}, expected 0 for `response_a` or 1 for `response_b`");
+            return Err(Error::malformed("preference", problem));
+        }
+        _ => [
+            taken(row.chosen.take(), "chosen")?,
+            taken(row.rejected.take(), "rejected")?,
+        ],
+    };
+    let question = || row.question.take().map(Text::Plain);
+    let asked = row.prompt.take().or_else(question);
+    let asked = asked.or_else(|| row.conversations.take().map(Text::Chat));
+    let (asked, chosen, rejected) = match (asked, chosen, rejected) {
+        (Some(Text::Chat(asked)), chosen, rejected) => (asked, answer(chosen), answer(rejected)),
         (Some(Text::Plain(text)), Text::Plain(chosen), Text::Plain(rejected)) => (
             vec![Message::user(text)],
             vec![Message::assistant(chosen)],
@@ -181,6 +204,12 @@ pub(super) fn read_preference(record: &[u8]) -> Result<Example> {
         }
         // The prompt stands at the beginning of both; a string beside that repeats it.
         (_, Text::Chat(chosen), Text::Chat(rejected)) => split_prompt(chosen, rejected)?,
+        (None, Text::Plain(chosen), Text::Plain(rejected)) => {
+            match (transcript(&chosen), transcript(&rejected)) {
+                (Some(chosen), Some(rejected)) => split_prompt(chosen, rejected)?,
+                _ => return Err(Error::missing("prompt")),
+            }
+        }
         (None, _, _) => return Err(Error::missing("prompt")),
         (Some(Text::Plain(_)), _, _) => {
             return Err(Error::malformed(
@@ -191,12 +220,41 @@ pub(super) fn read_preference(record: &[u8]) -> Result<Example> {
     };
     let scores = row.score_chosen.zip(row.score_rejected);
     Ok(Example::Preference(Preference {
-        origin: row.origin(),
-        prompt,
+        prompt: row.in_context(asked)?,
         chosen,
         rejected,
         scores,
+        origin: row.origin(),
     }))
+}
+
+/// The messages of a text in which `Human:` and `Assistant:` begin paragraphs, as in Anthropic's HH-RLHF; `None` for other
+/// texts.
+pub(super) fn transcript(text: &str) -> Option<Vec<Message>> {
+    const HUMAN: &str = "\n\nHuman:";
+    const ASSISTANT: &str = "\n\nAssistant:";
+    let mut rest = text.strip_prefix(HUMAN)?;
+    let mut messages = Vec::new();
+    let mut role = Role::User;
+    loop {
+        let next = match role {
+            Role::User => ASSISTANT,
+            _ => HUMAN,
+        };
+        let (said, after) = match rest.split_once(next) {
+            Some((said, after)) => (said, Some(after)),
+            None => (rest, None),
+        };
+        messages.push(Message::new(role, said.trim()));
+        role = match role {
+            Role::User => Role::Assistant,
+            _ => Role::User,
+        };
+        match after {
+            Some(after) => rest = after,
+            None => return (messages.len() > 1).then_some(messages),
+        }
+    }
 }
 
 fn begins_with_answer(messages: &[Message]) -> bool {

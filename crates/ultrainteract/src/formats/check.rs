@@ -132,7 +132,8 @@ fn chat(field: &str, messages: &[Message], part: Part, found: &mut Vec<Error>) {
                 found: message.role.as_str(),
             });
         }
-        if message.content.trim().is_empty() {
+        // An empty message of the system says that there is none, where a template would write one of its own.
+        if message.content.trim().is_empty() && message.role != Role::System {
             not_blank(&format!("{field}[{index}].content"), "", found);
         }
     }
@@ -141,7 +142,9 @@ fn chat(field: &str, messages: &[Message], part: Part, found: &mut Vec<Error>) {
         Part::Whole | Part::Answer => Role::Assistant,
     };
     let ends_with = messages[messages.len() - 1].role;
-    if ends_with != last {
+    // What the user says after the last answer teaches nothing, and does no harm.
+    let is_answered = part == Part::Whole && messages.iter().any(|it| it.role == last);
+    if ends_with != last && !is_answered {
         found.push(Error::WrongEnd {
             field: field.to_string(),
             expected: last.as_str(),

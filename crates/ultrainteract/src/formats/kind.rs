@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::chat::{self, Style};
 use super::check;
-use super::jsonl::{Record, parse_json, parse_object};
-use super::{FORMAT, PairRow, SftRow, TreeRecord};
-use crate::example::{Example, Ranking};
+use super::jsonl::{Record, parse_json};
+use super::{FORMAT, TreeRecord, ranking, rows};
+use crate::example::Example;
 use crate::{Error, PreferenceTree, Result, input};
 
 /// A file format, whatever the file's compression and whether it is JSONL or Parquet.
@@ -24,7 +24,8 @@ pub enum Format {
     Pair,
     /// `UltraInteract_sft`.
     Sft,
-    /// UltraFeedback: an instruction and answers with scores.
+    /// UltraFeedback: an instruction and answers with scores. Nectar's ranked answers and rows of `generations` with
+    /// `ratings` are read as this.
     UltraFeedback,
     /// UltraSafety: as UltraFeedback, with a jailbreak prompt and ratings of harmlessness.
     UltraSafety,
@@ -140,17 +141,26 @@ impl Format {
         Some(match () {
             _ if record.get("format").is_some_and(|name| name == FORMAT) => Format::Tree,
             _ if has("trajectory") => Format::Pair,
-            _ if has("completions") && has("prompt") => Format::UltraSafety,
-            _ if has("completions") => Format::UltraFeedback,
-            _ if has("question") && has("response") => Format::OpenOrca,
-            _ if has("instruction") && has("response") => Format::Sft,
-            _ if chat("conversations") || chat("items") => Format::ShareGpt,
+            _ if chat("completions") && has("prompt") => Format::UltraSafety,
+            _ if chat("completions") => Format::UltraFeedback,
+            _ if chat("generations") && chat("ratings") => Format::UltraFeedback,
+            _ if chat("answers") && has("prompt") => Format::UltraFeedback,
             _ if has("chosen") && has("rejected") => {
                 styled("chosen", Format::TrlPreference, Format::TrlPreferenceChat)
             }
+            _ if has("response_a") && has("response_b") && has("preference") => styled(
+                "response_a",
+                Format::TrlPreference,
+                Format::TrlPreferenceChat,
+            ),
+            _ if has("question") && has("response") => Format::OpenOrca,
+            _ if has("instruction") && has("response") => Format::Sft,
+            _ if chat("conversations") || chat("items") => Format::ShareGpt,
             _ if has("completion") && has("label") => {
                 styled("completion", Format::TrlUnpaired, Format::TrlUnpairedChat)
             }
+            _ if chat("messages") && has("kto_tag") => Format::TrlUnpairedChat,
+            _ if has("instruction") && has("output") => Format::TrlCompletion,
             _ if has("completion") => styled(
                 "completion",
                 Format::TrlCompletion,
@@ -181,10 +191,10 @@ impl Format {
             Format::Tree => {
                 PreferenceTree::from_json(record).map(|tree| Example::Tree(Box::new(tree)))
             }
-            Format::Pair => PairRow::parse(record).map(Example::Pair),
-            Format::Sft => SftRow::parse(record).map(Example::Sft),
+            Format::Pair => rows::read_pair(record),
+            Format::Sft => rows::read_sft(record),
             Format::UltraFeedback | Format::UltraSafety => {
-                parse_object::<Ranking>(record).map(Example::Ranking)
+                ranking::read(record).map(Example::Ranking)
             }
             Format::UltraChat => chat::read_ultrachat(record),
             Format::ShareGpt => chat::read_sharegpt(record),

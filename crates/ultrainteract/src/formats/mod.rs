@@ -41,4 +41,4 @@ pub(crate) use jsonl::{WHOLE_ROW, parse_object};
 pub use kind::Format;
 pub use record::{FORMAT, PairRecord, TreeRecord, VERSION};
 pub use rows::{PairRow, RowId, SftRow, UNKNOWN_DATASET};
-pub(crate) use wire::TrajectoryMessage;
+pub(crate) use wire::{TrajectoryMessage, number};

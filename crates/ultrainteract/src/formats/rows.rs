@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::check;
 use super::jsonl::{Record, parse_object};
 use crate::derive::instruction_hash;
+use crate::example::{Completion, Example, Origin, Preference};
 use crate::{Error, Message, Result, Task};
 
 /// One preference, as `UltraInteract_pair` writes it.
@@ -58,7 +59,9 @@ impl PairRow {
     pub(crate) fn parse(record: &[u8]) -> Result<Self> {
         #[derive(Deserialize)]
         struct Loose {
+            #[serde(default, deserialize_with = "super::wire::name")]
             id: Option<String>,
+            #[serde(default, deserialize_with = "super::wire::name")]
             parent_id: Option<String>,
             task: Task,
             dataset: Option<String>,
@@ -130,7 +133,9 @@ impl SftRow {
     pub(crate) fn parse(record: &[u8]) -> Result<Self> {
         #[derive(Deserialize)]
         struct Loose {
+            #[serde(default, deserialize_with = "super::wire::name")]
             id: Option<String>,
+            #[serde(default, deserialize_with = "super::wire::name")]
             parent_id: Option<String>,
             task: Task,
             dataset: Option<String>,
@@ -155,6 +160,82 @@ impl Record for SftRow {
         let row = Self::parse(line)?;
         row.validate()?;
         Ok(row)
+    }
+}
+
+/// A row of `UltraInteract_pair`; one that does not say its task is a preference without one.
+pub(super) fn read_pair(record: &[u8]) -> Result<Example> {
+    let fault = match PairRow::parse(record) {
+        Ok(row) => return Ok(Example::Pair(row)),
+        Err(fault) => fault,
+    };
+    #[derive(Deserialize)]
+    struct Without {
+        #[serde(with = "super::wire::trajectory")]
+        trajectory: Vec<Message>,
+        chosen: String,
+        rejected: String,
+    }
+    let row: Without = without_task(record, fault)?;
+    Ok(Example::Preference(Preference {
+        origin: Origin::default(),
+        prompt: row.trajectory,
+        chosen: vec![Message::assistant(row.chosen)],
+        rejected: vec![Message::assistant(row.rejected)],
+        scores: None,
+    }))
+}
+
+/// A row of `UltraInteract_sft`; one that does not say its task is an instruction with its answer, and `input` goes with the
+/// instruction.
+pub(super) fn read_sft(record: &[u8]) -> Result<Example> {
+    #[derive(Deserialize)]
+    struct Without {
+        instruction: String,
+        #[serde(default)]
+        input: Option<String>,
+        #[serde(default)]
+        system: Option<String>,
+        response: String,
+    }
+    let context = |row: &Without| {
+        let is_said = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+        is_said(&row.input) || is_said(&row.system)
+    };
+    let row: Without = match SftRow::parse(record) {
+        Ok(row) => {
+            let says = |field| std::str::from_utf8(record).is_ok_and(|it| it.contains(field));
+            let may_have = says("\"input\"") || says("\"system\"");
+            match may_have.then(|| parse_object::<Without>(record)) {
+                Some(Ok(more)) if context(&more) => more,
+                _ => return Ok(Example::Sft(row)),
+            }
+        }
+        Err(fault) => without_task(record, fault)?,
+    };
+    let not_empty = |text: &String| !text.is_empty();
+    let instruction = match row.input.filter(not_empty) {
+        Some(input) => format!("{}\n{input}", row.instruction),
+        None => row.instruction,
+    };
+    let system = row.system.filter(not_empty).map(Message::system);
+    let mut prompt: Vec<Message> = system.into_iter().collect();
+    prompt.push(Message::user(instruction));
+    Ok(Example::Completion(Completion {
+        origin: Origin::default(),
+        prompt,
+        completion: vec![Message::assistant(row.response)],
+    }))
+}
+
+/// What a record holds beside a task, if that it has none is all that is wrong with it.
+fn without_task<T: serde::de::DeserializeOwned>(record: &[u8], fault: Error) -> Result<T> {
+    let says_task = serde_json::from_slice::<serde_json::Value>(record)
+        .ok()
+        .is_none_or(|row| row.get("task").is_some_and(|task| !task.is_null()));
+    match says_task {
+        true => Err(fault),
+        false => parse_object(record),
     }
 }
 

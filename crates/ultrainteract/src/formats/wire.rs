@@ -2,11 +2,16 @@
 
 use std::fmt;
 
-use serde::de::{SeqAccess, Visitor};
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+use super::jsonl::parse_object;
 
 use crate::example::Origin;
-use crate::{Message, Role, Task};
+use crate::{Error, Message, Role, Task};
+
+type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Every field that one of these formats has. A format uses some of them; others are absent.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -25,45 +30,134 @@ pub(super) struct Wire {
         deserialize_with = "known_task"
     )]
     pub task: Option<Task>,
-    #[serde(alias = "source", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        alias = "source",
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "data_set"
+    )]
     pub dataset: Option<String>,
 
+    // What stands around a prompt.
+    #[serde(alias = "system_prompt", skip_serializing)]
+    pub system: Option<String>,
+    #[serde(skip_serializing)]
+    pub history: Option<Vec<(String, String)>>,
+    #[serde(skip_serializing)]
+    pub input: Option<String>,
+    #[serde(skip_serializing)]
+    pub tools: Option<Value>,
+
     // TRL
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(alias = "instruction", skip_serializing_if = "Option::is_none")]
     pub prompt: Option<Text>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(alias = "output", skip_serializing_if = "Option::is_none")]
     pub completion: Option<Text>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        alias = "kto_tag",
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "verdict"
+    )]
     pub label: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chosen: Option<Text>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rejected: Option<Text>,
-    #[serde(alias = "chosen_score", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        alias = "chosen_score",
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "number"
+    )]
     pub score_chosen: Option<f64>,
-    #[serde(alias = "rejected_score", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        alias = "rejected_score",
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "number"
+    )]
     pub score_rejected: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "said")]
     pub messages: Option<Vec<Message>>,
 
+    // Two answers and the better one's number, from 0.
+    #[serde(skip_serializing)]
+    pub response_a: Option<Text>,
+    #[serde(skip_serializing)]
+    pub response_b: Option<Text>,
+    #[serde(skip_serializing)]
+    pub preference: Option<u8>,
+
     // ShareGPT
-    #[serde(alias = "items", skip_serializing_if = "Option::is_none")]
-    pub conversations: Option<Vec<Said>>,
+    #[serde(
+        alias = "items",
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "shared",
+        deserialize_with = "said"
+    )]
+    pub conversations: Option<Vec<Message>>,
 
     // UltraChat
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<Vec<String>>,
 
     // OpenOrca
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub system_prompt: Option<String>,
+    #[serde(
+        rename = "system_prompt",
+        skip_deserializing,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub orca_system: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub question: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response: Option<String>,
 }
 
+/// The fields that say where a record comes from. One of another type than its name or number is not used.
+const ORIGIN: [&[&str]; 4] = [
+    &["id", "prompt_id"],
+    &["parent_id"],
+    &["task"],
+    &["dataset", "source"],
+];
+
+/// The fields that stand around a prompt.
+const CONTEXT: [&[&str]; 4] = [
+    &["system", "system_prompt"],
+    &["history"],
+    &["input"],
+    &["tools"],
+];
+
 impl Wire {
+    /// Reads a record of which a format uses these fields, each by one of several names. Whatever else stands in it does not
+    /// matter.
+    pub fn parse(record: &[u8], used: &[&[&str]]) -> Result<Self> {
+        // What is as it should be needs no second look.
+        let fault = match parse_object::<Self>(record) {
+            Ok(row) => return Ok(row),
+            Err(fault) => fault,
+        };
+        let Ok(Value::Object(mut fields)) = serde_json::from_slice(record) else {
+            return Err(fault);
+        };
+        let mut kept = serde_json::Map::new();
+        for names in used.iter().chain(&CONTEXT).chain(&ORIGIN) {
+            let found = names
+                .iter()
+                .find_map(|&name| fields.remove(name).filter(|value| !value.is_null()));
+            if let Some(value) = found {
+                kept.insert(names[0].to_string(), value);
+            }
+        }
+        for names in ORIGIN {
+            let is_name = |value: &mut Value| value.is_string() || value.is_u64() || value.is_i64();
+            if kept.get_mut(names[0]).is_some_and(|value| !is_name(value)) {
+                kept.remove(names[0]);
+            }
+        }
+        let used = serde_json::to_vec(&kept).map_err(|_| fault)?;
+        parse_object(&used)
+    }
+
     pub fn from_origin(origin: &Origin) -> Self {
         Self {
             id: origin.id.clone(),
@@ -81,6 +175,63 @@ impl Wire {
             task: self.task.take(),
             dataset: self.dataset.take(),
         }
+    }
+
+    /// Puts what stands in columns of its own around the messages of a prompt: the system's message and the history before
+    /// them, the input after the first one.
+    pub fn in_context(&mut self, messages: Vec<Message>) -> Result<Vec<Message>> {
+        let refuse = |field: &str, problem: &str| Err(Error::malformed(field, problem));
+        if self.tools.take().is_some_and(|tools| is_set(&tools)) {
+            return refuse("tools", "is set, and chats with tools are not read");
+        }
+        let not_empty = |text: &String| !text.is_empty();
+        let system = self.system.take().filter(not_empty);
+        let history = self.history.take().unwrap_or_default();
+        let input = self.input.take().filter(not_empty);
+        if system.is_none() && history.is_empty() && input.is_none() {
+            return Ok(messages);
+        }
+        let has_system = messages
+            .first()
+            .is_some_and(|first| first.role == Role::System);
+        if system.is_some() && has_system {
+            return refuse(
+                "system",
+                "is set, and the messages begin with one of the system",
+            );
+        }
+        if !history.is_empty() && has_system {
+            return refuse(
+                "history",
+                "is set, and the messages begin with one of the system",
+            );
+        }
+        let mut whole: Vec<Message> = system.map(Message::system).into_iter().collect();
+        for (asked, answered) in history {
+            whole.extend([Message::user(asked), Message::assistant(answered)]);
+        }
+        let first = whole.len();
+        whole.extend(messages);
+        if let Some(input) = input {
+            match whole.get_mut(first) {
+                Some(message) if message.role == Role::User => {
+                    message.content = format!("{}\n{input}", message.content);
+                }
+                _ => return refuse("input", "is set, and there is no instruction to go with it"),
+            }
+        }
+        Ok(whole)
+    }
+}
+
+/// Whether a value says anything.
+fn is_set(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+        Value::String(text) => !text.is_empty(),
+        _ => true,
     }
 }
 
@@ -121,58 +272,169 @@ impl<'de> Deserialize<'de> for Text {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Text, A::Error> {
                 let mut messages = Vec::new();
-                while let Some(message) = items.next_element()? {
+                while let Some(Said(message)) = items.next_element()? {
                     messages.push(message);
                 }
                 Ok(Text::Chat(messages))
+            }
+
+            // One message without a list around it.
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Text, A::Error> {
+                let fields = de::value::MapAccessDeserializer::new(fields);
+                Said::deserialize(fields).map(|said| Text::Chat(vec![said.0]))
             }
         }
         deserializer.deserialize_any(Either)
     }
 }
 
-/// A message as ShareGPT spells it.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Said {
-    pub from: Sharer,
-    pub value: String,
+/// A message as files spell it: `role` and `content`, or ShareGPT's `from` and `value`.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "Spelled")]
+struct Said(Message);
+
+#[derive(Debug, Deserialize)]
+struct Spelled {
+    #[serde(alias = "from")]
+    role: String,
+    #[serde(default, alias = "value")]
+    content: Value,
+    #[serde(default)]
+    tool_calls: Value,
+    #[serde(default)]
+    reasoning_content: Value,
+    #[serde(default)]
+    name: Value,
+    #[serde(default)]
+    weight: Option<f64>,
 }
 
-/// ShareGPT's names of the roles; several are in use.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Sharer {
-    System,
-    #[serde(alias = "user")]
-    Human,
-    #[serde(alias = "assistant", alias = "chatgpt", alias = "bing", alias = "bard")]
-    Gpt,
-}
+impl TryFrom<Spelled> for Said {
+    type Error = String;
 
-impl From<Said> for Message {
-    fn from(said: Said) -> Self {
-        Message {
-            role: match said.from {
-                Sharer::System => Role::System,
-                Sharer::Human => Role::User,
-                Sharer::Gpt => Role::Assistant,
-            },
-            content: said.value,
+    fn try_from(spelled: Spelled) -> Result<Self, String> {
+        let role = role_of(&spelled.role)?;
+        let unused = [
+            ("tool_calls", is_set(&spelled.tool_calls)),
+            ("reasoning_content", is_set(&spelled.reasoning_content)),
+            ("name", is_set(&spelled.name)),
+            ("weight", spelled.weight.is_some_and(|weight| weight != 1.0)),
+        ];
+        if let Some((field, _)) = unused.into_iter().find(|(_, set)| *set) {
+            return Err(format!(
+                "`{field}` of a message is set, and would not be used; leave it out"
+            ));
         }
+        let content = match spelled.content {
+            Value::String(text) => text,
+            Value::Array(parts) => parts.iter().map(text_part).collect::<Result<_, _>>()?,
+            Value::Null => {
+                return Err(format!("a message of `{}` has no `content`", spelled.role));
+            }
+            _ => return Err("`content` is neither a string nor a list of parts".to_string()),
+        };
+        Ok(Self(Message::new(role, content)))
     }
 }
 
-impl From<&Message> for Said {
-    fn from(message: &Message) -> Self {
-        Said {
-            from: match message.role {
-                Role::System => Sharer::System,
-                Role::User => Sharer::Human,
-                Role::Assistant => Sharer::Gpt,
-            },
-            value: message.content.clone(),
+fn text_part(part: &Value) -> Result<&str, String> {
+    let kind = part.get("type").and_then(Value::as_str).unwrap_or("?");
+    let text = part.get("text").and_then(Value::as_str);
+    text.filter(|_| kind == "text")
+        .ok_or_else(|| format!("a part of `content` is of type `{kind}`, and only text is read"))
+}
+
+/// The names of the roles that are in use, in any case.
+fn role_of(name: &str) -> Result<Role, String> {
+    Ok(match name.to_ascii_lowercase().as_str() {
+        // OpenAI's later name of the system's messages.
+        "system" | "developer" => Role::System,
+        "user" | "human" => Role::User,
+        "assistant" | "gpt" | "model" | "chatgpt" | "bing" | "bard" => Role::Assistant,
+        _ => {
+            return Err(format!(
+                "unknown role `{name}`, expected `system`, `user` or `assistant`; tools are not read"
+            ));
         }
+    })
+}
+
+fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Message>>, D::Error> {
+    let said = Option::<Vec<Said>>::deserialize(deserializer)?;
+    Ok(said.map(|said| said.into_iter().map(|said| said.0).collect()))
+}
+
+/// Messages with ShareGPT's names.
+fn shared<S: Serializer>(
+    messages: &Option<Vec<Message>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Shared<'a> {
+        from: &'static str,
+        value: &'a str,
     }
+    let messages = messages.as_deref().unwrap_or_default();
+    serializer.collect_seq(messages.iter().map(|message| Shared {
+        from: match message.role {
+            Role::System => "system",
+            Role::User => "human",
+            Role::Assistant => "gpt",
+        },
+        value: &message.content,
+    }))
+}
+
+/// A verdict: true or false, 1 or 0, or a word for one of them.
+fn verdict<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let verdict = match &value {
+        Value::Null => return Ok(None),
+        Value::Bool(verdict) => Some(*verdict),
+        Value::Number(number) => match number.as_f64() {
+            Some(1.0) => Some(true),
+            Some(0.0) => Some(false),
+            _ => None,
+        },
+        Value::String(word) => match word.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "chosen" | "desirable" | "good" => Some(true),
+            "false" | "0" | "no" | "rejected" | "undesirable" | "bad" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    };
+    verdict.map(Some).ok_or_else(|| {
+        de::Error::custom(format!(
+            "{value} is no verdict; expected a boolean, 1 or 0, or a word such as `chosen` or `rejected`"
+        ))
+    })
+}
+
+/// A number, also one in a string.
+pub(crate) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::Null => Ok(None),
+        Value::Number(number) => Ok(number.as_f64()),
+        Value::String(text) => match text.trim().parse() {
+            Ok(number) => Ok(Some(number)),
+            Err(_)
+                if ["", "n/a", "na", "none"]
+                    .contains(&text.trim().to_ascii_lowercase().as_str()) =>
+            {
+                Ok(None)
+            }
+            Err(_) => Err(de::Error::custom(format!("{text:?} is no number"))),
+        },
+        other => Err(de::Error::custom(format!("{other} is no number"))),
+    }
+}
+
+/// The name of a data set; in some files the field has another type and means another thing.
+fn data_set<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::String(name) => Some(name),
+        _ => None,
+    })
 }
 
 /// A message of a pair row's trajectory, which has no system.
@@ -230,7 +492,7 @@ pub(super) mod trajectory {
 }
 
 /// A name that some files spell as a number.
-fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+pub(super) fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     struct Name;
     impl<'de> Visitor<'de> for Name {
         type Value = Option<String>;

@@ -109,7 +109,7 @@ impl<T> Records<T> {
 ///
 /// let folder = tempfile::tempdir().unwrap();
 /// let path = folder.path().join("pairs.jsonl");
-/// std::fs::write(&path, "{\"id\": 5}\n\n{\"id\": \n").unwrap();
+/// std::fs::write(&path, "{\"id\": []}\n\n{\"id\": \n").unwrap();
 /// let mut rows = input::read(vec![path], PairRow::from_json);
 /// let error = rows.next().unwrap().unwrap_err().error.to_string();
 /// assert!(error.contains("row 1 of ") && error.contains("field `id`: invalid type"), "{error}");

@@ -106,8 +106,8 @@ pub struct Loss {
     #[arg(long, value_enum, required_unless_present = "loss")]
     algorithm: Option<Algorithm>,
 
-    /// Any preference loss of the library with its settings, or a weighted sum of several, as JSON or a file of it
-    #[arg(long, value_name = "JSON|FILE",
+    /// Any preference loss of the library: its name, or with its settings, or a weighted sum of several, as JSON or a file of it
+    #[arg(long, value_name = "NAME|JSON|FILE",
           conflicts_with_all = ["algorithm", "beta", "desirable_weight", "undesirable_weight"])]
     loss: Option<String>,
 
@@ -185,10 +185,15 @@ impl Loss {
 
 /// A loss as JSON, given directly or as a file; `names` are those it may have.
 fn described_loss<L: DeserializeOwned>(given: &str, names: &[&str]) -> Result<L> {
+    let name = given.replace('-', "_");
     let text = match given.trim_start().starts_with('{') {
         true => given.to_owned(),
+        false if names.contains(&name.as_str()) => format!(r#"{{"type": "{name}"}}"#),
         false => std::fs::read_to_string(given).with_context(|| {
-            format!("{given}: --loss is neither JSON nor a file that can be read")
+            format!(
+                "{given}: --loss is neither a name ({}), nor JSON, nor a file that can be read",
+                names.join(", ")
+            )
         })?,
     };
     serde_json::from_str(&text).map_err(|error| {

@@ -1,11 +1,34 @@
-//! Numbers of a forest's groups, kept to tell which of them is not finite.
+//! The trees of a step, what their groups come to, and numbers kept to tell which group is not finite.
+
+use std::iter::Sum;
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
-use std::iter::Sum;
-use token_forest::{GroupForest, PackedGroup};
+use token_forest::{GroupForest, PackedGroup, Pieces, TrainingTree};
 
 use crate::log_probs::node_target_counts;
+use crate::{Error, Result};
+
+/// The trees of a step that a rank computes, packed.
+pub(crate) struct PackedStep<'a> {
+    pub trees: Vec<&'a TrainingTree>,
+    /// An error is told to the other ranks, which wait for this one.
+    pub forests: Result<Vec<GroupForest>>,
+}
+
+impl<'a> PackedStep<'a> {
+    /// Some of the trees that pieces were cut from, by index.
+    pub fn new(trees: &'a [TrainingTree], pieces: &Pieces<'_>, members: &[usize]) -> Self {
+        Self {
+            trees: members.iter().map(|&member| &trees[member]).collect(),
+            forests: pieces.pack(members).map_err(Error::from),
+        }
+    }
+
+    pub fn naive_tokens(&self) -> usize {
+        self.trees.iter().map(|tree| tree.naive_tokens()).sum()
+    }
+}
 
 /// Numbers of a forest's groups.
 pub(crate) struct GroupTerms {
