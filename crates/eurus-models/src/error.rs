@@ -194,6 +194,18 @@ pub enum Error {
         /// The model's vocabulary.
         vocab_size: usize,
     },
+    /// The model gives no distribution to draw a token from.
+    #[error(
+        "prompt {prompt}, sample {sample}: the logits of new token {step} are not finite; check the model's weights, or compute in another number type"
+    )]
+    LogitsNotFinite {
+        /// The prompt, by its place in the list.
+        prompt: usize,
+        /// The sample of that prompt.
+        sample: usize,
+        /// The token that was to be drawn, from 1.
+        step: usize,
+    },
     /// An adapter cannot be made or read.
     #[error("low-rank adapter: {problem}")]
     Adapter {

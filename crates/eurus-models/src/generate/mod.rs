@@ -125,7 +125,7 @@ impl Generator {
     ///
     /// # Errors
     ///
-    /// When a prompt is empty or has a token id outside the vocabulary.
+    /// When a prompt is empty or has a token id outside the vocabulary, or logits are not finite.
     pub fn generate(
         &self,
         prompts: &[Prompt],
@@ -315,6 +315,13 @@ impl Generator {
         for (row, choice) in rows.iter_mut().zip(&chosen) {
             if row.done {
                 continue;
+            }
+            if !choice.is_sound {
+                return Err(Error::LogitsNotFinite {
+                    prompt: row.prompt,
+                    sample: row.sample,
+                    step: row.continuation.log_probs.len() + 1,
+                });
             }
             row.continuation.log_probs.push(choice.log_prob);
             if self.stop_tokens.contains(&choice.token) {

@@ -47,6 +47,8 @@ pub struct Choice {
     pub token: u32,
     /// Under the model: at temperature 1, without truncation or penalty.
     pub log_prob: f32,
+    /// Whether the logits make a distribution. If not, the token means nothing.
+    pub is_sound: bool,
 }
 
 /// The random stream of one sequence, and the tokens it has seen.
@@ -92,6 +94,7 @@ impl Sampler {
         Choice {
             token: token as u32,
             log_prob: logits[token] - log_sum_exp,
+            is_sound: log_sum_exp.is_finite(),
         }
     }
 

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use burn::tensor::Device;
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Device, Tensor};
 use chat_model::{ChatModel, ChatRequest, Message, Role, Sampling};
 use eurus_models::generate::{Finish, Flow, GenerationEvent, Generator, Prompt, SamplingParams};
-use eurus_models::{Decoder, DecoderConfig, LocalChatModel};
-use token_forest::{ChatTokenizer, train_bpe};
+use eurus_models::{Decoder, DecoderConfig, Error, ForestBatch, ForestModel, LocalChatModel};
+use token_forest::{ChatTokenizer, PackedForest, TokenTree, train_bpe};
 
 fn model(vocab_size: usize) -> Decoder {
     let mut config = DecoderConfig::llama(vocab_size, 16, 2, 2);
@@ -132,4 +133,69 @@ fn a_stop_text_ends_a_completion_early() {
         free.tokens
     );
     assert_eq!(cut.finish, chat_model::Finish::Stop);
+}
+
+/// Makes every parameter not a number.
+struct Poison;
+
+impl ModuleMapper for Poison {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (id, tensor, mapper) = param.consume();
+        Param::from_mapped_value(id, tensor.mul_scalar(f32::NAN), mapper)
+    }
+}
+
+#[test]
+fn logits_that_are_not_finite_are_an_error_and_never_a_token() {
+    let model = model(16).map(&mut Poison);
+    for params in [
+        SamplingParams::greedy(4),
+        SamplingParams::at_temperature(1.0, 4),
+        SamplingParams {
+            top_p: 0.9,
+            ..SamplingParams::at_temperature(0.7, 4)
+        },
+    ] {
+        let drawn =
+            Generator::new(&model, vec![0]).generate(&prompts(), &params, &mut |_| Flow::Continue);
+        assert!(matches!(
+            drawn,
+            Err(Error::LogitsNotFinite {
+                prompt: 0,
+                sample: 0,
+                step: 1
+            })
+        ));
+    }
+}
+
+#[test]
+fn hidden_states_after_attention_to_what_is_not_a_number_are_not_numbers() {
+    // One poisoned token: what attends to it has no finite state, what does not is as it was.
+    let mut tree = TokenTree::new(vec![1, 2], false);
+    let poisoned = tree.push(0, vec![7, 3], true);
+    tree.push(0, vec![4, 5], true);
+    let forest = PackedForest::from_trees([&tree]).expect("a tree");
+    let of_poisoned = forest.tokens_of(forest.node_index(0, poisoned));
+    let config = DecoderConfig::llama(16, 16, 2, 2);
+    let mut model = Decoder::init(&config, 5, &Device::flex());
+    let batch = ForestBatch::new(forest.clone(), &Device::flex());
+    let sound = model.hidden_states(&batch);
+    let embedding = model.model.embed_tokens.weight.val();
+    let row = Tensor::<2>::full([1, 16], f32::NAN, &Device::flex());
+    let poisoned = embedding.slice_assign([7..8, 0..16], row);
+    model.model.embed_tokens.weight = Param::from_tensor(poisoned);
+    let hidden = model.hidden_states(&batch);
+    let finite = |states: &Tensor<2>, token: usize| {
+        let state = states.clone().slice([token..token + 1, 0..16]).into_data();
+        state.iter::<f32>().all(f32::is_finite)
+    };
+    for token in 0..forest.len() {
+        assert_eq!(
+            finite(&hidden, token),
+            !of_poisoned.contains(&token),
+            "token {token}"
+        );
+        assert!(finite(&sound, token));
+    }
 }

@@ -272,6 +272,29 @@ fn the_same_seed_gives_the_same_run_and_another_seed_another_order() {
 }
 
 #[test]
+fn a_response_in_several_groups_is_computed_once_and_counts_for_each() {
+    let mut tree = TokenTree::new(vec![5, 31], false);
+    let shared = tree.push(0, vec![10, 20, 0], true);
+    let question = tree.push(shared, vec![6, 31], false);
+    let last = tree.push(question, vec![11, 0], true);
+    let example = |id, nodes: &[usize]| {
+        let groups = nodes.iter().map(|&node| Group::imitated(node)).collect();
+        TrainingTree::new(id, &tree, groups).expect("a whole tree")
+    };
+    // Two conversations that begin alike, as one tree and as two.
+    let together = [example("both", &[shared, shared, last])];
+    let apart = [
+        example("short", &[shared]),
+        example("long", &[shared, last]),
+    ];
+    let trainer = SftTrainer::new(settings()).expect("valid settings");
+    let loss = |trees: &[TrainingTree]| trainer.held_out(&model(3), trees).expect("a loss");
+    assert_near(loss(&together), loss(&apart), "loss");
+    assert_eq!(together[0].tree().unique_tokens(), 9);
+    assert_eq!(together[0].naive_tokens(), 5 + 5 + 9);
+}
+
+#[test]
 fn fine_tuning_memorises_a_few_answers() {
     let examples: Vec<TrainingTree> = (0..4)
         .map(|i| {

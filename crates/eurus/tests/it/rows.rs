@@ -222,7 +222,7 @@ fn the_papers_mixtures_train_as_they_are_written() -> Result<()> {
         }),
     )?;
     let ranked = |n: usize| {
-        json!({"source": "toy", "instruction": format!("{n} bags?"), "models": ["a", "b"], "completions": [
+        json!({"source": "chat", "instruction": format!("{n} bags?"), "models": ["a", "b"], "completions": [
         {"model": "a", "response": "Answer: 6", "overall_score": 8.0}, {"model": "b", "response": "No idea.", "overall_score": 2.0}]})
     };
     place.write_rows("feedback.jsonl", &three(ranked))?;
@@ -245,7 +245,7 @@ fn the_papers_mixtures_train_as_they_are_written() -> Result<()> {
     ensure_says(&place.told(&prefer("pairs-mix.jsonl"))?, &[&pairs])?;
     place.succeed(&format!("{mix} reward-mix.jsonl --preset eurus-rm-7b --source ultrainteract=pairs.jsonl --source augmented=pairs.jsonl --source ultrafeedback=feedback.jsonl --source ultrasafety=safety.jsonl"))?;
     let reward =
-        format!("reward --model model --data reward-mix.jsonl --rank-only toy {OF_A_STEP}");
+        format!("reward --model model --data reward-mix.jsonl --rank-only chat {OF_A_STEP}");
     ensure_says(&place.told(&reward)?, &["6 of them only ranked"])
 }
 

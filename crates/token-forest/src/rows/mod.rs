@@ -292,8 +292,9 @@ fn read_file(
                 LabelKind::Scores => report.add(Unusable::Unscored, &location, || {
                     "fewer than two answers differ and have scores that do".to_owned()
                 }),
-                _ => report
-                    .add_without_example(&location, || format!("a {} without one", example.kind())),
+                _ => report.add_without_example(&location, || {
+                    format!("a {} without {}", example.kind(), options.kind)
+                }),
             }
         } else if report.is_used(&content, &location) {
             let origin = example.origin();

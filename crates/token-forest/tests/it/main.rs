@@ -7,6 +7,7 @@ mod folders;
 mod forest_properties;
 mod golden;
 mod over_long;
+mod rows;
 mod templates;
 mod tokenizer;
 mod transformers;

@@ -71,7 +71,8 @@ pub struct Prefer {
     pub unpaired: bool,
 
     /// The rows of --data are instructions with several scored answers, not pairs (UltraFeedback: instruction, completions
-    /// with response and overall_score); with --algorithm nca, or a --loss that is nca_k or info_nca
+    /// with response and overall_score); with --algorithm nca, or a --loss that is nca_k, info_nca,
+    /// plackett_luce or lambda_rank
     #[arg(long, help_heading = "Loss", conflicts_with = "unpaired")]
     pub scored: bool,
 
@@ -169,7 +170,7 @@ impl Loss {
                 Ok(ScoredLossConfig::NcaK(NcaKConfig::new().with_beta(self.beta)))
             }
             (None, _) => Err(UsageError::new(
-                "--scored: this algorithm does not know scores; use --algorithm nca, or --loss with nca_k or info_nca",
+                "--scored: this algorithm does not know scores; use --algorithm nca, or --loss with nca_k, info_nca, plackett_luce or lambda_rank",
             )
             .into()),
         }
