@@ -5,11 +5,11 @@ use eurus_eval::report::RewardPoint;
 use eurus_models::Decoder;
 use eurus_train::{Event, Optimization, PreferenceTrainer, ReferenceLogProbs};
 use pref_losses::{DpoConfig, KtoConfig, NcaConfig, PairStats, PreferenceLossConfig};
+use token_forest::TrainingTree;
 
 use crate::console::Stage;
 use crate::options::Scale;
 use crate::run_folder::RunFolder;
-use token_forest::TrainingTree;
 
 pub const BETA: f64 = 0.1;
 

@@ -4,11 +4,11 @@ use anyhow::Result;
 use eurus_models::{Decoder, RewardModel};
 use eurus_train::{Event, Optimization, RewardTrainer};
 use pref_losses::{BradleyTerryConfig, RewardLossConfig, UltraInteractRewardConfig};
+use token_forest::TrainingTree;
 
 use crate::console::Stage;
 use crate::options::Scale;
 use crate::run_folder::RunFolder;
-use token_forest::TrainingTree;
 
 /// The losses, by the name they have in tables and in `metrics.jsonl`.
 pub fn losses() -> [(&'static str, RewardLossConfig); 2] {

@@ -229,8 +229,8 @@ impl TrainingTree {
         let used: HashSet<usize> = groups.iter().flat_map(|it| it.nodes.clone()).collect();
         let mut keep: Vec<usize> = used.iter().copied().collect();
         keep.sort_unstable();
-        let part = tree.subtree(&keep)?;
-        let mut tree = part.tree.clone();
+        let mut part = tree.subtree(&keep)?;
+        let mut tree = std::mem::take(&mut part.tree);
         for (node, old) in tree.nodes.iter_mut().zip(&part.nodes) {
             node.trainable = used.contains(old);
         }

@@ -1,7 +1,7 @@
 //! What there is to learn from an example, response by response.
 
-use ultrainteract::example::{Example, Ranking, Scored};
-use ultrainteract::{Message, PreferenceTree, Role, Verdict};
+use ultrainteract::example::{Completion, Example, Ranking};
+use ultrainteract::{Message, NodeId, PreferenceTree, Role, Verdict};
 
 use super::RowOptions;
 use crate::{Error, Label, LabelKind, Result};
@@ -108,7 +108,7 @@ fn imitated(example: &Example, last_turn_only: bool) -> Result<Vec<Row>> {
         Example::Tree(_) => {
             // Correct actions alone, each right after the instruction: what the paper trains on.
             let completions = example.completions().unwrap_or_default().into_iter();
-            let row = |it: ultrainteract::example::Completion| {
+            let row = |it: Completion| {
                 Some(Row {
                     history: it.prompt,
                     responses: vec![it.completion.into_iter().next()?],
@@ -145,21 +145,8 @@ fn pairs(example: &Example, options: &RowOptions) -> Result<Vec<Row>> {
         margin: options.margin,
         rank_only: names.iter().any(|name| options.rank_only.contains(name)),
     };
-    let row = |history: Vec<Message>, chosen: Message, rejected: Message, fields| Row {
-        history,
-        responses: vec![chosen, rejected],
-        label: label.clone(),
-        fields,
-    };
-    if let Example::Tree(tree) = example {
-        let action = |node| Message::assistant(tree.node(node).text());
-        let pairs = tree.pairs().iter().map(|pair| {
-            let history = tree.messages(pair.prompt);
-            row(history, action(pair.chosen), action(pair.rejected), TREE)
-        });
-        return Ok(pairs.collect());
-    }
     let fields = match example {
+        Example::Tree(_) => TREE,
         Example::Pair(_) => PAIR,
         Example::Ranking(_) => RANKING,
         _ => PREFERENCE,
@@ -170,29 +157,19 @@ fn pairs(example: &Example, options: &RowOptions) -> Result<Vec<Row>> {
     let rows = preferences.into_iter().map(|it| {
         let chosen = one_message(it.chosen, fields.response(0))?;
         let rejected = one_message(it.rejected, fields.response(1))?;
-        Ok(row(it.prompt, chosen, rejected, fields))
+        Ok(Row {
+            history: it.prompt,
+            responses: vec![chosen, rejected],
+            label: label.clone(),
+            fields,
+        })
     });
     rows.collect()
 }
 
 fn verdicts(example: &Example) -> Result<Vec<Row>> {
-    let row = |history, response, desirable, fields| Row {
-        history,
-        responses: vec![response],
-        label: Label::Verdict { desirable },
-        fields,
-    };
-    if let Example::Tree(tree) = example {
-        let judged = siblings(tree).flat_map(|(prompt, judged)| {
-            let history = tree.messages(prompt);
-            judged.into_iter().map(move |(text, verdict)| {
-                let desirable = verdict == Verdict::Correct;
-                row(history.clone(), Message::assistant(text), desirable, TREE)
-            })
-        });
-        return Ok(judged.collect());
-    }
     let fields = match example {
+        Example::Tree(_) => TREE,
         Example::Pair(_) => PAIR,
         Example::Preference(_) => PREFERENCE,
         Example::Ranking(_) => RANKING,
@@ -203,7 +180,14 @@ fn verdicts(example: &Example) -> Result<Vec<Row>> {
         .ok_or_else(|| unfit(example, "an answer with a verdict"))?;
     let rows = answers.into_iter().map(|it| {
         let response = one_message(it.completion, fields.response(usize::from(!it.label)))?;
-        Ok(row(it.prompt, response, it.label, fields))
+        Ok(Row {
+            history: it.prompt,
+            responses: vec![response],
+            label: Label::Verdict {
+                desirable: it.label,
+            },
+            fields,
+        })
     });
     rows.collect()
 }
@@ -249,9 +233,7 @@ fn scores(example: &Example) -> Result<Vec<Row>> {
 }
 
 /// The judged actions after each prompt of a tree.
-fn siblings(
-    tree: &PreferenceTree,
-) -> impl Iterator<Item = (ultrainteract::NodeId, Vec<(String, Verdict)>)> + '_ {
+fn siblings(tree: &PreferenceTree) -> impl Iterator<Item = (NodeId, Vec<(String, Verdict)>)> + '_ {
     tree.nodes().filter_map(|(prompt, _)| {
         let judged: Vec<(String, Verdict)> = tree
             .children(prompt)
@@ -271,7 +253,7 @@ fn scored_answers(ranking: &Ranking) -> Vec<(String, f64)> {
     let mut answers: Vec<(String, f64)> = Vec::new();
     for answer in &ranking.completions {
         let known = |(text, _): &(String, f64)| *text == answer.response;
-        let score = Scored::score(answer).filter(|score| score.is_finite());
+        let score = answer.score().filter(|score| score.is_finite());
         if let Some(score) = score
             && !answers.iter().any(known)
         {

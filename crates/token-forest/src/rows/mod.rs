@@ -432,7 +432,7 @@ fn fit(
     let mut kept = Vec::with_capacity(groups.len());
     for (index, nodes) in groups.into_iter().enumerate() {
         let Some(nodes) = nodes else { continue };
-        if same_tokens(&tokens, &nodes) {
+        if options.kind == LabelKind::Pair && same_tokens(&tokens, &nodes) {
             // Texts that differ may be the same to the model: templates trim.
             report.unusable.push((
                 Unusable::IdenticalPair,

@@ -57,31 +57,40 @@ impl PairRow {
     /// problem is then named by the hash of its instruction, as is the row, with depth and turn,
     /// and the data set is [`UNKNOWN_DATASET`].
     pub(crate) fn parse(record: &[u8]) -> Result<Self> {
-        #[derive(Deserialize)]
-        struct Loose {
-            #[serde(default, deserialize_with = "super::wire::name")]
-            id: Option<String>,
-            #[serde(default, deserialize_with = "super::wire::name")]
-            parent_id: Option<String>,
-            task: Task,
-            dataset: Option<String>,
-            #[serde(with = "super::wire::trajectory")]
-            trajectory: Vec<Message>,
-            chosen: String,
-            rejected: String,
-        }
-        let row: Loose = parse_object(record)?;
-        let instruction = row.trajectory.first().map_or("", |first| &first.content);
-        let turn = row.trajectory.len().div_ceil(2);
-        let (id, parent_id) = names(row.id, row.parent_id, instruction, turn);
-        Ok(Self {
+        LoosePair::named(parse_object(record)?)
+    }
+}
+
+/// A pair row that may lack its names and task.
+#[derive(Deserialize)]
+struct LoosePair {
+    #[serde(default, deserialize_with = "super::wire::name")]
+    id: Option<String>,
+    #[serde(default, deserialize_with = "super::wire::name")]
+    parent_id: Option<String>,
+    task: Option<Task>,
+    dataset: Option<String>,
+    #[serde(with = "super::wire::trajectory")]
+    trajectory: Vec<Message>,
+    chosen: String,
+    rejected: String,
+}
+
+impl LoosePair {
+    /// The row, with names for what it does not name.
+    fn named(self) -> Result<PairRow> {
+        let task = self.task.ok_or_else(|| Error::missing("task"))?;
+        let instruction = self.trajectory.first().map_or("", |first| &first.content);
+        let turn = self.trajectory.len().div_ceil(2);
+        let (id, parent_id) = names(self.id, self.parent_id, instruction, turn);
+        Ok(PairRow {
             id,
             parent_id,
-            task: row.task,
-            dataset: row.dataset.unwrap_or_else(|| UNKNOWN_DATASET.to_string()),
-            trajectory: row.trajectory,
-            chosen: row.chosen,
-            rejected: row.rejected,
+            task,
+            dataset: self.dataset.unwrap_or_else(|| UNKNOWN_DATASET.to_string()),
+            trajectory: self.trajectory,
+            chosen: self.chosen,
+            rejected: self.rejected,
         })
     }
 }
@@ -131,26 +140,37 @@ impl SftRow {
     /// Reads a row of the right form, with names for what it does not name, as
     /// [`PairRow::parse`] does.
     pub(crate) fn parse(record: &[u8]) -> Result<Self> {
-        #[derive(Deserialize)]
-        struct Loose {
-            #[serde(default, deserialize_with = "super::wire::name")]
-            id: Option<String>,
-            #[serde(default, deserialize_with = "super::wire::name")]
-            parent_id: Option<String>,
-            task: Task,
-            dataset: Option<String>,
-            instruction: String,
-            response: String,
-        }
-        let row: Loose = parse_object(record)?;
-        let (id, parent_id) = names(row.id, row.parent_id, &row.instruction, 1);
-        Ok(Self {
+        LooseSft::named(parse_object(record)?)
+    }
+}
+
+/// An SFT row that may lack its names and task, and may have a context beside the instruction.
+#[derive(Deserialize)]
+struct LooseSft {
+    #[serde(default, deserialize_with = "super::wire::name")]
+    id: Option<String>,
+    #[serde(default, deserialize_with = "super::wire::name")]
+    parent_id: Option<String>,
+    task: Option<Task>,
+    dataset: Option<String>,
+    system: Option<String>,
+    instruction: String,
+    input: Option<String>,
+    response: String,
+}
+
+impl LooseSft {
+    /// The row, with names for what it does not name.
+    fn named(self) -> Result<SftRow> {
+        let task = self.task.ok_or_else(|| Error::missing("task"))?;
+        let (id, parent_id) = names(self.id, self.parent_id, &self.instruction, 1);
+        Ok(SftRow {
             id,
             parent_id,
-            task: row.task,
-            dataset: row.dataset.unwrap_or_else(|| UNKNOWN_DATASET.to_string()),
-            instruction: row.instruction,
-            response: row.response,
+            task,
+            dataset: self.dataset.unwrap_or_else(|| UNKNOWN_DATASET.to_string()),
+            instruction: self.instruction,
+            response: self.response,
         })
     }
 }
@@ -163,22 +183,19 @@ impl Record for SftRow {
     }
 }
 
-/// A row of `UltraInteract_pair`; one that does not say its task is a preference without one.
+/// A row of `UltraInteract_pair`; one that does not say its task is a preference.
 pub(super) fn read_pair(record: &[u8]) -> Result<Example> {
-    let fault = match PairRow::parse(record) {
-        Ok(row) => return Ok(Example::Pair(row)),
-        Err(fault) => fault,
-    };
-    #[derive(Deserialize)]
-    struct Without {
-        #[serde(with = "super::wire::trajectory")]
-        trajectory: Vec<Message>,
-        chosen: String,
-        rejected: String,
+    let row: LoosePair = parse_object(record)?;
+    if row.task.is_some() {
+        return row.named().map(Example::Pair);
     }
-    let row: Without = without_task(record, fault)?;
     Ok(Example::Preference(Preference {
-        origin: Origin::default(),
+        origin: Origin {
+            id: row.id,
+            parent_id: row.parent_id,
+            task: None,
+            dataset: row.dataset,
+        },
         prompt: row.trajectory,
         chosen: vec![Message::assistant(row.chosen)],
         rejected: vec![Message::assistant(row.rejected)],
@@ -186,57 +203,32 @@ pub(super) fn read_pair(record: &[u8]) -> Result<Example> {
     }))
 }
 
-/// A row of `UltraInteract_sft`; one that does not say its task is an instruction with its answer, and `input` goes with the
-/// instruction.
+/// A row of `UltraInteract_sft`; one that does not say its task, or has a system message or an input that goes with the
+/// instruction, is a prompt with its answer.
 pub(super) fn read_sft(record: &[u8]) -> Result<Example> {
-    #[derive(Deserialize)]
-    struct Without {
-        instruction: String,
-        #[serde(default)]
-        input: Option<String>,
-        #[serde(default)]
-        system: Option<String>,
-        response: String,
-    }
-    let context = |row: &Without| {
-        let is_said = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-        is_said(&row.input) || is_said(&row.system)
-    };
-    let row: Without = match SftRow::parse(record) {
-        Ok(row) => {
-            let says = |field| std::str::from_utf8(record).is_ok_and(|it| it.contains(field));
-            let may_have = says("\"input\"") || says("\"system\"");
-            match may_have.then(|| parse_object::<Without>(record)) {
-                Some(Ok(more)) if context(&more) => more,
-                _ => return Ok(Example::Sft(row)),
-            }
-        }
-        Err(fault) => without_task(record, fault)?,
-    };
+    let mut row: LooseSft = parse_object(record)?;
     let not_empty = |text: &String| !text.is_empty();
-    let instruction = match row.input.filter(not_empty) {
+    let system = row.system.take().filter(not_empty);
+    let input = row.input.take().filter(not_empty);
+    if row.task.is_some() && system.is_none() && input.is_none() {
+        return row.named().map(Example::Sft);
+    }
+    let instruction = match input {
         Some(input) => format!("{}\n{input}", row.instruction),
         None => row.instruction,
     };
-    let system = row.system.filter(not_empty).map(Message::system);
-    let mut prompt: Vec<Message> = system.into_iter().collect();
+    let mut prompt: Vec<Message> = system.map(Message::system).into_iter().collect();
     prompt.push(Message::user(instruction));
     Ok(Example::Completion(Completion {
-        origin: Origin::default(),
+        origin: Origin {
+            id: row.id,
+            parent_id: row.parent_id,
+            task: row.task,
+            dataset: row.dataset,
+        },
         prompt,
         completion: vec![Message::assistant(row.response)],
     }))
-}
-
-/// What a record holds beside a task, if that it has none is all that is wrong with it.
-fn without_task<T: serde::de::DeserializeOwned>(record: &[u8], fault: Error) -> Result<T> {
-    let says_task = serde_json::from_slice::<serde_json::Value>(record)
-        .ok()
-        .is_none_or(|row| row.get("task").is_some_and(|task| !task.is_null()));
-    match says_task {
-        true => Err(fault),
-        false => parse_object(record),
-    }
 }
 
 /// The data set of a row that does not name one.

@@ -7,7 +7,6 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::jsonl::parse_object;
-
 use crate::example::Origin;
 use crate::{Error, Message, Role, Task};
 
@@ -111,7 +110,7 @@ pub(super) struct Wire {
     pub response: Option<String>,
 }
 
-/// The fields that say where a record comes from. One of another type than its name or number is not used.
+/// The fields that say where a record comes from. One that is neither a string nor a whole number is not used.
 const ORIGIN: [&[&str]; 4] = [
     &["id", "prompt_id"],
     &["parent_id"],
