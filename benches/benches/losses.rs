@@ -14,8 +14,8 @@ use criterion::{
     measurement::WallTime,
 };
 use pref_losses::{
-    PairContext, PairLengths, PairLogProbs, PreferenceLossConfig, RewardContext, RewardLossConfig,
-    UnpairedContext, UnpairedLogProbs, UnpairedLossConfig,
+    PairContext, PairLengths, PairLogProbs, PreferenceLossConfig, RepresentationDistances,
+    RewardContext, RewardLossConfig, UnpairedContext, UnpairedLogProbs, UnpairedLossConfig,
 };
 use serde::de::DeserializeOwned;
 
@@ -73,6 +73,10 @@ fn preference(criterion: &mut Criterion) {
     let mut group = group(criterion, "preference");
     for (name, config) in losses::<PreferenceLossConfig>(PreferenceLossConfig::NAMES) {
         let loss = config.init().expect("defaults are valid");
+        if loss.needs().tokens || loss.needs().turns || loss.needs().log_weights {
+            // They are sums, or products, around another one.
+            continue;
+        }
         for pairs in SIZES {
             let chosen = log_probs(pairs).require_grad();
             let rejected = log_probs(pairs).require_grad();
@@ -147,13 +151,18 @@ fn reward(criterion: &mut Criterion) {
             let chosen = log_probs(pairs).require_grad();
             let rejected = log_probs(pairs).require_grad();
             let context = RewardContext {
-                is_ultra_interact: Some(verdicts(pairs)),
+                rank_only: Some(verdicts(pairs)),
+                distances: Some(RepresentationDistances {
+                    distances: lengths(pairs),
+                    mean: 1.0,
+                }),
                 ..RewardContext::default()
             };
             group.throughput(Throughput::Elements(pairs as u64));
             group.bench_function(BenchmarkId::new(name, pairs), |bencher| {
                 bencher.iter(|| {
                     let losses = loss.forward(chosen.clone(), rejected.clone(), &context);
+                    let losses = losses.expect("everything is given");
                     let gradients = losses.mean().backward();
                     black_box((chosen.grad(&gradients), rejected.grad(&gradients)))
                 });

@@ -10,30 +10,30 @@ mod model;
 
 use anyhow::Result;
 use burn::tensor::Device;
-use eurus_train::{Event, Optimization, PreferenceTrainer, ReferenceLogProbs, SftTrainer};
-use pref_losses::{DpoConfig, PairStats, PreferenceLossConfig};
+use eurus_train::{Event, PreferenceTrainer, ReferenceLogProbs, SftTrainer, TrainingConfig};
+use pref_losses::{DpoConfig, PreferenceLossConfig, PreferenceStats};
 
 use data::Task;
 use model::NGram;
 
 /// How the good and the bad answer of held-out pairs fare before and after each stage.
 struct Outcome {
-    fresh: PairStats,
-    imitating: PairStats,
-    preferring: PairStats,
+    fresh: PreferenceStats,
+    imitating: PreferenceStats,
+    preferring: PreferenceStats,
     /// Unique and naive tokens of the first DPO step.
     tokens: (usize, usize),
 }
 
 fn train() -> Result<Outcome> {
     let task = Task::draw(7);
-    let settings = Optimization {
+    let settings = TrainingConfig {
         learning_rate: 1e-2,
         epochs: 6,
         trees_per_step: 8,
-        ..Optimization::default()
+        ..TrainingConfig::default()
     };
-    let gently = Optimization {
+    let gently = TrainingConfig {
         learning_rate: 1e-3,
         ..settings.clone()
     };
@@ -42,7 +42,7 @@ fn train() -> Result<Outcome> {
     let held_out = |model: &NGram| {
         let trees = &task.held_out;
         let reference = ReferenceLogProbs::compute(model, trees, &settings, &mut |_| {})?;
-        preference.held_out(model, trees, &reference)
+        preference.evaluate(model, trees, &reference)
     };
 
     let model = NGram::init(data::SYMBOLS, 32, 3, &Device::flex());
@@ -64,19 +64,23 @@ fn train() -> Result<Outcome> {
     })
 }
 
+/// Mean log-probs of good and bad answers.
+fn log_probs(stats: &PreferenceStats) -> (f64, f64) {
+    let known = stats.chosen_log_prob.zip(stats.rejected_log_prob);
+    known.unwrap_or_default()
+}
+
 #[allow(clippy::print_stdout, reason = "an example shows what it did")]
 fn main() -> Result<()> {
     let outcome = train()?;
     println!("held-out log-probs      good answer   bad answer");
-    for (name, pairs) in [
+    for (name, stats) in [
         ("fresh weights", outcome.fresh),
         ("after SFT", outcome.imitating),
         ("after DPO", outcome.preferring),
     ] {
-        println!(
-            "{name:<20} {:>14.3} {:>12.3}",
-            pairs.chosen_log_prob, pairs.rejected_log_prob
-        );
+        let (good, bad) = log_probs(&stats);
+        println!("{name:<20} {good:>14.3} {bad:>12.3}");
     }
     let (unique, naive) = outcome.tokens;
     println!(
@@ -97,8 +101,11 @@ mod tests {
             preferring,
             tokens: (unique, naive),
         } = train().expect("training");
-        let margin = |pairs: &PairStats| pairs.chosen_log_prob - pairs.rejected_log_prob;
-        assert!(imitating.chosen_log_prob > fresh.chosen_log_prob + 1.0);
+        let margin = |stats: &PreferenceStats| {
+            let (good, bad) = log_probs(stats);
+            good - bad
+        };
+        assert!(log_probs(&imitating).0 > log_probs(&fresh).0 + 1.0);
         assert!(margin(&imitating) > margin(&fresh) + 1.0);
         assert!(margin(&preferring) > margin(&imitating) + 1.0);
         assert!(unique < naive);

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
-use eurus_models::{ForestBatch, ForestModel, int_tensor};
+use eurus_models::{ForestBatch, ForestBody, ForestModel, int_tensor};
 
 /// Tokens that a state depends on: its own and those before it on its path.
 const CONTEXT: usize = 4;
@@ -44,7 +44,7 @@ fn predecessors(batch: &ForestBatch) -> Vec<u32> {
     before
 }
 
-impl ForestModel for NGram {
+impl ForestBody for NGram {
     fn hidden_states(&self, batch: &ForestBatch) -> Tensor<2> {
         let device = batch.tokens.device();
         let embedded = self
@@ -67,6 +67,12 @@ impl ForestModel for NGram {
         self.hidden.forward(Tensor::cat(context, 1)).tanh()
     }
 
+    fn vocab_size(&self) -> usize {
+        self.embedding.weight.val().dims()[0]
+    }
+}
+
+impl ForestModel for NGram {
     fn output_weight(&self) -> Tensor<2> {
         self.embedding.weight.val()
     }

@@ -6,7 +6,7 @@ use eurus_eval::reranking::{Candidate, Candidates, RerankingReport};
 use eurus_eval::reward_model::{PairLengths, RewardModelReport, evaluate_rewards};
 use eurus_eval::{Estimate, Proportion};
 use eurus_models::{Decoder, LocalChatModel, RewardModel};
-use eurus_train::{Optimization, leaf_rewards, pair_rewards};
+use eurus_train::{TrainingConfig, leaf_rewards, pair_rewards};
 use token_forest::{ChatTokenizer, Group, Message, TokenTree, TrainingTree};
 use ultrainteract_synth::{Problem, PythonEnvironment};
 
@@ -123,7 +123,7 @@ impl Samples {
     pub fn rerank(
         &self,
         scorers: &[(&'static str, &RewardModel)],
-        settings: &Optimization,
+        settings: &TrainingConfig,
     ) -> Result<RerankingReport> {
         let scores: Vec<Vec<Vec<f32>>> = scorers
             .iter()
@@ -149,7 +149,7 @@ impl Samples {
 pub fn judge(
     model: &RewardModel,
     pairs: &[TrainingTree],
-    settings: &Optimization,
+    settings: &TrainingConfig,
 ) -> Result<RewardModelReport> {
     let rewards = pair_rewards(model, pairs, settings)?;
     let chosen: Vec<f32> = rewards.iter().map(|pair| pair.chosen).collect();

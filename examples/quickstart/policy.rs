@@ -4,7 +4,7 @@ use anyhow::Result;
 use burn::tensor::Device;
 use chat_model::{ChatModel, ChatRequest, Completion, Message, Sampling};
 use eurus_models::{Decoder, DecoderConfig, LocalChatModel};
-use eurus_train::{Event, Optimization, SftTrainer};
+use eurus_train::{Event, SftTrainer, TrainingConfig};
 use token_forest::ChatTokenizer;
 use ultrainteract::Verdict;
 use ultrainteract_synth::{Attempt, Environment, Outcome, Problem, PythonEnvironment};
@@ -38,14 +38,14 @@ pub fn fine_tune(
     device: &Device,
 ) -> Result<Decoder> {
     let model = Decoder::init(&config(scale, &corpus.tokenizer), seed, device);
-    let settings = Optimization {
+    let settings = TrainingConfig {
         learning_rate: scale.sft_learning_rate,
         epochs: scale.sft_epochs,
         trees_per_step: scale.sft_trees_per_step,
         weight_decay: 0.01,
         beta_2: scale.sft_beta_2,
         seed,
-        ..Optimization::default()
+        ..TrainingConfig::default()
     };
     let stage = Stage::start("SFT", settings.steps(corpus.sft.len()), "steps");
     let mut last = 0.0;

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use eurus_eval::report::RewardPoint;
 use eurus_models::Decoder;
-use eurus_train::{Event, Optimization, PreferenceTrainer, ReferenceLogProbs};
-use pref_losses::{DpoConfig, KtoConfig, NcaConfig, PairStats, PreferenceLossConfig};
+use eurus_train::{Event, PreferenceTrainer, ReferenceLogProbs, TrainingConfig};
+use pref_losses::{DpoConfig, KtoConfig, NcaConfig, PreferenceLossConfig, PreferenceStats};
 use token_forest::TrainingTree;
 
 use crate::console::Stage;
@@ -34,20 +34,20 @@ pub fn algorithms() -> [(&'static str, PreferenceLossConfig); 3] {
     ]
 }
 
-pub fn settings(seed: u64, scale: &Scale) -> Optimization {
-    Optimization {
+pub fn settings(seed: u64, scale: &Scale) -> TrainingConfig {
+    TrainingConfig {
         learning_rate: scale.preference_learning_rate,
         epochs: scale.preference_epochs,
         trees_per_step: scale.preference_trees_per_step,
         seed,
-        ..Optimization::default()
+        ..TrainingConfig::default()
     }
 }
 
 pub fn reference(
     model: &Decoder,
     trees: &[TrainingTree],
-    settings: &Optimization,
+    settings: &TrainingConfig,
 ) -> Result<ReferenceLogProbs> {
     let pairs = trees.iter().map(|tree| tree.groups().len()).sum();
     let stage = Stage::start("Reference", pairs, "pairs");
@@ -68,7 +68,7 @@ pub struct Learned {
     pub model: Decoder,
     pub trajectory: Vec<RewardPoint>,
     /// Means over the pairs of the last quarter of the steps; a single step has few pairs.
-    pub late: PairStats,
+    pub late: PreferenceStats,
     pub unique_tokens: usize,
     pub naive_tokens: usize,
 }
@@ -76,7 +76,7 @@ pub struct Learned {
 pub fn learn(
     name: &'static str,
     loss: &PreferenceLossConfig,
-    settings: &Optimization,
+    settings: &TrainingConfig,
     model: &Decoder,
     trees: &[TrainingTree],
     reference: &ReferenceLogProbs,
@@ -84,7 +84,7 @@ pub fn learn(
 ) -> Result<Learned> {
     let stage = Stage::start(name, settings.steps(trees.len()), "steps");
     let mut trajectory = Vec::new();
-    let mut steps: Vec<PairStats> = Vec::new();
+    let mut steps: Vec<PreferenceStats> = Vec::new();
     let (mut unique_tokens, mut naive_tokens) = (0, 0);
     let mut failed = None;
     let model = PreferenceTrainer::new(settings.clone(), loss)?.train(
@@ -92,21 +92,23 @@ pub fn learn(
         trees,
         reference,
         &mut |event| {
-            if let Event::Preference { progress, pairs } = event {
+            if let Event::Preference { progress, stats } = event {
                 trajectory.push(RewardPoint {
                     step: progress.step,
-                    chosen: pairs.chosen_reward,
-                    rejected: pairs.rejected_reward,
+                    chosen: stats.chosen_reward,
+                    rejected: stats.rejected_reward,
                 });
-                steps.push(*pairs);
+                steps.push(*stats);
                 unique_tokens += progress.unique_tokens;
                 naive_tokens += progress.naive_tokens;
-                let rate = pairs.pairs as f64 / progress.seconds;
+                let rate = stats.groups as f64 / progress.seconds;
                 stage.position(
                     progress.step,
                     format!(
                         "loss {:.3}, margin {:.2}, accuracy {:.2}, {rate:.0} pairs/s",
-                        pairs.loss, pairs.margin, pairs.accuracy
+                        stats.loss,
+                        stats.margin,
+                        stats.accuracy.unwrap_or_default()
                     ),
                 );
             }
@@ -116,7 +118,10 @@ pub fn learn(
         },
     )?;
     failed.map_or(Ok(()), Err)?;
-    let late = mean(&steps[steps.len() - steps.len().div_ceil(4)..]);
+    let last_quarter = steps[steps.len() - steps.len().div_ceil(4)..].iter();
+    let late = last_quarter
+        .copied()
+        .fold(PreferenceStats::default(), PreferenceStats::merge);
     stage.finish(&format!(
         "rewards {:+.2} chosen, {:+.2} rejected; {:.2}x fewer tokens than pairs as rows",
         late.chosen_reward,
@@ -131,27 +136,4 @@ pub fn learn(
         unique_tokens,
         naive_tokens,
     })
-}
-
-/// Means over all pairs of some steps.
-fn mean(steps: &[PairStats]) -> PairStats {
-    let pairs: usize = steps.iter().map(|step| step.pairs).sum();
-    let of = |field: fn(&PairStats) -> f64| {
-        let sum: f64 = steps
-            .iter()
-            .map(|step| field(step) * step.pairs as f64)
-            .sum();
-        sum / pairs.max(1) as f64
-    };
-    PairStats {
-        pairs,
-        loss: of(|step| step.loss),
-        chosen_reward: of(|step| step.chosen_reward),
-        rejected_reward: of(|step| step.rejected_reward),
-        margin: of(|step| step.margin),
-        accuracy: of(|step| step.accuracy),
-        chosen_log_prob: of(|step| step.chosen_log_prob),
-        rejected_log_prob: of(|step| step.rejected_log_prob),
-        kl: None,
-    }
 }

@@ -93,7 +93,7 @@ fn learning_table(learned: &[Learned]) -> Table {
             format!("{:+.3}", run.late.chosen_reward),
             format!("{:+.3}", run.late.rejected_reward),
             format!("{:+.3}", run.late.margin),
-            format!("{:.3}", run.late.accuracy),
+            format!("{:.3}", run.late.accuracy.unwrap_or_default()),
             run.unique_tokens.to_string(),
             run.naive_tokens.to_string(),
         ]);

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use eurus_models::{Decoder, RewardModel};
-use eurus_train::{Event, Optimization, RewardTrainer};
+use eurus_train::{Event, RewardTrainer, TrainingConfig};
 use pref_losses::{BradleyTerryConfig, RewardLossConfig, UltraInteractRewardConfig};
 use token_forest::TrainingTree;
 
@@ -24,20 +24,20 @@ pub fn losses() -> [(&'static str, RewardLossConfig); 2] {
     ]
 }
 
-pub fn settings(seed: u64, scale: &Scale) -> Optimization {
-    Optimization {
+pub fn settings(seed: u64, scale: &Scale) -> TrainingConfig {
+    TrainingConfig {
         learning_rate: scale.reward_learning_rate,
         epochs: scale.reward_epochs,
         trees_per_step: scale.preference_trees_per_step,
         seed,
-        ..Optimization::default()
+        ..TrainingConfig::default()
     }
 }
 
 pub fn train(
     name: &'static str,
     loss: &RewardLossConfig,
-    settings: &Optimization,
+    settings: &TrainingConfig,
     policy: &Decoder,
     trees: &[TrainingTree],
     folder: &mut RunFolder,
@@ -49,10 +49,10 @@ pub fn train(
         RewardModel::from_decoder(policy.clone()),
         trees,
         &mut |event| {
-            if let Event::Reward { progress, pairs } = event {
+            if let Event::Reward { progress, stats } = event {
                 last = format!(
                     "loss {:.3}, rewards {:+.2} chosen, {:+.2} rejected",
-                    pairs.loss, pairs.chosen_reward, pairs.rejected_reward
+                    stats.loss, stats.chosen_reward, stats.rejected_reward
                 );
                 stage.position(progress.step, last.clone());
             }

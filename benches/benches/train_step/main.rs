@@ -26,7 +26,8 @@ use burn::tensor::{DType, Device};
 use clap::{Parser, ValueEnum};
 use eurus_models::{Decoder, DecoderConfig, RewardModel};
 use eurus_train::{
-    Event, Optimization, Precision, PreferenceTrainer, ReferenceLogProbs, RewardTrainer, SftTrainer,
+    Event, Precision, PreferenceTrainer, ReferenceLogProbs, RewardTrainer, SftTrainer,
+    TrainingConfig,
 };
 use pref_losses::{
     BradleyTerryConfig, DpoConfig, KtoConfig, NcaConfig, PreferenceLossConfig, RewardLossConfig,
@@ -144,7 +145,7 @@ impl Tally {
             self.steps += 1;
             self.unique_tokens += progress.unique_tokens;
             self.naive_tokens += progress.naive_tokens;
-            self.room += progress.unique_tokens as f64 / progress.utilisation;
+            self.room += progress.unique_tokens as f64 / progress.utilization;
             if self.first_losses.len() < FIRST_STEPS {
                 self.first_losses.push(progress.loss);
             }
@@ -155,7 +156,7 @@ impl Tally {
 
 struct Run<'a> {
     options: &'a Options,
-    settings: Optimization,
+    settings: TrainingConfig,
     config: DecoderConfig,
     reference_seconds: f64,
 }
@@ -229,7 +230,7 @@ fn main() -> Result<()> {
         None => workload::draw(options.trees, config.vocab_size, 0)?,
     };
     let pairs: usize = trees.iter().map(|tree| tree.groups().len()).sum();
-    let settings = Optimization {
+    let settings = TrainingConfig {
         learning_rate: 5e-7,
         trees_per_step: options.trees_per_step,
         forests_per_step: options.forests_per_step,
@@ -242,7 +243,7 @@ fn main() -> Result<()> {
             false => Precision::Full,
         },
         epochs: options.epochs,
-        ..Optimization::default()
+        ..TrainingConfig::default()
     };
     let computed_in = match options.bf16 {
         true => DType::BF16,
@@ -296,7 +297,7 @@ fn main() -> Result<()> {
             "naive_tokens": tally.naive_tokens,
             "unique_tokens_per_s": round(tally.unique_tokens as f64 / tally.seconds),
             "naive_tokens_per_s": round(tally.naive_tokens as f64 / tally.seconds),
-            "utilisation": round(tally.unique_tokens as f64 / tally.room),
+            "utilization": round(tally.unique_tokens as f64 / tally.room),
             "peak_rss_mib": peak_resident_bytes().map(mib),
             "device_memory_mib": device_memory.map(|it| mib(it.bytes_reserved)),
             "matmul_peak_gflops": round(peak / 1e9),

@@ -61,7 +61,7 @@ pub struct Sampling {
     pub max_tokens: usize,
     /// Texts that end a completion; they are not part of it. Default none.
     pub stop: Vec<String>,
-    /// Seed of the draw. A model that honours it answers the same request the same way. Default 0.
+    /// Seed of the draw. A model that honors it answers the same request the same way. Default 0.
     pub seed: u64,
 }
 

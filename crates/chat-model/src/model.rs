@@ -6,7 +6,7 @@ use crate::{ChatRequest, Completion, Error, Result};
 
 /// Something that completes a chat.
 ///
-/// One completion per requested sample comes back, in a fixed order. A model that honours
+/// One completion per requested sample comes back, in a fixed order. A model that honors
 /// [`Sampling::seed`](crate::Sampling::seed) answers equal requests equally, whatever else is in
 /// the batch.
 pub trait ChatModel: Send + Sync {

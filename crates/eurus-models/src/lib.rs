@@ -11,7 +11,7 @@
 //!
 //! ```
 //! use burn::tensor::Device;
-//! use eurus_models::{Decoder, DecoderConfig, ForestBatch, ForestModel};
+//! use eurus_models::{Decoder, DecoderConfig, ForestBatch, ForestBody, ForestModel};
 //! use token_forest::{PackedForest, TokenTree};
 //!
 //! # fn main() -> eurus_models::Result<()> {
@@ -66,7 +66,7 @@
 //! | [`lora`] | low-rank adapters: put on, merged, taken off, in and out of PEFT's folders |
 //! | [`Checkpoint`], [`WeightType`] | Hugging Face folders, read with one copy in memory, written whole or not at all |
 //! | [`ForestBatch`] | a packed forest on a device |
-//! | [`ForestModel`], [`ForestRewardModel`], [`ForestBlocks`] | what trainers know of a model; implement them for your own |
+//! | [`ForestBody`], [`ForestModel`], [`ForestRewardModel`], [`ForestBlocks`] | what trainers know of a model; implement them for your own |
 //! | [`generate`] | sampling with a key/value cache, each prompt computed once for all its samples |
 //! | [`LocalChatModel`] | a decoder with its tokenizer as a [`ChatModel`](chat_model::ChatModel) |
 //! | [`ops`] | tree attention and the other operations, with their backward passes |
@@ -96,5 +96,5 @@ pub use checkpoint::{Checkpoint, MAX_SHARD_BYTES, WeightType};
 pub use config::DecoderConfig;
 pub use decoder::Decoder;
 pub use error::{Error, Result};
-pub use model::{ForestBlocks, ForestModel, ForestRewardModel};
+pub use model::{ForestBlocks, ForestBody, ForestModel, ForestRewardModel};
 pub use reward::{RewardHead, RewardModel};

@@ -6,9 +6,9 @@ use burn::tensor::{Int, Tensor};
 use crate::ForestBatch;
 use crate::decoder::Routing;
 
-/// A language model over packed forests. Trainers know nothing else of it, so any burn module that implements this
-/// can be trained.
-pub trait ForestModel: Module {
+/// A model from packed forests to hidden states: what language models and reward models share. Trainers know no more of a
+/// model than this and [`ForestModel`] or [`ForestRewardModel`], so any burn module that implements the two can be trained.
+pub trait ForestBody: Module {
     /// Hidden states after the last norm, `[T, d]`. A token's state may depend on its own node's earlier tokens and on
     /// its ancestors' tokens only.
     fn hidden_states(&self, batch: &ForestBatch) -> Tensor<2>;
@@ -28,33 +28,18 @@ pub trait ForestModel: Module {
         None
     }
 
+    /// Number of token ids the model knows: those below it.
+    fn vocab_size(&self) -> usize;
+}
+
+/// A language model over packed forests.
+pub trait ForestModel: ForestBody {
     /// The output projection, `[vocab, d]`: logits are `hidden x weight^T`.
     fn output_weight(&self) -> Tensor<2>;
-
-    /// Number of token ids the model knows: those below it.
-    fn vocab_size(&self) -> usize {
-        self.output_weight().dims()[0]
-    }
 }
 
 /// A reward model over packed forests.
-pub trait ForestRewardModel: Module {
-    /// As [`ForestModel::hidden_states`].
-    fn hidden_states(&self, batch: &ForestBatch) -> Tensor<2>;
-
-    /// As [`ForestModel::hidden_states_and_auxiliary_loss`].
-    fn hidden_states_and_auxiliary_loss(
-        &self,
-        batch: &ForestBatch,
-    ) -> (Tensor<2>, Option<Tensor<1>>) {
-        (self.hidden_states(batch), None)
-    }
-
-    /// As [`ForestModel::blocks`].
-    fn blocks<'a>(&'a self, _batch: &'a ForestBatch) -> Option<Box<dyn ForestBlocks + 'a>> {
-        None
-    }
-
+pub trait ForestRewardModel: ForestBody {
     /// The reward at each of the given tokens, `[N]`; `hidden` is `[T, d]`, `tokens` are indices into it, `[N]`.
     fn rewards_of(&self, hidden: Tensor<2>, tokens: Tensor<1, Int>) -> Tensor<1>;
 
@@ -62,9 +47,6 @@ pub trait ForestRewardModel: Module {
     fn rewards(&self, batch: &ForestBatch, tokens: Tensor<1, Int>) -> Tensor<1> {
         self.rewards_of(self.hidden_states(batch), tokens)
     }
-
-    /// Number of token ids the model knows: those below it.
-    fn vocab_size(&self) -> usize;
 }
 
 /// A model's pass over one batch, cut where only `[T, d]` goes from one part to the next.

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Int, Tensor};
 
 use crate::config::DecoderConfig;
 use crate::decoder::{Body, Projection, wide_type};
-use crate::{Decoder, ForestBatch, ForestBlocks, ForestRewardModel};
+use crate::{Decoder, ForestBatch, ForestBlocks, ForestBody, ForestRewardModel};
 
 /// Under which name a reward head is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -81,7 +81,7 @@ impl RewardModel {
     }
 }
 
-impl ForestRewardModel for RewardModel {
+impl ForestBody for RewardModel {
     fn hidden_states(&self, batch: &ForestBatch) -> Tensor<2> {
         self.model.forward(batch).hidden
     }
@@ -97,6 +97,12 @@ impl ForestRewardModel for RewardModel {
         Some(self.model.blocks(batch))
     }
 
+    fn vocab_size(&self) -> usize {
+        self.model.embed_tokens.weight.val().dims()[0]
+    }
+}
+
+impl ForestRewardModel for RewardModel {
     fn rewards_of(&self, hidden: Tensor<2>, tokens: Tensor<1, Int>) -> Tensor<1> {
         let dtype = wide_type(hidden.dtype());
         let hidden = hidden.select(0, tokens).cast(dtype);
@@ -106,9 +112,5 @@ impl ForestRewardModel for RewardModel {
             (None, None) => hidden.zeros_like(),
         };
         rewards.sum_dim(1).squeeze_dim(1)
-    }
-
-    fn vocab_size(&self) -> usize {
-        self.model.embed_tokens.weight.val().dims()[0]
     }
 }

@@ -1,9 +1,8 @@
 //! What a training pass keeps for its gradients: all activations, or the inputs of the model's blocks alone.
 
-use burn::module::Module;
 use burn::tensor::{Gradients, Tensor};
 use eurus_models::decoder::Routing;
-use eurus_models::{ForestBatch, ForestBlocks, ForestModel, ForestRewardModel};
+use eurus_models::{ForestBatch, ForestBlocks, ForestBody};
 
 use crate::{Error, Result};
 
@@ -36,42 +35,18 @@ pub(crate) struct Recomputation<'a> {
     last: Tensor<2>,
 }
 
-/// A model's pass block by block, if it can.
-type Blocks<M> = for<'b> fn(&'b M, &'b ForestBatch) -> Option<Box<dyn ForestBlocks + 'b>>;
-
 impl<'a> Pass<'a> {
-    /// A language model's pass; with `recompute`, one that keeps the blocks' inputs alone.
-    pub fn of_model<M: ForestModel>(
+    /// A model's pass; with `recompute`, one that keeps the blocks' inputs alone.
+    pub fn new<M: ForestBody>(
         model: &'a M,
         batch: &'a ForestBatch,
         recompute: bool,
-    ) -> Result<Self> {
-        let states = M::hidden_states_and_auxiliary_loss;
-        Self::new(model, batch, recompute, M::blocks, states)
-    }
-
-    /// The same of a reward model.
-    pub fn of_reward_model<M: ForestRewardModel>(
-        model: &'a M,
-        batch: &'a ForestBatch,
-        recompute: bool,
-    ) -> Result<Self> {
-        let states = M::hidden_states_and_auxiliary_loss;
-        Self::new(model, batch, recompute, M::blocks, states)
-    }
-
-    fn new<M: Module>(
-        model: &'a M,
-        batch: &'a ForestBatch,
-        recompute: bool,
-        blocks: Blocks<M>,
-        states: fn(&M, &ForestBatch) -> (Tensor<2>, Option<Tensor<1>>),
     ) -> Result<Self> {
         if recompute {
             let (plain, plain_batch) = (model.valid(), batch.inner());
-            return Self::in_blocks(blocks(model, batch), blocks(&plain, &plain_batch));
+            return Self::in_blocks(model.blocks(batch), plain.blocks(&plain_batch));
         }
-        let (hidden, auxiliary) = states(model, batch);
+        let (hidden, auxiliary) = model.hidden_states_and_auxiliary_loss(batch);
         Ok(Self {
             hidden,
             tape: Tape::Whole { auxiliary },

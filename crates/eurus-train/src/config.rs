@@ -8,20 +8,21 @@ use crate::{Decay, Error, Precision, Result};
 /// examples of the step and the term that went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum NotFinitePolicy {
-    /// End the run with an error.
+    /// End the run with an error
     #[default]
     Stop,
-    /// Leave the weights as they are and go on with the next step.
+    /// Leave the weights as they are and go on with the next step
     Skip,
-    /// Update the weights with what there is, to see what becomes of it.
+    /// Update the weights with what there is, to see what becomes of it
     Continue,
 }
 
-/// How a model is optimised, whatever the loss.
+/// How a model is optimized, whatever the loss.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Optimization {
+pub struct TrainingConfig {
     /// Peak learning rate. Default 1e-5.
     pub learning_rate: f64,
     /// Shape of the learning rate after warm-up. Default cosine.
@@ -64,7 +65,7 @@ pub struct Optimization {
     pub seed: u64,
 }
 
-impl Default for Optimization {
+impl Default for TrainingConfig {
     fn default() -> Self {
         Self {
             learning_rate: 1e-5,
@@ -90,7 +91,7 @@ impl Default for Optimization {
     }
 }
 
-impl Optimization {
+impl TrainingConfig {
     /// Checks every setting's range.
     ///
     /// # Errors

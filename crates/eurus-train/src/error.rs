@@ -69,6 +69,11 @@ pub enum Error {
         /// Those given.
         found: usize,
     },
+    /// A loss looks at parts of responses, and the reference log-probs are those of whole ones.
+    #[error(
+        "the loss looks at the tokens or turns of responses, and the reference log-probs are those of whole responses; compute them with `PreferenceTrainer::reference` of the same trainer"
+    )]
+    ReferenceOfWholeResponses,
     /// The file of reference log-probs belongs to something else.
     #[error(
         "{path}: the reference log-probs in it cannot be used: {difference}; name another file, or remove this one"

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pref_losses::{CollapseWarning, PairStats, RewardStats, ScoredStats, UnpairedStats};
+use pref_losses::{CollapseWarning, PreferenceStats};
 use serde::{Deserialize, Serialize};
 
 use crate::{Judgement, NotFinite};
@@ -30,7 +30,7 @@ pub struct StepProgress {
     pub naive_tokens: usize,
     /// How full the step's forests were: unique tokens over the token budgets of all of them.
     #[serde(default)]
-    pub utilisation: f64,
+    pub utilization: f64,
     /// Wall-clock time of the step.
     pub seconds: f64,
 }
@@ -55,29 +55,13 @@ pub enum Event {
         /// Tokens the loss counted.
         target_tokens: usize,
     },
-    /// A step of preference learning.
+    /// A step of preference learning, on pairs, single responses or scored ones.
     Preference {
         /// Step numbers.
         #[serde(flatten)]
         progress: StepProgress,
-        /// Rewards, margin, accuracy and log-probs of the step's pairs before the update.
-        pairs: PairStats,
-    },
-    /// A step of preference learning on responses that have a verdict each.
-    Unpaired {
-        /// Step numbers.
-        #[serde(flatten)]
-        progress: StepProgress,
-        /// Rewards and log-probs of the step's responses before the update.
-        responses: UnpairedStats,
-    },
-    /// A step of preference learning on several scored responses to each prompt.
-    Scored {
-        /// Step numbers.
-        #[serde(flatten)]
-        progress: StepProgress,
-        /// Rewards, margin, accuracy and log-probs of the step's prompts before the update.
-        prompts: ScoredStats,
+        /// Rewards, margin, accuracy and log-probs of the step's responses before the update.
+        stats: PreferenceStats,
     },
     /// Preference learning goes wrong although its loss may look fine. Follows the step that raised it.
     Collapse {
@@ -131,18 +115,24 @@ pub enum Event {
         #[serde(flatten)]
         progress: StepProgress,
         /// Rewards, margin and accuracy of the step's pairs before the update.
-        pairs: RewardStats,
+        stats: PreferenceStats,
     },
 }
 
 impl Event {
+    /// What is known of the responses of a step, for steps of preference learning and of reward models.
+    pub fn preferences(&self) -> Option<&PreferenceStats> {
+        match self {
+            Self::Preference { stats, .. } | Self::Reward { stats, .. } => Some(stats),
+            _ => None,
+        }
+    }
+
     /// The step numbers, for events that are steps.
     pub fn progress(&self) -> Option<&StepProgress> {
         match self {
             Self::Sft { progress, .. }
             | Self::Preference { progress, .. }
-            | Self::Unpaired { progress, .. }
-            | Self::Scored { progress, .. }
             | Self::Reward { progress, .. } => Some(progress),
             Self::Reference { .. }
             | Self::Collapse { .. }

@@ -2,13 +2,13 @@
 
 use token_forest::{LabelKind, TokenTree, TrainingTree};
 
-use crate::{Error, Optimization, Result};
+use crate::{Error, Result, TrainingConfig};
 
 /// Checks that there are trees, that their groups are of the kind the loss learns from, and their paths and tokens.
 pub(crate) fn check_examples(
     trees: &[TrainingTree],
     kind: LabelKind,
-    settings: &Optimization,
+    settings: &TrainingConfig,
     vocab_size: usize,
 ) -> Result<()> {
     if trees.is_empty() {

@@ -2,7 +2,7 @@
 //!
 //! For anyone who has conversations, preference pairs or rollouts that share their beginnings and wants to train a
 //! model on them, in a program of their own. The trainers take [`TrainingTree`](token_forest::TrainingTree)s, pack the trees of a step into forests of
-//! bounded size and know a model by two small traits, so any burn module that implements
+//! bounded size and know a model by small traits, so any burn module that implements [`ForestBody`](eurus_models::ForestBody) and
 //! [`ForestModel`](eurus_models::ForestModel) or [`ForestRewardModel`](eurus_models::ForestRewardModel) trains.
 //! They never print: what happens is told to a callback.
 //!
@@ -13,7 +13,7 @@
 //! ```
 //! use burn::tensor::Device;
 //! use eurus_models::{Decoder, DecoderConfig};
-//! use eurus_train::{Event, Optimization, PreferenceTrainer, ReferenceLogProbs};
+//! use eurus_train::{Event, TrainingConfig, PreferenceTrainer};
 //! use pref_losses::{DpoConfig, PreferenceLossConfig};
 //! use token_forest::{Group, TokenTree, TrainingTree};
 //!
@@ -24,13 +24,14 @@
 //! let rejected = tree.push(0, vec![6], true);
 //! let trees = [TrainingTree::new("p1", &tree, vec![Group::pair(chosen, rejected)])?];
 //!
-//! let settings = Optimization { learning_rate: 1e-2, epochs: 2, ..Optimization::default() };
-//! let reference = ReferenceLogProbs::compute(&policy, &trees, &settings, &mut |_| {})?;
+//! let settings = TrainingConfig { learning_rate: 1e-2, epochs: 2, ..TrainingConfig::default() };
 //! let loss = PreferenceLossConfig::Dpo(DpoConfig::new().with_beta(0.1));
+//! let trainer = PreferenceTrainer::new(settings, &loss)?;
+//! let reference = trainer.reference(&policy, &trees, None, &mut |_| {})?;
 //! let mut steps = Vec::new();
-//! let trained = PreferenceTrainer::new(settings, &loss)?.train(policy, &trees, &reference, &mut |event| {
-//!     if let Event::Preference { progress, pairs } = event {
-//!         steps.push((progress.clone(), *pairs));
+//! let trained = trainer.train(policy, &trees, &reference, &mut |event| {
+//!     if let Event::Preference { progress, stats } = event {
+//!         steps.push((progress.clone(), *stats));
 //!     }
 //! })?;
 //!
@@ -45,9 +46,9 @@
 //!
 //! # A step
 //!
-//! A step takes [`trees_per_step`](Optimization::trees_per_step) trees, or as many as fill
-//! [`forests_per_step`](Optimization::forests_per_step). They are packed into forests of at most
-//! [`token_budget`](Optimization::token_budget) tokens; the gradients of all forests are summed before the one update,
+//! A step takes [`trees_per_step`](TrainingConfig::trees_per_step) trees, or as many as fill
+//! [`forests_per_step`](TrainingConfig::forests_per_step). They are packed into forests of at most
+//! [`token_budget`](TrainingConfig::token_budget) tokens; the gradients of all forests are summed before the one update,
 //! so the budget bounds the memory and changes nothing else but rounding. The loss is the mean over the whole step:
 //! over target tokens for SFT, over pairs, single responses or prompts otherwise. A path that is too long is an error before
 //! training, never cut; a loss or gradient that is not finite ends the run with the ids of the step's examples.
@@ -69,7 +70,7 @@
 //!
 //! | item | what |
 //! | --- | --- |
-//! | [`Optimization`], [`Schedule`], [`Decay`], [`Precision`] | optimizer, learning rate, step size, limits, number type, seed |
+//! | [`TrainingConfig`], [`Schedule`], [`Decay`], [`Precision`] | optimizer, learning rate, step size, limits, number type, seed |
 //! | [`sft`]: [`SftTrainer`] | imitation of trainable nodes |
 //! | [`preference`]: [`PreferenceTrainer`] | DPO, IPO, hinge, NCA, KTO and the rest of `pref_losses`, over pairs, single or scored responses |
 //! | [`mod@reference`]: [`ReferenceLogProbs`], [`ReferenceCache`] | log-probs of the reference model, kept in a file if asked |
@@ -106,7 +107,7 @@ pub mod snapshot;
 mod step;
 pub mod tensorboard;
 
-pub use config::{NotFinitePolicy, Optimization};
+pub use config::{NotFinitePolicy, TrainingConfig};
 pub use error::{Error, NotFinite, Result};
 pub use evaluation::{Evaluation, Judgement, SampleText};
 pub use events::{Event, StepProgress};

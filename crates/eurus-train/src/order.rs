@@ -7,11 +7,11 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use token_forest::forests_needed;
 
-use crate::Optimization;
+use crate::TrainingConfig;
 
 /// The trees of every step of a run, by index: each epoch in a new order. `pieces` are the tokens of the pieces that each
 /// tree is packed in.
-pub(crate) fn step_order(pieces: &[Vec<usize>], settings: &Optimization) -> Vec<Vec<usize>> {
+pub(crate) fn step_order(pieces: &[Vec<usize>], settings: &TrainingConfig) -> Vec<Vec<usize>> {
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
     let mut order: Vec<usize> = (0..pieces.len()).collect();
     let most = settings.max_steps.unwrap_or(usize::MAX);
@@ -77,13 +77,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn settings(forests: usize, token_budget: usize, seed: u64) -> Optimization {
-        Optimization {
+    fn settings(forests: usize, token_budget: usize, seed: u64) -> TrainingConfig {
+        TrainingConfig {
             forests_per_step: Some(forests),
             token_budget,
             epochs: 2,
             seed,
-            ..Optimization::default()
+            ..TrainingConfig::default()
         }
     }
 
@@ -112,14 +112,14 @@ mod tests {
     fn steps_of_whole_forests_are_full_but_for_the_last() {
         // Sizes as those of trees, from a tenth to half of the budget.
         let pieces: Vec<Vec<usize>> = (0..500).map(|i| vec![200 + (i * 7919) % 900]).collect();
-        let settings = Optimization {
+        let settings = TrainingConfig {
             epochs: 1,
             ..settings(2, 2048, 3)
         };
         let steps = step_order(&pieces, &settings);
         let (_, full) = steps.split_last().expect("steps");
         let tokens: usize = full.iter().flatten().map(|&tree| pieces[tree][0]).sum();
-        let utilisation = tokens as f64 / (full.len() * 2 * 2048) as f64;
-        assert!(utilisation > 0.95, "{utilisation}");
+        let utilization = tokens as f64 / (full.len() * 2 * 2048) as f64;
+        assert!(utilization > 0.95, "{utilization}");
     }
 }

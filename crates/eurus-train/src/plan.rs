@@ -2,14 +2,14 @@
 //! packs them.
 //!
 //! ```
-//! use eurus_train::{Optimization, plan};
+//! use eurus_train::{TrainingConfig, plan};
 //! use token_forest::{Group, TokenTree, TrainingTree};
 //!
 //! # fn main() -> eurus_train::Result<()> {
 //! let mut tree = TokenTree::new(vec![1, 2, 3], false);
 //! let (chosen, rejected) = (tree.push(0, vec![4, 5], true), tree.push(0, vec![6], true));
 //! let trees = [TrainingTree::new("p1", &tree, vec![Group::pair(chosen, rejected)])?];
-//! let settings = Optimization { epochs: 2, ..Optimization::default() };
+//! let settings = TrainingConfig { epochs: 2, ..TrainingConfig::default() };
 //! for step in plan::steps(&trees, &settings)? {
 //!     let step = step?;
 //!     assert_eq!((step.unique_tokens(), step.naive_tokens), (6, 9));
@@ -18,11 +18,11 @@
 //! # }
 //! ```
 
-use token_forest::{GroupForest, PackedForest, Pieces, TrainingTree};
+use token_forest::{GroupForest, PackedForest, Pieces, Span, TrainingTree};
 
 use crate::order::step_order;
 use crate::reference::GROUP;
-use crate::{Error, Optimization, Result};
+use crate::{Error, Result, TrainingConfig};
 
 /// The forests of one optimizer step.
 #[derive(Debug, Clone)]
@@ -51,10 +51,10 @@ impl PlannedStep {
 /// A setting is outside its range, there are no trees, or a group does not fit in the budget.
 pub fn steps<'a>(
     trees: &'a [TrainingTree],
-    settings: &'a Optimization,
+    settings: &'a TrainingConfig,
 ) -> Result<impl Iterator<Item = Result<PlannedStep>> + 'a> {
     check(trees, settings)?;
-    let pieces = Pieces::of_groups(trees, settings.token_budget)?;
+    let pieces = Pieces::of_groups(trees, Span::Responses, settings.token_budget)?;
     let mismatched = Pieces::of_mismatched(trees, settings.token_budget)?;
     let order = step_order(&pieces.sizes(), settings);
     Ok(order.into_iter().map(move |members| {
@@ -74,12 +74,12 @@ pub fn steps<'a>(
 /// A setting is outside its range, or there are no trees. An item is an error if a group does not fit in the budget.
 pub fn reference_forests<'a>(
     trees: &'a [TrainingTree],
-    settings: &'a Optimization,
+    settings: &'a TrainingConfig,
 ) -> Result<impl Iterator<Item = Result<PackedForest>> + 'a> {
     check(trees, settings)?;
     Ok(trees.chunks(GROUP).flat_map(|group| {
         let all: Vec<usize> = (0..group.len()).collect();
-        let pieces = Pieces::of_reference(group, settings.token_budget);
+        let pieces = Pieces::of_reference(group, Span::Responses, settings.token_budget);
         match pieces.and_then(|pieces| pieces.pack(&all)) {
             Ok(packed) => forests(packed).into_iter().map(Ok).collect(),
             Err(error) => vec![Err(error.into())],
@@ -91,7 +91,7 @@ fn forests(packed: Vec<GroupForest>) -> Vec<PackedForest> {
     packed.into_iter().map(|group| group.forest).collect()
 }
 
-fn check(trees: &[TrainingTree], settings: &Optimization) -> Result<()> {
+fn check(trees: &[TrainingTree], settings: &TrainingConfig) -> Result<()> {
     settings.validate()?;
     match trees.is_empty() {
         true => Err(Error::NoData { what: "trees" }),

@@ -9,14 +9,17 @@ use crate::{Error, Result};
 /// The number type that losses and gradients are computed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Precision {
-    /// That of the model's weights.
+    /// That of the weights
     #[default]
     Full,
-    /// Mixed precision: a copy of the weights in bfloat16 computes, which halves the memory of activations and is several
-    /// times faster on a GPU's matrix units. The weights that are updated, the sums of gradients and AdamW's moments are
-    /// f32, since an update of a few millionths of a weight is lost in bfloat16; so are norms, the weights of attention,
-    /// routers, log-probs, rewards and losses. On a CPU it saves memory and costs time.
+    /// Mixed: bfloat16 computes, float32 is updated
+    ///
+    /// A copy of the weights in bfloat16 computes, which halves the memory of activations and is several times faster on a
+    /// GPU's matrix units. The weights that are updated, the sums of gradients and AdamW's moments are f32, since an update of
+    /// a few millionths of a weight is lost in bfloat16; so are norms, the weights of attention, routers, log-probs, rewards
+    /// and losses. On a CPU it saves memory and costs time.
     Bf16,
 }
 

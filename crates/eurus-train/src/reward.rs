@@ -1,12 +1,16 @@
 //! Reward models: a body and a head, trained on the rewards at the ends of paired responses.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Int, Tensor};
 use eurus_models::{ForestBatch, ForestRewardModel, int_tensor};
-use pref_losses::stats::RewardSums;
-use pref_losses::{RewardContext, RewardLoss, RewardLossConfig, RewardStats};
-use serde_json::json;
+use pref_losses::{
+    PreferenceStats, PreferenceSums, RepresentationDistances, RewardContext, RewardLoss,
+    RewardLossConfig, representation_distances,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use token_forest::{
-    GroupForest, Label, LabelKind, PackedForest, PackedGroup, Pieces, TokenTree, TrainingTree, pack,
+    GroupForest, Label, LabelKind, PackedForest, PackedGroup, Pieces, Span, TokenTree,
+    TrainingTree, pack,
 };
 
 use crate::activations::{Pass, Tape};
@@ -16,16 +20,17 @@ use crate::examples::{check_examples, check_trees};
 use crate::run::{RunSetup, StepOutcome, StepStats, plain_device, run, training_device};
 use crate::snapshot::Snapshots;
 use crate::step::{GroupCounts, GroupTerms, PackedStep};
-use crate::{Optimization, Ranks, Result};
+use crate::{Ranks, Result, TrainingConfig};
 
 /// Trains a reward model on preference pairs.
 ///
 /// A pair's [label](Label::Pair) says whether it is only to be ranked, and by how much its chosen reward should lead.
 #[derive(Debug, Clone)]
 pub struct RewardTrainer {
-    settings: Optimization,
+    settings: TrainingConfig,
     loss: RewardLoss,
-    objective: RewardLossConfig,
+    /// The loss as it was described, for the identity of a run.
+    objective: Value,
     snapshots: Option<Snapshots>,
     ranks: Ranks,
 }
@@ -62,13 +67,14 @@ fn labels_of(groups: &[PackedGroup], trees: &[&TrainingTree], device: &Device) -
         let margins: Vec<f32> = labels.iter().map(|it| it.0).collect();
         Tensor::from_floats(margins.as_slice(), device)
     });
-    let is_ultra_interact = labels.iter().any(|it| it.1).then(|| {
-        let direct: Vec<bool> = labels.iter().map(|it| !it.1).collect();
-        Tensor::from_data(direct.as_slice(), device)
+    let rank_only = labels.iter().any(|it| it.1).then(|| {
+        let rank_only: Vec<bool> = labels.iter().map(|it| it.1).collect();
+        Tensor::from_data(rank_only.as_slice(), device)
     });
     RewardContext {
         margin,
-        is_ultra_interact,
+        rank_only,
+        distances: None,
     }
 }
 
@@ -78,12 +84,30 @@ impl RewardTrainer {
     /// # Errors
     ///
     /// When a setting is outside its range.
-    pub fn new(settings: Optimization, loss: &RewardLossConfig) -> Result<Self> {
+    pub fn new(settings: TrainingConfig, loss: &RewardLossConfig) -> Result<Self> {
+        Self::of(settings, loss.init()?, json!({ "reward": loss }))
+    }
+
+    /// A trainer with a loss of one's own, as [`pref_losses::loss`] describes it. `identity` names the loss and its settings:
+    /// a run goes on from snapshots of the same identity alone.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is outside its range.
+    pub fn with_loss(
+        settings: TrainingConfig,
+        loss: RewardLoss,
+        identity: impl Into<String>,
+    ) -> Result<Self> {
+        Self::of(settings, loss, json!({ "own": identity.into() }))
+    }
+
+    fn of(settings: TrainingConfig, loss: RewardLoss, objective: Value) -> Result<Self> {
         settings.validate()?;
         Ok(Self {
             settings,
-            loss: loss.init()?,
-            objective: loss.clone(),
+            loss,
+            objective,
             snapshots: None,
             ranks: Ranks::default(),
         })
@@ -137,36 +161,41 @@ impl RewardTrainer {
         let settings = &self.settings;
         check_examples(trees, LabelKind::Pair, settings, model.vocab_size())?;
         let device = training_device(&model);
-        let pieces = Pieces::of_groups(trees, settings.token_budget)?;
+        let pieces = Pieces::of_groups(trees, Span::Responses, settings.token_budget)?;
         let setup = RunSetup {
             settings,
             examples: trees,
             pieces: &pieces.sizes(),
             ranks: &self.ranks,
             snapshots: self.snapshots.as_ref(),
-            objective: json!({ "reward": self.objective }),
+            objective: self.objective.clone(),
             reference: None,
         };
         run(
             model,
             setup,
-            (),
+            Carried::default(),
             evaluation,
             on_event,
-            |model, mine, optimizer, ()| {
-                let recompute = settings.recompute_activations;
-                self.pass(
-                    model,
-                    PackedStep::new(trees, &pieces, mine.members),
-                    &device,
-                    recompute,
-                    &self.ranks,
-                    &mut |loss, tape, share| {
-                        optimizer.add(model, loss, tape, share);
-                    },
-                )
+            |model, mine, optimizer, carried| {
+                let part = Part {
+                    step: PackedStep::new(trees, &pieces, mine.members),
+                    mean_distance: carried.mean_distance,
+                    recompute: settings.recompute_activations,
+                };
+                let ranks = &self.ranks;
+                self.pass(model, part, &device, ranks, &mut |loss, tape, share| {
+                    optimizer.add(model, loss, tape, share);
+                })
             },
-            |progress, pairs, (), on_event| on_event(&Event::Reward { progress, pairs }),
+            |progress, step, carried, on_event| {
+                if let Some(mean) = step.mean_distance {
+                    let next = self.loss.next_mean_distance(carried.mean_distance, mean);
+                    carried.mean_distance = Some(next);
+                }
+                let stats = step.stats;
+                on_event(&Event::Reward { progress, stats });
+            },
         )
     }
 
@@ -175,25 +204,24 @@ impl RewardTrainer {
     /// # Errors
     ///
     /// Those of [`train`](Self::train) before training.
-    pub fn held_out<M: ForestRewardModel>(
+    pub fn evaluate<M: ForestRewardModel>(
         &self,
         model: &M,
         trees: &[TrainingTree],
-    ) -> Result<RewardStats> {
+    ) -> Result<PreferenceStats> {
         check_examples(trees, LabelKind::Pair, &self.settings, model.vocab_size())?;
         let model = self.settings.precision.of(model.valid());
-        let pieces = Pieces::of_groups(trees, self.settings.token_budget)?;
+        let pieces = Pieces::of_groups(trees, Span::Responses, self.settings.token_budget)?;
         let all: Vec<usize> = (0..trees.len()).collect();
         let device = plain_device(&model);
-        let outcome = self.pass(
-            &model,
-            PackedStep::new(trees, &pieces, &all),
-            &device,
-            false,
-            &Ranks::default(),
-            &mut |_, _, _| {},
-        )?;
-        Ok(outcome.stats)
+        let part = Part {
+            step: PackedStep::new(trees, &pieces, &all),
+            mean_distance: None,
+            recompute: false,
+        };
+        let alone = Ranks::default();
+        let outcome = self.pass(&model, part, &device, &alone, &mut |_, _, _| {})?;
+        Ok(outcome.stats.stats)
     }
 
     /// The losses of all pairs of some trees, forest by forest: `consume` is given each forest's part of the mean, its tape and
@@ -201,41 +229,58 @@ impl RewardTrainer {
     fn pass<M: ForestRewardModel>(
         &self,
         model: &M,
-        packed: PackedStep<'_>,
+        part: Part<'_>,
         device: &Device,
-        recompute: bool,
         ranks: &Ranks,
         consume: &mut dyn FnMut(Tensor<1>, Tape<'_>, f64),
-    ) -> Result<StepOutcome<RewardStats>> {
+    ) -> Result<StepOutcome<RewardStep>> {
         let mut forests = Vec::new();
-        let naive_tokens = packed.naive_tokens();
+        let naive_tokens = part.step.naive_tokens();
         let PackedStep {
             trees,
             forests: mine,
-        } = packed;
+        } = part.step;
         let mine = mine.map(|packed| {
             forests = packed;
             GroupCounts::of(&forests)
         });
         let my_counts = *mine.as_ref().unwrap_or(&GroupCounts::default());
-        let counts: GroupCounts = ranks.exchange(mine)?.into_iter().sum();
+        let counts: GroupCounts = ranks.all_gather(mine)?.into_iter().sum();
         let forest_count = forests.len();
-        let mut sums: Option<RewardSums> = None;
+        let mean_distance = match part.mean_distance {
+            None if self.loss.needs_distances() => {
+                let mine = sum_of_distances(&model.valid(), &forests);
+                let all = ranks.all_gather(Ok(mine))?;
+                Some(all.into_iter().sum::<f64>() / counts.groups.max(1) as f64)
+            }
+            known => known,
+        };
+        let mut sums: Option<PreferenceSums> = None;
+        let mut distance_sum: Option<Tensor<1>> = None;
         let mut terms = Vec::new();
         for packed in forests {
             let share = packed.forest.len() as f64 / counts.unique_tokens as f64;
             let pairs = packed.groups.len();
             let tokens = int_tensor(&ends(&packed), device);
-            let context = labels_of(&packed.groups, &trees, device);
+            let mut context = labels_of(&packed.groups, &trees, device);
             let batch = ForestBatch::new(packed.forest, device);
-            let pass = Pass::of_reward_model(model, &batch, recompute)?;
+            let pass = Pass::new(model, &batch, part.recompute)?;
+            if let Some(mean) = mean_distance.filter(|_| self.loss.needs_distances()) {
+                let distances = distances_at(&pass.hidden, tokens.clone());
+                let sum = distances.clone().inner().sum();
+                distance_sum = Some(match distance_sum {
+                    Some(sums) => sums + sum,
+                    None => sum,
+                });
+                context.distances = Some(RepresentationDistances { distances, mean });
+            }
             let rewards = model.rewards_of(pass.hidden, tokens);
             let chosen = rewards.clone().narrow(0, 0, pairs);
             let rejected = rewards.narrow(0, pairs, pairs);
             let losses = self
                 .loss
-                .forward(chosen.clone(), rejected.clone(), &context);
-            let forest_sums = RewardSums::of(&losses, &chosen, &rejected);
+                .forward(chosen.clone(), rejected.clone(), &context)?;
+            let forest_sums = PreferenceSums::of_rewards(&losses, &chosen, &rejected);
             sums = Some(match sums {
                 Some(sums) => sums.merge(forest_sums),
                 None => forest_sums,
@@ -250,7 +295,8 @@ impl RewardTrainer {
             });
             consume(losses.sum() / counts.groups as f64, pass.tape, share);
         }
-        let stats = sums.map(RewardSums::read).unwrap_or_default();
+        let stats = sums.map(PreferenceSums::read).unwrap_or_default();
+        let distance_sum = distance_sum.map(|sum| f64::from(sum.into_scalar::<f32>()));
         let not_finite = if stats.loss.is_finite() {
             Vec::new()
         } else {
@@ -265,15 +311,68 @@ impl RewardTrainer {
             naive_tokens,
             forests: forest_count,
             not_finite,
-            stats,
+            stats: RewardStep {
+                mean_distance: distance_sum.map(|sum| sum / my_counts.groups.max(1) as f64),
+                stats,
+            },
         })
     }
 }
 
-impl StepStats for RewardStats {
+/// What a run remembers from step to step.
+#[derive(Default, Serialize, Deserialize)]
+struct Carried {
+    /// The running mean of the distances of representations, for losses that look at it.
+    mean_distance: Option<f64>,
+}
+
+/// Trees that go through the model in one pass of the loss.
+struct Part<'a> {
+    step: PackedStep<'a>,
+    /// That of the steps before; without one, that of these trees is taken.
+    mean_distance: Option<f64>,
+    recompute: bool,
+}
+
+/// What is known of a step besides its loss.
+#[derive(Serialize, Deserialize)]
+struct RewardStep {
+    stats: PreferenceStats,
+    mean_distance: Option<f64>,
+}
+
+impl StepStats for RewardStep {
     fn merge(self, other: Self) -> Self {
-        self.merge(other)
+        let (mine, others) = (self.stats.groups as f64, other.stats.groups as f64);
+        Self {
+            mean_distance: match (self.mean_distance, other.mean_distance) {
+                (Some(a), Some(b)) => Some((a * mine + b * others) / (mine + others).max(1.0)),
+                (a, b) => a.or(b),
+            },
+            stats: self.stats.merge(other.stats),
+        }
     }
+}
+
+/// The distances `[pairs]` of the representations at the ends of each pair: `tokens` are those of chosen responses, then
+/// those of rejected ones.
+fn distances_at(hidden: &Tensor<2>, tokens: Tensor<1, Int>) -> Tensor<1> {
+    let representations = hidden.clone().select(0, tokens);
+    let pairs = representations.dims()[0] / 2;
+    let [chosen, rejected] =
+        [0, pairs].map(|start| representations.clone().narrow(0, start, pairs));
+    representation_distances(chosen, rejected)
+}
+
+/// The sum of the distances of all pairs of some forests; `model` is without autodiff.
+fn sum_of_distances<M: ForestRewardModel>(model: &M, forests: &[GroupForest]) -> f64 {
+    let device = plain_device(model);
+    let of_forest = |packed: &GroupForest| {
+        let tokens = int_tensor(&ends(packed), &device);
+        let hidden = model.hidden_states(&ForestBatch::new(packed.forest.clone(), &device));
+        f64::from(distances_at(&hidden, tokens).sum().into_scalar::<f32>())
+    };
+    forests.iter().map(of_forest).sum()
 }
 
 /// The rewards of every pair, tree by tree and pair by pair.
@@ -284,7 +383,7 @@ impl StepStats for RewardStats {
 pub fn pair_rewards<M: ForestRewardModel>(
     model: &M,
     trees: &[TrainingTree],
-    settings: &Optimization,
+    settings: &TrainingConfig,
 ) -> Result<Vec<PairRewards>> {
     check_examples(trees, LabelKind::Pair, settings, model.vocab_size())?;
     let model = model.valid();
@@ -301,7 +400,7 @@ pub fn pair_rewards<M: ForestRewardModel>(
     };
     let mut result = vec![zero; count];
     let all: Vec<usize> = (0..trees.len()).collect();
-    for packed in Pieces::of_groups(trees, settings.token_budget)?.pack(&all)? {
+    for packed in Pieces::of_groups(trees, Span::Responses, settings.token_budget)?.pack(&all)? {
         let tokens = int_tensor(&ends(&packed), &device);
         let batch = ForestBatch::new(packed.forest, &device);
         let rewards: Vec<f32> = model.rewards(&batch, tokens).into_data().iter().collect();
@@ -321,7 +420,7 @@ pub fn pair_rewards<M: ForestRewardModel>(
 pub fn leaf_rewards<M: ForestRewardModel>(
     model: &M,
     trees: &[TokenTree],
-    settings: &Optimization,
+    settings: &TrainingConfig,
 ) -> Result<Vec<Vec<f32>>> {
     check_trees(
         trees.iter().map(|tree| ("candidates", tree)),

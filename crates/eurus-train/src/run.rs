@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::Device;
+use pref_losses::PreferenceStats;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,7 +16,7 @@ use crate::events::{Event, StepProgress};
 use crate::order::step_order;
 use crate::precision::Weights;
 use crate::snapshot::{RunIdentity, Snapshots, Store, newest, restore_weights, share_weights};
-use crate::{Error, NotFinite, NotFinitePolicy, Optimization, Ranks, Result, Schedule};
+use crate::{Error, NotFinite, NotFinitePolicy, Ranks, Result, Schedule, TrainingConfig};
 
 /// What a trainer does with a rank's trees of one step.
 #[derive(Serialize, Deserialize)]
@@ -33,9 +34,15 @@ pub(crate) struct StepOutcome<S> {
 }
 
 /// What a trainer reports of a step besides its loss.
-pub trait StepStats: Serialize + DeserializeOwned {
+pub(crate) trait StepStats: Serialize + DeserializeOwned {
     /// The numbers of two parts of a step as one.
     fn merge(self, other: Self) -> Self;
+}
+
+impl StepStats for PreferenceStats {
+    fn merge(self, other: Self) -> Self {
+        self.merge(other)
+    }
 }
 
 impl<S: StepStats> StepOutcome<S> {
@@ -53,7 +60,7 @@ impl<S: StepStats> StepOutcome<S> {
 
     /// The whole step from what each rank did of it.
     fn of_ranks(ranks: &Ranks, mine: Result<Self>) -> Result<Self> {
-        let parts = ranks.exchange(mine)?.into_iter();
+        let parts = ranks.all_gather(mine)?.into_iter();
         parts
             .reduce(Self::merge)
             .ok_or_else(|| Error::lost("no rank took part in a step"))
@@ -62,7 +69,7 @@ impl<S: StepStats> StepOutcome<S> {
 
 /// What a run is made of, whatever the loss.
 pub(crate) struct RunSetup<'a> {
-    pub settings: &'a Optimization,
+    pub settings: &'a TrainingConfig,
     pub examples: &'a [TrainingTree],
     /// Tokens of the pieces that each is packed in: what steps are filled with, and what the trees of one are shared out by.
     pub pieces: &'a [Vec<usize>],
@@ -147,7 +154,7 @@ pub(crate) fn run<M: Module, S: StepStats, C: Serialize + DeserializeOwned>(
         ranks,
         ..
     } = setup;
-    ranks.together(settings.precision.check(&plain_device(&model)))?;
+    ranks.all_ok(settings.precision.check(&plain_device(&model)))?;
     let order = step_order(setup.pieces, settings);
     let steps = order.len();
     let schedule = Schedule::new(
@@ -214,7 +221,7 @@ pub(crate) fn run<M: Module, S: StepStats, C: Serialize + DeserializeOwned>(
                 .wrapping_add(step as u64)
                 .wrapping_add(of_rank),
         );
-        let mine = ranks.share(members, |member| setup.pieces[member].iter().sum());
+        let mine = ranks.partition(members, |member| setup.pieces[member].iter().sum());
         let mine = StepTrees {
             step,
             members: &mine,
@@ -222,7 +229,7 @@ pub(crate) fn run<M: Module, S: StepStats, C: Serialize + DeserializeOwned>(
         let outcome = compute(weights.computing(), mine, &mut optimizer, &carried);
         let outcome = StepOutcome::of_ranks(ranks, outcome)?;
         let (gradients, grad_norm) = optimizer.gradients(weights.master(), ranks)?;
-        let auxiliary_losses = ranks.exchange(Ok(optimizer.take_auxiliary_loss()))?;
+        let auxiliary_losses = ranks.all_gather(Ok(optimizer.take_auxiliary_loss()))?;
         let auxiliary_loss = auxiliary_losses.into_iter().flatten().reduce(|a, b| a + b);
         let numbers = [
             ("the loss", outcome.loss),
@@ -275,7 +282,7 @@ pub(crate) fn run<M: Module, S: StepStats, C: Serialize + DeserializeOwned>(
                     grad_norm,
                     unique_tokens: outcome.unique_tokens,
                     naive_tokens: outcome.naive_tokens,
-                    utilisation: outcome.unique_tokens as f64
+                    utilization: outcome.unique_tokens as f64
                         / (outcome.forests.max(1) * settings.token_budget) as f64,
                     seconds: started.elapsed().as_secs_f64(),
                 };
@@ -314,7 +321,7 @@ fn same_on_all<P: PartialEq + Serialize + DeserializeOwned>(
     identity: &RunIdentity,
     pauses: P,
 ) -> Result<()> {
-    let all = ranks.exchange(Ok((identity.clone(), pauses)))?;
+    let all = ranks.all_gather(Ok((identity.clone(), pauses)))?;
     let (first, first_pauses) = &all[0];
     for (rank, (identity, pauses)) in all.iter().enumerate() {
         let other_pauses = || "it is judged or saved at other steps".to_owned();

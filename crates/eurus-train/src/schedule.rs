@@ -5,13 +5,14 @@ use serde::{Deserialize, Serialize};
 /// The shape of the learning rate after warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum Decay {
-    /// Half a cosine, down to 0.
+    /// Half a cosine, down to 0
     #[default]
     Cosine,
-    /// A straight line down to 0.
+    /// A straight line down to 0
     Linear,
-    /// No decay.
+    /// No decay
     Constant,
 }
 

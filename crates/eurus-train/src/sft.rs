@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use burn::tensor::{Device, Tensor};
 use eurus_models::{ForestBatch, ForestModel};
 use serde_json::json;
-use token_forest::{GroupForest, LabelKind, PackedForest, Pieces, TrainingTree};
+use token_forest::{GroupForest, LabelKind, PackedForest, Pieces, Span, TrainingTree};
 
 use crate::activations::{Pass, Tape};
 use crate::evaluation::Evaluation;
@@ -15,7 +15,7 @@ use crate::log_probs::of_hidden;
 use crate::run::{RunSetup, StepOutcome, StepStats, plain_device, run, training_device};
 use crate::snapshot::Snapshots;
 use crate::step::PackedStep;
-use crate::{Optimization, Ranks, Result};
+use crate::{Ranks, Result, TrainingConfig};
 
 /// Trains a language model to imitate the responses of trees.
 ///
@@ -23,7 +23,7 @@ use crate::{Optimization, Ranks, Result};
 /// that is in several groups, for several rows have it, counts for each and is computed once.
 #[derive(Debug, Clone)]
 pub struct SftTrainer {
-    settings: Optimization,
+    settings: TrainingConfig,
     snapshots: Option<Snapshots>,
     ranks: Ranks,
 }
@@ -34,7 +34,7 @@ impl SftTrainer {
     /// # Errors
     ///
     /// When a setting is outside its range.
-    pub fn new(settings: Optimization) -> Result<Self> {
+    pub fn new(settings: TrainingConfig) -> Result<Self> {
         settings.validate()?;
         Ok(Self {
             settings,
@@ -91,7 +91,7 @@ impl SftTrainer {
         let settings = &self.settings;
         self.check(trees, model.vocab_size())?;
         let device = training_device(&model);
-        let pieces = Pieces::of_groups(trees, settings.token_budget)?;
+        let pieces = Pieces::of_groups(trees, Span::Responses, settings.token_budget)?;
         let setup = RunSetup {
             settings,
             examples: trees,
@@ -134,10 +134,10 @@ impl SftTrainer {
     /// # Errors
     ///
     /// Those of [`train`](Self::train) before training.
-    pub fn held_out<M: ForestModel>(&self, model: &M, trees: &[TrainingTree]) -> Result<f64> {
+    pub fn evaluate<M: ForestModel>(&self, model: &M, trees: &[TrainingTree]) -> Result<f64> {
         self.check(trees, model.vocab_size())?;
         let model = self.settings.precision.of(model.valid());
-        let pieces = Pieces::of_groups(trees, self.settings.token_budget)?;
+        let pieces = Pieces::of_groups(trees, Span::Responses, self.settings.token_budget)?;
         let all: Vec<usize> = (0..trees.len()).collect();
         let device = plain_device(&model);
         let outcome = self.pass(
@@ -181,7 +181,7 @@ impl SftTrainer {
         });
         let (my_targets, my_tokens) = *mine.as_ref().unwrap_or(&(0, 0));
         let (target_tokens, unique_tokens) = ranks
-            .exchange(mine)?
+            .all_gather(mine)?
             .into_iter()
             .fold((0, 0), |(targets, tokens), (t, n)| {
                 (targets + t, tokens + n)
@@ -197,7 +197,7 @@ impl SftTrainer {
         for counted in forests {
             let share = counted.forest.len() as f64 / unique_tokens as f64;
             let batch = ForestBatch::new(counted.forest, device);
-            let pass = Pass::of_model(model, &batch, recompute)?;
+            let pass = Pass::new(model, &batch, recompute)?;
             let log_probs = of_hidden(model, pass.hidden, &batch, settings.log_prob_chunk);
             let weighted = match &counted.weights {
                 Some(weights) => {

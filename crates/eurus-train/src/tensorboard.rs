@@ -181,79 +181,24 @@ fn step_values(event: &Event, progress: &StepProgress) -> Vec<(String, f64)> {
             "speed/naive_tokens_per_second",
             per_second(progress.naive_tokens),
         ),
-        ("speed/utilisation", progress.utilisation),
+        ("speed/utilization", progress.utilization),
     ];
     values.extend(
         progress
             .auxiliary_loss
             .map(|it| ("train/auxiliary_loss", it)),
     );
-    let mut of_pairs = |pairs: usize, rewards: [f64; 4]| {
-        values.push(("speed/pairs_per_second", per_second(pairs)));
-        let tags = [
-            "train/chosen_reward",
-            "train/rejected_reward",
-            "train/margin",
-            "train/accuracy",
-        ];
-        values.extend(tags.into_iter().zip(rewards));
-    };
-    match event {
-        Event::Preference { pairs: it, .. } => {
-            of_pairs(
-                it.pairs,
-                [it.chosen_reward, it.rejected_reward, it.margin, it.accuracy],
-            );
-            values.push(("train/chosen_log_prob", it.chosen_log_prob));
-            values.push(("train/rejected_log_prob", it.rejected_log_prob));
-            values.extend(it.kl.map(|kl| ("train/kl", kl)));
-        }
-        Event::Unpaired { responses: it, .. } => {
-            let count = |responses: usize, value: f64| (responses > 0).then_some(value);
-            let per_second = per_second(it.responses);
-            values.push(("speed/responses_per_second", per_second));
-            let of_verdicts = [
-                (
-                    "train/desirable_reward",
-                    count(it.desirable, it.desirable_reward),
-                ),
-                (
-                    "train/undesirable_reward",
-                    count(it.undesirable(), it.undesirable_reward),
-                ),
-                (
-                    "train/desirable_log_prob",
-                    count(it.desirable, it.desirable_log_prob),
-                ),
-                (
-                    "train/undesirable_log_prob",
-                    count(it.undesirable(), it.undesirable_log_prob),
-                ),
-                ("train/margin", it.margin()),
-                ("train/kl", it.kl),
-            ];
-            let known = of_verdicts.into_iter();
-            values.extend(known.filter_map(|(tag, value)| Some((tag, value?))));
-        }
-        Event::Scored { prompts: it, .. } => values.extend([
-            ("speed/prompts_per_second", per_second(it.prompts)),
-            ("train/best_reward", it.best_reward),
-            ("train/other_reward", it.other_reward),
-            ("train/margin", it.margin),
-            ("train/accuracy", it.accuracy),
-            ("train/best_log_prob", it.best_log_prob),
-            ("train/other_log_prob", it.other_log_prob),
-        ]),
-        Event::Reward { pairs: it, .. } => of_pairs(
-            it.pairs,
-            [it.chosen_reward, it.rejected_reward, it.margin, it.accuracy],
-        ),
-        _ => {}
-    }
-    values
+    let mut values: Vec<(String, f64)> = values
         .into_iter()
         .map(|(tag, value)| (tag.to_owned(), value))
-        .collect()
+        .collect();
+    if let Some(stats) = event.preferences() {
+        let groups_per_second = per_second(stats.groups);
+        values.push(("speed/groups_per_second".to_owned(), groups_per_second));
+        let metrics = stats.metrics().into_iter();
+        values.extend(metrics.map(|(name, value)| (format!("train/{name}"), value)));
+    }
+    values
 }
 
 #[cfg(test)]

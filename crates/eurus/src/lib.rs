@@ -22,13 +22,16 @@ pub use eurus_models as models;
 pub use eurus_train as train;
 
 /// Python in child processes under resource limits: [`code_interpreter`].
+#[cfg(feature = "synth")]
 pub use code_interpreter as interpreter;
 
 /// The trait "completes a chat", and an OpenAI-compatible client: [`chat_model`].
 pub use chat_model as chat;
 
 /// Trees from problems: actors, environment and critique: [`ultrainteract_synth`].
+#[cfg(feature = "synth")]
 pub use ultrainteract_synth as synth;
 
 /// Metrics, reranking, reward-model evaluation and reports: [`eurus_eval`].
+#[cfg(feature = "eval")]
 pub use eurus_eval as eval;

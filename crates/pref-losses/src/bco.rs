@@ -57,7 +57,7 @@ impl BcoConfig {
 /// - responses with a verdict: `L(r - delta)` for desirable ones, `L(delta - r)` for the others
 ///
 /// `delta` is a plain number, without gradient; the paper takes the mean reward of good and bad
-/// responses. The caller keeps it: with [`PairStats`](crate::PairStats) of the steps so far,
+/// responses. The caller keeps it: with [`PreferenceStats`](crate::PreferenceStats) of the steps so far,
 /// `shift += rate * ((chosen_reward + rejected_reward) / 2 - shift)`, where a rate of 1 through the
 /// number of steps makes the plain mean that eurus-train takes. Without it (0) this is the loss of
 /// TRL 1.16 and of the NCA authors' baseline.

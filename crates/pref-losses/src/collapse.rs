@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use crate::stats::PairStats;
+use crate::stats::PreferenceStats;
 use line::{Line, robust_start};
 
 pub use config::CollapseMonitorConfig;
@@ -34,7 +34,7 @@ pub use warning::{CollapseKind, CollapseWarning, Statistic, Trend};
 ///
 /// ```
 /// use pref_losses::collapse::{CollapseKind, CollapseMonitorConfig};
-/// use pref_losses::PairStats;
+/// use pref_losses::PreferenceStats;
 ///
 /// # fn main() -> Result<(), pref_losses::Error> {
 /// let mut monitor = CollapseMonitorConfig::new().init()?;
@@ -42,12 +42,13 @@ pub use warning::{CollapseKind, CollapseWarning, Statistic, Trend};
 /// let warning = (0..200).find_map(|step| {
 ///     let chosen_reward = -0.02 * step as f64;
 ///     let margin = 0.05 * step as f64;
-///     let stats = PairStats {
-///         pairs: 32,
+///     let stats = PreferenceStats {
+///         chosen: 32,
+///         rejected: 32,
 ///         chosen_reward,
 ///         rejected_reward: chosen_reward - margin,
 ///         margin,
-///         ..PairStats::default()
+///         ..PreferenceStats::default()
 ///     };
 ///     monitor.observe(step, &stats)
 /// });
@@ -112,11 +113,11 @@ impl CollapseMonitor {
 
     /// Takes in the statistics of a step.
     ///
-    /// Steps without pairs are passed over, and so are non-finite ones once they are reported. Steps
+    /// Steps without chosen or without rejected responses are passed over, and so are non-finite ones once they are reported. Steps
     /// may be left out. A step that does not come after the last one (the run went back to a
     /// checkpoint) takes the place of those that it goes back over.
-    pub fn observe(&mut self, step: usize, stats: &PairStats) -> Option<CollapseWarning> {
-        if stats.pairs == 0 {
+    pub fn observe(&mut self, step: usize, stats: &PreferenceStats) -> Option<CollapseWarning> {
+        if !stats.has_both() {
             return None;
         }
         if let Some(statistic) = non_finite(stats) {
@@ -175,7 +176,7 @@ impl CollapseMonitor {
             .find_map(|(warning, _)| self.once(warning))
     }
 
-    fn push(&mut self, step: usize, stats: &PairStats) {
+    fn push(&mut self, step: usize, stats: &PreferenceStats) {
         let kept = self
             .observations
             .partition_point(|earlier| earlier.step < step);
@@ -187,7 +188,7 @@ impl CollapseMonitor {
             step,
             levels: Levels {
                 chosen_reward: stats.chosen_reward,
-                chosen_log_prob: stats.chosen_log_prob,
+                chosen_log_prob: stats.chosen_log_prob.unwrap_or_default(),
                 margin: stats.margin,
             },
         });
@@ -260,15 +261,21 @@ impl CollapseMonitor {
     }
 }
 
-fn non_finite(stats: &PairStats) -> Option<Statistic> {
+fn non_finite(stats: &PreferenceStats) -> Option<Statistic> {
     [
         (Statistic::Loss, stats.loss),
         (Statistic::ChosenReward, stats.chosen_reward),
         (Statistic::RejectedReward, stats.rejected_reward),
         (Statistic::Margin, stats.margin),
-        (Statistic::ChosenLogProb, stats.chosen_log_prob),
-        (Statistic::RejectedLogProb, stats.rejected_log_prob),
-        (Statistic::Kl, stats.kl.unwrap_or(0.0)),
+        (
+            Statistic::ChosenLogProb,
+            stats.chosen_log_prob.unwrap_or_default(),
+        ),
+        (
+            Statistic::RejectedLogProb,
+            stats.rejected_log_prob.unwrap_or_default(),
+        ),
+        (Statistic::Kl, stats.kl.unwrap_or_default()),
     ]
     .into_iter()
     .find(|(_, value)| !value.is_finite())

@@ -4,6 +4,8 @@ use burn::tensor::Tensor;
 
 use crate::error::Error;
 use crate::pairs::PairLengths;
+use crate::parts::PairParts;
+use crate::wpo::PairLogWeights;
 
 /// What some paired losses need beside log-probs; [`Needs`] tells which. The default has nothing.
 ///
@@ -37,7 +39,7 @@ use crate::pairs::PairLengths;
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct PairContext {
-    /// Number of tokens of each response, for losses that are normalised by length.
+    /// Number of tokens of each response, for losses that are normalized by length.
     pub lengths: Option<PairLengths>,
     /// The KL estimate `[1]` of [`Kto`](crate::Kto), from [`PreferenceLoss::kl`](crate::PreferenceLoss::kl).
     pub kl: Option<Tensor<1>>,
@@ -45,15 +47,53 @@ pub struct PairContext {
     /// Default 0.
     pub reward_shift: f64,
     /// Mean number of tokens of the chosen responses, for the SFT term of [`SumConfig`](crate::SumConfig)
-    /// that is normalised by tokens. Give the mean over the whole step where its pairs come in
+    /// that is normalized by tokens. Give the mean over the whole step where its pairs come in
     /// several calls; without it the mean over this call's `lengths` is taken.
     pub mean_chosen_tokens: Option<f64>,
+    /// Log-probs of each token of the responses, for losses that do not count all of them alike, as
+    /// [`LdDpo`](crate::LdDpo).
+    pub tokens: Option<PairParts>,
+    /// Log-probs of each turn of the trajectories that the responses end, for losses over trajectories,
+    /// as [`Dmpo`](crate::Dmpo).
+    pub turns: Option<PairParts>,
+    /// How likely the policy would write the responses itself, for [`Wpo`](crate::Wpo).
+    pub log_weights: Option<PairLogWeights>,
 }
 
 impl PairContext {
     /// The lengths, or an error that names the loss.
     pub(crate) fn lengths(&self, loss: &'static str) -> Result<PairLengths, Error> {
         self.lengths.clone().ok_or(Error::MissingLengths { loss })
+    }
+
+    /// The tokens, or an error that names the loss.
+    pub(crate) fn tokens(&self, loss: &'static str) -> Result<PairParts, Error> {
+        let missing = Error::Missing {
+            loss,
+            what: "log-probs of tokens",
+            place: "PairContext::tokens",
+        };
+        self.tokens.clone().ok_or(missing)
+    }
+
+    /// The turns, or an error that names the loss.
+    pub(crate) fn turns(&self, loss: &'static str) -> Result<PairParts, Error> {
+        let missing = Error::Missing {
+            loss,
+            what: "log-probs of turns",
+            place: "PairContext::turns",
+        };
+        self.turns.clone().ok_or(missing)
+    }
+
+    /// The weights, or an error that names the loss.
+    pub(crate) fn log_weights(&self, loss: &'static str) -> Result<PairLogWeights, Error> {
+        let missing = Error::Missing {
+            loss,
+            what: "weights of responses",
+            place: "PairContext::log_weights",
+        };
+        self.log_weights.clone().ok_or(missing)
     }
 }
 
@@ -66,6 +106,12 @@ pub struct Needs {
     pub lengths: bool,
     /// A KL estimate from mismatched prompts and responses.
     pub kl: bool,
+    /// Log-probs of each token of the responses.
+    pub tokens: bool,
+    /// Log-probs of each turn of the trajectories that the responses end.
+    pub turns: bool,
+    /// The policy's own weights of the responses.
+    pub log_weights: bool,
 }
 
 impl Needs {
@@ -74,6 +120,9 @@ impl Needs {
         reference: true,
         lengths: false,
         kl: false,
+        tokens: false,
+        turns: false,
+        log_weights: false,
     };
 
     /// What either of two needs.
@@ -82,6 +131,9 @@ impl Needs {
             reference: self.reference || other.reference,
             lengths: self.lengths || other.lengths,
             kl: self.kl || other.kl,
+            tokens: self.tokens || other.tokens,
+            turns: self.turns || other.turns,
+            log_weights: self.log_weights || other.log_weights,
         }
     }
 }

@@ -3,10 +3,12 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::context::{Needs, PairContext};
 use crate::dpo::{Dpo, DpoConfig};
 use crate::error::{Error, check, flip_rate, positive};
+use crate::loss::PairLoss;
 use crate::pairs::{PairLogProbs, PairOutput};
-use crate::parts::{ResponseParts, weighted_sums};
+use crate::parts::{PairParts, ResponseParts, weighted_sums};
 use crate::stable::exp_m1;
 
 /// Settings of [`Dmpo`].
@@ -166,5 +168,19 @@ impl Dmpo {
         let rate = self.gamma.ln();
         let share = exp_m1(left.mul_scalar(rate)) / exp_m1(counts.mul_scalar(rate));
         before.mul_scalar(rate).exp() * share
+    }
+}
+
+impl PairLoss for Dmpo {
+    fn needs(&self) -> Needs {
+        Needs {
+            turns: true,
+            ..Needs::REFERENCE
+        }
+    }
+
+    fn forward(&self, _: PairLogProbs, context: &PairContext) -> Result<PairOutput, Error> {
+        let PairParts { chosen, rejected } = context.turns("dmpo")?;
+        Ok(self.forward(chosen, rejected))
     }
 }

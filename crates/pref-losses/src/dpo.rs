@@ -15,7 +15,7 @@ use crate::stable::{negative_log_sigmoid, smoothed_negative_log_sigmoid};
 #[serde(rename_all = "snake_case")]
 pub enum LabelSmoothing {
     /// cDPO (Mitchell 2023): a share of the labels is taken to be flipped. Bounded below; the
-    /// margin that minimises it is finite.
+    /// margin that minimizes it is finite.
     #[default]
     Conservative,
     /// Robust DPO (arXiv 2403.00409): the unbiased estimate of the clean loss under that flip
@@ -36,9 +36,9 @@ pub struct DpoConfig {
     pub smoothing: LabelSmoothing,
     /// What ties the policy to the reference. Default reverse KL.
     pub divergence: Divergence,
-    /// What happens to the divergence's constant when normalised by length. Default kept.
+    /// What happens to the divergence's constant when normalized by length. Default kept.
     pub divergence_constant: DivergenceConstant,
-    /// True for length-normalised DPO: log-ratios are divided by their numbers of tokens. Default
+    /// True for length-normalized DPO: log-ratios are divided by their numbers of tokens. Default
     /// false.
     pub length_normalized: bool,
 }
@@ -86,7 +86,7 @@ impl DpoConfig {
         self
     }
 
-    /// Sets what happens to the divergence's constant when normalised by length.
+    /// Sets what happens to the divergence's constant when normalized by length.
     pub fn with_divergence_constant(mut self, constant: DivergenceConstant) -> Self {
         self.divergence_constant = constant;
         self
@@ -133,7 +133,7 @@ impl DpoConfig {
 /// - robust: `((1 - e) L(z) - e L(-z)) / (1 - 2 e)`
 ///
 /// With another [`Divergence`] `a` and `b` are put through its `g` first (arXiv 2309.16240).
-/// Length-normalised DPO (arXiv 2411.15124, Section 4.3; 2405.14734, Appendix I) divides each of
+/// Length-normalized DPO (arXiv 2411.15124, Section 4.3; 2405.14734, Appendix I) divides each of
 /// them by its response's number of tokens; since `a` and `b` get smaller that way, its beta is
 /// larger (Tulu 3 takes 5).
 ///
@@ -191,7 +191,7 @@ impl Dpo {
         PairOutput::new(self.losses(difference), rewards)
     }
 
-    /// Length-normalised DPO: each score divided by its response's number of tokens. Rewards stay
+    /// Length-normalized DPO: each score divided by its response's number of tokens. Rewards stay
     /// sums.
     ///
     /// # Panics

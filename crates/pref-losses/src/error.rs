@@ -35,7 +35,7 @@ pub enum Error {
     )]
     MissingKl,
 
-    /// A loss that is normalised by length was asked for without lengths.
+    /// A loss that is normalized by length was asked for without lengths.
     #[error(
         "{loss} loss: no response lengths were given, but this form of it divides by the number \
          of tokens; put them into `PairContext::lengths`"
@@ -43,6 +43,17 @@ pub enum Error {
     MissingLengths {
         /// Name of the loss, as in its serialized `type`.
         loss: &'static str,
+    },
+
+    /// A loss was asked for without something that it looks at.
+    #[error("{loss} loss: no {what} were given; put them into `{place}`")]
+    Missing {
+        /// Name of the loss, as in its serialized `type`.
+        loss: &'static str,
+        /// What it needs.
+        what: &'static str,
+        /// Where that goes.
+        place: &'static str,
     },
 
     /// The losses of a batch cannot be weighted pair by pair.

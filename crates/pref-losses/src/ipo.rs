@@ -18,7 +18,7 @@ pub struct IpoConfig {
     pub beta: f64,
     /// What ties the policy to the reference. Default reverse KL.
     pub divergence: Divergence,
-    /// What happens to the divergence's constant when normalised by length. Default kept.
+    /// What happens to the divergence's constant when normalized by length. Default kept.
     pub divergence_constant: DivergenceConstant,
     /// True to divide log-ratios by their numbers of tokens, as TRL and HALOs do. Default false.
     pub length_normalized: bool,
@@ -53,7 +53,7 @@ impl IpoConfig {
         self
     }
 
-    /// Sets what happens to the divergence's constant when normalised by length.
+    /// Sets what happens to the divergence's constant when normalized by length.
     pub fn with_divergence_constant(mut self, constant: DivergenceConstant) -> Self {
         self.divergence_constant = constant;
         self

@@ -81,7 +81,7 @@ impl LambdaRankConfig {
 /// the steps of a response besides, by their likeness to those of the best one. Its two published
 /// codes contradict each other and the paper, and both end in the logarithm of a logistic function of
 /// the ranking loss, by which a step lowers better responses. This is another loss: whole
-/// responses, weights that are normalised, and descent raises the better response of each pair.
+/// responses, weights that are normalized, and descent raises the better response of each pair.
 ///
 /// # Examples
 ///

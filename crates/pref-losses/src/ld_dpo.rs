@@ -3,9 +3,14 @@
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::config::PreferenceLossConfig;
+use crate::context::{Needs, PairContext};
+use crate::dpo::DpoConfig;
 use crate::error::{Error, check};
-use crate::pairs::PairLogProbs;
-use crate::parts::{ResponseParts, weighted_sums};
+use crate::kto::KlEstimate;
+use crate::loss::{PairLoss, PreferenceLoss};
+use crate::pairs::{PairLogProbs, PairOutput};
+use crate::parts::{PairParts, ResponseParts, weighted_sums};
 
 /// Settings of [`LdDpo`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,11 +20,16 @@ pub struct LdDpoConfig {
     /// Weight of the tokens by which the longer response exceeds the shorter one, 0 to 1. 1 counts
     /// them like the others, 0 cuts them off. Default 0.5; the right one differs between models.
     pub alpha: f64,
+    /// The loss that takes the sums. Default [`Dpo`](crate::Dpo).
+    pub loss: Box<PreferenceLossConfig>,
 }
 
 impl Default for LdDpoConfig {
     fn default() -> Self {
-        Self { alpha: 0.5 }
+        Self {
+            alpha: 0.5,
+            loss: Box::new(PreferenceLossConfig::Dpo(DpoConfig::new())),
+        }
     }
 }
 
@@ -35,15 +45,25 @@ impl LdDpoConfig {
         self
     }
 
-    /// Makes what sums the log-probs.
+    /// Sets the loss that takes the sums.
+    pub fn with_loss(mut self, loss: PreferenceLossConfig) -> Self {
+        self.loss = Box::new(loss);
+        self
+    }
+
+    /// Makes the loss.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidConfig`] when `alpha` is not from 0 to 1.
+    /// [`Error::InvalidConfig`] when `alpha` is not from 0 to 1 or the loss has a number outside its
+    /// range.
     pub fn init(&self) -> Result<LdDpo, Error> {
         let holds = (0.0..=1.0).contains(&self.alpha);
         check("ld_dpo", "alpha", self.alpha, holds, "from 0 to 1")?;
-        Ok(LdDpo { alpha: self.alpha })
+        Ok(LdDpo {
+            alpha: self.alpha,
+            loss: self.loss.init()?,
+        })
     }
 }
 
@@ -98,6 +118,7 @@ impl LdDpoConfig {
 #[derive(Debug, Clone)]
 pub struct LdDpo {
     alpha: f64,
+    loss: PreferenceLoss,
 }
 
 impl LdDpo {
@@ -121,5 +142,31 @@ impl LdDpo {
         // Whole numbers: half of one is a safe distance from both sides.
         let tail = (numbers - shared).greater_elem(0.5);
         ones.mask_fill(tail, self.alpha)
+    }
+}
+
+impl PairLoss for LdDpo {
+    fn needs(&self) -> Needs {
+        Needs {
+            tokens: true,
+            ..self.loss.needs()
+        }
+    }
+
+    fn kl(&self, policy: Tensor<1>, reference: Tensor<1>) -> Option<Tensor<1>> {
+        self.loss.kl(policy, reference)
+    }
+
+    fn wanted_kl(&self) -> Option<KlEstimate> {
+        self.loss.wanted_kl()
+    }
+
+    fn is_per_pair(&self) -> bool {
+        self.loss.is_per_pair()
+    }
+
+    fn forward(&self, _: PairLogProbs, context: &PairContext) -> Result<PairOutput, Error> {
+        let PairParts { chosen, rejected } = context.tokens("ld_dpo")?;
+        self.loss.forward(self.log_probs(chosen, rejected), context)
     }
 }

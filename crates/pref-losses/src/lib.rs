@@ -95,8 +95,7 @@
 //! Every `XConfig` checks its numbers in `init`. [`PreferenceLossConfig`], [`UnpairedLossConfig`],
 //! [`ScoredLossConfig`] and [`RewardLossConfig`] choose a loss from `{"type": "kto", "beta": 0.1}`; what it looks at beside
 //! log-probs is in [`PreferenceLoss::needs`] and goes into a [`PairContext`]. A loss of one's own goes
-//! the same way: see [`loss`]. [`Wpo`], [`LdDpo`], [`Dmpo`] and [`NormBt`] want more than sums of
-//! log-probs or rewards, and are called directly.
+//! the same way: see [`loss`].
 //!
 //! # Numbers
 //!
@@ -209,25 +208,22 @@ pub use loss::{
 };
 pub use nca::{Nca, NcaConfig};
 pub use nca_k::{InfoNca, NcaK, NcaKConfig};
-pub use norm_bt::{NormBt, NormBtConfig};
+pub use norm_bt::{NormBt, NormBtConfig, representation_distances};
 pub use orpo::{Orpo, OrpoConfig};
 pub use pairs::{PairLengths, PairLogProbs, PairOutput};
-pub use parts::ResponseParts;
+pub use parts::{PairParts, ResponseParts};
 pub use plackett_luce::PlackettLuce;
 pub use plackett_luce_dpo::{PlackettLuceDpo, PlackettLuceDpoConfig};
 pub use responses::{ResponseLogProbs, ResponseOutput};
 pub use reward::{
-    BradleyTerry, BradleyTerryConfig, Ldr, LdrConfig, RewardContext, UltraInteractReward,
-    UltraInteractRewardConfig,
+    BradleyTerry, BradleyTerryConfig, Ldr, LdrConfig, RepresentationDistances, RewardContext,
+    UltraInteractReward, UltraInteractRewardConfig,
 };
 pub use simpo::{Simpo, SimpoConfig, SimpoMargin};
 pub use slic::{Slic, SlicConfig};
 pub use sppo::{Sppo, SppoConfig};
 pub use stable::log_sigmoid;
-pub use stats::{
-    PairStats, PairSums, RewardStats, RewardSums, ScoredStats, ScoredSums, UnpairedStats,
-    UnpairedSums,
-};
+pub use stats::{PreferenceStats, PreferenceSums};
 pub use sum::{SftNormalization, Sum, SumConfig, SumTerm};
 pub use unpaired::{UnpairedContext, UnpairedLogProbs, UnpairedOutput};
 pub use wpo::{PairLogWeights, Wpo, WpoConfig};

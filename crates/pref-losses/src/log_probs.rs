@@ -187,7 +187,7 @@ pub fn sequence_log_probs(
     }
 }
 
-/// Number of tokens of each sequence, as the lengths that length-normalised losses take.
+/// Number of tokens of each sequence, as the lengths that length-normalized losses take.
 ///
 /// # Shapes
 ///

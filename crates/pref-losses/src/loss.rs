@@ -96,7 +96,8 @@ pub trait PairLoss: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Error::MissingKl`] or [`Error::MissingLengths`] when `context` lacks what is needed.
+    /// [`Error::MissingKl`], [`Error::MissingLengths`] or [`Error::Missing`] when `context` lacks what is
+    /// needed.
     ///
     /// # Panics
     ///
@@ -148,6 +149,18 @@ pub trait ScoreLoss: Debug + Send + Sync {
 
 /// A loss of reward models over pairs.
 pub trait RewardPairLoss: Debug + Send + Sync {
+    /// Whether [`forward`](Self::forward) looks at the distances of representations and their running
+    /// mean. It does not unless said otherwise.
+    fn needs_distances(&self) -> bool {
+        false
+    }
+
+    /// The running mean of the distances after a step, from that before it, if there is one, and the
+    /// mean over all pairs of the step. For losses that look at it.
+    fn next_mean_distance(&self, _mean: Option<f64>, step_mean: f64) -> f64 {
+        step_mean
+    }
+
     /// One loss per pair.
     ///
     /// # Shapes
@@ -155,11 +168,19 @@ pub trait RewardPairLoss: Debug + Send + Sync {
     /// - chosen, rejected: rewards, `[pairs]`
     /// - output: `[pairs]`, f32
     ///
+    /// # Errors
+    ///
+    /// [`Error::Missing`] when `context` lacks what is needed.
+    ///
     /// # Panics
     ///
     /// If the tensors differ in length.
-    fn forward(&self, chosen: Tensor<1>, rejected: Tensor<1>, context: &RewardContext)
-    -> Tensor<1>;
+    fn forward(
+        &self,
+        chosen: Tensor<1>,
+        rejected: Tensor<1>,
+        context: &RewardContext,
+    ) -> Result<Tensor<1>, Error>;
 }
 
 /// A preference loss over pairs, chosen at run time: any [`PairLoss`]. Copies share it.
@@ -198,7 +219,8 @@ impl PreferenceLoss {
     ///
     /// # Errors
     ///
-    /// [`Error::MissingKl`] or [`Error::MissingLengths`] when `context` lacks what is needed.
+    /// [`Error::MissingKl`], [`Error::MissingLengths`] or [`Error::Missing`] when `context` lacks what is
+    /// needed.
     ///
     /// # Panics
     ///
@@ -287,11 +309,25 @@ impl RewardLoss {
         Self(Arc::new(loss))
     }
 
+    /// Whether [`forward`](Self::forward) looks at the distances of representations.
+    pub fn needs_distances(&self) -> bool {
+        self.0.needs_distances()
+    }
+
+    /// The running mean of the distances after a step.
+    pub fn next_mean_distance(&self, mean: Option<f64>, step_mean: f64) -> f64 {
+        self.0.next_mean_distance(mean, step_mean)
+    }
+
     /// One loss per pair.
     ///
     /// # Shapes
     ///
     /// - chosen, rejected, output: `[pairs]`
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Missing`] when `context` lacks what is needed.
     ///
     /// # Panics
     ///
@@ -301,7 +337,7 @@ impl RewardLoss {
         chosen: Tensor<1>,
         rejected: Tensor<1>,
         context: &RewardContext,
-    ) -> Tensor<1> {
+    ) -> Result<Tensor<1>, Error> {
         self.0.forward(chosen, rejected, context)
     }
 }

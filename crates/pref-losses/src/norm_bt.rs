@@ -4,7 +4,9 @@ use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, check, positive};
+use crate::loss::RewardPairLoss;
 use crate::pairs::assert_len;
+use crate::reward::RewardContext;
 use crate::stable::negative_log_sigmoid;
 
 /// Settings of [`NormBt`].
@@ -91,15 +93,14 @@ impl NormBtConfig {
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};
-/// use pref_losses::NormBtConfig;
-/// use pref_losses::norm_bt::distances;
+/// use pref_losses::{NormBtConfig, representation_distances};
 ///
 /// # fn main() -> Result<(), pref_losses::Error> {
 /// let device = Device::flex();
 /// let norm_bt = NormBtConfig::new().init()?;
 /// let chosen = Tensor::<2>::from_floats([[3.0, 0.0], [1.0, 1.0]], &device);
 /// let rejected = Tensor::<2>::from_floats([[0.0, 4.0], [1.0, 2.0]], &device);
-/// let distances = distances(chosen, rejected);
+/// let distances = representation_distances(chosen, rejected);
 /// let mean = norm_bt.next_mean(None, f64::from(distances.clone().mean().into_scalar::<f32>()));
 /// assert_eq!(mean, 3.0);
 ///
@@ -133,7 +134,7 @@ impl NormBt {
     /// # Shapes
     ///
     /// - chosen, rejected: rewards, `[pairs]`
-    /// - distances: `[pairs]`, from [`distances`]
+    /// - distances: `[pairs]`, from [`representation_distances`]
     /// - output: `[pairs]`, f32
     ///
     /// # Panics
@@ -163,6 +164,30 @@ impl NormBt {
     }
 }
 
+impl RewardPairLoss for NormBt {
+    fn needs_distances(&self) -> bool {
+        true
+    }
+
+    fn next_mean_distance(&self, mean: Option<f64>, step_mean: f64) -> f64 {
+        self.next_mean(mean, step_mean)
+    }
+
+    fn forward(
+        &self,
+        chosen: Tensor<1>,
+        rejected: Tensor<1>,
+        context: &RewardContext,
+    ) -> Result<Tensor<1>, Error> {
+        let given = context.distances.clone().ok_or(Error::Missing {
+            loss: "norm_bt",
+            what: "distances of representations",
+            place: "RewardContext::distances",
+        })?;
+        Ok(self.forward(chosen, rejected, given.distances, given.mean))
+    }
+}
+
 /// Euclidean distances of the representations of each pair's responses; f32, without gradient.
 ///
 /// # Shapes
@@ -173,7 +198,7 @@ impl NormBt {
 /// # Panics
 ///
 /// If the two differ in shape.
-pub fn distances(chosen: Tensor<2>, rejected: Tensor<2>) -> Tensor<1> {
+pub fn representation_distances(chosen: Tensor<2>, rejected: Tensor<2>) -> Tensor<1> {
     assert!(
         chosen.dims() == rejected.dims(),
         "`rejected` is {:?}, `chosen` is {:?}: they must agree",

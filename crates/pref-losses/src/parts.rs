@@ -24,6 +24,15 @@ pub struct ResponseParts {
     pub mask: Tensor<2, Bool>,
 }
 
+/// The parts of both responses of each pair.
+#[derive(Debug, Clone)]
+pub struct PairParts {
+    /// Those of the chosen responses.
+    pub chosen: ResponseParts,
+    /// Those of the rejected responses.
+    pub rejected: ResponseParts,
+}
+
 impl ResponseParts {
     /// Checks that the three agree, and that there are as many pairs as on the other side.
     fn check(&self, side: &str, pairs: usize) {

@@ -13,9 +13,21 @@ use crate::stable::negative_log_sigmoid;
 pub struct RewardContext {
     /// By how much the chosen reward should lead, `[pairs]`; for the ranking term.
     pub margin: Option<Tensor<1>>,
-    /// Which rows get the direct-reward term of [`UltraInteractReward`], `[pairs]`; all where it is
-    /// `None`. The other losses do not look at it.
-    pub is_ultra_interact: Option<Tensor<1, Bool>>,
+    /// True for rows that are only ranked, without the direct-reward term of [`UltraInteractReward`],
+    /// `[pairs]`; none are where it is `None`. The other losses do not look at it.
+    pub rank_only: Option<Tensor<1, Bool>>,
+    /// For losses that [look at them](RewardPairLoss::needs_distances), as [`NormBt`](crate::NormBt).
+    pub distances: Option<RepresentationDistances>,
+}
+
+/// How far apart the representations of each pair's responses are.
+#[derive(Debug, Clone)]
+pub struct RepresentationDistances {
+    /// Distances `[pairs]`, from [`representation_distances`](crate::representation_distances).
+    pub distances: Tensor<1>,
+    /// Their running mean *before* this step's pairs, at least 0; in the first step, which has none,
+    /// the mean of that step.
+    pub mean: f64,
 }
 
 /// Settings of [`BradleyTerry`].
@@ -141,11 +153,11 @@ impl RewardPairLoss for BradleyTerry {
         chosen: Tensor<1>,
         rejected: Tensor<1>,
         context: &RewardContext,
-    ) -> Tensor<1> {
-        match context.margin.clone() {
+    ) -> Result<Tensor<1>, Error> {
+        Ok(match context.margin.clone() {
             None => self.forward(chosen, rejected),
             Some(margin) => self.forward_with_margin(chosen, rejected, margin),
-        }
+        })
     }
 }
 
@@ -213,8 +225,13 @@ impl Ldr {
 }
 
 impl RewardPairLoss for Ldr {
-    fn forward(&self, chosen: Tensor<1>, rejected: Tensor<1>, _: &RewardContext) -> Tensor<1> {
-        self.forward(chosen, rejected)
+    fn forward(
+        &self,
+        chosen: Tensor<1>,
+        rejected: Tensor<1>,
+        _: &RewardContext,
+    ) -> Result<Tensor<1>, Error> {
+        Ok(self.forward(chosen, rejected))
     }
 }
 
@@ -300,8 +317,8 @@ impl UltraInteractRewardConfig {
 /// let device = Device::flex();
 /// let loss = UltraInteractRewardConfig::new().init()?;
 /// let zeros = Tensor::<1>::zeros([2], &device);
-/// let direct = Tensor::<1, Bool>::from_data([true, false], &device);
-/// let losses = loss.forward_mixed(zeros.clone(), zeros, direct);
+/// let rank_only = Tensor::<1, Bool>::from_data([false, true], &device);
+/// let losses = loss.forward_mixed(zeros.clone(), zeros, rank_only);
 /// let losses: Vec<f32> = losses.into_data().iter::<f32>().collect();
 /// assert!((losses[0] - 3.0 * losses[1]).abs() < 1e-6);
 /// # Ok(())
@@ -324,14 +341,15 @@ impl UltraInteractReward {
     ///
     /// If the tensors differ in length.
     pub fn forward(&self, chosen: Tensor<1>, rejected: Tensor<1>) -> Tensor<1> {
-        RewardPairLoss::forward(self, chosen, rejected, &RewardContext::default())
+        let ranked = self.ranking.forward(chosen.clone(), rejected.clone());
+        self.with_direct(ranked, chosen, rejected, None)
     }
 
-    /// One loss per pair; the direct-reward term only where `is_ultra_interact` is true.
+    /// One loss per pair, without the direct-reward term where `rank_only` is true.
     ///
     /// # Shapes
     ///
-    /// - chosen, rejected, is_ultra_interact, output: `[pairs]`
+    /// - chosen, rejected, rank_only, output: `[pairs]`
     ///
     /// # Panics
     ///
@@ -340,13 +358,30 @@ impl UltraInteractReward {
         &self,
         chosen: Tensor<1>,
         rejected: Tensor<1>,
-        is_ultra_interact: Tensor<1, Bool>,
+        rank_only: Tensor<1, Bool>,
     ) -> Tensor<1> {
-        let context = RewardContext {
-            is_ultra_interact: Some(is_ultra_interact),
-            ..RewardContext::default()
-        };
-        RewardPairLoss::forward(self, chosen, rejected, &context)
+        let ranked = self.ranking.forward(chosen.clone(), rejected.clone());
+        self.with_direct(ranked, chosen, rejected, Some(rank_only))
+    }
+
+    fn with_direct(
+        &self,
+        ranked: Tensor<1>,
+        chosen: Tensor<1>,
+        rejected: Tensor<1>,
+        rank_only: Option<Tensor<1, Bool>>,
+    ) -> Tensor<1> {
+        let rows = ranked.dims()[0];
+        let mut direct = Ldr.forward(chosen, rejected);
+        if let Some(rank_only) = rank_only {
+            let marked = rank_only.dims()[0];
+            assert!(
+                marked == rows,
+                "`rank_only` has {marked} entries, `chosen` has {rows}: they must agree"
+            );
+            direct = direct.mask_fill(rank_only, 0.0);
+        }
+        ranked + direct.mul_scalar(self.direct_weight)
     }
 }
 
@@ -356,20 +391,10 @@ impl RewardPairLoss for UltraInteractReward {
         chosen: Tensor<1>,
         rejected: Tensor<1>,
         context: &RewardContext,
-    ) -> Tensor<1> {
+    ) -> Result<Tensor<1>, Error> {
         let (c, r) = (chosen.clone(), rejected.clone());
-        let ranked = RewardPairLoss::forward(&self.ranking, c, r, context);
-        let rows = ranked.dims()[0];
-        let mut direct = Ldr.forward(chosen, rejected);
-        if let Some(is_ultra_interact) = context.is_ultra_interact.clone() {
-            let marked = is_ultra_interact.dims()[0];
-            assert!(
-                marked == rows,
-                "`is_ultra_interact` has {marked} entries, `chosen` has {rows}: they must agree"
-            );
-            direct = direct.mask_fill(is_ultra_interact.bool_not(), 0.0);
-        }
-        ranked + direct.mul_scalar(self.direct_weight)
+        let ranked = RewardPairLoss::forward(&self.ranking, c, r, context)?;
+        Ok(self.with_direct(ranked, chosen, rejected, context.rank_only.clone()))
     }
 }
 

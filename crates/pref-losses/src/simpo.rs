@@ -1,4 +1,4 @@
-//! SimPO and AlphaPO: length-normalised and without a reference.
+//! SimPO and AlphaPO: length-normalized and without a reference.
 
 use serde::{Deserialize, Serialize};
 
@@ -108,7 +108,7 @@ impl SimpoConfig {
     }
 }
 
-/// SimPO (arXiv 2405.14734, equation 6) and its generalisation AlphaPO (arXiv 2501.03884).
+/// SimPO (arXiv 2405.14734, equation 6) and its generalization AlphaPO (arXiv 2501.03884).
 ///
 /// With `p` the log-prob per token of a response and `L(x) = -log s(x)`:
 /// `L(beta (h(p_c) - h(p_r)) - gamma)`, where `h(p) = p` for SimPO and

@@ -3,19 +3,33 @@
 use burn::tensor::{Bool, DType, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::context::PairContext;
+use crate::config::PreferenceLossConfig;
+use crate::context::{Needs, PairContext};
+use crate::dpo::DpoConfig;
 use crate::error::{Error, positive};
+use crate::kto::KlEstimate;
 use crate::log_probs::{SequenceReduction, sequence_log_probs, sum_by_segment};
-use crate::loss::PreferenceLoss;
+use crate::loss::{PairLoss, PreferenceLoss};
 use crate::pairs::{PairLogProbs, PairOutput, assert_len};
 
 /// Settings of [`Wpo`].
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct WpoConfig {
     /// Largest weight of a pair, above 0; none by default, as in TRL. The authors' code has 1.
     pub cap: Option<f64>,
+    /// The loss that is weighted. Default [`Dpo`](crate::Dpo).
+    pub loss: Box<PreferenceLossConfig>,
+}
+
+impl Default for WpoConfig {
+    fn default() -> Self {
+        Self {
+            cap: None,
+            loss: Box::new(PreferenceLossConfig::Dpo(DpoConfig::new())),
+        }
+    }
 }
 
 impl WpoConfig {
@@ -30,16 +44,30 @@ impl WpoConfig {
         self
     }
 
-    /// Makes the weighting.
+    /// Sets the loss that is weighted.
+    pub fn with_loss(mut self, loss: PreferenceLossConfig) -> Self {
+        self.loss = Box::new(loss);
+        self
+    }
+
+    /// Makes the weighted loss.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidConfig`] when the cap is not above 0.
+    /// [`Error::InvalidConfig`] when the cap is not above 0 or the loss has a number outside its range,
+    /// and [`Error::NotPerPair`] when its losses do not belong to one pair each.
     pub fn init(&self) -> Result<Wpo, Error> {
         if let Some(cap) = self.cap {
             positive("wpo", "cap", cap)?;
         }
-        Ok(Wpo { cap: self.cap })
+        let loss = self.loss.init()?;
+        match loss.is_per_pair() {
+            true => Ok(Wpo {
+                cap: self.cap,
+                loss,
+            }),
+            false => Err(Error::NotPerPair { weighting: "wpo" }),
+        }
     }
 }
 
@@ -86,7 +114,7 @@ pub struct PairLogWeights {
 /// use burn::tensor::{Bool, Device, Int, Tensor};
 /// use pref_losses::log_probs::{token_log_probs, token_log_sum_squares};
 /// use pref_losses::wpo::log_weights;
-/// use pref_losses::{DpoConfig, PairContext, PairLogProbs, PairLogWeights, PreferenceLoss, WpoConfig};
+/// use pref_losses::{PairContext, PairLogProbs, PairLogWeights, PairLoss, WpoConfig};
 ///
 /// # fn main() -> Result<(), pref_losses::Error> {
 /// let device = Device::flex();
@@ -108,7 +136,6 @@ pub struct PairLogWeights {
 /// assert!(chosen.clone().into_scalar::<f32>() > 0.0);
 /// assert!(rejected.clone().into_scalar::<f32>() < 0.0);
 ///
-/// let dpo = PreferenceLoss::new(DpoConfig::new().init()?);
 /// let log_probs = PairLogProbs {
 ///     reference_chosen: policy_chosen.clone(),
 ///     reference_rejected: policy_rejected.clone(),
@@ -116,9 +143,10 @@ pub struct PairLogWeights {
 ///     policy_rejected,
 /// };
 /// let weights = PairLogWeights { chosen, rejected };
-/// let wpo = WpoConfig::new().init()?;
-/// let output = wpo.forward(&dpo, log_probs, &PairContext::default(), &weights)?;
+/// let wpo = WpoConfig::new().init()?; // of DPO
 /// let weight = wpo.weights(&weights).into_scalar::<f32>();
+/// let context = PairContext { log_weights: Some(weights), ..PairContext::default() };
+/// let output = wpo.forward(log_probs, &context)?;
 /// let loss = output.losses.into_scalar::<f32>();
 /// assert!((loss - weight * std::f32::consts::LN_2).abs() < 1e-6);
 /// # Ok(())
@@ -127,6 +155,7 @@ pub struct PairLogWeights {
 #[derive(Debug, Clone)]
 pub struct Wpo {
     cap: Option<f64>,
+    loss: PreferenceLoss,
 }
 
 impl Wpo {
@@ -150,35 +179,36 @@ impl Wpo {
             None => joint.exp(),
         }
     }
+}
 
-    /// The loss over pairs, each with its weight; rewards as they are.
-    ///
-    /// # Errors
-    ///
-    /// Those of `loss`, and [`Error::NotPerPair`] when its losses do not belong to one pair each.
-    ///
-    /// # Panics
-    ///
-    /// If the tensors differ in length.
-    pub fn forward(
-        &self,
-        loss: &PreferenceLoss,
-        log_probs: PairLogProbs,
-        context: &PairContext,
-        log_weights: &PairLogWeights,
-    ) -> Result<PairOutput, Error> {
-        if !loss.is_per_pair() {
-            return Err(Error::NotPerPair { weighting: "wpo" });
+impl PairLoss for Wpo {
+    fn needs(&self) -> Needs {
+        Needs {
+            log_weights: true,
+            ..self.loss.needs()
         }
+    }
+
+    fn kl(&self, policy: Tensor<1>, reference: Tensor<1>) -> Option<Tensor<1>> {
+        self.loss.kl(policy, reference)
+    }
+
+    fn wanted_kl(&self) -> Option<KlEstimate> {
+        self.loss.wanted_kl()
+    }
+
+    fn forward(&self, log_probs: PairLogProbs, context: &PairContext) -> Result<PairOutput, Error> {
+        let log_weights = context.log_weights("wpo")?;
+        let pairs = log_probs.len();
         assert_len(
             "log_weights.chosen",
             &log_weights.chosen,
             "policy_chosen",
-            log_probs.len(),
+            pairs,
         );
-        let output = loss.forward(log_probs, context)?;
+        let output = self.loss.forward(log_probs, context)?;
         Ok(PairOutput {
-            losses: output.losses * self.weights(log_weights),
+            losses: output.losses * self.weights(&log_weights),
             ..output
         })
     }

@@ -1,7 +1,5 @@
 //! The text and the tokens of a conversation, message by message.
 
-use std::collections::HashSet;
-
 use crate::{ChatTokenizer, Error, Message, MessageTree, Result, Role, TokenNode, TokenTree};
 
 /// A conversation with branches as text and as tokens; node `i` is node `i` of the [`MessageTree`].
@@ -28,14 +26,14 @@ impl ChatTokenizer {
         self.encode(&MessageTree::of_messages(messages))
     }
 
-    /// The tokens of a conversation with branches: token node `i` is its node `i`, and the nodes of groups are trainable.
+    /// The tokens of a conversation with branches: token node `i` is its node `i`, and assistant messages are trainable.
     ///
     /// # Errors
     ///
     /// As [`ChatTokenizer::encode_messages`], naming the tree and the node.
     pub fn encode(&self, tree: &MessageTree) -> Result<TokenTree> {
-        let used: HashSet<usize> = tree.groups.iter().flat_map(|it| it.nodes.clone()).collect();
-        Ok(self.encode_nodes(tree, |node| used.contains(&node))?.tokens)
+        let encoded = self.encode_nodes(tree, |node| tree.is_answer(node))?;
+        Ok(encoded.tokens)
     }
 
     /// The tokens of a conversation that waits for an action: through the generation prompt.

@@ -10,16 +10,18 @@ use crate::{ChatTokenizer, Error, MessageNode, MessageTree, Result, TokenTree};
 ///
 /// A response is never cut, whatever the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum OverLong {
-    /// Refuse them.
+    /// End with an error, before training
     #[default]
     Error,
-    /// Take turns out of the history until what is left fits: the oldest first, the fewest that will do. A turn
-    /// is an answer with the prompt after it. The beginning stays, which is a system message, if there is one,
-    /// and the instruction: without it a response would answer nothing. Responses that do not fit even right after
-    /// the beginning are dropped.
+    /// Take the oldest turns after the instruction out of the history until it fits; drop what is too long even then
+    ///
+    /// The fewest turns that will do; a turn is an answer with the prompt after it. The beginning stays, which is a system
+    /// message, if there is one, and the instruction: without it a response would answer nothing.
+    #[cfg_attr(feature = "clap", value(name = "cut"))]
     CutOldestTurns,
-    /// Drop them.
+    /// Drop them
     Drop,
 }
 
@@ -94,7 +96,8 @@ impl AddAssign for LengthCounts {
 /// A tree whose paths keep to a limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fitted {
-    /// The tokens: the paths of the kept groups and nothing else. The groups' nodes are trainable. `None` when no
+    /// The tokens: the paths of the kept groups and nothing else. Assistant messages are trainable; the groups say which of
+    /// them to learn from: one may stand in another one's history as well. `None` when no
     /// group is left.
     pub tree: Option<TokenTree>,
     /// Where the nodes of each group are in `tree`; `None` for a group that was dropped.
@@ -273,7 +276,7 @@ impl<'a> Grafting<'a> {
     fn new(tokenizer: &'a ChatTokenizer, source: &MessageTree) -> Result<Self> {
         Ok(Self {
             tokenizer,
-            encoded: tokenizer.encode_nodes(source, |_| false)?,
+            encoded: tokenizer.encode_nodes(source, |node| source.is_answer(node))?,
             nodes: source.clone(),
             grafted: HashMap::new(),
         })
@@ -350,12 +353,13 @@ impl<'a> Grafting<'a> {
             return Ok(there);
         }
         let there = self.nodes.nodes.len();
+        let is_answer = self.nodes.is_answer(node);
         self.nodes.nodes.push(MessageNode {
             parent: Some(parent),
             messages: self.nodes.nodes[node].messages.clone(),
         });
         self.tokenizer
-            .encode_node(&self.nodes, there, false, &mut self.encoded)?;
+            .encode_node(&self.nodes, there, is_answer, &mut self.encoded)?;
         self.grafted.insert((parent, node), there);
         Ok(there)
     }
@@ -377,20 +381,15 @@ impl<'a> Grafting<'a> {
             });
         }
         let part = self.encoded.tokens.subtree(&kept)?;
-        let mut tree = part.tree.clone();
         let mut groups = Vec::with_capacity(places.len());
         for place in places {
-            let place: Option<Vec<usize>> = place.map(|nodes| {
+            groups.push(place.map(|nodes| {
                 let found = nodes.iter().filter_map(|&node| part.index_of(node));
                 found.collect()
-            });
-            for &node in place.iter().flatten() {
-                tree.nodes[node].trainable = true;
-            }
-            groups.push(place);
+            }));
         }
         Ok(Fitted {
-            tree: Some(tree),
+            tree: Some(part.tree),
             groups,
             counts,
             too_long,

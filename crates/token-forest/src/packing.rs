@@ -12,13 +12,13 @@ use crate::{Error, Result, TokenTree};
 /// shuffle the forests before training.
 ///
 /// ```
-/// use token_forest::{TokenTree, pack, utilisation};
+/// use token_forest::{TokenTree, pack, utilization};
 ///
 /// # fn main() -> token_forest::Result<()> {
 /// let trees: Vec<TokenTree> = [3, 6, 4, 7].map(|n| TokenTree::new(vec![0; n], false)).into();
 /// let forests = pack(&trees, 10)?;
 /// assert_eq!(forests, [vec![0, 3], vec![1, 2]]);
-/// assert_eq!(utilisation(&trees, &forests, 10), 1.0);
+/// assert_eq!(utilization(&trees, &forests, 10), 1.0);
 /// # Ok(())
 /// # }
 /// ```
@@ -96,7 +96,7 @@ fn best_fit_decreasing(sizes: &[usize], token_budget: usize) -> Vec<Vec<usize>> 
 ///
 /// When a forest names a tree that does not exist.
 #[must_use]
-pub fn utilisation(trees: &[TokenTree], forests: &[Vec<usize>], token_budget: usize) -> f64 {
+pub fn utilization(trees: &[TokenTree], forests: &[Vec<usize>], token_budget: usize) -> f64 {
     let used: usize = forests
         .iter()
         .flatten()

@@ -4,18 +4,18 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use crate::packing::pack_sizes;
-use crate::{PackedForest, Result, TokenTree, TrainingTree};
+use crate::{PackedForest, Result, Subtree, TokenTree, TrainingTree};
 
 /// Training trees cut to a token budget, once for all steps of a run.
 ///
 /// ```
-/// use token_forest::{Group, Pieces, TokenTree, TrainingTree};
+/// use token_forest::{Group, Pieces, Span, TokenTree, TrainingTree};
 ///
 /// # fn main() -> token_forest::Result<()> {
 /// let mut tree = TokenTree::new(vec![1, 2, 3], false);
 /// let (chosen, rejected) = (tree.push(0, vec![4, 5], true), tree.push(0, vec![6], true));
 /// let trees = [TrainingTree::new("p1", &tree, vec![Group::pair(chosen, rejected)])?];
-/// let pieces = Pieces::of_groups(&trees, 8)?;
+/// let pieces = Pieces::of_groups(&trees, Span::Responses, 8)?;
 /// let forests = pieces.pack(&[0])?;
 /// assert_eq!(forests[0].forest.tokens, [1, 2, 3, 4, 5, 6]);
 /// assert_eq!(forests[0].groups[0].nodes, [1, 2]);
@@ -33,7 +33,58 @@ pub struct Pieces<'a> {
 #[derive(Debug, Clone)]
 struct Piece<'a> {
     tree: Cow<'a, TokenTree>,
-    groups: Vec<(usize, Vec<usize>)>,
+    /// By their index in the whole tree.
+    groups: Vec<(usize, Scored)>,
+}
+
+/// The nodes of a group that a loss looks at.
+#[derive(Debug, Clone)]
+struct Scored {
+    /// The responses.
+    nodes: Vec<usize>,
+    /// The turns through each response; empty with [`Span::Responses`].
+    turns: Vec<Vec<usize>>,
+}
+
+impl Scored {
+    /// Responses without turns.
+    fn responses(nodes: Vec<usize>) -> Self {
+        Self {
+            nodes,
+            turns: Vec::new(),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = usize> + '_ {
+        self.nodes
+            .iter()
+            .chain(self.turns.iter().flatten())
+            .copied()
+    }
+
+    /// The same nodes in a part of the tree.
+    fn within(&self, part: &Subtree) -> Self {
+        let place = |nodes: &Vec<usize>| -> Vec<usize> {
+            nodes
+                .iter()
+                .filter_map(|&node| part.index_of(node))
+                .collect()
+        };
+        Self {
+            nodes: place(&self.nodes),
+            turns: self.turns.iter().map(place).collect(),
+        }
+    }
+}
+
+/// Which nodes of a response's path a loss looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Span {
+    /// The response alone; what comes before it is history.
+    #[default]
+    Responses,
+    /// All [turns](TrainingTree::turns_to) of the policy through the response.
+    Trajectories,
 }
 
 /// Nodes of one tree that a loss looks at together, in a forest.
@@ -45,6 +96,8 @@ pub struct PackedGroup {
     pub index: usize,
     /// Forest nodes, in the group's order.
     pub nodes: Vec<u32>,
+    /// The turns through each of these, with [`Span::Trajectories`]; else empty.
+    pub turns: Vec<Vec<u32>>,
 }
 
 /// A forest with the groups whose nodes it holds; exactly their nodes have targets.
@@ -81,10 +134,8 @@ impl<'a> Pieces<'a> {
     /// # Errors
     ///
     /// When a group does not fit in the budget.
-    pub fn of_groups(trees: &'a [TrainingTree], token_budget: usize) -> Result<Self> {
-        Self::new(trees, token_budget, |tree| {
-            tree.groups().iter().map(|it| it.nodes.clone()).collect()
-        })
+    pub fn of_groups(trees: &'a [TrainingTree], span: Span, token_budget: usize) -> Result<Self> {
+        Self::new(trees, token_budget, |tree| spanned(tree, span).collect())
     }
 
     /// The trees' mismatched responses under their prompts, one node a group, nothing else.
@@ -101,17 +152,20 @@ impl<'a> Pieces<'a> {
     /// # Errors
     ///
     /// When a group, or a mismatched response with its prompt, does not fit in the budget.
-    pub fn of_reference(trees: &'a [TrainingTree], token_budget: usize) -> Result<Self> {
+    pub fn of_reference(
+        trees: &'a [TrainingTree],
+        span: Span,
+        token_budget: usize,
+    ) -> Result<Self> {
         Self::new(trees, token_budget, |tree| {
-            let groups = tree.groups().iter().map(|it| it.nodes.clone());
-            groups.chain(mismatched(tree)).collect()
+            spanned(tree, span).chain(mismatched(tree)).collect()
         })
     }
 
     fn new(
         trees: &'a [TrainingTree],
         token_budget: usize,
-        groups_of: impl Fn(&TrainingTree) -> Vec<Vec<usize>>,
+        groups_of: impl Fn(&TrainingTree) -> Vec<Scored>,
     ) -> Result<Self> {
         let of_tree = trees.iter().map(|tree| {
             let groups = groups_of(tree);
@@ -161,28 +215,48 @@ impl<'a> Pieces<'a> {
     }
 }
 
-fn mismatched(tree: &TrainingTree) -> Vec<Vec<usize>> {
+/// The nodes of each group that a loss looks at.
+fn spanned(tree: &TrainingTree, span: Span) -> impl Iterator<Item = Scored> + '_ {
+    tree.groups().iter().map(move |group| Scored {
+        turns: match span {
+            Span::Responses => Vec::new(),
+            Span::Trajectories => {
+                let turns = group.nodes.iter().map(|&node| tree.turns_to(node));
+                turns.collect()
+            }
+        },
+        nodes: group.nodes.clone(),
+    })
+}
+
+fn mismatched(tree: &TrainingTree) -> Vec<Scored> {
     let leaves = tree.groups().iter().filter_map(|group| group.mismatched);
-    leaves.map(|leaf| vec![leaf]).collect()
+    leaves.map(|leaf| Scored::responses(vec![leaf])).collect()
 }
 
 fn forest_of(pieces: &[(usize, &Piece<'_>)]) -> Result<GroupForest> {
     let forest = PackedForest::from_trees(pieces.iter().map(|(_, piece)| &*piece.tree))?;
     let mut groups = Vec::new();
     for (place, (tree, piece)) in pieces.iter().enumerate() {
-        let placed = |&node: &usize| forest.node_index(place, node) as u32;
-        groups.extend(piece.groups.iter().map(|(index, nodes)| PackedGroup {
+        let placed = |nodes: &Vec<usize>| -> Vec<u32> {
+            let nodes = nodes.iter();
+            nodes
+                .map(|&node| forest.node_index(place, node) as u32)
+                .collect()
+        };
+        groups.extend(piece.groups.iter().map(|(index, scored)| PackedGroup {
             tree: *tree,
             index: *index,
-            nodes: nodes.iter().map(placed).collect(),
+            nodes: placed(&scored.nodes),
+            turns: scored.turns.iter().map(placed).collect(),
         }));
     }
     Ok(GroupForest { forest, groups })
 }
 
 /// The root paths of a tree's groups, in as many pieces as the budget asks for.
-fn cut(tree: &TokenTree, groups: Vec<Vec<usize>>, token_budget: usize) -> Result<Vec<Piece<'_>>> {
-    let nodes: HashSet<usize> = groups.iter().flatten().copied().collect();
+fn cut(tree: &TokenTree, groups: Vec<Scored>, token_budget: usize) -> Result<Vec<Piece<'_>>> {
+    let nodes: HashSet<usize> = groups.iter().flat_map(Scored::all).collect();
     let is_whole = tree.unique_tokens() <= token_budget
         && tree
             .nodes
@@ -196,24 +270,18 @@ fn cut(tree: &TokenTree, groups: Vec<Vec<usize>>, token_budget: usize) -> Result
         }]);
     }
     // Without what no group needs: mismatched responses, say.
-    let whole = tree.subtree(&groups.concat())?;
-    let in_whole = |group: &Vec<usize>| -> Vec<usize> {
-        let nodes = group.iter().filter_map(|&node| whole.index_of(node));
-        nodes.collect()
-    };
-    let groups: Vec<Vec<usize>> = groups.iter().map(in_whole).collect();
+    let whole = tree.subtree(&nodes.into_iter().collect::<Vec<_>>())?;
+    let groups: Vec<Scored> = groups.iter().map(|group| group.within(&whole)).collect();
     if whole.tree.unique_tokens() <= token_budget {
         let groups = groups.into_iter().enumerate().collect();
         return Ok(vec![Piece::new(whole.tree, groups)]);
     }
-    let split = whole.tree.split(token_budget, &groups)?;
+    // Turns are on the way to responses.
+    let responses: Vec<Vec<usize>> = groups.iter().map(|group| group.nodes.clone()).collect();
+    let split = whole.tree.split(token_budget, &responses)?;
     let pieces = split.into_iter().map(|part| {
-        let placed = |index: usize| {
-            let nodes = groups[index].iter();
-            let nodes = nodes.filter_map(|&node| part.subtree.index_of(node));
-            (index, nodes.collect())
-        };
-        let groups = part.groups.iter().map(|&index| placed(index)).collect();
+        let placed = |&index: &usize| (index, groups[index].within(&part.subtree));
+        let groups = part.groups.iter().map(placed).collect();
         Piece::new(part.subtree.tree, groups)
     });
     Ok(pieces.collect())
@@ -221,8 +289,8 @@ fn cut(tree: &TokenTree, groups: Vec<Vec<usize>>, token_budget: usize) -> Result
 
 impl Piece<'_> {
     /// A tree whose trainable nodes are those of these groups.
-    fn new(mut tree: TokenTree, groups: Vec<(usize, Vec<usize>)>) -> Self {
-        let nodes: HashSet<usize> = groups.iter().flat_map(|it| it.1.clone()).collect();
+    fn new(mut tree: TokenTree, groups: Vec<(usize, Scored)>) -> Self {
+        let nodes: HashSet<usize> = groups.iter().flat_map(|it| it.1.all()).collect();
         for (node, token_node) in tree.nodes.iter_mut().enumerate() {
             token_node.trainable = nodes.contains(&node);
         }

@@ -155,7 +155,7 @@ impl ChatTokenizer {
         self.encode_after(&prompt, &whole)
     }
 
-    /// The tokens of a plain text, without any chat template; special tokens in it are recognised, none is added.
+    /// The tokens of a plain text, without any chat template; special tokens in it are recognized, none is added.
     ///
     /// # Errors
     ///

@@ -197,10 +197,13 @@ pub struct TrainingTree {
     id: String,
     tree: TokenTree,
     groups: Vec<Group>,
+    /// The policy's turns, ascending: the nodes of groups, and earlier ones on the way to them.
+    turns: Vec<usize>,
 }
 
 impl TrainingTree {
     /// A tree from its tokens and groups. Nodes that no group needs are left out; exactly the nodes of groups are trainable.
+    /// Other nodes that were trainable are remembered as [turns](Self::turns_to) of the policy.
     ///
     /// # Errors
     ///
@@ -231,8 +234,13 @@ impl TrainingTree {
         keep.sort_unstable();
         let mut part = tree.subtree(&keep)?;
         let mut tree = std::mem::take(&mut part.tree);
-        for (node, old) in tree.nodes.iter_mut().zip(&part.nodes) {
-            node.trainable = used.contains(old);
+        let mut turns = Vec::new();
+        for (index, (node, old)) in tree.nodes.iter_mut().zip(&part.nodes).enumerate() {
+            let is_used = used.contains(old);
+            if is_used || node.trainable {
+                turns.push(index);
+            }
+            node.trainable = is_used;
         }
         let placed = |group: Group| Group {
             nodes: group
@@ -247,6 +255,7 @@ impl TrainingTree {
             id,
             groups: groups.into_iter().map(placed).collect(),
             tree,
+            turns,
         })
     }
 
@@ -319,6 +328,33 @@ impl TrainingTree {
         &self.groups
     }
 
+    /// The policy's turns of a trajectory: those on the path from the root through a node, which losses over trajectories look
+    /// at and all others take as history.
+    ///
+    /// ```
+    /// use token_forest::{Group, TokenTree, TrainingTree};
+    ///
+    /// # fn main() -> token_forest::Result<()> {
+    /// let mut tree = TokenTree::new(vec![1, 2], false);
+    /// let wrong = tree.push(0, vec![3], true);
+    /// let feedback = tree.push(wrong, vec![4], false);
+    /// let right = tree.push(feedback, vec![5], true);
+    /// let example = TrainingTree::new("p1", &tree, vec![Group::verdict(right, true)])?;
+    /// assert_eq!(example.turns_to(right), [wrong, right]);
+    /// assert!(!example.tree().nodes[wrong].trainable, "it is history");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// When the tree has no such node.
+    pub fn turns_to(&self, node: usize) -> Vec<usize> {
+        let mut path = self.tree.path(node);
+        path.retain(|node| self.turns.binary_search(node).is_ok());
+        path
+    }
+
     /// The kind of its groups.
     pub fn kind(&self) -> LabelKind {
         self.groups[0].label.kind()
@@ -332,6 +368,9 @@ impl TrainingTree {
     pub fn with_labels(mut self, label: impl Fn(usize, &Group) -> Label) -> Result<Self> {
         for index in 0..self.groups.len() {
             self.groups[index].label = label(index, &self.groups[index]);
+        }
+        for &turn in &self.turns {
+            self.tree.nodes[turn].trainable = true;
         }
         Self::new(self.id, &self.tree, self.groups)
     }

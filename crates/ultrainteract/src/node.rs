@@ -95,8 +95,8 @@ impl Observation {
         parts.join("\n")
     }
 
-    /// Takes a rendered message apart again, as far as its feedback sentence can be recognised;
-    /// what is not recognised is all feedback. Rendering the result gives `text` back, always.
+    /// Takes a rendered message apart again, as far as its feedback sentence can be recognized;
+    /// what is not recognized is all feedback. Rendering the result gives `text` back, always.
     ///
     /// ```
     /// use ultrainteract::Observation;
@@ -105,7 +105,7 @@ impl Observation {
     /// assert_eq!(observation.critique.as_deref(), Some("Add one."));
     /// ```
     pub fn parse(text: &str) -> Self {
-        let unrecognised = || Observation {
+        let unrecognized = || Observation {
             execution: None,
             feedback: text.to_string(),
             critique: None,
@@ -119,7 +119,7 @@ impl Observation {
                     .min();
                 match end {
                     Some(end) => (Some(output[..end].to_string()), &output[end + 1..]),
-                    None => return unrecognised(),
+                    None => return unrecognized(),
                 }
             }
         };

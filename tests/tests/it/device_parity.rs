@@ -9,12 +9,12 @@ use burn::tensor::{DType, Device, Tensor};
 use eurus_models::config::{Biases, MixtureOfExperts};
 use eurus_models::generate::{Flow, Generator, Prompt, SamplingParams};
 use eurus_models::{
-    Decoder, DecoderConfig, ForestBatch, ForestModel, ForestRewardModel, RewardModel, int_tensor,
+    Decoder, DecoderConfig, ForestBatch, ForestBody, ForestRewardModel, RewardModel, int_tensor,
 };
 use eurus_tests::parameters::{self, Named};
 use eurus_train::log_probs::target_log_probs;
 use eurus_train::{
-    Event, Optimization, Precision, PreferenceTrainer, ReferenceLogProbs, RewardTrainer,
+    Event, Precision, PreferenceTrainer, ReferenceLogProbs, RewardTrainer, TrainingConfig,
 };
 use pref_losses::{
     DpoConfig, KtoConfig, NcaConfig, PreferenceLossConfig, RewardLossConfig,
@@ -154,7 +154,7 @@ impl Machine<'_> {
     }
 
     /// The losses of a run, and the weights it ends with.
-    fn prefer(&self, loss: &PreferenceLossConfig, settings: &Optimization) -> (Vec<f64>, Named) {
+    fn prefer(&self, loss: &PreferenceLossConfig, settings: &TrainingConfig) -> (Vec<f64>, Named) {
         let config = &configs()[0].1;
         let mut trees = trees(6);
         add_mismatched(&mut trees, 3).expect("several trees");
@@ -171,7 +171,7 @@ impl Machine<'_> {
         (losses, parameters::parameters(&trained))
     }
 
-    fn train_rewards(&self, settings: &Optimization) -> (Vec<f64>, Named) {
+    fn train_rewards(&self, settings: &TrainingConfig) -> (Vec<f64>, Named) {
         let loss = RewardLossConfig::UltraInteract(UltraInteractRewardConfig::new());
         let mut losses = Vec::new();
         let trained = RewardTrainer::new(settings.clone(), &loss)
@@ -203,15 +203,15 @@ fn weighted_sum(values: Tensor<1>) -> Tensor<1> {
     (values.clone() * weights.cast(values.dtype())).sum()
 }
 
-fn settings() -> Optimization {
-    Optimization {
+fn settings() -> TrainingConfig {
+    TrainingConfig {
         learning_rate: 1e-3,
         weight_decay: 0.01,
         trees_per_step: 3,
         token_budget: 40,
         epochs: 3,
         log_prob_chunk: 5,
-        ..Optimization::default()
+        ..TrainingConfig::default()
     }
 }
 
@@ -293,7 +293,7 @@ fn runs_of_the_trainers_are_those_of_double_precision() {
     ];
     on_every_device(|name, machine, double| {
         for recompute_activations in [false, true] {
-            let settings = Optimization {
+            let settings = TrainingConfig {
                 recompute_activations,
                 ..settings()
             };
@@ -335,7 +335,7 @@ fn trained_weights_are_those_of_double_precision() {
 #[test]
 fn mixed_precision_follows_double_precision_where_the_device_has_it() {
     let dpo = PreferenceLossConfig::Dpo(DpoConfig::new());
-    let mixed = Optimization {
+    let mixed = TrainingConfig {
         precision: Precision::Bf16,
         ..settings()
     };

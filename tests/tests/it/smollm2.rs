@@ -15,7 +15,7 @@ use anyhow::{Context, Result};
 use burn::module::Module;
 use burn::tensor::Device;
 use eurus_models::generate::{Finish, Flow, Generator, Prompt, SamplingParams};
-use eurus_models::{Checkpoint, Decoder, ForestBatch, ForestModel, int_tensor, ops};
+use eurus_models::{Checkpoint, Decoder, ForestBatch, ForestBody, ForestModel, int_tensor, ops};
 use eurus_tests::parameters;
 use eurus_tests::report::Report;
 use eurus_train::log_probs::{node_log_probs, target_log_probs};

@@ -6,10 +6,10 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use eurus_tests::workload;
-use eurus_train::{Optimization, plan};
+use eurus_train::{TrainingConfig, plan};
 use serde_json::Value;
 use test_support::folders;
-use token_forest::{TrainingTree, pack, utilisation};
+use token_forest::{TrainingTree, pack, utilization};
 
 /// Trees drawn with these options, and what the generator says of them.
 fn drawn(generator: &Path, options: &str) -> Result<(Vec<TrainingTree>, Value)> {
@@ -39,7 +39,7 @@ fn planned_tokens_are_those_that_the_generator_predicts() -> Result<()> {
         "--part all --trees 18 --seed 293 --scale-tokens 0.125",
     ] {
         let (trees, stats) = drawn(&generator, options)?;
-        let settings = Optimization::default();
+        let settings = TrainingConfig::default();
         let (mut unique, mut naive) = (0, 0);
         for step in plan::steps(&trees, &settings)? {
             let step = step?;
@@ -75,14 +75,14 @@ fn forests_are_at_least_95_percent_full() -> Result<()> {
         let parts = tree.tree().split(budget, &[])?;
         pieces.extend(parts.into_iter().map(|piece| piece.subtree.tree));
     }
-    let at_once = utilisation(&pieces, &pack(&pieces, budget)?, budget);
+    let at_once = utilization(&pieces, &pack(&pieces, budget)?, budget);
     ensure!(at_once >= 0.95, "{at_once} packed at once");
 
-    let settings = Optimization {
+    let settings = TrainingConfig {
         token_budget: budget,
         max_path_tokens: budget,
         forests_per_step: Some(4),
-        ..Optimization::default()
+        ..TrainingConfig::default()
     };
     let (mut tokens, mut forests) = (0, 0);
     for step in plan::steps(&trees, &settings)? {

@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_this_machine_are_recognised() {
+    fn addresses_of_this_machine_are_recognized() {
         assert!(is_loopback("http://127.0.0.1:80/v1"));
         assert!(is_loopback("http://localhost/v1"));
         assert!(is_loopback("http://[::1]:8000/v1"));

@@ -133,7 +133,7 @@ impl OpenAiConfig {
 /// time, a broken connection.
 ///
 /// The wait doubles from `first_wait_seconds` up to `longest_wait_seconds`, with jitter; a
-/// `Retry-After` of the server is honoured when it is longer.
+/// `Retry-After` of the server is honored when it is longer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetryPolicy {

@@ -157,7 +157,7 @@ fn a_tree_reads_from_the_instruction_down_to_the_last_turn() {
 }
 
 #[test]
-fn a_verdict_is_a_word_and_a_mark_and_not_only_a_colour() {
+fn a_verdict_is_a_word_and_a_mark_and_not_only_a_color() {
     let html = html_of(&two_turns());
     assert_eq!(html.matches("✓ Correct").count(), 2);
     assert_eq!(html.matches("✗ Incorrect").count(), 2);

@@ -10,13 +10,14 @@ const CHUNK: usize = 1 << 18;
 
 /// The type in which weights are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 pub enum WeightType {
-    /// 32 bits: what is trained, bit for bit.
+    /// 32 bits: what is trained, bit for bit
     #[default]
     F32,
-    /// The upper 16 bits of float32, rounded to nearest: 8 bits of precision, the same range.
+    /// The upper 16 bits of float32, rounded to nearest: half the size, 8 bits of precision, the same range
     Bf16,
-    /// IEEE half precision: 11 bits of precision, nothing beyond 65504.
+    /// IEEE half precision: half the size, 11 bits of precision, nothing beyond 65504
     F16,
 }
 

@@ -10,7 +10,7 @@ use burn::tensor::{DType, Device, Int, Tensor};
 
 use crate::config::DecoderConfig;
 use crate::ops::{self, AttentionShape};
-use crate::{ForestBatch, ForestBlocks, ForestModel, rope};
+use crate::{ForestBatch, ForestBlocks, ForestBody, ForestModel, rope};
 
 use attention::Rotary;
 pub use attention::{LayerKeysValues, SelfAttention};
@@ -308,7 +308,7 @@ impl Decoder {
     }
 }
 
-impl ForestModel for Decoder {
+impl ForestBody for Decoder {
     fn hidden_states(&self, batch: &ForestBatch) -> Tensor<2> {
         self.model.forward(batch).hidden
     }
@@ -324,6 +324,12 @@ impl ForestModel for Decoder {
         Some(self.model.blocks(batch))
     }
 
+    fn vocab_size(&self) -> usize {
+        self.output_weight().dims()[0]
+    }
+}
+
+impl ForestModel for Decoder {
     fn output_weight(&self) -> Tensor<2> {
         match &self.lm_head {
             Some(head) => head.weight.val(),

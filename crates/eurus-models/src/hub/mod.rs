@@ -32,7 +32,7 @@ use crate::{Error, Result};
 const ENDPOINT: &str = "https://huggingface.co";
 const CONFIG: &str = "config.json";
 
-/// A model on the hub: `organisation/name`, or `organisation/name@revision` for a branch, a tag or a commit.
+/// A model on the hub: `organization/name`, or `organization/name@revision` for a branch, a tag or a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubModel {
     id: String,
@@ -40,7 +40,7 @@ pub struct HubModel {
 }
 
 impl HubModel {
-    /// `organisation/name`.
+    /// `organization/name`.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -77,7 +77,7 @@ impl FromStr for HubModel {
 
     /// # Errors
     ///
-    /// When the text is not of the form `organisation/name[@revision]`.
+    /// When the text is not of the form `organization/name[@revision]`.
     fn from_str(text: &str) -> Result<Self> {
         let (id, revision) = text.split_once('@').unwrap_or((text, "main"));
         let word = |word: &str| {
@@ -94,7 +94,7 @@ impl FromStr for HubModel {
         }
         Err(Error::Hub {
             model: text.to_owned(),
-            problem: "a model of the hub is named organisation/name or organisation/name@revision"
+            problem: "a model of the hub is named organization/name or organization/name@revision"
                 .into(),
         })
     }

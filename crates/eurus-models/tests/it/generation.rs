@@ -6,7 +6,7 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
 use chat_model::{ChatModel, ChatRequest, Message, Role, Sampling};
 use eurus_models::generate::{Finish, Flow, GenerationEvent, Generator, Prompt, SamplingParams};
-use eurus_models::{Decoder, DecoderConfig, Error, ForestBatch, ForestModel, LocalChatModel};
+use eurus_models::{Decoder, DecoderConfig, Error, ForestBatch, ForestBody, LocalChatModel};
 use token_forest::{ChatTokenizer, PackedForest, TokenTree, train_bpe};
 
 fn model(vocab_size: usize) -> Decoder {

@@ -1,4 +1,4 @@
-//! GGUF files: what is in them is dequantised, put in Hugging Face's order and loaded; broken ones are refused.
+//! GGUF files: what is in them is dequantized, put in Hugging Face's order and loaded; broken ones are refused.
 //!
 //! `EURUS_GGUF_DIR` names a folder of files with the folder that transformers makes of each beside it
 //! (`fixtures/make_gguf.py`); their weights are compared bit for bit.
@@ -114,7 +114,7 @@ fn interleave(values: &[f32], rows: usize, heads: usize) -> Vec<f32> {
         .collect()
 }
 
-/// A Llama of two layers whose matrices are quantised, and the weights that it stands for.
+/// A Llama of two layers whose matrices are quantized, and the weights that it stands for.
 fn tiny() -> (Gguf, Weights) {
     let (vocab, d, inner, heads, kv_heads) = (40, 32, 64, 4, 2);
     let mut file = Gguf::default();
@@ -228,7 +228,7 @@ fn refused(file: &Gguf, words: &[&str]) -> Error {
 }
 
 #[test]
-fn a_quantised_llama_is_dequantised_and_put_in_order() -> Result<()> {
+fn a_quantized_llama_is_dequantized_and_put_in_order() -> Result<()> {
     let (file, expected) = tiny();
     let (loaded, config) = load_bytes(&file.bytes())?;
     assert_eq!(loaded, expected);

@@ -18,7 +18,7 @@ const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
 /// What the server does beside answering.
 #[derive(Default)]
-struct Behaviour {
+struct Behavior {
     files: BTreeMap<String, Vec<u8>>,
     /// A request without this token is refused.
     token: Option<String>,
@@ -35,31 +35,31 @@ struct Behaviour {
 
 struct Server {
     address: String,
-    behaviour: Arc<Mutex<Behaviour>>,
+    behavior: Arc<Mutex<Behavior>>,
 }
 
 impl Server {
-    fn start(behaviour: Behaviour) -> Self {
+    fn start(behavior: Behavior) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
-        let behaviour = Arc::new(Mutex::new(behaviour));
-        let (shared, own) = (behaviour.clone(), address.clone());
+        let behavior = Arc::new(Mutex::new(behavior));
+        let (shared, own) = (behavior.clone(), address.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (shared, own) = (shared.clone(), own.clone());
                 std::thread::spawn(move || answer(stream, &shared, &own));
             }
         });
-        Self { address, behaviour }
+        Self { address, behavior }
     }
 
-    fn change(&self, change: impl FnOnce(&mut Behaviour)) {
-        change(&mut self.behaviour.lock().expect("not poisoned"));
+    fn change(&self, change: impl FnOnce(&mut Behavior)) {
+        change(&mut self.behavior.lock().expect("not poisoned"));
     }
 
     fn requests(&self, word: &str) -> usize {
-        let behaviour = self.behaviour.lock().expect("not poisoned");
-        behaviour
+        let behavior = self.behavior.lock().expect("not poisoned");
+        behavior
             .requests
             .iter()
             .filter(|request| request.contains(word))
@@ -95,12 +95,12 @@ fn request(stream: &TcpStream) -> Option<(String, Option<usize>, Option<String>)
     None
 }
 
-fn answer(mut stream: TcpStream, behaviour: &Mutex<Behaviour>, address: &str) {
+fn answer(mut stream: TcpStream, behavior: &Mutex<Behavior>, address: &str) {
     let Some((path, range, token)) = request(&stream) else {
         return;
     };
-    let mut behaviour = behaviour.lock().expect("not poisoned");
-    behaviour.requests.push(format!("{path} {range:?}"));
+    let mut behavior = behavior.lock().expect("not poisoned");
+    behavior.requests.push(format!("{path} {range:?}"));
     let mut reply = |status: u16, headers: &[String], body: &[u8], length: usize| {
         let mut head = format!(
             "HTTP/1.1 {status} Status\r\nConnection: close\r\nContent-Length: {length}\r\n"
@@ -111,17 +111,17 @@ fn answer(mut stream: TcpStream, behaviour: &Mutex<Behaviour>, address: &str) {
         let _ = stream.write_all(format!("{head}\r\n").as_bytes());
         let _ = stream.write_all(body);
     };
-    if let Some(status) = behaviour.status {
+    if let Some(status) = behavior.status {
         return reply(status, &[], b"", 0);
     }
-    if behaviour.token.is_some() && behaviour.token != token {
+    if behavior.token.is_some() && behavior.token != token {
         return reply(401, &[], b"", 0);
     }
     if let Some(rest) = path.strip_prefix("/api/models/org/tiny/revision/") {
         if !["main", "v1"].contains(&rest) {
             return reply(404, &[], b"", 0);
         }
-        let names: Vec<_> = behaviour
+        let names: Vec<_> = behavior
             .files
             .keys()
             .map(|name| json!({"rfilename": name}))
@@ -138,7 +138,7 @@ fn answer(mut stream: TcpStream, behaviour: &Mutex<Behaviour>, address: &str) {
         (None, Some(name)) => (name, true),
         (None, None) => return reply(404, &[], b"", 0),
     };
-    let Some(file) = behaviour.files.get(name).cloned() else {
+    let Some(file) = behavior.files.get(name).cloned() else {
         return reply(404, &[], b"", 0);
     };
     let large = name.ends_with(".safetensors");
@@ -158,18 +158,18 @@ fn answer(mut stream: TcpStream, behaviour: &Mutex<Behaviour>, address: &str) {
         headers.push(format!("Content-Range: bytes 0-0/{}", file.len()));
         return reply(206, &headers, &file[..1], 1);
     }
-    let start = if behaviour.ignores_ranges {
+    let start = if behavior.ignores_ranges {
         0
     } else {
         range.unwrap_or(0)
     };
     let mut body = file[start.min(file.len())..].to_vec();
     let length = body.len();
-    if behaviour.spoils && large {
+    if behavior.spoils && large {
         body.iter_mut().for_each(|byte| *byte ^= 1);
     }
-    if behaviour.breaks > 0 && large {
-        behaviour.breaks -= 1;
+    if behavior.breaks > 0 && large {
+        behavior.breaks -= 1;
         body.truncate(length / 2);
     }
     headers.push(format!(
@@ -181,7 +181,7 @@ fn answer(mut stream: TcpStream, behaviour: &Mutex<Behaviour>, address: &str) {
 }
 
 /// A sharded checkpoint with a tokenizer and files that nobody needs.
-fn repository() -> (Behaviour, Weights) {
+fn repository() -> (Behavior, Weights) {
     let place = tempfile::tempdir().expect("a temporary folder");
     let folder = place.path().join("model");
     let weights = write(&Checkpoint::new(&folder).with_max_shard_bytes(8192)).expect("written");
@@ -190,11 +190,11 @@ fn repository() -> (Behaviour, Weights) {
     files.insert("README.md".into(), b"read me".into());
     files.insert("pytorch_model.bin".into(), vec![7; 1000]);
     files.insert("onnx/model.onnx".into(), vec![7; 1000]);
-    let behaviour = Behaviour {
+    let behavior = Behavior {
         files,
-        ..Behaviour::default()
+        ..Behavior::default()
     };
-    (behaviour, weights)
+    (behavior, weights)
 }
 
 fn model(name: &str) -> HubModel {
@@ -225,13 +225,13 @@ fn names(folder: &Path) -> Vec<String> {
 
 #[test]
 fn a_model_is_downloaded_once_and_then_found() {
-    let (behaviour, weights) = repository();
-    let shards = behaviour
+    let (behavior, weights) = repository();
+    let shards = behavior
         .files
         .keys()
         .filter(|name| name.ends_with(".safetensors"))
         .count();
-    let server = Server::start(behaviour);
+    let server = Server::start(behavior);
     let cache = cache();
     let mut seen = BTreeMap::new();
     let folder = hub(&server, &cache)
@@ -269,7 +269,7 @@ fn a_model_is_downloaded_once_and_then_found() {
     assert_eq!(server.requests("/resolve/"), before);
 
     // Without a connection, or with a server that is down, the cache serves.
-    server.change(|behaviour| behaviour.status = Some(503));
+    server.change(|behavior| behavior.status = Some(503));
     assert_eq!(
         hub(&server, &cache)
             .download(&model("org/tiny"), &mut |_| {})
@@ -287,16 +287,16 @@ fn a_model_is_downloaded_once_and_then_found() {
 
 #[test]
 fn a_connection_that_breaks_goes_on_where_it_stopped() {
-    let (mut behaviour, weights) = repository();
-    behaviour.breaks = 3;
-    let server = Server::start(behaviour);
+    let (mut behavior, weights) = repository();
+    behavior.breaks = 3;
+    let server = Server::start(behavior);
     let cache = cache();
     let folder = hub(&server, &cache)
         .download(&model("org/tiny"), &mut |_| {})
         .expect("downloaded");
     assert_eq!(load(&folder).expect("loaded"), weights);
     let resumed = server
-        .behaviour
+        .behavior
         .lock()
         .expect("not poisoned")
         .requests
@@ -311,22 +311,22 @@ fn a_connection_that_breaks_goes_on_where_it_stopped() {
 
 #[test]
 fn a_connection_that_always_breaks_is_an_error_and_leaves_nothing_that_looks_whole() {
-    let (mut behaviour, _) = repository();
-    behaviour.breaks = usize::MAX;
-    behaviour.ignores_ranges = true;
-    let server = Server::start(behaviour);
+    let (mut behavior, _) = repository();
+    behavior.breaks = usize::MAX;
+    behavior.ignores_ranges = true;
+    let server = Server::start(behavior);
     let cache = cache();
     refused(&hub(&server, &cache), "org/tiny", &["org/tiny"]);
-    server.change(|behaviour| behaviour.status = Some(503));
+    server.change(|behavior| behavior.status = Some(503));
     refused(&hub(&server, &cache), "org/tiny", &["503"]);
 }
 
 #[test]
 fn a_server_that_starts_over_when_asked_for_the_rest_does_no_harm() {
-    let (mut behaviour, weights) = repository();
-    behaviour.breaks = 1;
-    behaviour.ignores_ranges = true;
-    let server = Server::start(behaviour);
+    let (mut behavior, weights) = repository();
+    behavior.breaks = 1;
+    behavior.ignores_ranges = true;
+    let server = Server::start(behavior);
     let cache = cache();
     let folder = hub(&server, &cache)
         .download(&model("org/tiny"), &mut |_| {})
@@ -336,16 +336,16 @@ fn a_server_that_starts_over_when_asked_for_the_rest_does_no_harm() {
 
 #[test]
 fn bytes_that_the_sum_is_not_of_are_refused() {
-    let (mut behaviour, weights) = repository();
-    behaviour.spoils = true;
-    let server = Server::start(behaviour);
+    let (mut behavior, weights) = repository();
+    behavior.spoils = true;
+    let server = Server::start(behavior);
     let cache = cache();
     refused(
         &hub(&server, &cache),
         "org/tiny",
         &["org/tiny", "model-00001", "SHA-256"],
     );
-    server.change(|behaviour| behaviour.spoils = false);
+    server.change(|behavior| behavior.spoils = false);
     let folder = hub(&server, &cache)
         .download(&model("org/tiny"), &mut |_| {})
         .expect("downloaded");
@@ -354,9 +354,9 @@ fn bytes_that_the_sum_is_not_of_are_refused() {
 
 #[test]
 fn refusals_say_what_to_do() {
-    let (mut behaviour, _) = repository();
-    behaviour.token = Some("secret".into());
-    let server = Server::start(behaviour);
+    let (mut behavior, _) = repository();
+    behavior.token = Some("secret".into());
+    let server = Server::start(behavior);
     let cache = cache();
     let hub = hub(&server, &cache);
     refused(&hub, "org/tiny", &["org/tiny", "401", "HF_TOKEN"]);
@@ -370,7 +370,7 @@ fn refusals_say_what_to_do() {
     refused(&hub, "org/tiny@v9", &["org/tiny@v9", "404"]);
     hub.download(&model("org/tiny"), &mut |_| {})
         .expect("downloaded");
-    server.change(|behaviour| behaviour.status = Some(403));
+    server.change(|behavior| behavior.status = Some(403));
     refused(&hub, "org/tiny", &["403", "conditions"]);
     let unreachable = Hub::new("http://127.0.0.1:9", cache.path().join("empty"));
     refused(&unreachable, "org/tiny", &["127.0.0.1:9"]);
@@ -378,20 +378,20 @@ fn refusals_say_what_to_do() {
 
 #[test]
 fn other_formats_and_hostile_answers_are_refused() {
-    let (mut behaviour, _) = repository();
-    behaviour
+    let (mut behavior, _) = repository();
+    behavior
         .files
         .retain(|name, _| !name.ends_with(".index.json"));
-    let server = Server::start(behaviour);
+    let server = Server::start(behavior);
     refused(&hub(&server, &cache()), "org/tiny", &["other formats"]);
 
-    let (mut behaviour, _) = repository();
+    let (mut behavior, _) = repository();
     let index = json!({"weight_map": {"model.norm.weight": "../../../escaped.safetensors"}});
-    behaviour.files.insert(
+    behavior.files.insert(
         "model.safetensors.index.json".into(),
         index.to_string().into_bytes(),
     );
-    let server = Server::start(behaviour);
+    let server = Server::start(behavior);
     refused(
         &hub(&server, &cache()),
         "org/tiny",

@@ -5,8 +5,8 @@ use burn::tensor::{Device, Distribution, Tensor};
 use eurus_models::config::{Architecture, MixtureOfExperts};
 use eurus_models::lora::{Adapted, AdapterFolder, LoraConfig};
 use eurus_models::{
-    Decoder, DecoderConfig, Error, ForestBatch, ForestModel, ForestRewardModel, RewardModel,
-    int_tensor, ops,
+    Decoder, DecoderConfig, Error, ForestBatch, ForestBody, ForestModel, ForestRewardModel,
+    RewardModel, int_tensor, ops,
 };
 use token_forest::{PackedForest, TokenTree};
 

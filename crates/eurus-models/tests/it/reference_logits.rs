@@ -5,7 +5,8 @@ use std::path::Path;
 use burn::tensor::Device;
 use eurus_models::lora::{Adapted, AdapterFolder};
 use eurus_models::{
-    Checkpoint, Decoder, ForestBatch, ForestModel, ForestRewardModel, RewardHead, int_tensor, ops,
+    Checkpoint, Decoder, ForestBatch, ForestBody, ForestModel, ForestRewardModel, RewardHead,
+    int_tensor, ops,
 };
 use serde::Deserialize;
 use token_forest::{PackedForest, TokenTree};

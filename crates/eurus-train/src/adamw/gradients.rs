@@ -74,7 +74,7 @@ impl StepGradients {
             .iter()
             .map(|it| it.gradient.is_some())
             .collect();
-        let of_ranks = ranks.exchange(Ok(present))?;
+        let of_ranks = ranks.all_gather(Ok(present))?;
         let mut order = Vec::new();
         let mut parts = HashMap::new();
         for (index, found) in finder.found.into_iter().enumerate() {
@@ -98,7 +98,7 @@ impl StepGradients {
             parts.insert(id, ranks.sum_and_share(gradient)?);
         }
         let gradients = Self { order, parts };
-        let squares: f64 = ranks.exchange(Ok(gradients.squares()))?.into_iter().sum();
+        let squares: f64 = ranks.all_gather(Ok(gradients.squares()))?.into_iter().sum();
         Ok((gradients, squares.sqrt()))
     }
 
@@ -130,7 +130,7 @@ impl StepGradients {
         const NAMED: usize = 3;
         let is_wrong = |(_, part)| !ops::sum_of_squares(part).into_scalar::<f32>().is_finite();
         let here: Vec<bool> = self.in_order().map(is_wrong).collect();
-        let of_ranks = ranks.exchange(Ok(here))?;
+        let of_ranks = ranks.all_gather(Ok(here))?;
         let wrong = |place: usize| of_ranks.iter().any(|wrong| wrong[place]);
         Ok(self
             .in_order()

@@ -15,7 +15,7 @@ use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::tensor::Tensor;
 
 use crate::activations::Tape;
-use crate::{Error, Optimization, Ranks, Result};
+use crate::{Error, Ranks, Result, TrainingConfig};
 use cpu_kernels::adamw::AdamWStep;
 use gradients::StepGradients;
 use sums::GradientSums;
@@ -45,7 +45,7 @@ struct Settings {
 }
 
 impl StepOptimizer {
-    pub fn new(settings: &Optimization) -> Self {
+    pub fn new(settings: &TrainingConfig) -> Self {
         Self {
             sums: GradientSums::default(),
             auxiliary_loss: None,
@@ -256,7 +256,7 @@ mod tests {
     fn moment_elements(ranks: &Ranks) -> usize {
         let device = Device::flex();
         let model: Linear = LinearConfig::new(5, 7).init(&device.clone().autodiff());
-        let mut optimizer = StepOptimizer::new(&Optimization::default());
+        let mut optimizer = StepOptimizer::new(&TrainingConfig::default());
         let input = Tensor::<2>::ones([3, 5], &device.autodiff());
         let tape = Tape::Whole { auxiliary: None };
         optimizer.add(&model, model.forward(input).sum(), tape, 1.0);

@@ -1,13 +1,14 @@
 //! One forest's pass: its responses group by group, its loss, and whether policy and reference are one model.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Bool, Tensor, TensorData};
 use eurus_models::int_tensor;
-use token_forest::{PackedGroup, Pieces, TrainingTree};
+use pref_losses::ResponseParts;
+use token_forest::{PackedForest, PackedGroup, Pieces, TrainingTree};
 
 use super::constant;
 use super::objective::ForestResponses;
 use crate::activations::Tape;
-use crate::reference::{TreeReference, read};
+use crate::reference::{Detail, TreeReference, read};
 use crate::{Error, Result};
 
 /// Trees that go through the model in one pass of the loss.
@@ -28,6 +29,17 @@ pub(super) struct LossPieces<'a> {
     pub mismatched: Option<Pieces<'a>>,
 }
 
+/// What the policy says of a forest.
+pub(super) struct ForestScores<'a> {
+    /// Log-probs `[targets]`, with gradient.
+    pub of_targets: Tensor<1>,
+    /// The same summed, `[nodes]`.
+    pub of_nodes: Tensor<1>,
+    /// Logarithms of the nodes' weights, `[nodes]`, if the loss looks at them.
+    pub log_weights: Option<Tensor<1>>,
+    pub forest: &'a PackedForest,
+}
+
 /// Groups of one size in a forest, and their responses by place in the group.
 pub(super) struct GroupResponses {
     pub groups: Vec<PackedGroup>,
@@ -39,28 +51,20 @@ pub(super) struct GroupResponses {
 }
 
 impl GroupResponses {
-    /// `by_node` are the log-probs of the forest's nodes, `node_counts` their target tokens.
-    pub fn new(
-        groups: Vec<PackedGroup>,
-        part: &Part<'_>,
-        by_node: &Tensor<1>,
-        node_counts: &[f32],
-    ) -> Self {
-        let device = by_node.device();
+    pub fn new(groups: Vec<PackedGroup>, part: &Part<'_>, scores: &ForestScores<'_>) -> Self {
+        let device = scores.of_nodes.device();
         let places = groups.first().map_or(0, |group| group.nodes.len());
         let (mut policy, mut reference, mut lengths) = (Vec::new(), Vec::new(), Vec::new());
         for place in 0..places {
-            let nodes: Vec<u32> = groups.iter().map(|group| group.nodes[place]).collect();
-            policy.push(by_node.clone().select(0, int_tensor(&nodes, &device)));
+            policy.push(of_place(&scores.of_nodes, &groups, place));
             let value = |group: &PackedGroup| part.reference[group.tree].groups[group.index][place];
             let values = groups.iter().map(value).collect();
             reference.push(constant(values, &device));
-            lengths.push(
-                nodes
-                    .iter()
-                    .map(|&node| node_counts[node as usize])
-                    .collect(),
-            );
+            let tokens = |group: &PackedGroup| {
+                let targets = scores.forest.targets_of(group.nodes[place] as usize);
+                targets.len() as f32
+            };
+            lengths.push(groups.iter().map(tokens).collect());
         }
         Self {
             groups,
@@ -70,14 +74,45 @@ impl GroupResponses {
         }
     }
 
-    pub fn for_loss<'a>(&self, part: &Part<'a>) -> ForestResponses<'a> {
-        let lengths = self.lengths.iter().zip(&self.policy);
+    pub fn for_loss<'a>(
+        &self,
+        part: &Part<'a>,
+        scores: &ForestScores<'_>,
+        detail: Detail,
+    ) -> ForestResponses<'a> {
+        let device = scores.of_nodes.device();
+        let places = 0..self.policy.len();
+        let tokens = |place: usize| {
+            let targets = |group: &PackedGroup| {
+                let targets = scores.forest.targets_of(group.nodes[place] as usize);
+                targets.map(|target| target as u32).collect()
+            };
+            self.parts(&scores.of_targets, targets, |group| {
+                let known = part.reference[group.tree].tokens.as_ref();
+                known.map_or(&[], |tokens| tokens[group.index][place].as_slice())
+            })
+        };
+        let turns = |place: usize| {
+            let turns = |group: &PackedGroup| group.turns[place].clone();
+            self.parts(&scores.of_nodes, turns, |group| {
+                let known = part.reference[group.tree].turns.as_ref();
+                known.map_or(&[], |turns| turns[group.index][place].as_slice())
+            })
+        };
+        let lengths = self.lengths.iter();
+        let log_weights = scores.log_weights.as_ref().map(|weights| {
+            let of_place = |place| of_place(weights, &self.groups, place);
+            places.clone().map(of_place).collect()
+        });
         ForestResponses {
             policy: self.policy.clone(),
             reference: self.reference.clone(),
             lengths: lengths
-                .map(|(values, policy)| constant(values.clone(), &policy.device()))
+                .map(|values| constant(values.clone(), &device))
                 .collect(),
+            tokens: detail.tokens.then(|| places.clone().map(tokens).collect()),
+            turns: detail.turns.then(|| places.map(turns).collect()),
+            log_weights,
             groups: self
                 .groups
                 .iter()
@@ -85,6 +120,46 @@ impl GroupResponses {
                 .collect(),
         }
     }
+
+    /// Some of the policy's values for each group, and the reference's for the same, side by side.
+    fn parts<'a>(
+        &self,
+        policy: &Tensor<1>,
+        places: impl Fn(&PackedGroup) -> Vec<u32>,
+        reference: impl Fn(&PackedGroup) -> &'a [f32],
+    ) -> ResponseParts {
+        let device = policy.device();
+        let rows: Vec<Vec<u32>> = self.groups.iter().map(places).collect();
+        let most = rows.iter().map(Vec::len).max().unwrap_or(0).max(1);
+        let shape = [rows.len(), most];
+        // What is masked does not matter: the first value of all stands there.
+        let mut indices = vec![0; rows.len() * most];
+        let mut known = vec![0.0; rows.len() * most];
+        let mut mask = vec![false; rows.len() * most];
+        for (row, (group, places)) in self.groups.iter().zip(&rows).enumerate() {
+            let start = row * most;
+            indices[start..start + places.len()].copy_from_slice(places);
+            mask[start..start + places.len()].fill(true);
+            let values = reference(group);
+            known[start..start + values.len()].copy_from_slice(values);
+        }
+        ResponseParts {
+            policy: policy
+                .clone()
+                .select(0, int_tensor(&indices, &device))
+                .reshape(shape),
+            reference: Tensor::from_data(TensorData::new(known, shape), &device),
+            mask: Tensor::<2, Bool>::from_data(TensorData::new(mask, shape), &device),
+        }
+    }
+}
+
+/// The values `[nodes]` of each group's response at a place, `[groups]`.
+fn of_place(values: &Tensor<1>, groups: &[PackedGroup], place: usize) -> Tensor<1> {
+    let nodes: Vec<u32> = groups.iter().map(|group| group.nodes[place]).collect();
+    values
+        .clone()
+        .select(0, int_tensor(&nodes, &values.device()))
 }
 
 /// The loss of one forest.

@@ -2,16 +2,10 @@
 
 mod forest_pass;
 mod objective;
-mod paired;
-mod scored;
-mod unpaired;
 
 use burn::tensor::{Device, Tensor};
 use eurus_models::{ForestBatch, ForestModel};
-use pref_losses::{
-    CollapseMonitor, CollapseMonitorConfig, PreferenceLoss, PreferenceLossConfig, ScoredLoss,
-    ScoredLossConfig, UnpairedLoss, UnpairedLossConfig,
-};
+use pref_losses::{CollapseMonitor, CollapseMonitorConfig, PreferenceStats, PreferenceSums};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use token_forest::{GroupForest, Pieces, TrainingTree};
@@ -20,16 +14,17 @@ use crate::activations::Pass;
 use crate::evaluation::Evaluation;
 use crate::events::Event;
 use crate::examples::check_examples;
-use crate::log_probs::{by_node, node_log_probs, node_target_counts, of_hidden};
-use crate::reference::{ReferenceLogProbs, read};
+use crate::log_probs::{by_node, node_log_probs, of_hidden, of_hidden_with_weights};
+use crate::reference::{Detail, ReferenceCache, ReferenceLogProbs, read};
 use crate::run::{RunSetup, StepOutcome, StepTrees, plain_device, run, training_device};
 use crate::snapshot::Snapshots;
 use crate::step::{GroupCounts, GroupTerms};
-use crate::{Error, Optimization, Ranks, Result};
+use crate::{Error, Ranks, Result, TrainingConfig};
 
-use forest_pass::{ForestPass, GroupResponses, LossPieces, Part, same_model};
+use forest_pass::{ForestPass, ForestScores, GroupResponses, LossPieces, Part, same_model};
+use objective::StepContext;
 
-pub use objective::{ForestLosses, ForestResponses, ResponseLoss, StepContext};
+pub use objective::{ResponseLoss, ResponseLossConfig};
 
 fn constant(values: Vec<f32>, device: &Device) -> Tensor<1> {
     Tensor::from_floats(values.as_slice(), device)
@@ -38,9 +33,8 @@ fn constant(values: Vec<f32>, device: &Device) -> Tensor<1> {
 /// Trains a language model on preference pairs, on responses that have a verdict each, or on several scored responses to a
 /// prompt.
 ///
-/// [`new`](Self::new) takes a loss over pairs, [`unpaired`](PreferenceTrainer::unpaired) one over single responses with a
-/// verdict, [`scored`](PreferenceTrainer::scored) one over K responses with scores; the groups of the
-/// [`TrainingTree`]s must be of that [kind](TrainingTree::kind). Every preference loss of `pref_losses` can be trained.
+/// [`new`](Self::new) takes any loss of `pref_losses`, [`with_loss`](Self::with_loss) one of your own; the groups of the
+/// [`TrainingTree`]s must be of its [kind](ResponseLoss::kind).
 ///
 /// The loss of a step is the mean over all its pairs, responses or prompts, however they are split into forests; KTO's KL
 /// estimate is taken over the whole step before any gradient, and BCO's shift is the mean reward of all steps before. Losses
@@ -49,9 +43,9 @@ fn constant(values: Vec<f32>, device: &Device) -> Tensor<1> {
 /// A [monitor](pref_losses::collapse) watches the statistics of the steps and reports [`Event::Collapse`] when chosen
 /// responses are being unlearned, once of each kind. It changes nothing else.
 #[derive(Debug, Clone)]
-pub struct PreferenceTrainer<L = PreferenceLoss> {
-    settings: Optimization,
-    loss: L,
+pub struct PreferenceTrainer {
+    settings: TrainingConfig,
+    loss: ResponseLoss,
     /// The loss as it was described, for the identity of a run.
     objective: Value,
     /// As it is before a run.
@@ -76,9 +70,10 @@ struct RewardMean {
 }
 
 impl RewardMean {
-    fn add(&mut self, (sum, responses): (f64, f64)) {
-        self.sum += sum;
-        self.responses += responses;
+    fn add(&mut self, stats: &PreferenceStats) {
+        let (chosen, rejected) = (stats.chosen as f64, stats.rejected as f64);
+        self.sum += chosen * stats.chosen_reward + rejected * stats.rejected_reward;
+        self.responses += chosen + rejected;
     }
 
     fn get(&self) -> f64 {
@@ -87,88 +82,53 @@ impl RewardMean {
 }
 
 impl PreferenceTrainer {
-    /// A trainer on pairs with these settings and this loss.
-    ///
-    /// # Errors
-    ///
-    /// When a setting is outside its range.
-    pub fn new(settings: Optimization, loss: &PreferenceLossConfig) -> Result<Self> {
-        Self::with_loss(settings, loss.init()?, json!({ "preference": loss }))
-    }
-}
-
-impl PreferenceTrainer<UnpairedLoss> {
-    /// A trainer on single responses with these settings and this loss.
+    /// A trainer with these settings and this loss, of the library and by its configuration: over pairs
+    /// ([`PreferenceLossConfig`](pref_losses::PreferenceLossConfig)), over single responses with a verdict
+    /// ([`UnpairedLossConfig`](pref_losses::UnpairedLossConfig)), or over several scored ones
+    /// ([`ScoredLossConfig`](pref_losses::ScoredLossConfig)).
     ///
     /// ```
     /// use burn::tensor::Device;
     /// use eurus_models::{Decoder, DecoderConfig};
-    /// use eurus_train::{Optimization, PreferenceTrainer, ReferenceLogProbs};
-    /// use pref_losses::{KtoConfig, UnpairedLossConfig};
+    /// use eurus_train::{TrainingConfig, PreferenceTrainer};
+    /// use pref_losses::{KtoConfig, NcaKConfig, ScoredLossConfig, UnpairedLossConfig};
     /// use token_forest::{Group, TokenTree, TrainingTree, add_mismatched};
     ///
     /// # fn main() -> eurus_train::Result<()> {
     /// let policy = Decoder::init(&DecoderConfig::llama(32, 16, 2, 2), 7, &Device::flex());
-    /// // Three answers to one prompt, and one to another; the prompt of the three is computed once.
-    /// let rollouts = |prompt: Vec<u32>, answers: &[(u32, bool)]| {
+    /// let settings = TrainingConfig { learning_rate: 1e-2, epochs: 2, ..TrainingConfig::default() };
+    /// let losses_of = |trainer: &PreferenceTrainer, trees: &[TrainingTree]| -> eurus_train::Result<Vec<f64>> {
+    ///     let reference = trainer.reference(&policy, trees, None, &mut |_| {})?;
+    ///     let mut losses = Vec::new();
+    ///     trainer.train(policy.clone(), trees, &reference, &mut |event| {
+    ///         losses.extend(event.progress().map(|step| step.loss));
+    ///     })?;
+    ///     Ok(losses)
+    /// };
+    ///
+    /// // Three judged answers to one prompt, and one to another; the prompt of the three is computed once.
+    /// let judged = |prompt: Vec<u32>, answers: &[(u32, bool)]| {
     ///     let mut tree = TokenTree::new(prompt, false);
-    ///     let mut judge = |&(token, desirable)| {
-    ///         Group::verdict(tree.push(0, vec![token, 9], true), desirable)
-    ///     };
+    ///     let mut judge = |&(token, desirable)| Group::verdict(tree.push(0, vec![token, 9], true), desirable);
     ///     let responses = answers.iter().map(&mut judge).collect();
     ///     TrainingTree::new(format!("{answers:?}"), &tree, responses)
     /// };
     /// let mut trees = [
-    ///     rollouts(vec![1, 2, 3], &[(4, true), (5, false), (6, false)])?,
-    ///     rollouts(vec![1, 7], &[(8, true)])?,
+    ///     judged(vec![1, 2, 3], &[(4, true), (5, false), (6, false)])?,
+    ///     judged(vec![1, 7], &[(8, true)])?,
     /// ];
-    /// add_mismatched(&mut trees, 0)?;
-    ///
-    /// let settings = Optimization { learning_rate: 1e-2, epochs: 2, ..Optimization::default() };
-    /// let reference = ReferenceLogProbs::compute(&policy, &trees, &settings, &mut |_| {})?;
-    /// let loss = UnpairedLossConfig::Kto(KtoConfig::new());
-    /// let mut losses = Vec::new();
-    /// let _trained = PreferenceTrainer::unpaired(settings, &loss)?.train(policy, &trees, &reference, &mut |event| {
-    ///     losses.extend(event.progress().map(|step| step.loss));
-    /// })?;
+    /// add_mismatched(&mut trees, 0)?; // KTO's KL estimate looks at these
+    /// let kto = UnpairedLossConfig::Kto(KtoConfig::new());
+    /// let losses = losses_of(&PreferenceTrainer::new(settings.clone(), &kto)?, &trees)?;
     /// assert!(losses[1] < losses[0]);
-    /// # Ok(())
-    /// # }
-    /// ```
     ///
-    /// # Errors
-    ///
-    /// When a setting is outside its range.
-    pub fn unpaired(settings: Optimization, loss: &UnpairedLossConfig) -> Result<Self> {
-        Self::with_loss(settings, loss.init()?, json!({ "unpaired": loss }))
-    }
-}
-
-impl PreferenceTrainer<ScoredLoss> {
-    /// A trainer on several scored responses to a prompt, with these settings and this loss.
-    ///
-    /// ```
-    /// use burn::tensor::Device;
-    /// use eurus_models::{Decoder, DecoderConfig};
-    /// use eurus_train::{Optimization, PreferenceTrainer, ReferenceLogProbs};
-    /// use pref_losses::{NcaKConfig, ScoredLossConfig};
-    /// use token_forest::{Group, TokenTree, TrainingTree};
-    ///
-    /// # fn main() -> eurus_train::Result<()> {
-    /// let policy = Decoder::init(&DecoderConfig::llama(32, 16, 2, 2), 7, &Device::flex());
     /// // Three rollouts of one prompt, scored by a reward model.
     /// let mut tree = TokenTree::new(vec![1, 2, 3], false);
     /// let mut rollout = |token, score| (tree.push(0, vec![token, 9], true), score);
     /// let rollouts = Group::scored([rollout(4, 0.1), rollout(5, 2.0), rollout(6, -1.3)]);
     /// let trees = [TrainingTree::new("p1", &tree, vec![rollouts])?];
-    ///
-    /// let settings = Optimization { learning_rate: 1e-2, epochs: 2, ..Optimization::default() };
-    /// let reference = ReferenceLogProbs::compute(&policy, &trees, &settings, &mut |_| {})?;
-    /// let loss = ScoredLossConfig::NcaK(NcaKConfig::new());
-    /// let mut losses = Vec::new();
-    /// let _trained = PreferenceTrainer::scored(settings, &loss)?.train(policy, &trees, &reference, &mut |event| {
-    ///     losses.extend(event.progress().map(|step| step.loss));
-    /// })?;
+    /// let nca = ScoredLossConfig::NcaK(NcaKConfig::new());
+    /// let losses = losses_of(&PreferenceTrainer::new(settings, &nca)?, &trees)?;
     /// assert!((losses[0] - 4f64.ln()).abs() < 1e-4 && losses[1] < losses[0]);
     /// # Ok(())
     /// # }
@@ -177,13 +137,56 @@ impl PreferenceTrainer<ScoredLoss> {
     /// # Errors
     ///
     /// When a setting is outside its range.
-    pub fn scored(settings: Optimization, loss: &ScoredLossConfig) -> Result<Self> {
-        Self::with_loss(settings, loss.init()?, json!({ "scored": loss }))
+    pub fn new(settings: TrainingConfig, loss: impl Into<ResponseLossConfig>) -> Result<Self> {
+        let config = loss.into();
+        let objective = serde_json::to_value(&config).unwrap_or_default();
+        Self::of(settings, config.init()?, objective)
     }
-}
 
-impl<L: ResponseLoss> PreferenceTrainer<L> {
-    fn with_loss(settings: Optimization, loss: L, objective: Value) -> Result<Self> {
+    /// A trainer with a loss of one's own, as [`pref_losses::loss`] describes it. `identity` names the loss and its settings:
+    /// a run goes on from snapshots of the same identity alone.
+    ///
+    /// ```
+    /// use eurus_train::{TrainingConfig, PreferenceTrainer};
+    /// use pref_losses::{Error, Needs, PairContext, PairLogProbs, PairLoss, PairOutput, PreferenceLoss};
+    ///
+    /// /// Raises the chosen log-prob and lowers the rejected one, without a reference.
+    /// #[derive(Debug)]
+    /// struct Lead;
+    ///
+    /// impl PairLoss for Lead {
+    ///     fn needs(&self) -> Needs {
+    ///         Needs::default()
+    ///     }
+    ///
+    ///     fn forward(&self, log_probs: PairLogProbs, _: &PairContext) -> Result<PairOutput, Error> {
+    ///         Ok(PairOutput {
+    ///             losses: log_probs.policy_rejected.clone() - log_probs.policy_chosen.clone(),
+    ///             chosen_rewards: log_probs.policy_chosen.detach(),
+    ///             rejected_rewards: log_probs.policy_rejected.detach(),
+    ///         })
+    ///     }
+    /// }
+    ///
+    /// # fn main() -> eurus_train::Result<()> {
+    /// let trainer = PreferenceTrainer::with_loss(TrainingConfig::default(), PreferenceLoss::new(Lead), "lead")?;
+    /// # drop(trainer);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When a setting is outside its range.
+    pub fn with_loss(
+        settings: TrainingConfig,
+        loss: impl Into<ResponseLoss>,
+        identity: impl Into<String>,
+    ) -> Result<Self> {
+        Self::of(settings, loss.into(), json!({ "own": identity.into() }))
+    }
+
+    fn of(settings: TrainingConfig, loss: ResponseLoss, objective: Value) -> Result<Self> {
         settings.validate()?;
         Ok(Self {
             settings,
@@ -233,6 +236,40 @@ impl<L: ResponseLoss> PreferenceTrainer<L> {
     pub fn with_ranks(mut self, ranks: Ranks) -> Self {
         self.ranks = ranks;
         self
+    }
+
+    /// The reference log-probs that the loss looks at, under the model that training begins with: of whole responses, of tokens
+    /// or turns as well if it looks at these, zeros if it has no reference.
+    ///
+    /// What a cache has is read, and what it lacks is added to it. The numbers are the same bit for bit, also when the file was
+    /// begun by a run that was killed. Ranks share out every group of trees, which packs it otherwise and changes last digits;
+    /// all of them get all numbers, and the first one alone reads and writes the file.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ReferenceLogProbs::compute`] and of the ranks, [`Error::StaleCache`] when the file is of another model,
+    /// tokenizer or number type, and [`Error::Io`].
+    pub fn reference<M: ForestModel>(
+        &self,
+        model: &M,
+        trees: &[TrainingTree],
+        cache: Option<&ReferenceCache>,
+        on_event: &mut dyn FnMut(&Event),
+    ) -> Result<ReferenceLogProbs> {
+        let needs = self.loss.needs();
+        if !needs.reference {
+            return Ok(ReferenceLogProbs::absent(trees));
+        }
+        let (detail, ranks) = (Detail::of(needs), &self.ranks);
+        ReferenceLogProbs::compute_with(
+            model,
+            trees,
+            &self.settings,
+            detail,
+            cache,
+            ranks,
+            on_event,
+        )
     }
 
     /// Trains and returns the trained model, without autodiff.
@@ -310,11 +347,10 @@ impl<L: ResponseLoss> PreferenceTrainer<L> {
             },
             |progress, stats, carried, on_event| {
                 let step = progress.step;
-                carried.rewards.add(L::rewards(&stats));
-                on_event(&L::event(progress, stats));
+                carried.rewards.add(&stats);
+                on_event(&Event::Preference { progress, stats });
                 let monitor = carried.monitor.as_mut();
-                let warning = monitor.and_then(|it| it.observe(step, &L::watched(&stats)?));
-                if let Some(warning) = warning {
+                if let Some(warning) = monitor.and_then(|it| it.observe(step, &stats)) {
                     on_event(&Event::Collapse { step, warning });
                 }
             },
@@ -326,12 +362,12 @@ impl<L: ResponseLoss> PreferenceTrainer<L> {
     /// # Errors
     ///
     /// Those of [`train`](Self::train) before training.
-    pub fn held_out<M: ForestModel>(
+    pub fn evaluate<M: ForestModel>(
         &self,
         model: &M,
         trees: &[TrainingTree],
         reference: &ReferenceLogProbs,
-    ) -> Result<L::Stats> {
+    ) -> Result<PreferenceStats> {
         self.check(trees, reference, model.vocab_size())?;
         let model = self.settings.precision.of(model.valid());
         let pieces = self.pieces(trees)?;
@@ -356,10 +392,15 @@ impl<L: ResponseLoss> PreferenceTrainer<L> {
         reference: &ReferenceLogProbs,
         vocab_size: usize,
     ) -> Result<()> {
-        check_examples(trees, L::KIND, &self.settings, vocab_size)?;
-        reference.check(trees)?;
+        let needs = self.loss.needs();
+        check_examples(trees, self.loss.kind(), &self.settings, vocab_size)?;
+        let detail = match needs.reference {
+            true => Detail::of(needs),
+            false => Detail::default(),
+        };
+        reference.check(trees, detail)?;
         let mut groups = trees.iter().flat_map(TrainingTree::groups);
-        if self.loss.needs().kl && groups.any(|group| group.mismatched.is_none()) {
+        if needs.kl && groups.any(|group| group.mismatched.is_none()) {
             return Err(Error::Loss(pref_losses::Error::MissingKl));
         }
         Ok(())
@@ -368,10 +409,11 @@ impl<L: ResponseLoss> PreferenceTrainer<L> {
     /// The trees' groups, and their mismatched responses if the loss looks at these, cut to the budget.
     fn pieces<'a>(&self, trees: &'a [TrainingTree]) -> Result<LossPieces<'a>> {
         let budget = self.settings.token_budget;
-        let kl = self.loss.needs().kl;
+        let needs = self.loss.needs();
         Ok(LossPieces {
-            groups: Pieces::of_groups(trees, budget)?,
-            mismatched: kl
+            groups: Pieces::of_groups(trees, Detail::of(needs).span(), budget)?,
+            mismatched: needs
+                .kl
                 .then(|| Pieces::of_mismatched(trees, budget))
                 .transpose()?,
         })
@@ -385,21 +427,22 @@ impl<L: ResponseLoss> PreferenceTrainer<L> {
         device: &Device,
         ranks: &Ranks,
         consume: &mut dyn FnMut(ForestPass<'_>) -> Result<()>,
-    ) -> Result<StepOutcome<L::Stats>> {
+    ) -> Result<StepOutcome<PreferenceStats>> {
         let settings = &self.settings;
+        let needs = self.loss.needs();
         let mut forests = Vec::new();
         let mine = self.prepare(model, part).map(|(packed, totals)| {
             forests = packed;
             totals
         });
         let my_counts = mine.as_ref().map(|it| it.counts).unwrap_or_default();
-        let all = ranks.exchange(mine)?;
+        let all = ranks.all_gather(mine)?;
         let counts: GroupCounts = all.iter().map(|it| it.counts).sum();
         let of_all = |of: fn(&StepTotals) -> &Vec<f32>| {
             let values = all.iter().flat_map(|it| of(it).iter().copied());
             constant(values.collect(), device)
         };
-        let kl = if self.loss.needs().kl {
+        let kl = if needs.kl {
             let policy = of_all(|totals| &totals.mismatched_policy);
             self.loss
                 .kl(policy, of_all(|totals| &totals.mismatched_reference))
@@ -412,23 +455,35 @@ impl<L: ResponseLoss> PreferenceTrainer<L> {
             mean_first_tokens: counts.first_tokens as f64 / counts.groups.max(1) as f64,
         };
         let forest_count = forests.len();
-        let mut sums: Option<L::Sums> = None;
+        let mut sums: Option<PreferenceSums> = None;
         let mut terms = Vec::new();
         for packed in forests {
             let share = packed.forest.len() as f64 / counts.unique_tokens as f64;
-            let node_counts = node_target_counts(&packed.forest);
             let groups = packed.groups_by_size();
             let batch = ForestBatch::new(packed.forest, device);
-            let pass = Pass::of_model(model, &batch, part.recompute)?;
-            let log_probs = of_hidden(model, pass.hidden, &batch, settings.log_prob_chunk);
-            let by_node = by_node(log_probs, &batch);
+            let pass = Pass::new(model, &batch, part.recompute)?;
+            let chunk = settings.log_prob_chunk;
+            let (of_targets, log_weights) = if needs.log_weights {
+                let (of_targets, weights) =
+                    of_hidden_with_weights(model, pass.hidden, &batch, chunk);
+                (of_targets, Some(weights))
+            } else {
+                (of_hidden(model, pass.hidden, &batch, chunk), None)
+            };
+            let scores = ForestScores {
+                of_nodes: by_node(of_targets.clone(), &batch),
+                of_targets,
+                log_weights,
+                forest: &batch.forest,
+            };
             let mut loss: Option<Tensor<1>> = None;
-            let mut responses = Vec::with_capacity(groups.len());
+            let mut by_size = Vec::with_capacity(groups.len());
             for groups in groups {
-                let of_groups = GroupResponses::new(groups, part, &by_node, &node_counts);
-                let forest = self.loss.of_forest(of_groups.for_loss(part), &context)?;
+                let of_groups = GroupResponses::new(groups, part, &scores);
+                let responses = of_groups.for_loss(part, &scores, Detail::of(needs));
+                let forest = self.loss.of_forest(responses, &context)?;
                 sums = Some(match sums {
-                    Some(sums) => L::merge_sums(sums, forest.sums),
+                    Some(sums) => sums.merge(forest.sums),
                     None => forest.sums,
                 });
                 let named = forest.terms.into_iter();
@@ -443,7 +498,7 @@ impl<L: ResponseLoss> PreferenceTrainer<L> {
                     Some(loss) => loss + sum,
                     None => sum,
                 });
-                responses.push(of_groups);
+                by_size.push(of_groups);
             }
             // A forest has groups, or it would not be there.
             if let Some(loss) = loss {
@@ -451,23 +506,20 @@ impl<L: ResponseLoss> PreferenceTrainer<L> {
                     loss: loss / counts.groups as f64,
                     tape: pass.tape,
                     share,
-                    responses: &responses,
+                    responses: &by_size,
                 })?;
             }
         }
-        let stats = sums.map(L::read).unwrap_or_default();
-        let loss = L::mean_loss(&stats);
+        let stats = sums.map(PreferenceSums::read).unwrap_or_default();
+        let loss = stats.loss;
         let mut not_finite = Vec::new();
         if !loss.is_finite() {
             if let Some(kl) = kl.filter(|kl| !kl.clone().into_scalar::<f32>().is_finite()) {
                 not_finite.push(format!("the KL estimate is {}", kl.into_scalar::<f32>()));
             }
             let id = |tree: usize| part.trees[tree].id();
-            not_finite.extend(
-                terms
-                    .into_iter()
-                    .flat_map(|it| it.name(L::KIND.nouns()[0], id)),
-            );
+            let [noun, _] = self.loss.kind().nouns();
+            not_finite.extend(terms.into_iter().flat_map(|it| it.name(noun, id)));
         }
         Ok(StepOutcome {
             loss: loss * (my_counts.groups as f64 / counts.groups as f64),

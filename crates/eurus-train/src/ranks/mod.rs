@@ -13,7 +13,7 @@
 
 #[cfg(feature = "cuda")]
 mod cuda;
-mod exchange;
+mod gather;
 #[cfg(feature = "mpi")]
 mod mpi;
 pub(crate) mod tensors;
@@ -153,7 +153,7 @@ impl Ranks {
     /// # Errors
     ///
     /// As said, and those of the [`Communicator`].
-    pub fn together<T, E: From<Error> + fmt::Display>(&self, mine: Result<T, E>) -> Result<T, E> {
+    pub fn all_ok<T, E: From<Error> + fmt::Display>(&self, mine: Result<T, E>) -> Result<T, E> {
         let mut value = None;
         self.swap(mine.map(|mine| value = Some(mine)))?;
         // There is a value, or `swap` would have failed.
@@ -161,7 +161,7 @@ impl Ranks {
     }
 
     /// This rank's share of some items: the heaviest first, each to the rank that has least so far. In their old order.
-    pub(crate) fn share(&self, items: &[usize], weight: impl Fn(usize) -> usize) -> Vec<usize> {
+    pub(crate) fn partition(&self, items: &[usize], weight: impl Fn(usize) -> usize) -> Vec<usize> {
         if self.size() == 1 {
             return items.to_vec();
         }

@@ -9,7 +9,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use token_forest::TrainingTree;
+use token_forest::{Group, TrainingTree};
 
 use super::TreeReference;
 use crate::digest::{digest, hexadecimal};
@@ -112,7 +112,7 @@ struct Header {
     key: ReferenceKey,
 }
 
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
 /// A tree in one of the other lines. A line has the trees that were computed together, so that a kill in the middle of one
 /// leaves all or none of them: which trees share a forest decides the last bits of their sums.
@@ -214,10 +214,14 @@ impl ReferenceCache {
 
 /// What is computed of a tree, without names and labels.
 fn tree_key(tree: &TrainingTree) -> String {
-    let groups: Vec<(&[usize], Option<usize>)> = tree
+    let turns_of = |group: &Group| -> Vec<Vec<usize>> {
+        let nodes = group.nodes.iter();
+        nodes.map(|&node| tree.turns_to(node)).collect()
+    };
+    let groups: Vec<_> = tree
         .groups()
         .iter()
-        .map(|group| (group.nodes.as_slice(), group.mismatched))
+        .map(|group| (&group.nodes, turns_of(group), group.mismatched))
         .collect();
     digest(serde_json::to_vec(&(tree.tree(), groups)).unwrap_or_default())
 }

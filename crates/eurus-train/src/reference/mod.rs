@@ -4,13 +4,14 @@ mod cache;
 
 use burn::tensor::Tensor;
 use eurus_models::{ForestBatch, ForestModel};
-use token_forest::{LabelKind, Pieces, TrainingTree};
+use pref_losses::Needs;
+use token_forest::{Group, LabelKind, Pieces, Span, TrainingTree};
 
 use crate::events::Event;
 use crate::examples::check_examples;
-use crate::log_probs::node_log_probs;
+use crate::log_probs::{by_node, target_log_probs};
 use crate::run::plain_device;
-use crate::{Error, Optimization, Ranks, Result};
+use crate::{Error, Ranks, Result, TrainingConfig};
 
 pub use cache::{ReferenceCache, ReferenceKey};
 
@@ -21,6 +22,36 @@ pub struct ReferenceLogProbs {
     pub(crate) trees: Vec<TreeReference>,
 }
 
+/// What is known of the parts of responses, besides whole ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Detail {
+    /// Each token of a response.
+    pub tokens: bool,
+    /// Each turn of the trajectory through it.
+    pub turns: bool,
+}
+
+impl Detail {
+    /// What a loss looks at.
+    pub fn of(needs: Needs) -> Self {
+        Self {
+            tokens: needs.tokens,
+            turns: needs.turns,
+        }
+    }
+
+    /// The nodes whose tokens are scored for it.
+    pub fn span(self) -> Span {
+        match self.turns {
+            true => Span::Trajectories,
+            false => Span::Responses,
+        }
+    }
+}
+
+/// Log-probs of parts, by group, by place in the group, and in the order of the parts.
+pub(crate) type PartValues = Vec<Vec<Vec<f32>>>;
+
 /// The reference log-probs of one tree.
 #[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub(crate) struct TreeReference {
@@ -28,21 +59,53 @@ pub(crate) struct TreeReference {
     pub groups: Vec<Vec<f32>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mismatched: Vec<f32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<PartValues>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turns: Option<PartValues>,
 }
 
 impl TreeReference {
-    fn zeros(tree: &TrainingTree) -> Self {
+    fn zeros(tree: &TrainingTree, detail: Detail) -> Self {
         let groups = tree.groups();
+        let parts = |count: &dyn Fn(usize) -> usize| -> PartValues {
+            let of_group = |group: &Group| {
+                let nodes = group.nodes.iter();
+                nodes.map(|&node| vec![0.0; count(node)]).collect()
+            };
+            groups.iter().map(of_group).collect()
+        };
+        let tokens = |node: usize| tree.tree().nodes[node].tokens.len();
+        let turns = |node: usize| tree.turns_to(node).len();
         Self {
             groups: groups.iter().map(|it| vec![0.0; it.nodes.len()]).collect(),
             mismatched: vec![0.0; groups.iter().filter_map(|it| it.mismatched).count()],
+            tokens: detail.tokens.then(|| parts(&tokens)),
+            turns: detail.turns.then(|| parts(&turns)),
         }
     }
 
     fn belongs_to(&self, tree: &TrainingTree) -> bool {
-        let zeros = Self::zeros(tree);
+        let zeros = Self::zeros(tree, Detail::default());
         let sizes = |it: &Self| -> Vec<usize> { it.groups.iter().map(Vec::len).collect() };
         sizes(self) == sizes(&zeros) && self.mismatched.len() == zeros.mismatched.len()
+    }
+
+    /// Whether it has what is asked for of the parts of this tree's responses.
+    fn has(&self, detail: Detail, tree: &TrainingTree) -> bool {
+        let zeros = Self::zeros(tree, detail);
+        let has = |mine: &Option<PartValues>, wanted: &Option<PartValues>| match (mine, wanted) {
+            (_, None) => true,
+            (None, Some(_)) => false,
+            (Some(mine), Some(wanted)) => {
+                let sizes = |values: &PartValues| -> Vec<Vec<usize>> {
+                    let of_group = |group: &Vec<Vec<f32>>| group.iter().map(Vec::len).collect();
+                    values.iter().map(of_group).collect()
+                };
+                sizes(mine) == sizes(wanted)
+            }
+        };
+        has(&self.tokens, &zeros.tokens) && has(&self.turns, &zeros.turns)
     }
 }
 
@@ -53,11 +116,16 @@ impl ReferenceLogProbs {
     /// Zeros in their place, for losses that do not look at a reference (SimPO, ORPO, CPO, SLiC).
     pub fn absent(trees: &[TrainingTree]) -> Self {
         Self {
-            trees: trees.iter().map(TreeReference::zeros).collect(),
+            trees: trees
+                .iter()
+                .map(|tree| TreeReference::zeros(tree, Detail::default()))
+                .collect(),
         }
     }
 
-    /// Computes them with the same packing and the same operator that training uses.
+    /// Computes those of whole responses, with the same packing and the same operator that training uses. Some losses look at
+    /// tokens or turns as well: [`PreferenceTrainer::reference`](crate::PreferenceTrainer::reference) computes what its loss
+    /// needs, can keep it in a file, and can share the work with other ranks.
     ///
     /// # Errors
     ///
@@ -65,26 +133,20 @@ impl ReferenceLogProbs {
     pub fn compute<M: ForestModel>(
         model: &M,
         trees: &[TrainingTree],
-        settings: &Optimization,
+        settings: &TrainingConfig,
         on_event: &mut dyn FnMut(&Event),
     ) -> Result<Self> {
-        Self::compute_with(model, trees, settings, None, &Ranks::default(), on_event)
+        let detail = Detail::default();
+        let alone = Ranks::default();
+        Self::compute_with(model, trees, settings, detail, None, &alone, on_event)
     }
 
-    /// As [`compute`](Self::compute), with a file and with other ranks.
-    ///
-    /// What the cache has is read, and what it lacks is added to it. The numbers are the same bit for bit, also when the
-    /// file was begun by a run that was killed. Ranks share out every group of trees, which packs it otherwise and changes
-    /// last digits; all of them get all numbers, and the first one alone reads and writes the file.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`compute`](Self::compute) and of the ranks, [`Error::StaleCache`] when the file is of another model,
-    /// tokenizer or number type, and [`Error::Io`].
-    pub fn compute_with<M: ForestModel>(
+    /// As [`compute`](Self::compute), with parts, with a file and with other ranks.
+    pub(crate) fn compute_with<M: ForestModel>(
         model: &M,
         trees: &[TrainingTree],
-        settings: &Optimization,
+        settings: &TrainingConfig,
+        detail: Detail,
         cache: Option<&ReferenceCache>,
         ranks: &Ranks,
         on_event: &mut dyn FnMut(&Event),
@@ -93,24 +155,28 @@ impl ReferenceLogProbs {
         let kind = trees.first().map_or(LabelKind::Pair, TrainingTree::kind);
         let checked = check_examples(trees, kind, settings, model.vocab_size())
             .and_then(|()| precision.check(&plain_device(model)));
-        ranks.together(checked)?;
+        ranks.all_ok(checked)?;
         let model = precision.of(model.valid());
         let here = cache.filter(|_| ranks.is_first());
-        let mut file = ranks.together(here.map(|it| it.open(precision)).transpose())?;
+        let mut file = ranks.all_ok(here.map(|it| it.open(precision)).transpose())?;
         let mut progress = Progress::new(trees, on_event);
         let mut result = Vec::with_capacity(trees.len());
         for group in trees.chunks(GROUP) {
-            let cached = |tree| file.as_ref().and_then(|file| file.get(tree));
+            let cached = |tree| {
+                let known = file.as_ref().and_then(|file| file.get(tree));
+                known.filter(|known| known.has(detail, tree))
+            };
             let mut values: Vec<Option<TreeReference>> =
                 ranks.of_first(|| Ok(group.iter().map(cached).collect()))?;
             let (known, missing): (Vec<_>, Vec<_>) =
                 (0..group.len()).partition(|&index| values[index].is_some());
             progress.advance(known.iter().map(|&index| group[index].groups().len()).sum());
             if !missing.is_empty() {
-                let mine = ranks.share(&missing, |index| group[index].tree().unique_tokens());
-                let computed = of_group(&model, group, &mine, settings, ranks, &mut progress);
+                let mine = ranks.partition(&missing, |index| group[index].tree().unique_tokens());
+                let computed =
+                    of_group(&model, group, &mine, settings, detail, ranks, &mut progress);
                 let computed = computed.map(|it| mine.into_iter().zip(it).collect::<Vec<_>>());
-                for (index, computed) in ranks.exchange(computed)?.into_iter().flatten() {
+                for (index, computed) in ranks.all_gather(computed)?.into_iter().flatten() {
                     values[index] = Some(computed);
                 }
                 let written = match &mut file {
@@ -121,7 +187,7 @@ impl ReferenceLogProbs {
                     ),
                     None => Ok(()),
                 };
-                ranks.together(written)?;
+                ranks.all_ok(written)?;
                 if ranks.size() > 1 {
                     progress.advance(
                         missing
@@ -152,20 +218,24 @@ impl ReferenceLogProbs {
         self.trees.iter().map(|tree| tree.groups.len()).sum()
     }
 
-    pub(crate) fn check(&self, trees: &[TrainingTree]) -> Result<()> {
+    /// Checks that they are of these trees, and that they have what is asked for of parts.
+    pub(crate) fn check(&self, trees: &[TrainingTree], detail: Detail) -> Result<()> {
         let same = self.trees.len() == trees.len()
             && self
                 .trees
                 .iter()
                 .zip(trees)
                 .all(|(reference, tree)| reference.belongs_to(tree));
-        if same {
-            Ok(())
-        } else {
-            Err(Error::StaleReference {
+        if !same {
+            return Err(Error::StaleReference {
                 expected: self.group_count(),
                 found: trees.iter().map(|tree| tree.groups().len()).sum(),
-            })
+            });
+        }
+        let mut both = self.trees.iter().zip(trees);
+        match both.all(|(reference, tree)| reference.has(detail, tree)) {
+            true => Ok(()),
+            false => Err(Error::ReferenceOfWholeResponses),
         }
     }
 }
@@ -200,30 +270,45 @@ fn of_group<M: ForestModel>(
     model: &M,
     trees: &[TrainingTree],
     members: &[usize],
-    settings: &Optimization,
+    settings: &TrainingConfig,
+    detail: Detail,
     ranks: &Ranks,
     progress: &mut Progress<'_>,
 ) -> Result<Vec<TreeReference>> {
     let device = plain_device(model);
     let zeros = members
         .iter()
-        .map(|&member| TreeReference::zeros(&trees[member]));
+        .map(|&member| TreeReference::zeros(&trees[member], detail));
     let mut result: Vec<TreeReference> = zeros.collect();
-    for packed in Pieces::of_reference(trees, settings.token_budget)?.pack(members)? {
+    let pieces = Pieces::of_reference(trees, detail.span(), settings.token_budget)?;
+    for packed in pieces.pack(members)? {
         let batch = ForestBatch::new(packed.forest, &device);
-        let values = read(node_log_probs(model, &batch, settings.log_prob_chunk));
+        let of_targets = target_log_probs(model, &batch, settings.log_prob_chunk);
+        let of_nodes = read(by_node(of_targets.clone(), &batch));
+        let of_targets = match detail.tokens {
+            true => read(of_targets),
+            false => Vec::new(),
+        };
+        let values_of = |nodes: &Vec<u32>| -> Vec<f32> {
+            nodes.iter().map(|&it| of_nodes[it as usize]).collect()
+        };
+        let tokens_of = |&node: &u32| of_targets[batch.forest.targets_of(node as usize)].to_vec();
         let mut done = 0;
         for group in &packed.groups {
             let tree = &mut result[group.tree];
-            let mut values = group.nodes.iter().map(|&node| values[node as usize]);
             // Mismatched responses follow the groups.
-            match group.index.checked_sub(tree.groups.len()) {
-                Some(leaf) => tree.mismatched[leaf] = values.next().unwrap_or_default(),
-                None => {
-                    tree.groups[group.index] = values.collect();
-                    done += 1;
-                }
+            if let Some(leaf) = group.index.checked_sub(tree.groups.len()) {
+                tree.mismatched[leaf] = of_nodes[group.nodes[0] as usize];
+                continue;
             }
+            tree.groups[group.index] = values_of(&group.nodes);
+            if let Some(tokens) = &mut tree.tokens {
+                tokens[group.index] = group.nodes.iter().map(tokens_of).collect();
+            }
+            if let Some(turns) = &mut tree.turns {
+                turns[group.index] = group.turns.iter().map(values_of).collect();
+            }
+            done += 1;
         }
         // Other ranks' forests are known when the group is done.
         if ranks.size() == 1 {

@@ -8,12 +8,12 @@ use sha2::{Digest, Sha256};
 
 use crate::digest::hexadecimal;
 use crate::evaluation::Best;
-use crate::{Optimization, Result};
+use crate::{Result, TrainingConfig};
 
 /// What makes two runs the same run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RunIdentity {
-    pub settings: Optimization,
+    pub settings: TrainingConfig,
     /// The trainer and its loss.
     pub objective: Value,
     /// SHA-256 of the examples in their order.
@@ -28,7 +28,7 @@ const SAME_REFERENCE: f64 = 1e-4;
 
 impl RunIdentity {
     pub fn new(
-        settings: &Optimization,
+        settings: &TrainingConfig,
         objective: Value,
         examples: impl IntoIterator<Item = impl Serialize>,
         reference: Option<f64>,
@@ -39,9 +39,9 @@ impl RunIdentity {
             hash.update(serde_json::to_vec(&example).unwrap_or_default());
             hash.update(b"\n");
         }
-        let default = Optimization::default();
+        let default = TrainingConfig::default();
         Self {
-            settings: Optimization {
+            settings: TrainingConfig {
                 // These two do not change what a step computes, and a run that ended for a number that is not finite wants to
                 // go on with another policy.
                 on_not_finite: default.on_not_finite,
@@ -56,7 +56,7 @@ impl RunIdentity {
 
     /// How `self`, the run that was saved, differs from the run that wants to go on.
     pub fn difference(&self, now: &Self) -> Option<String> {
-        let fields = |settings: &Optimization| match serde_json::to_value(settings) {
+        let fields = |settings: &TrainingConfig| match serde_json::to_value(settings) {
             Ok(Value::Object(fields)) => fields,
             _ => Default::default(),
         };

@@ -284,7 +284,7 @@ pub(crate) fn restore_weights<M: Module>(
         None => Ok(model),
     };
     let filled = filled.map_err(|problem| Error::Snapshot { path, problem });
-    tensors::share_weights(ranks.together(filled)?, ranks).map(Some)
+    tensors::share_weights(ranks.all_ok(filled)?, ranks).map(Some)
 }
 
 fn read(folder: &Path) -> Result<(State, Tensors), String> {
@@ -330,7 +330,7 @@ impl Loaded {
             }
             None => Ok(model),
         };
-        let model = tensors::share_weights(ranks.together(filled)?, ranks)?;
+        let model = tensors::share_weights(ranks.all_ok(filled)?, ranks)?;
         let device = crate::run::plain_device(&model);
         let parameters = Parameters::of(&model);
         let mut restored = HashMap::new();
@@ -339,7 +339,7 @@ impl Loaded {
                 continue;
             };
             let mut part_of = |moment: &str| {
-                let mut whole = ranks.together(match &mut moments {
+                let mut whole = ranks.all_ok(match &mut moments {
                     Some(moments) => moments
                         .remove(&format!("{name}.{moment}"))
                         .map(floats)

@@ -6,17 +6,18 @@ use eurus_models::config::{Architecture, MixtureOfExperts};
 use eurus_models::lora::{Adapted, LoraConfig};
 use eurus_models::{Decoder, DecoderConfig};
 use eurus_train::{
-    Event, Optimization, Precision, PreferenceTrainer, ReferenceLogProbs, SftTrainer, StepProgress,
+    Event, Precision, PreferenceTrainer, ReferenceLogProbs, SftTrainer, StepProgress,
+    TrainingConfig,
 };
 use pref_losses::{DpoConfig, PreferenceLossConfig};
 use token_forest::TrainingTree;
 
-fn settings() -> Optimization {
-    Optimization {
+fn settings() -> TrainingConfig {
+    TrainingConfig {
         learning_rate: 1e-2,
         trees_per_step: 6,
         epochs: 6,
-        ..Optimization::default()
+        ..TrainingConfig::default()
     }
 }
 
@@ -44,7 +45,7 @@ fn adapters_learn_alone(precision: Precision) {
         .with_adapters(&LoraConfig::new(4), 7)
         .expect("it fits");
     let trees = trees(6);
-    let settings = Optimization {
+    let settings = TrainingConfig {
         precision,
         ..settings()
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use burn::tensor::Device;
 use eurus_models::{Decoder, DecoderConfig, RewardModel};
-use eurus_train::{Optimization, RewardTrainer, pair_rewards};
+use eurus_train::{RewardTrainer, TrainingConfig, pair_rewards};
 use pref_losses::{BradleyTerryConfig, RewardLossConfig};
 use token_forest::{ChatTokenizer, TrainingTree, train_bpe};
 use ultrainteract::derive::{Augmentation, augment, pair_rows};
@@ -111,7 +111,7 @@ fn rewards_of_matched_actions_are_those_of_their_rows_alone() {
     let setting = Setting::new();
     let (multi_turn, augmented) = rows();
     let all = [multi_turn, augmented].concat();
-    let settings = Optimization::default();
+    let settings = TrainingConfig::default();
     let together = pair_rewards(&setting.model, &[setting.tree(&all)], &settings).expect("rewards");
     let alone: Vec<TrainingTree> = all
         .iter()
@@ -129,7 +129,7 @@ fn rewards_of_matched_actions_are_those_of_their_rows_alone() {
 
     let loss = RewardLossConfig::BradleyTerry(BradleyTerryConfig::new());
     let trainer = RewardTrainer::new(settings, &loss).expect("valid settings");
-    let of_tree = trainer.held_out(&setting.model, &[setting.tree(&all)]);
-    let of_rows = trainer.held_out(&setting.model, &alone).expect("a loss");
+    let of_tree = trainer.evaluate(&setting.model, &[setting.tree(&all)]);
+    let of_rows = trainer.evaluate(&setting.model, &alone).expect("a loss");
     assert!((of_tree.expect("a loss").loss - of_rows.loss).abs() < 1e-5);
 }

@@ -1,7 +1,7 @@
 //! A run that unlearns its chosen responses says so.
 
 use crate::common::{model, trees};
-use eurus_train::{Error, Event, Optimization, PreferenceTrainer, ReferenceLogProbs};
+use eurus_train::{Error, Event, PreferenceTrainer, ReferenceLogProbs, TrainingConfig};
 use pref_losses::collapse::{CollapseKind, CollapseMonitorConfig, CollapseWarning};
 use pref_losses::{DpoConfig, PreferenceLossConfig};
 
@@ -12,12 +12,12 @@ fn dpo() -> PreferenceLossConfig {
     PreferenceLossConfig::Dpo(DpoConfig::new().with_beta(0.1))
 }
 
-fn settings(learning_rate: f64) -> Optimization {
-    Optimization {
+fn settings(learning_rate: f64) -> TrainingConfig {
+    TrainingConfig {
         learning_rate,
         trees_per_step: 3,
         epochs: 24,
-        ..Optimization::default()
+        ..TrainingConfig::default()
     }
 }
 

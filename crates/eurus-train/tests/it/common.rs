@@ -4,7 +4,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 use eurus_models::{Decoder, DecoderConfig, ForestBatch};
 use eurus_train::log_probs::node_log_probs;
-use eurus_train::{Optimization, Ranks};
+use eurus_train::{Ranks, TrainingConfig};
 use token_forest::{Group, PackedForest, TokenTree, TrainingTree};
 
 /// What sums in another order may change, relative to the larger number or to 1.
@@ -20,8 +20,8 @@ pub fn same_but_for_rounding(a: f64, b: f64) -> bool {
 /// AdamW divides a gradient by its size, so with the usual `epsilon` an entry whose gradient is only rounding moves as far
 /// as any other, in a direction that is rounding too. With one as large as gradients, steps are nearly proportional to
 /// them.
-pub fn proportional_steps(settings: Optimization) -> Optimization {
-    Optimization {
+pub fn proportional_steps(settings: TrainingConfig) -> TrainingConfig {
+    TrainingConfig {
         epsilon: 1.0,
         learning_rate: 0.3,
         ..settings

@@ -5,17 +5,17 @@ use std::path::Path;
 use crate::common::{imitated, model, trees, weights};
 use eurus_models::{Decoder, RewardModel};
 use eurus_train::{
-    Evaluation, Event, Judgement, Optimization, PreferenceTrainer, ReferenceLogProbs, Result,
-    RewardTrainer, SftTrainer, Snapshots,
+    Evaluation, Event, Judgement, PreferenceTrainer, ReferenceLogProbs, Result, RewardTrainer,
+    SftTrainer, Snapshots, TrainingConfig,
 };
 use pref_losses::{DpoConfig, PreferenceLossConfig, RewardLossConfig, UltraInteractRewardConfig};
 
-fn settings() -> Optimization {
-    Optimization {
+fn settings() -> TrainingConfig {
+    TrainingConfig {
         learning_rate: 1e-2,
         trees_per_step: 2,
         epochs: 3,
-        ..Optimization::default()
+        ..TrainingConfig::default()
     }
 }
 
@@ -154,7 +154,7 @@ fn a_run_whose_best_snapshot_is_damaged_names_it_and_goes_on_without() {
 
 #[test]
 fn held_out_losses_are_those_of_a_step_on_the_same_trees() {
-    let whole = Optimization {
+    let whole = TrainingConfig {
         trees_per_step: 6,
         max_steps: Some(1),
         ..settings()
@@ -163,7 +163,7 @@ fn held_out_losses_are_those_of_a_step_on_the_same_trees() {
     let mut take = |event: &Event| first.extend(event.progress().map(|progress| progress.loss));
 
     let sft = SftTrainer::new(whole.clone()).expect("good settings");
-    let sft_loss = sft.held_out(&model(1), &imitated(6)).expect("a loss");
+    let sft_loss = sft.evaluate(&model(1), &imitated(6)).expect("a loss");
     sft.train(model(1), &imitated(6), &mut take)
         .expect("it trains");
 
@@ -173,7 +173,7 @@ fn held_out_losses_are_those_of_a_step_on_the_same_trees() {
     let reference = ReferenceLogProbs::compute(&model(1), &trees, &whole, &mut |_| {});
     let reference = reference.expect("log-probs");
     let pairs = dpo
-        .held_out(&model(1), &trees, &reference)
+        .evaluate(&model(1), &trees, &reference)
         .expect("statistics");
     dpo.train(model(1), &trees, &reference, &mut take)
         .expect("it trains");
@@ -181,7 +181,7 @@ fn held_out_losses_are_those_of_a_step_on_the_same_trees() {
     let loss = RewardLossConfig::UltraInteract(UltraInteractRewardConfig::new());
     let reward = RewardTrainer::new(whole, &loss).expect("good settings");
     let body = || RewardModel::from_decoder(model(1));
-    let rewards = reward.held_out(&body(), &trees).expect("statistics");
+    let rewards = reward.evaluate(&body(), &trees).expect("statistics");
     reward.train(body(), &trees, &mut take).expect("it trains");
 
     for (held_out, trained) in [sft_loss, pairs.loss, rewards.loss].into_iter().zip(first) {

@@ -9,6 +9,7 @@ mod common;
 mod evaluation;
 mod mismatched;
 mod not_finite;
+mod parts;
 mod plan;
 mod precision;
 mod ranks;

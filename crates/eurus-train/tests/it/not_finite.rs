@@ -6,8 +6,8 @@ use burn::module::Param;
 use burn::tensor::{Tensor, TensorData};
 use eurus_models::{Decoder, ForestModel, RewardModel};
 use eurus_train::{
-    Error, Event, NotFinite, NotFinitePolicy, Optimization, PreferenceTrainer, ReferenceLogProbs,
-    RewardTrainer, SftTrainer,
+    Error, Event, NotFinite, NotFinitePolicy, PreferenceTrainer, ReferenceLogProbs, RewardTrainer,
+    SftTrainer, TrainingConfig,
 };
 use pref_losses::{DpoConfig, PreferenceLossConfig, RewardLossConfig, UltraInteractRewardConfig};
 use token_forest::{TokenTree, TrainingTree};
@@ -57,12 +57,12 @@ fn data() -> Vec<TrainingTree> {
     clean
 }
 
-fn settings(on_not_finite: NotFinitePolicy) -> Optimization {
-    Optimization {
+fn settings(on_not_finite: NotFinitePolicy) -> TrainingConfig {
+    TrainingConfig {
         learning_rate: 1e-3,
         trees_per_step: 1,
         on_not_finite,
-        ..Optimization::default()
+        ..TrainingConfig::default()
     }
 }
 
@@ -148,7 +148,7 @@ fn fine_tuning_names_the_tree() {
         .into_iter()
         .map(|tree| TrainingTree::imitated(tree.id(), tree.tree()).expect("a whole tree"))
         .collect();
-    let whole = Optimization {
+    let whole = TrainingConfig {
         trees_per_step: 4,
         ..settings(NotFinitePolicy::Stop)
     };

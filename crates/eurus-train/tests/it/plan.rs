@@ -5,26 +5,26 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::common::{imitated, model, trees};
 use burn::tensor::Tensor;
-use eurus_models::{Decoder, ForestBatch, ForestModel, RewardModel};
+use eurus_models::{Decoder, ForestBatch, ForestBody, ForestModel, RewardModel};
 use eurus_train::plan::{self, PlannedStep};
 use eurus_train::{
-    Error, Event, Optimization, PreferenceTrainer, ReferenceLogProbs, RewardTrainer, SftTrainer,
-    StepProgress,
+    Error, Event, PreferenceTrainer, ReferenceLogProbs, RewardTrainer, SftTrainer, StepProgress,
+    TrainingConfig,
 };
 use pref_losses::{BradleyTerryConfig, KtoConfig, PreferenceLossConfig, RewardLossConfig};
 use token_forest::add_mismatched;
 
 /// Steps of several trees whose pairs do not all fit in one forest.
-fn settings() -> Optimization {
-    Optimization {
+fn settings() -> TrainingConfig {
+    TrainingConfig {
         trees_per_step: 4,
         token_budget: 25,
         epochs: 2,
-        ..Optimization::default()
+        ..TrainingConfig::default()
     }
 }
 
-/// Unique tokens, naive tokens and utilisation of every step.
+/// Unique tokens, naive tokens and utilization of every step.
 fn of_plan(
     steps: impl Iterator<Item = eurus_train::Result<PlannedStep>>,
 ) -> Vec<(usize, usize, f64)> {
@@ -43,7 +43,7 @@ fn of_run(train: impl FnOnce(&mut dyn FnMut(&Event))) -> Vec<(usize, usize, f64)
     train(&mut |event| steps.extend(event.progress().cloned()));
     steps
         .iter()
-        .map(|step| (step.unique_tokens, step.naive_tokens, step.utilisation))
+        .map(|step| (step.unique_tokens, step.naive_tokens, step.utilization))
         .collect()
 }
 
@@ -108,7 +108,7 @@ fn steps_of_whole_forests_have_as_many_and_are_those_of_the_run() {
     let mut trees = trees(30);
     let of_a_tree = trees[0].tree().unique_tokens();
     add_mismatched(&mut trees, 1).expect("several trees");
-    let settings = Optimization {
+    let settings = TrainingConfig {
         forests_per_step: Some(2),
         token_budget: 2 * of_a_tree + 1,
         ..settings()
@@ -137,12 +137,18 @@ struct Counting {
     tokens: Arc<AtomicUsize>,
 }
 
-impl ForestModel for Counting {
+impl ForestBody for Counting {
     fn hidden_states(&self, batch: &ForestBatch) -> Tensor<2> {
         self.tokens.fetch_add(batch.forest.len(), Ordering::Relaxed);
         self.decoder.hidden_states(batch)
     }
 
+    fn vocab_size(&self) -> usize {
+        self.decoder.vocab_size()
+    }
+}
+
+impl ForestModel for Counting {
     fn output_weight(&self) -> Tensor<2> {
         self.decoder.output_weight()
     }

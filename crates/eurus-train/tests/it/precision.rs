@@ -6,21 +6,21 @@ use burn::tensor::{DType, Device, Tensor};
 use eurus_models::config::MixtureOfExperts;
 use eurus_models::{Decoder, DecoderConfig, RewardModel};
 use eurus_train::{
-    Error, Event, Optimization, Precision, PreferenceTrainer, ReferenceCache, ReferenceKey,
-    ReferenceLogProbs, RewardTrainer, SftTrainer, Snapshots,
+    Error, Event, Precision, PreferenceTrainer, ReferenceCache, ReferenceKey, ReferenceLogProbs,
+    RewardTrainer, SftTrainer, Snapshots, TrainingConfig,
 };
 use pref_losses::{
     DpoConfig, KtoConfig, PreferenceLossConfig, RewardLossConfig, UltraInteractRewardConfig,
 };
 use token_forest::add_mismatched;
 
-fn settings(precision: Precision) -> Optimization {
-    Optimization {
+fn settings(precision: Precision) -> TrainingConfig {
+    TrainingConfig {
         learning_rate: 1e-3,
         trees_per_step: 4,
         epochs: 5,
         precision,
-        ..Optimization::default()
+        ..TrainingConfig::default()
     }
 }
 
@@ -35,7 +35,7 @@ fn losses_of(events: &[Event]) -> Vec<f64> {
 fn prefer(
     policy: Decoder,
     loss: &PreferenceLossConfig,
-    settings: &Optimization,
+    settings: &TrainingConfig,
     snapshots: Option<Snapshots>,
 ) -> Run {
     let mut trees = trees(8);
@@ -55,7 +55,7 @@ fn dpo() -> PreferenceLossConfig {
     PreferenceLossConfig::Dpo(DpoConfig::new())
 }
 
-fn sft(settings: &Optimization) -> Run {
+fn sft(settings: &TrainingConfig) -> Run {
     let mut events = Vec::new();
     let trained = SftTrainer::new(settings.clone())
         .expect("valid settings")
@@ -63,7 +63,7 @@ fn sft(settings: &Optimization) -> Run {
     (losses_of(&events), weights(&trained.expect("training")))
 }
 
-fn reward(settings: &Optimization) -> Run {
+fn reward(settings: &TrainingConfig) -> Run {
     let loss = RewardLossConfig::UltraInteract(UltraInteractRewardConfig::new());
     let mut events = Vec::new();
     let trained = RewardTrainer::new(settings.clone(), &loss)
@@ -89,11 +89,11 @@ fn mixtral() -> Decoder {
 #[test]
 fn ten_losses_follow_those_of_full_precision() {
     let kto = PreferenceLossConfig::Kto(KtoConfig::new());
-    let recomputed = |settings: &Optimization| Optimization {
+    let recomputed = |settings: &TrainingConfig| TrainingConfig {
         recompute_activations: true,
         ..settings.clone()
     };
-    type Train<'a> = (&'a str, Box<dyn Fn(&Optimization) -> Run + 'a>);
+    type Train<'a> = (&'a str, Box<dyn Fn(&TrainingConfig) -> Run + 'a>);
     let runs: [Train<'_>; 6] = [
         ("sft", Box::new(sft)),
         ("dpo", Box::new(|it| prefer(model(5), &dpo(), it, None))),
@@ -146,7 +146,7 @@ fn moved(before: &[f32], after: &[f32]) -> (usize, usize) {
 
 #[test]
 fn updates_that_bfloat16_would_lose_are_kept() {
-    let settings = Optimization {
+    let settings = TrainingConfig {
         learning_rate: 5e-7,
         ..settings(Precision::Bf16)
     };
@@ -214,14 +214,9 @@ fn a_reference_file_of_the_other_precision_is_refused() {
         ReferenceKey::new(&policy, "none"),
     );
     let compute = |precision| {
-        ReferenceLogProbs::compute_with(
-            &policy,
-            &trees,
-            &settings(precision),
-            Some(&cache),
-            &eurus_train::Ranks::default(),
-            &mut |_| {},
-        )
+        let dpo = PreferenceLossConfig::Dpo(DpoConfig::new());
+        let trainer = PreferenceTrainer::new(settings(precision), &dpo).expect("valid settings");
+        trainer.reference(&policy, &trees, Some(&cache), &mut |_| {})
     };
     let mixed = compute(Precision::Bf16).expect("a reference");
     assert_eq!(compute(Precision::Bf16).expect("a reference"), mixed);

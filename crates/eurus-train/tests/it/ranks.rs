@@ -7,8 +7,8 @@ use crate::common::{
 };
 use eurus_models::RewardModel;
 use eurus_train::{
-    Error, Evaluation, Event, Judgement, Optimization, PreferenceTrainer, Ranks, ReferenceCache,
-    ReferenceKey, ReferenceLogProbs, RewardTrainer, SftTrainer, Snapshots,
+    Error, Evaluation, Event, Judgement, PreferenceTrainer, Ranks, ReferenceCache, ReferenceKey,
+    ReferenceLogProbs, RewardTrainer, SftTrainer, Snapshots, TrainingConfig,
 };
 use pref_losses::{
     DpoConfig, KtoConfig, NcaConfig, PreferenceLossConfig, RewardLossConfig,
@@ -16,13 +16,13 @@ use pref_losses::{
 };
 use token_forest::{TrainingTree, add_mismatched};
 
-fn settings() -> Optimization {
-    proportional_steps(Optimization {
+fn settings() -> TrainingConfig {
+    proportional_steps(TrainingConfig {
         weight_decay: 0.01,
         trees_per_step: 5,
         token_budget: 64,
         epochs: 2,
-        ..Optimization::default()
+        ..TrainingConfig::default()
     })
 }
 
@@ -37,20 +37,19 @@ type Run = (Vec<Event>, Vec<f32>);
 
 fn prefer(
     loss: &PreferenceLossConfig,
-    settings: &Optimization,
+    settings: &TrainingConfig,
     snapshots: Option<Snapshots>,
     ranks: Ranks,
 ) -> eurus_train::Result<Run> {
     let (trees, policy) = (paired(), model(5));
     let mut events = Vec::new();
-    let reference =
-        ReferenceLogProbs::compute_with(&policy, &trees, settings, None, &ranks, &mut |_| {})?;
-    let trained = PreferenceTrainer::new(settings.clone(), loss)?
+    let trainer = PreferenceTrainer::new(settings.clone(), loss)?
         .with_snapshots(snapshots)?
-        .with_ranks(ranks)
-        .train(policy, &trees, &reference, &mut |it| {
-            events.push(it.clone());
-        })?;
+        .with_ranks(ranks);
+    let reference = trainer.reference(&policy, &trees, None, &mut |_| {})?;
+    let trained = trainer.train(policy, &trees, &reference, &mut |it| {
+        events.push(it.clone());
+    })?;
     Ok((events, weights(&trained)))
 }
 
@@ -87,21 +86,12 @@ fn numbers(events: &[Event]) -> Vec<Vec<f64>> {
             progress.unique_tokens as f64,
             progress.naive_tokens as f64,
         ];
-        match event {
-            Event::Preference { pairs, .. } => numbers.extend([
-                pairs.pairs as f64,
-                pairs.loss,
-                pairs.chosen_reward,
-                pairs.rejected_reward,
-                pairs.accuracy,
-                pairs.chosen_log_prob,
-                pairs.kl.unwrap_or_default(),
-            ]),
-            Event::Reward { pairs, .. } => {
-                numbers.extend([pairs.loss, pairs.chosen_reward, pairs.accuracy]);
-            }
-            Event::Sft { target_tokens, .. } => numbers.push(*target_tokens as f64),
-            _ => {}
+        if let Event::Sft { target_tokens, .. } = event {
+            numbers.push(*target_tokens as f64);
+        }
+        if let Some(stats) = event.preferences() {
+            numbers.extend([stats.groups as f64, stats.loss]);
+            numbers.extend(stats.metrics().into_iter().map(|it| it.1));
         }
         Some(numbers)
     };
@@ -165,7 +155,7 @@ fn imitation_and_reward_models_are_the_same_on_any_number_of_ranks() {
 
 #[test]
 fn a_rank_without_a_tree_in_a_step_takes_part_all_the_same() {
-    let few = Optimization {
+    let few = TrainingConfig {
         trees_per_step: 2,
         max_steps: Some(4),
         ..settings()
@@ -216,16 +206,15 @@ fn the_first_rank_alone_keeps_the_reference_file() {
     let path = folder.path().join("reference.jsonl");
     let compute = |ranks: Ranks| {
         let cache = ReferenceCache::new(&path, ReferenceKey::new(&policy, "words"));
-        let settings = settings();
+        let dpo = PreferenceLossConfig::Dpo(DpoConfig::new());
+        let trainer = PreferenceTrainer::new(settings(), &dpo).expect("valid settings");
         let mut done = Vec::new();
-        let reference = ReferenceLogProbs::compute_with(
-            &policy,
-            &trees,
-            &settings,
-            Some(&cache),
-            &ranks,
-            &mut |event| done.push(event.clone()),
-        );
+        let reference =
+            trainer
+                .with_ranks(ranks)
+                .reference(&policy, &trees, Some(&cache), &mut |event| {
+                    done.push(event.clone())
+                });
         (reference.expect("a reference"), done)
     };
     let first = on_ranks(3, compute);
@@ -242,7 +231,7 @@ fn the_first_rank_alone_keeps_the_reference_file() {
     }
     let dpo = PreferenceLossConfig::Dpo(DpoConfig::new());
     let trainer = PreferenceTrainer::new(settings(), &dpo).expect("valid settings");
-    let loss = |of: &ReferenceLogProbs| trainer.held_out(&policy, &trees, of).expect("a loss").loss;
+    let loss = |of: &ReferenceLogProbs| trainer.evaluate(&policy, &trees, of).expect("a loss").loss;
     assert!((loss(&alone) - loss(&first[0].0)).abs() < 1e-6);
 }
 
@@ -250,7 +239,7 @@ fn the_first_rank_alone_keeps_the_reference_file() {
 fn ranks_that_would_train_something_else_are_told_apart() {
     let results = on_ranks(3, |ranks| {
         let seed = u64::from(ranks.rank() == 2);
-        let other = Optimization { seed, ..settings() };
+        let other = TrainingConfig { seed, ..settings() };
         let loss = PreferenceLossConfig::Dpo(DpoConfig::new());
         prefer(&loss, &other, None, ranks)
     });

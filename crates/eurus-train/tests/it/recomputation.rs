@@ -4,19 +4,19 @@ use crate::common::{imitated, model, proportional_steps, same_but_for_rounding, 
 use burn::tensor::{Device, Tensor};
 use eurus_models::config::{Architecture, MixtureOfExperts};
 use eurus_models::lora::{Adapted, LoraConfig};
-use eurus_models::{Decoder, DecoderConfig, ForestBatch, ForestModel, RewardModel};
+use eurus_models::{Decoder, DecoderConfig, ForestBatch, ForestBody, ForestModel, RewardModel};
 use eurus_train::{
-    Error, Event, Optimization, PreferenceTrainer, ReferenceLogProbs, RewardTrainer, SftTrainer,
-    StepProgress,
+    Error, Event, PreferenceTrainer, ReferenceLogProbs, RewardTrainer, SftTrainer, StepProgress,
+    TrainingConfig,
 };
 use pref_losses::{DpoConfig, PreferenceLossConfig, RewardLossConfig, UltraInteractRewardConfig};
 
-fn settings(recompute_activations: bool) -> Optimization {
-    proportional_steps(Optimization {
+fn settings(recompute_activations: bool) -> TrainingConfig {
+    proportional_steps(TrainingConfig {
         trees_per_step: 3,
         epochs: 2,
         recompute_activations,
-        ..Optimization::default()
+        ..TrainingConfig::default()
     })
 }
 
@@ -28,7 +28,7 @@ fn numbers(progress: &StepProgress) -> (f64, f64, Option<f64>) {
 }
 
 /// Runs a training with and without, and compares all steps and the weights.
-fn assert_same(train: impl Fn(Optimization, &mut dyn FnMut(&Event)) -> Vec<f32>) {
+fn assert_same(train: impl Fn(TrainingConfig, &mut dyn FnMut(&Event)) -> Vec<f32>) {
     let run = |recompute| {
         let mut steps = Numbers::new();
         let weights = train(settings(recompute), &mut |event| {
@@ -59,7 +59,7 @@ fn assert_same(train: impl Fn(Optimization, &mut dyn FnMut(&Event)) -> Vec<f32>)
     }
 }
 
-fn dpo(policy: &Decoder, settings: Optimization, on_event: &mut dyn FnMut(&Event)) -> Vec<f32> {
+fn dpo(policy: &Decoder, settings: TrainingConfig, on_event: &mut dyn FnMut(&Event)) -> Vec<f32> {
     let trees = trees(6);
     let base = policy.without_adapters();
     let reference = ReferenceLogProbs::compute(&base, &trees, &settings, &mut |_| {})
@@ -144,11 +144,17 @@ struct Whole {
     decoder: Decoder,
 }
 
-impl ForestModel for Whole {
+impl ForestBody for Whole {
     fn hidden_states(&self, batch: &ForestBatch) -> Tensor<2> {
         self.decoder.hidden_states(batch)
     }
 
+    fn vocab_size(&self) -> usize {
+        self.decoder.vocab_size()
+    }
+}
+
+impl ForestModel for Whole {
     fn output_weight(&self) -> Tensor<2> {
         self.decoder.output_weight()
     }

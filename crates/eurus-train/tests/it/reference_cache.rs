@@ -5,8 +5,8 @@ use std::path::Path;
 
 use crate::common::{model, trees};
 use eurus_train::{
-    Error, Event, Optimization, PreferenceTrainer, Ranks, ReferenceCache, ReferenceKey,
-    ReferenceLogProbs,
+    Error, Event, PreferenceTrainer, ReferenceCache, ReferenceKey, ReferenceLogProbs,
+    TrainingConfig,
 };
 use pref_losses::{DpoConfig, PreferenceLossConfig};
 use proptest::prelude::*;
@@ -14,12 +14,12 @@ use token_forest::{TrainingTree, add_mismatched};
 
 const TOKENIZER: &str = "a tokenizer and its chat template";
 
-fn settings() -> Optimization {
-    Optimization {
+fn settings() -> TrainingConfig {
+    TrainingConfig {
         token_budget: 64,
         trees_per_step: 4,
         learning_rate: 1e-3,
-        ..Optimization::default()
+        ..TrainingConfig::default()
     }
 }
 
@@ -35,14 +35,13 @@ fn key(seed: u64) -> ReferenceKey {
 
 fn cached(path: &Path, trees: &[TrainingTree]) -> Result<ReferenceLogProbs, Error> {
     let cache = ReferenceCache::new(path, key(1));
-    ReferenceLogProbs::compute_with(
-        &model(1),
-        trees,
-        &settings(),
-        Some(&cache),
-        &Ranks::default(),
-        &mut |_| {},
-    )
+    trainer("dpo").reference(&model(1), trees, Some(&cache), &mut |_| {})
+}
+
+fn trainer(loss: &str) -> PreferenceTrainer {
+    let loss = serde_json::json!({ "type": loss });
+    let loss: PreferenceLossConfig = serde_json::from_value(loss).expect("a loss");
+    PreferenceTrainer::new(settings(), &loss).expect("good settings")
 }
 
 fn live(trees: &[TrainingTree]) -> ReferenceLogProbs {
@@ -130,14 +129,7 @@ fn a_file_of_something_else_is_refused_with_the_reason_and_left_as_it_is() {
     let written = fs::read(&path).expect("the file");
     let refused = |key: ReferenceKey| {
         let cache = ReferenceCache::new(&path, key);
-        let result = ReferenceLogProbs::compute_with(
-            &model(2),
-            &data,
-            &settings(),
-            Some(&cache),
-            &Ranks::default(),
-            &mut |_| {},
-        );
+        let result = trainer("dpo").reference(&model(2), &data, Some(&cache), &mut |_| {});
         let message = result.expect_err("a stale file").to_string();
         assert!(message.contains("reference.jsonl"), "{message}");
         assert_eq!(fs::read(&path).expect("the file"), written);
@@ -173,4 +165,28 @@ fn another_reference_than_the_policy_is_refused_unless_it_is_allowed() {
     assert!(matches!(train(&trainer), Err(Error::OtherReference { .. })));
     let first = train(&trainer.with_other_reference(true)).expect("it is allowed");
     assert!((first.expect("a step") - std::f64::consts::LN_2).abs() > 1e-4);
+}
+
+#[test]
+fn a_file_of_whole_responses_is_completed_by_their_parts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("reference.jsonl");
+    let data = &data()[..20];
+    let whole = cached(&path, data).expect("a fresh file");
+    for loss in ["ld_dpo", "dmpo"] {
+        let trainer = trainer(loss);
+        let compute = |cache: Option<&ReferenceCache>| {
+            let reference = trainer.reference(&model(1), data, cache, &mut |_| {});
+            reference.expect("a reference")
+        };
+        let error = trainer.train(model(1), data, &whole, &mut |_| {});
+        let error = error.expect_err("whole responses alone");
+        assert!(matches!(error, Error::ReferenceOfWholeResponses));
+        let cache = ReferenceCache::new(&path, key(1));
+        let live = compute(None);
+        assert_eq!(compute(Some(&cache)), live, "{loss}: computed again");
+        let written = fs::read(&path).expect("the file");
+        assert_eq!(compute(Some(&cache)), live, "{loss}: read back");
+        assert_eq!(fs::read(&path).expect("the file"), written);
+    }
 }

@@ -2,22 +2,22 @@
 
 use crate::common::{model, trees};
 use eurus_models::RewardModel;
-use eurus_train::{Optimization, RewardTrainer, pair_rewards};
+use eurus_train::{RewardTrainer, TrainingConfig, pair_rewards};
 use pref_losses::{BradleyTerryConfig, RewardLossConfig, UltraInteractRewardConfig};
 use token_forest::{Error, Group, Label, TrainingTree};
 
 /// Several trees to a forest, and several forests.
-fn settings() -> Optimization {
-    Optimization {
+fn settings() -> TrainingConfig {
+    TrainingConfig {
         token_budget: 80,
-        ..Optimization::default()
+        ..TrainingConfig::default()
     }
 }
 
 fn loss_of(config: &RewardLossConfig, trees: &[TrainingTree]) -> f64 {
     let trainer = RewardTrainer::new(settings(), config).expect("valid settings");
     let model = RewardModel::from_decoder(model(4));
-    trainer.held_out(&model, trees).expect("a loss").loss
+    trainer.evaluate(&model, trees).expect("a loss").loss
 }
 
 fn labelled(label: impl Fn(usize, usize) -> Label) -> Vec<TrainingTree> {

@@ -4,8 +4,8 @@
 use crate::common::{log_prob_alone, model, on_ranks, proportional_steps, same_but_for_rounding};
 use burn::tensor::{Device, Tensor};
 use eurus_models::Decoder;
-use eurus_train::{Event, Optimization, PreferenceTrainer, Ranks, ReferenceLogProbs};
-use pref_losses::{NcaKConfig, ResponseLogProbs, ScoredLossConfig, ScoredStats};
+use eurus_train::{Event, PreferenceTrainer, Ranks, ReferenceLogProbs, TrainingConfig};
+use pref_losses::{NcaKConfig, PreferenceStats, ResponseLogProbs, ScoredLossConfig};
 use token_forest::{Error, Group, Label, TokenTree, TrainingTree};
 
 /// Trees of two prompts with three responses each, the second prompt after a response to the first.
@@ -27,12 +27,12 @@ fn trees(count: u32) -> Vec<TrainingTree> {
     (0..count).map(tree).collect()
 }
 
-fn settings() -> Optimization {
-    Optimization {
+fn settings() -> TrainingConfig {
+    TrainingConfig {
         learning_rate: 1e-3,
         trees_per_step: 4,
         epochs: 2,
-        ..Optimization::default()
+        ..TrainingConfig::default()
     }
 }
 
@@ -45,25 +45,23 @@ fn losses() -> [ScoredLossConfig; 2] {
 }
 
 /// The loss of a step, and what was reported of its prompts.
-type Step = (f64, ScoredStats);
+type Step = (f64, PreferenceStats);
 
 fn learn(
     trees: &[TrainingTree],
-    settings: &Optimization,
+    settings: &TrainingConfig,
     loss: &ScoredLossConfig,
     ranks: Ranks,
 ) -> eurus_train::Result<Vec<Step>> {
     let policy = model(5);
-    let reference =
-        ReferenceLogProbs::compute_with(&policy, trees, settings, None, &ranks, &mut |_| {})?;
+    let trainer = PreferenceTrainer::new(settings.clone(), loss)?.with_ranks(ranks);
+    let reference = trainer.reference(&policy, trees, None, &mut |_| {})?;
     let mut steps = Vec::new();
-    PreferenceTrainer::scored(settings.clone(), loss)?
-        .with_ranks(ranks)
-        .train(policy, trees, &reference, &mut |event| {
-            if let Event::Scored { progress, prompts } = event {
-                steps.push((progress.loss, *prompts));
-            }
-        })?;
+    trainer.train(policy, trees, &reference, &mut |event| {
+        if let Event::Preference { progress, stats } = event {
+            steps.push((progress.loss, *stats));
+        }
+    })?;
     Ok(steps)
 }
 
@@ -104,12 +102,12 @@ fn the_trained_loss_is_that_of_the_library_over_all_prompts_each_response_comput
         let expected = f64::from(output.losses.mean().into_scalar::<f32>());
         // The second prompt with its history and three responses has 18 tokens.
         for token_budget in [18, 4096] {
-            let settings = Optimization {
+            let settings = TrainingConfig {
                 token_budget,
                 ..settings()
             };
-            let trainer = PreferenceTrainer::scored(settings, &config).expect("valid");
-            let stats = trainer.held_out(&policy, &trees, &reference);
+            let trainer = PreferenceTrainer::new(settings, &config).expect("valid");
+            let stats = trainer.evaluate(&policy, &trees, &reference);
             let stats = stats.expect("a judgement");
             assert!(
                 (stats.loss - expected).abs() < 1e-5,
@@ -117,7 +115,7 @@ fn the_trained_loss_is_that_of_the_library_over_all_prompts_each_response_comput
                 config.name(),
                 stats.loss
             );
-            assert_eq!((stats.prompts, stats.responses), (10, 30));
+            assert_eq!((stats.groups, stats.chosen, stats.rejected), (10, 10, 20));
         }
     }
 }
@@ -127,11 +125,11 @@ fn a_run_does_not_depend_on_the_token_budget_or_on_the_ranks() {
     let settings = proportional_steps(settings());
     let trees = trees(7);
     for loss in losses() {
-        let run = |settings: &Optimization| {
+        let run = |settings: &TrainingConfig| {
             learn(&trees, settings, &loss, Ranks::default()).expect("training")
         };
         let whole = run(&settings);
-        let split = Optimization {
+        let split = TrainingConfig {
             token_budget: 18,
             log_prob_chunk: 3,
             recompute_activations: true,
@@ -155,7 +153,7 @@ fn a_run_does_not_depend_on_the_token_budget_or_on_the_ranks() {
 #[test]
 fn every_loss_raises_the_best_response_above_the_others() {
     let trees = trees(6);
-    let settings = Optimization {
+    let settings = TrainingConfig {
         epochs: 15,
         ..settings()
     };
@@ -216,6 +214,9 @@ fn prompts_with_different_numbers_of_responses_share_a_step() {
         );
         let mean = (of_two.0 + 4.0 * of_three.0) / 5.0;
         assert!((of_all.0 - mean).abs() < 1e-6, "{of_all:?}");
-        assert_eq!((of_all.1.prompts, of_all.1.responses), (5, 14));
+        assert_eq!(
+            (of_all.1.groups, of_all.1.chosen, of_all.1.rejected),
+            (5, 5, 9)
+        );
     }
 }

@@ -7,8 +7,8 @@ use crate::common::{imitated, model, trees, weights};
 use eurus_models::RewardModel;
 use eurus_models::lora::{Adapted, LoraConfig};
 use eurus_train::{
-    Error, Event, NotFinitePolicy, Optimization, PreferenceTrainer, ReferenceLogProbs,
-    RewardTrainer, SftTrainer, Snapshots,
+    Error, Event, NotFinitePolicy, PreferenceTrainer, ReferenceLogProbs, RewardTrainer, SftTrainer,
+    Snapshots, TrainingConfig,
 };
 use pref_losses::{
     BcoConfig, DpoConfig, PreferenceLossConfig, RewardLossConfig, UltraInteractRewardConfig,
@@ -17,13 +17,13 @@ use test_support::in_own_process;
 
 const STEPS: usize = 6;
 
-fn settings() -> Optimization {
-    Optimization {
+fn settings() -> TrainingConfig {
+    TrainingConfig {
         learning_rate: 1e-2,
         weight_decay: 0.1,
         trees_per_step: 2,
         epochs: 2,
-        ..Optimization::default()
+        ..TrainingConfig::default()
     }
 }
 
@@ -45,7 +45,7 @@ fn steps(events: &[Event]) -> Vec<serde_json::Value> {
     events.iter().filter_map(without_time).collect()
 }
 
-fn sft(snapshots: Option<Snapshots>, settings: Optimization) -> Result<Outcome, Error> {
+fn sft(snapshots: Option<Snapshots>, settings: TrainingConfig) -> Result<Outcome, Error> {
     let examples = imitated(6);
     let mut events = Vec::new();
     let trained = SftTrainer::new(settings)?
@@ -57,7 +57,7 @@ fn sft(snapshots: Option<Snapshots>, settings: Optimization) -> Result<Outcome, 
 /// With a loss that remembers earlier steps, and adapters that drop inputs.
 fn bco_with_adapters(
     snapshots: Option<Snapshots>,
-    settings: Optimization,
+    settings: TrainingConfig,
 ) -> Result<Outcome, Error> {
     let trees = trees(6);
     let adapters = LoraConfig::new(2).with_dropout(0.3);
@@ -74,7 +74,7 @@ fn bco_with_adapters(
     Ok((weights(&trained), events))
 }
 
-fn reward(snapshots: Option<Snapshots>, settings: Optimization) -> Result<Outcome, Error> {
+fn reward(snapshots: Option<Snapshots>, settings: TrainingConfig) -> Result<Outcome, Error> {
     let loss = RewardLossConfig::UltraInteract(UltraInteractRewardConfig::new());
     let mut events = Vec::new();
     let trained = RewardTrainer::new(settings, &loss)?
@@ -213,7 +213,7 @@ fn a_snapshot_of_another_run_is_refused_with_the_difference() {
     let error = again(settings(), false).expect_err("it would mix two runs");
     assert!(error.contains("after step 6"), "{error}");
 
-    let other = Optimization {
+    let other = TrainingConfig {
         learning_rate: 2e-2,
         ..settings()
     };
@@ -263,7 +263,7 @@ fn a_run_goes_on_with_another_policy_for_numbers_and_another_use_of_memory() {
     let folder = tempfile::tempdir().expect("a folder");
     let (whole, _) = sft(Some(every_step(folder.path())), settings()).expect("it trains");
     forget_after(folder.path(), 3);
-    let other = Optimization {
+    let other = TrainingConfig {
         on_not_finite: NotFinitePolicy::Skip,
         recompute_activations: true,
         ..settings()

@@ -1,9 +1,9 @@
 //! What the trainers promise: the numbers do not depend on how a step is packed, and every loss moves the right way.
 
 use crate::common::{imitated, model, proportional_steps, same_but_for_rounding, trees};
-use eurus_models::{ForestModel, RewardModel};
+use eurus_models::{ForestBody, RewardModel};
 use eurus_train::{
-    Error, Event, Optimization, PreferenceTrainer, ReferenceLogProbs, RewardTrainer, SftTrainer,
+    Error, Event, PreferenceTrainer, ReferenceLogProbs, RewardTrainer, SftTrainer, TrainingConfig,
     leaf_rewards, pair_rewards, plan,
 };
 use pref_losses::{
@@ -29,11 +29,11 @@ fn as_rows(trees: &[TrainingTree]) -> Vec<TrainingTree> {
         .collect()
 }
 
-fn settings() -> Optimization {
-    Optimization {
+fn settings() -> TrainingConfig {
+    TrainingConfig {
         learning_rate: 1e-3,
         trees_per_step: 6,
-        ..Optimization::default()
+        ..TrainingConfig::default()
     }
 }
 
@@ -55,9 +55,9 @@ fn loss_of_lengths() -> PreferenceLossConfig {
     )
 }
 
-struct Steps(Vec<(f64, f64, pref_losses::PairStats, usize, usize)>);
+struct Steps(Vec<(f64, f64, pref_losses::PreferenceStats, usize, usize)>);
 
-fn learn(trees: &[TrainingTree], settings: &Optimization, loss: &PreferenceLossConfig) -> Steps {
+fn learn(trees: &[TrainingTree], settings: &TrainingConfig, loss: &PreferenceLossConfig) -> Steps {
     let policy = model(5);
     let reference =
         ReferenceLogProbs::compute(&policy, trees, settings, &mut |_| {}).expect("a reference");
@@ -65,8 +65,8 @@ fn learn(trees: &[TrainingTree], settings: &Optimization, loss: &PreferenceLossC
     PreferenceTrainer::new(settings.clone(), loss)
         .expect("valid settings")
         .train(policy, trees, &reference, &mut |event| {
-            if let Event::Preference { progress: p, pairs } = event {
-                steps.push((p.loss, p.grad_norm, *pairs, p.unique_tokens, p.naive_tokens));
+            if let Event::Preference { progress: p, stats } = event {
+                steps.push((p.loss, p.grad_norm, *stats, p.unique_tokens, p.naive_tokens));
             }
         })
         .expect("training");
@@ -96,13 +96,13 @@ fn the_first_step_starts_at_the_reference() {
 fn a_step_does_not_depend_on_the_token_budget() {
     let mut trees = trees(6);
     add_mismatched(&mut trees, 1).expect("several trees");
-    let split = proportional_steps(Optimization {
+    let split = proportional_steps(TrainingConfig {
         epochs: 3,
         token_budget: 25,
         log_prob_chunk: 3,
         ..settings()
     });
-    let whole = Optimization {
+    let whole = TrainingConfig {
         token_budget: 4096,
         log_prob_chunk: 64,
         ..split.clone()
@@ -128,7 +128,7 @@ fn eight_trees_are_the_same_step_in_one_forest_of_eight_two_of_four_and_eight_of
     add_mismatched(&mut trees, 1).expect("several trees");
     for loss in losses().into_iter().chain([loss_of_lengths()]) {
         let steps = [8, 4, 1].map(|trees_of_a_forest| {
-            let settings = Optimization {
+            let settings = TrainingConfig {
                 trees_per_step: 8,
                 token_budget: trees_of_a_forest * of_a_tree,
                 ..settings()
@@ -146,13 +146,13 @@ fn eight_trees_are_the_same_step_in_one_forest_of_eight_two_of_four_and_eight_of
 }
 
 /// A run with some settings that tells a callback.
-type Train<'a> = &'a dyn Fn(&Optimization, &mut dyn FnMut(&Event));
+type Train<'a> = &'a dyn Fn(&TrainingConfig, &mut dyn FnMut(&Event));
 
 #[test]
 fn sft_and_reward_steps_are_the_same_in_one_forest_of_eight_trees_two_of_four_and_eight_of_one() {
     let (paired, imitated) = (trees(8), imitated(8));
     let of_a_tree = paired[0].tree().unique_tokens();
-    let splits = [8, 4, 1].map(|trees_of_a_forest| Optimization {
+    let splits = [8, 4, 1].map(|trees_of_a_forest| TrainingConfig {
         trees_per_step: 8,
         token_budget: trees_of_a_forest * of_a_tree,
         max_steps: Some(1),
@@ -191,7 +191,7 @@ fn trees_give_the_loss_and_gradient_of_their_pairs_as_rows_with_fewer_tokens() {
     let trees = trees(6);
     let rows = as_rows(&trees);
     let loss = &losses()[0];
-    let of_rows = Optimization {
+    let of_rows = TrainingConfig {
         trees_per_step: 12,
         ..settings()
     };
@@ -209,7 +209,7 @@ fn trees_give_the_loss_and_gradient_of_their_pairs_as_rows_with_fewer_tokens() {
 fn every_preference_loss_raises_the_margin() {
     let mut trees = trees(6);
     add_mismatched(&mut trees, 1).expect("several trees");
-    let settings = Optimization {
+    let settings = TrainingConfig {
         epochs: 20,
         ..settings()
     };
@@ -235,7 +235,7 @@ fn every_preference_loss_raises_the_margin() {
 #[test]
 fn bco_is_shifted_by_the_mean_reward_of_the_steps_before() {
     let rows = as_rows(&trees(4));
-    let settings = Optimization {
+    let settings = TrainingConfig {
         learning_rate: 1e-2,
         trees_per_step: 1,
         epochs: 3,
@@ -259,7 +259,7 @@ fn bco_is_shifted_by_the_mean_reward_of_the_steps_before() {
 fn the_same_seed_gives_the_same_run_and_another_seed_another_order() {
     let trees = trees(7);
     let of = |seed| {
-        let settings = Optimization {
+        let settings = TrainingConfig {
             trees_per_step: 2,
             seed,
             ..settings()
@@ -288,7 +288,7 @@ fn a_response_in_several_groups_is_computed_once_and_counts_for_each() {
         example("long", &[shared, last]),
     ];
     let trainer = SftTrainer::new(settings()).expect("valid settings");
-    let loss = |trees: &[TrainingTree]| trainer.held_out(&model(3), trees).expect("a loss");
+    let loss = |trees: &[TrainingTree]| trainer.evaluate(&model(3), trees).expect("a loss");
     assert_near(loss(&together), loss(&apart), "loss");
     assert_eq!(together[0].tree().unique_tokens(), 9);
     assert_eq!(together[0].naive_tokens(), 5 + 5 + 9);
@@ -303,11 +303,11 @@ fn fine_tuning_memorises_a_few_answers() {
             TrainingTree::imitated(format!("example-{i}"), &tree).expect("a trainable tree")
         })
         .collect();
-    let settings = Optimization {
+    let settings = TrainingConfig {
         learning_rate: 1e-2,
         epochs: 40,
         trees_per_step: 4,
-        ..Optimization::default()
+        ..TrainingConfig::default()
     };
     let mut losses = Vec::new();
     SftTrainer::new(settings)
@@ -332,7 +332,7 @@ fn fine_tuning_memorises_a_few_answers() {
 #[test]
 fn direct_rewards_put_zero_between_chosen_and_rejected() {
     let trees = trees(6);
-    let settings = Optimization {
+    let settings = TrainingConfig {
         learning_rate: 3e-3,
         epochs: 60,
         ..settings()
@@ -380,7 +380,7 @@ fn the_reward_of_a_leaf_does_not_depend_on_what_else_is_scored() {
 #[test]
 fn bad_data_is_refused_before_training() {
     let good = trees(2);
-    let short = Optimization {
+    let short = TrainingConfig {
         max_path_tokens: 5,
         ..settings()
     };
@@ -415,7 +415,7 @@ fn bad_data_is_refused_before_training() {
         })
     ));
 
-    let wrong = Optimization {
+    let wrong = TrainingConfig {
         warmup_ratio: 2.0,
         ..settings()
     };

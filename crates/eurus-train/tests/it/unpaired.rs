@@ -4,11 +4,11 @@
 use crate::common::{log_prob_alone, model, on_ranks, proportional_steps, same_but_for_rounding};
 use burn::tensor::{Bool, Device, Tensor};
 use eurus_train::{
-    Error, Event, Optimization, PreferenceTrainer, Ranks, ReferenceCache, ReferenceKey,
-    ReferenceLogProbs,
+    Error, Event, PreferenceTrainer, Ranks, ReferenceCache, ReferenceKey, ReferenceLogProbs,
+    TrainingConfig,
 };
 use pref_losses::{
-    BcoConfig, KtoConfig, UnpairedContext, UnpairedLogProbs, UnpairedLossConfig, UnpairedStats,
+    BcoConfig, KtoConfig, PreferenceStats, UnpairedContext, UnpairedLogProbs, UnpairedLossConfig,
 };
 use token_forest::{
     ChatTokenizer, Group, Label, TokenTree, TrainingTree, add_mismatched, train_bpe,
@@ -43,12 +43,12 @@ fn with_mismatched(count: u32) -> Vec<TrainingTree> {
     trees
 }
 
-fn settings() -> Optimization {
-    Optimization {
+fn settings() -> TrainingConfig {
+    TrainingConfig {
         learning_rate: 1e-3,
         trees_per_step: 6,
         epochs: 2,
-        ..Optimization::default()
+        ..TrainingConfig::default()
     }
 }
 
@@ -61,29 +61,23 @@ fn losses() -> [UnpairedLossConfig; 3] {
 }
 
 /// The loss of a step, and what was reported of its responses.
-type Step = (f64, UnpairedStats);
+type Step = (f64, PreferenceStats);
 
 fn learn(
     trees: &[TrainingTree],
-    settings: &Optimization,
+    settings: &TrainingConfig,
     loss: &UnpairedLossConfig,
     ranks: Ranks,
 ) -> eurus_train::Result<Vec<Step>> {
     let policy = model(5);
-    let reference =
-        ReferenceLogProbs::compute_with(&policy, trees, settings, None, &ranks, &mut |_| {})?;
+    let trainer = PreferenceTrainer::new(settings.clone(), loss)?.with_ranks(ranks);
+    let reference = trainer.reference(&policy, trees, None, &mut |_| {})?;
     let mut steps = Vec::new();
-    PreferenceTrainer::unpaired(settings.clone(), loss)?
-        .with_ranks(ranks)
-        .train(policy, trees, &reference, &mut |event| {
-            if let Event::Unpaired {
-                progress,
-                responses,
-            } = event
-            {
-                steps.push((progress.loss, *responses));
-            }
-        })?;
+    trainer.train(policy, trees, &reference, &mut |event| {
+        if let Event::Preference { progress, stats } = event {
+            steps.push((progress.loss, *stats));
+        }
+    })?;
     Ok(steps)
 }
 
@@ -127,12 +121,12 @@ fn the_trained_loss_is_that_of_the_library_over_all_responses_each_computed_alon
         let expected = f64::from(output.losses.mean().into_scalar::<f32>());
 
         for token_budget in [25, 4096] {
-            let settings = Optimization {
+            let settings = TrainingConfig {
                 token_budget,
                 ..settings()
             };
-            let trainer = PreferenceTrainer::unpaired(settings, &config).expect("valid");
-            let stats = trainer.held_out(&model(policy_seed), &trees, &reference);
+            let trainer = PreferenceTrainer::new(settings, &config).expect("valid");
+            let stats = trainer.evaluate(&model(policy_seed), &trees, &reference);
             let stats = stats.expect("a judgement");
             assert!(
                 (stats.loss - expected).abs() < 1e-5,
@@ -140,7 +134,7 @@ fn the_trained_loss_is_that_of_the_library_over_all_responses_each_computed_alon
                 config.name(),
                 stats.loss
             );
-            assert_eq!((stats.responses, stats.desirable), (15, 10));
+            assert_eq!((stats.groups, stats.chosen), (15, 10));
         }
     }
 }
@@ -150,11 +144,11 @@ fn a_run_does_not_depend_on_the_token_budget_or_on_the_ranks() {
     let settings = proportional_steps(settings());
     let trees = with_mismatched(7);
     for loss in losses() {
-        let run = |settings: &Optimization| {
+        let run = |settings: &TrainingConfig| {
             learn(&trees, settings, &loss, Ranks::default()).expect("training")
         };
         let whole = run(&settings);
-        let split = Optimization {
+        let split = TrainingConfig {
             token_budget: 25,
             log_prob_chunk: 3,
             ..settings.clone()
@@ -166,10 +160,8 @@ fn a_run_does_not_depend_on_the_token_budget_or_on_the_ranks() {
             for ((a, stats_a), (b, stats_b)) in whole.iter().zip(other) {
                 let name = loss.name();
                 assert!(same_but_for_rounding(*a, *b), "{name}: {a} against {b}");
-                let margins = (stats_a.margin(), stats_b.margin());
-                let (Some(a), Some(b)) = margins else {
-                    panic!("both verdicts in every step");
-                };
+                assert!(stats_a.has_both() && stats_b.has_both());
+                let (a, b) = (stats_a.margin, stats_b.margin);
                 assert!(same_but_for_rounding(a, b), "{name}: {a} against {b}");
             }
         }
@@ -179,16 +171,15 @@ fn a_run_does_not_depend_on_the_token_budget_or_on_the_ranks() {
 #[test]
 fn every_unpaired_loss_raises_what_is_desirable_above_what_is_not() {
     let trees = with_mismatched(6);
-    let settings = Optimization {
+    let settings = TrainingConfig {
         epochs: 12,
         ..settings()
     };
     for loss in losses() {
         let steps = learn(&trees, &settings, &loss, Ranks::default()).expect("training");
-        let margin = |step: &Step| step.1.margin().expect("both verdicts");
         let (first, last) = (&steps[0], &steps[steps.len() - 1]);
-        assert!(margin(first).abs() < 1e-4, "{}", loss.name());
-        assert!(margin(last) > 0.02, "{}: {last:?}", loss.name());
+        assert!(first.1.margin.abs() < 1e-4, "{}", loss.name());
+        assert!(last.1.margin > 0.02, "{}: {last:?}", loss.name());
         assert!(last.0 < first.0, "{}", loss.name());
     }
 }
@@ -201,17 +192,10 @@ fn a_cached_reference_is_the_live_one() {
         folder.path().join("reference.jsonl"),
         ReferenceKey::new(&reference_model, "none"),
     );
+    let trainer = PreferenceTrainer::new(settings(), &losses()[0]).expect("valid settings");
     let compute = |cache| {
-        let ranks = Ranks::default();
-        ReferenceLogProbs::compute_with(
-            &reference_model,
-            &trees,
-            &settings(),
-            cache,
-            &ranks,
-            &mut |_| {},
-        )
-        .expect("a reference")
+        let reference = trainer.reference(&reference_model, &trees, cache, &mut |_| {});
+        reference.expect("a reference")
     };
     let live = compute(None);
     assert_eq!(compute(Some(&cache)), live);

@@ -63,7 +63,7 @@ pub enum CollapseWarning {
     MarginExploding(Trend),
 }
 
-/// A field of [`PairStats`](crate::PairStats).
+/// A field of [`PreferenceStats`](crate::PreferenceStats).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)] // named after the fields

@@ -5,12 +5,14 @@ use crate::apo::ApoConfig;
 use crate::bco::BcoConfig;
 use crate::cpo::CpoConfig;
 use crate::discopop::DiscopopConfig;
+use crate::dmpo::DmpoConfig;
 use crate::dpo::DpoConfig;
 use crate::exo::ExoConfig;
 use crate::hinge::HingeConfig;
 use crate::ipo::IpoConfig;
 use crate::kto::KtoConfig;
 use crate::kto_pair::KtoPairConfig;
+use crate::ld_dpo::LdDpoConfig;
 use crate::loss::PreferenceLoss;
 use crate::nca::NcaConfig;
 use crate::orpo::OrpoConfig;
@@ -18,6 +20,7 @@ use crate::simpo::SimpoConfig;
 use crate::slic::SlicConfig;
 use crate::sppo::SppoConfig;
 use crate::sum::SumConfig;
+use crate::wpo::WpoConfig;
 
 losses! {
     /// Which preference loss, with its settings. Fields that are left out take their defaults, unknown
@@ -79,6 +82,12 @@ losses! {
         Cpo(CpoConfig), "cpo", init;
         /// [`Slic`](crate::Slic).
         Slic(SlicConfig), "slic", init;
+        /// [`Dmpo`](crate::Dmpo) over trajectories.
+        Dmpo(DmpoConfig), "dmpo", init;
+        /// [`LdDpo`](crate::LdDpo): another one, with the tail of the longer response scaled.
+        LdDpo(LdDpoConfig), "ld_dpo", init;
+        /// [`Wpo`](crate::Wpo): another one, weighted by the policy.
+        Wpo(WpoConfig), "wpo", init;
         /// [`Sum`](crate::Sum) of several of the others.
         Sum(SumConfig), "sum", init;
     }

@@ -1,6 +1,7 @@
 //! Losses of reward models over pairs.
 
 use crate::loss::RewardLoss;
+use crate::norm_bt::NormBtConfig;
 use crate::reward::{BradleyTerryConfig, LdrConfig, UltraInteractRewardConfig};
 
 losses! {
@@ -23,5 +24,7 @@ losses! {
         UltraInteract(UltraInteractRewardConfig), "ultra_interact", init;
         /// [`Ldr`](crate::Ldr): direct rewards alone.
         Ldr(LdrConfig), "ldr", init;
+        /// [`NormBt`](crate::NormBt): Bradley-Terry weighted by distances of representations.
+        NormBt(NormBtConfig), "norm_bt", init;
     }
 }

@@ -1,20 +1,22 @@
 //! The collapse monitor on trends that are known.
 
 use pref_losses::collapse::{CollapseKind, CollapseMonitorConfig, CollapseWarning, Statistic};
-use pref_losses::{CollapseMonitor, Error, PairStats};
+use pref_losses::{CollapseMonitor, Error, PreferenceStats};
 use proptest::prelude::*;
 
 /// A step of a healthy run, with this chosen reward.
-fn stats(chosen_reward: f64) -> PairStats {
-    PairStats {
-        pairs: 8,
+fn stats(chosen_reward: f64) -> PreferenceStats {
+    PreferenceStats {
+        groups: 8,
+        chosen: 8,
+        rejected: 8,
         loss: 0.5,
         chosen_reward,
         rejected_reward: chosen_reward - 1.0,
         margin: 1.0,
-        accuracy: 0.7,
-        chosen_log_prob: -40.0,
-        rejected_log_prob: -45.0,
+        accuracy: Some(0.7),
+        chosen_log_prob: Some(-40.0),
+        rejected_log_prob: Some(-45.0),
         kl: Some(0.1),
     }
 }
@@ -28,7 +30,7 @@ fn monitor() -> CollapseMonitor {
 /// All warnings over a run of steps 0, 1, ...
 fn watch(
     monitor: &mut CollapseMonitor,
-    run: impl IntoIterator<Item = PairStats>,
+    run: impl IntoIterator<Item = PreferenceStats>,
 ) -> Vec<CollapseWarning> {
     run.into_iter()
         .enumerate()
@@ -52,7 +54,7 @@ proptest! {
         let mut level = start;
         let run = rises.iter().map(|rise| {
             level += rise;
-            PairStats { chosen_log_prob: level, ..stats(level) }
+            PreferenceStats { chosen_log_prob: Some(level), ..stats(level) }
         });
         let warnings = watch(&mut config.init().unwrap(), run);
         prop_assert_eq!(warnings, vec![]);
@@ -90,7 +92,7 @@ proptest! {
 
     #[test]
     fn noise_is_not_reported(noise in prop::collection::vec(-0.2f64..0.2, 400)) {
-        let run = noise.iter().map(|&noise| PairStats { margin: noise.abs(), ..stats(noise) });
+        let run = noise.iter().map(|&noise| PreferenceStats { margin: noise.abs(), ..stats(noise) });
         prop_assert_eq!(watch(&mut monitor(), run), vec![]);
     }
 
@@ -109,7 +111,7 @@ proptest! {
         let run = noise.iter().enumerate().map(|(step, noise)| {
             let drop = if step == at { size } else { 0.0 };
             let margin = 1.0 - drop;
-            PairStats { margin, chosen_log_prob: -40.0 - drop, ..stats(noise - drop) }
+            PreferenceStats { margin, chosen_log_prob: Some(-40.0 - drop), ..stats(noise - drop) }
         });
         prop_assert_eq!(watch(&mut monitor(), run), vec![]);
     }
@@ -122,10 +124,10 @@ fn the_collapse_of_dpo_is_reported_with_all_its_signs() {
         let step = f64::from(step);
         let chosen_reward = -2e-5 * step * step;
         let margin = 0.01 * step - 1.5e-5 * step * step;
-        PairStats {
+        PreferenceStats {
             rejected_reward: chosen_reward - margin,
             margin,
-            chosen_log_prob: -40.0 + 10.0 * chosen_reward,
+            chosen_log_prob: Some(-40.0 + 10.0 * chosen_reward),
             ..stats(chosen_reward)
         }
     });
@@ -161,7 +163,7 @@ fn an_exploding_margin_is_reported_until_it_halves() {
     let up = (0..100).map(|step| 0.3 * f64::from(step));
     let down = (0..100).map(|step| 30.0 - 0.25 * f64::from(step));
     let margins = up.clone().chain(down).chain(up);
-    let run = margins.map(|margin| PairStats {
+    let run = margins.map(|margin| PreferenceStats {
         margin,
         ..stats(0.0)
     });
@@ -175,7 +177,7 @@ fn an_exploding_margin_is_reported_until_it_halves() {
 #[test]
 fn a_number_that_is_not_finite_is_reported_at_once_and_kept_out_of_the_trends() {
     let mut monitor = monitor();
-    let broken = PairStats {
+    let broken = PreferenceStats {
         rejected_reward: f64::NEG_INFINITY,
         ..stats(0.0)
     };
@@ -189,7 +191,7 @@ fn a_number_that_is_not_finite_is_reported_at_once_and_kept_out_of_the_trends() 
         statistic: Statistic::RejectedReward,
     };
     assert_eq!(warnings, [at(3), at(100)]);
-    let without_kl = PairStats {
+    let without_kl = PreferenceStats {
         kl: None,
         ..stats(0.0)
     };
@@ -198,7 +200,7 @@ fn a_number_that_is_not_finite_is_reported_at_once_and_kept_out_of_the_trends() 
 
 #[test]
 fn steps_without_pairs_do_not_count() {
-    let run = (0..100).flat_map(|step| [stats(-0.1 * f64::from(step)), PairStats::default()]);
+    let run = (0..100).flat_map(|step| [stats(-0.1 * f64::from(step)), PreferenceStats::default()]);
     let warnings = watch(&mut monitor(), run);
     assert_eq!(kinds(&warnings), [CollapseKind::ChosenRewardFalling]);
     // One step of the run is two of the monitor's.

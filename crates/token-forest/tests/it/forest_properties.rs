@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
-use token_forest::{Error, PackedForest, Target, TokenNode, TokenTree, pack, utilisation};
+use token_forest::{Error, PackedForest, Target, TokenNode, TokenTree, pack, utilization};
 
 /// Trees of 1 to 14 nodes with 1 to 5 tokens each, any shape.
 fn trees() -> impl Strategy<Value = TokenTree> {
@@ -117,7 +117,7 @@ proptest! {
             prop_assert!(forest.iter().map(|&t| trees[t].unique_tokens()).sum::<usize>() <= budget);
         }
         // Two forests that would fit into one are never left apart.
-        let used = utilisation(&trees, &forests, budget);
+        let used = utilization(&trees, &forests, budget);
         prop_assert!(used <= 1.0 && (forests.len() < 2 || used > 0.5));
         prop_assert_eq!(pack(&trees, budget).unwrap(), forests);
     }

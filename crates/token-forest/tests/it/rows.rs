@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use token_forest::rows::{RowOptions, TrainingRows, read};
 use token_forest::{
-    ChatTokenizer, Error, Group, Label, LabelKind, LengthLimit, Message, OverLong, Pieces,
+    ChatTokenizer, Error, Group, Label, LabelKind, LengthLimit, Message, OverLong, Pieces, Span,
     TokenTree, TrainingTree,
 };
 
@@ -106,7 +106,7 @@ proptest! {
             }))
             .collect();
         let read = of_rows(&values, &RowOptions::new(LabelKind::Imitated)).unwrap();
-        let pieces = Pieces::of_groups(&read.trees, budget).unwrap();
+        let pieces = Pieces::of_groups(&read.trees, Span::Responses, budget).unwrap();
         let all: Vec<usize> = (0..read.trees.len()).collect();
         let forests = pieces.pack(&all).unwrap();
         let mut seen = Vec::new();

@@ -28,7 +28,7 @@ pub struct NearDuplicate {
     pub similarity: f64,
 }
 
-/// Texts to be recognised when something much like them comes.
+/// Texts to be recognized when something much like them comes.
 ///
 /// A text is the set of its five-word runs, words as in [`words`](super::words). Candidates share a
 /// band of a MinHash signature of 128 numbers (Broder, 1997), with bands so narrow that a pair at

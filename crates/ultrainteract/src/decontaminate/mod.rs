@@ -21,7 +21,7 @@ pub use ngram::{Decontaminator, Overlap, words};
 pub use substring::{Substring, Substrings};
 pub use test_set::{Contamination, Rule, Rules, TestItem, TestSet, read_test_items};
 
-/// Calls `each` with the normalised words of a text: lowercase runs of letters and digits.
+/// Calls `each` with the normalized words of a text: lowercase runs of letters and digits.
 fn for_each_word(text: &str, mut each: impl FnMut(&str)) {
     let mut lowered = String::new();
     for word in text.split(|c: char| !c.is_alphanumeric()) {

@@ -17,7 +17,7 @@ use crate::{Error, Result};
 pub struct Overlap {
     /// Position of the test text among those given; the first that has the gram.
     pub test_index: usize,
-    /// The shared words, normalised, with single spaces.
+    /// The shared words, normalized, with single spaces.
     pub ngram: String,
 }
 
@@ -117,7 +117,7 @@ impl Decontaminator {
     }
 }
 
-/// The normalised words of a text: lowercase runs of letters and digits.
+/// The normalized words of a text: lowercase runs of letters and digits.
 ///
 /// ```
 /// use ultrainteract::decontaminate::words;

@@ -3,7 +3,7 @@
 use burn::tensor::{Bool, Tensor};
 use pref_losses::log_probs::{SequenceReduction, changed_token_counts, sequence_log_probs};
 use pref_losses::orpo::log_odds;
-use pref_losses::{PairContext, PairLengths, PairLogProbs, PairOutput, PairSums};
+use pref_losses::{PairContext, PairLengths, PairLogProbs, PairOutput, PreferenceSums};
 
 use super::case::{Case, gradient, read};
 use super::comparison::Run;
@@ -161,12 +161,12 @@ fn values(
         chosen = chosen / lengths.chosen.clone();
         rejected = rejected / lengths.rejected.clone();
     }
-    let stats = PairSums::of(output, log_probs).read();
+    let stats = PreferenceSums::of_pairs(output, log_probs).read();
     vec![
         ("losses", read(&output.losses)),
         ("chosen_rewards", read(&chosen)),
         ("rejected_rewards", read(&rejected)),
-        ("reward_accuracy", vec![stats.accuracy]),
+        ("reward_accuracy", stats.accuracy.into_iter().collect()),
         ("reward_margin", vec![stats.margin]),
     ]
 }

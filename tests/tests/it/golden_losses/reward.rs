@@ -1,10 +1,9 @@
 //! Losses of reward models, from rewards.
 
 use burn::tensor::Tensor;
-use pref_losses::norm_bt::distances;
 use pref_losses::{
-    BradleyTerryConfig, LdrConfig, NormBtConfig, RewardContext, RewardLossConfig, RewardSums,
-    UltraInteractRewardConfig,
+    BradleyTerryConfig, LdrConfig, NormBtConfig, PreferenceSums, RewardContext, RewardLossConfig,
+    UltraInteractRewardConfig, representation_distances,
 };
 
 use super::case::{Case, gradient, read};
@@ -15,13 +14,15 @@ pub fn run(case: &Case<'_>) -> Result<Run, String> {
     let rejected = case.leaf::<1>("rejected_rewards");
     let context = RewardContext {
         margin: case.has("inputs", "margin").then(|| case.input("margin")),
-        is_ultra_interact: case
+        rank_only: case
             .has("inputs", "is_ultrainteract")
-            .then(|| case.flags("is_ultrainteract")),
+            .then(|| case.flags("is_ultrainteract").bool_not()),
+        distances: None,
     };
     let forward = |config: RewardLossConfig| {
         let loss = config.init().map_err(|error| error.to_string())?;
-        Ok::<_, String>(loss.forward(chosen.clone(), rejected.clone(), &context))
+        let losses = loss.forward(chosen.clone(), rejected.clone(), &context);
+        losses.map_err(|error| error.to_string())
     };
     let ranking = BradleyTerryConfig::new();
     let plain = RewardLossConfig::BradleyTerry(ranking.clone());
@@ -42,11 +43,11 @@ pub fn run(case: &Case<'_>) -> Result<Run, String> {
     } else {
         losses
     };
-    let stats = RewardSums::of(&per_pair, &chosen, &rejected).read();
+    let stats = PreferenceSums::of_rewards(&per_pair, &chosen, &rejected).read();
     let mut values = vec![
         ("loss", read(&reduced)),
         ("losses", read(&per_pair)),
-        ("reward_accuracy", vec![stats.accuracy]),
+        ("reward_accuracy", stats.accuracy.into_iter().collect()),
         ("reward_margin", vec![stats.margin]),
         ("bt_losses", read(&forward(plain)?)),
     ];
@@ -87,13 +88,13 @@ pub fn run_weighted(case: &Case<'_>) -> Result<Run, String> {
         .init()
         .map_err(|error| error.to_string())?;
     let mean = case.number("ema")?;
-    let apart = distances(chosen_hidden.clone(), rejected_hidden.clone());
+    let apart = representation_distances(chosen_hidden.clone(), rejected_hidden.clone());
     let losses = norm_bt.forward(chosen.clone(), rejected.clone(), apart.clone(), mean);
     let plain = BradleyTerryConfig::new()
         .init()
         .map_err(|error| error.to_string())?
         .forward(chosen.clone(), rejected.clone());
-    let stats = RewardSums::of(&losses, &chosen, &rejected).read();
+    let stats = PreferenceSums::of_rewards(&losses, &chosen, &rejected).read();
     let step_mean = read(&apart.clone().mean())[0];
     let reduced = losses.clone().mean();
     let values = vec![
@@ -105,7 +106,7 @@ pub fn run_weighted(case: &Case<'_>) -> Result<Run, String> {
         ("ema_next", vec![norm_bt.next_mean(Some(mean), step_mean)]),
         ("chosen_rewards", read(&chosen)),
         ("rejected_rewards", read(&rejected)),
-        ("reward_accuracy", vec![stats.accuracy]),
+        ("reward_accuracy", stats.accuracy.into_iter().collect()),
         ("reward_margin", vec![stats.margin]),
     ];
     let gradients = reduced.backward();

@@ -7,8 +7,8 @@ use pref_losses::log_probs::{
 };
 use pref_losses::wpo::log_weights;
 use pref_losses::{
-    LdDpoConfig, PairContext, PairLengths, PairLogWeights, PairOutput, PairSums, ResponseParts,
-    WpoConfig,
+    LdDpoConfig, PairContext, PairLengths, PairLogWeights, PairOutput, PairParts,
+    PreferenceLossConfig, PreferenceSums, ResponseParts, WpoConfig,
 };
 
 use super::case::{Case, gradient, read};
@@ -20,6 +20,14 @@ struct Response {
     tokens: ResponseParts,
     /// `log sum_v p(v)^2` of the policy, where the loss weighs pairs.
     log_sum_squares: Option<Tensor<2>>,
+}
+
+impl Response {
+    fn log_weights(&self) -> Result<Tensor<1>, String> {
+        let squares = self.log_sum_squares.clone().ok_or("no sums of squares")?;
+        let ResponseParts { policy, mask, .. } = self.tokens.clone();
+        Ok(log_weights(policy, squares, mask))
+    }
 }
 
 /// A case whose inputs are log-probs of tokens.
@@ -115,62 +123,58 @@ fn from_hidden_states(case: &Case<'_>, logits: Tensor<3>) -> Scores {
 
 /// Runs the loss, with what the case asks for around it.
 fn values(case: &Case<'_>, chosen: Response, rejected: Response) -> Result<Outcome, String> {
-    let loss = configs::paired(case)?
-        .init()
-        .map_err(|error| error.to_string())?;
+    let alpha = case.setting("ld_alpha").unwrap_or(1.0);
+    let desensitized = LdDpoConfig::new()
+        .with_alpha(alpha)
+        .with_loss(configs::paired(case)?);
+    let mut config = PreferenceLossConfig::LdDpo(desensitized.clone());
+    let mut values = Vec::new();
+    let mut log_weights = None;
+    if case.loss().contains("wpo") {
+        let cap = case.loss().contains("capped").then_some(1.0);
+        let weighted = WpoConfig::new().with_cap(cap).with_loss(config);
+        let of_pairs = PairLogWeights {
+            chosen: chosen.log_weights()?,
+            rejected: rejected.log_weights()?,
+        };
+        let wpo = weighted.init().map_err(|error| error.to_string())?;
+        let [of_chosen, of_rejected] = [&of_pairs.chosen, &of_pairs.rejected];
+        values.extend([
+            ("weights", read(&wpo.weights(&of_pairs))),
+            ("chosen_weights", read(&of_chosen.clone().exp())),
+            ("rejected_weights", read(&of_rejected.clone().exp())),
+        ]);
+        log_weights = Some(of_pairs);
+        config = PreferenceLossConfig::Wpo(weighted);
+    }
     let lengths = |of: &Response| token_counts(of.tokens.mask.clone());
     let context = PairContext {
         lengths: Some(PairLengths {
             chosen: lengths(&chosen),
             rejected: lengths(&rejected),
         }),
+        tokens: Some(PairParts {
+            chosen: chosen.tokens.clone(),
+            rejected: rejected.tokens.clone(),
+        }),
+        log_weights,
         ..PairContext::default()
     };
-    let weighs = case.loss().contains("wpo");
-    let log_weights = |of: &Response| {
-        let squares = of.log_sum_squares.clone().ok_or("no sums of squares")?;
-        let ResponseParts { policy, mask, .. } = of.tokens.clone();
-        Ok::<_, String>(log_weights(policy, squares, mask))
-    };
-    let log_weights = if weighs {
-        Some(PairLogWeights {
-            chosen: log_weights(&chosen)?,
-            rejected: log_weights(&rejected)?,
-        })
-    } else {
-        None
-    };
-    let alpha = case.setting("ld_alpha").unwrap_or(1.0);
-    let log_probs = LdDpoConfig::new()
-        .with_alpha(alpha)
+    let sums = desensitized.with_alpha(1.0).init();
+    let sums = sums.map_err(|error| error.to_string())?;
+    let log_probs = sums.log_probs(chosen.tokens, rejected.tokens);
+    let output: PairOutput = config
         .init()
-        .map_err(|error| error.to_string())?
-        .log_probs(chosen.tokens, rejected.tokens);
-    let mut values = Vec::new();
-    let output = match &log_weights {
-        None => loss.forward(log_probs.clone(), &context),
-        Some(log_weights) => {
-            let cap = case.loss().contains("capped").then_some(1.0);
-            let wpo = WpoConfig::new().with_cap(cap).init();
-            let wpo = wpo.map_err(|error| error.to_string())?;
-            values.push(("weights", read(&wpo.weights(log_weights))));
-            values.push(("chosen_weights", read(&log_weights.chosen.clone().exp())));
-            values.push((
-                "rejected_weights",
-                read(&log_weights.rejected.clone().exp()),
-            ));
-            wpo.forward(&loss, log_probs.clone(), &context, log_weights)
-        }
-    };
-    let output: PairOutput = output.map_err(|error| error.to_string())?;
-    let stats = PairSums::of(&output, &log_probs).read();
+        .and_then(|loss| loss.forward(log_probs.clone(), &context))
+        .map_err(|error| error.to_string())?;
+    let stats = PreferenceSums::of_pairs(&output, &log_probs).read();
     let reduced = output.losses.clone().mean();
     values.extend([
         ("loss", read(&reduced)),
         ("losses", read(&output.losses)),
         ("chosen_rewards", read(&output.chosen_rewards)),
         ("rejected_rewards", read(&output.rejected_rewards)),
-        ("reward_accuracy", vec![stats.accuracy]),
+        ("reward_accuracy", stats.accuracy.into_iter().collect()),
         ("reward_margin", vec![stats.margin]),
     ]);
     Ok((values, reduced))

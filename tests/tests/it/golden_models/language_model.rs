@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use eurus_models::decoder::load_balancing_loss;
-use eurus_models::{Decoder, DecoderConfig, ForestBatch, ForestModel, ops};
+use eurus_models::{Decoder, DecoderConfig, ForestBatch, ForestBody, ForestModel, ops};
 use eurus_tests::report::Report;
 use eurus_train::log_probs::target_log_probs;
 

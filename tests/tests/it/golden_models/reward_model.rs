@@ -122,6 +122,6 @@ pub fn pair_loss(model: &RewardModel, rows: &[Row], loss: &RewardLoss) -> Result
         rewards.clone().select(0, int_tensor(&indices, &device))
     };
     Ok(loss
-        .forward(every_other(0), every_other(1), &RewardContext::default())
+        .forward(every_other(0), every_other(1), &RewardContext::default())?
         .mean())
 }

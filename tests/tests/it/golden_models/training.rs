@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use eurus_models::{Decoder, RewardModel};
 use eurus_tests::parameters::{global_norm, gradients, parameters};
 use eurus_tests::report::Report;
-use eurus_train::{Decay, Optimization, RewardTrainer, SftTrainer, StepProgress};
+use eurus_train::{Decay, RewardTrainer, SftTrainer, StepProgress, TrainingConfig};
 use token_forest::{Group, TokenTree, TrainingTree};
 
 use super::language_model::negative_log_prob;
@@ -160,7 +160,7 @@ fn trainer_constants(settings: &Train, learning_rate: f64) -> Train {
 }
 
 /// One step per epoch, and forests as small as they can be, so that gradients are summed over several.
-fn optimization(settings: &Train, trees: &[&TokenTree]) -> Optimization {
+fn optimization(settings: &Train, trees: &[&TokenTree]) -> TrainingConfig {
     let longest = trees
         .iter()
         .map(|tree| tree.longest_path_tokens())
@@ -171,7 +171,7 @@ fn optimization(settings: &Train, trees: &[&TokenTree]) -> Optimization {
         .map(|tree| tree.unique_tokens())
         .max()
         .unwrap_or(1);
-    Optimization {
+    TrainingConfig {
         learning_rate: settings.lr[0],
         decay: Decay::Constant,
         warmup_ratio: 0.0,
@@ -180,7 +180,7 @@ fn optimization(settings: &Train, trees: &[&TokenTree]) -> Optimization {
         epochs: settings.lr.len(),
         trees_per_step: trees.len(),
         token_budget: longest.max(largest),
-        ..Optimization::default()
+        ..TrainingConfig::default()
     }
 }
 

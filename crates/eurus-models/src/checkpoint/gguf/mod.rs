@@ -1,4 +1,4 @@
-//! Weights out of GGUF files, dequantised to float32.
+//! Weights out of GGUF files, dequantized to float32.
 
 mod config;
 mod names;
@@ -23,7 +23,7 @@ const PIECE: usize = 1 << 20;
 
 /// A GGUF file as llama.cpp writes it, of the architectures `llama` (Llama, Mistral, Mixtral), `qwen2` and `qwen3`.
 ///
-/// Weights of the types F32, F16, BF16 and of every quantisation that llama.cpp has are read; quantised ones become the
+/// Weights of the types F32, F16, BF16 and of every quantization that llama.cpp has are read; quantized ones become the
 /// float32 numbers that they stand for. The configuration comes from the file's metadata. The tokenizer in it is not
 /// read: use the `tokenizer.json` of the model that was converted.
 ///

@@ -157,9 +157,9 @@ fn policy_and_reference(case: &Case<'_>, loss: &str) -> Values {
             _ => panic!("{}: the oracle has no loss {loss}", case.name()),
         };
         let loss = case.choice("loss_type");
-        pair_losses(case, loss, &normalised(case, scores))
+        pair_losses(case, loss, &normalized(case, scores))
     } else if is_per_token(loss) {
-        pair_losses(case, loss, &normalised(case, ratios))
+        pair_losses(case, loss, &normalized(case, ratios))
     } else {
         pair_losses(case, loss, &ratios)
     };
@@ -177,7 +177,7 @@ fn divergence(case: &Case<'_>) -> Divergence {
 }
 
 /// Divided by lengths where the case has them.
-fn normalised(case: &Case<'_>, ratios: LogRatios) -> LogRatios {
+fn normalized(case: &Case<'_>, ratios: LogRatios) -> LogRatios {
     if !case.has("inputs", "chosen_len") {
         return ratios;
     }
@@ -203,12 +203,12 @@ fn policy_alone(case: &Case<'_>, loss: &str) -> Values {
     let beta = case.config("beta");
     match loss {
         "simpo_trl" => {
-            let means = normalised(case, log_probs);
+            let means = normalized(case, log_probs);
             let (chosen, rejected) = means.rewards(beta);
             reduced(cpo(case, "simpo", &means), rewards(chosen, rejected))
         }
         "simpo_halos" => {
-            let means = normalised(case, log_probs);
+            let means = normalized(case, log_probs);
             let gamma = beta * case.config("gamma_beta_ratio");
             let losses = oracle::simpo(&means, beta, gamma, 0.0);
             reduced(losses, rewards(means.chosen, means.rejected))

@@ -2,18 +2,20 @@
 
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 use ndarray::{Array1, Array2};
-use pref_losses::norm_bt::distances;
 use pref_losses::oracle::{self, LogRatios};
 use pref_losses::wpo::{log_weights, log_weights_by_segment};
 use pref_losses::{
     DmpoConfig, DpoConfig, LdDpoConfig, NormBtConfig, PairContext, PairLogProbs, PairLogWeights,
-    PreferenceLoss, ResponseParts, WpoConfig,
+    PairLoss, PreferenceLoss, ResponseParts, WpoConfig, representation_distances,
 };
 use proptest::prelude::*;
 
 use super::batch::{leaf, matrix, numbers, read, vector};
 use super::oracles::STEP;
 use super::{check, close, differences, weighted, weights};
+
+/// The losses whose oracles are here, since they want more than sums of log-probs or rewards.
+pub const LOSSES: [&str; 4] = ["dmpo", "ld_dpo", "wpo", "norm_bt"];
 
 /// Most pairs and parts.
 const MOST: usize = 8;
@@ -187,13 +189,14 @@ fn weights_of_the_policys_own_probabilities_equal_their_oracle() {
         let log_probs =
             PairLogProbs::without_reference(policy.clone(), policy.clone().detach() * 2.0);
         let dpo = PreferenceLoss::new(DpoConfig::new().init().expect("valid"));
-        let context = PairContext::default();
+        let context = PairContext {
+            log_weights: Some(log_weights),
+            ..PairContext::default()
+        };
         let plain = dpo
             .forward(log_probs.clone(), &context)
             .expect("nothing needed");
-        let output = wpo
-            .forward(&dpo, log_probs, &context, &log_weights)
-            .expect("per pair");
+        let output = wpo.forward(log_probs, &context).expect("all is given");
         prop_assert_eq!(read(&plain.chosen_rewards), read(&output.chosen_rewards));
         let product = Array1::from(read(&plain.losses)) * &joint;
         close("losses", &read(&output.losses), &product.to_vec())?;
@@ -240,7 +243,7 @@ fn norm_bt_equals_its_oracle() {
             let (pairs, d_model, mean, epsilon) = settings;
             let shape = [pairs, d_model];
             let device = Device::flex();
-            let apart = distances(
+            let apart = representation_distances(
                 matrix(&hidden_c, shape, &device),
                 matrix(&hidden_r, shape, &device),
             );

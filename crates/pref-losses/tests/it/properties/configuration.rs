@@ -301,7 +301,7 @@ fn a_reference_that_would_broadcast_is_refused() {
 
 #[test]
 #[should_panic(expected = "call `Dpo::forward_per_token`")]
-fn a_length_normalised_loss_is_not_computed_without_lengths() {
+fn a_length_normalized_loss_is_not_computed_without_lengths() {
     let dpo = DpoConfig::new()
         .with_length_normalized(true)
         .init()

@@ -9,8 +9,9 @@ use pref_losses::log_probs::{
     token_log_probs,
 };
 use pref_losses::{
-    DmpoConfig, LdDpoConfig, PlackettLuce, ResponseLogProbs, ResponseParts, RewardContext,
-    RewardLossConfig, ScoredLossConfig, UnpairedContext, UnpairedLogProbs, UnpairedLossConfig,
+    DmpoConfig, LdDpoConfig, PlackettLuce, RepresentationDistances, ResponseLogProbs,
+    ResponseParts, RewardContext, RewardLossConfig, ScoredLossConfig, UnpairedContext,
+    UnpairedLogProbs, UnpairedLossConfig,
 };
 
 use super::support::{configs, forward, pairs, tracked, vector};
@@ -86,10 +87,14 @@ fn every_loss_of_rewards_leads_back_to_both() {
             let (chosen, rejected) = (tracked(values), tracked(values));
             let context = RewardContext {
                 margin: Some(vector(values)),
-                is_ultra_interact: Some(flags([values.len()], false)),
+                rank_only: Some(flags([values.len()], true)),
+                distances: Some(RepresentationDistances {
+                    distances: vector(values).abs(),
+                    mean: 1.0,
+                }),
             };
             let losses = loss.forward(chosen.clone(), rejected.clone(), &context);
-            gradients(losses, &[&chosen, &rejected], name);
+            gradients(losses.unwrap(), &[&chosen, &rejected], name);
         }
     }
 }

@@ -71,7 +71,7 @@ fn two_responses_with_one_hot_weights_are_a_pair() {
 #[test]
 fn ultra_interact_is_bradley_terry_plus_ldr_where_asked() {
     let (chosen, rejected) = (vector(&[0.3, -1.2]), vector(&[0.9, -2.0]));
-    let rows = Tensor::<1, Bool>::from_data([true, false], &Device::flex());
+    let rank_only = Tensor::<1, Bool>::from_data([false, true], &Device::flex());
     let both = UltraInteractRewardConfig::new().init().unwrap();
     let ranked = read(
         BradleyTerryConfig::new()
@@ -80,7 +80,7 @@ fn ultra_interact_is_bradley_terry_plus_ldr_where_asked() {
             .forward(chosen.clone(), rejected.clone()),
     );
     let direct = read(Ldr.forward(chosen.clone(), rejected.clone()));
-    let mixed = read(both.forward_mixed(chosen.clone(), rejected.clone(), rows));
+    let mixed = read(both.forward_mixed(chosen.clone(), rejected.clone(), rank_only));
     assert!((mixed[0] - ranked[0] - direct[0]).abs() < 1e-6);
     assert_eq!(mixed[1], ranked[1]);
     assert!((read(both.forward(chosen, rejected))[1] - ranked[1] - direct[1]).abs() < 1e-6);
@@ -169,7 +169,7 @@ proptest! {
     }
 
     #[test]
-    fn with_one_token_each_a_normalised_loss_is_the_plain_one(
+    fn with_one_token_each_a_normalized_loss_is_the_plain_one(
         a in -50.0f32..50.0, b in -50.0f32..50.0, beta in 0.05f64..1.0,
     ) {
         let ones = || PairLengths { chosen: vector(&[1.0]), rejected: vector(&[1.0]) };

@@ -72,8 +72,13 @@ impl ScoreLoss for Twice {
 }
 
 impl RewardPairLoss for Twice {
-    fn forward(&self, chosen: Tensor<1>, rejected: Tensor<1>, _: &RewardContext) -> Tensor<1> {
-        twice(rejected, chosen)
+    fn forward(
+        &self,
+        chosen: Tensor<1>,
+        rejected: Tensor<1>,
+        _: &RewardContext,
+    ) -> Result<Tensor<1>, Error> {
+        Ok(twice(rejected, chosen))
     }
 }
 
@@ -113,7 +118,8 @@ fn a_loss_of_ones_own_is_a_loss_like_any_other() {
 
     let reward = RewardLoss::new(Twice);
     let losses = reward.forward(vector(&[1.0]), vector(&[2.0]), &RewardContext::default());
-    assert_eq!(read(losses), [2.0]);
+    assert_eq!(read(losses.unwrap()), [2.0]);
+    assert!(!reward.needs_distances());
 }
 
 #[test]

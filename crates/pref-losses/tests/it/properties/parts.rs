@@ -1,11 +1,10 @@
 //! Laws of what is made of tokens, turns and distances.
 
 use burn::tensor::{Bool, Device, Tensor, TensorData};
-use pref_losses::norm_bt::distances;
 use pref_losses::{
     AotConfig, DmpoConfig, DpoConfig, Error, KtoPairConfig, LdDpoConfig, NormBtConfig, PairContext,
-    PairLogProbs, PairLogWeights, PreferenceLoss, PreferenceLossConfig, ResponseParts, SumConfig,
-    WpoConfig,
+    PairLogProbs, PairLogWeights, PairLoss, PairParts, PreferenceLossConfig, ResponseParts,
+    RewardContext, RewardLossConfig, SumConfig, WpoConfig, representation_distances,
 };
 use proptest::prelude::*;
 
@@ -152,15 +151,7 @@ fn log_weights(chosen: &[f32], rejected: &[f32]) -> PairLogWeights {
 fn losses_that_sort_their_batch_are_not_weighted() {
     let aot = PreferenceLossConfig::Aot(AotConfig::new());
     let sum = SumConfig::new().with_term(1.0, aot.clone());
-    let wpo = WpoConfig::new().init().unwrap();
-    let weigh = |config: PreferenceLossConfig| {
-        wpo.forward(
-            &config.init().unwrap(),
-            pairs(vector(&[1.0]), vector(&[0.0])),
-            &PairContext::default(),
-            &log_weights(&[0.0], &[0.0]),
-        )
-    };
+    let weigh = |config: PreferenceLossConfig| WpoConfig::new().with_loss(config).init();
     for config in [aot, PreferenceLossConfig::Sum(sum)] {
         let error = weigh(config).unwrap_err();
         assert_eq!(error, Error::NotPerPair { weighting: "wpo" });
@@ -172,17 +163,18 @@ fn losses_that_sort_their_batch_are_not_weighted() {
 
 #[test]
 fn no_gradient_flows_through_weights_and_unlikely_pairs_pull_at_nothing() {
-    let dpo = PreferenceLoss::new(DpoConfig::new().init().unwrap());
     let (chosen, rejected) = (tracked(&[1.0, 1.0]), tracked(&[0.0, 0.0]));
     let weights = PairLogWeights {
         chosen: chosen.clone().mul_scalar(-500.0) * vector(&[0.0, 1.0]),
         rejected: rejected.clone(),
     };
     let wpo = WpoConfig::new().init().unwrap();
+    let context = PairContext {
+        log_weights: Some(weights),
+        ..PairContext::default()
+    };
     let log_probs = pairs(chosen.clone(), rejected);
-    let output = wpo
-        .forward(&dpo, log_probs, &PairContext::default(), &weights)
-        .unwrap();
+    let output = wpo.forward(log_probs, &context).unwrap();
     let losses = read(output.losses.clone());
     assert!(losses[0] > 0.0 && losses[1] == 0.0, "{losses:?}");
     let slopes = read(chosen.grad(&output.losses.sum().backward()).unwrap());
@@ -219,11 +211,57 @@ fn no_pairs_pull_at_a_linear_head_depends_on_its_distance() {
         let losses = norm_bt.forward(
             reward(&chosen),
             reward(&rejected),
-            distances(chosen, rejected),
+            representation_distances(chosen, rejected),
             3.0,
         );
         let slope = head.grad(&losses.sum().backward()).unwrap();
         let norm: f32 = slope.into_data().iter::<f32>().map(|x| x * x).sum();
         assert!((norm.sqrt() - 1.5).abs() < 1e-5, "{size}: {norm}");
     }
+}
+
+/// Losses chosen by configuration say what they look at, and do not go on without it.
+#[test]
+fn what_a_loss_looks_at_is_asked_for_by_name() {
+    let ask = |text: &str, context: &PairContext| {
+        let config: PreferenceLossConfig = serde_json::from_str(text).unwrap();
+        let loss = config.init().unwrap();
+        let output = loss.forward(pairs(vector(&[1.0]), vector(&[0.0])), context);
+        (loss.needs(), output.map(|output| read(output.losses)[0]))
+    };
+    let nothing = PairContext::default();
+    let missing = |text: &str| ask(text, &nothing).1.unwrap_err().to_string();
+    assert!(missing(r#"{"type": "ld_dpo"}"#).contains("put them into `PairContext::tokens`"));
+    assert!(missing(r#"{"type": "dmpo"}"#).contains("`PairContext::turns`"));
+    assert!(missing(r#"{"type": "wpo"}"#).contains("`PairContext::log_weights`"));
+
+    let two = PairParts {
+        chosen: parts(&[1.0, 2.0]),
+        rejected: parts(&[0.5]),
+    };
+    let context = PairContext {
+        tokens: Some(two.clone()),
+        turns: Some(two),
+        log_weights: Some(log_weights(&[0.0], &[0.0])),
+        ..PairContext::default()
+    };
+    // A weighted loss of desensitised sums: one loss around another.
+    let (needs, loss) = ask(
+        r#"{"type": "wpo", "loss": {"type": "ld_dpo", "alpha": 0, "loss": {"type": "dpo", "beta": 1}}}"#,
+        &context,
+    );
+    assert!(needs.tokens && needs.log_weights && needs.reference && !needs.turns);
+    assert!((loss.unwrap() - (1.0 + (-0.5f32).exp()).ln()).abs() < 1e-6);
+    let (needs, loss) = ask(r#"{"type": "dmpo", "beta": 1, "gamma": 1}"#, &context);
+    assert!(needs.turns && !needs.tokens);
+    // 1 + 2/2 and 0.5.
+    assert!((loss.unwrap() - (1.0 + (-1.5f32).exp()).ln()).abs() < 1e-6);
+
+    let norm_bt: RewardLossConfig = serde_json::from_str(r#"{"type": "norm_bt"}"#).unwrap();
+    let norm_bt = norm_bt.init().unwrap();
+    assert!(norm_bt.needs_distances());
+    let error = norm_bt
+        .forward(vector(&[1.0]), vector(&[0.0]), &RewardContext::default())
+        .unwrap_err();
+    assert!(error.to_string().contains("RewardContext::distances"));
 }

@@ -2,8 +2,7 @@
 
 use burn::tensor::{Bool, Tensor};
 use pref_losses::{
-    BcoConfig, DpoConfig, PairSums, UnpairedContext, UnpairedLogProbs, UnpairedLossConfig,
-    UnpairedSums,
+    BcoConfig, DpoConfig, PreferenceSums, UnpairedContext, UnpairedLogProbs, UnpairedLossConfig,
 };
 
 use super::support::{pairs, tracked, vector};
@@ -13,19 +12,19 @@ fn sums_of_two_batches_are_the_sums_of_the_joined_batch() {
     let dpo = DpoConfig::new().init().unwrap();
     let stats = |chosen: &[f32], rejected: &[f32]| {
         let log_probs = pairs(vector(chosen), vector(rejected));
-        PairSums::of(&dpo.forward(log_probs.clone()), &log_probs)
+        PreferenceSums::of_pairs(&dpo.forward(log_probs.clone()), &log_probs)
     };
     let whole = stats(&[1.0, -2.0, 4.0], &[0.0, 0.0, 5.0]).read();
     let joined = stats(&[1.0], &[0.0])
         .merge(stats(&[-2.0, 4.0], &[0.0, 5.0]))
         .read();
-    assert_eq!((whole.pairs, joined.pairs), (3, 3));
+    assert_eq!((whole.groups, joined.groups), (3, 3));
     assert!((whole.loss - joined.loss).abs() < 1e-6);
     assert!((whole.margin - joined.margin).abs() < 1e-6);
-    assert!((whole.chosen_log_prob + 19.0).abs() < 1e-5);
-    assert!((whole.accuracy - 1.0 / 3.0).abs() < 1e-6);
+    assert!((whole.chosen_log_prob.unwrap() + 19.0).abs() < 1e-5);
+    assert!((whole.accuracy.unwrap() - 1.0 / 3.0).abs() < 1e-6);
     let empty = stats(&[], &[]).with_kl(&vector(&[0.5])).read();
-    assert_eq!((empty.pairs, empty.loss, empty.kl), (0, 0.0, Some(0.5)));
+    assert_eq!((empty.groups, empty.loss, empty.kl), (0, 0.0, Some(0.5)));
 }
 
 #[test]
@@ -33,8 +32,8 @@ fn tracked_tensors_can_be_put_into_sums() {
     let dpo = DpoConfig::new().init().unwrap();
     let log_probs = pairs(tracked(&[1.0]), tracked(&[0.0]));
     let output = dpo.forward(log_probs.clone());
-    let stats = PairSums::of(&output, &log_probs).read();
-    assert_eq!((stats.pairs, stats.accuracy), (1, 1.0));
+    let stats = PreferenceSums::of_pairs(&output, &log_probs).read();
+    assert_eq!((stats.groups, stats.accuracy), (1, Some(1.0)));
     assert!(!output.chosen_rewards.is_require_grad());
 }
 
@@ -49,18 +48,18 @@ fn unpaired_means_are_over_the_responses_of_each_verdict_however_they_are_split(
             desirable: Tensor::<1, Bool>::from_data(verdicts, &vector(policy).device()),
         };
         let output = bco.forward(log_probs.clone(), &UnpairedContext::default());
-        UnpairedSums::of(&output.unwrap(), &log_probs).with_kl(&vector(&[0.5]))
+        PreferenceSums::of_verdicts(&output.unwrap(), &log_probs).with_kl(&vector(&[0.5]))
     };
     let whole = sums(&[1.0, -2.0, 4.0, -6.0], &[true, false, true, false]).read();
+    assert_eq!((whole.groups, whole.chosen, whole.rejected), (4, 2, 2));
     assert_eq!(
-        (whole.responses, whole.desirable, whole.undesirable()),
-        (4, 2, 2)
+        (whole.chosen_log_prob, whole.rejected_log_prob),
+        (Some(2.5), Some(-4.0))
     );
     assert_eq!(
-        (whole.desirable_log_prob, whole.undesirable_log_prob),
-        (2.5, -4.0)
+        (whole.margin, whole.accuracy, whole.kl),
+        (3.25, None, Some(0.5))
     );
-    assert_eq!((whole.margin(), whole.kl), (Some(3.25), Some(0.5)));
 
     let parts = || {
         (
@@ -74,8 +73,9 @@ fn unpaired_means_are_over_the_responses_of_each_verdict_however_they_are_split(
     let after_reading = a.read().merge(b.read());
     for joined in [on_device, after_reading] {
         assert!((joined.loss - whole.loss).abs() < 1e-6);
-        assert_eq!(joined.desirable_reward, whole.desirable_reward);
-        assert_eq!(joined.undesirable_log_prob, whole.undesirable_log_prob);
+        assert_eq!(joined.chosen_reward, whole.chosen_reward);
+        assert_eq!(joined.rejected_log_prob, whole.rejected_log_prob);
     }
-    assert_eq!(parts().0.read().margin(), None);
+    let one_verdict = parts().0.read();
+    assert_eq!((one_verdict.margin, one_verdict.has_both()), (0.0, false));
 }

@@ -1,0 +1,291 @@
+//! The eurus command line: supervised fine-tuning, preference learning and reward models on Hugging Face checkpoints, what
+//! such a run will cost (`plan`), and everything that is done to data before that (`data`).
+//!
+//! Data walks one way: `options` -> `setup` (model folder, tokenizer, device) -> `input` (rows to token trees; `rows` counts
+//! those that cannot be trained on) -> `job` (training with `progress`, `output` and `summary`), or `plan` in its place. One
+//! file for each command says what is its own.
+
+// A command line prints; libraries do not.
+#![allow(clippy::print_stderr)]
+
+mod adapters;
+mod data;
+mod event_log;
+mod input;
+mod interrupt;
+mod job;
+mod judging;
+mod model_folder;
+mod options;
+mod output;
+mod plan;
+mod prefer;
+mod progress;
+mod ranks;
+mod reward;
+mod setup;
+mod sft;
+mod summary;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use eurus::kernels::width::{MAX_VECTOR_BITS, VectorWidth, check_environment};
+use eurus::train::Ranks;
+use process_memory::{TrainingAllocator, keep_freed_memory};
+
+const EXAMPLES: &str = "\
+Examples:
+  eurus sft    --model SmolLM2-135M-Instruct --data sft.jsonl --out runs/sft
+  eurus prefer --model runs/sft --data pairs.jsonl --algorithm kto --out runs/kto
+  eurus reward --model runs/sft --data pairs.jsonl --eval held-out.jsonl --out runs/rm
+  eurus plan prefer --model runs/sft --data pairs.jsonl --algorithm kto
+  eurus data stats pairs.parquet
+
+`eurus help COMMAND` shows the rows that a command reads and more examples.
+Exit codes: 0 done, 1 failed (one message says what, where and what to do), 2 wrong usage.";
+
+/// Learn from preference trees: fine-tune, learn preferences, train reward models.
+///
+/// Reads Hugging Face checkpoints of the Llama architecture and rows as UltraInteract releases them; writes Hugging
+/// Face checkpoints. Rows that share a history are put back into trees, and every history is computed once.
+#[derive(Debug, Parser)]
+#[command(name = "eurus", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check, count, convert, derive, mix and clean data.
+    #[command(after_help = data::EXAMPLES)]
+    Data(data::Data),
+    /// Count the tokens and steps of a run, and estimate its memory and time, before it starts.
+    #[command(after_help = plan::EXAMPLES, mut_subcommands(plan::without_result))]
+    Plan(plan::Plan),
+    #[command(flatten)]
+    Train(Training),
+}
+
+/// The commands that train.
+#[derive(Debug, Subcommand)]
+enum Training {
+    /// Learn preferences from pairs of actions: DPO, KTO, NCA and their family.
+    #[command(
+        after_help = prefer::EXAMPLES,
+        mut_arg("learning_rate", |arg| arg.required(false).default_value("5e-7"))
+    )]
+    Prefer(prefer::Prefer),
+    /// Fine-tune on correct responses; the loss counts the responses' tokens alone.
+    #[command(
+        after_help = sft::EXAMPLES,
+        mut_arg("learning_rate", |arg| arg.required(false).default_value("2e-5"))
+    )]
+    Sft(sft::Sft),
+    /// Train a reward model on pairs of actions: a language model's body with a linear head.
+    #[command(
+        after_help = reward::EXAMPLES,
+        mut_arg("learning_rate", |arg| arg.required(false).default_value("1e-5"))
+    )]
+    Reward(reward::Reward),
+}
+
+impl Command {
+    fn run(&mut self) -> Result<()> {
+        match self {
+            Self::Data(command) => command.run(),
+            Self::Plan(command) => command.run(),
+            Self::Train(command) => command.run_on_ranks(),
+        }
+    }
+}
+
+impl Training {
+    /// Makes the model a folder, downloading it if it is none.
+    fn find_model(&mut self) -> Result<()> {
+        let files = match self {
+            Self::Prefer(command) => &mut command.files,
+            Self::Sft(command) => &mut command.files,
+            Self::Reward(command) => &mut command.files,
+        };
+        files.model = model_folder::find(&files.model)?;
+        Ok(())
+    }
+
+    /// How the model is trained, which all commands are told alike.
+    fn steps(&self) -> &options::Steps {
+        match self {
+            Self::Prefer(command) => &command.steps,
+            Self::Sft(command) => &command.steps,
+            Self::Reward(command) => &command.steps,
+        }
+    }
+
+    fn run_on_ranks(&mut self) -> Result<()> {
+        match self.steps().devices {
+            1 => self.run_on_processes(),
+            _ => self.run_on_devices(),
+        }
+    }
+
+    /// Runs the command on the processes that take part. One that fails ends without a word to MPI: then the launcher ends
+    /// the others.
+    fn run_on_processes(&mut self) -> Result<()> {
+        let ranks = ranks::start(self.steps().mpi)?;
+        if !ranks.is_first() {
+            interrupt::files().silent = true;
+        }
+        match self.find_model_on(&ranks).and_then(|()| self.run(&ranks)) {
+            Ok(()) => {
+                ranks.finish();
+                Ok(())
+            }
+            Err(error) if ranks::is_reported_elsewhere(&error, &ranks) => {
+                std::process::exit(FAILED.into())
+            }
+            Err(error) if ranks.is_first() => Err(error),
+            Err(error) => Err(error.context(format!("on {ranks:?}"))),
+        }
+    }
+
+    /// Runs the command on several devices of this process, in a thread each. When one fails the others end, and its error is
+    /// the one that counts.
+    fn run_on_devices(&mut self) -> Result<()> {
+        let ranks = ranks::of_devices(self.steps())?;
+        self.find_model()?;
+        let command = &*self;
+        let of_rank = |ranks: Ranks| {
+            let done = command.run(&ranks);
+            done.map_err(|error| (ranks::is_reported_elsewhere(&error, &ranks), error))
+        };
+        let ends = std::thread::scope(|scope| {
+            let threads: Vec<_> = ranks
+                .into_iter()
+                .map(|ranks| scope.spawn(move || of_rank(ranks)))
+                .collect();
+            let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
+                thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            threads
+                .into_iter()
+                .map(join)
+                .collect::<Vec<Result<(), _>>>()
+        });
+        let errors = ends.into_iter().filter_map(Result::err);
+        match errors.min_by_key(|(reported_elsewhere, _)| *reported_elsewhere) {
+            Some((_, error)) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// The first rank downloads; the others find what it has kept.
+    fn find_model_on(&mut self, ranks: &Ranks) -> Result<()> {
+        let here = |is_first| is_first == ranks.is_first();
+        for turn in [true, false] {
+            let found = if here(turn) {
+                self.find_model()
+            } else {
+                Ok(())
+            };
+            ranks.all_ok(found)?;
+        }
+        Ok(())
+    }
+
+    fn run(&self, ranks: &Ranks) -> Result<()> {
+        match self {
+            Self::Prefer(command) => command.run(ranks),
+            Self::Sft(command) => command.run(ranks),
+            Self::Reward(command) => command.run(ranks),
+        }
+    }
+}
+
+const FAILED: u8 = 1;
+const WRONG_USAGE: u8 = 2;
+
+#[global_allocator]
+static ALLOCATOR: TrainingAllocator = TrainingAllocator;
+
+fn main() -> ExitCode {
+    keep_freed_memory();
+    let mut cli = cli();
+    let result = check_environment()
+        .map_err(|error| setup::UsageError::new(error).into())
+        .and_then(|_| interrupt::install())
+        .and_then(|()| cli.command.run());
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", with_causes(&error));
+            let usage = error.is::<setup::UsageError>();
+            ExitCode::from(if usage { WRONG_USAGE } else { FAILED })
+        }
+    }
+}
+
+/// The arguments. `--version` tells what a number may depend on, for reports of one that is wrong.
+fn cli() -> Cli {
+    let version = format!(
+        "{}\nvectors of {} (the processor has {}; {MAX_VECTOR_BITS} caps them), {} threads (RAYON_NUM_THREADS)",
+        env!("CARGO_PKG_VERSION"),
+        VectorWidth::in_use(),
+        VectorWidth::of_processor(),
+        rayon::current_num_threads(),
+    );
+    let matches = Cli::command().long_version(version).get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// The message and its causes. Many of our messages end with their cause already; none is said twice.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut message = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !message.contains(&cause) {
+            message.push_str("\n  caused by: ");
+            message.push_str(&cause);
+        }
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_options_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn each_command_has_the_papers_learning_rate() {
+        let rate = |command: &str, more: &[&str]| {
+            let files = ["--model", "m", "--data", "d", "--out", "o"];
+            let words = [&["eurus", command], &files[..], more].concat();
+            match Cli::parse_from(words).command {
+                Command::Train(Training::Prefer(command)) => command.steps.learning_rate,
+                Command::Train(Training::Sft(command)) => command.steps.learning_rate,
+                Command::Train(Training::Reward(command)) => command.steps.learning_rate,
+                Command::Data(_) | Command::Plan(_) => unreachable!("`{command}` trains"),
+            }
+        };
+        assert_eq!(rate("prefer", &["--algorithm", "nca"]), 5e-7);
+        assert_eq!(rate("sft", &[]), 2e-5);
+        assert_eq!(rate("reward", &["--loss", "bt"]), 1e-5);
+        assert_eq!(rate("sft", &["--learning-rate", "1e-3"]), 1e-3);
+    }
+
+    #[test]
+    fn a_cause_that_the_message_ends_with_is_not_repeated() {
+        let error = anyhow::anyhow!("disk full").context("writing x: disk full");
+        assert_eq!(with_causes(&error), "writing x: disk full");
+        let error = anyhow::anyhow!("disk full").context("writing x");
+        assert_eq!(with_causes(&error), "writing x\n  caused by: disk full");
+    }
+}

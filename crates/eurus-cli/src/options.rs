@@ -1,0 +1,257 @@
+//! The options that all commands share.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use eurus::data::formats::Format;
+use eurus::forest::OverLong;
+use eurus::models::{MAX_SHARD_BYTES, WeightType};
+use eurus::train::{Decay, NotFinitePolicy, Precision, Snapshots, TrainingConfig};
+
+/// What is read, and where the result goes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Files")]
+pub struct Files {
+    /// Checkpoint folder in the Hugging Face layout (Llama, Mistral, Mixtral or Qwen architecture): config.json,
+    /// model.safetensors or shards, tokenizer.json, tokenizer_config.json. What is no folder is looked for on the hub as
+    /// organization/name or organization/name@revision, and kept in the cache of Hugging Face's tools; HF_ENDPOINT,
+    /// HF_HOME, HF_TOKEN and HF_HUB_OFFLINE are honored
+    #[arg(long, value_name = "DIR or ORG/NAME")]
+    pub model: PathBuf,
+
+    /// Files to train on, or patterns of them: JSON lines, a JSON array or Parquet, compressed or not, in any format that
+    /// `eurus data` reads
+    #[arg(long, value_name = "FILE|PATTERN", num_args = 1.., required = true)]
+    pub data: Vec<String>,
+
+    /// Folder for the trained checkpoint; written whole or not at all
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+
+    /// Replace --out if it is there and holds a checkpoint
+    #[arg(long)]
+    pub overwrite: bool,
+
+    /// Number type of the written weights; the weights that are trained are float32 either way
+    #[arg(long, value_enum, default_value_t)]
+    pub weight_type: WeightType,
+
+    /// Write weights beyond this many bytes to several files with an index
+    #[arg(long, value_name = "N", default_value_t = MAX_SHARD_BYTES)]
+    pub max_shard_bytes: u64,
+
+    /// File for the events of the run as JSON lines [default: metrics.jsonl in --out]
+    #[arg(long, value_name = "FILE")]
+    pub metrics: Option<PathBuf>,
+
+    /// Folder for the numbers of the run as TensorBoard reads them, written while it goes on
+    #[arg(long, value_name = "DIR")]
+    pub tensorboard: Option<PathBuf>,
+}
+
+/// The state of the run on disk, to go on from after an interruption.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Snapshots")]
+pub struct SnapshotOptions {
+    /// Save weights, optimizer and metrics after every so many steps
+    #[arg(long, value_name = "STEPS")]
+    pub snapshot_every: Option<usize>,
+
+    /// Snapshots to keep, the newest ones; that of the best evaluation stays with --keep-best
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = at_least_one, requires = "snapshot_every")]
+    pub snapshots_keep: usize,
+
+    /// Folder of the snapshots [default: --out with .snapshots at its end]
+    #[arg(long, value_name = "DIR", requires = "snapshot_every")]
+    pub snapshots: Option<PathBuf>,
+
+    /// Go on from the newest whole snapshot, with the same options and data; the rest of the run is what it would have
+    /// been. Starts from the beginning if there is none
+    #[arg(long, requires = "snapshot_every")]
+    pub resume: bool,
+}
+
+impl SnapshotOptions {
+    /// What the trainers are told, if anything.
+    pub fn snapshots(&self, out: &Path) -> Option<Snapshots> {
+        let folder = self.snapshots.clone().unwrap_or_else(|| {
+            let mut name = out.as_os_str().to_owned();
+            name.push(".snapshots");
+            name.into()
+        });
+        let snapshots = Snapshots::new(folder)
+            .with_every_steps(self.snapshot_every?)
+            .with_keep(self.snapshots_keep)
+            .with_resume(self.resume);
+        Some(snapshots)
+    }
+}
+
+/// How rows become tokens.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Text")]
+pub struct Text {
+    /// Chat template for a model that has none, or in place of its own: mistral, llama-2, chatml or a jinja file. It
+    /// becomes part of the result
+    #[arg(long, value_name = "NAME|FILE")]
+    pub chat_template: Option<String>,
+
+    #[command(flatten)]
+    pub rows: Rows,
+}
+
+/// What is read as rows, and which of them are left out.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Text")]
+pub struct Rows {
+    /// Format of the rows; told by the fields of each file's first record if not given [possible values: those of `eurus data
+    /// convert --help`]
+    #[arg(long, value_name = "NAME")]
+    pub format: Option<Format>,
+
+    /// What becomes of a row that is longer than --max-path-tokens, or a pair whose actions do not fit in
+    /// --token-budget together. Responses are never cut
+    #[arg(long, value_enum, default_value_t)]
+    pub over_long: OverLong,
+
+    /// Leave out rows that nothing can be learned from (a blank text, two actions that are the same) and rows that
+    /// repeat an earlier one, and count them. Without this the former are an error, and the latter are used
+    #[arg(long)]
+    pub drop_unusable: bool,
+
+    /// Print where tokens made node by node differ from those of the whole text; that they do is counted either way
+    #[arg(long)]
+    pub show_tokenization: bool,
+}
+
+/// How the model is optimized, whatever the loss.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Optimization")]
+pub struct Steps {
+    /// Peak learning rate of AdamW
+    #[arg(long, value_name = "RATE")]
+    pub learning_rate: f64,
+
+    /// Passes over the data
+    #[arg(long, value_name = "N", default_value_t = TrainingConfig::default().epochs)]
+    pub epochs: usize,
+
+    /// End after this many steps, if the epochs have more
+    #[arg(long, value_name = "N")]
+    pub max_steps: Option<usize>,
+
+    /// Trees per step. A tree is one problem with all its pairs, or one row of SFT data
+    #[arg(long, value_name = "N", default_value_t = TrainingConfig::default().trees_per_step)]
+    pub trees_per_step: usize,
+
+    /// Take as many trees into a step as fill this many forests of --token-budget tokens
+    #[arg(long, value_name = "N", conflicts_with = "trees_per_step")]
+    forests_per_step: Option<usize>,
+
+    /// Tokens that go through the model at once: the knob for memory. A step that has more is split and its
+    /// gradients are added, which changes nothing else
+    #[arg(long, value_name = "N", default_value_t = TrainingConfig::default().token_budget)]
+    pub token_budget: usize,
+
+    /// Longest history with its action, in tokens; --over-long says what becomes of a longer row
+    #[arg(
+        long,
+        visible_alias = "max-length",
+        value_name = "N",
+        default_value_t = TrainingConfig::default().max_path_tokens
+    )]
+    pub max_path_tokens: usize,
+
+    /// Share of the steps over which the learning rate climbs to its peak
+    #[arg(long, value_name = "SHARE", default_value_t = TrainingConfig::default().warmup_ratio)]
+    pub warmup_ratio: f64,
+
+    /// Shape of the learning rate after that
+    #[arg(long, value_enum, default_value_t = TrainingConfig::default().decay)]
+    pub decay: Decay,
+
+    /// Decoupled weight decay of AdamW
+    #[arg(long, value_name = "X", default_value_t = TrainingConfig::default().weight_decay)]
+    pub weight_decay: f32,
+
+    /// Scale gradients down to this global norm; 0 switches that off
+    #[arg(long, value_name = "X", default_value_t = TrainingConfig::default().max_grad_norm)]
+    pub max_grad_norm: f64,
+
+    /// Keep the inputs of the layers alone and compute each layer again for its gradients: much less memory per token for a
+    /// third more time. Changes nothing else
+    #[arg(long)]
+    pub recompute_activations: bool,
+
+    /// Number type to compute in: that of the weights, or bfloat16, with updated weights, sums of gradients and AdamW's
+    /// moments in float32. The latter is for GPUs; on a CPU it saves a little memory and takes longer
+    #[arg(long, value_enum, default_value_t = TrainingConfig::default().precision)]
+    precision: Precision,
+
+    /// What to do about a step whose loss or gradient is not a finite number. It is reported in every case
+    #[arg(long, value_enum, default_value_t = TrainingConfig::default().on_not_finite)]
+    pub on_not_finite: NotFinitePolicy,
+
+    /// Seed of all random choices; the same seed gives the same run on the same machine
+    #[arg(long, value_name = "N", default_value_t = TrainingConfig::default().seed)]
+    pub seed: u64,
+
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
+    pub device: DeviceName,
+
+    /// Train on this many GPUs of this machine, each with a share of every step's trees and of the optimizer's state; NCCL
+    /// sums their gradients. With --device cpu as many models share the cores, for trying it out
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one, conflicts_with = "mpi")]
+    pub devices: usize,
+
+    /// Train on all processes that `mpirun` or `srun` started, each with a share of every step's trees and of the
+    /// optimizer's state; needs a build with `--features mpi`. The first process reads and writes the files
+    #[arg(long)]
+    pub mpi: bool,
+}
+
+/// Devices by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DeviceName {
+    /// All cores of the processor
+    Cpu,
+    /// NVIDIA GPUs, the first one if nothing else is said; needs a build with `--features cuda`
+    Cuda,
+    /// The best GPU that WebGPU finds; needs a build with `--features wgpu`
+    Wgpu,
+    /// LibTorch on the processor; needs a build with `--features tch`
+    Tch,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".into()),
+        Ok(number) => Ok(number),
+        Err(error) => Err(format!("{error}")),
+    }
+}
+
+impl Steps {
+    /// The trainers' settings.
+    pub fn training(&self) -> TrainingConfig {
+        TrainingConfig {
+            learning_rate: self.learning_rate,
+            decay: self.decay,
+            warmup_ratio: self.warmup_ratio,
+            weight_decay: self.weight_decay,
+            max_grad_norm: self.max_grad_norm,
+            epochs: self.epochs,
+            max_steps: self.max_steps,
+            trees_per_step: self.trees_per_step,
+            forests_per_step: self.forests_per_step,
+            token_budget: self.token_budget,
+            max_path_tokens: self.max_path_tokens,
+            recompute_activations: self.recompute_activations,
+            precision: self.precision,
+            on_not_finite: self.on_not_finite,
+            seed: self.seed,
+            ..TrainingConfig::default()
+        }
+    }
+}

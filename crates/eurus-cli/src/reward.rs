@@ -1,0 +1,191 @@
+//! `eurus reward`: a reward model on the body of a language model.
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use eurus::eval::reward_model::{PairLengths, comparison_table, evaluate_rewards};
+use eurus::eval::terminal;
+use eurus::forest::LabelKind;
+use eurus::forest::rows::TrainingRows;
+use eurus::losses::{BradleyTerryConfig, RewardLossConfig, UltraInteractRewardConfig};
+use eurus::models::RewardModel;
+use eurus::train::{Judgement, Ranks, RewardTrainer, pair_rewards};
+
+use crate::adapters::Adapters;
+use crate::input::Wanted;
+use crate::judging::{Judging, with_metrics};
+use crate::options::{Files, SnapshotOptions, Steps, Text};
+use crate::setup::{Setup, UsageError};
+use crate::{input, job, setup};
+
+pub const EXAMPLES: &str = r#"Rows are those of `eurus prefer`. The result has the tensors of the language model's body and
+`regression_head.weight`, as Eurus-RM and UltraRM are stored.
+
+Examples:
+  Bradley-Terry plus direct rewards (the paper's loss), judged on pairs that were not trained on:
+    eurus reward --model runs/sft --data pairs.jsonl --eval held-out.jsonl --out runs/rm
+
+  A mixture in which rows of two chat data sets are ranked alone, as in the paper:
+    eurus reward --model runs/sft --data mix.jsonl --rank-only ultrafeedback,ultrasafety --out runs/rm
+
+  Ranking alone, to compare:
+    eurus reward --model runs/sft --data pairs.jsonl --eval held-out.jsonl --out runs/rm-bt --loss bt"#;
+
+#[derive(Debug, Args)]
+pub struct Reward {
+    #[command(flatten)]
+    pub files: Files,
+
+    #[command(flatten)]
+    loss: Objective,
+
+    #[command(flatten)]
+    pub text: Text,
+
+    #[command(flatten)]
+    pub adapters: Adapters,
+
+    #[command(flatten)]
+    pub steps: Steps,
+
+    #[command(flatten)]
+    pub judging: Judging,
+
+    #[command(flatten)]
+    pub snapshots: SnapshotOptions,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Loss")]
+struct Objective {
+    /// Loss of the rewards of a pair
+    #[arg(long, value_enum, default_value_t = Loss::BtLdr)]
+    loss: Loss,
+
+    /// Rows whose `dataset` or `task` is one of these are ranked alone, also with bt-ldr: for data whose rejected
+    /// actions are worse, but not wrong
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    rank_only: Vec<String>,
+
+    /// By how much a chosen reward should lead the rejected one
+    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    margin: f32,
+
+    /// Weight of the penalty (chosen + rejected)^2 that holds the rewards' mean near 0
+    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    center_coefficient: f64,
+}
+
+impl Objective {
+    /// The loss as the library knows it, and its name for people.
+    fn config(&self) -> (&'static str, RewardLossConfig) {
+        let centered = self.center_coefficient;
+        match self.loss {
+            Loss::Bt => {
+                let config = BradleyTerryConfig::new().with_center_coefficient(centered);
+                ("reward model, BT", RewardLossConfig::BradleyTerry(config))
+            }
+            Loss::BtLdr => {
+                let config = UltraInteractRewardConfig::new().with_center_coefficient(centered);
+                (
+                    "reward model, BT + LDR",
+                    RewardLossConfig::UltraInteract(config),
+                )
+            }
+        }
+    }
+
+    /// What is learned from rows; the labels are those of the data, so a held-out file gets its own.
+    fn wanted(&self) -> Wanted {
+        Wanted {
+            rank_only: self.rank_only.clone(),
+            margin: self.margin,
+            ..Wanted::new(LabelKind::Pair)
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Loss {
+    /// Bradley-Terry: ranks the two actions
+    Bt,
+    /// Bradley-Terry plus direct rewards: ranks, and puts chosen rewards above zero and rejected ones below
+    BtLdr,
+}
+
+impl Reward {
+    /// What is learned from rows.
+    pub fn wanted(&self) -> Wanted {
+        self.loss.wanted()
+    }
+
+    pub fn run(&self, ranks: &Ranks) -> Result<()> {
+        let snapshots = self.snapshots.snapshots(&self.files.out);
+        let (title, loss) = self.loss.config();
+        loss.init().map_err(UsageError::new)?;
+        let (output, setup) = setup::begin(&self.files, &self.text, &self.steps, ranks)?;
+        let read = |files: &[String]| input::rows(files, &self.text.rows, &self.wanted(), &setup);
+        let pairs = read(&self.files.data)?;
+        let held_out = self.judging.eval.as_deref().map(read).transpose()?;
+        let model = RewardModel::from_decoder(setup.decoder()?);
+        let model = self.adapters.put_on(model, setup.settings.seed)?;
+        let trainer = RewardTrainer::new(setup.settings.clone(), &loss)?
+            .with_snapshots(snapshots.clone())?
+            .with_ranks(ranks.clone());
+        let mut judge = |model: &RewardModel| {
+            let trees = held_out.as_ref().map_or(&[][..], |pairs| &pairs.trees);
+            let stats = trainer.evaluate(model, trees)?;
+            let accuracy = stats.accuracy.unwrap_or_default();
+            let judgement =
+                Judgement::by_score("accuracy", accuracy).with_metric("loss", stats.loss);
+            Ok(with_metrics(judgement, &stats))
+        };
+        let mut evaluation = self.judging.evaluation(&mut judge);
+        let trained = job::run(
+            output,
+            snapshots.as_ref(),
+            title,
+            |on_event| trainer.train_evaluated(model, &pairs.trees, evaluation.as_mut(), on_event),
+            |checkpoint, model| {
+                self.adapters
+                    .write(checkpoint, model, &self.files.model, |model| {
+                        checkpoint.write_reward_model(model, &setup.config)
+                    })
+            },
+        )?;
+        if let (Some(held_out), true) = (&held_out, ranks.is_first()) {
+            job::print(&compare(title, &trained, held_out, &setup)?);
+        }
+        Ok(())
+    }
+}
+
+/// The rewards of held-out pairs as a table.
+fn compare(
+    title: &str,
+    model: &RewardModel,
+    pairs: &TrainingRows,
+    setup: &Setup,
+) -> Result<String> {
+    let rewards = pair_rewards(model, &pairs.trees, &setup.settings)?;
+    let (chosen, rejected): (Vec<f32>, Vec<f32>) = rewards
+        .iter()
+        .map(|pair| (pair.chosen, pair.rejected))
+        .unzip();
+    let lengths: Vec<PairLengths> = pairs
+        .trees
+        .iter()
+        .flat_map(|tree| {
+            let tokens = |node: usize| tree.tree().nodes[node].tokens.len();
+            tree.groups().iter().map(move |pair| PairLengths {
+                chosen: tokens(pair.nodes[0]),
+                rejected: tokens(pair.nodes[1]),
+            })
+        })
+        .collect();
+    let report = evaluate_rewards(&chosen, &rejected, Some(&lengths))?;
+    let caption = format!("Held-out pairs: {}", report.pairs);
+    Ok(terminal::render(&comparison_table(
+        caption,
+        [(title, &report)],
+    )))
+}

@@ -1,0 +1,109 @@
+//! `eurus sft`: imitation of correct responses.
+
+use anyhow::Result;
+use clap::Args;
+use eurus::forest::LabelKind;
+use eurus::models::Decoder;
+use eurus::train::{Judgement, Ranks, SftTrainer};
+
+use crate::adapters::Adapters;
+use crate::input::Wanted;
+use crate::judging::{Judging, Samples};
+use crate::options::{Files, SnapshotOptions, Steps, Text};
+use crate::{input, job, setup};
+
+pub const EXAMPLES: &str = r#"Rows of any format that `eurus data` reads, with answers to imitate:
+  {"instruction": "...", "response": "..."}                                    UltraInteract_sft
+  {"messages": [{"role": "system", "content": "..."}, {"role": "user", "content": "..."},
+                {"role": "assistant", "content": "..."}, ...]}                 every answer is imitated
+  {"prompt": "...", "completion": "..."}
+
+Examples:
+  One pass at the paper's learning rate:
+    eurus sft --model SmolLM2-135M-Instruct --data sft.jsonl --out runs/sft
+
+  Three passes, 64 rows a step, again with the same seed for the same result:
+    eurus sft --model SmolLM2-135M-Instruct --data sft.jsonl --out runs/sft --overwrite \
+      --epochs 3 --trees-per-step 64 --seed 1
+
+  Judged on other rows every 50 steps, with 4 answers to read; the best weights are written:
+    eurus sft --model SmolLM2-135M-Instruct --data sft.jsonl --out runs/sft \
+      --eval held-out.jsonl --eval-every 50 --eval-samples 4 --keep-best
+
+  Low-rank adapters of the attention alone, with little memory:
+    eurus sft --model SmolLM2-135M-Instruct --data sft.jsonl --out runs/sft-lora \
+      --lora-rank 16 --lora-targets q_proj,k_proj,v_proj,o_proj --learning-rate 2e-4"#;
+
+#[derive(Debug, Args)]
+pub struct Sft {
+    #[command(flatten)]
+    pub files: Files,
+
+    #[command(flatten)]
+    pub text: Text,
+
+    /// Imitate the last answer of a conversation alone, not every one
+    #[arg(long, help_heading = "Text")]
+    pub last_turn_only: bool,
+
+    #[command(flatten)]
+    pub adapters: Adapters,
+
+    #[command(flatten)]
+    pub steps: Steps,
+
+    #[command(flatten)]
+    pub judging: Judging,
+
+    #[command(flatten)]
+    pub samples: Samples,
+
+    #[command(flatten)]
+    pub snapshots: SnapshotOptions,
+}
+
+impl Sft {
+    /// What is learned from rows.
+    pub fn wanted(&self) -> Wanted {
+        Wanted {
+            last_turn_only: self.last_turn_only,
+            ..Wanted::new(LabelKind::Imitated)
+        }
+    }
+
+    pub fn run(&self, ranks: &Ranks) -> Result<()> {
+        let snapshots = self.snapshots.snapshots(&self.files.out);
+        let (output, setup) = setup::begin(&self.files, &self.text, &self.steps, ranks)?;
+        let read = |files: &[String]| input::rows(files, &self.text.rows, &self.wanted(), &setup);
+        let rows = read(&self.files.data)?;
+        let held_out = self.judging.eval.as_deref().map(read).transpose()?;
+
+        let model = self
+            .adapters
+            .put_on(setup.decoder()?, setup.settings.seed)?;
+        let trainer = SftTrainer::new(setup.settings.clone())?
+            .with_snapshots(snapshots.clone())?
+            .with_ranks(ranks.clone());
+        let held_out_trees = held_out.iter().flat_map(|rows| &rows.trees);
+        let questions = self.samples.questions(&setup, held_out_trees);
+        let mut judge = |model: &Decoder| {
+            let trees = held_out.as_ref().map_or(&[][..], |rows| &rows.trees);
+            let loss = trainer.evaluate(model, trees)?;
+            questions.ask(model, Judgement::by_loss("loss", loss))
+        };
+        let mut evaluation = self.judging.evaluation(&mut judge);
+        job::run(
+            output,
+            snapshots.as_ref(),
+            "sft",
+            |on_event| trainer.train_evaluated(model, &rows.trees, evaluation.as_mut(), on_event),
+            |checkpoint, model| {
+                self.adapters
+                    .write(checkpoint, model, &self.files.model, |model| {
+                        checkpoint.write_decoder(model, &setup.config)
+                    })
+            },
+        )?;
+        Ok(())
+    }
+}
