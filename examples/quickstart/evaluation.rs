@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use eurus_eval::metrics::paired_difference;
+use eurus_eval::metrics::{Estimate, Proportion};
 use eurus_eval::reranking::{Candidate, Candidates, RerankingReport};
 use eurus_eval::reward_model::{PairLengths, RewardModelReport, evaluate_rewards};
-use eurus_eval::{Estimate, Proportion};
 use eurus_models::{Decoder, LocalChatModel, RewardModel};
 use eurus_train::{TrainingConfig, leaf_rewards, pair_rewards};
 use token_forest::{ChatTokenizer, Group, Message, TokenTree, TrainingTree};

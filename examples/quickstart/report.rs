@@ -1,7 +1,8 @@
 //! The tables and the page.
 
 use anyhow::Result;
-use eurus_eval::report::{Figure, Report, Table};
+use eurus_eval::Table;
+use eurus_eval::report::{Figure, Report};
 use eurus_eval::reranking::RerankingReport;
 use eurus_eval::reward_model::{RewardModelReport, comparison_table};
 use ultrainteract::{ActionSource, PreferenceTree};

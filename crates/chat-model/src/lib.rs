@@ -33,7 +33,7 @@
 //! | --- | --- |
 //! | [`Message`], [`ChatRequest`], [`Sampling`], [`Completion`] | what goes in and comes out |
 //! | [`ChatModel`], [`FnModel`] | the trait, and a function as a model |
-//! | [`openai`] | the HTTP client: retries, concurrency, token and cost account |
+//! | `OpenAiClient`, `OpenAiConfig` | the HTTP client: retries, concurrency, token and cost account |
 //! | [`Error`] | what can go wrong, and what to do about it |
 //!
 //! # Features
@@ -44,12 +44,12 @@ mod error;
 mod message;
 mod model;
 #[cfg(feature = "openai")]
-pub mod openai;
+mod openai;
 mod usage;
 
 pub use error::{Error, Result};
 pub use message::{ChatRequest, Completion, Finish, Message, Role, Sampling};
 pub use model::{ChatModel, FnModel};
 #[cfg(feature = "openai")]
-pub use openai::{ApiKey, OpenAiClient, OpenAiConfig};
+pub use openai::{ApiKey, OpenAiClient, OpenAiConfig, RetryPolicy, TokenLimitField};
 pub use usage::{Prices, Usage};

@@ -15,6 +15,7 @@ mod input;
 mod interrupt;
 mod job;
 mod judging;
+mod loss;
 mod model_folder;
 mod options;
 mod output;

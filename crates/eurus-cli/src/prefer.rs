@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use eurus::forest::{LabelKind, TrainingTree};
 use eurus::losses::{
@@ -11,16 +11,17 @@ use eurus::losses::{
 };
 use eurus::models::Decoder;
 use eurus::models::lora::Adapted;
-use eurus::train::preference::ResponseLossConfig;
+use eurus::train::ResponseLossConfig;
 use eurus::train::{
-    Event, Judgement, PreferenceTrainer, Ranks, ReferenceCache, ReferenceKey, Snapshots,
+    Event, Judgement, PreferenceTrainer, Ranks, ReferenceCache, ReferenceKey, ReferenceSync,
+    Snapshots,
 };
-use serde::de::DeserializeOwned;
 
 use crate::adapters::Adapters;
 use crate::input::{self, Wanted};
 use crate::judging::{Judging, Samples, judgement_of};
-use crate::options::{Files, SnapshotOptions, Steps, Text};
+use crate::loss::described_loss;
+use crate::options::{Files, SnapshotOptions, Steps, Text, at_least_one};
 use crate::setup::{Setup, UsageError};
 use crate::{job, setup};
 
@@ -74,6 +75,15 @@ pub struct Prefer {
     /// plackett_luce or lambda_rank
     #[arg(long, help_heading = "Loss", conflicts_with = "unpaired")]
     pub scored: bool,
+
+    /// Let the reference follow the policy (TR-DPO): after every so many steps it is mixed with the policy
+    #[arg(long, value_name = "STEPS", help_heading = "Loss", value_parser = at_least_one)]
+    pub sync_reference_every: Option<usize>,
+
+    /// Share of the policy in that mixture; 1 puts it in the reference's place
+    #[arg(long, value_name = "X", help_heading = "Loss", requires = "sync_reference_every",
+          default_value_t = ReferenceSync::default().mixing)]
+    pub sync_reference_mixing: f64,
 
     #[command(flatten)]
     pub text: Text,
@@ -183,25 +193,6 @@ impl Loss {
     }
 }
 
-/// A loss as JSON, given directly or as a file; `names` are those it may have.
-fn described_loss<L: DeserializeOwned>(given: &str, names: &[&str]) -> Result<L> {
-    let name = given.replace('-', "_");
-    let text = match given.trim_start().starts_with('{') {
-        true => given.to_owned(),
-        false if names.contains(&name.as_str()) => format!(r#"{{"type": "{name}"}}"#),
-        false => std::fs::read_to_string(given).with_context(|| {
-            format!(
-                "{given}: --loss is neither a name ({}), nor JSON, nor a file that can be read",
-                names.join(", ")
-            )
-        })?,
-    };
-    serde_json::from_str(&text).map_err(|error| {
-        let names = names.join(", ");
-        UsageError::new(format!("--loss: {error}; `type` is one of {names}")).into()
-    })
-}
-
 impl Prefer {
     /// The loss as the library knows it.
     fn loss(&self) -> Result<ResponseLossConfig> {
@@ -211,6 +202,13 @@ impl Prefer {
             (&self.loss.scored()?).into()
         } else {
             (&self.loss.paired()?).into()
+        })
+    }
+
+    fn reference_sync(&self) -> Option<ReferenceSync> {
+        Some(ReferenceSync {
+            every_steps: self.sync_reference_every?,
+            mixing: self.sync_reference_mixing,
         })
     }
 
@@ -241,6 +239,8 @@ impl Prefer {
         let policy = self.adapters.put_on(setup.decoder()?, settings.seed)?;
         let base = policy.without_adapters();
         let trainer = PreferenceTrainer::new(settings, loss.clone())?
+            .with_reference_sync(self.reference_sync())
+            .map_err(UsageError::new)?
             .with_snapshots(snapshots.clone())?
             .with_ranks(ranks.clone());
         let held_out_trees = held_out.iter().flat_map(|rows| &rows.trees);

@@ -1,7 +1,7 @@
 //! `eurus reward`: a reward model on the body of a language model.
 
 use anyhow::Result;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use eurus::eval::reward_model::{PairLengths, comparison_table, evaluate_rewards};
 use eurus::eval::terminal;
 use eurus::forest::LabelKind;
@@ -13,6 +13,7 @@ use eurus::train::{Judgement, Ranks, RewardTrainer, pair_rewards};
 use crate::adapters::Adapters;
 use crate::input::Wanted;
 use crate::judging::{Judging, with_metrics};
+use crate::loss::described_loss;
 use crate::options::{Files, SnapshotOptions, Steps, Text};
 use crate::setup::{Setup, UsageError};
 use crate::{input, job, setup};
@@ -28,7 +29,10 @@ Examples:
     eurus reward --model runs/sft --data mix.jsonl --rank-only ultrafeedback,ultrasafety --out runs/rm
 
   Ranking alone, to compare:
-    eurus reward --model runs/sft --data pairs.jsonl --eval held-out.jsonl --out runs/rm-bt --loss bt"#;
+    eurus reward --model runs/sft --data pairs.jsonl --eval held-out.jsonl --out runs/rm-bt --loss bt
+
+  Near-copies of each other as pairs: Bradley-Terry weighted by how far the two are apart:
+    eurus reward --model runs/sft --data pairs.jsonl --out runs/rm-norm-bt --loss norm-bt"#;
 
 #[derive(Debug, Args)]
 pub struct Reward {
@@ -57,9 +61,11 @@ pub struct Reward {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Loss")]
 struct Objective {
-    /// Loss of the rewards of a pair
-    #[arg(long, value_enum, default_value_t = Loss::BtLdr)]
-    loss: Loss,
+    /// Loss of the rewards of a pair: bt (Bradley-Terry: ranks the two actions), bt-ldr (Bradley-Terry plus direct rewards:
+    /// ranks, and puts chosen rewards above zero and rejected ones below), or any of the library by its name, or with its
+    /// settings as JSON or a file of it
+    #[arg(long, value_name = "NAME|JSON|FILE", default_value = "bt-ldr")]
+    loss: String,
 
     /// Rows whose `dataset` or `task` is one of these are ranked alone, also with bt-ldr: for data whose rejected
     /// actions are worse, but not wrong
@@ -70,28 +76,35 @@ struct Objective {
     #[arg(long, value_name = "X", default_value_t = 0.0)]
     margin: f32,
 
-    /// Weight of the penalty (chosen + rejected)^2 that holds the rewards' mean near 0
-    #[arg(long, value_name = "X", default_value_t = 0.0)]
-    center_coefficient: f64,
+    /// Weight of the penalty (chosen + rejected)^2 that holds the rewards' mean near 0, with bt and bt-ldr
+    #[arg(long, value_name = "X")]
+    center_coefficient: Option<f64>,
 }
 
 impl Objective {
     /// The loss as the library knows it, and its name for people.
-    fn config(&self) -> (&'static str, RewardLossConfig) {
-        let centered = self.center_coefficient;
-        match self.loss {
-            Loss::Bt => {
+    fn config(&self) -> Result<(String, RewardLossConfig)> {
+        let centered = self.center_coefficient.unwrap_or_default();
+        Ok(match self.loss.as_str() {
+            "bt" => {
                 let config = BradleyTerryConfig::new().with_center_coefficient(centered);
-                ("reward model, BT", RewardLossConfig::BradleyTerry(config))
+                let title = "reward model, BT".to_owned();
+                (title, RewardLossConfig::BradleyTerry(config))
             }
-            Loss::BtLdr => {
+            "bt-ldr" => {
                 let config = UltraInteractRewardConfig::new().with_center_coefficient(centered);
-                (
-                    "reward model, BT + LDR",
-                    RewardLossConfig::UltraInteract(config),
-                )
+                let title = "reward model, BT + LDR".to_owned();
+                (title, RewardLossConfig::UltraInteract(config))
             }
-        }
+            _ if self.center_coefficient.is_some() => {
+                let problem = "--center-coefficient goes with --loss bt and bt-ldr; a loss with settings has it as `center_coefficient`";
+                return Err(UsageError::new(problem).into());
+            }
+            given => {
+                let config: RewardLossConfig = described_loss(given, RewardLossConfig::NAMES)?;
+                (format!("reward model, {}", config.name()), config)
+            }
+        })
     }
 
     /// What is learned from rows; the labels are those of the data, so a held-out file gets its own.
@@ -104,14 +117,6 @@ impl Objective {
     }
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Loss {
-    /// Bradley-Terry: ranks the two actions
-    Bt,
-    /// Bradley-Terry plus direct rewards: ranks, and puts chosen rewards above zero and rejected ones below
-    BtLdr,
-}
-
 impl Reward {
     /// What is learned from rows.
     pub fn wanted(&self) -> Wanted {
@@ -120,7 +125,8 @@ impl Reward {
 
     pub fn run(&self, ranks: &Ranks) -> Result<()> {
         let snapshots = self.snapshots.snapshots(&self.files.out);
-        let (title, loss) = self.loss.config();
+        let (title, loss) = self.loss.config()?;
+        let title = title.as_str();
         loss.init().map_err(UsageError::new)?;
         let (output, setup) = setup::begin(&self.files, &self.text, &self.steps, ranks)?;
         let read = |files: &[String]| input::rows(files, &self.text.rows, &self.wanted(), &setup);

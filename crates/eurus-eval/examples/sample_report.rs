@@ -2,10 +2,11 @@
 //! `cargo run -p eurus-eval --example sample_report -- sample.html`. Takes no time; open the file
 //! in a browser.
 
-use eurus_eval::report::{Figure, Report, RewardPoint, Table};
+use eurus_eval::metrics::Proportion;
+use eurus_eval::report::{Figure, Report, RewardPoint};
 use eurus_eval::reranking::{Candidate, Candidates};
 use eurus_eval::reward_model::{PairLengths, comparison_table, evaluate_rewards};
-use eurus_eval::{Proportion, terminal};
+use eurus_eval::{Table, terminal};
 use ultrainteract::{Action, ActionSource, Observation, PreferenceTree, Schema, Task, Verdict};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;

@@ -7,7 +7,9 @@
 //!
 //! ```
 //! use eurus_eval::reranking::{Candidate, Candidates, Method};
-//! use eurus_eval::{Proportion, Report, terminal};
+//! use eurus_eval::metrics::Proportion;
+//! use eurus_eval::report::Report;
+//! use eurus_eval::terminal;
 //!
 //! // Greedy accuracy of a model, one verdict per problem.
 //! let greedy = Proportion::from_bools(&[true, false, true, true])?;
@@ -42,7 +44,7 @@
 //! | [`reranking`] | best-of-N, self-consistency, random choice, pass@N on the same candidates |
 //! | [`reward_model`] | pair accuracy, AUC, absolute rewards, a length-only baseline |
 //! | [`report`] | the HTML page: paragraphs, tables, line charts, preference trees |
-//! | [`table`] | the table that a report and a terminal share |
+//! | [`Table`] | the table that a report and a terminal share |
 //! | [`terminal`] | tables as text |
 //!
 //! Every mean comes with the standard error over what it averages (problems, pairs or seeds);
@@ -53,12 +55,10 @@ pub mod metrics;
 pub mod report;
 pub mod reranking;
 pub mod reward_model;
-pub mod table;
+mod table;
 pub mod terminal;
 
 pub use error::{Error, Result};
-pub use metrics::{Estimate, Proportion};
-pub use report::Report;
 pub use table::Table;
 
 /// Compiles the example of the README.

@@ -24,7 +24,7 @@ impl Proportion {
     /// The share of `true`.
     ///
     /// ```
-    /// let solved = eurus_eval::Proportion::from_bools(&[true, true, false, true]).unwrap();
+    /// let solved = eurus_eval::metrics::Proportion::from_bools(&[true, true, false, true]).unwrap();
     /// assert_eq!(solved.mean, 0.75);
     /// assert_eq!(solved.to_string(), "75.0 ± 25.0 %");
     /// ```

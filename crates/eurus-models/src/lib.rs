@@ -52,6 +52,7 @@
 //! | --- | --- |
 //! | `gguf` | llama.cpp's files: `GgufFile` |
 //! | `hub` | models of the Hugging Face hub: module `hub` |
+//! | `avx512` | matrix products with AVX-512, on processors that have it |
 //! | `cuda` | burn's CUDA backend |
 //! | `wgpu` | burn's wgpu backend |
 //! | `tch` | burn's LibTorch backend, which burn has deprecated; needs `LIBTORCH` set at build time |
@@ -60,8 +61,8 @@
 //!
 //! | item | what |
 //! | --- | --- |
-//! | [`DecoderConfig`], [`config`] | the shape of a model, read from and written to `config.json` |
-//! | [`Decoder`], [`decoder`] | the language model; its module paths are the tensor names of the files |
+//! | [`DecoderConfig`] | the shape of a model, read from and written to `config.json` |
+//! | [`Decoder`], [`layers`] | the language model; its module paths are the tensor names of the files |
 //! | [`RewardModel`] | the same body with a head that reads one number |
 //! | [`lora`] | low-rank adapters: put on, merged, taken off, in and out of PEFT's folders |
 //! | [`Checkpoint`], [`WeightType`] | Hugging Face folders, read with one copy in memory, written whole or not at all |
@@ -76,8 +77,8 @@
 mod batch;
 mod chat;
 mod checkpoint;
-pub mod config;
-pub mod decoder;
+mod config;
+mod decoder;
 mod error;
 pub mod generate;
 #[cfg(feature = "hub")]
@@ -93,8 +94,16 @@ pub use chat::LocalChatModel;
 #[cfg(feature = "gguf")]
 pub use checkpoint::GgufFile;
 pub use checkpoint::{Checkpoint, MAX_SHARD_BYTES, WeightType};
-pub use config::DecoderConfig;
+pub use config::{Architecture, Biases, DecoderConfig, MixtureOfExperts, RopeScaling};
 pub use decoder::Decoder;
 pub use error::{Error, Result};
 pub use model::{ForestBlocks, ForestBody, ForestModel, ForestRewardModel};
 pub use reward::{RewardHead, RewardModel};
+
+/// The parts that a decoder is made of.
+pub mod layers {
+    pub use crate::decoder::{
+        Body, BodyOutput, Embedding, Expert, Layer, LayerKeysValues, Mlp, Norm, Projection,
+        Routing, SelfAttention, SparseMlp, load_balancing_loss,
+    };
+}

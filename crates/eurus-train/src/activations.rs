@@ -1,7 +1,7 @@
 //! What a training pass keeps for its gradients: all activations, or the inputs of the model's blocks alone.
 
 use burn::tensor::{Gradients, Tensor};
-use eurus_models::decoder::Routing;
+use eurus_models::layers::Routing;
 use eurus_models::{ForestBatch, ForestBlocks, ForestBody};
 
 use crate::{Error, Result};

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use pref_losses::{CollapseWarning, PreferenceStats};
+use pref_losses::PreferenceStats;
+use pref_losses::collapse::CollapseWarning;
 use serde::{Deserialize, Serialize};
 
 use crate::{Judgement, NotFinite};

@@ -61,25 +61,26 @@
 //!
 //! | feature | adds |
 //! | --- | --- |
+//! | `avx512` | matrix products with AVX-512, on processors that have it |
 //! | `cuda` | burn's CUDA backend |
 //! | `mpi` | several processes and machines; needs an MPI library with its compiler wrapper, and libclang, at build time |
 //! | `wgpu` | burn's wgpu backend |
 //! | `tch` | burn's LibTorch backend, which burn has deprecated; needs `LIBTORCH` set at build time |
 //!
-//! # Modules
+//! # What is here
 //!
 //! | item | what |
 //! | --- | --- |
 //! | [`TrainingConfig`], [`Schedule`], [`Decay`], [`Precision`] | optimizer, learning rate, step size, limits, number type, seed |
-//! | [`sft`]: [`SftTrainer`] | imitation of trainable nodes |
-//! | [`preference`]: [`PreferenceTrainer`] | DPO, IPO, hinge, NCA, KTO and the rest of `pref_losses`, over pairs, single or scored responses |
-//! | [`mod@reference`]: [`ReferenceLogProbs`], [`ReferenceCache`] | log-probs of the reference model, kept in a file if asked |
-//! | [`reward`]: [`RewardTrainer`], [`pair_rewards`], [`leaf_rewards`] | reward models, rewards of pairs and candidates |
-//! | [`evaluation`]: [`Evaluation`], [`Judgement`] | judging the model while it is trained, and keeping the best |
-//! | [`snapshot`]: [`Snapshots`] | the state of a run on disk, and going on from it |
-//! | [`ranks`]: [`Ranks`] | several processes or threads that train one model |
+//! | [`SftTrainer`] | imitation of trainable nodes |
+//! | [`PreferenceTrainer`], [`ResponseLoss`] | DPO, NCA, KTO and the rest of `pref_losses`, or a loss of your own, over pairs, single or scored responses |
+//! | [`ReferenceLogProbs`], [`ReferenceCache`], [`ReferenceSync`] | log-probs of the reference model, kept in a file if asked |
+//! | [`RewardTrainer`], [`pair_rewards`], [`leaf_rewards`] | reward models, rewards of pairs and candidates |
+//! | [`Evaluation`], [`Judgement`] | judging the model while it is trained, and keeping the best |
+//! | [`Snapshots`] | the state of a run on disk, and going on from it |
+//! | [`Ranks`], [`Communicator`] | several processes or threads that train one model |
 //! | [`plan`] | the forests of every step and of the reference, found without a model |
-//! | [`events`]: [`Event`], [`StepProgress`] | what a run tells its callback, ready for JSON |
+//! | [`Event`], [`StepProgress`] | what a run tells its callback, ready for JSON |
 //! | [`tensorboard`] | the numbers of the events as TensorBoard reads them |
 //! | [`log_probs`] | log-probs of a forest's targets and nodes |
 //! | [`Error`] | what can go wrong, and what to do about it |
@@ -89,21 +90,21 @@ mod adamw;
 mod config;
 mod digest;
 mod error;
-pub mod evaluation;
-pub mod events;
+mod evaluation;
+mod events;
 mod examples;
 pub mod log_probs;
 mod order;
 pub mod plan;
 mod precision;
-pub mod preference;
-pub mod ranks;
-pub mod reference;
-pub mod reward;
+mod preference;
+mod ranks;
+mod reference;
+mod reward;
 mod run;
 mod schedule;
-pub mod sft;
-pub mod snapshot;
+mod sft;
+mod snapshot;
 mod step;
 pub mod tensorboard;
 
@@ -112,8 +113,8 @@ pub use error::{Error, NotFinite, Result};
 pub use evaluation::{Evaluation, Judgement, SampleText};
 pub use events::{Event, StepProgress};
 pub use precision::Precision;
-pub use preference::PreferenceTrainer;
-pub use ranks::Ranks;
+pub use preference::{PreferenceTrainer, ReferenceSync, ResponseLoss, ResponseLossConfig};
+pub use ranks::{Communicator, DeviceSum, Ranks};
 pub use reference::{ReferenceCache, ReferenceKey, ReferenceLogProbs};
 pub use reward::{PairRewards, RewardTrainer, leaf_rewards, pair_rewards};
 pub use schedule::{Decay, Schedule};

@@ -3,8 +3,8 @@
 use burn::tensor::{Int, Tensor};
 use eurus_models::{ForestBatch, ForestModel, int_tensor};
 use pref_losses::linear_log_probs::{tied_linear_log_probs, tied_linear_log_probs_with_squares};
+use pref_losses::log_probs::log_weights_by_segment;
 use pref_losses::log_probs::sum_by_segment;
-use pref_losses::wpo::log_weights_by_segment;
 use token_forest::PackedForest;
 
 /// Log-probs of the forest's targets, `[targets]`, in the forest's order. At most `chunk` positions have logits at a time.

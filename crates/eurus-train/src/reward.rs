@@ -14,10 +14,15 @@ use token_forest::{
 };
 
 use crate::activations::{Pass, Tape};
+use crate::adamw::StepOptimizer;
 use crate::evaluation::Evaluation;
 use crate::events::Event;
+use crate::events::StepProgress;
 use crate::examples::{check_examples, check_trees};
-use crate::run::{RunSetup, StepOutcome, StepStats, plain_device, run, training_device};
+use crate::run::{
+    Memory, Objective, Run, RunSetup, StepOutcome, StepStats, StepTrees, plain_device,
+    training_device,
+};
 use crate::snapshot::Snapshots;
 use crate::step::{GroupCounts, GroupTerms, PackedStep};
 use crate::{Ranks, Result, TrainingConfig};
@@ -88,7 +93,7 @@ impl RewardTrainer {
         Self::of(settings, loss.init()?, json!({ "reward": loss }))
     }
 
-    /// A trainer with a loss of one's own, as [`pref_losses::loss`] describes it. `identity` names the loss and its settings:
+    /// A trainer with a loss of one's own, as [`pref_losses::RewardPairLoss`] describes it. `identity` names the loss and its settings:
     /// a run goes on from snapshots of the same identity alone.
     ///
     /// # Errors
@@ -160,7 +165,6 @@ impl RewardTrainer {
     ) -> Result<M> {
         let settings = &self.settings;
         check_examples(trees, LabelKind::Pair, settings, model.vocab_size())?;
-        let device = training_device(&model);
         let pieces = Pieces::of_groups(trees, Span::Responses, settings.token_budget)?;
         let setup = RunSetup {
             settings,
@@ -171,32 +175,14 @@ impl RewardTrainer {
             objective: self.objective.clone(),
             reference: None,
         };
-        run(
-            model,
-            setup,
-            Carried::default(),
-            evaluation,
-            on_event,
-            |model, mine, optimizer, carried| {
-                let part = Part {
-                    step: PackedStep::new(trees, &pieces, mine.members),
-                    mean_distance: carried.mean_distance,
-                    recompute: settings.recompute_activations,
-                };
-                let ranks = &self.ranks;
-                self.pass(model, part, &device, ranks, &mut |loss, tape, share| {
-                    optimizer.add(model, loss, tape, share);
-                })
-            },
-            |progress, step, carried, on_event| {
-                if let Some(mean) = step.mean_distance {
-                    let next = self.loss.next_mean_distance(carried.mean_distance, mean);
-                    carried.mean_distance = Some(next);
-                }
-                let stats = step.stats;
-                on_event(&Event::Reward { progress, stats });
-            },
-        )
+        let ranking = Ranking {
+            trainer: self,
+            trees,
+            pieces: &pieces,
+            device: training_device(&model),
+            mean_distance: None,
+        };
+        Run::train(model, setup, ranking, evaluation, on_event)
     }
 
     /// The loss and statistics of pairs that are not trained on.
@@ -319,11 +305,64 @@ impl RewardTrainer {
     }
 }
 
-/// What a run remembers from step to step.
-#[derive(Default, Serialize, Deserialize)]
-struct Carried {
+/// A run on some trees.
+struct Ranking<'a> {
+    trainer: &'a RewardTrainer,
+    trees: &'a [TrainingTree],
+    pieces: &'a Pieces<'a>,
+    device: Device,
     /// The running mean of the distances of representations, for losses that look at it.
     mean_distance: Option<f64>,
+}
+
+impl<M: ForestRewardModel> Objective<M> for Ranking<'_> {
+    type Stats = RewardStep;
+
+    fn compute(
+        &mut self,
+        model: &M,
+        trees: StepTrees<'_>,
+        optimizer: &mut StepOptimizer,
+    ) -> Result<StepOutcome<RewardStep>> {
+        let trainer = self.trainer;
+        let part = Part {
+            step: PackedStep::new(self.trees, self.pieces, trees.members),
+            mean_distance: self.mean_distance,
+            recompute: trainer.settings.recompute_activations,
+        };
+        let (device, ranks) = (&self.device, &trainer.ranks);
+        trainer.pass(model, part, device, ranks, &mut |loss, tape, share| {
+            optimizer.add(model, loss, tape, share);
+        })
+    }
+
+    fn report(
+        &mut self,
+        progress: StepProgress,
+        RewardStep {
+            stats,
+            mean_distance,
+        }: RewardStep,
+        on_event: &mut dyn FnMut(&Event),
+    ) {
+        if let Some(mean) = mean_distance {
+            let loss = &self.trainer.loss;
+            self.mean_distance = Some(loss.next_mean_distance(self.mean_distance, mean));
+        }
+        on_event(&Event::Reward { progress, stats });
+    }
+
+    fn memory(&self) -> Memory<'_, M> {
+        Memory {
+            state: json!(self.mean_distance),
+            model: None,
+        }
+    }
+
+    fn recall(&mut self, state: Value, _model: Option<M>) -> serde_json::Result<()> {
+        self.mean_distance = serde_json::from_value(state)?;
+        Ok(())
+    }
 }
 
 /// Trees that go through the model in one pass of the loss.

@@ -68,6 +68,7 @@ impl<S: StepStats> StepOutcome<S> {
 }
 
 /// What a run is made of, whatever the loss.
+#[derive(Clone)]
 pub(crate) struct RunSetup<'a> {
     pub settings: &'a TrainingConfig,
     pub examples: &'a [TrainingTree],
@@ -137,182 +138,306 @@ impl<M: Module> Judge<'_, '_, M> {
     }
 }
 
-/// Runs all steps: `compute` adds a step's gradients to the optimizer, `report` is told of it afterwards. `carried` is what
-/// the trainer remembers from step to step.
-pub(crate) fn run<M: Module, S: StepStats, C: Serialize + DeserializeOwned>(
-    model: M,
-    setup: RunSetup<'_>,
-    mut carried: C,
-    evaluation: Option<&mut Evaluation<'_, M>>,
-    on_event: &mut dyn FnMut(&Event),
-    mut compute: impl FnMut(&M, StepTrees<'_>, &mut StepOptimizer, &C) -> Result<StepOutcome<S>>,
-    mut report: impl FnMut(StepProgress, S, &mut C, &mut dyn FnMut(&Event)),
-) -> Result<M> {
-    let RunSetup {
-        settings,
-        examples,
-        ranks,
-        ..
-    } = setup;
-    ranks.all_ok(settings.precision.check(&plain_device(&model)))?;
-    let order = step_order(setup.pieces, settings);
-    let steps = order.len();
-    let schedule = Schedule::new(
-        settings.learning_rate,
-        settings.decay,
-        settings.warmup_ratio,
-        steps,
+/// What a trainer adds to the loop that all of them share.
+pub(crate) trait Objective<M> {
+    /// What it reports of a step.
+    type Stats: StepStats;
+
+    /// Adds the gradients of this rank's trees of a step to the optimizer.
+    fn compute(
+        &mut self,
+        model: &M,
+        trees: StepTrees<'_>,
+        optimizer: &mut StepOptimizer,
+    ) -> Result<StepOutcome<Self::Stats>>;
+
+    /// Tells of a step that was taken, and takes in what the next steps depend on.
+    fn report(
+        &mut self,
+        progress: StepProgress,
+        stats: Self::Stats,
+        on_event: &mut dyn FnMut(&Event),
     );
-    let mut optimizer = StepOptimizer::new(settings);
-    let mut judge = Judge {
-        evaluation,
-        best: None,
-        best_model: None,
-    };
-    let mut model = model;
-    let mut first = 0;
-    let mut store = None;
-    let identity = (setup.snapshots.is_some() || ranks.size() > 1)
-        .then(|| RunIdentity::new(settings, setup.objective, examples, setup.reference));
-    if let Some(identity) = &identity {
-        let judged = judge.evaluation.as_ref();
-        let judged_every = judged.map(|it| (it.every_steps, it.keep_best));
-        let saved_every = setup.snapshots.map(|it| it.every_steps);
-        same_on_all(ranks, identity, (judged_every, saved_every))?;
+
+    /// Sees the weights after a step, counted from 1.
+    fn updated(&mut self, _step: usize, _model: &M) -> Result<()> {
+        Ok(())
     }
-    model = share_weights(model, ranks)?;
-    if let (Some(snapshots), Some(identity)) = (setup.snapshots, identity) {
-        if let Some(snapshot) = newest(snapshots, &identity, ranks, on_event)? {
+
+    /// What it remembers from step to step, for a snapshot.
+    fn memory(&self) -> Memory<'_, M> {
+        Memory::default()
+    }
+
+    /// Takes back what it remembered.
+    fn recall(&mut self, _state: Value, _model: Option<M>) -> serde_json::Result<()> {
+        Ok(())
+    }
+}
+
+/// What an objective remembers from step to step.
+pub(crate) struct Memory<'a, M> {
+    pub state: Value,
+    /// Weights besides those that are trained.
+    pub model: Option<&'a M>,
+}
+
+impl<M> Default for Memory<'_, M> {
+    fn default() -> Self {
+        Self {
+            state: Value::Null,
+            model: None,
+        }
+    }
+}
+
+/// A run of a trainer: [`train`](Self::train) begins, goes on from a snapshot, takes the steps and ends.
+pub(crate) struct Run<'a, 'b, M, O> {
+    setup: RunSetup<'a>,
+    objective: O,
+    judge: Judge<'a, 'b, M>,
+    on_event: &'a mut dyn FnMut(&Event),
+    /// The trees of each step, by index.
+    order: Vec<Vec<usize>>,
+    schedule: Schedule,
+    optimizer: StepOptimizer,
+    store: Option<Store<'a>>,
+}
+
+impl<'a, 'b, M: Module, O: Objective<M>> Run<'a, 'b, M, O> {
+    /// Runs all steps, and returns the trained model without autodiff.
+    pub fn train(
+        model: M,
+        setup: RunSetup<'a>,
+        objective: O,
+        evaluation: Option<&'a mut Evaluation<'b, M>>,
+        on_event: &'a mut dyn FnMut(&Event),
+    ) -> Result<M> {
+        let ranks = setup.ranks;
+        ranks.all_ok(setup.settings.precision.check(&plain_device(&model)))?;
+        let order = step_order(setup.pieces, setup.settings);
+        let mut run = Self {
+            objective,
+            judge: Judge {
+                evaluation,
+                best: None,
+                best_model: None,
+            },
+            on_event,
+            schedule: Schedule::new(
+                setup.settings.learning_rate,
+                setup.settings.decay,
+                setup.settings.warmup_ratio,
+                order.len(),
+            ),
+            order,
+            optimizer: StepOptimizer::new(setup.settings),
+            store: None,
+            setup,
+        };
+        let identity = run.agree()?;
+        let model = share_weights(model, ranks)?;
+        let (model, first) = run.go_on(model, identity)?;
+        if first == 0 {
+            run.judge.judge(&model, 0, ranks, run.on_event)?;
+        }
+        let mut weights = Weights::new(model, run.setup.settings.precision);
+        for step in first..run.order.len() {
+            weights = run.step(step, weights)?;
+            let is_new_best = run.evaluate(step + 1, weights.master())?;
+            run.save(step + 1, weights.master(), is_new_best)?;
+        }
+        let best = run.judge.best_model;
+        Ok(best.unwrap_or_else(|| weights.into_plain()))
+    }
+
+    /// What makes this run the run that it is, where somebody wants to know; all ranks have the same.
+    fn agree(&self) -> Result<Option<RunIdentity>> {
+        let RunSetup {
+            settings,
+            examples,
+            ranks,
+            snapshots,
+            ..
+        } = self.setup;
+        if snapshots.is_none() && ranks.size() == 1 {
+            return Ok(None);
+        }
+        let objective = self.setup.objective.clone();
+        let identity = RunIdentity::new(settings, objective, examples, self.setup.reference);
+        let judged = self.judge.evaluation.as_ref();
+        let judged_every = judged.map(|it| (it.every_steps, it.keep_best));
+        let saved_every = snapshots.map(|it| it.every_steps);
+        same_on_all(ranks, &identity, (judged_every, saved_every))?;
+        Ok(Some(identity))
+    }
+
+    /// The model after the newest snapshot, if the run is to go on from one, and the number of steps taken then.
+    fn go_on(&mut self, mut model: M, identity: Option<RunIdentity>) -> Result<(M, usize)> {
+        let (Some(snapshots), Some(identity)) = (self.setup.snapshots, identity) else {
+            return Ok((model, 0));
+        };
+        let ranks = self.setup.ranks;
+        let mut first = 0;
+        if let Some(snapshot) = newest(snapshots, &identity, ranks, self.on_event)? {
             let (step, path) = (snapshot.state.step, snapshot.path.clone());
+            self.judge.best = snapshot.state.best;
+            if let (Some(best), true) = (self.judge.best, self.judge.keeps_best()) {
+                self.judge.best_model = match best.step {
+                    0 => Some(model.clone()),
+                    step => {
+                        let fresh = model.clone();
+                        restore_weights(snapshots, step, fresh, ranks, self.on_event)?
+                    }
+                };
+                if self.judge.best_model.is_none() {
+                    // Without its weights it cannot be returned: whatever is judged next is the best.
+                    self.judge.best = None;
+                }
+            }
+            let remembered = snapshot.restore_remembered(&model, ranks)?;
             let state = snapshot.state.carried.clone();
-            carried = serde_json::from_value(state).map_err(|error| Error::Snapshot {
+            let recalled = self.objective.recall(state, remembered);
+            recalled.map_err(|error| Error::Snapshot {
                 path: path.clone(),
                 problem: error.to_string(),
             })?;
-            judge.best = snapshot.state.best;
-            if let (Some(best), true) = (judge.best, judge.keeps_best()) {
-                judge.best_model = match best.step {
-                    0 => Some(model.clone()),
-                    step => restore_weights(snapshots, step, model.clone(), ranks, on_event)?,
-                };
-                if judge.best_model.is_none() {
-                    // Without its weights it cannot be returned: whatever is judged next is the best.
-                    judge.best = None;
-                }
-            }
-            model = snapshot.restore(model, &mut optimizer, ranks)?;
+            model = snapshot.restore(model, &mut self.optimizer, ranks)?;
             first = step;
-            on_event(&Event::Resumed { step, path });
+            (self.on_event)(&Event::Resumed { step, path });
         }
-        store = Some(Store::new(snapshots, identity, judge.keeps_best()));
+        let keeps_best = self.judge.keeps_best();
+        self.store = Some(Store::new(snapshots, identity, keeps_best));
+        Ok((model, first))
     }
-    if first == 0 {
-        judge.judge(&model, 0, ranks, on_event)?;
-    }
-    let mut weights = Weights::new(model, settings.precision);
-    let device = plain_device(weights.master());
-    for (step, members) in order.iter().enumerate().skip(first) {
+
+    /// Takes a step, counted from 0.
+    fn step(&mut self, step: usize, weights: Weights<M>) -> Result<Weights<M>> {
         let started = Instant::now();
+        let RunSetup {
+            settings, ranks, ..
+        } = self.setup;
         // Whatever a model draws in a step depends on the step alone, so a run that goes on draws the same.
         let of_rank = (ranks.rank() as u64) << 32;
-        device.seed(
-            settings
-                .seed
-                .wrapping_add(step as u64)
-                .wrapping_add(of_rank),
-        );
-        let mine = ranks.partition(members, |member| setup.pieces[member].iter().sum());
-        let mine = StepTrees {
+        let seed = settings.seed.wrapping_add(step as u64);
+        plain_device(weights.master()).seed(seed.wrapping_add(of_rank));
+        let pieces = self.setup.pieces;
+        let mine = ranks.partition(&self.order[step], |member| pieces[member].iter().sum());
+        let trees = StepTrees {
             step,
             members: &mine,
         };
-        let outcome = compute(weights.computing(), mine, &mut optimizer, &carried);
+        let optimizer = &mut self.optimizer;
+        let outcome = self
+            .objective
+            .compute(weights.computing(), trees, optimizer);
         let outcome = StepOutcome::of_ranks(ranks, outcome)?;
-        let (gradients, grad_norm) = optimizer.gradients(weights.master(), ranks)?;
-        let auxiliary_losses = ranks.all_gather(Ok(optimizer.take_auxiliary_loss()))?;
+        let (gradients, grad_norm) = self.optimizer.gradients(weights.master(), ranks)?;
+        let auxiliary_losses = ranks.all_gather(Ok(self.optimizer.take_auxiliary_loss()))?;
         let auxiliary_loss = auxiliary_losses.into_iter().flatten().reduce(|a, b| a + b);
         let numbers = [
             ("the loss", outcome.loss),
             ("the auxiliary loss", auxiliary_loss.unwrap_or(0.0)),
             ("the gradient norm", grad_norm),
         ];
-        let fault = numbers.into_iter().find(|(_, value)| !value.is_finite());
-        let fault = match fault {
+        let fault = match numbers.into_iter().find(|(_, value)| !value.is_finite()) {
             None => None,
-            Some((what, value)) => Some(NotFinite {
-                what: what.into(),
-                value: value.to_string(),
-                terms: if outcome.not_finite.is_empty() {
+            Some((what, value)) => {
+                let terms = if outcome.not_finite.is_empty() {
                     gradients.not_finite(ranks)?
                 } else {
                     outcome.not_finite.clone()
-                },
-                examples: members
-                    .iter()
-                    .map(|&m| examples[m].id().to_owned())
-                    .collect(),
-            }),
+                };
+                Some(self.fault(step, what, value, terms)?)
+            }
         };
-        let policy = settings.on_not_finite;
-        if let (Some(fault), NotFinitePolicy::Stop) = (&fault, policy) {
-            return Err(Error::NotFinite {
-                step: step + 1,
-                fault: fault.clone(),
-            });
-        }
-        let learning_rate = schedule.at(step);
-        if fault.is_none() || policy == NotFinitePolicy::Continue {
-            weights = weights.update(|model| {
+        let learning_rate = self.schedule.at(step);
+        let takes = fault.is_none() || settings.on_not_finite == NotFinitePolicy::Continue;
+        let weights = match takes {
+            true => weights.update(|model| {
+                let optimizer = &mut self.optimizer;
                 optimizer.step(model, gradients, grad_norm, learning_rate, ranks)
-            })?;
-        }
+            })?,
+            false => weights,
+        };
+        self.objective.updated(step + 1, weights.master())?;
         match fault {
-            Some(fault) => on_event(&Event::NotFinite {
+            Some(fault) => (self.on_event)(&Event::NotFinite {
                 step: step + 1,
-                skipped: policy == NotFinitePolicy::Skip,
+                skipped: !takes,
                 fault,
             }),
             None => {
+                let room = outcome.forests.max(1) * settings.token_budget;
                 let progress = StepProgress {
                     step: step + 1,
-                    steps,
+                    steps: self.order.len(),
                     loss: outcome.loss,
                     auxiliary_loss,
                     learning_rate,
                     grad_norm,
                     unique_tokens: outcome.unique_tokens,
                     naive_tokens: outcome.naive_tokens,
-                    utilization: outcome.unique_tokens as f64
-                        / (outcome.forests.max(1) * settings.token_budget) as f64,
+                    utilization: outcome.unique_tokens as f64 / room as f64,
                     seconds: started.elapsed().as_secs_f64(),
                 };
-                report(progress, outcome.stats, &mut carried, on_event);
+                self.objective
+                    .report(progress, outcome.stats, self.on_event);
             }
         }
-        let mut is_new_best = false;
-        if judge.is_due(step + 1, steps) {
-            is_new_best = judge.judge(weights.master(), step + 1, ranks, on_event)?;
-        }
-        if let Some(store) = store
-            .as_ref()
-            .filter(|it| is_new_best || it.is_due(step + 1, steps))
-        {
-            let state = serde_json::to_value(&carried).unwrap_or_default();
-            let path = store.save(
-                step + 1,
-                weights.master(),
-                &optimizer,
-                state,
-                judge.best,
-                ranks,
-            )?;
-            on_event(&Event::Saved {
+        Ok(weights)
+    }
+
+    /// A number of a step that is not finite; an error if that ends the run.
+    fn fault(&self, step: usize, what: &str, value: f64, terms: Vec<String>) -> Result<NotFinite> {
+        let examples = self.order[step].iter();
+        let fault = NotFinite {
+            what: what.into(),
+            value: value.to_string(),
+            terms,
+            examples: examples
+                .map(|&member| self.setup.examples[member].id().to_owned())
+                .collect(),
+        };
+        match self.setup.settings.on_not_finite {
+            NotFinitePolicy::Stop => Err(Error::NotFinite {
                 step: step + 1,
-                path,
-            });
+                fault,
+            }),
+            NotFinitePolicy::Skip | NotFinitePolicy::Continue => Ok(fault),
         }
     }
-    Ok(judge.best_model.unwrap_or_else(|| weights.into_plain()))
+
+    /// Judges the model after `step` steps, if it is due. Returns whether it is the best so far and to be kept.
+    fn evaluate(&mut self, step: usize, model: &M) -> Result<bool> {
+        match self.judge.is_due(step, self.order.len()) {
+            true => self
+                .judge
+                .judge(model, step, self.setup.ranks, self.on_event),
+            false => Ok(false),
+        }
+    }
+
+    /// Saves the state after `step` steps, if it is due or the best so far.
+    fn save(&mut self, step: usize, model: &M, is_new_best: bool) -> Result<()> {
+        let Some(store) = &self.store else {
+            return Ok(());
+        };
+        if !is_new_best && !store.is_due(step, self.order.len()) {
+            return Ok(());
+        }
+        let (best, ranks) = (self.judge.best, self.setup.ranks);
+        let path = store.save(
+            step,
+            model,
+            &self.optimizer,
+            self.objective.memory(),
+            best,
+            ranks,
+        )?;
+        (self.on_event)(&Event::Saved { step, path });
+        Ok(())
+    }
 }
 
 /// Checks that all ranks train the same, and will wait for each other at the same steps.

@@ -8,11 +8,15 @@ use serde_json::json;
 use token_forest::{GroupForest, LabelKind, PackedForest, Pieces, Span, TrainingTree};
 
 use crate::activations::{Pass, Tape};
+use crate::adamw::StepOptimizer;
 use crate::evaluation::Evaluation;
 use crate::events::Event;
+use crate::events::StepProgress;
 use crate::examples::check_examples;
 use crate::log_probs::of_hidden;
-use crate::run::{RunSetup, StepOutcome, StepStats, plain_device, run, training_device};
+use crate::run::{
+    Objective, Run, RunSetup, StepOutcome, StepStats, StepTrees, plain_device, training_device,
+};
 use crate::snapshot::Snapshots;
 use crate::step::PackedStep;
 use crate::{Ranks, Result, TrainingConfig};
@@ -90,7 +94,6 @@ impl SftTrainer {
     ) -> Result<M> {
         let settings = &self.settings;
         self.check(trees, model.vocab_size())?;
-        let device = training_device(&model);
         let pieces = Pieces::of_groups(trees, Span::Responses, settings.token_budget)?;
         let setup = RunSetup {
             settings,
@@ -101,32 +104,13 @@ impl SftTrainer {
             objective: json!("sft"),
             reference: None,
         };
-        run(
-            model,
-            setup,
-            (),
-            evaluation,
-            on_event,
-            |model, mine, optimizer, ()| {
-                let recompute = settings.recompute_activations;
-                self.pass(
-                    model,
-                    PackedStep::new(trees, &pieces, mine.members),
-                    &device,
-                    recompute,
-                    &self.ranks,
-                    &mut |loss, tape, share| {
-                        optimizer.add(model, loss, tape, share);
-                    },
-                )
-            },
-            |progress, target_tokens, (), on_event| {
-                on_event(&Event::Sft {
-                    progress,
-                    target_tokens,
-                });
-            },
-        )
+        let imitation = Imitation {
+            trainer: self,
+            trees,
+            pieces: &pieces,
+            device: training_device(&model),
+        };
+        Run::train(model, setup, imitation, evaluation, on_event)
     }
 
     /// The mean loss per target token of trees that are not trained on; its exponential is the perplexity.
@@ -219,6 +203,47 @@ impl SftTrainer {
             consume(loss, pass.tape, share);
         }
         Ok(outcome)
+    }
+}
+
+/// A run on some trees.
+struct Imitation<'a> {
+    trainer: &'a SftTrainer,
+    trees: &'a [TrainingTree],
+    pieces: &'a Pieces<'a>,
+    device: Device,
+}
+
+impl<M: ForestModel> Objective<M> for Imitation<'_> {
+    type Stats = usize;
+
+    fn compute(
+        &mut self,
+        model: &M,
+        trees: StepTrees<'_>,
+        optimizer: &mut StepOptimizer,
+    ) -> Result<StepOutcome<usize>> {
+        let trainer = self.trainer;
+        trainer.pass(
+            model,
+            PackedStep::new(self.trees, self.pieces, trees.members),
+            &self.device,
+            trainer.settings.recompute_activations,
+            &trainer.ranks,
+            &mut |loss, tape, share| optimizer.add(model, loss, tape, share),
+        )
+    }
+
+    fn report(
+        &mut self,
+        progress: StepProgress,
+        target_tokens: usize,
+        on_event: &mut dyn FnMut(&Event),
+    ) {
+        on_event(&Event::Sft {
+            progress,
+            target_tokens,
+        });
     }
 }
 

@@ -95,7 +95,7 @@
 //! Every `XConfig` checks its numbers in `init`. [`PreferenceLossConfig`], [`UnpairedLossConfig`],
 //! [`ScoredLossConfig`] and [`RewardLossConfig`] choose a loss from `{"type": "kto", "beta": 0.1}`; what it looks at beside
 //! log-probs is in [`PreferenceLoss::needs`] and goes into a [`PairContext`]. A loss of one's own goes
-//! the same way: see [`loss`].
+//! the same way: see [`PairLoss`].
 //!
 //! # Numbers
 //!
@@ -110,6 +110,7 @@
 //!
 //! | feature | adds |
 //! | --- | --- |
+//! | `avx512` | matrix products with AVX-512, on processors that have it |
 //! | `cuda` | burn's CUDA backend |
 //! | `wgpu` | burn's wgpu backend |
 //! | `tch` | burn's LibTorch backend; needs a LibTorch folder at build time |
@@ -121,72 +122,60 @@
 //!
 //! # Modules
 //!
-//! - [`dpo`], [`ipo`], [`hinge`], [`exo`], [`discopop`], [`aot`], [`nca`], [`kto`], [`kto_pair`],
-//!   [`bco`], [`sppo`], [`apo`]: losses of policies with a reference
-//! - [`simpo`], [`cpo`], [`orpo`], [`slic`]: without one
-//! - [`divergence`]: what ties the policy to the reference
-//! - [`sum`]: several losses and an SFT term
-//! - [`wpo`]: weights of pairs; [`ld_dpo`]: log-probs that length counts less in
-//! - [`dmpo`]: pairs of trajectories
-//! - [`nca_k`], [`plackett_luce_dpo`], [`lambda_rank`]: K responses with scores
-//! - [`reward`], [`norm_bt`], [`plackett_luce`]: losses of reward models
-//! - [`pairs`], [`unpaired`], [`responses`], [`parts`]: what goes into losses and comes out
-//! - [`config`]: losses chosen by configuration
-//! - [`loss`]: what a loss is, for those of one's own
-//! - [`log_probs`]: log-probs of tokens and sequences, SFT cross-entropy
+//! Losses, their settings and what goes into them are here; these are for themselves:
+//!
+//! - [`log_probs`]: log-probs of tokens and sequences, weights of responses, SFT cross-entropy
 //! - [`linear_log_probs`]: from hidden states to log-probs without holding logits
-//! - [`stats`]: rewards, margins and accuracies to log
 //! - [`collapse`]: warns when chosen responses are being unlearned
 //! - `oracle` (feature): the losses once more without tensors
 
-pub mod aot;
-pub mod apo;
-pub mod bco;
+mod aot;
+mod apo;
+mod bco;
 pub mod collapse;
-pub mod config;
+mod config;
 mod context;
-pub mod cpo;
-pub mod discopop;
-pub mod divergence;
-pub mod dmpo;
-pub mod dpo;
+mod cpo;
+mod discopop;
+mod divergence;
+mod dmpo;
+mod dpo;
 mod error;
-pub mod exo;
+mod exo;
 mod exponential;
-pub mod hinge;
-pub mod ipo;
-pub mod kto;
-pub mod kto_pair;
-pub mod lambda_rank;
-pub mod ld_dpo;
+mod hinge;
+mod ipo;
+mod kto;
+mod kto_pair;
+mod lambda_rank;
+mod ld_dpo;
 pub mod linear_log_probs;
 pub mod log_probs;
-pub mod loss;
-pub mod nca;
-pub mod nca_k;
-pub mod norm_bt;
+mod loss;
+mod nca;
+mod nca_k;
+mod norm_bt;
 #[cfg(feature = "oracle")]
 pub mod oracle;
-pub mod orpo;
-pub mod pairs;
-pub mod parts;
-pub mod plackett_luce;
-pub mod plackett_luce_dpo;
-pub mod responses;
-pub mod reward;
-pub mod simpo;
-pub mod slic;
-pub mod sppo;
+mod orpo;
+mod pairs;
+mod parts;
+mod plackett_luce;
+mod plackett_luce_dpo;
+mod responses;
+mod reward;
+mod simpo;
+mod slic;
+mod sppo;
 mod stable;
-pub mod stats;
-pub mod sum;
-pub mod unpaired;
-pub mod wpo;
+mod stats;
+mod sum;
+mod unpaired;
+mod wpo;
 
 pub use aot::{Aot, AotConfig, AotPairing};
 pub use apo::{Apo, ApoConfig, ApoVariant, UnpairedApoZeroConfig};
 pub use bco::{Bco, BcoConfig};
-pub use collapse::{CollapseMonitor, CollapseMonitorConfig, CollapseWarning};
 pub use config::{PreferenceLossConfig, RewardLossConfig, ScoredLossConfig, UnpairedLossConfig};
 pub use context::{Needs, PairContext};
 pub use cpo::{Cpo, CpoConfig, CpoForm};
@@ -209,7 +198,7 @@ pub use loss::{
 pub use nca::{Nca, NcaConfig};
 pub use nca_k::{InfoNca, NcaK, NcaKConfig};
 pub use norm_bt::{NormBt, NormBtConfig, representation_distances};
-pub use orpo::{Orpo, OrpoConfig};
+pub use orpo::{Orpo, OrpoConfig, log_odds};
 pub use pairs::{PairLengths, PairLogProbs, PairOutput};
 pub use parts::{PairParts, ResponseParts};
 pub use plackett_luce::PlackettLuce;

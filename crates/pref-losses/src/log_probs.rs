@@ -5,7 +5,7 @@
 
 use burn::tensor::{Bool, DType, IndexingUpdateOp, Int, Tensor};
 
-use crate::pairs::log_ratio;
+use crate::pairs::{assert_len, log_ratio};
 
 /// Label of positions that do not count, as in PyTorch.
 pub const IGNORE_INDEX: i64 = -100;
@@ -358,4 +358,76 @@ fn masked_sums(log_probs: Tensor<2>, mask: Tensor<2, Bool>) -> (Tensor<1>, Tenso
         sum.sum_dim(1).squeeze_dim(1),
         count.sum_dim(1).squeeze_dim(1),
     )
+}
+
+/// Logarithms of the weights that [`Wpo`](crate::Wpo) gives to responses: the mean over their tokens of `log p_t - log sum_v p(v)^2`; 0 for a response
+/// without tokens. Both inputs are the **policy's**, at the same positions.
+///
+/// # Shapes
+///
+/// - log_probs: `[responses, tokens]`, from [`token_log_probs`]
+/// - log_sum_squares: `[responses, tokens]`, from
+///   [`token_log_sum_squares`]
+/// - mask: `[responses, tokens]`, true where the token counts
+/// - output: `[responses]`, f32, without gradient
+///
+/// # Panics
+///
+/// If the shapes disagree.
+pub fn log_weights(
+    log_probs: Tensor<2>,
+    log_sum_squares: Tensor<2>,
+    mask: Tensor<2, Bool>,
+) -> Tensor<1> {
+    assert!(
+        log_sum_squares.dims() == log_probs.dims(),
+        "`log_sum_squares` is {:?}, `log_probs` is {:?}: they must agree",
+        log_sum_squares.dims(),
+        log_probs.dims()
+    );
+    // Token by token: the difference of two sums would cancel.
+    let excess = log_probs.detach().cast(DType::F32) - log_sum_squares.detach().cast(DType::F32);
+    sequence_log_probs(excess, mask, SequenceReduction::Mean)
+}
+
+/// [`log_weights`] of a packed batch: token `i` belongs to response `segments[i]`.
+///
+/// # Shapes
+///
+/// - log_probs, log_sum_squares: `[tokens]`, from
+///   [`linear_log_probs_with_squares`](crate::linear_log_probs::linear_log_probs_with_squares)
+/// - segments: `[tokens]`, each in `0..count`
+/// - output: `[count]`, f32, without gradient
+///
+/// # Panics
+///
+/// If the shapes disagree, and on CPU if a segment is not below `count`.
+///
+/// # Examples
+///
+/// ```
+/// use burn::tensor::{Device, Int, Tensor};
+/// use pref_losses::log_probs::log_weights_by_segment;
+///
+/// let device = Device::flex();
+/// let log_weights = log_weights_by_segment(
+///     Tensor::from_floats([-1.0, -2.0, -4.0], &device),
+///     Tensor::from_floats([-1.5, -1.5, -1.0], &device),
+///     Tensor::<1, Int>::from_data([0, 0, 1], &device),
+///     3,
+/// );
+/// let log_weights: Vec<f32> = log_weights.into_data().iter::<f32>().collect();
+/// assert_eq!(log_weights, [0.0, -3.0, 0.0]);
+/// ```
+pub fn log_weights_by_segment(
+    log_probs: Tensor<1>,
+    log_sum_squares: Tensor<1>,
+    segments: Tensor<1, Int>,
+    count: usize,
+) -> Tensor<1> {
+    let tokens = log_probs.dims()[0];
+    assert_len("log_sum_squares", &log_sum_squares, "log_probs", tokens);
+    let excess = log_probs.detach().cast(DType::F32) - log_sum_squares.detach().cast(DType::F32);
+    let tokens = sum_by_segment(excess.ones_like(), segments.clone(), count);
+    sum_by_segment(excess, segments, count) / tokens.clamp_min(1.0)
 }

@@ -1,60 +1,4 @@
 //! What a loss is to a trainer, and the types that stand for any of them.
-//!
-//! A loss of one's own implements the trait of its kind and is put into the type that trainers take:
-//!
-//! | input | trait | type |
-//! | --- | --- | --- |
-//! | pairs of responses | [`PairLoss`] | [`PreferenceLoss`] |
-//! | responses with a verdict each | [`VerdictLoss`] | [`UnpairedLoss`] |
-//! | K scored responses to a prompt | [`ScoreLoss`] | [`ScoredLoss`] |
-//! | rewards of pairs | [`RewardPairLoss`] | [`RewardLoss`] |
-//!
-//! The losses of this crate are made in no other way; the [configurations](crate::config) only give
-//! them names.
-//!
-//! ```
-//! use burn::tensor::{Device, Tensor};
-//! use pref_losses::{
-//!     Error, Needs, PairContext, PairLogProbs, PairLoss, PairOutput, PreferenceLoss, log_sigmoid,
-//! };
-//!
-//! /// DPO with a beta of 1, where only the chosen response counts.
-//! #[derive(Debug)]
-//! struct ChosenAlone;
-//!
-//! impl PairLoss for ChosenAlone {
-//!     fn needs(&self) -> Needs {
-//!         Needs::REFERENCE
-//!     }
-//!
-//!     fn forward(&self, log_probs: PairLogProbs, _: &PairContext) -> Result<PairOutput, Error> {
-//!         let chosen = log_probs.policy_chosen - log_probs.reference_chosen;
-//!         let rejected = log_probs.policy_rejected - log_probs.reference_rejected;
-//!         Ok(PairOutput {
-//!             losses: log_sigmoid(chosen.clone()).neg(),
-//!             chosen_rewards: chosen.detach(),
-//!             rejected_rewards: rejected.detach(),
-//!         })
-//!     }
-//! }
-//!
-//! # fn main() -> Result<(), Error> {
-//! let loss = PreferenceLoss::new(ChosenAlone);
-//! assert!(loss.needs().reference && !loss.needs().lengths);
-//! let zero = Tensor::<1>::zeros([2], &Device::flex());
-//! let output = loss.forward(
-//!     PairLogProbs {
-//!         policy_chosen: zero.clone(),
-//!         policy_rejected: zero.clone(),
-//!         reference_chosen: zero.clone(),
-//!         reference_rejected: zero,
-//!     },
-//!     &PairContext::default(),
-//! )?;
-//! assert_eq!(output.losses.dims(), [2]);
-//! # Ok(())
-//! # }
-//! ```
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -70,6 +14,62 @@ use crate::reward::RewardContext;
 use crate::unpaired::{UnpairedContext, UnpairedLogProbs, UnpairedOutput};
 
 /// A loss over pairs of responses.
+///
+/// A loss of one's own implements the trait of its kind and is put into the type that trainers take:
+///
+/// | input | trait | type |
+/// | --- | --- | --- |
+/// | pairs of responses | [`PairLoss`] | [`PreferenceLoss`] |
+/// | responses with a verdict each | [`VerdictLoss`] | [`UnpairedLoss`] |
+/// | K scored responses to a prompt | [`ScoreLoss`] | [`ScoredLoss`] |
+/// | rewards of pairs | [`RewardPairLoss`] | [`RewardLoss`] |
+///
+/// The losses of this crate are made in no other way; the configurations only give
+/// them names.
+///
+/// ```
+/// use burn::tensor::{Device, Tensor};
+/// use pref_losses::{
+///     Error, Needs, PairContext, PairLogProbs, PairLoss, PairOutput, PreferenceLoss, log_sigmoid,
+/// };
+///
+/// /// DPO with a beta of 1, where only the chosen response counts.
+/// #[derive(Debug)]
+/// struct ChosenAlone;
+///
+/// impl PairLoss for ChosenAlone {
+///     fn needs(&self) -> Needs {
+///         Needs::REFERENCE
+///     }
+///
+///     fn forward(&self, log_probs: PairLogProbs, _: &PairContext) -> Result<PairOutput, Error> {
+///         let chosen = log_probs.policy_chosen - log_probs.reference_chosen;
+///         let rejected = log_probs.policy_rejected - log_probs.reference_rejected;
+///         Ok(PairOutput {
+///             losses: log_sigmoid(chosen.clone()).neg(),
+///             chosen_rewards: chosen.detach(),
+///             rejected_rewards: rejected.detach(),
+///         })
+///     }
+/// }
+///
+/// # fn main() -> Result<(), Error> {
+/// let loss = PreferenceLoss::new(ChosenAlone);
+/// assert!(loss.needs().reference && !loss.needs().lengths);
+/// let zero = Tensor::<1>::zeros([2], &Device::flex());
+/// let output = loss.forward(
+///     PairLogProbs {
+///         policy_chosen: zero.clone(),
+///         policy_rejected: zero.clone(),
+///         reference_chosen: zero.clone(),
+///         reference_rejected: zero,
+///     },
+///     &PairContext::default(),
+/// )?;
+/// assert_eq!(output.losses.dims(), [2]);
+/// # Ok(())
+/// # }
+/// ```
 pub trait PairLoss: Debug + Send + Sync {
     /// What [`forward`](Self::forward) looks at. Nothing else need be given to it.
     fn needs(&self) -> Needs;

@@ -89,8 +89,14 @@ impl PreferenceStats {
             ),
             ("margin", self.has_both().then_some(self.margin)),
             ("accuracy", self.accuracy),
-            ("chosen_log_prob", self.chosen_log_prob),
-            ("rejected_log_prob", self.rejected_log_prob),
+            (
+                "chosen_log_prob",
+                self.chosen_log_prob.filter(|_| self.chosen > 0),
+            ),
+            (
+                "rejected_log_prob",
+                self.rejected_log_prob.filter(|_| self.rejected > 0),
+            ),
             ("kl", self.kl),
         ];
         let known = known.into_iter();
@@ -138,7 +144,7 @@ fn of_known(a: Option<f64>, b: Option<f64>, mean: impl Fn(f64, f64) -> f64) -> O
 ///
 /// ```
 /// use burn::tensor::{Bool, Device, Tensor};
-/// use pref_losses::stats::PreferenceSums;
+/// use pref_losses::PreferenceSums;
 /// use pref_losses::{
 ///     BcoConfig, DpoConfig, NcaKConfig, PairLogProbs, ResponseLogProbs, ScoredLossConfig,
 ///     UnpairedContext, UnpairedLogProbs, UnpairedLossConfig,

@@ -41,26 +41,28 @@
 //!
 //! | item | what |
 //! | --- | --- |
-//! | [`tree`]: [`TreeBuilder`], [`SynthConfig`], [`TreeStore`] | the construction, its rule, its account, and how to resume it |
-//! | [`environment`]: [`Environment`], [`PythonEnvironment`] | trying and judging |
-//! | [`critic`]: [`Critic`], [`RuleCritic`], [`ModelCritic`] | saying what is wrong |
+//! | [`TreeBuilder`], [`SynthConfig`], [`TreeStore`] | the construction, its rule, its account, and how to resume it |
+//! | [`Environment`], [`PythonEnvironment`] | trying and judging |
+//! | [`Critic`], [`RuleCritic`], [`ModelCritic`] | saying what is wrong |
 //! | [`word_problems`] | problems to start with, from a seed |
 //! | [`Problem`] | a problem of your own |
 
 mod arithmetic;
-pub mod critic;
-pub mod environment;
+mod critic;
+mod environment;
 mod error;
 mod problem;
 mod seed;
-pub mod tree;
+mod tree;
 pub mod word_problems;
 
 pub use critic::{Critic, CritiqueRequest, ModelCritic, RuleCritic};
-pub use environment::{Attempt, Environment, Outcome, PythonEnvironment};
+pub use environment::{
+    Attempt, CORRECT_FEEDBACK, Environment, Outcome, PythonEnvironment, WRONG_FEEDBACK,
+};
 pub use error::{Error, Result};
 pub use problem::Problem;
 pub use tree::{
-    ActorPlan, Build, End, Event, Failure, Fallback, SynthConfig, SynthStats, TreeBuilder,
+    ActorPlan, Build, Dropped, End, Event, Failure, Fallback, SynthConfig, SynthStats, TreeBuilder,
     TreeStore, TurnCounts, TurnStats,
 };

@@ -6,8 +6,8 @@
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, Tensor};
-use eurus_models::config::{Biases, MixtureOfExperts};
 use eurus_models::generate::{Flow, Generator, Prompt, SamplingParams};
+use eurus_models::{Biases, MixtureOfExperts};
 use eurus_models::{
     Decoder, DecoderConfig, ForestBatch, ForestBody, ForestRewardModel, RewardModel, int_tensor,
 };

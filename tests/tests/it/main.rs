@@ -2,6 +2,7 @@
 //!
 //! All tests of the crate are one program: it is linked once, and they share the threads of this machine.
 
+mod dependencies;
 mod device_parity;
 mod golden_losses;
 mod golden_models;

@@ -2,7 +2,7 @@
 
 use crate::common::{Workplace, ensure_says, events, losses};
 use anyhow::{Context, Result, ensure};
-use eurus::losses::PreferenceLossConfig;
+use eurus::losses::{PreferenceLossConfig, RewardLossConfig};
 use serde_json::{Value, json};
 
 const PREFER: &str = "prefer --model model --data pairs.jsonl --max-steps 2 --trees-per-step 3";
@@ -75,6 +75,57 @@ fn a_loss_that_there_is_not_is_refused_with_those_that_there_are() -> Result<()>
     )?;
     let both = place.refusal(&format!("{run} kto.json --algorithm dpo"))?;
     ensure_says(&both, &["cannot be used with"])
+}
+
+#[test]
+fn every_reward_loss_of_the_library_trains() -> Result<()> {
+    let place = Workplace::new()?;
+    for name in RewardLossConfig::NAMES {
+        let by_name = reward_loss(&place, &format!("--loss {name}"), name)?;
+        let json = format!("--loss {{\"type\":\"{name}\"}}");
+        let by_settings = reward_loss(&place, &json, &format!("{name}-json"))?;
+        ensure!(by_name.is_finite() && by_name == by_settings, "{name}");
+    }
+    let paper = reward_loss(&place, "--loss bt-ldr", "paper")?;
+    ensure!(paper == reward_loss(&place, "--loss ultra-interact", "in-full")?);
+    let both = place.run(&format!(
+        "{REWARD} --out out --loss ldr --center-coefficient 1"
+    ))?;
+    ensure!(both.status.code() == Some(2));
+    Ok(())
+}
+
+#[test]
+fn a_reference_that_follows_the_policy_changes_what_comes_after_it() -> Result<()> {
+    let place = Workplace::new()?;
+    let run = PREFER.replace("--max-steps 2 ", "--max-steps 4 --epochs 4 ");
+    let of = |options: &str, out: &str| -> Result<Vec<f64>> {
+        place.succeed(&format!("{run} --algorithm dpo {options} --out {out}"))?;
+        Ok(losses(&events(&place.path(out).join("metrics.jsonl"))?))
+    };
+    let (plain, moving) = (
+        of("", "plain")?,
+        of(
+            "--sync-reference-every 2 --sync-reference-mixing 1",
+            "moving",
+        )?,
+    );
+    ensure!(
+        plain.len() == 4 && plain[..2] == moving[..2],
+        "{plain:?} {moving:?}"
+    );
+    ensure!(
+        (moving[2] - 2f64.ln()).abs() < 1e-5 && moving[2..] != plain[2..],
+        "{moving:?}"
+    );
+    for options in [
+        "--loss simpo --sync-reference-every 2",
+        "--algorithm dpo --sync-reference-every 0",
+    ] {
+        let refused = place.run(&format!("{PREFER} {options} --out out"))?;
+        ensure!(refused.status.code() == Some(2), "{options}");
+    }
+    Ok(())
 }
 
 /// The loss of the first step of a reward model.

@@ -21,7 +21,7 @@ use serde::Serialize;
 use ultrainteract::PreferenceTree;
 
 use crate::error::{Error, Result};
-pub use crate::table::Table;
+use crate::table::Table;
 pub use figure::{Figure, Panel, RewardPoint, Series};
 
 use chart::FigureView;
@@ -41,7 +41,8 @@ const TEXT_COLUMNS: usize = 6;
 /// A page that grows part by part, in reading order.
 ///
 /// ```
-/// use eurus_eval::report::{Figure, Report, RewardPoint, Table};
+/// use eurus_eval::Table;
+/// use eurus_eval::report::{Figure, Report, RewardPoint};
 ///
 /// let points = vec![
 ///     RewardPoint { step: 0, chosen: 0.0, rejected: 0.0 },

@@ -1,11 +1,11 @@
 //! Laws that hold for any input.
 
-use eurus_eval::metrics::pass_at_k;
+use eurus_eval::Table;
+use eurus_eval::metrics::{Proportion, pass_at_k};
 use eurus_eval::report::{Figure, Report, Series};
 use eurus_eval::reranking::{Candidate, Candidates, Method};
 use eurus_eval::reward_model::evaluate_rewards;
 use eurus_eval::terminal;
-use eurus_eval::{Proportion, Table};
 use proptest::prelude::*;
 
 fn candidate() -> impl Strategy<Value = Candidate> {

@@ -1,6 +1,6 @@
 //! Fields of `config.json` as checkpoints in the wild have them.
 
-use eurus_models::config::RopeScaling;
+use eurus_models::RopeScaling;
 use eurus_models::{DecoderConfig, Error};
 use serde_json::{Value, json};
 

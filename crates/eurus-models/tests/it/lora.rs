@@ -2,8 +2,8 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Distribution, Tensor};
-use eurus_models::config::{Architecture, MixtureOfExperts};
 use eurus_models::lora::{Adapted, AdapterFolder, LoraConfig};
+use eurus_models::{Architecture, MixtureOfExperts};
 use eurus_models::{
     Decoder, DecoderConfig, Error, ForestBatch, ForestBody, ForestModel, ForestRewardModel,
     RewardModel, int_tensor, ops,

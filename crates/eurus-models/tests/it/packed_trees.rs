@@ -3,7 +3,7 @@
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use eurus_models::config::{Architecture, Biases, MixtureOfExperts, RopeScaling};
+use eurus_models::{Architecture, Biases, MixtureOfExperts, RopeScaling};
 use eurus_models::{Decoder, DecoderConfig, ForestBatch, ForestBody, ForestModel, int_tensor};
 use proptest::prelude::*;
 use token_forest::{PackedForest, TokenTree};

@@ -2,8 +2,8 @@
 
 use burn::module::Module;
 use burn::tensor::Device;
-use eurus_models::config::{Architecture, Biases, MixtureOfExperts};
 use eurus_models::lora::{Adapted, LoraConfig};
+use eurus_models::{Architecture, Biases, MixtureOfExperts};
 use eurus_models::{Decoder, DecoderConfig, RewardModel};
 
 /// Shapes that differ in every part that has parameters.

@@ -2,21 +2,27 @@
 
 mod forest_pass;
 mod objective;
+mod reference_sync;
 
 use burn::tensor::{Device, Tensor};
 use eurus_models::{ForestBatch, ForestModel};
-use pref_losses::{CollapseMonitor, CollapseMonitorConfig, PreferenceStats, PreferenceSums};
+use pref_losses::collapse::{CollapseMonitor, CollapseMonitorConfig};
+use pref_losses::{PreferenceStats, PreferenceSums};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use token_forest::{GroupForest, Pieces, TrainingTree};
 
 use crate::activations::Pass;
+use crate::adamw::StepOptimizer;
 use crate::evaluation::Evaluation;
 use crate::events::Event;
+use crate::events::StepProgress;
 use crate::examples::check_examples;
 use crate::log_probs::{by_node, node_log_probs, of_hidden, of_hidden_with_weights};
-use crate::reference::{Detail, ReferenceCache, ReferenceLogProbs, read};
-use crate::run::{RunSetup, StepOutcome, StepTrees, plain_device, run, training_device};
+use crate::reference::{Detail, ReferenceCache, ReferenceLogProbs, ReferencePass, read};
+use crate::run::{
+    Memory, Objective, Run, RunSetup, StepOutcome, StepTrees, plain_device, training_device,
+};
 use crate::snapshot::Snapshots;
 use crate::step::{GroupCounts, GroupTerms};
 use crate::{Error, Ranks, Result, TrainingConfig};
@@ -24,7 +30,10 @@ use crate::{Error, Ranks, Result, TrainingConfig};
 use forest_pass::{ForestPass, ForestScores, GroupResponses, LossPieces, Part, same_model};
 use objective::StepContext;
 
+use reference_sync::MovingReference;
+
 pub use objective::{ResponseLoss, ResponseLossConfig};
+pub use reference_sync::ReferenceSync;
 
 fn constant(values: Vec<f32>, device: &Device) -> Tensor<1> {
     Tensor::from_floats(values.as_slice(), device)
@@ -52,6 +61,7 @@ pub struct PreferenceTrainer {
     monitor: Option<CollapseMonitor>,
     snapshots: Option<Snapshots>,
     other_reference: bool,
+    reference_sync: Option<ReferenceSync>,
     ranks: Ranks,
 }
 
@@ -143,7 +153,7 @@ impl PreferenceTrainer {
         Self::of(settings, config.init()?, objective)
     }
 
-    /// A trainer with a loss of one's own, as [`pref_losses::loss`] describes it. `identity` names the loss and its settings:
+    /// A trainer with a loss of one's own, as [`pref_losses::PairLoss`] describes it. `identity` names the loss and its settings:
     /// a run goes on from snapshots of the same identity alone.
     ///
     /// ```
@@ -195,6 +205,7 @@ impl PreferenceTrainer {
             monitor: Some(CollapseMonitorConfig::new().init()?),
             snapshots: None,
             other_reference: false,
+            reference_sync: None,
             ranks: Ranks::default(),
         })
     }
@@ -229,6 +240,24 @@ impl PreferenceTrainer {
     pub fn with_other_reference(mut self, allowed: bool) -> Self {
         self.other_reference = allowed;
         self
+    }
+
+    /// Lets the reference follow the policy as it is trained, from the model that training begins with.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is outside its range, or the loss does not look at a reference.
+    pub fn with_reference_sync(mut self, sync: Option<ReferenceSync>) -> Result<Self> {
+        sync.as_ref().map_or(Ok(()), ReferenceSync::validate)?;
+        if sync.is_some() && !self.loss.needs().reference {
+            return Err(Error::Config {
+                field: "reference_sync",
+                value: "given".into(),
+                problem: "must not be: this loss does not look at a reference",
+            });
+        }
+        self.reference_sync = sync;
+        Ok(self)
     }
 
     /// Trains together with the other ranks, each of which calls the same methods with the same trees and settings.
@@ -304,13 +333,7 @@ impl PreferenceTrainer {
     ) -> Result<M> {
         let settings = &self.settings;
         self.check(trees, reference, model.vocab_size())?;
-        let carried = Carried {
-            rewards: RewardMean::default(),
-            monitor: self.monitor.clone(),
-        };
-        let device = training_device(&model);
-        let has_reference = self.loss.needs().reference;
-        let begins_as_reference = has_reference && !self.other_reference;
+        let needs = self.loss.needs();
         let pieces = self.pieces(trees)?;
         let setup = RunSetup {
             settings,
@@ -318,43 +341,41 @@ impl PreferenceTrainer {
             pieces: &pieces.groups.sizes(),
             ranks: &self.ranks,
             snapshots: self.snapshots.as_ref(),
-            objective: self.objective.clone(),
-            reference: has_reference.then(|| reference.mean()),
+            objective: match &self.reference_sync {
+                None => self.objective.clone(),
+                Some(sync) => json!({ "loss": self.objective, "reference_sync": sync }),
+            },
+            reference: needs.reference.then(|| reference.mean()),
         };
-        run(
-            model,
-            setup,
-            carried,
-            evaluation,
-            on_event,
-            |model, mine, optimizer, carried| {
-                let StepTrees { step, members } = mine;
-                let part = Part {
-                    trees: members.iter().map(|&m| &trees[m]).collect(),
-                    reference: members.iter().map(|&m| &reference.trees[m]).collect(),
-                    members,
-                    pieces: &pieces,
-                    reward_shift: carried.rewards.get(),
-                    recompute: settings.recompute_activations,
-                };
-                self.pass(model, &part, &device, &self.ranks, &mut |pass| {
-                    if begins_as_reference && step == 0 {
-                        same_model(&part, &pass)?;
-                    }
-                    optimizer.add(model, pass.loss, pass.tape, pass.share);
-                    Ok(())
-                })
+        let moving = match &self.reference_sync {
+            None => None,
+            Some(_) if self.other_reference => {
+                return Err(Error::Config {
+                    field: "reference_sync",
+                    value: "given".into(),
+                    problem: "must not be with another reference: it begins as the policy",
+                });
+            }
+            Some(sync) => {
+                let pass = ReferencePass::new(trees, settings, Detail::of(needs))?;
+                let begin = model.valid();
+                Some(MovingReference::new(sync, pass, settings.precision, begin))
+            }
+        };
+        let device = training_device(&model);
+        let learning = Learning {
+            trainer: self,
+            trees,
+            reference,
+            pieces: &pieces,
+            device,
+            carried: Carried {
+                rewards: RewardMean::default(),
+                monitor: self.monitor.clone(),
             },
-            |progress, stats, carried, on_event| {
-                let step = progress.step;
-                carried.rewards.add(&stats);
-                on_event(&Event::Preference { progress, stats });
-                let monitor = carried.monitor.as_mut();
-                if let Some(warning) = monitor.and_then(|it| it.observe(step, &stats)) {
-                    on_event(&Event::Collapse { step, warning });
-                }
-            },
-        )
+            moving,
+        };
+        Run::train(model, setup, learning, evaluation, on_event)
     }
 
     /// The loss and statistics of pairs or responses that are not trained on. BCO's shift is 0.
@@ -559,6 +580,89 @@ impl PreferenceTrainer {
             }
         }
         Ok((forests, totals))
+    }
+}
+
+/// A run on some trees.
+struct Learning<'a, M> {
+    trainer: &'a PreferenceTrainer,
+    trees: &'a [TrainingTree],
+    reference: &'a ReferenceLogProbs,
+    pieces: &'a LossPieces<'a>,
+    device: Device,
+    carried: Carried,
+    moving: Option<MovingReference<'a, M>>,
+}
+
+impl<M: ForestModel> Objective<M> for Learning<'_, M> {
+    type Stats = PreferenceStats;
+
+    fn compute(
+        &mut self,
+        model: &M,
+        StepTrees { step, members }: StepTrees<'_>,
+        optimizer: &mut StepOptimizer,
+    ) -> Result<StepOutcome<PreferenceStats>> {
+        let trainer = self.trainer;
+        let moved = self.moving.as_ref().map(|it| it.of(members)).transpose();
+        // An error is told to the other ranks, which wait for this one.
+        let moved = trainer.ranks.all_ok(moved)?.flatten();
+        let part = Part {
+            trees: members.iter().map(|&m| &self.trees[m]).collect(),
+            reference: match &moved {
+                Some(moved) => moved.iter().collect(),
+                None => members.iter().map(|&m| &self.reference.trees[m]).collect(),
+            },
+            members,
+            pieces: self.pieces,
+            reward_shift: self.carried.rewards.get(),
+            recompute: trainer.settings.recompute_activations,
+        };
+        let begins_as_reference = trainer.loss.needs().reference && !trainer.other_reference;
+        trainer.pass(model, &part, &self.device, &trainer.ranks, &mut |pass| {
+            if begins_as_reference && step == 0 {
+                same_model(&part, &pass)?;
+            }
+            optimizer.add(model, pass.loss, pass.tape, pass.share);
+            Ok(())
+        })
+    }
+
+    fn report(
+        &mut self,
+        progress: StepProgress,
+        stats: PreferenceStats,
+        on_event: &mut dyn FnMut(&Event),
+    ) {
+        let step = progress.step;
+        self.carried.rewards.add(&stats);
+        on_event(&Event::Preference { progress, stats });
+        let monitor = self.carried.monitor.as_mut();
+        if let Some(warning) = monitor.and_then(|it| it.observe(step, &stats)) {
+            on_event(&Event::Collapse { step, warning });
+        }
+    }
+
+    fn updated(&mut self, step: usize, model: &M) -> Result<()> {
+        if let Some(moving) = &mut self.moving {
+            moving.follow(step, model);
+        }
+        Ok(())
+    }
+
+    fn memory(&self) -> Memory<'_, M> {
+        Memory {
+            state: serde_json::to_value(&self.carried).unwrap_or_default(),
+            model: self.moving.as_ref().and_then(MovingReference::moved),
+        }
+    }
+
+    fn recall(&mut self, state: Value, model: Option<M>) -> serde_json::Result<()> {
+        self.carried = serde_json::from_value(state)?;
+        if let (Some(moving), Some(model)) = (&mut self.moving, model) {
+            moving.set(model);
+        }
+        Ok(())
     }
 }
 

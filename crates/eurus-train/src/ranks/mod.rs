@@ -1,15 +1,4 @@
 //! Several processes or threads that train one model together.
-//!
-//! Every rank holds all examples and the whole model. Of each step's trees it takes a share, and it keeps AdamW's moments of
-//! an n-th of every parameter (ZeRO-1, arXiv 1910.02054): gradients are summed and shared out once a step, each rank updates
-//! its part, and the parts are put together again. Counts that a loss divides by, KTO's KL estimate and all that is reported
-//! are those of the whole step, so the number of ranks changes a run by rounding alone. What depends on the packing of a step
-//! depends on it more: losses over a forest's pairs together (AOT, `kto_pair`), the balancing loss of experts, and what
-//! dropout drops.
-//!
-//! [`Ranks::default`] is a run by itself, [`Ranks::threads`] are threads of one program, `Ranks::cuda` (feature `cuda`) are
-//! threads with a GPU each, whose gradients NCCL sums, and `Ranks::mpi` (feature `mpi`) are processes that `mpirun` or `srun`
-//! started. What else can carry bytes is a [`Communicator`] away.
 
 #[cfg(feature = "cuda")]
 mod cuda;
@@ -71,6 +60,17 @@ pub trait DeviceSum {
 }
 
 /// The ranks of a run, seen from one of them. The default is a run by itself.
+///
+/// Every rank holds all examples and the whole model. Of each step's trees it takes a share, and it keeps AdamW's moments of
+/// an n-th of every parameter (ZeRO-1, arXiv 1910.02054): gradients are summed and shared out once a step, each rank updates
+/// its part, and the parts are put together again. Counts that a loss divides by, KTO's KL estimate and all that is reported
+/// are those of the whole step, so the number of ranks changes a run by rounding alone. What depends on the packing of a step
+/// depends on it more: losses over a forest's pairs together (AOT, `kto_pair`), the balancing loss of experts, and what
+/// dropout drops.
+///
+/// [`Ranks::default`] is a run by itself, [`Ranks::threads`] are threads of one program, `Ranks::cuda` (feature `cuda`) are
+/// threads with a GPU each, whose gradients NCCL sums, and `Ranks::mpi` (feature `mpi`) are processes that `mpirun` or `srun`
+/// started. What else can carry bytes is a [`Communicator`] away.
 #[derive(Clone, Default)]
 pub struct Ranks(Option<Arc<dyn Communicator>>);
 

@@ -173,8 +173,14 @@ impl ReferenceLogProbs {
             progress.advance(known.iter().map(|&index| group[index].groups().len()).sum());
             if !missing.is_empty() {
                 let mine = ranks.partition(&missing, |index| group[index].tree().unique_tokens());
-                let computed =
-                    of_group(&model, group, &mine, settings, detail, ranks, &mut progress);
+                // Other ranks' forests are known when the group is done.
+                let mut advance = |done| {
+                    if ranks.size() == 1 {
+                        progress.advance(done);
+                    }
+                };
+                let computed = ReferencePass::new(group, settings, detail)
+                    .and_then(|pass| pass.compute(&model, &mine, &mut advance));
                 let computed = computed.map(|it| mine.into_iter().zip(it).collect::<Vec<_>>());
                 for (index, computed) in ranks.all_gather(computed)?.into_iter().flatten() {
                     values[index] = Some(computed);
@@ -265,66 +271,83 @@ impl<'a> Progress<'a> {
     }
 }
 
-/// The log-probs of some of a few trees; `model` is without autodiff.
-fn of_group<M: ForestModel>(
-    model: &M,
-    trees: &[TrainingTree],
-    members: &[usize],
-    settings: &TrainingConfig,
+/// What it takes to ask a model for the log-probs of some trees.
+pub(crate) struct ReferencePass<'a> {
+    trees: &'a [TrainingTree],
+    pieces: Pieces<'a>,
     detail: Detail,
-    ranks: &Ranks,
-    progress: &mut Progress<'_>,
-) -> Result<Vec<TreeReference>> {
-    let device = plain_device(model);
-    let zeros = members
-        .iter()
-        .map(|&member| TreeReference::zeros(&trees[member], detail));
-    let mut result: Vec<TreeReference> = zeros.collect();
-    let pieces = Pieces::of_reference(trees, detail.span(), settings.token_budget)?;
-    for packed in pieces.pack(members)? {
-        let batch = ForestBatch::new(packed.forest, &device);
-        let of_targets = target_log_probs(model, &batch, settings.log_prob_chunk);
-        let of_nodes = read(by_node(of_targets.clone(), &batch));
-        let of_targets = match detail.tokens {
-            true => read(of_targets),
-            false => Vec::new(),
-        };
-        let values_of = |nodes: &Vec<u32>| -> Vec<f32> {
-            nodes.iter().map(|&it| of_nodes[it as usize]).collect()
-        };
-        let tokens_of = |&node: &u32| of_targets[batch.forest.targets_of(node as usize)].to_vec();
-        let mut done = 0;
-        for group in &packed.groups {
-            let tree = &mut result[group.tree];
-            // Mismatched responses follow the groups.
-            if let Some(leaf) = group.index.checked_sub(tree.groups.len()) {
-                tree.mismatched[leaf] = of_nodes[group.nodes[0] as usize];
-                continue;
-            }
-            tree.groups[group.index] = values_of(&group.nodes);
-            if let Some(tokens) = &mut tree.tokens {
-                tokens[group.index] = group.nodes.iter().map(tokens_of).collect();
-            }
-            if let Some(turns) = &mut tree.turns {
-                turns[group.index] = group.turns.iter().map(values_of).collect();
-            }
-            done += 1;
-        }
-        // Other ranks' forests are known when the group is done.
-        if ranks.size() == 1 {
-            progress.advance(done);
-        }
+    log_prob_chunk: usize,
+}
+
+impl<'a> ReferencePass<'a> {
+    pub fn new(
+        trees: &'a [TrainingTree],
+        settings: &TrainingConfig,
+        detail: Detail,
+    ) -> Result<Self> {
+        Ok(Self {
+            trees,
+            pieces: Pieces::of_reference(trees, detail.span(), settings.token_budget)?,
+            detail,
+            log_prob_chunk: settings.log_prob_chunk,
+        })
     }
-    for (&member, values) in members.iter().zip(&result) {
-        let mut numbers = values.groups.iter().flatten().chain(&values.mismatched);
-        if let Some(&value) = numbers.find(|value| !value.is_finite()) {
-            return Err(Error::ReferenceNotFinite {
-                id: trees[member].id().to_owned(),
-                value,
-            });
+
+    /// The log-probs of some of the trees, by index; `model` is without autodiff. `advance` is told of every few groups.
+    pub fn compute<M: ForestModel>(
+        &self,
+        model: &M,
+        members: &[usize],
+        advance: &mut dyn FnMut(usize),
+    ) -> Result<Vec<TreeReference>> {
+        let device = plain_device(model);
+        let zeros = members
+            .iter()
+            .map(|&member| TreeReference::zeros(&self.trees[member], self.detail));
+        let mut result: Vec<TreeReference> = zeros.collect();
+        for packed in self.pieces.pack(members)? {
+            let batch = ForestBatch::new(packed.forest, &device);
+            let of_targets = target_log_probs(model, &batch, self.log_prob_chunk);
+            let of_nodes = read(by_node(of_targets.clone(), &batch));
+            let of_targets = match self.detail.tokens {
+                true => read(of_targets),
+                false => Vec::new(),
+            };
+            let values_of = |nodes: &Vec<u32>| -> Vec<f32> {
+                nodes.iter().map(|&it| of_nodes[it as usize]).collect()
+            };
+            let tokens_of =
+                |&node: &u32| of_targets[batch.forest.targets_of(node as usize)].to_vec();
+            let mut done = 0;
+            for group in &packed.groups {
+                let tree = &mut result[group.tree];
+                // Mismatched responses follow the groups.
+                if let Some(leaf) = group.index.checked_sub(tree.groups.len()) {
+                    tree.mismatched[leaf] = of_nodes[group.nodes[0] as usize];
+                    continue;
+                }
+                tree.groups[group.index] = values_of(&group.nodes);
+                if let Some(tokens) = &mut tree.tokens {
+                    tokens[group.index] = group.nodes.iter().map(tokens_of).collect();
+                }
+                if let Some(turns) = &mut tree.turns {
+                    turns[group.index] = group.turns.iter().map(values_of).collect();
+                }
+                done += 1;
+            }
+            advance(done);
         }
+        for (&member, values) in members.iter().zip(&result) {
+            let mut numbers = values.groups.iter().flatten().chain(&values.mismatched);
+            if let Some(&value) = numbers.find(|value| !value.is_finite()) {
+                return Err(Error::ReferenceNotFinite {
+                    id: self.trees[member].id().to_owned(),
+                    value,
+                });
+            }
+        }
+        Ok(result)
     }
-    Ok(result)
 }
 
 pub(crate) fn read(tensor: Tensor<1>) -> Vec<f32> {

@@ -1,11 +1,4 @@
 //! The state of a run on disk, and going on from it as if nothing had happened.
-//!
-//! A snapshot is a folder `step-00000200` with the weights, AdamW's moments and a state file; `manifest.json` has the SHA-256
-//! of each. It is written under another name and renamed when it is whole. A run that goes on takes the newest snapshot
-//! whose files are what the manifest says. The order of the examples follows from the seed and the learning rate from the
-//! step, so the rest of the run is what it would have been, bit for bit on the CPU.
-//!
-//! With several ranks the first one alone reads and writes; a run can go on with another number of ranks.
 
 mod state;
 mod store;
@@ -22,6 +15,13 @@ pub(crate) use store::{Store, newest, restore_weights};
 pub(crate) use tensors::share_weights;
 
 /// When and where a run saves its state.
+///
+/// A snapshot is a folder `step-00000200` with the weights, AdamW's moments and a state file; `manifest.json` has the SHA-256
+/// of each. It is written under another name and renamed when it is whole. A run that goes on takes the newest snapshot
+/// whose files are what the manifest says. The order of the examples follows from the seed and the learning rate from the
+/// step, so the rest of the run is what it would have been, bit for bit on the CPU.
+///
+/// With several ranks the first one alone reads and writes; a run can go on with another number of ranks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Snapshots {

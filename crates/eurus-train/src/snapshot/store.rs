@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use burn::tensor::TensorData;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::tensors::{self, Named, Parameters};
 use super::{RunIdentity, Snapshots, State};
@@ -16,10 +15,13 @@ use crate::digest::digest;
 use crate::evaluation::Best;
 use crate::events::Event;
 use crate::ranks::tensors::{flat_tensor, floats};
+use crate::run::Memory;
 use crate::{Error, Ranks, Result};
 
 const WEIGHTS: &str = "weights.safetensors";
 const MOMENTS: &str = "moments.safetensors";
+/// Weights that the objective remembers besides those that are trained; not in every snapshot.
+const REMEMBERED: &str = "remembered.safetensors";
 const STATE: &str = "state.json";
 const MANIFEST: &str = "manifest.json";
 /// How the name of a snapshot begins until it is whole.
@@ -82,7 +84,7 @@ impl<'a> Store<'a> {
         step: usize,
         model: &M,
         optimizer: &StepOptimizer,
-        carried: Value,
+        memory: Memory<'_, M>,
         best: Option<Best>,
         ranks: &Ranks,
     ) -> Result<PathBuf> {
@@ -109,17 +111,21 @@ impl<'a> Store<'a> {
             step,
             run: self.run.clone(),
             updates,
-            carried,
+            carried: memory.state,
             best,
         };
-        ranks.of_first(|| self.write(&parameters.values, &moments, &state))
+        ranks.of_first(|| {
+            let remembered = memory.model.map(|model| Parameters::of(model).values);
+            let mut files = vec![(WEIGHTS, &parameters.values), (MOMENTS, &moments)];
+            files.extend(remembered.iter().map(|values| (REMEMBERED, values)));
+            self.write(&files, &state)
+        })
     }
 
     /// Writes a snapshot under another name, renames it, and removes the oldest ones.
     fn write(
         &self,
-        weights: &[(String, TensorData)],
-        moments: &[(String, TensorData)],
+        tensor_files: &[(&str, &Vec<(String, TensorData)>)],
         state: &State,
     ) -> Result<PathBuf> {
         let parent = &self.snapshots.folder;
@@ -134,15 +140,16 @@ impl<'a> Store<'a> {
             problem,
         };
 
-        tensors::write(&partial.path().join(WEIGHTS), weights)
-            .map_err(|problem| written(WEIGHTS, problem))?;
-        tensors::write(&partial.path().join(MOMENTS), moments)
-            .map_err(|problem| written(MOMENTS, problem))?;
+        for (name, tensors) in tensor_files {
+            tensors::write(&partial.path().join(name), tensors)
+                .map_err(|problem| written(name, problem))?;
+        }
         write_json(&partial.path().join(STATE), state)?;
         let mut manifest = Manifest {
             files: BTreeMap::new(),
         };
-        for name in [WEIGHTS, MOMENTS, STATE] {
+        let names = tensor_files.iter().map(|(name, _)| *name);
+        for name in names.chain([STATE]) {
             let path = partial.path().join(name);
             let file = fs::File::open(&path).map_err(Error::io(&path, "opening"))?;
             file.sync_all().map_err(Error::io(&path, "writing"))?;
@@ -204,6 +211,7 @@ pub(crate) struct Loaded {
 struct Tensors {
     weights: Named,
     moments: Named,
+    remembered: Option<Named>,
 }
 
 /// The newest whole snapshot of the run; the callback is told of newer ones that are not. The first rank looks for it.
@@ -301,11 +309,32 @@ fn read(folder: &Path) -> Result<(State, Tensors), String> {
     let tensors = Tensors {
         weights: tensors::read(&whole(WEIGHTS)?)?,
         moments: tensors::read(&whole(MOMENTS)?)?,
+        remembered: match manifest.files.contains_key(REMEMBERED) {
+            true => Some(tensors::read(&whole(REMEMBERED)?)?),
+            false => None,
+        },
     };
     Ok((State::read(&whole(STATE)?)?, tensors))
 }
 
 impl Loaded {
+    /// The weights that the objective remembered, in a copy of the model, if there are any.
+    pub fn restore_remembered<M: Module>(&self, model: &M, ranks: &Ranks) -> Result<Option<M>> {
+        let here = self.tensors.as_ref().and_then(|it| it.remembered.clone());
+        if !ranks.of_first(|| Ok(here.is_some()))? {
+            return Ok(None);
+        }
+        let filled = match here {
+            Some(values) => tensors::fill(model.clone(), values),
+            None => Ok(model.clone()),
+        };
+        let filled = filled.map_err(|problem| Error::Snapshot {
+            path: self.path.clone(),
+            problem,
+        });
+        tensors::share_weights(ranks.all_ok(filled)?, ranks).map(Some)
+    }
+
     /// Puts weights and moments back, on every rank its part of the moments.
     pub fn restore<M: Module>(
         self,

@@ -2,8 +2,8 @@
 
 use crate::common::{model, trees};
 use burn::tensor::Device;
-use eurus_models::config::{Architecture, MixtureOfExperts};
 use eurus_models::lora::{Adapted, LoraConfig};
+use eurus_models::{Architecture, MixtureOfExperts};
 use eurus_models::{Decoder, DecoderConfig};
 use eurus_train::{
     Event, Precision, PreferenceTrainer, ReferenceLogProbs, SftTrainer, StepProgress,

@@ -15,6 +15,7 @@ mod precision;
 mod ranks;
 mod recomputation;
 mod reference_cache;
+mod reference_sync;
 mod reward_labels;
 mod scored;
 mod snapshots;

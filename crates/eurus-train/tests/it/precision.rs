@@ -3,7 +3,7 @@
 use crate::common::{imitated, model, trees, weights};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Device, Tensor};
-use eurus_models::config::MixtureOfExperts;
+use eurus_models::MixtureOfExperts;
 use eurus_models::{Decoder, DecoderConfig, RewardModel};
 use eurus_train::{
     Error, Event, Precision, PreferenceTrainer, ReferenceCache, ReferenceKey, ReferenceLogProbs,

@@ -2,8 +2,8 @@
 
 use crate::common::{imitated, model, proportional_steps, same_but_for_rounding, trees, weights};
 use burn::tensor::{Device, Tensor};
-use eurus_models::config::{Architecture, MixtureOfExperts};
 use eurus_models::lora::{Adapted, LoraConfig};
+use eurus_models::{Architecture, MixtureOfExperts};
 use eurus_models::{Decoder, DecoderConfig, ForestBatch, ForestBody, ForestModel, RewardModel};
 use eurus_train::{
     Error, Event, PreferenceTrainer, ReferenceLogProbs, RewardTrainer, SftTrainer, StepProgress,

@@ -1,7 +1,9 @@
 //! The collapse monitor on trends that are known.
 
-use pref_losses::collapse::{CollapseKind, CollapseMonitorConfig, CollapseWarning, Statistic};
-use pref_losses::{CollapseMonitor, Error, PreferenceStats};
+use pref_losses::collapse::{
+    CollapseKind, CollapseMonitor, CollapseMonitorConfig, CollapseWarning, Statistic,
+};
+use pref_losses::{Error, PreferenceStats};
 use proptest::prelude::*;
 
 /// A step of a healthy run, with this chosen reward.

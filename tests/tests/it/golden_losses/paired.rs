@@ -1,8 +1,8 @@
 //! Losses over pairs, from log-probs.
 
 use burn::tensor::{Bool, Tensor};
+use pref_losses::log_odds;
 use pref_losses::log_probs::{SequenceReduction, changed_token_counts, sequence_log_probs};
-use pref_losses::orpo::log_odds;
 use pref_losses::{PairContext, PairLengths, PairLogProbs, PairOutput, PreferenceSums};
 
 use super::case::{Case, gradient, read};

@@ -2,10 +2,10 @@
 
 use burn::tensor::{Bool, Int, Tensor};
 use pref_losses::linear_log_probs::linear_log_probs_with_squares;
+use pref_losses::log_probs::log_weights;
 use pref_losses::log_probs::{
     IGNORE_INDEX, next_token_log_probs, token_counts, token_log_sum_squares,
 };
-use pref_losses::wpo::log_weights;
 use pref_losses::{
     LdDpoConfig, PairContext, PairLengths, PairLogWeights, PairOutput, PairParts,
     PreferenceLossConfig, PreferenceSums, ResponseParts, WpoConfig,

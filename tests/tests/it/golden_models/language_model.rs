@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use eurus_models::decoder::load_balancing_loss;
+use eurus_models::layers::load_balancing_loss;
 use eurus_models::{Decoder, DecoderConfig, ForestBatch, ForestBody, ForestModel, ops};
 use eurus_tests::report::Report;
 use eurus_train::log_probs::target_log_probs;
@@ -178,7 +178,7 @@ fn check_router(subject: &Subject, model: &Decoder, report: &mut Report) -> Resu
 /// compared with the norm of what is expected there.
 pub fn check_hidden(
     subject: &Subject,
-    body: eurus_models::decoder::Body,
+    body: eurus_models::layers::Body,
     config: &DecoderConfig,
     limit: &str,
     report: &mut Report,

@@ -2,8 +2,8 @@
 
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 use ndarray::{Array1, Array2};
+use pref_losses::log_probs::{log_weights, log_weights_by_segment};
 use pref_losses::oracle::{self, LogRatios};
-use pref_losses::wpo::{log_weights, log_weights_by_segment};
 use pref_losses::{
     DmpoConfig, DpoConfig, LdDpoConfig, NormBtConfig, PairContext, PairLogProbs, PairLogWeights,
     PairLoss, PreferenceLoss, ResponseParts, WpoConfig, representation_distances,

@@ -1,8 +1,8 @@
 //! Values and gradients over the whole range of f32, and other dtypes.
 
 use burn::tensor::{DType, Tensor};
+use pref_losses::log_odds;
 use pref_losses::log_probs::{IGNORE_INDEX, cross_entropy, next_token_log_probs};
-use pref_losses::orpo::log_odds;
 use pref_losses::{
     Divergence, DpoConfig, PairLengths, PairLogProbs, PlackettLuce, PreferenceLossConfig,
     log_sigmoid,
