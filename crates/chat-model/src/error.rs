@@ -1,6 +1,6 @@
-//! What can go wrong.
+//! The error type of chat models.
 
-/// What a chat model can fail with.
+/// An error of a chat model: a bad setting, a spent budget, a failed call, a failed model.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -10,7 +10,7 @@ pub enum Error {
     Config {
         /// The field of the configuration.
         field: &'static str,
-        /// What is wrong with it and what to write instead.
+        /// The fault of the setting, and a value to write instead.
         problem: String,
     },
     /// The environment has no key.
@@ -29,9 +29,9 @@ pub enum Error {
     BudgetSpent {
         /// The model that was to be asked.
         model: String,
-        /// What has been spent.
+        /// The amount spent so far.
         spent: f64,
-        /// What may be spent.
+        /// The amount that may be spent.
         budget: f64,
     },
 
@@ -56,7 +56,7 @@ pub enum Error {
     Transport {
         /// Where the call went.
         url: String,
-        /// What broke.
+        /// The fault of the transport.
         problem: String,
         /// How often the call was made.
         attempts: usize,
@@ -74,7 +74,7 @@ pub enum Error {
         body: String,
         /// How often the call was made.
         attempts: usize,
-        /// What to do.
+        /// Advice for this HTTP status.
         advice: String,
     },
     /// The answer is not what the protocol promises.
@@ -87,7 +87,7 @@ pub enum Error {
         url: String,
         /// The HTTP status.
         status: u16,
-        /// What could not be understood.
+        /// The part of the answer that could not be parsed.
         problem: String,
         /// The beginning of the answer's body, without the key.
         body: String,
@@ -99,7 +99,7 @@ pub enum Error {
     Local {
         /// The model.
         model: String,
-        /// What went wrong and what to do.
+        /// The fault, and a remedy.
         message: String,
     },
 }

@@ -1,4 +1,4 @@
-//! What goes into a model and what comes out of it.
+//! Messages, requests and completions: the input and output of a chat model.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ pub enum Role {
 pub struct Message {
     /// Who speaks.
     pub role: Role,
-    /// What is said, as plain text.
+    /// The text of the message, plain.
     pub content: String,
 }
 

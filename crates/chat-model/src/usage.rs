@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What has been used so far.
+/// Counts of calls and tokens used so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Calls that were sent, repeated ones included.
@@ -16,7 +16,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// What this has cost at the given prices, in their currency.
+    /// The cost of this usage at the given prices, in their currency.
     pub fn cost(&self, prices: &Prices) -> f64 {
         let prompt = self.prompt_tokens as f64 * prices.prompt_per_million;
         let completion = self.completion_tokens as f64 * prices.completion_per_million;

@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Interpreter, ProgramRun, Result, Status};
 
-/// What a program is given and what it should write.
+/// A test case: standard input for a program, and the output it should write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Case {
     /// Its standard input.
@@ -84,9 +84,9 @@ impl fmt::Display for Verdict {
 pub struct CaseResult {
     /// The judgement.
     pub verdict: Verdict,
-    /// What the program wrote.
+    /// The program's standard output.
     pub stdout: String,
-    /// What it wrote to standard error, with the traceback of an exception.
+    /// The program's standard error, with the traceback of an exception.
     pub stderr: String,
     /// Time by the clock.
     pub wall: Duration,

@@ -32,7 +32,7 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 const EXIT_PATIENCE: Duration = Duration::from_millis(500);
 const LONGEST_REPLY: u64 = 256 << 20;
 
-/// What the driver is asked.
+/// A request to the driver process.
 #[derive(Serialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub(crate) enum Request<'a> {
@@ -43,7 +43,7 @@ pub(crate) enum Request<'a> {
     Program { source: &'a str, stdin: &'a str },
 }
 
-/// What the driver answers.
+/// A reply of the driver process.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Reply {

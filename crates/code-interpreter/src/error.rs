@@ -1,4 +1,4 @@
-//! What can go wrong outside the code that is run. What goes wrong inside it is a [`Status`](crate::Status).
+//! Errors outside the code that is run; its own failures are a [`Status`](crate::Status).
 
 use std::io;
 use std::path::PathBuf;
@@ -19,13 +19,13 @@ pub enum Error {
     PythonNotFound {
         /// The folders of `PATH`, as it was written.
         searched: String,
-        /// What was found there and why it cannot be used; empty if there was nothing.
+        /// The interpreters found there and why each cannot be used; empty if there were none.
         rejected: String,
     },
     /// The named interpreter cannot be used.
     #[error("{} cannot be used as Python: {reason}; name an interpreter of version 3.8 or newer", path.display())]
     PythonUnusable {
-        /// What was named.
+        /// The interpreter's path as it was given.
         path: PathBuf,
         /// Why it cannot be used.
         reason: String,
@@ -39,7 +39,7 @@ pub enum Error {
         field: &'static str,
         /// Its value.
         value: String,
-        /// What it must be.
+        /// The rule that the value breaks.
         rule: &'static str,
     },
     /// A pool without interpreters.
@@ -69,7 +69,7 @@ pub enum Error {
         stderr_part(stderr)
     )]
     DriverLost {
-        /// What it was asked for.
+        /// The request it was working on.
         doing: &'static str,
         /// How it was lost.
         reason: String,
@@ -79,9 +79,9 @@ pub enum Error {
     /// The driver could not do its part: no more processes, no space, a module to preload that is not there.
     #[error("the Python driver process failed while {doing}: {message}")]
     Driver {
-        /// What it was asked for.
+        /// The request that failed.
         doing: &'static str,
-        /// What it said.
+        /// The driver's own message.
         message: String,
     },
 }

@@ -1,4 +1,4 @@
-//! What came out of a cell or a program.
+//! Results of cells and programs: output, status and time.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use serde::Deserialize;
 /// One cell that was run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Execution {
-    /// What a notebook shows under the cell: standard output and standard error in the order they were written, the
-    /// `repr` of a last expression that has a value, a traceback. One final line end is left out. Longer output than
-    /// [`Limits::output_chars`](crate::Limits::output_chars) is cut and followed by `...\n[Output Truncated]`; a cell
-    /// that was stopped ends in a line that says why. Bytes that are not UTF-8 appear as U+FFFD.
+    /// The output as a notebook shows it under the cell: standard output and standard error in the order they were
+    /// written, the `repr` of a last expression that has a value, a traceback. One final line end is left out. Longer
+    /// output than [`Limits::output_chars`](crate::Limits::output_chars) is cut and followed by `...\n[Output
+    /// Truncated]`; a cell that was stopped ends in a line that says why. Bytes that are not UTF-8 appear as U+FFFD.
     pub output: String,
     /// How it ended.
     pub status: Status,
@@ -98,7 +98,7 @@ pub struct ProgramRun {
 pub struct SyntaxError {
     /// The line, from 1.
     pub line: usize,
-    /// What the parser says.
+    /// The parser's message.
     pub message: String,
 }
 

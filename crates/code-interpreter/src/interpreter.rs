@@ -37,7 +37,7 @@ impl Interpreter {
         })
     }
 
-    /// What is active of the protection against the code.
+    /// The safeguards against the code that are active.
     pub fn safeguards(&self) -> Safeguards {
         self.safeguards
     }

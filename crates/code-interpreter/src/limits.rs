@@ -1,4 +1,4 @@
-//! What one piece of code may use.
+//! Limits on the time, memory, output and processes of one piece of code.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{Error, Result};
 
-/// What one cell, or one program, may use.
+/// Limits of one cell, or one program.
 ///
 /// Take the defaults and change what matters:
 ///
@@ -29,8 +29,8 @@ pub struct Limits {
     pub grace: Duration,
     /// Address space of one process, beyond what the warm interpreter itself has mapped. Default 1 GiB. Linux only.
     pub memory_bytes: u64,
-    /// What a cell, or a program, may write before it is stopped ([`Status::OutputLimit`](crate::Status::OutputLimit)).
-    /// Default 4 MiB.
+    /// Bytes that a cell, or a program, may write before it is stopped
+    /// ([`Status::OutputLimit`](crate::Status::OutputLimit)). Default 4 MiB.
     pub output_bytes: usize,
     /// Characters of a cell's output that are shown. Longer output is cut and ends in `...\n[Output Truncated]`.
     /// Default 2,000. Programs are not cut.

@@ -48,7 +48,7 @@ impl Pool {
         self.interpreters.len()
     }
 
-    /// What is active of the protection against the code.
+    /// The safeguards against the code that are active.
     pub fn safeguards(&self) -> Safeguards {
         self.safeguards
     }

@@ -1,4 +1,4 @@
-//! What stands between the code and the machine, told honestly.
+//! Levels of protection against the code, and the safeguards that are active, told honestly.
 
 use std::fmt;
 
@@ -85,7 +85,7 @@ impl fmt::Display for Safeguards {
     }
 }
 
-/// The same as the driver reports it.
+/// [`Safeguards`] as the driver process reports them.
 #[derive(Deserialize)]
 pub(crate) struct WireFacts {
     memory: bool,

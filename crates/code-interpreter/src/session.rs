@@ -89,7 +89,7 @@ impl Session {
         self.restarts
     }
 
-    /// What is active of the protection against the code.
+    /// The safeguards against the code that are active.
     pub fn safeguards(&self) -> Safeguards {
         self.interpreter.safeguards()
     }

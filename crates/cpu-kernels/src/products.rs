@@ -55,12 +55,12 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// What happens to the destination's old values.
+/// Whether a product overwrites the destination or is added to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Destination {
-    /// They are lost.
+    /// The old values are lost.
     Overwrite,
-    /// The product is added to them.
+    /// The product is added to the old values.
     Add,
 }
 

@@ -13,7 +13,7 @@ pub const MAX_VECTOR_BITS: &str = "EURUS_MAX_VECTOR_BITS";
 /// How wide the vectors of a kernel are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum VectorWidth {
-    /// What every processor of the architecture has (SSE2, NEON).
+    /// 128 bits, as every processor of the architecture has (SSE2, NEON).
     Bits128,
     /// AVX2 with fused multiply-add.
     Bits256,
@@ -27,7 +27,7 @@ pub enum VectorWidth {
     "{MAX_VECTOR_BITS} is `{value}`; give 128, 256 or 512, or unset it to use all that the processor has"
 )]
 pub struct WidthError {
-    /// What was given.
+    /// The value of the environment variable.
     pub value: String,
 }
 

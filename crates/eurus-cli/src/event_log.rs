@@ -14,7 +14,7 @@ const PARTIAL: &str = ".metrics.jsonl.part";
 pub struct EventLog {
     path: PathBuf,
     file: File,
-    /// What the file had when it was opened.
+    /// Events that the file had when it was opened.
     before: Vec<Event>,
     /// The first event that could not be written; training goes on, but the run fails.
     fault: Option<io::Error>,

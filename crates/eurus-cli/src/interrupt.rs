@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 /// Exit code of a program that was interrupted, as shells expect it.
 const INTERRUPTED: i32 = 130;
 
-/// What an interrupt must know.
+/// Files and folders that an interrupt must know of.
 #[derive(Debug, Default)]
 pub struct Files {
     /// Folders and files to remove.

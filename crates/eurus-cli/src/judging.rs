@@ -43,7 +43,7 @@ impl Judging {
     }
 }
 
-/// What is known of held-out preferences, chosen by their loss.
+/// The judgement of held-out preferences, with their loss as the score.
 pub fn judgement_of(stats: &PreferenceStats) -> Judgement {
     let judgement = Judgement::by_loss("loss", stats.loss);
     with_metrics(judgement, stats)

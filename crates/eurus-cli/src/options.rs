@@ -8,7 +8,7 @@ use eurus::forest::OverLong;
 use eurus::models::{MAX_SHARD_BYTES, WeightType};
 use eurus::train::{Decay, NotFinitePolicy, Precision, Snapshots, TrainingConfig};
 
-/// What is read, and where the result goes.
+/// The model and data to read, and where the result goes.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Files")]
 pub struct Files {
@@ -19,7 +19,7 @@ pub struct Files {
     #[arg(long, value_name = "DIR or ORG/NAME")]
     pub model: PathBuf,
 
-    /// Files to train on, or patterns of them: JSON lines, a JSON array or Parquet, compressed or not, in any format that
+    /// Files to train on, or patterns of them: JSON lines, a JSON array, Parquet or Arrow, compressed or not, in any format that
     /// `eurus data` reads
     #[arg(long, value_name = "FILE|PATTERN", num_args = 1.., required = true)]
     pub data: Vec<String>,
@@ -72,7 +72,7 @@ pub struct SnapshotOptions {
 }
 
 impl SnapshotOptions {
-    /// What the trainers are told, if anything.
+    /// The snapshots for the trainers, if any are wanted.
     pub fn snapshots(&self, out: &Path) -> Option<Snapshots> {
         let folder = self.snapshots.clone().unwrap_or_else(|| {
             let mut name = out.as_os_str().to_owned();
@@ -100,7 +100,7 @@ pub struct Text {
     pub rows: Rows,
 }
 
-/// What is read as rows, and which of them are left out.
+/// How files are read as rows, and which rows are left out.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Text")]
 pub struct Rows {
@@ -109,8 +109,8 @@ pub struct Rows {
     #[arg(long, value_name = "NAME")]
     pub format: Option<Format>,
 
-    /// What becomes of a row that is longer than --max-path-tokens, or a pair whose actions do not fit in
-    /// --token-budget together. Responses are never cut
+    /// Policy for a row that is longer than --max-path-tokens, or a pair whose actions do not fit in --token-budget
+    /// together. Responses are never cut
     #[arg(long, value_enum, default_value_t)]
     pub over_long: OverLong,
 
@@ -188,7 +188,7 @@ pub struct Steps {
     #[arg(long, value_enum, default_value_t = TrainingConfig::default().precision)]
     precision: Precision,
 
-    /// What to do about a step whose loss or gradient is not a finite number. It is reported in every case
+    /// Policy for a step whose loss or gradient is not a finite number. It is reported in every case
     #[arg(long, value_enum, default_value_t = TrainingConfig::default().on_not_finite)]
     pub on_not_finite: NotFinitePolicy,
 

@@ -29,13 +29,13 @@ pub struct Output {
     tokenizer: Option<TokenizerFiles>,
     staging: TempDir,
     metrics: JsonlWriter,
-    /// What TensorBoard reads, if it is wanted: outside of the result, because it is looked at during the run.
+    /// The log for TensorBoard, if it is wanted: outside of the result, because it is looked at during the run.
     tensorboard: Option<TensorBoard>,
     /// The first event that could not be written; training goes on, but the run fails.
     fault: Option<anyhow::Error>,
 }
 
-/// What was written.
+/// Paths and counts of a result that was written.
 pub struct Written {
     pub out: PathBuf,
     pub metrics: PathBuf,
@@ -238,7 +238,7 @@ fn parent(path: &Path) -> PathBuf {
     }
 }
 
-/// What is there nearest above `path`: on its file system, so that a rename will do.
+/// The nearest folder above `path` that exists: on its file system, so that a rename will do.
 fn existing_ancestor(path: &Path) -> PathBuf {
     let mut ancestor = parent(path);
     while !ancestor.exists() {

@@ -212,7 +212,7 @@ impl Prefer {
         })
     }
 
-    /// What the loss learns from, and what else it looks at.
+    /// The kind of groups that the loss learns from, and what else it looks at.
     pub fn learns_from(&self) -> Result<(LabelKind, Needs)> {
         let loss = self.loss()?.init().map_err(UsageError::new)?;
         Ok((loss.kind(), loss.needs()))

@@ -1,4 +1,4 @@
-//! What a run shows while it goes on: a bar with rates on a terminal, a line now and then elsewhere.
+//! The progress display of a run: a bar with rates on a terminal, a line now and then elsewhere.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -173,7 +173,7 @@ impl Totals {
         }
     }
 
-    /// What so many steps will take at the pace so far.
+    /// The time that so many steps will take at the pace so far.
     fn time_for(&self, steps: usize) -> Duration {
         Duration::from_secs_f64(self.seconds / self.steps.max(1) as f64 * steps as f64)
     }

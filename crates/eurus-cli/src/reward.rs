@@ -107,7 +107,7 @@ impl Objective {
         })
     }
 
-    /// What is learned from rows; the labels are those of the data, so a held-out file gets its own.
+    /// The part of rows to learn from; the labels are those of the data, so a held-out file gets its own.
     fn wanted(&self) -> Wanted {
         Wanted {
             rank_only: self.rank_only.clone(),
@@ -118,7 +118,7 @@ impl Objective {
 }
 
 impl Reward {
-    /// What is learned from rows.
+    /// The part of rows to learn from.
     pub fn wanted(&self) -> Wanted {
         self.loss.wanted()
     }

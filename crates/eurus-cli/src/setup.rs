@@ -1,4 +1,4 @@
-//! What every command needs before it looks at its rows: device, model folder, tokenizer, limits.
+//! The setup of every training command, before it looks at its rows: device, model folder, tokenizer, limits.
 
 use std::path::{Path, PathBuf};
 
@@ -51,7 +51,7 @@ pub struct PathLimit {
     pub set_by: &'static str,
 }
 
-/// What every command begins with: a place for the result, on the first rank, and the model folder looked at.
+/// Begins a command: makes a place for the result, on the first rank, and looks at the model folder.
 pub fn begin(
     files: &Files,
     text: &Text,

@@ -63,7 +63,7 @@ pub struct Sft {
 }
 
 impl Sft {
-    /// What is learned from rows.
+    /// The part of rows to learn from.
     pub fn wanted(&self) -> Wanted {
         Wanted {
             last_turn_only: self.last_turn_only,

@@ -7,7 +7,7 @@ use indicatif::{HumanBytes, HumanCount};
 
 use crate::output::Written;
 
-/// What a step measured, in the order of the table.
+/// The measures of a step by name, in the order of the table.
 pub fn measures(step: &Event) -> Vec<(String, f64)> {
     let mut measures: Vec<(String, f64)> = Vec::new();
     let mut measure = |name: &str, value| measures.push((name.replace('_', " "), value));
@@ -27,7 +27,7 @@ pub fn measures(step: &Event) -> Vec<(String, f64)> {
     measures
 }
 
-/// What the groups of a step are called.
+/// The noun for the groups of a step.
 pub fn noun(stats: &PreferenceStats) -> &'static str {
     match stats.accuracy {
         None => "responses",

@@ -10,14 +10,14 @@ pub enum Error {
     /// A mean of nothing was asked for.
     #[error("{what}: there is no value to average; pass at least one")]
     NoValues {
-        /// What was being computed.
+        /// The quantity that was being computed.
         what: &'static str,
     },
 
     /// A value is NaN or infinite.
     #[error("{what}: value {index} is {value}; every value must be a finite number")]
     NotFinite {
-        /// What was being computed.
+        /// The quantity that was being computed.
         what: &'static str,
         /// Index of the value, from 0.
         index: usize,
@@ -28,7 +28,7 @@ pub enum Error {
     /// A share is below 0 or above 1.
     #[error("{what}: value {index} is {value}; a proportion averages values from 0 to 1")]
     NotAShare {
-        /// What was being computed.
+        /// The quantity that was being computed.
         what: &'static str,
         /// Index of the value, from 0.
         index: usize,
@@ -153,7 +153,7 @@ pub enum Error {
     /// The page could not be rendered; a fault of this crate.
     #[error("the report's template failed; this is a bug in eurus-eval")]
     Template {
-        /// What the template engine said.
+        /// The template engine's error.
         #[from]
         source: minijinja::Error,
     },
@@ -166,7 +166,7 @@ pub enum Error {
     Write {
         /// Where it should have gone.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
 }

@@ -22,7 +22,7 @@ pub struct PairLengths {
     pub rejected: usize,
 }
 
-/// What [`evaluate_rewards`] measures on pairs that were not trained on.
+/// The report of [`evaluate_rewards`] on pairs that were not trained on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RewardModelReport {
     /// Number of pairs.

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Table {
-    /// What the table shows, without a number; the report numbers it.
+    /// The caption, without a number; the report numbers it.
     pub caption: String,
     /// Names of the columns.
     pub headers: Vec<String>,

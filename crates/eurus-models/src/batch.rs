@@ -30,7 +30,7 @@ impl ForestBatch {
         }
     }
 
-    /// The same batch for a model without autodiff.
+    /// Returns the batch for a model without autodiff.
     pub fn inner(&self) -> Self {
         Self {
             forest: self.forest.clone(),

@@ -1,4 +1,4 @@
-//! What can go wrong with models and checkpoints.
+//! The error type of models and checkpoints.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use crate::WeightType;
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, where, and what to do.
+/// An error of this crate: what went wrong, where, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -16,9 +16,9 @@ pub enum Error {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A checkpoint folder lacks a file that every checkpoint has.
@@ -36,7 +36,7 @@ pub enum Error {
     Json {
         /// The file.
         path: PathBuf,
-        /// What the parser said.
+        /// The parser's error.
         source: serde_json::Error,
     },
     /// A field of `config.json` has a value that would change the result and is not supported.
@@ -59,7 +59,7 @@ pub enum Error {
         path: PathBuf,
         /// The first tensor that is affected, where that is known.
         tensor: Option<String>,
-        /// What the reader said.
+        /// The reader's message.
         problem: String,
     },
     /// A model of the hub cannot be downloaded.
@@ -67,7 +67,7 @@ pub enum Error {
     Hub {
         /// The model as it was named.
         model: String,
-        /// What is wrong and what to do.
+        /// The fault, and a remedy.
         problem: String,
     },
     /// A GGUF file is damaged or asks for something that is not supported.
@@ -77,7 +77,7 @@ pub enum Error {
         path: PathBuf,
         /// The tensor, where it is about one.
         tensor: Option<String>,
-        /// What is wrong.
+        /// The fault of the file.
         problem: String,
     },
     /// The index of a sharded checkpoint names a file that is not there.
@@ -101,7 +101,7 @@ pub enum Error {
         index: PathBuf,
         /// The first tensor that the index puts there.
         tensor: String,
-        /// What it names.
+        /// The name that the index gives as a shard.
         shard: String,
     },
     /// The index of a sharded checkpoint and its shards do not list the same tensors.
@@ -209,7 +209,7 @@ pub enum Error {
     /// An adapter cannot be made or read.
     #[error("low-rank adapter: {problem}")]
     Adapter {
-        /// What is wrong and what to do.
+        /// The fault of the adapter, and a remedy.
         problem: String,
     },
     /// The forest could not be built.
@@ -218,9 +218,9 @@ pub enum Error {
     /// Values could not be read back from the device.
     #[error("reading {what} back from the device failed: {problem}")]
     Device {
-        /// What was read.
+        /// The values that were read.
         what: &'static str,
-        /// What the backend said.
+        /// The backend's message.
         problem: String,
     },
 }

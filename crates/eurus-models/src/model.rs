@@ -1,4 +1,4 @@
-//! What trainers know of a model.
+//! The model traits that trainers rely on.
 
 use burn::module::Module;
 use burn::tensor::{Int, Tensor};
@@ -22,8 +22,8 @@ pub trait ForestBody: Module {
         (self.hidden_states(batch), None)
     }
 
-    /// The same pass block by block, for trainers that keep the blocks' inputs alone and compute the rest again. `None`
-    /// for models that cannot.
+    /// The forward pass block by block, for trainers that keep the blocks' inputs alone and compute the rest again.
+    /// `None` for models that cannot.
     fn blocks<'a>(&'a self, _batch: &'a ForestBatch) -> Option<Box<dyn ForestBlocks + 'a>> {
         None
     }
@@ -56,7 +56,7 @@ pub trait ForestBlocks {
     /// Number of blocks.
     fn count(&self) -> usize;
 
-    /// What the first block takes, `[T, d]`.
+    /// The first block's input, `[T, d]`.
     fn embed(&self) -> Tensor<2>;
 
     /// A block's output for its input, `[T, d]` both, and its router's choices, if it has one.

@@ -1,4 +1,4 @@
-//! What a training pass keeps for its gradients: all activations, or the inputs of the model's blocks alone.
+//! Activations that a training pass keeps for its gradients: all of them, or the inputs of the model's blocks alone.
 
 use burn::tensor::{Gradients, Tensor};
 use eurus_models::layers::Routing;
@@ -94,7 +94,7 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// What is read of the gradients of a loss before they are added up.
+/// A reader of the gradients of a loss, called before they are added up.
 type Reader<'a> = &'a mut dyn FnMut(&mut Gradients);
 
 impl Recomputation<'_> {

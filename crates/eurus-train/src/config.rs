@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Decay, Error, Precision, Result};
 
-/// What a run does about a step whose loss or gradient is not a finite number. It is reported in every case, with the
-/// examples of the step and the term that went wrong.
+/// The policy for a step whose loss or gradient is not a finite number. It is reported in every case, with the examples
+/// of the step and the term that went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
@@ -59,7 +59,7 @@ pub struct TrainingConfig {
     pub recompute_activations: bool,
     /// The number type that is computed in. Default that of the weights.
     pub precision: Precision,
-    /// What happens when a loss or gradient is not a finite number. Default stop.
+    /// The policy when a loss or gradient is not a finite number. Default stop.
     pub on_not_finite: NotFinitePolicy,
     /// Seed of the order of the trees. Default 0.
     pub seed: u64,

@@ -1,9 +1,9 @@
-//! What can go wrong while training.
+//! The error type of training.
 
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, where, and what to do.
+/// An error of this crate: what went wrong, where, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -14,13 +14,13 @@ pub enum Error {
         field: &'static str,
         /// Its value.
         value: String,
-        /// What is allowed.
+        /// The values that are allowed.
         problem: &'static str,
     },
     /// There is nothing to train on.
     #[error("no {what} to train on; check the data's filters and the input files")]
     NoData {
-        /// What is missing.
+        /// The kind of example that is missing.
         what: &'static str,
     },
     /// An example's groups are not those that the loss learns from.
@@ -30,9 +30,9 @@ pub enum Error {
     OtherKind {
         /// The example.
         id: String,
-        /// What its groups are.
+        /// The kind of its groups.
         found: token_forest::LabelKind,
-        /// What they should be.
+        /// The kind that the loss learns from.
         wanted: token_forest::LabelKind,
     },
     /// A path is longer than allowed. Nothing is ever cut silently.
@@ -117,9 +117,9 @@ pub enum Error {
     Io {
         /// The file or folder.
         path: std::path::PathBuf,
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A snapshot cannot be written, or does not fit the model.
@@ -127,7 +127,7 @@ pub enum Error {
     Snapshot {
         /// The snapshot, or a file of it.
         path: std::path::PathBuf,
-        /// What is wrong.
+        /// The fault of the snapshot.
         problem: String,
     },
     /// A run that is not to go on would write among the snapshots of another.
@@ -158,13 +158,13 @@ pub enum Error {
     OtherRank {
         /// The first one that did.
         rank: usize,
-        /// What it says.
+        /// The rank's own error.
         problem: String,
     },
     /// A rank is gone, or says what cannot be understood.
     #[error("the ranks of the run lost each other: {problem}")]
     LostRank {
-        /// What is known of it.
+        /// The fault, as far as it is known.
         problem: String,
     },
     /// The ranks do not train the same.
@@ -199,7 +199,8 @@ pub struct NotFinite {
     pub what: String,
     /// Its value, as text: JSON has no such numbers.
     pub value: String,
-    /// What went wrong first, as far as it can be told: a response's log-prob, the loss of a pair, a parameter's gradient.
+    /// The terms that went wrong first, as far as it can be told: a response's log-prob, the loss of a pair, a
+    /// parameter's gradient.
     pub terms: Vec<String>,
     /// Ids of the step's examples.
     pub examples: Vec<String>,

@@ -16,11 +16,11 @@ pub struct Evaluation<'a, M> {
     /// Return the weights with the highest score instead of the last ones. With snapshots, the one of the best evaluation is
     /// never removed.
     pub keep_best: bool,
-    /// What is found of a model.
+    /// The function that judges a model.
     pub judge: &'a mut dyn FnMut(&M) -> Result<Judgement>,
 }
 
-/// What was found of a model.
+/// The judgement of a model: a score, metrics and sample texts.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Judgement {
     /// Higher is better: what the best model is chosen by. A held-out loss counts negated.
@@ -28,7 +28,7 @@ pub struct Judgement {
     /// Numbers by name.
     #[serde(default)]
     pub metrics: BTreeMap<String, f64>,
-    /// What the model wrote.
+    /// Texts that the model wrote.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub samples: Vec<SampleText>,
 }
@@ -36,9 +36,9 @@ pub struct Judgement {
 /// A text that the model wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SampleText {
-    /// What it was asked.
+    /// The prompt that the model was given.
     pub prompt: String,
-    /// What it answered.
+    /// The model's response.
     pub response: String,
 }
 

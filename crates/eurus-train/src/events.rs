@@ -1,4 +1,4 @@
-//! What trainers report while they run. They never print.
+//! Events that trainers report while they run. Trainers never print.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ pub struct StepProgress {
     pub steps: usize,
     /// Mean loss: per trained token for SFT, per pair, response or prompt otherwise.
     pub loss: f64,
-    /// What the model adds to the loss by itself, coefficient included: a mixture of experts balances its load. Means over
+    /// The auxiliary loss of the model itself, coefficient included: a mixture of experts balances its load. Means over
     /// unique tokens. `None` for models without such a loss.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auxiliary_loss: Option<f64>,
@@ -36,7 +36,7 @@ pub struct StepProgress {
     pub seconds: f64,
 }
 
-/// What happened.
+/// An event of a training run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -68,7 +68,7 @@ pub enum Event {
     Collapse {
         /// The step.
         step: usize,
-        /// What the monitor saw.
+        /// The monitor's warning.
         warning: CollapseWarning,
     },
     /// A step's loss or gradient is not a finite number, and the run goes on. The step has no event of its own.
@@ -84,7 +84,7 @@ pub enum Event {
     Evaluated {
         /// Steps taken.
         step: usize,
-        /// What was found.
+        /// The judgement of the model.
         judgement: Judgement,
         /// Whether its score is the highest of the run so far.
         best: bool,
@@ -107,7 +107,7 @@ pub enum Event {
     DamagedSnapshot {
         /// The snapshot.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault of the snapshot.
         problem: String,
     },
     /// A step of a reward model.
@@ -121,7 +121,7 @@ pub enum Event {
 }
 
 impl Event {
-    /// What is known of the responses of a step, for steps of preference learning and of reward models.
+    /// Statistics of the responses of a step, for steps of preference learning and of reward models.
     pub fn preferences(&self) -> Option<&PreferenceStats> {
         match self {
             Self::Preference { stats, .. } | Self::Reward { stats, .. } => Some(stats),

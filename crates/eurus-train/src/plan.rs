@@ -1,5 +1,4 @@
-//! What a run will put through its model, found without one: the forests of every step and of the reference, as training
-//! packs them.
+//! Plans the work of a run without a model: the forests of every step and of the reference, as training packs them.
 //!
 //! ```
 //! use eurus_train::{TrainingConfig, plan};

@@ -76,7 +76,7 @@ impl ModuleMapper for Cast {
 pub(crate) struct Weights<M> {
     precision: Precision,
     master: M,
-    /// What computes, if that is another model.
+    /// The model that computes, if it is another than `master`.
     computing: Option<M>,
 }
 

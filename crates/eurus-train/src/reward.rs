@@ -57,7 +57,7 @@ fn ends(packed: &GroupForest) -> Vec<u32> {
         .collect()
 }
 
-/// What the loss is told of the pairs of a forest.
+/// The margins and flags of the pairs of a forest, as the loss takes them.
 fn labels_of(groups: &[PackedGroup], trees: &[&TrainingTree], device: &Device) -> RewardContext {
     let labels: Vec<(f32, bool)> = groups
         .iter()
@@ -373,7 +373,7 @@ struct Part<'a> {
     recompute: bool,
 }
 
-/// What is known of a step besides its loss.
+/// Statistics of a step besides its loss.
 #[derive(Serialize, Deserialize)]
 struct RewardStep {
     stats: PreferenceStats,

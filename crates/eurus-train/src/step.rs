@@ -38,7 +38,7 @@ pub(crate) struct GroupTerms {
 }
 
 impl GroupTerms {
-    /// What went wrong first, group by group. A group is called `noun`, `id` names a tree.
+    /// Names the term that went wrong first in each group. A group is called `noun`, `id` names a tree.
     pub fn name<'a>(self, noun: &str, id: impl Fn(usize) -> &'a str) -> Vec<String> {
         let mut wrong: Vec<Option<String>> = vec![None; self.groups.len()];
         for (name, values) in self.terms {
@@ -54,7 +54,7 @@ impl GroupTerms {
     }
 }
 
-/// What a step's groups come to.
+/// Totals of a step's groups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct GroupCounts {
     pub groups: usize,

@@ -68,7 +68,7 @@ pub struct CollapseMonitor {
     warned: Vec<CollapseKind>,
 }
 
-/// What is kept of a step.
+/// The levels of one step that are kept.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct Observation {
     step: usize,

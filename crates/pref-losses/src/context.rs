@@ -1,4 +1,4 @@
-//! What some losses need beside log-probs.
+//! Inputs that some losses need beside log-probs.
 
 use burn::tensor::Tensor;
 
@@ -7,7 +7,7 @@ use crate::pairs::PairLengths;
 use crate::parts::PairParts;
 use crate::wpo::PairLogWeights;
 
-/// What some paired losses need beside log-probs; [`Needs`] tells which. The default has nothing.
+/// Inputs that some paired losses need beside log-probs; [`Needs`] tells which. The default has nothing.
 ///
 /// # Examples
 ///
@@ -97,7 +97,7 @@ impl PairContext {
     }
 }
 
-/// What a loss looks at. A trainer can leave out the work for the rest.
+/// The inputs that a loss looks at. A trainer can leave out the work for the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Needs {
     /// Log-probs under the reference. Where false, those given are ignored.
@@ -125,7 +125,7 @@ impl Needs {
         log_weights: false,
     };
 
-    /// What either of two needs.
+    /// The union of two needs.
     pub fn or(self, other: Self) -> Self {
         Self {
             reference: self.reference || other.reference,

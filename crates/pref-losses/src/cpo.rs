@@ -9,7 +9,7 @@ use crate::loss::PairLoss;
 use crate::pairs::{Pair, PairLengths, PairLogProbs, PairOutput};
 use crate::stable::smoothed_negative_log_sigmoid;
 
-/// What [`Cpo`] does with the difference of log-probs.
+/// How [`Cpo`] turns the difference of log-probs into a loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CpoForm {
@@ -29,7 +29,7 @@ pub enum CpoForm {
 pub struct CpoConfig {
     /// Scale of the log-probs, above 0. Default 0.1.
     pub beta: f64,
-    /// What is done with the difference of log-probs. Default sigmoid.
+    /// The form of the loss of the difference of log-probs. Default sigmoid.
     pub form: CpoForm,
     /// Assumed rate of flipped labels, 0 to 0.5; for the sigmoid form alone. Default 0.
     pub label_smoothing: f64,

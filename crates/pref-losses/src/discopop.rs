@@ -19,7 +19,7 @@ pub struct DiscopopConfig {
     pub beta: f64,
     /// Width of the step between the two parts, above 0. Default 0.05.
     pub tau: f64,
-    /// What ties the policy to the reference. Default reverse KL.
+    /// The divergence that ties the policy to the reference. Default reverse KL.
     pub divergence: Divergence,
 }
 

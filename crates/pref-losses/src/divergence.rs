@@ -52,8 +52,8 @@ pub enum Divergence {
     Alpha(f64),
 }
 
-/// What happens to the constant that makes `g(0) = 0`. It cancels in `g(a) - g(b)` and matters only
-/// where the two are divided by different lengths.
+/// Whether the constant that makes `g(0) = 0` is kept or dropped. It cancels in `g(a) - g(b)` and matters only where
+/// the two are divided by different lengths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DivergenceConstant {

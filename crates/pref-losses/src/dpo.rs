@@ -10,7 +10,7 @@ use crate::loss::PairLoss;
 use crate::pairs::{PairLengths, PairLogProbs, PairOutput};
 use crate::stable::{negative_log_sigmoid, smoothed_negative_log_sigmoid};
 
-/// What label smoothing means.
+/// The meaning of label smoothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LabelSmoothing {
@@ -34,9 +34,9 @@ pub struct DpoConfig {
     pub label_smoothing: f64,
     /// How `label_smoothing` is used. Default conservative.
     pub smoothing: LabelSmoothing,
-    /// What ties the policy to the reference. Default reverse KL.
+    /// The divergence that ties the policy to the reference. Default reverse KL.
     pub divergence: Divergence,
-    /// What happens to the divergence's constant when normalized by length. Default kept.
+    /// Whether the divergence's constant is kept when normalized by length. Default kept.
     pub divergence_constant: DivergenceConstant,
     /// True for length-normalized DPO: log-ratios are divided by their numbers of tokens. Default
     /// false.

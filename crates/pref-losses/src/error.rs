@@ -1,4 +1,4 @@
-//! What can be wrong with a configuration or a call.
+//! The error type of configurations and calls.
 
 /// Everything this crate refuses.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -13,7 +13,7 @@ pub enum Error {
         field: &'static str,
         /// The value that was given.
         value: f64,
-        /// What is allowed.
+        /// The values that are allowed.
         expected: &'static str,
     },
 
@@ -24,7 +24,7 @@ pub enum Error {
         field: &'static str,
         /// The value that was given.
         value: f64,
-        /// What is allowed.
+        /// The values that are allowed.
         expected: &'static str,
     },
 
@@ -50,7 +50,7 @@ pub enum Error {
     Missing {
         /// Name of the loss, as in its serialized `type`.
         loss: &'static str,
-        /// What it needs.
+        /// The input that it needs.
         what: &'static str,
         /// Where that goes.
         place: &'static str,
@@ -69,7 +69,7 @@ pub enum Error {
     /// A weighted sum of losses cannot be made of these terms.
     #[error("sum loss: {reason}")]
     InvalidSum {
-        /// What is wrong and what to do.
+        /// The fault of the terms, and a remedy.
         reason: &'static str,
     },
 }

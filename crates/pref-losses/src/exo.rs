@@ -20,7 +20,7 @@ pub struct ExoConfig {
     /// Probability `e` that the label is wrong, above 0 (the loss is infinite at 0) and at most
     /// 0.5. Default 1e-3.
     pub label_smoothing: f64,
-    /// What ties the policy to the reference. Default reverse KL.
+    /// The divergence that ties the policy to the reference. Default reverse KL.
     pub divergence: Divergence,
 }
 

@@ -16,7 +16,7 @@ use crate::pairs::{PairLogProbs, PairOutput};
 pub struct HingeConfig {
     /// Strength of the tie to the reference, above 0. Default 0.1.
     pub beta: f64,
-    /// What ties the policy to the reference. Default reverse KL.
+    /// The divergence that ties the policy to the reference. Default reverse KL.
     pub divergence: Divergence,
 }
 

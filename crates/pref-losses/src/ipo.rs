@@ -16,9 +16,9 @@ use crate::pairs::{PairLengths, PairLogProbs, PairOutput};
 pub struct IpoConfig {
     /// Strength of the tie to the reference (the paper's tau), above 0. Default 0.1.
     pub beta: f64,
-    /// What ties the policy to the reference. Default reverse KL.
+    /// The divergence that ties the policy to the reference. Default reverse KL.
     pub divergence: Divergence,
-    /// What happens to the divergence's constant when normalized by length. Default kept.
+    /// Whether the divergence's constant is kept when normalized by length. Default kept.
     pub divergence_constant: DivergenceConstant,
     /// True to divide log-ratios by their numbers of tokens, as TRL and HALOs do. Default false.
     pub length_normalized: bool,
@@ -137,7 +137,8 @@ impl Ipo {
         PairOutput::new(self.losses(difference), rewards)
     }
 
-    /// The same with each score divided by its response's number of tokens. Rewards stay sums.
+    /// One loss per pair, with each score divided by its response's number of tokens. Rewards stay
+    /// sums.
     ///
     /// # Panics
     ///

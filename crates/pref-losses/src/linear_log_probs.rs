@@ -7,8 +7,8 @@
 //! turns it into gradients. That costs one more matrix product and makes the memory independent of
 //! `tokens * vocab`.
 //!
-//! The same function gives policy log-probs (with gradient) and reference log-probs (without), so
-//! the two agree to the bit for the same weights.
+//! One function gives policy log-probs (with gradient) and reference log-probs (without), so the
+//! two agree to the bit for the same weights.
 
 mod operation;
 

@@ -1,4 +1,4 @@
-//! What a loss is to a trainer, and the types that stand for any of them.
+//! The traits of losses as trainers use them, and the types that stand for any of them.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -71,7 +71,7 @@ use crate::unpaired::{UnpairedContext, UnpairedLogProbs, UnpairedOutput};
 /// # }
 /// ```
 pub trait PairLoss: Debug + Send + Sync {
-    /// What [`forward`](Self::forward) looks at. Nothing else need be given to it.
+    /// The inputs that [`forward`](Self::forward) looks at. Nothing else need be given to it.
     fn needs(&self) -> Needs;
 
     /// The KL estimate `[1]` from log-probs `[rows]` of mismatched prompts and responses, for losses
@@ -107,7 +107,7 @@ pub trait PairLoss: Debug + Send + Sync {
 
 /// A loss over responses with a verdict each.
 pub trait VerdictLoss: Debug + Send + Sync {
-    /// What [`forward`](Self::forward) looks at. Nothing else need be given to it.
+    /// The inputs that [`forward`](Self::forward) looks at. Nothing else need be given to it.
     fn needs(&self) -> Needs;
 
     /// The KL estimate `[1]` from log-probs `[rows]` of mismatched prompts and responses, for losses
@@ -134,7 +134,7 @@ pub trait VerdictLoss: Debug + Send + Sync {
 
 /// A loss over K scored responses to each prompt.
 pub trait ScoreLoss: Debug + Send + Sync {
-    /// What [`forward`](Self::forward) looks at: the reference, unless said otherwise.
+    /// The inputs that [`forward`](Self::forward) looks at: the reference, unless said otherwise.
     fn needs(&self) -> Needs {
         Needs::REFERENCE
     }
@@ -193,7 +193,7 @@ impl PreferenceLoss {
         Self(Arc::new(loss))
     }
 
-    /// What [`forward`](Self::forward) looks at.
+    /// The inputs that [`forward`](Self::forward) looks at.
     pub fn needs(&self) -> Needs {
         self.0.needs()
     }
@@ -244,7 +244,7 @@ impl UnpairedLoss {
         Self(Arc::new(loss))
     }
 
-    /// What [`forward`](Self::forward) looks at.
+    /// The inputs that [`forward`](Self::forward) looks at.
     pub fn needs(&self) -> Needs {
         self.0.needs()
     }
@@ -284,7 +284,7 @@ impl ScoredLoss {
         Self(Arc::new(loss))
     }
 
-    /// What [`forward`](Self::forward) looks at.
+    /// The inputs that [`forward`](Self::forward) looks at.
     pub fn needs(&self) -> Needs {
         self.0.needs()
     }

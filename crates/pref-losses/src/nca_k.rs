@@ -16,8 +16,8 @@ use crate::stable::negative_log_sigmoid;
 pub struct NcaKConfig {
     /// Strength of the tie to the reference, above 0. Default 0.1.
     pub beta: f64,
-    /// What the scores are divided by before their softmax (the paper's alpha), above 0.
-    /// Default 1; a small one makes the best response the only target.
+    /// The temperature that the scores are divided by before their softmax (the paper's alpha),
+    /// above 0. Default 1; a small one makes the best response the only target.
     pub temperature: f64,
     /// Added to the score of the first response of each prompt, at least 0. Default 0. The
     /// authors' code puts the best response first and adds 0.01 to break ties.

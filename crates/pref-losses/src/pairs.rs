@@ -1,4 +1,4 @@
-//! What goes into a paired loss and what comes out.
+//! Inputs and outputs of paired losses.
 
 use burn::tensor::{DType, Tensor};
 
@@ -46,7 +46,7 @@ pub struct PairOutput {
     /// Implicit reward of the chosen response, without gradient:
     /// `beta * (log p_policy - log p_reference)`. Losses without a reference say what they report.
     pub chosen_rewards: Tensor<1>,
-    /// The same of the rejected response.
+    /// Implicit reward of the rejected response, without gradient.
     pub rejected_rewards: Tensor<1>,
 }
 

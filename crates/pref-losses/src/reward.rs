@@ -8,7 +8,7 @@ use crate::loss::RewardPairLoss;
 use crate::pairs::assert_len;
 use crate::stable::negative_log_sigmoid;
 
-/// What a data set may say about its pairs beside their order. The default says nothing.
+/// Labels that a data set may give its pairs beside their order. The default has none.
 #[derive(Debug, Clone, Default)]
 pub struct RewardContext {
     /// By how much the chosen reward should lead, `[pairs]`; for the ranking term.

@@ -41,7 +41,7 @@ pub struct PreferenceStats {
     /// Mean log-prob of chosen responses under the policy, in nats per response; `None` for reward models.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chosen_log_prob: Option<f64>,
-    /// The same of rejected responses.
+    /// Mean log-prob of rejected responses under the policy, in nats per response; `None` for reward models.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rejected_log_prob: Option<f64>,
     /// Mean KL estimate in nats, for losses that have one.
@@ -197,7 +197,7 @@ pub struct PreferenceSums {
     kl: Option<(Tensor<1>, usize)>,
 }
 
-/// What is summed.
+/// The columns that are summed.
 enum Column {
     Loss,
     ChosenReward,

@@ -10,7 +10,7 @@ use crate::kto::KlEstimate;
 use crate::loss::{PairLoss, PreferenceLoss};
 use crate::pairs::{PairLogProbs, PairOutput, assert_len};
 
-/// What the SFT term of a [`Sum`] is a mean over.
+/// The units that the SFT term of a [`Sum`] is a mean over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SftNormalization {
@@ -46,7 +46,7 @@ pub struct SumConfig {
     pub terms: Vec<SumTerm>,
     /// Weight of the SFT term, at least 0. Default 0.
     pub sft_weight: f64,
-    /// What the SFT term is a mean over. Default tokens.
+    /// The units that the SFT term is a mean over. Default tokens.
     pub sft_normalization: SftNormalization,
 }
 
@@ -172,7 +172,7 @@ pub struct Sum {
 }
 
 impl Sum {
-    /// What the terms look at, together, and lengths for an SFT term.
+    /// The inputs that the terms look at, together, and lengths for an SFT term.
     pub fn needs(&self) -> Needs {
         let terms = self.losses().map(PreferenceLoss::needs);
         let sft = Needs {

@@ -28,7 +28,7 @@ pub struct UnpairedOutput {
     pub rewards: Tensor<1>,
 }
 
-/// What some unpaired losses need beside log-probs. The default has nothing.
+/// Inputs that some unpaired losses need beside log-probs. The default has nothing.
 #[derive(Debug, Clone, Default)]
 pub struct UnpairedContext {
     /// The KL estimate `[1]` of [`Kto`](crate::Kto), from [`UnpairedLoss::kl`](crate::UnpairedLoss::kl).

@@ -1,4 +1,4 @@
-//! What the tests of several crates share.
+//! Test helpers that several crates share: folders, counts, processes, skipped tests.
 
 pub mod folders;
 

@@ -1,4 +1,4 @@
-//! What can go wrong between text and packed tokens.
+//! The error type of this crate, for all faults between text and packed tokens.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ pub enum Error {
     InTree {
         /// Name of the tree: its id, or its index in the list given.
         tree: String,
-        /// What was wrong with it.
+        /// The fault of the tree.
         problem: Box<Error>,
     },
 
@@ -22,9 +22,9 @@ pub enum Error {
     /// A tree without nodes, or a forest without trees.
     #[error("there is nothing here: a {what} needs at least one {part}")]
     Empty {
-        /// What was empty.
+        /// The thing that was empty.
         what: &'static str,
-        /// What it needs.
+        /// The part that it needs at least one of.
         part: &'static str,
     },
     /// A node without tokens, which nothing could attend to or be predicted by.
@@ -114,7 +114,7 @@ pub enum Error {
         nodes: Vec<usize>,
         /// Number of tokens before them.
         history: usize,
-        /// What is too long: the longest path, or all of them together.
+        /// The part that is too long: the longest path, or all of them together.
         what: &'static str,
         /// Its number of tokens.
         tokens: usize,
@@ -136,9 +136,9 @@ pub enum Error {
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         reason: std::io::Error,
-        /// What to do about it.
+        /// A remedy.
         advice: &'static str,
     },
     /// A file of the tokenizer is there but makes no sense.
@@ -146,9 +146,9 @@ pub enum Error {
     Malformed {
         /// The file, with its folder when it was read from one.
         file: String,
-        /// What was wrong.
+        /// The fault of the file.
         reason: String,
-        /// What to do about it.
+        /// A remedy.
         advice: &'static str,
     },
     /// No chat template came with the tokenizer.
@@ -181,7 +181,7 @@ pub enum Error {
         template: String,
         /// Line of the template, from 1.
         line: usize,
-        /// What was wrong.
+        /// The engine's message.
         reason: String,
     },
     /// A chat template refused a conversation or failed on it.
@@ -195,7 +195,7 @@ pub enum Error {
         line: usize,
         /// Number of messages rendered.
         messages: usize,
-        /// What the template or the engine said.
+        /// The message of the template or the engine.
         reason: String,
     },
     /// Adding a message changed the text before it, so a shared history has no one text.
@@ -210,9 +210,9 @@ pub enum Error {
         message: usize,
         /// The first byte that differs.
         at: usize,
-        /// What stood there before.
+        /// The text there before the message was added.
         before: String,
-        /// What stands there now.
+        /// The text there since.
         after: String,
     },
     /// The template never closes an assistant turn with the end-of-turn token.
@@ -241,7 +241,7 @@ pub enum Error {
     MessageOrder {
         /// The message, from 1.
         message: usize,
-        /// What was wrong with its place.
+        /// The reason why it cannot stand there.
         reason: &'static str,
     },
     /// The tokenizer failed on a text, or on ids.
@@ -251,7 +251,7 @@ pub enum Error {
         action: &'static str,
         /// The beginning of what it failed on.
         input: String,
-        /// What it said.
+        /// The tokenizer's message.
         reason: String,
     },
 
@@ -264,7 +264,7 @@ pub enum Error {
     InRow {
         /// File and record.
         location: ultrainteract::input::Location,
-        /// What is wrong.
+        /// The fault of the record.
         problem: Box<Error>,
     },
     /// Something is wrong with a field of a record.
@@ -272,7 +272,7 @@ pub enum Error {
     InField {
         /// The field.
         field: &'static str,
-        /// What is wrong.
+        /// The fault of the field.
         problem: Box<Error>,
     },
     /// Examples of this kind do not hold what the loss learns from.
@@ -282,7 +282,7 @@ pub enum Error {
     UnfitExample {
         /// The kind of example.
         kind: &'static str,
-        /// What the loss learns from.
+        /// The kind of data that the loss learns from.
         wanted: &'static str,
     },
     /// An answer of several messages, where a verdict or a preference is on one.
@@ -306,7 +306,7 @@ pub enum Error {
     NoRows {
         /// The files.
         files: String,
-        /// What became of their records.
+        /// Counts of their records, by what became of them.
         problem: String,
     },
 
@@ -324,7 +324,7 @@ pub enum Error {
         id: String,
         /// The group, by its index.
         group: usize,
-        /// What is wrong with it.
+        /// The fault of the group.
         problem: String,
     },
     /// Mismatched responses come from other trees, and there is only one.
@@ -337,7 +337,7 @@ pub enum Error {
     /// The settings of a tokenizer to train make no sense.
     #[error("cannot train a tokenizer: {reason}")]
     Train {
-        /// What was wrong and what to do.
+        /// The fault of the settings, and a remedy.
         reason: String,
     },
 }

@@ -131,7 +131,7 @@ impl TokenizerFiles {
         Ok(())
     }
 
-    /// The same with another chat template, for models that come without one. `name` says where the template
+    /// Returns the files with another chat template, for models that come without one. `name` says where the template
     /// comes from, for errors.
     ///
     /// The template becomes part of the files, in `chat_template.jinja` and in `tokenizer_config.json`, so whoever
@@ -148,7 +148,7 @@ impl TokenizerFiles {
         Ok(self)
     }
 
-    /// The same with one of the templates that come along.
+    /// Returns the files with one of the chat templates that come with this crate.
     ///
     /// Where the template ends a turn with a token of its own ([`BuiltInTemplate::turn_end`]), that token becomes
     /// the EOS token; [`ChatTokenizer::from_files`](crate::ChatTokenizer::from_files) checks that the vocabulary

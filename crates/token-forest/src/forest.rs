@@ -37,7 +37,7 @@ pub struct PackedForest {
     pub node_of: Vec<u32>,
     /// The nodes in depth-first order, parents before children.
     pub nodes: Vec<ForestNode>,
-    /// What is to be predicted, in the order of the predicted tokens (so grouped by node).
+    /// The prediction targets, in the order of the predicted tokens (so grouped by node).
     pub targets: Vec<Target>,
     /// First entry of each tree in `lookup`.
     tree_starts: Vec<usize>,

@@ -6,8 +6,8 @@ use crate::{Error, Group, Result};
 
 /// A conversation with branches, and what is to be learned from it.
 ///
-/// Nodes alternate along a path: a prompt (all messages up to an answer), an assistant message, a prompt, and so on. Rows
-/// that begin with the same messages [grow](Self::grow) into one tree, in which each message stands once.
+/// Nodes alternate along a path: a prompt (all messages up to an answer), an assistant message, a prompt, and so on. An
+/// assistant that speaks before anything was asked speaks in the first prompt. Rows that begin with the same messages [grow](Self::grow) into one tree, in which each message stands once.
 ///
 /// ```
 /// use token_forest::{Group, Label, Message, MessageTree};
@@ -26,11 +26,11 @@ pub struct MessageTree {
     pub id: String,
     /// The nodes, parents before children.
     pub nodes: Vec<MessageNode>,
-    /// What is to be learned; nodes are those of this tree.
+    /// The groups of responses to be learned; nodes are those of this tree.
     pub groups: Vec<Group>,
 }
 
-/// What one node says.
+/// A node of a message tree: its messages and its parent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageNode {
     /// The node before it; `None` for the first.
@@ -48,7 +48,7 @@ impl MessageTree {
         }
     }
 
-    /// A conversation without branches, each assistant message of which is to be imitated.
+    /// A conversation without branches, each answer of which is to be imitated.
     pub fn of_messages(messages: &[Message]) -> Self {
         let mut tree = Self::default();
         tree.grow(messages);
@@ -135,8 +135,20 @@ impl MessageTree {
 
 /// The messages of a conversation node by node.
 fn turns(messages: &[Message]) -> impl Iterator<Item = &[Message]> {
-    messages
-        .chunk_by(|message, next| message.role != Role::Assistant && next.role != Role::Assistant)
+    let (beginning, rest) = messages.split_at(beginning(messages));
+    let rest = rest
+        .chunk_by(|message, next| message.role != Role::Assistant && next.role != Role::Assistant);
+    let beginning = Some(beginning).filter(|it| !it.is_empty());
+    beginning.into_iter().chain(rest)
+}
+
+/// Number of messages up to the first answer. What the assistant says before the user has asked is no answer.
+pub(crate) fn beginning(messages: &[Message]) -> usize {
+    let asked = messages.iter().position(|it| it.role == Role::User);
+    let asked = asked.unwrap_or_default();
+    let mut later = messages[asked..].iter();
+    let answered = later.position(|it| it.role == Role::Assistant);
+    answered.map_or(messages.len(), |answered| asked + answered)
 }
 
 /// The messages of a preference tree; node `i` is node `i` of the tree, and its pairs are the groups.

@@ -1,4 +1,4 @@
-//! What becomes of rows that are longer than a limit: an error, a cut history, or no row; never a silent cut.
+//! Policies for rows that are longer than a limit: an error, a cut history, or no row; never a silent cut.
 
 use std::collections::HashMap;
 use std::ops::AddAssign;
@@ -6,7 +6,7 @@ use std::ops::AddAssign;
 use crate::conversation::EncodedTree;
 use crate::{ChatTokenizer, Error, MessageNode, MessageTree, Result, TokenTree};
 
-/// What to do with responses that are too long with their history.
+/// The policy for responses that are too long with their history.
 ///
 /// A response is never cut, whatever the policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -42,7 +42,7 @@ impl Default for LengthLimit {
 }
 
 impl LengthLimit {
-    /// The same limit for a path and for a group.
+    /// One limit for both a path and a group.
     pub fn of_path(tokens: usize) -> Self {
         Self {
             path: tokens,
@@ -51,7 +51,8 @@ impl LengthLimit {
     }
 }
 
-/// What became of groups of responses, by reason. Counts of several trees are added with `+=`.
+/// Counts of groups of responses that were looked at, cut and dropped for their length. Counts of several trees are
+/// added with `+=`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct LengthCounts {
     /// Groups that were looked at.
@@ -102,7 +103,7 @@ pub struct Fitted {
     pub tree: Option<TokenTree>,
     /// Where the nodes of each group are in `tree`; `None` for a group that was dropped.
     pub groups: Vec<Option<Vec<usize>>>,
-    /// What was done.
+    /// Counts of groups that were cut and dropped.
     pub counts: LengthCounts,
     /// The groups that were dropped.
     pub too_long: Vec<TooLong>,
@@ -230,7 +231,7 @@ struct Lengths {
 }
 
 impl Lengths {
-    /// What is too long, its tokens and their limit.
+    /// The part that is too long, its tokens and their limit.
     fn excess(&self, limit: LengthLimit) -> Option<(&'static str, usize, usize)> {
         [
             ("the longest path", self.longest_path, limit.path),

@@ -40,7 +40,7 @@ pub fn pack(trees: &[TokenTree], token_budget: usize) -> Result<Vec<Vec<usize>>>
     Ok(pack_sizes(&sizes, token_budget))
 }
 
-/// The same of sizes, none of which is larger than the budget.
+/// Packs sizes, none of which is larger than the budget, as trees are packed.
 pub(crate) fn pack_sizes(sizes: &[usize], token_budget: usize) -> Vec<Vec<usize>> {
     let mut forests = best_fit_decreasing(sizes, token_budget);
     for forest in &mut forests {

@@ -62,7 +62,7 @@ impl Scored {
             .copied()
     }
 
-    /// The same nodes in a part of the tree.
+    /// The group's nodes, as indices of a part of the tree.
     fn within(&self, part: &Subtree) -> Self {
         let place = |nodes: &Vec<usize>| -> Vec<usize> {
             nodes

@@ -244,7 +244,7 @@ fn without_generation_tags(source: &str) -> String {
     out
 }
 
-/// What an engine error says, without the engine's kind where a template spoke for itself.
+/// The message of an engine error, without the engine's kind where a template spoke for itself.
 fn reason(error: &minijinja::Error) -> String {
     error
         .detail()

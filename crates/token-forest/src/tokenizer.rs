@@ -48,7 +48,7 @@ impl ChatTokenizer {
         Self::from_files(TokenizerFiles::read(folder.as_ref())?)
     }
 
-    /// The same from files in memory.
+    /// Builds the tokenizer from files in memory.
     ///
     /// # Errors
     ///

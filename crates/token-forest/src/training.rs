@@ -1,4 +1,4 @@
-//! What trainers train on: a tree of tokens, and the groups of responses in it that a loss looks at.
+//! Training examples: a tree of tokens, and the groups of responses in it that a loss looks at.
 
 use std::collections::HashSet;
 
@@ -14,14 +14,14 @@ use crate::{ChatTokenizer, Error, MessageTree, Result, TokenTree};
 pub struct Group {
     /// The responses, nodes of a tree. A node may be in several groups.
     pub nodes: Vec<usize>,
-    /// What is known of them.
+    /// The label of the responses.
     pub label: Label,
     /// A response of another tree under the first node's prompt, for KL estimates; [`add_mismatched`] makes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mismatched: Option<usize>,
 }
 
-/// What is known of the responses of a group.
+/// The label of a group: imitation, preference, verdict or scores.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Label {
@@ -79,7 +79,7 @@ pub enum LabelKind {
 }
 
 impl LabelKind {
-    /// What groups of this kind are called: one, and several.
+    /// Nouns for groups of this kind: one, and several.
     pub fn nouns(self) -> [&'static str; 2] {
         match self {
             Self::Imitated | Self::Verdict => ["response", "responses"],
@@ -131,7 +131,7 @@ impl Group {
         Self::new(nodes, Label::Scores(scores))
     }
 
-    /// What is wrong with the group, as one of `tree`.
+    /// The fault of the group as one of `tree`, if there is one.
     fn problem(&self, tree: &TokenTree) -> Option<String> {
         let wanted = match &self.label {
             Label::Imitated | Label::Verdict { .. } => 1,
@@ -360,7 +360,7 @@ impl TrainingTree {
         self.groups[0].label.kind()
     }
 
-    /// The same tree with other labels: pairs with margins, say. Mismatched responses are dropped.
+    /// Returns the tree with other labels: pairs with margins, say. Mismatched responses are dropped.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What can go wrong.
+//! The error type of tree construction.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ pub enum Error {
     Config {
         /// The field.
         field: &'static str,
-        /// What is wrong with it and what to write instead.
+        /// The fault of the setting, and a value to write instead.
         problem: String,
     },
     /// Two problems of a run have the same id.
@@ -50,7 +50,7 @@ pub enum Error {
         problem: String,
         /// The turn.
         turn: usize,
-        /// What the model said.
+        /// The model's error.
         source: chat_model::Error,
     },
     /// A model did not give what its trait promises.
@@ -101,7 +101,7 @@ pub enum Error {
     StoreIo {
         /// The file.
         path: PathBuf,
-        /// What was tried.
+        /// The action that failed.
         doing: &'static str,
         /// The system's answer.
         source: io::Error,
@@ -116,7 +116,7 @@ pub enum Error {
         path: PathBuf,
         /// The line, from 1.
         line: usize,
-        /// What is wrong.
+        /// The fault of the line.
         problem: String,
     },
     /// The store belongs to another run.
@@ -128,7 +128,7 @@ pub enum Error {
     StoreMismatch {
         /// The file.
         path: PathBuf,
-        /// What differs.
+        /// The setting that differs.
         field: String,
         /// In the store.
         found: String,

@@ -16,7 +16,7 @@ pub struct Problem {
     /// A right action, in the format that the actor is to use. May be empty, if nobody wrote one;
     /// then there is nothing to fall back on.
     pub rationale: String,
-    /// What kind of problem it is.
+    /// The kind of problem.
     pub task: Task,
     /// How the actor is to reason.
     pub schema: Schema,

@@ -37,9 +37,9 @@ pub enum Error {
         tree: String,
         /// The would-be parent.
         parent: NodeId,
-        /// What the parent is.
+        /// The parent's kind of content.
         found: &'static str,
-        /// What was to be added.
+        /// The kind of node that was to be added.
         child: &'static str,
     },
 
@@ -96,7 +96,7 @@ pub enum Error {
     /// The first node of a record is no instruction.
     #[error("is {found} where the instruction, without a parent, must be")]
     NoInstruction {
-        /// What it is.
+        /// The kind of node that is there.
         found: &'static str,
     },
 
@@ -142,7 +142,7 @@ pub enum Error {
         chosen: NodeId,
         /// The rejected node.
         rejected: NodeId,
-        /// What forbids it.
+        /// The reason why the two are no pair.
         why: &'static str,
     },
 
@@ -153,7 +153,7 @@ pub enum Error {
         tree: String,
         /// The node to be judged.
         node: NodeId,
-        /// What forbids it.
+        /// The reason why the verdict stands.
         why: &'static str,
     },
 
@@ -218,9 +218,9 @@ pub enum Error {
     Format {
         /// `format` or `version`.
         field: &'static str,
-        /// What the record says.
+        /// The value in the record.
         found: String,
-        /// What is understood here.
+        /// The value that this release reads.
         expected: String,
     },
 
@@ -229,7 +229,7 @@ pub enum Error {
     Malformed {
         /// Path of the field, as in `trajectory[2].value`.
         field: String,
-        /// What the parser says.
+        /// The parser's message.
         message: String,
     },
 
@@ -240,7 +240,7 @@ pub enum Error {
         field: String,
         /// 1-based byte column.
         column: usize,
-        /// What the parser says.
+        /// The parser's message.
         message: String,
     },
 
@@ -266,7 +266,7 @@ pub enum Error {
     InField {
         /// Path of the field, as in `nodes[3]`.
         field: String,
-        /// What is wrong there.
+        /// The fault in the field.
         fault: Box<Error>,
     },
 
@@ -277,7 +277,7 @@ pub enum Error {
         file: PathBuf,
         /// Where in it.
         place: Place,
-        /// What is wrong there.
+        /// The fault in the row.
         fault: Box<Error>,
     },
 
@@ -288,7 +288,7 @@ pub enum Error {
         row: usize,
         /// The row's id.
         id: String,
-        /// What is wrong there.
+        /// The fault in the pair row.
         fault: Box<Error>,
     },
 
@@ -304,7 +304,7 @@ pub enum Error {
     /// Something that is there twice.
     #[error("has the same {what} as {first}; drop one")]
     Repeated {
-        /// What is the same: "id" or "record".
+        /// The repeated part: "id" or "record".
         what: &'static str,
         /// Where it was first.
         first: Location,
@@ -314,9 +314,9 @@ pub enum Error {
     /// A path or pattern that names no file.
     #[error("`{pattern}` {reason}")]
     Pattern {
-        /// What was given.
+        /// The path or pattern as it was given.
         pattern: String,
-        /// What is wrong with it.
+        /// The reason why it names no file.
         reason: String,
     },
 
@@ -332,16 +332,18 @@ pub enum Error {
     #[error("there is nothing between two commas of the array, or after the last")]
     EmptyElement,
 
-    /// A Parquet file that cannot be read or written.
-    #[error("cannot {action} {}{place} as Parquet: {message}", file.display())]
-    Parquet {
-        /// What was tried: "read" or "write".
+    /// A file of tables that cannot be read or written.
+    #[error("cannot {action} {}{place} as {kind}: {message}", file.display())]
+    Table {
+        /// `Parquet` or `Arrow`.
+        kind: &'static str,
+        /// The action that failed: "read" or "write".
         action: &'static str,
         /// The file.
         file: PathBuf,
         /// `, row group 2`, or nothing.
         place: String,
-        /// What the Parquet library says.
+        /// The library's message.
         message: String,
     },
 
@@ -372,9 +374,9 @@ pub enum Error {
     NotHeld {
         /// Name of the format.
         format: &'static str,
-        /// What was to be written: "tree", "preference", ...
+        /// The kind of example to be written: "tree", "preference", ...
         what: &'static str,
-        /// What is missing or too much.
+        /// The part that is missing or too much.
         why: String,
     },
 
@@ -383,7 +385,7 @@ pub enum Error {
     Mixture {
         /// Name of the source.
         source_name: String,
-        /// What is wrong with it.
+        /// The reason why it cannot be mixed.
         reason: String,
     },
 
@@ -392,7 +394,7 @@ pub enum Error {
         "unknown amount `{found}`; say `all`, a number as `32000` or `32k`, a share as `50%`, or `ratio:3`"
     )]
     AmountName {
-        /// What was given.
+        /// The amount as it was given.
         found: String,
     },
 
@@ -400,7 +402,7 @@ pub enum Error {
     /// The file system refused.
     #[error("cannot {action} {}: {reason}", path.display())]
     Io {
-        /// What was tried: "read", "create", ...
+        /// The action that failed: "read", "create", ...
         action: &'static str,
         /// The file.
         path: PathBuf,
@@ -415,7 +417,7 @@ pub enum Error {
         path: PathBuf,
         /// 1-based position among the items written.
         item: usize,
-        /// What the serializer says.
+        /// The serializer's message.
         message: String,
     },
 
@@ -435,7 +437,7 @@ pub enum Error {
         name: &'static str,
         /// Its value.
         found: usize,
-        /// What it may be.
+        /// The values that it may have.
         expected: String,
     },
 }

@@ -71,7 +71,7 @@
 //!
 //! | feature | default | what it adds |
 //! | --- | --- | --- |
-//! | `parquet` | no | Parquet files in and out |
+//! | `parquet` | no | Parquet files in and out, Arrow files in |
 
 #![warn(missing_debug_implementations)]
 

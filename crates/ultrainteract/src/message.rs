@@ -31,7 +31,7 @@ impl Role {
 pub struct Message {
     /// Who says it.
     pub role: Role,
-    /// What is said.
+    /// The text of the message.
     pub content: String,
 }
 

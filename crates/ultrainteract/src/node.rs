@@ -1,11 +1,11 @@
-//! What a tree is made of: instruction, actions and observations.
+//! The nodes of a tree: instruction, actions and observations.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What the environment said about an action.
+/// The environment's verdict on an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -43,7 +43,7 @@ pub enum ActionSource {
 pub struct Action {
     /// The message.
     pub text: String,
-    /// What the environment said about it.
+    /// The environment's verdict on the action.
     pub verdict: Verdict,
     /// Name of the model that wrote it.
     pub actor: String,
@@ -53,15 +53,15 @@ pub struct Action {
     pub source: ActionSource,
 }
 
-/// What comes back after an action that was not correct.
+/// An observation: the reply to an action that was not correct.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Observation {
-    /// What the interpreter printed, if the action was executed.
+    /// The output of the interpreter, if the action was executed.
     pub execution: Option<String>,
     /// The binary feedback, as in "Your answer is wrong."
     pub feedback: String,
-    /// What the critic says.
+    /// The critique of the action.
     pub critique: Option<String>,
 }
 
@@ -175,7 +175,7 @@ impl fmt::Display for NodeId {
     }
 }
 
-/// What a node holds.
+/// The content of a node: instruction, action or observation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Content {
@@ -183,7 +183,7 @@ pub enum Content {
     Instruction(String),
     /// An answer of the assistant.
     Action(Action),
-    /// What came back.
+    /// The reply of environment and critic to an action.
     Observation(Observation),
 }
 
@@ -236,7 +236,7 @@ impl Node {
         self.parent
     }
 
-    /// What it holds.
+    /// The content of the node.
     pub fn content(&self) -> &Content {
         &self.content
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-/// What kind of problem a tree is about.
+/// The kind of problem that a tree is about.
 ///
 /// Written as the released rows spell it; reading ignores case, because the released files
 /// have both `Math_CoT` and `Math_Cot`.

@@ -42,7 +42,7 @@ pub struct PreferenceTree {
     pair_ids: Vec<Option<String>>,
 }
 
-/// What is known of a node besides its content; derived, never stored.
+/// The links of a node, besides its content; derived, never stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Links {
     turn: usize,
@@ -85,13 +85,13 @@ impl PreferenceTree {
         })
     }
 
-    /// The same tree with the reference answer.
+    /// Returns the tree with the reference answer set.
     pub fn with_ground_truth(mut self, answer: impl Into<String>) -> Self {
         self.ground_truth = Some(answer.into());
         self
     }
 
-    /// The same tree with another limit of turns.
+    /// Returns the tree with another limit of turns.
     ///
     /// # Errors
     ///

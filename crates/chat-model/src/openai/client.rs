@@ -72,13 +72,13 @@ impl OpenAiClient {
         &self.config
     }
 
-    /// What has been used so far, as the server counted it. A server that reports no usage is
+    /// Calls and tokens used so far, as the server counted them. A server that reports no usage is
     /// counted in calls only.
     pub fn usage(&self) -> Usage {
         *self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What has been spent so far, when prices are known.
+    /// The amount spent so far, when prices are known.
     pub fn cost(&self) -> Option<f64> {
         let prices = self.config.prices.as_ref()?;
         Some(self.usage().cost(prices))

@@ -27,7 +27,7 @@ pub struct OpenAiConfig {
     /// The most samples asked for in one call, for servers that limit `n`. Default no limit.
     #[serde(default)]
     pub max_samples_per_call: Option<usize>,
-    /// What to do when a call fails for a passing reason.
+    /// Retries and waiting times for calls that fail for a passing reason.
     #[serde(default)]
     pub retry: RetryPolicy,
     /// Prices of the model; without them only tokens are counted.

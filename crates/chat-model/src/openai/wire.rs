@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::config::{OpenAiConfig, TokenLimitField};
 use crate::{ChatRequest, Completion, Finish, Message};
 
-/// What is sent.
+/// The JSON body of a request for chat completions.
 #[derive(Serialize)]
 struct Body<'a> {
     model: &'a str,
@@ -55,7 +55,7 @@ fn call_seed(seed: u64, done: usize) -> u64 {
     (folded.wrapping_add(done as u64)) & 0x7fff_ffff
 }
 
-/// What comes back, as far as it is needed.
+/// The JSON body of a reply, as far as it is needed.
 #[derive(Deserialize)]
 struct Reply {
     choices: Vec<Choice>,

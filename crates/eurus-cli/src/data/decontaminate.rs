@@ -78,7 +78,7 @@ struct Removed {
     instruction: String,
 }
 
-/// What a record becomes: its line, or why it goes.
+/// The outcome for a record: its line, or the reason for its removal.
 enum Kept {
     Line(Vec<u8>),
     Removed(Box<Removed>),

@@ -8,7 +8,7 @@ use eurus::data::formats::Format;
 use eurus::data::input;
 use eurus::data::validate::Limits;
 
-/// What is read.
+/// Input files of a command, and their format.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Input")]
 pub struct Files {
@@ -53,7 +53,8 @@ impl Files {
 }
 
 impl Input {
-    /// What is read on the way to trees: pair rows are looked through for their problems first.
+    /// Bytes that are read on the way to trees: pair rows are looked through for their problems
+    /// first.
     pub fn bytes_to_trees(&self) -> u64 {
         match self.format {
             Format::Pair => 2 * self.bytes,

@@ -19,7 +19,7 @@ use clap::{Args, Subcommand};
 
 pub const EXAMPLES: &str = "\
 FILES are paths or patterns in quotes ('shards/*.jsonl.gz'). What a file holds is found out: JSONL, \
-one JSON array or Parquet, compressed with gzip or zstd or not; the format by the fields of the \
+one JSON array, Parquet or Arrow, compressed with gzip or zstd or not; the format by the fields of the \
 first record, or by --format. The name of an output decides how it is written: .parquet, \
 .jsonl.gz, .jsonl.zst, anything else is JSONL.
 

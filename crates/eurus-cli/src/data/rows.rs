@@ -1,4 +1,4 @@
-//! What a command writes: rows, and the records it refused.
+//! The output of a command: rows, and the records it refused.
 
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,7 @@ pub struct Out {
     pub overwrite: bool,
 }
 
-/// What happens to records that cannot be read.
+/// The policy for records that cannot be read.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Input")]
 pub struct Invalid {

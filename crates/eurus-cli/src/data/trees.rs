@@ -52,7 +52,7 @@ pub struct Pairs {
     #[command(flatten)]
     invalid: Invalid,
 
-    /// What is made of a tree
+    /// Kind of rows to make of a tree
     #[arg(long, value_enum, default_value_t = Kind::MultiTurn)]
     kind: Kind,
 
@@ -68,7 +68,7 @@ pub struct Pairs {
 enum Kind {
     /// Pairs with the history that both actions answer
     MultiTurn,
-    /// The same pairs, each a problem of its own
+    /// Pairs as with multi-turn, each a problem of its own
     Flat,
     /// Judged actions one by one
     Unpaired,

@@ -95,7 +95,7 @@ const ASSUMED_SHARE: f64 = 0.6;
 pub struct Time {
     /// Operations of all matrix products of the run.
     pub flops: f64,
-    /// What the device was measured to do.
+    /// Matrix-product operations per second, as measured on the device.
     pub matmul_flops_per_second: f64,
     /// Share of it that the run is taken to reach.
     pub assumed_share: f64,

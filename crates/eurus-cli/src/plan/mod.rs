@@ -176,7 +176,7 @@ fn report(
     })
 }
 
-/// What a run puts through its model.
+/// The load of a run on its model: steps and work.
 struct Load {
     steps: Steps,
     /// With gradients.

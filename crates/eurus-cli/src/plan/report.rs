@@ -11,16 +11,16 @@ use serde::Serialize;
 
 use super::estimate::{Memory, Time};
 
-/// What a plan says.
+/// The report of a plan: rows, steps, memory and time.
 #[derive(Debug, Serialize)]
 pub struct Report {
     pub command: &'static str,
-    /// What was read and what became of it.
+    /// Counts of rows that were read, used and dropped.
     pub rows: RowReport,
     /// Rows beyond the limit of length, by what became of them.
     pub over_long: LengthCounts,
     pub trees: usize,
-    /// What the examples are called: pairs, say.
+    /// The noun for the examples: pairs, say.
     #[serde(skip)]
     pub example: &'static str,
     pub examples: usize,

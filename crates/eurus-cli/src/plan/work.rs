@@ -1,4 +1,5 @@
-//! What forests cost a model: floating-point operations of matrix products, a multiplication and an addition being two.
+//! The cost of forests for a model: floating-point operations of matrix products, a multiplication and an addition
+//! being two.
 
 use std::ops::Add;
 
@@ -7,7 +8,7 @@ use eurus::models::DecoderConfig;
 use eurus::models::lora::LoraConfig;
 use eurus::train::Precision;
 
-/// What makes forests costly, whatever the model.
+/// Counts of tokens, targets and keys that make forests costly, whatever the model.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Work {
     pub tokens: usize,
@@ -15,7 +16,7 @@ pub struct Work {
     pub targets: usize,
     /// Keys that all queries see, in a layer without a sliding window.
     pub keys: usize,
-    /// The same in a layer with one.
+    /// Keys that all queries see, in a layer with a sliding window.
     pub keys_in_window: usize,
 }
 
@@ -48,7 +49,7 @@ impl Add for Work {
     }
 }
 
-/// What is computed from the last hidden states.
+/// The kind of output computed from the last hidden states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Objective {
     /// Log-probs of the targets, through the output projection.

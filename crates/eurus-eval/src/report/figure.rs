@@ -1,11 +1,11 @@
-//! What a figure is made of: panels of line charts side by side.
+//! Figures: panels of line charts side by side.
 
 /// A row of line charts that share one y axis, with a legend and a caption.
 ///
 /// Series of the same name look the same in every panel. Points that are NaN or infinite are gaps.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Figure {
-    /// What the figure shows, without a number; the report numbers it.
+    /// The caption, without a number; the report numbers it.
     pub caption: String,
     /// Meaning and unit of the x axis.
     pub x_label: String,

@@ -63,7 +63,7 @@ pub struct Report {
     counts: Counts,
 }
 
-/// What the page's template sees.
+/// The context of the page's template.
 #[derive(Serialize)]
 struct Page<'a> {
     title: &'a str,

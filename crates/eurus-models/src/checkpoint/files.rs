@@ -21,7 +21,7 @@ pub struct Index {
     pub weight_map: BTreeMap<String, String>,
 }
 
-/// What an index says of all shards together. Other programs put more here; none of it is needed to read.
+/// The metadata of an index, about all shards together. Other programs put more here; none of it is needed to read.
 #[derive(Default, Serialize, Deserialize)]
 pub struct IndexMetadata {
     /// Bytes of all tensors.

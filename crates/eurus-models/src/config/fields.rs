@@ -46,7 +46,7 @@ struct Fields {
     quantization_config: Option<Value>,
 }
 
-/// What a family means by a missing key.
+/// The values that a family of models gives to missing keys.
 struct Defaults {
     /// `None`: as many as query heads.
     kv_heads: Option<usize>,

@@ -35,7 +35,7 @@ pub enum Finish {
     Length,
 }
 
-/// What happens while prompts are continued.
+/// Events while prompts are continued.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum GenerationEvent<'a> {
     /// A sequence got a token; the answer says whether it goes on.

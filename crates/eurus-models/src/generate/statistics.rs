@@ -1,4 +1,4 @@
-//! What a set of continuations looks like, without reading them.
+//! Statistics of a set of continuations: how they end, how long they are, how much they repeat.
 
 use std::collections::HashSet;
 

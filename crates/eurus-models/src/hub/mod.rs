@@ -272,7 +272,7 @@ impl Hub {
         whole.then_some(folder)
     }
 
-    /// What an answer of the hub means and what to do.
+    /// The error for a failed answer of the hub, with its meaning and a remedy.
     fn explain(&self, model: &HubModel, error: &ApiError) -> Error {
         let token = match &self.token {
             None => "set HF_TOKEN to a token that may read it",

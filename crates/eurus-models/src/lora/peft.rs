@@ -14,7 +14,7 @@ use crate::{Error, Result};
 
 const CONFIG: &str = "adapter_config.json";
 const WEIGHTS: &str = "adapter_model.safetensors";
-/// What PEFT puts before a module's path.
+/// The prefix that PEFT puts before a module's path.
 const PREFIX: &str = "base_model.model.";
 
 /// A folder that PEFT reads and writes.

@@ -29,7 +29,7 @@ fn register<B: Backend, const N: usize>(
 struct Project;
 
 impl<B: ForestOps> Backward<B, 2> for Project {
-    /// What the gradient of the other needs: `x` for the weight's, the weight for that of `x`.
+    /// The factors saved for the gradient of the other: `x` for the weight's, the weight for that of `x`.
     type State = (Option<FloatTensor<B>>, Option<FloatTensor<B>>);
 
     fn backward(
@@ -139,7 +139,7 @@ impl<B: ForestOps> Backward<B, 1> for Rotate {
     }
 }
 
-/// What the backward pass of tree attention starts from.
+/// The state that tree attention saves for its backward pass.
 #[derive(Debug, Clone)]
 struct AttentionState<F> {
     q: F,

@@ -51,8 +51,8 @@ pub trait ForestOps: Backend {
         reference::embed_backward::<Self>(vocab, tokens, grad)
     }
 
-    /// The same added to what other uses of the weight have left of its gradient, `sum [vocab, d]`. Where the embedding is
-    /// the output projection too, that spares a gradient of its size.
+    /// The gradient of the embedding, added to `sum [vocab, d]`, the gradient from other uses of the weight. Where the
+    /// embedding is the output projection too, that spares a gradient of its size.
     fn embed_backward_onto(
         sum: FloatTensor<Self>,
         tokens: IntTensor<Self>,

@@ -1,4 +1,4 @@
-//! What attention needs to know of a forest: for every node, where its tokens and its ancestors' tokens are.
+//! Spans of a forest for attention: for every node, where its tokens and its ancestors' tokens are.
 
 use std::ops::Range;
 

@@ -66,7 +66,8 @@ fn stock_adamw_step<B: Backend>(
     (parameter, first, second)
 }
 
-/// The same values one after another from the start of their storage, copied only if they are not.
+/// Lays the values one after another from the start of their storage; copies only if they are not
+/// so already.
 fn contiguous(tensor: FlexTensor) -> FlexTensor {
     if tensor.is_contiguous() && tensor.layout().start_offset() == 0 {
         tensor

@@ -22,18 +22,18 @@ pub(super) struct Part<'a> {
     pub recompute: bool,
 }
 
-/// What a loss looks at of all trees of a run, cut to the token budget.
+/// The parts of all trees of a run that a loss looks at, cut to the token budget.
 pub(super) struct LossPieces<'a> {
     pub groups: Pieces<'a>,
     /// The mismatched responses, for a KL estimate.
     pub mismatched: Option<Pieces<'a>>,
 }
 
-/// What the policy says of a forest.
+/// Log-probs of a forest under the policy.
 pub(super) struct ForestScores<'a> {
     /// Log-probs `[targets]`, with gradient.
     pub of_targets: Tensor<1>,
-    /// The same summed, `[nodes]`.
+    /// Log-probs summed by node, `[nodes]`.
     pub of_nodes: Tensor<1>,
     /// Logarithms of the nodes' weights, `[nodes]`, if the loss looks at them.
     pub log_weights: Option<Tensor<1>>,

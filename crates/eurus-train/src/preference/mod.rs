@@ -65,7 +65,7 @@ pub struct PreferenceTrainer {
     ranks: Ranks,
 }
 
-/// What a run remembers from step to step.
+/// State that a run carries from step to step.
 #[derive(Serialize, Deserialize)]
 struct Carried {
     rewards: RewardMean,
@@ -270,9 +270,10 @@ impl PreferenceTrainer {
     /// The reference log-probs that the loss looks at, under the model that training begins with: of whole responses, of tokens
     /// or turns as well if it looks at these, zeros if it has no reference.
     ///
-    /// What a cache has is read, and what it lacks is added to it. The numbers are the same bit for bit, also when the file was
-    /// begun by a run that was killed. Ranks share out every group of trees, which packs it otherwise and changes last digits;
-    /// all of them get all numbers, and the first one alone reads and writes the file.
+    /// Entries that the cache has are read, and missing ones are added to it. The numbers are the same bit for bit,
+    /// also when the file was begun by a run that was killed. Ranks share out every group of trees, which packs it
+    /// otherwise and changes last digits; all of them get all numbers, and the first one alone reads and writes the
+    /// file.
     ///
     /// # Errors
     ///

@@ -112,7 +112,7 @@ pub(super) struct ForestResponses<'a> {
     pub groups: Vec<&'a Group>,
 }
 
-/// What a loss depends on beyond the forest.
+/// Values of a step that a loss depends on beyond the forest.
 #[derive(Debug, Clone, Default)]
 pub(super) struct StepContext {
     /// The KL estimate `[1]` of the step.
@@ -127,14 +127,14 @@ pub(super) struct StepContext {
 pub(super) struct ForestLosses {
     /// `[groups]`, with gradient.
     pub losses: Tensor<1>,
-    /// What statistics are read from.
+    /// The sums that statistics are read from.
     pub sums: PreferenceSums,
-    /// What to look at if the loss is not finite, in the order in which it comes about: name and values `[groups]`.
+    /// Terms to look at if the loss is not finite, in the order in which it comes about: name and values `[groups]`.
     pub terms: Vec<(&'static str, Tensor<1>)>,
 }
 
 impl ResponseLoss {
-    /// What groups it learns from.
+    /// The kind of groups that the loss learns from.
     pub fn kind(&self) -> LabelKind {
         match self {
             Self::Pairs(_) => LabelKind::Pair,
@@ -143,7 +143,7 @@ impl ResponseLoss {
         }
     }
 
-    /// What the loss looks at beside the policy's log-probs.
+    /// The inputs that the loss looks at beside the policy's log-probs.
     pub fn needs(&self) -> Needs {
         match self {
             Self::Pairs(loss) => loss.needs(),

@@ -18,7 +18,7 @@ impl Ranks {
         self.swap(mine)
     }
 
-    /// The same for errors of the caller's.
+    /// Gathers every rank's value or error, of the caller's error type.
     pub(super) fn swap<T: Serialize + DeserializeOwned, E: From<Error> + Display>(
         &self,
         mine: Result<T, E>,
@@ -55,7 +55,7 @@ impl Ranks {
         Ok(values)
     }
 
-    /// What rank 0 has, for all.
+    /// Shares rank 0's value with all ranks.
     pub(crate) fn of_first<T: Serialize + DeserializeOwned>(
         &self,
         value: impl FnOnce() -> Result<T>,

@@ -15,7 +15,7 @@ use burn::tensor::Tensor;
 
 use crate::{Error, Result};
 
-/// What ranks say to each other. All ranks call the same methods in the same order.
+/// Communication between the ranks of a run. All ranks call the same methods in the same order.
 ///
 /// # Errors
 ///

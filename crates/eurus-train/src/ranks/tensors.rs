@@ -148,7 +148,7 @@ mod tests {
         threads::ranks(size).into_iter().map(of_thread).collect()
     }
 
-    /// What every rank has of the sum of `rank + 1` times 0, 1, 2, ..., and of its parts put together again.
+    /// Every rank's part of the sum of `rank + 1` times 0, 1, 2, ..., and its parts put together again.
     fn shared_out(ranks: Vec<Ranks>, elements: usize) -> Vec<[Vec<f32>; 2]> {
         std::thread::scope(|scope| {
             let of_rank = |ranks: Ranks| {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use super::Communicator;
 use crate::{Error, Result};
 
-/// What a rank leaves for the others.
+/// A message that a rank leaves for the others.
 enum Message {
     Numbers(Vec<f32>),
     Bytes(Vec<u8>),

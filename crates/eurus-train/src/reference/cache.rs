@@ -15,7 +15,8 @@ use super::TreeReference;
 use crate::digest::{digest, hexadecimal};
 use crate::{Error, Precision, Result};
 
-/// What reference log-probs depend on besides the trees: another model, tokenizer or number type makes others.
+/// The key of a cache of reference log-probs: all that they depend on besides the trees. Another model, tokenizer or
+/// number type makes others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReferenceKey {
     /// SHA-256 of the model's parameters.
@@ -45,7 +46,7 @@ impl ReferenceKey {
         }
     }
 
-    /// The same key for a model with this configuration, in whatever form: the base of rotary embeddings or the reach of a
+    /// Adds the model's configuration to the key, in whatever form: the base of rotary embeddings or the reach of a
     /// window change log-probs and are no parameters.
     pub fn with_config(mut self, config: impl AsRef<[u8]>) -> Self {
         self.config = digest(config);
@@ -212,7 +213,7 @@ impl ReferenceCache {
     }
 }
 
-/// What is computed of a tree, without names and labels.
+/// The key of a tree in the cache: all that its log-probs depend on, without names and labels.
 fn tree_key(tree: &TrainingTree) -> String {
     let turns_of = |group: &Group| -> Vec<Vec<usize>> {
         let nodes = group.nodes.iter();

@@ -22,7 +22,7 @@ pub struct ReferenceLogProbs {
     pub(crate) trees: Vec<TreeReference>,
 }
 
-/// What is known of the parts of responses, besides whole ones.
+/// The parts of responses that log-probs are kept for, besides whole ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Detail {
     /// Each token of a response.
@@ -32,7 +32,7 @@ pub(crate) struct Detail {
 }
 
 impl Detail {
-    /// What a loss looks at.
+    /// The detail that a loss looks at.
     pub fn of(needs: Needs) -> Self {
         Self {
             tokens: needs.tokens,
@@ -271,7 +271,7 @@ impl<'a> Progress<'a> {
     }
 }
 
-/// What it takes to ask a model for the log-probs of some trees.
+/// A pass over some trees for their reference log-probs.
 pub(crate) struct ReferencePass<'a> {
     trees: &'a [TrainingTree],
     pieces: Pieces<'a>,

@@ -1,4 +1,4 @@
-//! What a snapshot remembers besides tensors.
+//! The state of a run in a snapshot, besides tensors.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::digest::hexadecimal;
 use crate::evaluation::Best;
 use crate::{Result, TrainingConfig};
 
-/// What makes two runs the same run.
+/// The identity of a run: two runs with equal ones are the same run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RunIdentity {
     pub settings: TrainingConfig,
@@ -94,7 +94,7 @@ pub(crate) struct State {
     pub run: RunIdentity,
     /// Updates of each parameter.
     pub updates: BTreeMap<String, u32>,
-    /// What the trainer carries from step to step.
+    /// The values that the trainer carries from step to step.
     pub carried: Value,
     /// The evaluation with the highest score, if the model is judged.
     #[serde(default)]

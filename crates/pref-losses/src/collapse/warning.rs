@@ -1,4 +1,4 @@
-//! What the monitor says.
+//! Warnings of the collapse monitor.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ pub struct Trend {
     pub last_step: usize,
 }
 
-/// What a warning is about.
+/// The kind of collapse that a warning is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -32,8 +32,9 @@ pub enum CollapseKind {
     /// The mean chosen reward has fallen far below its start and still falls. Recovers when half
     /// of the allowed fall is made up.
     ChosenRewardFalling,
-    /// The same of the mean log-prob of chosen responses. Sees what rewards do not: losses without a
-    /// reference have no reward to fall below 0.
+    /// The mean log-prob of chosen responses has fallen far below its start and still falls.
+    /// Recovers when half of the allowed fall is made up. Sees what rewards do not: losses without
+    /// a reference have no reward to fall below 0.
     ChosenLogProbFalling,
     /// The policy prefers the rejected responses: the mean margin is below 0. Recovers above 0.
     ChosenBelowRejected,
@@ -41,7 +42,7 @@ pub enum CollapseKind {
     MarginExploding,
 }
 
-/// What the monitor saw, with the trend that raised it.
+/// A warning of the monitor, with the trend that raised it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -78,7 +79,7 @@ pub enum Statistic {
 }
 
 impl CollapseWarning {
-    /// What it is about.
+    /// The kind of the warning.
     pub fn kind(&self) -> CollapseKind {
         match self {
             Self::NonFinite { .. } => CollapseKind::NonFinite,

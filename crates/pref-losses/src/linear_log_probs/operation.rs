@@ -12,7 +12,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Slice;
 
-/// What is computed of the logits beside the log-probs.
+/// The quantities computed from the logits beside the log-probs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Also {
     /// Nothing.
@@ -49,7 +49,7 @@ impl WeightLayout {
     }
 }
 
-/// What both passes work on.
+/// The inputs of both passes.
 #[derive(Clone, Debug)]
 struct Inputs<B: Backend> {
     hidden: FloatTensor<B>,
@@ -98,7 +98,7 @@ impl<B: Backend> Forward<B> {
     }
 }
 
-/// What the backward pass needs.
+/// The state saved for the backward pass.
 #[derive(Clone, Debug)]
 struct Saved<B: Backend> {
     inputs: Inputs<B>,

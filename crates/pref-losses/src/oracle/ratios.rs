@@ -30,8 +30,8 @@ impl Pairs<'_> {
     }
 }
 
-/// What a loss sees of each pair: a number for the chosen response, `a`, and one for the rejected
-/// response, `b`. Both `[pairs]`.
+/// The scores of each pair that a loss sees: `a` of the chosen response and `b` of the rejected
+/// one. Both `[pairs]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogRatios {
     /// `a`.

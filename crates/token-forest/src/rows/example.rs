@@ -4,6 +4,7 @@ use ultrainteract::example::{Completion, Example, Ranking};
 use ultrainteract::{Message, NodeId, PreferenceTree, Role, Verdict};
 
 use super::RowOptions;
+use crate::message_tree::beginning;
 use crate::{Error, Label, LabelKind, Result};
 
 /// Responses to one history: what becomes a group of a tree.
@@ -120,6 +121,8 @@ fn imitated(example: &Example, last_turn_only: bool) -> Result<Vec<Row>> {
         }
         _ => return Err(unfit(example, "an answer to imitate")),
     };
+    // What the assistant says before it was asked is history.
+    let first = first.max(beginning(&messages));
     let answers = (first..messages.len()).filter(|&at| messages[at].role == Role::Assistant);
     let mut rows: Vec<Row> = answers
         .map(|at| Row {

@@ -37,6 +37,7 @@ use ultrainteract::{Error as DataError, Message};
 
 pub use report::{Found, Problem, RowReport};
 
+use crate::message_tree::beginning;
 use crate::{
     BoundaryDifferences, ChatTokenizer, Error, Fitted, Group, Label, LabelKind, LengthLimit,
     MessageTree, OverLong, Result, TokenTree, TooLong, TrainingTree,
@@ -342,9 +343,7 @@ struct GrowingTree {
 
 impl GrowingForest {
     fn add(&mut self, id: &str, row: &Row, location: &Location) {
-        let answer = |message: &Message| message.role == ultrainteract::Role::Assistant;
-        let first_answer = row.history.iter().position(answer);
-        let root = &row.history[..first_answer.unwrap_or(row.history.len())];
+        let root = &row.history[..beginning(&row.history)];
         let known = self.by_root.get(root).copied();
         let grows = |&tree: &usize| self.trees[tree].sources.len() < MOST_GROUPS;
         let place = known.filter(grows).unwrap_or_else(|| {

@@ -199,6 +199,80 @@ fn a_question_that_opens_many_rows_makes_several_trees() {
     assert_eq!(groups, [256, 256, 88]);
 }
 
+/// Messages with these roles, each saying its place.
+fn in_order(roles: &[&str]) -> Vec<Value> {
+    let say =
+        |(place, role): (usize, &&str)| json!({"role": role, "content": format!("text {place}")});
+    roles.iter().enumerate().map(say).collect()
+}
+
+#[test]
+fn messages_in_any_order_are_what_the_template_makes_of_them() {
+    let orders: [(&[&str], usize); 5] = [
+        (&["user", "user", "assistant"], 1),
+        (&["user", "assistant", "system", "user", "assistant"], 2),
+        // What the assistant says before it was asked is history.
+        (&["assistant", "user", "assistant"], 1),
+        (
+            &[
+                "system",
+                "assistant",
+                "user",
+                "assistant",
+                "user",
+                "assistant",
+            ],
+            2,
+        ),
+        (&["system", "assistant"], 1),
+    ];
+    for (roles, answers) in orders {
+        let conversation = in_order(roles);
+        let options = RowOptions::new(LabelKind::Imitated);
+        let read = of_rows(&[json!({"messages": conversation})], &options).unwrap();
+        let [tree] = &read.trees[..] else {
+            panic!("one row, one tree: {roles:?}");
+        };
+        assert_eq!(tree.groups().len(), answers, "{roles:?}");
+        let whole = TOKENIZER
+            .template()
+            .render(&messages(&conversation), false)
+            .unwrap();
+        let path = TOKENIZER.decode(&tree.tree().paths()[0]).unwrap();
+        let texts = (0..roles.len()).map(|place| format!("text {place}"));
+        for text in texts {
+            assert!(
+                whole.contains(&text) && path.contains(&text),
+                "{roles:?}: {path}"
+            );
+        }
+        // The same before an answer that is better than another one.
+        let (answer, prompt) = conversation.split_last().unwrap();
+        let row = json!({"prompt": prompt, "chosen": [answer],
+            "rejected": [{"role": "assistant", "content": "worse"}]});
+        if roles.len() > 2 && roles[roles.len() - 2] == "user" {
+            let pairs = of_rows(&[row.clone(), row], &RowOptions::new(LabelKind::Pair)).unwrap();
+            assert_eq!((pairs.trees.len(), pairs.groups()), (1, 2), "{roles:?}");
+            let pair = &pairs.trees[0];
+            assert_eq!(
+                pair.tree().path_tokens(pair.groups()[0].nodes[0]),
+                tree.tree().paths()[0]
+            );
+            assert_eq!(pair.turns_to(pair.groups()[0].nodes[0]).len(), answers);
+        }
+    }
+    let twice = in_order(&["user", "assistant", "assistant"]);
+    let error = of_rows(
+        &[json!({"messages": twice})],
+        &RowOptions::new(LabelKind::Imitated),
+    );
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("row 1 of ") && error.contains("an assistant message"),
+        "{error}"
+    );
+}
+
 #[test]
 fn a_refused_text_is_named_by_row_and_field() {
     let row = json!({"prompt": "2 + 2?", "chosen": "4", "rejected": "5<|im_end|>"});

@@ -1,4 +1,4 @@
-//! What tells an actor where it went wrong.
+//! Critics: they tell an actor where it went wrong.
 
 mod model;
 mod rule;
@@ -18,7 +18,7 @@ pub struct CritiqueRequest<'a> {
     pub problem: &'a Problem,
     /// The action.
     pub action: &'a str,
-    /// What its code did, if it has code.
+    /// The execution of the action's code, if it has code.
     pub execution: Option<&'a Execution>,
     /// The answer that was compared with the ground truth, if there was one.
     pub answer: Option<&'a str>,
@@ -28,7 +28,7 @@ pub struct CritiqueRequest<'a> {
     pub seed: u64,
 }
 
-/// What tells an actor where it went wrong, without telling the answer.
+/// A critic tells an actor where it went wrong, without telling the answer.
 pub trait Critic: Sync {
     /// The critique of one action.
     ///

@@ -8,7 +8,7 @@ use crate::{Error, Result};
 /// How often a critique that tells the answer is drawn anew.
 const DRAWS: u64 = 3;
 
-/// What is said when no critique was fit to be shown.
+/// The critique that stands in when none of the model's was fit to be shown.
 const NO_CRITIQUE: &str = "Look at every step again.";
 
 /// The parts that a template can ask for.

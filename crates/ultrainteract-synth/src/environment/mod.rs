@@ -1,4 +1,4 @@
-//! What tries an action and says whether it solves the problem.
+//! Environments: they try an action and say whether it solves the problem.
 
 mod python;
 
@@ -26,19 +26,20 @@ pub struct Attempt<'a> {
     pub action: &'a str,
 }
 
-/// What became of an attempt.
+/// The outcome of an attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     /// Whether it solves the problem.
     pub verdict: Verdict,
     /// The answer that was compared with the ground truth, if there was one.
     pub answer: Option<String>,
-    /// What its code did, if it has code. Of several blocks: the outputs together, and how the
-    /// first that failed ended, or the last.
+    /// The execution of the action's code, if it has code. Of several blocks: the outputs together,
+    /// and how the first that failed ended, or the last.
     pub execution: Option<Execution>,
 }
 
-/// What tries actions. Actions come in batches, so that an environment can try many at once.
+/// An environment tries actions and judges them. Actions come in batches, so that an environment
+/// can try many at once.
 pub trait Environment: Sync {
     /// Says of each action whether it can be tried at all, or why not, before anything is run:
     /// for programs a syntax check. One entry per attempt, in order.

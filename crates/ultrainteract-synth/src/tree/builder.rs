@@ -76,12 +76,12 @@ pub struct TreeBuilder<'a> {
     critic: &'a dyn Critic,
 }
 
-/// What came out of a run.
+/// The result of a run: trees, statistics and failures.
 #[derive(Debug)]
 pub struct Build {
     /// The finished trees, in the order of the problems.
     pub trees: Vec<PreferenceTree>,
-    /// What happened, turns that a store had already included.
+    /// Statistics of the run, turns that a store had already included.
     pub stats: SynthStats,
     /// Problems that could not be finished, in the order in which they failed. With a store, the
     /// next run takes them up where they failed.

@@ -1,4 +1,4 @@
-//! What is happening, for those who watch.
+//! Events of tree construction, for observers.
 
 use ultrainteract::PreferenceTree;
 

@@ -18,7 +18,7 @@ pub enum End {
     NoAction,
 }
 
-/// What a turn added to a tree.
+/// The record of one turn: the nodes and counts it added to a tree.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct TurnRecord {
@@ -36,11 +36,11 @@ pub(super) struct TurnRecord {
     pub observation: Option<Observation>,
     /// Why the tree ends here, if it does.
     pub end: Option<End>,
-    /// What happened.
+    /// Counts of the turn's actions.
     pub counts: TurnCounts,
 }
 
-/// What the record of a problem is known by.
+/// The fingerprint that the records of a problem are known by.
 pub(super) fn fingerprint(problem: &Problem) -> String {
     crate::seed::fingerprint(&format!(
         "{}\n{}\n{}",

@@ -15,7 +15,7 @@ pub struct Dropped {
     pub withheld: usize,
     /// Empty.
     pub empty: usize,
-    /// The same as another action of the same turn.
+    /// Equal to another action of the same turn.
     pub duplicate: usize,
     /// With code that is not Python.
     pub syntax: usize,
@@ -28,7 +28,7 @@ impl Dropped {
     }
 }
 
-/// What happened at one turn of one problem, or of many.
+/// Counts of the actions at one turn of one problem, or of many.
 ///
 /// `sampled = dropped + correct + incorrect + unjudged`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,7 +72,7 @@ pub struct TurnStats {
     pub turn: usize,
     /// Problems that took it.
     pub problems: usize,
-    /// What happened.
+    /// Counts of the turn's actions.
     #[serde(flatten)]
     pub counts: TurnCounts,
 }

@@ -1,4 +1,4 @@
-//! What is finished, on disk, so that a killed run goes on.
+//! The store of finished turns on disk, so that a killed run goes on.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};

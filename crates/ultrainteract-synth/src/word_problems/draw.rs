@@ -45,7 +45,7 @@ impl<'a, R: Rng> Draw<'a, R> {
         self.pick(&OBJECTS)
     }
 
-    /// What things are put in, in the plural.
+    /// Containers that things are put in, in the plural.
     pub fn container(&mut self) -> &'static str {
         self.pick(&CONTAINERS)
     }

@@ -34,11 +34,11 @@ use ultrainteract::{Schema, Task};
 use self::draw::Draw;
 use crate::{Error, Problem, Result, seed};
 
-/// What the instructions begin with that ask for a program. Short, since a fixed run of eight words
+/// The beginning of instructions that ask for a program. Short, since a fixed run of eight words
 /// would be shared by all problems.
 pub const PROGRAM_HEAD: &str = "Use Python. ";
 
-/// What the other instructions begin with.
+/// The beginning of the other instructions, which ask for reasoning.
 pub const REASONING_HEAD: &str = "Think. ";
 
 /// How often a problem is drawn again that is there already, or too similar to a held-out one,
@@ -144,7 +144,7 @@ pub fn train_and_held_out(
     Ok((train, held_out))
 }
 
-/// What is to be drawn.
+/// A set of problems to be drawn.
 struct Set<'a> {
     seed: u64,
     name: &'static str,

@@ -1,4 +1,5 @@
-//! What an action says: its programs, its final answer, and whether that is the right one.
+//! The parts of an action's text: its programs, its final answer, and whether that is the right
+//! one.
 //!
 //! ```
 //! use ultrainteract::action_text::{answers_match, final_answer, python_blocks};

@@ -62,7 +62,7 @@ pub struct Contamination {
     pub rule: Rule,
     /// Where the test problem stands.
     pub test: String,
-    /// What they share.
+    /// The text that the record and the test problem share.
     pub shared: String,
     /// How similar they are, for near duplicates.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,4 @@
-//! What the paper makes of trees: preference pairs, SFT rows, unpaired rows, augmented pairs.
+//! Derivations of the paper from trees: preference pairs, SFT rows, unpaired rows, augmented pairs.
 //!
 //! | what | function | in the paper |
 //! | --- | --- | --- |

@@ -182,7 +182,7 @@ impl Unpaired {
     }
 }
 
-/// What the rows of UltraInteract cannot do without.
+/// The fields that every row of UltraInteract must have.
 struct Head {
     id: String,
     parent_id: String,

@@ -1,4 +1,4 @@
-//! What the formats hold, without their spelling: the kinds of example that data sets consist of.
+//! The kinds of example that data sets consist of, without the spelling of any format.
 //!
 //! Every format of [`formats`](crate::formats) is read into an [`Example`], and an example is
 //! written in every format that can hold it. What kinds there are:
@@ -57,7 +57,7 @@ pub struct Completion {
     pub origin: Origin,
     /// The history.
     pub prompt: Vec<Message>,
-    /// What is to be learned.
+    /// The messages to be learned.
     pub completion: Vec<Message>,
 }
 

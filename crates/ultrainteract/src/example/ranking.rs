@@ -16,7 +16,7 @@ pub struct Ranking {
     /// UltraSafety's jailbreak prompt, which goes with the instruction; kept, and not used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt: Option<String>,
-    /// What was asked.
+    /// The instruction that the models were given.
     pub instruction: String,
     /// The models that were to answer.
     #[serde(default)]
@@ -48,7 +48,7 @@ pub struct Scored {
     /// Ratings by aspect, each with its rationale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub annotations: Option<Value>,
-    /// What the critic says.
+    /// The critique of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub critique: Option<String>,
     /// Mean of the ratings.

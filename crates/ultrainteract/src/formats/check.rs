@@ -109,23 +109,13 @@ fn chat(field: &str, messages: &[Message], part: Part, found: &mut Vec<Error>) {
         not_blank(field, "", found);
         return;
     }
-    let system = part != Part::Answer && messages[0].role == Role::System;
-    let first = match part {
-        Part::Answer => Role::Assistant,
-        Part::Whole | Part::Prompt => Role::User,
-    };
     for (index, message) in messages.iter().enumerate() {
-        let expected = match (index, first) {
-            (0, _) if system => Role::System,
-            (index, first) => {
-                let swapped = (index - usize::from(system)) % 2 == 1;
-                match (first, swapped) {
-                    (Role::Assistant, false) | (Role::User, true) => Role::Assistant,
-                    _ => Role::User,
-                }
-            }
+        // An answer is a trajectory. What else may follow what is the chat template's business, and a refusal of its own.
+        let expected = match index % 2 {
+            0 => Role::Assistant,
+            _ => Role::User,
         };
-        if message.role != expected {
+        if part == Part::Answer && message.role != expected {
             found.push(Error::WrongSpeaker {
                 field: format!("{field}[{index}].role"),
                 expected: expected.as_str(),

@@ -1,8 +1,9 @@
 //! The rows of chat and preference data sets as they are spelled in files.
 
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::{self, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeOwned, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
@@ -358,9 +359,41 @@ fn role_of(name: &str) -> Result<Role, String> {
     })
 }
 
+/// A list, or a string that holds one as JSON: tables of other tools keep lists of messages so.
+struct Listed<T>(Vec<T>);
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Listed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Items<T>(PhantomData<T>);
+        impl<'de, T: DeserializeOwned> Visitor<'de> for Items<T> {
+            type Value = Listed<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list, or a string that holds one as JSON")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+                let mut list = Vec::new();
+                while let Some(item) = items.next_element()? {
+                    list.push(item);
+                }
+                Ok(Listed(list))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                let list = serde_json::from_str(text);
+                list.map(Listed).map_err(|error| {
+                    E::custom(format!("the string holds no list as JSON: {error}"))
+                })
+            }
+        }
+        deserializer.deserialize_any(Items(PhantomData))
+    }
+}
+
 fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Message>>, D::Error> {
-    let said = Option::<Vec<Said>>::deserialize(deserializer)?;
-    Ok(said.map(|said| said.into_iter().map(|said| said.0).collect()))
+    let said = Option::<Listed<Said>>::deserialize(deserializer)?;
+    Ok(said.map(|said| said.0.into_iter().map(|said| said.0).collect()))
 }
 
 /// Messages with ShareGPT's names.
@@ -463,7 +496,7 @@ impl From<TrajectoryMessage> for Message {
 /// A trajectory in the spelling of its rows, for serde.
 pub(super) mod trajectory {
     use super::{
-        Deserialize, Deserializer, Message, Role, Serialize, Serializer, TrajectoryMessage,
+        Deserialize, Deserializer, Listed, Message, Role, Serialize, Serializer, TrajectoryMessage,
     };
 
     #[derive(Serialize)]
@@ -485,8 +518,8 @@ pub(super) mod trajectory {
     pub fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Vec<Message>, D::Error> {
-        let messages = Vec::<TrajectoryMessage>::deserialize(deserializer)?;
-        Ok(messages.into_iter().map(Message::from).collect())
+        let messages = Listed::<TrajectoryMessage>::deserialize(deserializer)?;
+        Ok(messages.0.into_iter().map(Message::from).collect())
     }
 }
 

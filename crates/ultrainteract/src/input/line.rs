@@ -4,10 +4,10 @@ use std::io::{BufRead, Read, Result};
 
 use crate::formats::MAX_LINE_BYTES;
 
-/// What some editors put before the first line of UTF-8.
+/// The byte order mark of UTF-8, which some editors put before the first line.
 pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// What [`next_line`] found.
+/// The result of [`next_line`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NextLine {
     /// Nothing: the file is at its end.

@@ -16,16 +16,20 @@
 //! # Ok::<(), ultrainteract::Error>(())
 //! ```
 //!
-//! What a file is, its first bytes say, not its name: gzip and zstd are decompressed, Parquet is
-//! read with the feature `parquet`, a file that begins with `[` is one JSON array, and everything
-//! else is JSONL. Nothing is read as a whole.
+//! The kind of a file is told by its first bytes, not by its name: gzip and zstd are decompressed,
+//! Parquet is read with the feature `parquet`, a file that begins with `[` is one JSON array, and
+//! everything else is JSONL. Nothing is read as a whole.
 
 mod array;
+#[cfg(feature = "parquet")]
+mod arrow;
 mod files;
 mod line;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod place;
+#[cfg(feature = "parquet")]
+mod record_batches;
 mod records;
 mod source;
 

@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow_json::LineDelimitedWriter;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder,
 };
 
-use super::Place;
+use super::record_batches::add_rows;
 use super::source::Batch;
 use crate::{Error, Result};
 
@@ -35,7 +34,7 @@ impl ParquetRows {
         let io = |error| Error::io("open", path, error);
         let file = File::open(path).map_err(io)?;
         let length = file.metadata().map_err(io)?.len();
-        let metadata = guarded(path, None, || {
+        let metadata = guarded("Parquet", path, None, || {
             ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
         })?;
         check_sizes(path, &metadata, length)?;
@@ -67,7 +66,7 @@ impl ParquetRows {
                     .map_err(|error| Error::io("read", path, error))?;
                 let metadata = self.metadata.clone();
                 self.row = 0;
-                self.rows = Some(guarded(path, Some(self.group), || {
+                self.rows = Some(guarded("Parquet", path, Some(self.group), || {
                     ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
                         .with_row_groups(vec![self.group])
                         .with_batch_size(rows)
@@ -89,38 +88,18 @@ impl ParquetRows {
         let Some(reader) = &mut self.rows else {
             return Ok(false);
         };
-        let decoded = guarded(&self.path, Some(self.group), || reader.next().transpose())?;
+        let decoded = guarded("Parquet", &self.path, Some(self.group), || {
+            reader.next().transpose()
+        })?;
         let Some(rows) = decoded else {
             return Ok(false);
         };
-        let buffer = std::mem::take(&mut batch.bytes);
-        let json = guarded(&self.path, Some(self.group), || {
-            let mut lines = LineDelimitedWriter::new(buffer);
-            lines.write(&rows)?;
-            lines.finish()?;
-            Ok::<_, arrow_schema::ArrowError>(lines.into_inner())
+        let (group, row) = (self.group as u64 + 1, &mut self.row);
+        guarded("Parquet", &self.path, Some(self.group), || {
+            add_rows(&rows, group, row, batch)
         })?;
-        let mut start = 0;
-        for end in memchr_newlines(&json) {
-            self.row += 1;
-            let place = Place::Row {
-                group: self.group as u64 + 1,
-                row: self.row,
-            };
-            batch.records.push((place, start..end));
-            start = end + 1;
-        }
-        batch.bytes = json;
         Ok(true)
     }
-}
-
-/// Ends of the lines; JSON has its own line breaks escaped.
-fn memchr_newlines(text: &[u8]) -> impl Iterator<Item = usize> {
-    text.iter()
-        .enumerate()
-        .filter(|(_, byte)| **byte == b'\n')
-        .map(|(index, _)| index)
 }
 
 /// Refuses a footer whose sizes cannot be, before memory is set aside by them.
@@ -139,7 +118,8 @@ fn check_sizes(path: &Path, metadata: &ArrowReaderMetadata, length: u64) -> Resu
             let message = format!(
                 "the footer promises more than the {length} bytes of the file; it is cut off or damaged"
             );
-            return Err(Error::Parquet {
+            return Err(Error::Table {
+                kind: "Parquet",
                 action: "read",
                 file: path.to_path_buf(),
                 place: place(Some(index)),
@@ -150,9 +130,10 @@ fn check_sizes(path: &Path, metadata: &ArrowReaderMetadata, length: u64) -> Resu
     Ok(())
 }
 
-/// Runs a call of the Parquet library. On a damaged file the library can fail by a panic as well as
-/// by an error; for the caller both are an unreadable file.
-fn guarded<T, E: std::fmt::Display>(
+/// Runs a call of the library that reads tables of this kind. On a damaged file it can fail by a panic as well as by an
+/// error; for the caller both are an unreadable file.
+pub(super) fn guarded<T, E: std::fmt::Display>(
+    kind: &'static str,
     path: &Path,
     group: Option<usize>,
     call: impl FnOnce() -> Result<T, E>,
@@ -167,7 +148,8 @@ fn guarded<T, E: std::fmt::Display>(
         }
         Err(_) => "the file is damaged".to_string(),
     };
-    Err(Error::Parquet {
+    Err(Error::Table {
+        kind,
         action: "read",
         file: path.to_path_buf(),
         place: place(group),

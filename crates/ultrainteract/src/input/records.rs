@@ -32,7 +32,7 @@ pub struct Rejected {
     pub file: Arc<Path>,
     /// The place; none where the file as a whole cannot be read on.
     pub place: Option<Place>,
-    /// What is wrong, with file and place.
+    /// The fault of the record, with file and place.
     pub error: Error,
     /// The record as it stands in the file.
     pub record: Vec<u8>,

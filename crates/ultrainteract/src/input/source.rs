@@ -27,7 +27,7 @@ pub(crate) struct Batch {
 /// The records of one file.
 pub(crate) struct Source {
     kind: Kind,
-    /// What ended the file too early; told after the records before it.
+    /// The fault that ended the file too early; reported after the records before it.
     fault: Option<Error>,
 }
 
@@ -36,10 +36,12 @@ enum Kind {
     Array(ArrayElements<Text>),
     #[cfg(feature = "parquet")]
     Parquet(Box<super::parquet::ParquetRows>),
+    #[cfg(feature = "parquet")]
+    Arrow(super::arrow::ArrowRows),
 }
 
 impl Source {
-    /// Opens a file whatever its name: gzip, zstd and Parquet are known by their first bytes.
+    /// Opens a file whatever its name: gzip, zstd, Parquet and Arrow are known by their first bytes.
     /// `read_bytes` is increased by the bytes read from the disk.
     pub fn open(path: &Path, read_bytes: Arc<AtomicU64>) -> Result<Self> {
         let mut raw = open_counted(path, read_bytes.clone())?;
@@ -48,13 +50,21 @@ impl Source {
             return super::parquet::ParquetRows::open(path, read_bytes)
                 .map(|rows| Self::new(Kind::Parquet(Box::new(rows))));
             #[cfg(not(feature = "parquet"))]
-            return Err(Error::Parquet {
+            return Err(Error::Table {
+                kind: "Parquet",
                 action: "read",
                 file: path.to_path_buf(),
                 place: String::new(),
                 message: "this build does not read Parquet; enable the feature `parquet`"
                     .to_string(),
             });
+        }
+        #[cfg(feature = "parquet")]
+        for (magic, has_footer) in [(super::arrow::FILE, true), (super::arrow::STREAM, false)] {
+            if begins_with(&mut raw, path, magic)? {
+                return super::arrow::ArrowRows::open(path, has_footer, read_bytes)
+                    .map(|rows| Self::new(Kind::Arrow(rows)));
+            }
         }
         let mut text = decompressed(raw, path)?;
         let first = first_byte(&mut text).map_err(|error| Error::io("read", path, error))?;
@@ -85,6 +95,8 @@ impl Source {
             Kind::Array(array) => array.fill(path, BATCH_BYTES, batch),
             #[cfg(feature = "parquet")]
             Kind::Parquet(rows) => rows.fill(path, batch),
+            #[cfg(feature = "parquet")]
+            Kind::Arrow(rows) => rows.fill(batch),
         };
         match filled {
             Err(fault) if batch.records.is_empty() => return Err(fault),

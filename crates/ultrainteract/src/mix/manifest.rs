@@ -1,4 +1,4 @@
-//! What a mixture was made of, exactly.
+//! The manifest of a mixture: its sources, files and checksums, seed and counts.
 
 use std::fs::File;
 use std::io::Read;
@@ -40,7 +40,7 @@ pub struct ManifestSource {
     pub files: Vec<ManifestFile>,
     /// Their format.
     pub format: String,
-    /// What was asked for.
+    /// The amount that was asked for.
     pub amount: Amount,
     /// The most rows of one record.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -143,12 +143,12 @@ impl Source {
     }
 }
 
-/// What to mix.
+/// A mixture to be made: its sources, format and seed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mixture {
     /// Format of the mixture.
     pub format: Format,
-    /// What goes in.
+    /// The sources of the mixture.
     pub sources: Vec<Source>,
     /// Seed of what is drawn and of the order.
     pub seed: u64,

@@ -133,7 +133,8 @@ fn parquet_sink(path: &Path, format: Format) -> Result<Sink> {
 
 #[cfg(not(feature = "parquet"))]
 fn parquet_sink(path: &Path, _: Format) -> Result<Sink> {
-    Err(Error::Parquet {
+    Err(Error::Table {
+        kind: "Parquet",
         action: "write",
         file: path.to_path_buf(),
         place: String::new(),
@@ -143,7 +144,8 @@ fn parquet_sink(path: &Path, _: Format) -> Result<Sink> {
 
 #[cfg(feature = "parquet")]
 pub(crate) fn no_parquet(path: &Path, format: Format) -> Error {
-    Error::Parquet {
+    Error::Table {
+        kind: "Parquet",
         action: "write",
         file: path.to_path_buf(),
         place: String::new(),

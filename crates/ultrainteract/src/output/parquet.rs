@@ -108,7 +108,8 @@ impl ParquetFile {
 }
 
 fn unwritable(path: &Path, error: &dyn std::fmt::Display) -> Error {
-    Error::Parquet {
+    Error::Table {
+        kind: "Parquet",
         action: "write",
         file: path.to_path_buf(),
         place: String::new(),

@@ -21,7 +21,7 @@ const BATCH_PROBLEMS: usize = 256;
 /// Rows that are built at once at most, whatever the number of problems they belong to.
 const BATCH_ROWS: usize = 512;
 
-/// What one problem's rows make.
+/// The trees rebuilt from one problem's rows, with the rows that did not fit.
 #[derive(Debug, Default)]
 pub struct Problem {
     /// Its trees: one, unless rows contradict each other.
@@ -199,7 +199,7 @@ impl Iterator for Problems {
     }
 }
 
-/// What [`Problems::parallel_map`] returns.
+/// The iterator that [`Problems::parallel_map`] returns.
 pub struct ParallelMap<F, T> {
     problems: Problems,
     map: F,

@@ -6,7 +6,7 @@
 //! So the shared history of several pairs is stored once, a rejected action that a later row
 //! expands is one node, and so is a chosen action that several pairs prefer.
 //!
-//! What comes back is exact: the pairs of the trees, derived again with
+//! The rebuilt trees are exact: the pairs of the trees, derived again with
 //! [`derive::pair_rows`](crate::derive::pair_rows), are the rows that went in, ids included, and in
 //! order within a tree. What rows do not say stays unknown: an action that is in no pair is
 //! [`Verdict::Unjudged`], actors are [`UNKNOWN_ACTOR`], and the schema is read off the text.
@@ -103,7 +103,7 @@ pub struct Split {
     pub row: usize,
     /// The row's id.
     pub id: String,
-    /// What kept it out of the first tree.
+    /// The conflict that kept it out of the first tree.
     pub reason: SplitReason,
 }
 
@@ -242,8 +242,8 @@ fn past_turns(row: &PairRow) -> impl Iterator<Item = (&Message, &Message)> {
         .map(|turn| (&turn[0], &turn[1]))
 }
 
-/// What keeps a row out of a tree. Checked before anything is added, so that a tree that refuses
-/// a row is unchanged.
+/// The conflict that keeps a row out of a tree, if there is one. Checked before anything is added,
+/// so that a tree that refuses a row is unchanged.
 fn conflict(tree: &PreferenceTree, row: &PairRow) -> Option<SplitReason> {
     let mut prompt = tree.root();
     for (action, observation) in past_turns(row) {

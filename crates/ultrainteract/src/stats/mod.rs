@@ -1,6 +1,6 @@
 //! The paper's tables about a data set, for any data set (arXiv 2404.02078, Tables 1 and 7).
 //!
-//! What is counted, where the paper leaves it open it is read off its numbers:
+//! The definitions, read off the paper's numbers where its text leaves them open:
 //!
 //! - *Instructions* (Table 7: *prompts*): different problems of a data set, by `parent_id`; in data
 //!   without one, by the text of the prompt.
@@ -81,7 +81,7 @@ pub fn pieces(text: &str) -> usize {
     count + usize::from(spaces > 0)
 }
 
-/// What one problem or example adds to the tables.
+/// The contribution of one problem or example to the tables.
 #[derive(Debug, Clone)]
 pub struct Contribution {
     key: Key,
@@ -89,7 +89,7 @@ pub struct Contribution {
     cell: Cell,
 }
 
-/// What a line of Table 7 is about, and whether there is interaction.
+/// The key of a line of Table 7: domain, data set and tool, and whether there is interaction.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Key {
     domain: Domain,
@@ -99,12 +99,12 @@ pub(crate) struct Key {
 }
 
 impl Contribution {
-    /// What the trees of a problem add; none if the problem has no tree.
+    /// The contributions of a problem's trees; none if the problem has no tree.
     pub fn of_problem(problem: &Problem, tokens: &TokenCounter) -> Vec<Self> {
         Self::of_trees(&problem.trees, tokens)
     }
 
-    /// What the trees of one problem add.
+    /// The contributions of trees of one problem.
     pub fn of_trees(trees: &[PreferenceTree], tokens: &TokenCounter) -> Vec<Self> {
         trees
             .iter()
@@ -144,7 +144,7 @@ impl Contribution {
         }
     }
 
-    /// What an example of any kind adds. Pair rows belong into trees first
+    /// The contributions of an example of any kind. Pair rows belong into trees first
     /// ([`rebuild::problems`](crate::rebuild::problems)); alone, each is a tree of its own here.
     pub fn of_example(example: &Example, tokens: &TokenCounter) -> Vec<Self> {
         let length = |messages: &[Message]| -> u64 {

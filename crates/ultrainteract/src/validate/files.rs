@@ -14,7 +14,7 @@ use crate::{Error, Result};
 /// The most repetitions that are reported one by one.
 const MAX_REPEATED: usize = 1000;
 
-/// What [`files`] found.
+/// Counts of records and violations that [`files`] found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Report {
     /// Records that were looked at.

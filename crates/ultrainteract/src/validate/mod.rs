@@ -31,7 +31,7 @@ use crate::{Error, PreferenceTree};
 pub use files::{Report, files};
 pub use tree::tree_record;
 
-/// What a tree may be.
+/// Limits that a valid tree or pair keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The most turns of a tree or a pair's trajectory.
@@ -52,7 +52,7 @@ impl Default for Limits {
 pub struct Checked {
     /// The example, if it is valid.
     pub example: Option<Example>,
-    /// What is wrong with it.
+    /// The rules that the record breaks.
     pub violations: Vec<Error>,
 }
 

@@ -167,7 +167,7 @@ fn assert_survives(path: &Path, format: Format) -> usize {
 
 /// Whether an error is about the file as a whole.
 fn is_about_the_file(error: &Error) -> bool {
-    matches!(error, Error::Io { .. } | Error::Parquet { .. })
+    matches!(error, Error::Io { .. } | Error::Table { .. })
 }
 
 #[test]

@@ -15,6 +15,8 @@ mod rows;
 mod schema;
 mod stats;
 mod support;
+#[cfg(feature = "parquet")]
+mod tables;
 mod test_sets;
 mod tree;
 mod validate;

@@ -125,7 +125,6 @@ fn every_violation_of_a_chat_is_reported_with_its_place() {
         "chosen": [], "rejected": [{"role": "user", "content": "x"}]});
     let found = messages(Format::TrlPreferenceChat, row.to_string().as_bytes());
     let expected = [
-        "field `prompt[0].role` is `assistant` where `user` must speak",
         "field `prompt[1].content` is empty",
         "field `prompt` ends with `assistant` where `user`",
         "field `chosen` is empty",

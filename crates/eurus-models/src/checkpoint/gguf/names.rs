@@ -3,7 +3,7 @@
 /// Factors of the rotary frequencies, which Hugging Face computes from settings.
 pub const ROPE_FACTORS: &str = "rope_freqs.weight";
 
-/// What a tensor of a GGUF file is called in Hugging Face files.
+/// The Hugging Face name of a tensor of a GGUF file.
 pub enum Name {
     /// One tensor.
     One(String),

@@ -194,7 +194,7 @@ fn forward_head(
     (output, log_sum_exp)
 }
 
-/// What [`backward`] reads: the forward pass's inputs and outputs and the gradient of the output.
+/// The inputs of [`backward`]: the forward pass's inputs and outputs and the gradient of the output.
 pub struct BackwardInputs<'a> {
     pub q: &'a [f32],
     pub k: &'a [f32],

@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use super::plain::{block_slices, put_block, weight_block, weight_block_gradient};
 use super::{Also, Forward, Gradient, Inputs, Saved, Wanted};
 
-/// What is known of a token's row of logits so far.
+/// The running maximum and sums of a token's row of logits.
 #[derive(Debug, Clone, Copy)]
 struct Row {
     max: f32,

@@ -46,10 +46,10 @@ fn largest(values: &[f32]) -> f32 {
     values.iter().fold(0.0f32, |max, x| max.max(x.abs()))
 }
 
-/// What sums in another order change, relative to the largest value.
+/// The rounding error of sums in another order, relative to the largest value.
 const ROUNDING: f32 = 2e-6;
 
-/// What they change of a logit, whose terms are larger than itself. A softmax changes by as much relative to itself.
+/// The rounding error of a logit, whose terms are larger than itself. A softmax changes by as much relative to itself.
 fn logit_rounding(row_max: FlexTensor) -> f32 {
     4.0 * f32::EPSILON * largest(&read(row_max))
 }
