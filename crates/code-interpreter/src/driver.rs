@@ -30,6 +30,7 @@ const PROGRAM: &str = concat!(
 /// For the start of the interpreter and the import of preloaded modules.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 const EXIT_PATIENCE: Duration = Duration::from_millis(500);
+/// A longer line is taken for a broken driver, so that no reply can fill the memory.
 const LONGEST_REPLY: u64 = 256 << 20;
 
 /// A request to the driver process.
@@ -93,6 +94,7 @@ impl Driver {
             .prefix("code-interpreter-")
             .tempdir()
             .map_err(no_folder)?;
+        // A file and not a pipe, which would stop the driver once it is full: nobody reads it while the driver runs.
         let stderr = tempfile::tempfile().map_err(no_folder)?;
         let no_start = |source| Error::Start {
             python: python.path.clone(),
@@ -101,6 +103,8 @@ impl Driver {
         let mut command = command(python, &folder);
         command.stderr(stderr.try_clone().map_err(no_folder)?);
         let mut child = command.spawn().map_err(no_start)?;
+        // Threads hold the pipes, so that a driver that neither reads nor answers cannot hold the caller beyond its
+        // patience.
         let (request_sender, request_receiver) = mpsc::channel();
         // A driver that talks without being asked fills this and is then left to wait.
         let (reply_sender, replies) = mpsc::sync_channel(2);
@@ -190,6 +194,7 @@ impl Driver {
 
     fn wait_for_exit(&mut self) -> Option<std::process::ExitStatus> {
         let deadline = Instant::now() + EXIT_PATIENCE;
+        // The standard library has no wait with a deadline.
         while Instant::now() < deadline {
             if let Ok(Some(status)) = self.child.try_wait() {
                 return Some(status);
@@ -265,6 +270,7 @@ fn command(python: &Python, folder: &TempDir) -> Command {
             ("LANG", "C.UTF-8"),
             ("LC_ALL", "C.UTF-8"),
             ("TZ", "UTC"),
+            // Hashes of strings, and with them the order of sets, are the same in every run.
             ("PYTHONHASHSEED", "0"),
             ("PYTHONUTF8", "1"),
             ("PYTHONDONTWRITEBYTECODE", "1"),

@@ -105,6 +105,8 @@ impl Pool {
         R: Send,
         F: Fn(&mut Interpreter, &T) -> Result<R> + Sync,
     {
+        // Relaxed will do for both: one hands out positions, the other ends the work early; the mutex guards the
+        // answers.
         let next = AtomicUsize::new(0);
         let failed = AtomicBool::new(false);
         let done = Mutex::new(Vec::with_capacity(items.len()));

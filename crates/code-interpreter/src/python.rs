@@ -136,6 +136,7 @@ fn parse_version(text: &str) -> Option<Version> {
 
 fn probe(path: &Path) -> std::result::Result<String, String> {
     let mut child = Command::new(path)
+        // No variables and packages of the user's: what they print would be taken for the answer.
         .args(["-E", "-s", "-S", "-c", PROBE])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -162,6 +163,7 @@ fn probe(path: &Path) -> std::result::Result<String, String> {
     let mut answer = String::new();
     if let Some(stdout) = child.stdout.take() {
         stdout
+            // The process has ended, so there is no more than a pipe holds.
             .take(1 << 16)
             .read_to_string(&mut answer)
             .map_err(|error| error.to_string())?;

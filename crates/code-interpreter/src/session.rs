@@ -78,6 +78,7 @@ impl Session {
     pub fn reset(&mut self) -> Result<()> {
         const DOING: &str = "resetting a session";
         match self.interpreter.ask(&Request::Reset, DOING, 1) {
+            // A driver that is lost has lost the variables too, and the next call starts another.
             Ok(Reply::Reset(_)) | Err(Error::DriverLost { .. }) => Ok(()),
             Ok(_) => Err(self.interpreter.confused(DOING)),
             Err(error) => Err(error),

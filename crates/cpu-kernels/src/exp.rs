@@ -21,6 +21,7 @@ pub fn exp(x: f32) -> f32 {
     p = p * r + 5.000_000_120_1e-1;
     let fraction = (p * (r * r) + r) + 1.0;
     let scale = f32::from_bits((shifted.to_bits() << 23).wrapping_add(127 << 23));
+    // Below -87 the exponent in `scale` would leave its range, and the bits would be those of another number.
     if x < -87.0 { 0.0 } else { fraction * scale }
 }
 

@@ -8,6 +8,7 @@ macro_rules! for_each_width {
     )*) => {$(
         $(#[$attribute])*
         pub fn $name($($argument: $type),*) $(-> $result)? {
+            // Inlined into each variant, so that it is compiled with that variant's features.
             #[inline(always)]
             fn body($($argument: $type),*) $(-> $result)? $body
 

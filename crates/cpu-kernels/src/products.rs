@@ -78,18 +78,25 @@ pub fn product(
     rhs: Matrix<'_>,
 ) {
     let (m, n, k) = (lhs.rows, rhs.cols, lhs.cols);
-    if m == 0 || n == 0 || k == 0 {
+    assert_eq!(k, rhs.rows, "inner dimensions differ");
+    if m == 0 || n == 0 {
         return;
     }
-    assert_eq!(k, rhs.rows, "inner dimensions differ");
-    assert!(lhs.is_inside(), "the left matrix is larger than its slice");
-    assert!(rhs.is_inside(), "the right matrix is larger than its slice");
     let end = (m - 1).checked_mul(dst_row_stride);
     let end = end.and_then(|last_row| last_row.checked_add(n));
     assert!(
         dst_row_stride >= n && end.is_some_and(|end| end <= dst.len()),
         "the destination is smaller than the product"
     );
+    if k == 0 {
+        if mode == Destination::Overwrite {
+            let rows = dst.chunks_mut(dst_row_stride).take(m);
+            rows.for_each(|row| row[..n].fill(0.0));
+        }
+        return;
+    }
+    assert!(lhs.is_inside(), "the left matrix is larger than its slice");
+    assert!(rhs.is_inside(), "the right matrix is larger than its slice");
     // SAFETY: the three views lie inside their slices (asserted above), `dst` is borrowed mutably so it overlaps neither
     // input, and its rows do not overlap each other.
     unsafe {
@@ -106,7 +113,7 @@ pub fn product(
     }
 }
 
-/// Multiplications from which on threads pay.
+/// Multiplications from which on threads pay. The same as in burn-flex, whose product this one stands in for.
 const PARALLEL_FROM: usize = 192 * 192 * 192;
 
 /// `lhs * rhs` row by row, on all threads.
@@ -325,6 +332,28 @@ mod tests {
             }
         }
         result
+    }
+
+    #[test]
+    fn a_sum_of_nothing_is_zero_where_it_overwrites_and_adds_nothing_else() {
+        let empty = |rows, cols| Matrix {
+            data: &[],
+            rows,
+            cols,
+            row_stride: 1,
+            col_stride: 1,
+        };
+        let result = |mode| {
+            let mut dst = vec![7.0; 6];
+            product(&mut dst, 3, mode, 1.0, empty(2, 0), empty(0, 2));
+            dst
+        };
+        // The third column lies between the rows.
+        assert_eq!(
+            result(Destination::Overwrite),
+            [0.0, 0.0, 7.0, 0.0, 0.0, 7.0]
+        );
+        assert_eq!(result(Destination::Add), [7.0; 6]);
     }
 
     /// Sums of up to 300 products of at most 1, in single precision.

@@ -50,6 +50,7 @@ fn sigmoid(x: f32) -> f32 {
 for_each_width! {
     /// Softmax in place; returns the log-sum-exp of the scores.
     pub fn softmax(scores: &mut [f32]) -> f32 {
+        // Differences to the largest are not above 0, where `exp` cannot overflow.
         let max = maximum(scores);
         for score in scores.iter_mut() {
             *score = exp(*score - max);

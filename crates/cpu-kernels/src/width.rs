@@ -40,6 +40,7 @@ impl VectorWidth {
                 && is_x86_feature_detected!("avx512bw")
                 && is_x86_feature_detected!("avx512dq")
                 && is_x86_feature_detected!("avx512vl");
+            // f16c too: gemm's kernels of this width ask for it when half precision is compiled in.
             let has_avx_2 = is_x86_feature_detected!("avx2")
                 && is_x86_feature_detected!("fma")
                 && is_x86_feature_detected!("f16c");
@@ -60,6 +61,7 @@ impl VectorWidth {
         static IN_USE: OnceLock<VectorWidth> = OnceLock::new();
         *IN_USE.get_or_init(|| {
             let cap = check_environment().ok().flatten();
+            // Never wider than the processor: to run code that it lacks the instructions for is undefined behavior.
             cap.map_or_else(Self::of_processor, |cap| cap.min(Self::of_processor()))
         })
     }

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 
-use crate::setup::UsageError;
+use crate::usage::UsageError;
 
 /// A loss as JSON, given directly or as a file; `names` are those it may have.
 pub fn described_loss<L: DeserializeOwned>(given: &str, names: &[&str]) -> Result<L> {

@@ -27,6 +27,7 @@ mod reward;
 mod setup;
 mod sft;
 mod summary;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -216,14 +217,14 @@ fn main() -> ExitCode {
     keep_freed_memory();
     let mut cli = cli();
     let result = check_environment()
-        .map_err(|error| setup::UsageError::new(error).into())
+        .map_err(|error| usage::UsageError::new(error).into())
         .and_then(|_| interrupt::install())
         .and_then(|()| cli.command.run());
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {}", with_causes(&error));
-            let usage = error.is::<setup::UsageError>();
+            let usage = error.is::<usage::UsageError>();
             ExitCode::from(if usage { WRONG_USAGE } else { FAILED })
         }
     }

@@ -22,7 +22,8 @@ use crate::input::{self, Wanted};
 use crate::judging::{Judging, Samples, judgement_of};
 use crate::loss::described_loss;
 use crate::options::{Files, SnapshotOptions, Steps, Text, at_least_one};
-use crate::setup::{Setup, UsageError};
+use crate::setup::Setup;
+use crate::usage::UsageError;
 use crate::{job, setup};
 
 pub const EXAMPLES: &str = r#"Rows of any format that `eurus data` reads, with preferences; rows that begin alike share what they have in common:

@@ -5,7 +5,7 @@ use eurus::train;
 use eurus::train::Ranks;
 
 use crate::options::{DeviceName, Steps};
-use crate::setup::UsageError;
+use crate::usage::UsageError;
 
 /// The ranks of this run: those that `mpirun` or `srun` started, if `--mpi` is given.
 pub fn start(mpi: bool) -> Result<Ranks> {

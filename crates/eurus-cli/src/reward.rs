@@ -15,7 +15,8 @@ use crate::input::Wanted;
 use crate::judging::{Judging, with_metrics};
 use crate::loss::described_loss;
 use crate::options::{Files, SnapshotOptions, Steps, Text};
-use crate::setup::{Setup, UsageError};
+use crate::setup::Setup;
+use crate::usage::UsageError;
 use crate::{input, job, setup};
 
 pub const EXAMPLES: &str = r#"Rows are those of `eurus prefer`. The result has the tensors of the language model's body and

@@ -134,6 +134,7 @@ impl Recomputation<'_> {
                 choices[router] = routed;
                 blocks.auxiliary_loss(&choices).map(|loss| loss * share)
             });
+            // The router's loss is f32 also where the blocks compute in bfloat16.
             let loss = match (through, balancing) {
                 (Some(through), Some(balancing)) => through.cast(balancing.dtype()) + balancing,
                 (Some(loss), None) | (None, Some(loss)) => loss,

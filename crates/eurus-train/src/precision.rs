@@ -111,6 +111,7 @@ impl<M: Module> Weights<M> {
             master,
             computing,
         } = self;
+        // First, so that there are never two copies of it in memory.
         drop(computing);
         Ok(Self::of_master(update(master)?, precision))
     }

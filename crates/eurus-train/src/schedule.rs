@@ -48,6 +48,7 @@ impl Schedule {
     /// The learning rate of a step, counted from 0.
     pub fn at(&self, step: usize) -> f64 {
         if step < self.warmup_steps {
+            // From 1: a first step with a rate of 0 would change nothing.
             return self.peak * (step + 1) as f64 / self.warmup_steps as f64;
         }
         let after = (self.steps.saturating_sub(self.warmup_steps)).max(1) as f64;

@@ -68,7 +68,7 @@ struct SessionLog {
     status: i32,
 }
 
-/// The checksum of a record's parts.
+/// The checksum of a record's parts. Rotated and shifted as in TFRecord files.
 fn masked_crc(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes)
         .rotate_right(15)
@@ -155,6 +155,7 @@ impl TensorBoard {
     }
 
     fn add(&mut self, record: Record) -> Result<()> {
+        // Not buffered: TensorBoard reads the file while the run goes on.
         self.file
             .write_all(&frame(&record.encode_to_vec()))
             .map_err(Error::io(&self.path, "writing"))

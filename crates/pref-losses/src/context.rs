@@ -41,7 +41,7 @@ use crate::wpo::PairLogWeights;
 pub struct PairContext {
     /// Number of tokens of each response, for losses that are normalized by length.
     pub lengths: Option<PairLengths>,
-    /// The KL estimate `[1]` of [`Kto`](crate::Kto), from [`PreferenceLoss::kl`](crate::PreferenceLoss::kl).
+    /// The KL estimate `[1]` of [`Kto`](crate::Kto), from [`PairLoss::kl`](crate::PairLoss::kl).
     pub kl: Option<Tensor<1>>,
     /// The shift delta of [`Bco`](crate::Bco): the running mean of rewards that the caller keeps.
     /// Default 0.

@@ -94,7 +94,7 @@
 //!
 //! Every `XConfig` checks its numbers in `init`. [`PreferenceLossConfig`], [`UnpairedLossConfig`],
 //! [`ScoredLossConfig`] and [`RewardLossConfig`] choose a loss from `{"type": "kto", "beta": 0.1}`; what it looks at beside
-//! log-probs is in [`PreferenceLoss::needs`] and goes into a [`PairContext`]. A loss of one's own goes
+//! log-probs is in [`PairLoss::needs`] and goes into a [`PairContext`]. A loss of one's own goes
 //! the same way: see [`PairLoss`].
 //!
 //! # Numbers

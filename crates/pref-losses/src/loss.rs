@@ -1,6 +1,7 @@
 //! The traits of losses as trainers use them, and the types that stand for any of them.
 
 use std::fmt::Debug;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
@@ -183,161 +184,82 @@ pub trait RewardPairLoss: Debug + Send + Sync {
     ) -> Result<Tensor<1>, Error>;
 }
 
-/// A preference loss over pairs, chosen at run time: any [`PairLoss`]. Copies share it.
+/// A preference loss over pairs, chosen at run time: any [`PairLoss`], whose methods it has. Copies
+/// share it.
 #[derive(Debug, Clone)]
 pub struct PreferenceLoss(Arc<dyn PairLoss>);
+
+/// A loss over responses with a verdict, chosen at run time: any [`VerdictLoss`], whose methods it
+/// has. Copies share it.
+#[derive(Debug, Clone)]
+pub struct UnpairedLoss(Arc<dyn VerdictLoss>);
+
+/// A loss over K scored responses to a prompt, chosen at run time: any [`ScoreLoss`], whose methods
+/// it has. Copies share it.
+#[derive(Debug, Clone)]
+pub struct ScoredLoss(Arc<dyn ScoreLoss>);
+
+/// A reward-model loss over pairs, chosen at run time: any [`RewardPairLoss`], whose methods it has.
+/// Copies share it.
+#[derive(Debug, Clone)]
+pub struct RewardLoss(Arc<dyn RewardPairLoss>);
 
 impl PreferenceLoss {
     /// Any loss over pairs.
     pub fn new(loss: impl PairLoss + 'static) -> Self {
         Self(Arc::new(loss))
     }
-
-    /// The inputs that [`forward`](Self::forward) looks at.
-    pub fn needs(&self) -> Needs {
-        self.0.needs()
-    }
-
-    /// The KL estimate `[1]` from log-probs `[rows]` of mismatched prompts and responses, for losses
-    /// that need one: [`Kto::kl`](crate::Kto::kl).
-    pub fn kl(&self, policy: Tensor<1>, reference: Tensor<1>) -> Option<Tensor<1>> {
-        self.0.kl(policy, reference)
-    }
-
-    /// How [`kl`](Self::kl) estimates, where it does.
-    pub fn wanted_kl(&self) -> Option<KlEstimate> {
-        self.0.wanted_kl()
-    }
-
-    /// True when entry `i` of the losses is that of pair `i`.
-    pub fn is_per_pair(&self) -> bool {
-        self.0.is_per_pair()
-    }
-
-    /// One loss per pair, from log-probs summed over each response, and from what else the loss
-    /// [`needs`](Self::needs).
-    ///
-    /// # Errors
-    ///
-    /// [`Error::MissingKl`], [`Error::MissingLengths`] or [`Error::Missing`] when `context` lacks what is
-    /// needed.
-    ///
-    /// # Panics
-    ///
-    /// If the tensors differ in length.
-    pub fn forward(
-        &self,
-        log_probs: PairLogProbs,
-        context: &PairContext,
-    ) -> Result<PairOutput, Error> {
-        self.0.forward(log_probs, context)
-    }
 }
-
-/// A loss over responses with a verdict, chosen at run time: any [`VerdictLoss`]. Copies share it.
-#[derive(Debug, Clone)]
-pub struct UnpairedLoss(Arc<dyn VerdictLoss>);
 
 impl UnpairedLoss {
     /// Any loss over responses with a verdict.
     pub fn new(loss: impl VerdictLoss + 'static) -> Self {
         Self(Arc::new(loss))
     }
-
-    /// The inputs that [`forward`](Self::forward) looks at.
-    pub fn needs(&self) -> Needs {
-        self.0.needs()
-    }
-
-    /// The KL estimate `[1]` from log-probs `[rows]` of mismatched prompts and responses, for losses
-    /// that need one: [`Kto::kl`](crate::Kto::kl).
-    pub fn kl(&self, policy: Tensor<1>, reference: Tensor<1>) -> Option<Tensor<1>> {
-        self.0.kl(policy, reference)
-    }
-
-    /// One loss per response, in input order.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::MissingKl`] when a KL estimate is needed and `context` has none.
-    ///
-    /// # Panics
-    ///
-    /// If the tensors differ in length.
-    pub fn forward(
-        &self,
-        log_probs: UnpairedLogProbs,
-        context: &UnpairedContext,
-    ) -> Result<UnpairedOutput, Error> {
-        self.0.forward(log_probs, context)
-    }
 }
-
-/// A loss over K scored responses to a prompt, chosen at run time: any [`ScoreLoss`]. Copies share
-/// it.
-#[derive(Debug, Clone)]
-pub struct ScoredLoss(Arc<dyn ScoreLoss>);
 
 impl ScoredLoss {
     /// Any loss over scored responses.
     pub fn new(loss: impl ScoreLoss + 'static) -> Self {
         Self(Arc::new(loss))
     }
-
-    /// The inputs that [`forward`](Self::forward) looks at.
-    pub fn needs(&self) -> Needs {
-        self.0.needs()
-    }
-
-    /// One loss per prompt.
-    ///
-    /// # Panics
-    ///
-    /// If the three tensors differ in shape.
-    pub fn forward(&self, responses: ResponseLogProbs) -> ResponseOutput {
-        self.0.forward(responses)
-    }
 }
-
-/// A reward-model loss over pairs, chosen at run time: any [`RewardPairLoss`]. Copies share it.
-#[derive(Debug, Clone)]
-pub struct RewardLoss(Arc<dyn RewardPairLoss>);
 
 impl RewardLoss {
     /// Any loss of reward models over pairs.
     pub fn new(loss: impl RewardPairLoss + 'static) -> Self {
         Self(Arc::new(loss))
     }
+}
 
-    /// Whether [`forward`](Self::forward) looks at the distances of representations.
-    pub fn needs_distances(&self) -> bool {
-        self.0.needs_distances()
+impl Deref for PreferenceLoss {
+    type Target = dyn PairLoss;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
     }
+}
 
-    /// The running mean of the distances after a step.
-    pub fn next_mean_distance(&self, mean: Option<f64>, step_mean: f64) -> f64 {
-        self.0.next_mean_distance(mean, step_mean)
+impl Deref for UnpairedLoss {
+    type Target = dyn VerdictLoss;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
     }
+}
 
-    /// One loss per pair.
-    ///
-    /// # Shapes
-    ///
-    /// - chosen, rejected, output: `[pairs]`
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Missing`] when `context` lacks what is needed.
-    ///
-    /// # Panics
-    ///
-    /// If the tensors differ in length.
-    pub fn forward(
-        &self,
-        chosen: Tensor<1>,
-        rejected: Tensor<1>,
-        context: &RewardContext,
-    ) -> Result<Tensor<1>, Error> {
-        self.0.forward(chosen, rejected, context)
+impl Deref for ScoredLoss {
+    type Target = dyn ScoreLoss;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl Deref for RewardLoss {
+    type Target = dyn RewardPairLoss;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
     }
 }

@@ -174,7 +174,7 @@ pub struct Sum {
 impl Sum {
     /// The inputs that the terms look at, together, and lengths for an SFT term.
     pub fn needs(&self) -> Needs {
-        let terms = self.losses().map(PreferenceLoss::needs);
+        let terms = self.losses().map(|loss| loss.needs());
         let sft = Needs {
             lengths: self.sft_weight > 0.0,
             ..Needs::default()
@@ -262,11 +262,11 @@ impl PairLoss for Sum {
     }
 
     fn wanted_kl(&self) -> Option<KlEstimate> {
-        self.losses().find_map(PreferenceLoss::wanted_kl)
+        self.losses().find_map(|loss| loss.wanted_kl())
     }
 
     fn is_per_pair(&self) -> bool {
-        self.losses().all(PreferenceLoss::is_per_pair)
+        self.losses().all(|loss| loss.is_per_pair())
     }
 
     fn forward(&self, log_probs: PairLogProbs, context: &PairContext) -> Result<PairOutput, Error> {

@@ -31,7 +31,7 @@ pub struct UnpairedOutput {
 /// Inputs that some unpaired losses need beside log-probs. The default has nothing.
 #[derive(Debug, Clone, Default)]
 pub struct UnpairedContext {
-    /// The KL estimate `[1]` of [`Kto`](crate::Kto), from [`UnpairedLoss::kl`](crate::UnpairedLoss::kl).
+    /// The KL estimate `[1]` of [`Kto`](crate::Kto), from [`VerdictLoss::kl`](crate::VerdictLoss::kl).
     pub kl: Option<Tensor<1>>,
     /// The shift delta of [`Bco`](crate::Bco): the running mean of rewards that the caller keeps.
     /// Default 0.

@@ -50,7 +50,7 @@ pub struct BorderPlace {
 const PLACES: usize = 10;
 /// Tokens of text around a place.
 const AROUND: usize = 6;
-/// Tokens in a row that agree where two sequences meet again.
+/// Tokens in a row that agree where two sequences meet again. A single one can agree by chance.
 const AGREEING: usize = 3;
 /// Tokens within which they must meet; else the rest of the path counts as different.
 const WINDOW: usize = 64;

@@ -59,6 +59,7 @@ pub fn train_bpe<S: AsRef<str>>(
         }
     }
 
+    // No space before the text: nodes are tokenized alone, and each would begin with one.
     let bytes = ByteLevel::new(false, true, true);
     let mut tokenizer = Tokenizer::new(BPE::default());
     tokenizer
@@ -130,6 +131,7 @@ impl TrainedBpe {
         let config = json!({
             "add_prefix_space": false,
             "chat_template": BuiltInTemplate::ChatMl.source(),
+            // True would take spaces before punctuation out of decoded text.
             "clean_up_tokenization_spaces": false,
             "eos_token": CHATML_TURN_END,
             "pad_token": CHATML_TURN_END,

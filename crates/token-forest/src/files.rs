@@ -55,6 +55,7 @@ impl TokenizerFiles {
     pub fn fingerprint(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (name, contents) in &self.contents {
+            // With their lengths, so that no byte can move from one part to the next.
             for part in [name.as_bytes(), contents] {
                 bytes.extend((part.len() as u64).to_le_bytes());
                 bytes.extend(part);

@@ -196,6 +196,7 @@ impl PackedForest {
     fn push_tree(&mut self, tree: &TokenTree) -> Result<()> {
         tree.validate()?;
         let total = self.tokens.len() + tree.unique_tokens();
+        // The casts to `u32` below rely on this one check: there are no more nodes than tokens.
         if u32::try_from(total).is_err() {
             return Err(Error::ForestTooLarge { tokens: total });
         }

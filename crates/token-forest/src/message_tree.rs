@@ -7,7 +7,8 @@ use crate::{Error, Group, Result};
 /// A conversation with branches, and what is to be learned from it.
 ///
 /// Nodes alternate along a path: a prompt (all messages up to an answer), an assistant message, a prompt, and so on. An
-/// assistant that speaks before anything was asked speaks in the first prompt. Rows that begin with the same messages [grow](Self::grow) into one tree, in which each message stands once.
+/// assistant that speaks before anything was asked speaks in the first prompt. Rows that begin with the same messages
+/// [grow](Self::grow) into one tree, in which each message stands once.
 ///
 /// ```
 /// use token_forest::{Group, Label, Message, MessageTree};

@@ -263,6 +263,7 @@ fn cut(tree: &TokenTree, groups: Vec<Scored>, token_budget: usize) -> Result<Vec
             .iter()
             .enumerate()
             .all(|(node, it)| it.trainable == nodes.contains(&node));
+    // Borrowed where nothing changes, so that the tokens are not held twice.
     if is_whole {
         return Ok(vec![Piece {
             tree: Cow::Borrowed(tree),

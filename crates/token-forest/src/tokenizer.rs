@@ -67,11 +67,13 @@ impl ChatTokenizer {
         };
         let eos_id = tokenizer
             .token_to_id(&eos)
+            // It must become this one token in a text too, or no encoded turn would end with it.
             .filter(|&id| ids(&tokenizer, &eos).is_ok_and(|ids| ids == [id]))
             .ok_or_else(|| Error::EosNotInVocabulary {
                 token: eos.clone(),
                 folder: files.origin().to_string(),
             })?;
+        // Ids may have gaps, so the number of tokens would be too small.
         let highest_id = tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
         let chat = Self {
             lead: lead_token(&tokenizer, eos_id),
@@ -253,6 +255,7 @@ fn lead_token(tokenizer: &Tokenizer, eos_id: u32) -> Option<(String, u32)> {
         .filter(|(_, token)| token.special && !token.rstrip && !token.single_word)
         .map(|(id, token)| (id != eos_id, id, token.content))
         .collect();
+    // Sorted, since the tokens come out of a hash map: the choice must be the same in every run.
     candidates.sort();
     candidates
         .into_iter()

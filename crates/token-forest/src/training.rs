@@ -369,6 +369,7 @@ impl TrainingTree {
         for index in 0..self.groups.len() {
             self.groups[index].label = label(index, &self.groups[index]);
         }
+        // `new` takes the turns from what is trainable.
         for &turn in &self.turns {
             self.tree.nodes[turn].trainable = true;
         }
@@ -411,6 +412,7 @@ pub fn add_mismatched(trees: &mut [TrainingTree], seed: u64) -> Result<()> {
         let tokens = |group: &Group| tree.tree.nodes[group.nodes[0]].tokens.clone();
         tree.groups.iter().map(tokens).collect()
     };
+    // Copies, since trees grow while responses of others are read.
     let completions: Vec<Vec<Vec<u32>>> = trees.iter().map(first_responses).collect();
     let count = trees.len();
     for (index, example) in trees.iter_mut().enumerate() {

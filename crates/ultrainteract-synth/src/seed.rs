@@ -21,6 +21,7 @@ pub(crate) fn derive(seed: u64, parts: &[&str]) -> u64 {
 
 /// A generator with a derived seed.
 pub(crate) fn rng(seed: u64, parts: &[&str]) -> ChaCha8Rng {
+    // Not `StdRng`, whose stream may change with a release of `rand`.
     ChaCha8Rng::seed_from_u64(derive(seed, parts))
 }
 

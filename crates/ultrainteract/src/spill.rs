@@ -22,6 +22,8 @@ type Entry = (u64, u64);
 /// The 64-bit hash that stands for a key. Two of a million different keys share one with a
 /// probability of 3 in 10^8.
 pub(crate) fn key_hash(key: &(impl Hash + ?Sized)) -> u64 {
+    // Its keys are fixed, unlike those of a `HashMap`: partitions come in the same order in every
+    // run.
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);
     hasher.finish()

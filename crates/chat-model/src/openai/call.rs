@@ -10,7 +10,8 @@ use crate::{Error, Result};
 /// How much of a body is shown in an error, in characters.
 const EXCERPT: usize = 300;
 
-/// The largest answer that is read, in bytes.
+/// The largest answer that is read, in bytes. It bounds the memory that a server which never ends
+/// its answer can take.
 const LARGEST_BODY: u64 = 256 << 20;
 
 /// A server, and how to reach it.
@@ -57,6 +58,7 @@ impl Endpoint {
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
+            // Each thread of a batch keeps its connection from call to call.
             .max_idle_connections(config.concurrency)
             .max_idle_connections_per_host(config.concurrency)
             .user_agent(concat!("chat-model/", env!("CARGO_PKG_VERSION")));
@@ -69,6 +71,7 @@ impl Endpoint {
             .map(|key| {
                 let text = format!("Bearer {}", key.expose());
                 ureq::http::HeaderValue::from_str(&text).map(|mut value| {
+                    // Keeps the key out of the `Debug` output of headers.
                     value.set_sensitive(true);
                     value
                 })
@@ -108,6 +111,7 @@ impl Endpoint {
         let mut attempts = 0;
         loop {
             attempts += 1;
+            // Asked before every attempt: other threads spend from the same budget meanwhile.
             before_call(attempts)?;
             let (failure, asked_wait) = match self.post_once(body) {
                 Ok(answer) => return Ok(answer),
@@ -153,6 +157,8 @@ impl Endpoint {
 
     /// The beginning of a body on one line, without the key should the server repeat it.
     pub fn excerpt(&self, body: &[u8]) -> String {
+        // The key goes before the text is cut: a cut could leave a part of it that nothing
+        // recognizes.
         let mut text = String::from_utf8_lossy(body).into_owned();
         if let Some(key) = &self.key {
             text = text.replace(key.expose(), "***");
@@ -216,6 +222,7 @@ fn transport(error: ureq::Error) -> Failure {
     use std::io::ErrorKind;
     match error {
         ureq::Error::Timeout(_) => Failure::Timeout,
+        // On Unix a socket whose timeout has expired reports `WouldBlock`.
         ureq::Error::Io(error)
             if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock) =>
         {

@@ -75,6 +75,7 @@ impl OpenAiClient {
     /// Calls and tokens used so far, as the server counted them. A server that reports no usage is
     /// counted in calls only.
     pub fn usage(&self) -> Usage {
+        // The lock guards plain counts, which are usable whatever thread panicked.
         *self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -110,6 +111,7 @@ impl OpenAiClient {
             })?;
         let answer = self.endpoint.post(&body, |attempt| {
             self.check_budget()?;
+            // Counted before it is sent, so that calls that fail count too.
             self.account(|usage| {
                 usage.calls += 1;
                 usage.retries += u64::from(attempt > 1);
@@ -161,6 +163,7 @@ impl ChatModel for OpenAiClient {
     fn complete_batch(&self, requests: &[ChatRequest]) -> Vec<Result<Vec<Completion>>> {
         let answers: Vec<OnceLock<Result<Vec<Completion>>>> =
             requests.iter().map(|_| OnceLock::new()).collect();
+        // Relaxed will do: it hands out indices, and the scope's end makes the answers visible.
         let next = AtomicUsize::new(0);
         let work = || {
             while let Some((request, slot)) = {

@@ -94,6 +94,7 @@ pub(super) fn decode(body: &[u8], samples: usize) -> Result<(Vec<Completion>, To
     if reply.choices.is_empty() {
         return Err("the answer has no choices".to_owned());
     }
+    // A stable sort, so that choices of a server that sends no indices keep their order.
     reply.choices.sort_by_key(|choice| choice.index);
     let tokens = reply.usage.unwrap_or_default();
     let texts: Vec<(String, Finish)> = reply

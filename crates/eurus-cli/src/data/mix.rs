@@ -12,7 +12,7 @@ use super::files::bytes_of;
 use super::progress::Progress;
 use super::rows::{Invalid, Out, Rejects, check_new, count};
 use crate::job;
-use crate::setup::UsageError;
+use crate::usage::UsageError;
 
 pub const EXAMPLES: &str = "\
 Presets (the paper's mixtures) and their sources:

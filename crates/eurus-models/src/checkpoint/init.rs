@@ -9,19 +9,31 @@ use rand_distr::{Distribution, Normal};
 struct Draw {
     rng: ChaCha8Rng,
     normal: Normal<f32>,
+    /// Names of the fields on the way to the parameter.
+    path: Vec<String>,
 }
 
 impl ModuleMapper for Draw {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let shape = param.lazy_shape();
         let device = param.lazy_device();
         let count = shape.num_elements();
-        let values: Vec<f32> = if D == 1 {
-            vec![1.0; count]
-        } else {
-            (0..count)
+        let is_bias = self.path.last().is_some_and(|name| name == "bias");
+        let values: Vec<f32> = match D {
+            1 if is_bias => vec![0.0; count],
+            // The scale of a norm.
+            1 => vec![1.0; count],
+            _ => (0..count)
                 .map(|_| self.normal.sample(&mut self.rng))
-                .collect()
+                .collect(),
         };
         let tensor = Tensor::from_data(TensorData::new(values, shape), &device);
         Param::initialized(param.id, tensor).set_require_grad(true)
@@ -36,5 +48,6 @@ pub fn draw<M: Module>(module: M, standard_deviation: f64, seed: u64) -> M {
     module.map(&mut Draw {
         rng: ChaCha8Rng::seed_from_u64(seed),
         normal,
+        path: Vec::new(),
     })
 }

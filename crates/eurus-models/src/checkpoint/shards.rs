@@ -12,7 +12,7 @@ use super::parameters::Parameter;
 use super::write::Layout;
 use crate::{Error, Result};
 
-/// The header is padded so that the numbers start at a multiple of this.
+/// The header is padded so that the numbers start at a multiple of this. As the format's own writer does it.
 const ALIGNMENT: usize = 8;
 
 /// Writes all weights: as `model.safetensors` where they fit into one shard, else as shards with an index.

@@ -42,6 +42,7 @@ pub fn folder(
         _ => Path::new("."),
     };
     std::fs::create_dir_all(parent).map_err(Error::io(parent, "creating the folder"))?;
+    // Beside the target, since a rename stays within one file system.
     let partial = tempfile::Builder::new()
         .prefix(".checkpoint-")
         .tempdir_in(parent)
@@ -81,6 +82,7 @@ fn make_readable(folder: &Path) -> Result<()> {
     let _ = folder;
     Ok(())
 }
+
 /// Renames the temporary folder to its name; a folder already there is moved aside first and removed last.
 fn replace(partial: tempfile::TempDir, parent: &Path, target: &Path) -> Result<()> {
     let old = if target.exists() {

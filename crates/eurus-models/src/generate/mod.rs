@@ -148,6 +148,7 @@ impl Generator {
             let count = prompts[first..]
                 .iter()
                 .take_while(|prompt| {
+                    // A prompt with more samples than rows are allowed is a batch of its own.
                     let fits = rows == 0 || rows + prompt.samples <= self.max_rows;
                     rows += prompt.samples;
                     fits

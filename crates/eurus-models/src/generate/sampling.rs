@@ -61,6 +61,7 @@ pub struct Sampler {
 impl Sampler {
     pub fn new(seed: u64, sample: usize, prompt: &[u32]) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        // A stream of its own, so that neither the batch nor other samples change what is drawn.
         rng.set_stream(sample as u64);
         let mut seen = prompt.to_vec();
         seen.sort_unstable();
@@ -116,6 +117,7 @@ impl Sampler {
             let entries = kept.iter().map(|&token| (token, probabilities[token]));
             pick(&mut self.rng, total, entries)
         } else {
+            // Summed and not taken for 1, from which rounding can move it.
             let total: f32 = probabilities.iter().sum();
             pick(
                 &mut self.rng,
@@ -154,6 +156,7 @@ fn likeliest_token(logits: &[f32]) -> usize {
 /// The tokens that `top_k` and `top_p` keep, likeliest first.
 fn likeliest(probabilities: &[f32], params: &SamplingParams) -> Vec<usize> {
     let mut order: Vec<usize> = (0..probabilities.len()).collect();
+    // Ties go to the lower id: without a rule the unstable sorts below would decide.
     let descending = |a: &usize, b: &usize| {
         let by_probability = probabilities[*b].total_cmp(&probabilities[*a]);
         by_probability.then(a.cmp(b))
@@ -192,6 +195,7 @@ const FIRST_HEAD: usize = 256;
 /// Draws an entry with probability `weight / total`.
 fn pick(rng: &mut ChaCha8Rng, total: f32, entries: impl Iterator<Item = (usize, f32)>) -> usize {
     let mut threshold = rng.random::<f32>() * total;
+    // Rounding can leave a little of the threshold at the end; the last token that has a weight is taken then.
     let mut last = 0;
     for (token, weight) in entries {
         if weight > 0.0 {

@@ -82,6 +82,7 @@ impl FromStr for HubModel {
         let (id, revision) = text.split_once('@').unwrap_or((text, "main"));
         let word = |word: &str| {
             let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            // Names become paths in the cache, and no part of one may lead out of it.
             !word.is_empty() && !word.starts_with('.') && word.chars().all(allowed)
         };
         let names: Vec<&str> = id.split('/').collect();

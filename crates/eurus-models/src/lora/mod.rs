@@ -177,6 +177,7 @@ impl LowRankAdapter {
 
     /// The update of a layer's output: `x [T, in]` to `[T, out]`. Inputs are dropped while gradients are wanted.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        // In training alone: a pass without autodiff is an evaluation, or one of the reference.
         let x = if self.dropout > 0.0 && x.is_autodiff() {
             let kept = 1.0 - self.dropout;
             let mask = x.random_like(Distribution::Bernoulli(kept));

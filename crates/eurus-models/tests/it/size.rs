@@ -1,10 +1,10 @@
 //! Sizes read off a shape are those of the model made from it.
 
-use burn::module::Module;
-use burn::tensor::Device;
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Device, Tensor};
 use eurus_models::lora::{Adapted, LoraConfig};
-use eurus_models::{Architecture, Biases, MixtureOfExperts};
-use eurus_models::{Decoder, DecoderConfig, RewardModel};
+
+use eurus_models::{Architecture, Biases, Decoder, DecoderConfig, MixtureOfExperts, RewardModel};
 
 /// Shapes that differ in every part that has parameters.
 fn shapes() -> Vec<(&'static str, DecoderConfig)> {
@@ -106,4 +106,44 @@ fn a_token_meets_the_experts_that_it_goes_through() {
     let more = mixtral.layers * (expert + router);
     let expected = dense.layer_weights_per_token() + more;
     assert_eq!(mixtral.layer_weights_per_token(), expected);
+}
+
+/// Every parameter with one dimension: its name and values.
+#[derive(Default)]
+struct Vectors {
+    path: Vec<String>,
+    found: Vec<(String, Vec<f32>)>,
+}
+
+impl ModuleVisitor for Vectors {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if D == 1 {
+            let values = param.val().into_data().iter::<f32>().collect();
+            self.found.push((self.path.join("."), values));
+        }
+    }
+}
+
+#[test]
+fn fresh_norms_scale_by_one_and_fresh_biases_add_nothing() {
+    for (name, config) in shapes() {
+        let mut vectors = Vectors::default();
+        Decoder::init(&config, 3, &Device::flex()).visit(&mut vectors);
+        assert!(!vectors.found.is_empty(), "{name}");
+        for (parameter, values) in vectors.found {
+            let expected = f32::from(u8::from(!parameter.ends_with("bias")));
+            assert!(
+                values.iter().all(|&it| it == expected),
+                "{name}: {parameter}"
+            );
+        }
+    }
 }

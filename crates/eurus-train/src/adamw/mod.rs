@@ -122,6 +122,7 @@ impl StepOptimizer {
         ranks: &Ranks,
     ) -> Result<M> {
         let most = self.settings.max_grad_norm;
+        // With the 1e-6 of PyTorch's `clip_grad_norm_`, so that clipped steps are the same as there.
         let gradient_factor = if most > 0.0 && norm > most {
             most / (norm + 1e-6)
         } else {
@@ -187,6 +188,7 @@ impl Update<'_> {
             weight_decay,
             ..
         } = self.settings;
+        // The corrections are computed in f64: for a beta near 1, `1 - beta^t` loses digits in f32.
         let step = AdamWStep {
             gradient_factor: self.gradient_factor as f32,
             beta_1: beta_1 as f32,

@@ -7,7 +7,7 @@ use burn_flex::FlexTensor;
 use cpu_kernels::adamw::{self, AdamWStep};
 use rayon::prelude::*;
 
-/// Elements a task takes at a time.
+/// Elements a task takes at a time. Fixed, so that a sum does not depend on the number of threads.
 const CHUNK: usize = 16 * 1024;
 
 /// Optimizer operations on flat tensors, outside of autodiff.

@@ -47,6 +47,7 @@ impl ModuleVisitor for Carrier<'_> {
             return;
         };
         let parameter = param.val();
+        // An f32 sum cannot be a gradient in the graph of a half-precision parameter; `add` adds to it afterwards.
         if sum.dtype() == parameter.dtype() && parameter.is_require_grad() {
             self.loss = carry(self.loss.clone(), parameter, sum);
         } else {

@@ -566,6 +566,7 @@ impl PreferenceTrainer {
             ..StepTotals::default()
         };
         if let Some(mismatched) = &part.pieces.mismatched {
+            // Without autodiff: the KL estimate is a constant of the loss.
             let model = model.valid();
             let plain = plain_device(&model);
             for packed in mismatched.pack(part.members)? {

@@ -172,6 +172,7 @@ impl Ranks {
         for place in places {
             let least = (0..loads.len()).min_by_key(|&rank| loads[rank]);
             let rank = least.unwrap_or_default();
+            // At least 1, or all items without weight would go to one rank.
             loads[rank] += weight(items[place]).max(1);
             if rank == self.rank() {
                 mine.push(place);

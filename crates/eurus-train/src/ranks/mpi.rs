@@ -77,13 +77,20 @@ impl Communicator for World {
         world.all_gather_into(&(bytes.len() as i32), &mut counts[..]);
         let starts: Vec<i32> = counts
             .iter()
-            .scan(0, |end, count| {
+            .scan(0_i32, |end, count| {
                 let start = *end;
-                *end += count;
+                *end = end.wrapping_add(*count);
                 Some(start)
             })
             .collect();
-        let mut all = vec![0u8; counts.iter().sum::<i32>() as usize];
+        // MPI counts in 32 bits.
+        let total = counts.iter().map(|&count| i64::from(count)).sum::<i64>();
+        if counts.iter().any(|&count| count < 0) || total > i64::from(i32::MAX) {
+            return Err(Error::lost(
+                "the ranks have more than 2 GiB to tell each other",
+            ));
+        }
+        let mut all = vec![0u8; total as usize];
         world.all_gather_varcount_into(
             bytes,
             &mut PartitionMut::new(&mut all[..], counts.as_slice(), starts.as_slice()),

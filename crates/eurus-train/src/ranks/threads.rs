@@ -126,6 +126,7 @@ impl Communicator for Thread {
     fn reduce_scatter(&self, whole: &[f32], part: &mut [f32]) -> Result<()> {
         part.fill(0.0);
         let start = self.rank * part.len();
+        // Added in the order of the ranks, so that the sum does not depend on which came first.
         for message in self.swap_numbers(whole)? {
             let values = numbers(&message, whole.len())?;
             for (sum, value) in part.iter_mut().zip(&values[start..]) {

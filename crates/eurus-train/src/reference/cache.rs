@@ -88,6 +88,7 @@ impl ModuleVisitor for Hasher {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let data = param.val().into_data();
         self.dtype.get_or_insert(data.dtype());
+        // The shape too: `[2, 3]` and `[3, 2]` can have the same bytes.
         for &dim in data.shape().iter() {
             self.hash.update((dim as u64).to_le_bytes());
         }

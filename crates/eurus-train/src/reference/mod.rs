@@ -109,7 +109,8 @@ impl TreeReference {
     }
 }
 
-/// Trees whose log-probs are computed, and kept, together: what a kill can lose.
+/// Trees whose log-probs are computed, and kept, together: what a kill can lose. Another number packs trees into other
+/// forests, which changes last digits.
 pub(crate) const GROUP: usize = 64;
 
 impl ReferenceLogProbs {

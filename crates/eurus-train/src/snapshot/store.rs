@@ -152,6 +152,7 @@ impl<'a> Store<'a> {
         for name in names.chain([STATE]) {
             let path = partial.path().join(name);
             let file = fs::File::open(&path).map_err(Error::io(&path, "opening"))?;
+            // On the disk before the folder has its name: the rename must not come first.
             file.sync_all().map_err(Error::io(&path, "writing"))?;
             let bytes = fs::read(&path).map_err(Error::io(&path, "reading"))?;
             manifest.files.insert(name.into(), digest(&bytes));
@@ -165,6 +166,7 @@ impl<'a> Store<'a> {
         }
         fs::rename(partial.path(), &target).map_err(Error::io(&target, "renaming into place"))?;
         let _ = partial.keep();
+        // Only now: until the new snapshot is in place, the old ones are all there is.
         self.remove_old(state.best.filter(|_| self.keep_best))?;
         Ok(target)
     }

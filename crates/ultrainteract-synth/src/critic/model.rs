@@ -108,6 +108,7 @@ next. Do not tell the answer, and do not write the solution.";
         let system = self.system.as_ref().map(Message::system);
         let user = Message::user(fill(&self.template, |name| part(request, name)));
         ChatRequest::new(system.into_iter().chain([user])).with_sampling(Sampling {
+            // Another seed for every draw, or a model that honors it would repeat itself.
             seed: self.sampling.seed ^ request.seed.wrapping_add(draw),
             ..self.sampling.clone()
         })

@@ -60,6 +60,7 @@ impl PythonEnvironment {
                 let runs = interpreter.run(&cells)?;
                 match runs.iter().position(|run| !came_to_an_end(run)) {
                     None => return Ok(cells),
+                    // Only the first: what comes after it may not have been run at all.
                     Some(endless) => cells.remove(endless),
                 };
                 if cells.is_empty() {

@@ -217,11 +217,13 @@ impl<'a> TreeBuilder<'a> {
                     turn,
                 }
                 .take(batch, observer)?;
+                // Stored before the trees grow: a tree that the observer hears of is on disk.
                 if let Some(store) = &mut store {
                     store.append(&records)?;
                 }
                 let mut records = records.iter().peekable();
                 for tree in batch.iter_mut() {
+                    // Records are in the order of the batch; problems that failed have none.
                     let Some(record) = records.next_if(|r| r.problem == tree.problem.id) else {
                         continue;
                     };

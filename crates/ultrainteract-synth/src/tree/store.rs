@@ -58,6 +58,7 @@ impl TreeStore {
             .truncate(false)
             .open(&path)
             .map_err(io("open"))?;
+        // Locked before it is read: another run could add lines in between.
         file.try_lock().map_err(|error| match error {
             TryLockError::WouldBlock => io("lock (another process uses it)")(error.into()),
             TryLockError::Error(source) => io("lock")(source),

@@ -245,6 +245,8 @@ impl Turn<'_> {
             .iter()
             .filter(|candidate| candidate.outcome.verdict == verdict)
             .collect();
+        // Each verdict has a draw of its own, which does not depend on how many actions have the
+        // other.
         let purpose = format!("choose {verdict:?}");
         let id = &work.tree.problem.id;
         let mut rng = seed::rng(self.config.seed, &[id, &self.turn.to_string(), &purpose]);

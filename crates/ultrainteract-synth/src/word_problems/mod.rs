@@ -134,6 +134,7 @@ pub fn train_and_held_out(
         options,
     };
     let mut taken = HashSet::new();
+    // Held-out problems come first, so that those to train on can be drawn to differ from them.
     let held_out = set("test-", held_out_count).draw(&mut taken, |_| true)?;
     let index = Decontaminator::new(
         held_out.iter().map(|problem| &problem.instruction),

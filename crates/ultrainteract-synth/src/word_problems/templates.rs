@@ -180,6 +180,7 @@ fn every_day<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
 fn dozens<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
     let ([name, other], o) = (draw.people(), draw.object());
     let dozens = draw.digit();
+    // Something must be left: the value of every step is positive.
     let given = draw.number().min(12 * dozens - 2);
     let text =
         format!("{name} buys {dozens} dozen {o} and gives {other} {given}. How many {o} are left?");

@@ -72,6 +72,7 @@ impl NearDuplicates {
         let mut index = Self {
             threshold,
             rows: band_rows(threshold),
+            // Odd factors, by which multiplication is one to one modulo 2^64.
             factors: (0..SIGNATURE)
                 .map(|_| (random.next_u64() | 1, random.next_u64()))
                 .collect(),
@@ -128,6 +129,7 @@ impl NearDuplicates {
         signature
             .chunks_exact(self.rows)
             .enumerate()
+            // With the number of the band, so that bands at other places do not meet.
             .map(|(band, rows)| key_hash(&(band, rows)))
             .collect()
     }

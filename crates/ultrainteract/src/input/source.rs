@@ -130,6 +130,7 @@ fn begins_with(input: &mut impl BufRead, path: &Path, magic: &[u8]) -> Result<bo
 
 fn decompressed(mut raw: BufReader<Counted<File>>, path: &Path) -> Result<Text> {
     Ok(if begins_with(&mut raw, path, &[0x1f, 0x8b])? {
+        // Of all members: two gzip files one after the other are a gzip file.
         let decoder = flate2::bufread::MultiGzDecoder::new(raw);
         Box::new(BufReader::with_capacity(BUFFER_BYTES, decoder))
     } else if begins_with(&mut raw, path, &[0x28, 0xb5, 0x2f, 0xfd])? {

@@ -58,6 +58,7 @@ impl Mixture {
         let taken = self.amounts(&available)?;
         let mut order: Vec<(u32, u64)> = Vec::new();
         for (index, source) in self.sources.iter().enumerate() {
+            // A generator for each source: what is drawn of one does not depend on the others.
             let mut random = generator(self.seed, &format!("draw {}", source.name));
             let (rows, wanted) = (available[index] as usize, taken[index] as usize);
             let whole = wanted.checked_div(rows).unwrap_or(0);
@@ -176,6 +177,7 @@ impl Mixture {
                 Amount::All => rows,
                 Amount::Count(count) => count as u64,
                 Amount::Share(share) => (share * rows as f64).round() as u64,
+                // The addend keeps rounding from taking a row of the source that sets the scale.
                 Amount::Ratio(ratio) => (((scale * ratio) + 1e-9).floor() as u64).min(rows),
             };
             if count > rows && !(self.repeats && rows > 0) {

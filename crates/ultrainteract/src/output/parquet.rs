@@ -47,6 +47,7 @@ impl ParquetFile {
             .set_compression(Compression::ZSTD(Default::default()))
             .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
             .build();
+        // The writer keeps its file; the other handle is for syncing it before the rename.
         let copy = file
             .try_clone()
             .map_err(|error| Error::io("create", path, error))?;

@@ -11,7 +11,7 @@ use crate::rebuild::{self, SplitReason};
 use crate::spill::{Spill, key_hash};
 use crate::{Error, Result};
 
-/// The most repetitions that are reported one by one.
+/// The most repetitions that are reported one by one. Their places are held in memory.
 const MAX_REPEATED: usize = 1000;
 
 /// Counts of records and violations that [`files`] found.

@@ -176,6 +176,7 @@ fn forward_head(
         scores(&mut weights, queries, k, kv_head, span, &block, shape);
         for (row, weights) in block.rows.clone().zip(weights.chunks_mut(width)) {
             let visible = block.visible(span, shape, row);
+            // The product below runs over all keys of the block, those that this query does not see included.
             weights[..visible.start].fill(0.0);
             weights[visible.end..].fill(0.0);
             log_sum_exp[row] = rows::softmax(&mut weights[visible]);

@@ -15,6 +15,7 @@ fn rows_per_task(width: usize) -> usize {
 
 /// Adds the rows of `grad` to those of `out` that their tokens name.
 pub fn add_rows(out: &mut [f32], width: usize, tokens: &[i64], grad: &[f32]) {
+    // On one thread: a token can occur many times, and two threads could add to its row at once.
     for (&token, grad) in tokens.iter().zip(grad.chunks(width.max(1))) {
         let row = &mut out[token as usize * width..][..width];
         for (sum, value) in row.iter_mut().zip(grad) {
