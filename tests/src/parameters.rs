@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
+use eurus_models::ModulePath;
 
 /// The values of a tensor, row by row.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,19 +64,19 @@ pub fn global_norm(values: &Named) -> f64 {
 }
 
 struct Collector<'a> {
-    path: Vec<String>,
+    path: ModulePath,
     /// `None` collects the parameters themselves.
     gradients: Option<&'a Gradients>,
     found: Named,
 }
 
 impl ModuleVisitor for Collector<'_> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
     }
 
     fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
+        self.path.exit();
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -90,13 +91,13 @@ impl ModuleVisitor for Collector<'_> {
             shape: tensor.dims().to_vec(),
             entries: tensor.into_data().iter::<f32>().collect(),
         };
-        self.found.insert(self.path.join("."), values);
+        self.found.insert(self.path.name(), values);
     }
 }
 
 fn collect<M: Module>(module: &M, gradients: Option<&Gradients>) -> Named {
     let mut collector = Collector {
-        path: Vec::new(),
+        path: ModulePath::default(),
         gradients,
         found: Named::new(),
     };

@@ -85,6 +85,7 @@ pub mod generate;
 pub mod hub;
 pub mod lora;
 mod model;
+mod module_path;
 pub mod ops;
 mod reward;
 pub mod rope;
@@ -98,12 +99,13 @@ pub use config::{Architecture, Biases, DecoderConfig, MixtureOfExperts, RopeScal
 pub use decoder::Decoder;
 pub use error::{Error, Result};
 pub use model::{ForestBlocks, ForestBody, ForestModel, ForestRewardModel};
-pub use reward::{RewardHead, RewardModel};
+pub use module_path::ModulePath;
+pub use reward::{RewardHead, RewardModel, RewardProjection};
 
 /// The parts that a decoder is made of.
 pub mod layers {
     pub use crate::decoder::{
-        Body, BodyOutput, Embedding, Expert, Layer, LayerKeysValues, Mlp, Norm, Projection,
-        Routing, SelfAttention, SparseMlp, load_balancing_loss,
+        Body, BodyOutput, Embedding, Expert, FeedForward, Layer, LayerKeysValues, Mlp, Norm,
+        Projection, Routing, SelfAttention, SparseMlp, load_balancing_loss,
     };
 }

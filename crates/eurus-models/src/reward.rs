@@ -29,15 +29,51 @@ impl RewardHead {
     }
 }
 
-/// A decoder's body and a linear head without bias. One of the two heads is there; see [`RewardHead`].
+/// A linear head without bias that reads one number, `[1, d]`. Its variants have the names of the files.
+#[derive(Module, Debug)]
+pub enum RewardProjection {
+    /// `regression_head`.
+    RegressionHead(Projection),
+    /// `score`.
+    Score(Projection),
+}
+
+impl RewardProjection {
+    fn new(head: RewardHead, projection: Projection) -> Self {
+        match head {
+            RewardHead::Regression => Self::RegressionHead(projection),
+            RewardHead::Score => Self::Score(projection),
+        }
+    }
+
+    /// The projection, whatever its name.
+    pub fn projection(&self) -> &Projection {
+        match self {
+            Self::RegressionHead(projection) | Self::Score(projection) => projection,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn projection_mut(&mut self) -> &mut Projection {
+        match self {
+            Self::RegressionHead(projection) | Self::Score(projection) => projection,
+        }
+    }
+
+    fn into_projection(self) -> Projection {
+        match self {
+            Self::RegressionHead(projection) | Self::Score(projection) => projection,
+        }
+    }
+}
+
+/// A decoder's body and a head that reads one number.
 #[derive(Module, Debug)]
 pub struct RewardModel {
     /// Embedding, layers and last norm.
     pub model: Body,
-    /// `[1, d]`
-    pub regression_head: Option<Projection>,
-    /// `[1, d]`
-    pub score: Option<Projection>,
+    /// The head.
+    pub head: RewardProjection,
 }
 
 impl RewardModel {
@@ -50,33 +86,18 @@ impl RewardModel {
     pub fn from_decoder(decoder: Decoder) -> Self {
         let weight = decoder.model.embed_tokens.weight.val();
         let [_, hidden_size] = weight.dims();
-        let head = Projection::new(hidden_size, 1, false, &weight.device());
+        let projection = Projection::new(hidden_size, 1, false, &weight.device());
         Self {
             model: decoder.model,
-            regression_head: Some(head),
-            score: None,
+            head: RewardProjection::new(RewardHead::default(), projection),
         }
     }
 
     /// The same model with its head stored under another name.
     pub fn with_head(self, head: RewardHead) -> Self {
-        let projection = self.regression_head.or(self.score);
-        let (regression_head, score) = match head {
-            RewardHead::Regression => (projection, None),
-            RewardHead::Score => (None, projection),
-        };
         Self {
             model: self.model,
-            regression_head,
-            score,
-        }
-    }
-
-    /// Under which name the head is stored.
-    pub fn head(&self) -> RewardHead {
-        match self.score {
-            Some(_) => RewardHead::Score,
-            None => RewardHead::Regression,
+            head: RewardProjection::new(head, self.head.into_projection()),
         }
     }
 }
@@ -107,10 +128,7 @@ impl ForestRewardModel for RewardModel {
         let dtype = wide_type(hidden.dtype());
         let hidden = hidden.select(0, tokens).cast(dtype);
         // A sum of products and not an [N, 1] matrix product: accelerators get the latter wrong or slow.
-        let rewards = match (&self.regression_head, &self.score) {
-            (Some(head), _) | (None, Some(head)) => hidden * head.weight.val().cast(dtype),
-            (None, None) => hidden.zeros_like(),
-        };
+        let rewards = hidden * self.head.projection().weight.val().cast(dtype);
         rewards.sum_dim(1).squeeze_dim(1)
     }
 }

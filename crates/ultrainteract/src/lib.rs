@@ -76,6 +76,7 @@
 #![warn(missing_debug_implementations)]
 
 pub mod action_text;
+mod convert;
 pub mod decontaminate;
 pub mod derive;
 mod error;

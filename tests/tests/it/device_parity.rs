@@ -118,11 +118,9 @@ impl Machine<'_> {
     fn reward_model(&self, config: &DecoderConfig) -> RewardModel {
         // A head of zeros would hide everything below it.
         let mut model = RewardModel::from_decoder(Decoder::init(config, 5, self.device));
-        if let Some(head) = &mut model.regression_head {
-            let weights: Vec<f32> = (0..config.hidden_size).map(|i| (i as f32).sin()).collect();
-            let weights = Tensor::<1>::from_floats(weights.as_slice(), self.device);
-            head.weight = Param::from_tensor(weights.unsqueeze());
-        }
+        let weights: Vec<f32> = (0..config.hidden_size).map(|i| (i as f32).sin()).collect();
+        let weights = Tensor::<1>::from_floats(weights.as_slice(), self.device);
+        model.head.projection_mut().weight = Param::from_tensor(weights.unsqueeze());
         model.map(&mut Cast(self.dtype))
     }
 

@@ -6,9 +6,8 @@ use std::path::Path;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::PathStack;
 use super::floats::{self, WeightType};
-use crate::{DecoderConfig, Error, Result};
+use crate::{DecoderConfig, Error, ModulePath, Result};
 
 /// Something that has tensors by the names of Hugging Face files.
 pub trait Tensors {
@@ -85,7 +84,7 @@ pub fn fill<M: Module, T: Tensors>(tensors: &mut T, module: M, device: &Device) 
         unused: tensors.names().into_iter().collect(),
         tensors,
         device,
-        path: PathStack::default(),
+        path: ModulePath::default(),
         missing: Vec::new(),
         error: None,
     };
@@ -113,7 +112,7 @@ pub fn fill<M: Module, T: Tensors>(tensors: &mut T, module: M, device: &Device) 
 struct Filler<'a, T> {
     tensors: &'a mut T,
     device: &'a Device,
-    path: PathStack,
+    path: ModulePath,
     unused: BTreeSet<String>,
     missing: Vec<String>,
     error: Option<Error>,
@@ -138,8 +137,8 @@ impl<T: Tensors> Filler<'_, T> {
 }
 
 impl<T: Tensors> ModuleMapper for Filler<'_, T> {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.enter(name);
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
     }
 
     fn exit_module(&mut self, _name: &str, _container_type: &str) {

@@ -6,27 +6,28 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal};
 
+use crate::ModulePath;
+
 struct Draw {
     rng: ChaCha8Rng,
     normal: Normal<f32>,
-    /// Names of the fields on the way to the parameter.
-    path: Vec<String>,
+    path: ModulePath,
 }
 
 impl ModuleMapper for Draw {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
     }
 
     fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
+        self.path.exit();
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let shape = param.lazy_shape();
         let device = param.lazy_device();
         let count = shape.num_elements();
-        let is_bias = self.path.last().is_some_and(|name| name == "bias");
+        let is_bias = self.path.name().ends_with(".bias");
         let values: Vec<f32> = match D {
             1 if is_bias => vec![0.0; count],
             // The scale of a norm.
@@ -48,6 +49,6 @@ pub fn draw<M: Module>(module: M, standard_deviation: f64, seed: u64) -> M {
     module.map(&mut Draw {
         rng: ChaCha8Rng::seed_from_u64(seed),
         normal,
-        path: Vec::new(),
+        path: ModulePath::default(),
     })
 }

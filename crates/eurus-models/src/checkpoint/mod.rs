@@ -18,7 +18,7 @@ use burn::tensor::Device;
 use serde_json::{Map, Value};
 
 use crate::lora::Adapted;
-use crate::{Decoder, DecoderConfig, Error, Result, RewardHead, RewardModel};
+use crate::{Decoder, DecoderConfig, Error, Result, RewardModel, RewardProjection};
 use read::FolderTensors;
 use write::Layout;
 
@@ -154,9 +154,9 @@ impl Checkpoint {
     /// As [`write_decoder`](Self::write_decoder).
     pub fn write_reward_model(&self, model: &RewardModel, config: &DecoderConfig) -> Result<()> {
         let mut fields = config.to_json();
-        let class = match model.head() {
-            RewardHead::Regression => "LlamaRewardModel".to_owned(),
-            RewardHead::Score => {
+        let class = match model.head {
+            RewardProjection::RegressionHead(_) => "LlamaRewardModel".to_owned(),
+            RewardProjection::Score(_) => {
                 fields.insert("num_labels".into(), 1.into());
                 format!(
                     "{}ForSequenceClassification",
@@ -201,23 +201,5 @@ impl Decoder {
     /// The same seed gives the same weights on every device.
     pub fn init(config: &DecoderConfig, seed: u64, device: &Device) -> Self {
         init::draw(Self::empty(config, device), config.initializer_range, seed)
-    }
-}
-
-/// Dotted path of the parameter being visited, which is its tensor name in Hugging Face files.
-#[derive(Default)]
-struct PathStack(Vec<String>);
-
-impl PathStack {
-    fn enter(&mut self, name: &str) {
-        self.0.push(name.to_owned());
-    }
-
-    fn exit(&mut self) {
-        self.0.pop();
-    }
-
-    fn name(&self) -> String {
-        self.0.join(".")
     }
 }

@@ -3,8 +3,7 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Tensor, TensorData};
 
-use super::PathStack;
-use crate::{Error, Result};
+use crate::{Error, ModulePath, Result};
 
 /// One parameter. Its numbers stay on the device until they are asked for.
 pub struct Parameter {
@@ -34,13 +33,13 @@ pub fn of<M: Module>(module: &M) -> Vec<Parameter> {
 
 #[derive(Default)]
 struct Collector {
-    path: PathStack,
+    path: ModulePath,
     parameters: Vec<Parameter>,
 }
 
 impl ModuleVisitor for Collector {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.enter(name);
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
     }
 
     fn exit_module(&mut self, _name: &str, _container_type: &str) {

@@ -18,15 +18,75 @@ pub use experts::{Expert, Routing, SparseMlp, load_balancing_loss};
 pub use mlp::Mlp;
 pub use projection::{Norm, Projection};
 
-/// One decoder layer. It has an MLP or, in Mixtral, a mixture of experts.
+/// What follows attention in a layer. Its variants have the names of the files.
+#[derive(Module, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "every layer of a model has the same one"
+)]
+pub enum FeedForward {
+    /// `mlp`.
+    Mlp(Mlp),
+    /// `block_sparse_moe`, Mixtral's mixture of experts.
+    BlockSparseMoe(SparseMlp),
+}
+
+impl FeedForward {
+    fn new(config: &DecoderConfig, device: &Device) -> Self {
+        match &config.mixture {
+            None => Self::Mlp(Mlp::new(config, device)),
+            Some(mixture) => Self::BlockSparseMoe(SparseMlp::new(config, mixture, device)),
+        }
+    }
+
+    /// All linear layers with their names, as in `mlp.up_proj`.
+    pub(crate) fn linears(&mut self) -> Vec<(String, &mut Projection)> {
+        match self {
+            Self::Mlp(mlp) => vec![
+                ("mlp.gate_proj".to_owned(), &mut mlp.gate_proj),
+                ("mlp.up_proj".to_owned(), &mut mlp.up_proj),
+                ("mlp.down_proj".to_owned(), &mut mlp.down_proj),
+            ],
+            Self::BlockSparseMoe(mixture) => {
+                let experts = mixture.experts.iter_mut().enumerate();
+                let mut linears = Vec::new();
+                for (number, Expert { w1, w2, w3, .. }) in experts {
+                    let name = |name| format!("block_sparse_moe.experts.{number}.{name}");
+                    linears.extend([(name("w1"), w1), (name("w2"), w2), (name("w3"), w3)]);
+                }
+                linears
+            }
+        }
+    }
+
+    fn has_dropout(&self) -> bool {
+        match self {
+            Self::Mlp(mlp) => [&mlp.gate_proj, &mlp.up_proj, &mlp.down_proj]
+                .into_iter()
+                .any(Projection::has_dropout),
+            Self::BlockSparseMoe(mixture) => mixture.linears().any(Projection::has_dropout),
+        }
+    }
+
+    /// The output, and the router's choices if there is one.
+    fn forward(&self, x: Tensor<2>) -> (Tensor<2>, Option<Routing>) {
+        match self {
+            Self::Mlp(mlp) => (mlp.forward(x), None),
+            Self::BlockSparseMoe(mixture) => {
+                let (y, routing) = mixture.forward(x);
+                (y, Some(routing))
+            }
+        }
+    }
+}
+
+/// One decoder layer.
 #[derive(Module, Debug)]
 pub struct Layer {
     /// Attention.
     pub self_attn: SelfAttention,
-    /// MLP.
-    pub mlp: Option<Mlp>,
-    /// Mixture of experts.
-    pub block_sparse_moe: Option<SparseMlp>,
+    /// MLP or mixture of experts.
+    pub feed_forward: FeedForward,
     /// Norm before attention.
     pub input_layernorm: Norm,
     /// Norm before the MLP.
@@ -44,11 +104,7 @@ impl Layer {
         let norm = || Norm::new(config.hidden_size, config.rms_norm_epsilon, device);
         Self {
             self_attn: SelfAttention::new(config, device),
-            mlp: config.mixture.is_none().then(|| Mlp::new(config, device)),
-            block_sparse_moe: config
-                .mixture
-                .as_ref()
-                .map(|mixture| SparseMlp::new(config, mixture, device)),
+            feed_forward: FeedForward::new(config, device),
             input_layernorm: norm(),
             post_attention_layernorm: norm(),
             attention: LayerShape(AttentionShape {
@@ -68,18 +124,14 @@ impl Layer {
 
     fn has_dropout(&self) -> bool {
         let attention = &self.self_attn;
-        let mlp = self.mlp.iter();
-        let mlp = mlp.flat_map(|mlp| [&mlp.gate_proj, &mlp.up_proj, &mlp.down_proj]);
-        [
+        let mut projections = [
             &attention.q_proj,
             &attention.k_proj,
             &attention.v_proj,
             &attention.o_proj,
         ]
-        .into_iter()
-        .chain(mlp)
-        .chain(self.block_sparse_moe.iter().flat_map(SparseMlp::linears))
-        .any(Projection::has_dropout)
+        .into_iter();
+        projections.any(Projection::has_dropout) || self.feed_forward.has_dropout()
     }
 
     /// Runs the layer; `attend` mixes values from rotated queries, keys and values.
@@ -95,14 +147,8 @@ impl Layer {
         let mixed = attend(queries, keys_values, self.attention.0);
         let x = x + self.self_attn.o_proj.forward(mixed);
         let normed = self.post_attention_layernorm.forward(x.clone());
-        match (&self.mlp, &self.block_sparse_moe) {
-            (Some(mlp), _) => (x + mlp.forward(normed), None),
-            (None, Some(experts)) => {
-                let (y, routing) = experts.forward(normed);
-                (x + y, Some(routing))
-            }
-            (None, None) => (x, None),
-        }
+        let (y, routing) = self.feed_forward.forward(normed);
+        (x + y, routing)
     }
 }
 

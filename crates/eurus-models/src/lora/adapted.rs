@@ -7,8 +7,7 @@ use burn::tensor::Tensor;
 
 use super::{LoraConfig, LowRankAdapter, generator};
 use crate::decoder::{Body, Projection};
-use crate::reward::RewardHead;
-use crate::{Decoder, Error, Result, RewardModel};
+use crate::{Decoder, Error, Result, RewardModel, RewardProjection};
 
 /// A model whose linear layers can carry adapters.
 pub trait Adapted: Module {
@@ -124,26 +123,8 @@ fn for_each_linear_of_body(body: &mut Body, visit: &mut dyn FnMut(&str, &mut Pro
         ] {
             visit(&format!("model.layers.{index}.self_attn.{name}"), linear);
         }
-        if let Some(mlp) = &mut layer.mlp {
-            for (name, linear) in [
-                ("gate_proj", &mut mlp.gate_proj),
-                ("up_proj", &mut mlp.up_proj),
-                ("down_proj", &mut mlp.down_proj),
-            ] {
-                visit(&format!("model.layers.{index}.mlp.{name}"), linear);
-            }
-        }
-        if let Some(mixture) = &mut layer.block_sparse_moe {
-            for (number, expert) in mixture.experts.iter_mut().enumerate() {
-                for (name, linear) in [
-                    ("w1", &mut expert.w1),
-                    ("w2", &mut expert.w2),
-                    ("w3", &mut expert.w3),
-                ] {
-                    let expert = format!("block_sparse_moe.experts.{number}.{name}");
-                    visit(&format!("model.layers.{index}.{expert}"), linear);
-                }
-            }
+        for (name, linear) in layer.feed_forward.linears() {
+            visit(&format!("model.layers.{index}.{name}"), linear);
         }
     }
 }
@@ -160,30 +141,23 @@ impl Adapted for RewardModel {
     }
 
     fn unfreeze_head(mut self) -> Self {
-        for head in [&mut self.regression_head, &mut self.score] {
-            *head = head.take().map(|head| head.map(&mut Trainable));
-        }
+        self.head = self.head.map(&mut Trainable);
         self
     }
 
     fn head_name(&self) -> Option<&'static str> {
-        Some(match self.head() {
-            RewardHead::Regression => "regression_head",
-            RewardHead::Score => "score",
+        Some(match self.head {
+            RewardProjection::RegressionHead(_) => "regression_head",
+            RewardProjection::Score(_) => "score",
         })
     }
 
     fn head_weight(&self) -> Option<Tensor<2>> {
-        let head = self.regression_head.as_ref().or(self.score.as_ref());
-        head.map(|head| head.weight.val())
+        Some(self.head.projection().weight.val())
     }
 
     fn set_head(&mut self, weight: Tensor<2>) {
-        for head in [&mut self.regression_head, &mut self.score]
-            .into_iter()
-            .flatten()
-        {
-            head.weight = Param::initialized(head.weight.id, weight.clone()).set_require_grad(true);
-        }
+        let head = self.head.projection_mut();
+        head.weight = Param::initialized(head.weight.id, weight).set_require_grad(true);
     }
 }

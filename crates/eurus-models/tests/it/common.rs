@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
-use eurus_models::{Checkpoint, Decoder, DecoderConfig, Result};
+use eurus_models::{Checkpoint, Decoder, DecoderConfig, ModulePath, Result};
 use serde_json::Value;
 
 /// Values of all parameters by name, as bits.
@@ -41,21 +41,21 @@ pub fn load(folder: &Path) -> Result<Weights> {
 pub fn weights<M: Module>(module: &M) -> Weights {
     #[derive(Default)]
     struct Collector {
-        path: Vec<String>,
+        path: ModulePath,
         weights: Weights,
     }
     impl ModuleVisitor for Collector {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.path.push(name.to_owned());
+        fn enter_module(&mut self, name: &str, container_type: &str) {
+            self.path.enter(name, container_type);
         }
         fn exit_module(&mut self, _: &str, _: &str) {
-            self.path.pop();
+            self.path.exit();
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             let tensor = param.val();
             let shape = tensor.dims().to_vec();
             let bits = tensor.into_data().iter::<f32>().map(f32::to_bits).collect();
-            self.weights.insert(self.path.join("."), (shape, bits));
+            self.weights.insert(self.path.name(), (shape, bits));
         }
     }
     let mut collector = Collector::default();

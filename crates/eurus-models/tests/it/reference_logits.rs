@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::tensor::Device;
 use eurus_models::lora::{Adapted, AdapterFolder};
 use eurus_models::{
-    Checkpoint, Decoder, ForestBatch, ForestBody, ForestModel, ForestRewardModel, RewardHead,
+    Checkpoint, Decoder, ForestBatch, ForestBody, ForestModel, ForestRewardModel, RewardProjection,
     int_tensor, ops,
 };
 use serde::Deserialize;
@@ -94,7 +94,7 @@ fn mixtral_mixes_experts_and_balances_their_load() {
 fn a_sequence_classifier_is_a_reward_model() {
     let (checkpoint, expected, batch) = fixture("llama_classifier");
     let (model, _) = checkpoint.reward_model(&Device::flex()).expect("it loads");
-    assert_eq!(model.head(), RewardHead::Score);
+    assert!(matches!(model.head, RewardProjection::Score(_)));
     let last = int_tensor(&[expected.tokens.len() as u32 - 1], &Device::flex());
     let reward: f64 = model.rewards(&batch, last).into_scalar();
     let wanted = expected.reward.expect("a classifier has a reward");

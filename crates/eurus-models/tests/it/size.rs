@@ -4,7 +4,9 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
 use eurus_models::lora::{Adapted, LoraConfig};
 
-use eurus_models::{Architecture, Biases, Decoder, DecoderConfig, MixtureOfExperts, RewardModel};
+use eurus_models::{
+    Architecture, Biases, Decoder, DecoderConfig, MixtureOfExperts, ModulePath, RewardModel,
+};
 
 /// Shapes that differ in every part that has parameters.
 fn shapes() -> Vec<(&'static str, DecoderConfig)> {
@@ -111,23 +113,23 @@ fn a_token_meets_the_experts_that_it_goes_through() {
 /// Every parameter with one dimension: its name and values.
 #[derive(Default)]
 struct Vectors {
-    path: Vec<String>,
+    path: ModulePath,
     found: Vec<(String, Vec<f32>)>,
 }
 
 impl ModuleVisitor for Vectors {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
     }
 
     fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
+        self.path.exit();
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if D == 1 {
             let values = param.val().into_data().iter::<f32>().collect();
-            self.found.push((self.path.join("."), values));
+            self.found.push((self.path.name(), values));
         }
     }
 }

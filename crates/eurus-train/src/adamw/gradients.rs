@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Device, Tensor};
+use eurus_models::ModulePath;
 
 use super::{flat, ops};
 use crate::{Ranks, Result};
@@ -28,24 +29,24 @@ struct Found {
 }
 
 struct Finder {
-    path: Vec<String>,
+    path: ModulePath,
     gradients: GradientsParams,
     found: Vec<Found>,
 }
 
 impl ModuleVisitor for Finder {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.push(name.to_owned());
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
     }
 
     fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.pop();
+        self.path.exit();
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let value = param.val();
         self.found.push(Found {
-            name: self.path.join("."),
+            name: self.path.name(),
             id: param.id,
             elements: value.shape().num_elements(),
             device: value.device().inner(),
@@ -64,7 +65,7 @@ impl StepGradients {
         ranks: &Ranks,
     ) -> Result<(Self, f64)> {
         let mut finder = Finder {
-            path: Vec::new(),
+            path: ModulePath::default(),
             gradients,
             found: Vec::new(),
         };

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{DType, Tensor, TensorData};
+use eurus_models::ModulePath;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
@@ -61,10 +62,6 @@ pub fn read(bytes: &[u8]) -> Result<Named, String> {
         .collect()
 }
 
-/// The path of the parameter being visited.
-#[derive(Default)]
-struct ModulePath(Vec<String>);
-
 /// Every parameter by its path.
 #[derive(Default)]
 pub struct Parameters {
@@ -82,16 +79,16 @@ impl Parameters {
 }
 
 impl ModuleVisitor for Parameters {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.0.push(name.to_owned());
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
     }
 
     fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.0.pop();
+        self.path.exit();
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let name = self.path.0.join(".");
+        let name = self.path.name();
         self.ids.push((name.clone(), param.id));
         self.values.push((name, param.val().into_data()));
     }
@@ -135,16 +132,16 @@ struct Filler {
 }
 
 impl ModuleMapper for Filler {
-    fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.0.push(name.to_owned());
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
     }
 
     fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.0.pop();
+        self.path.exit();
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let name = self.path.0.join(".");
+        let name = self.path.name();
         let (id, tensor, mapper) = param.consume();
         let value = match self.values.remove(&name) {
             None => Err(format!("parameter `{name}` is not in it")),

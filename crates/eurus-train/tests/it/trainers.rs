@@ -360,9 +360,8 @@ fn direct_rewards_put_zero_between_chosen_and_rejected() {
 #[test]
 fn the_reward_of_a_leaf_does_not_depend_on_what_else_is_scored() {
     let mut reward_model = RewardModel::from_decoder(model(2));
-    if let Some(head) = &mut reward_model.regression_head {
-        head.weight = head.weight.clone().map(|weight| weight + 0.1);
-    }
+    let head = reward_model.head.projection_mut();
+    head.weight = head.weight.clone().map(|weight| weight + 0.1);
     let trees: Vec<TokenTree> = trees(5)
         .into_iter()
         .map(|tree| tree.tree().clone())

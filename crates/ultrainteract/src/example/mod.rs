@@ -13,12 +13,10 @@
 //! | [`Unpaired`] | a prompt, an answer, and whether it is good | TRL unpaired preference |
 //! | [`Ranking`] | a prompt and several answers with scores | UltraFeedback, UltraSafety |
 
-mod convert;
 mod ranking;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use convert::one_message;
 pub use ranking::{Ranking, Scored};
 
 use crate::formats::{PairRow, SftRow};
@@ -158,8 +156,8 @@ impl Example {
                 task: Some(tree.task()),
                 dataset: Some(tree.dataset().to_string()),
             },
-            Example::Pair(row) => convert::pair_origin(row),
-            Example::Sft(row) => convert::sft_origin(row),
+            Example::Pair(row) => pair_origin(row),
+            Example::Sft(row) => sft_origin(row),
             Example::Conversation(Conversation { origin, .. })
             | Example::Completion(Completion { origin, .. })
             | Example::Preference(Preference { origin, .. })
@@ -169,5 +167,23 @@ impl Example {
                 ..Origin::default()
             },
         }
+    }
+}
+
+pub(crate) fn pair_origin(row: &PairRow) -> Origin {
+    Origin {
+        id: Some(row.id.clone()),
+        parent_id: Some(row.parent_id.clone()),
+        task: Some(row.task),
+        dataset: Some(row.dataset.clone()),
+    }
+}
+
+pub(crate) fn sft_origin(row: &SftRow) -> Origin {
+    Origin {
+        id: Some(row.id.clone()),
+        parent_id: Some(row.parent_id.clone()),
+        task: Some(row.task),
+        dataset: Some(row.dataset.clone()),
     }
 }

@@ -3,7 +3,8 @@
 use super::check;
 use super::jsonl::Record;
 use super::wire::{Text, Wire};
-use crate::example::{Completion, Conversation, Example, Preference, Unpaired, one_message};
+use crate::convert::one_message;
+use crate::example::{Completion, Conversation, Example, Preference, Unpaired};
 use crate::{Error, Message, Result, Role};
 
 /// Whether texts are written as strings or as messages.

@@ -1,6 +1,8 @@
 //! One kind of example as another, where nothing has to be made up.
 
-use super::{Completion, Conversation, Example, Origin, Preference, Unpaired};
+use crate::example::{
+    Completion, Conversation, Example, Origin, Preference, Unpaired, pair_origin, sft_origin,
+};
 use crate::formats::{PairRow, SftRow};
 use crate::{Message, PreferenceTree, Role, derive};
 
@@ -34,24 +36,6 @@ impl From<Completion> for Conversation {
             origin: completion.origin,
             messages,
         }
-    }
-}
-
-pub(super) fn pair_origin(row: &PairRow) -> Origin {
-    Origin {
-        id: Some(row.id.clone()),
-        parent_id: Some(row.parent_id.clone()),
-        task: Some(row.task),
-        dataset: Some(row.dataset.clone()),
-    }
-}
-
-pub(super) fn sft_origin(row: &SftRow) -> Origin {
-    Origin {
-        id: Some(row.id.clone()),
-        parent_id: Some(row.parent_id.clone()),
-        task: Some(row.task),
-        dataset: Some(row.dataset.clone()),
     }
 }
 
