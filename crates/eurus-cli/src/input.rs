@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use eurus::data::input;
-use eurus::forest::rows::{LimitNames, RowOptions, TrainingRows, read};
+use eurus::forest::rows::{OptionNames, RowOptions, TrainingRows, read};
 use eurus::forest::{LabelKind, TrainingTree, add_mismatched};
 
 use crate::options::Rows;
@@ -59,9 +59,12 @@ fn read_rows(
             path: limit,
             together: budget,
         },
-        limit_names: LimitNames {
+        option_names: OptionNames {
             path: set_by.to_owned(),
             together: "--token-budget".to_owned(),
+            drop_unusable: "--drop-unusable".to_owned(),
+            over_long: "--over-long cut or drop".to_owned(),
+            show_tokenization: "--show-tokenization".to_owned(),
         },
         over_long: options.over_long,
         drop_unusable: options.drop_unusable,

@@ -54,8 +54,8 @@ pub struct RowOptions {
     pub format: Option<Format>,
     /// The most tokens of a history with its responses.
     pub limit: LengthLimit,
-    /// What sets the limits, for messages.
-    pub limit_names: LimitNames,
+    /// Names of the options, for messages.
+    pub option_names: OptionNames,
     /// What becomes of responses that are longer.
     pub over_long: OverLong,
     /// Leave out records that nothing can be learned from, and duplicates, rather than refuse the former and use the latter.
@@ -70,20 +70,29 @@ pub struct RowOptions {
     pub show_tokenization: bool,
 }
 
-/// What sets the limits of length, in the words of who sets them.
+/// Options by the names that a program has for them, for messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LimitNames {
-    /// That of a path.
+pub struct OptionNames {
+    /// Limit of a path.
     pub path: String,
-    /// That of a group.
+    /// Limit of a group.
     pub together: String,
+    /// [`RowOptions::drop_unusable`].
+    pub drop_unusable: String,
+    /// [`RowOptions::over_long`], with the values that leave something out.
+    pub over_long: String,
+    /// [`RowOptions::show_tokenization`].
+    pub show_tokenization: String,
 }
 
-impl Default for LimitNames {
+impl Default for OptionNames {
     fn default() -> Self {
         Self {
             path: "the longest path allowed".to_string(),
             together: "the token budget".to_string(),
+            drop_unusable: "`drop_unusable`".to_string(),
+            over_long: "`over_long`".to_string(),
+            show_tokenization: "`show_tokenization`".to_string(),
         }
     }
 }
@@ -95,7 +104,7 @@ impl RowOptions {
             kind,
             format: None,
             limit: LengthLimit::default(),
-            limit_names: LimitNames::default(),
+            option_names: OptionNames::default(),
             over_long: OverLong::Error,
             drop_unusable: false,
             last_turn_only: false,
@@ -204,7 +213,7 @@ pub fn read(
         options.drop_unusable,
         files.len(),
         options.limit,
-        options.limit_names.clone(),
+        options.option_names.clone(),
         options.show_tokenization,
     );
     let mut forest = GrowingForest::default();
@@ -459,7 +468,7 @@ fn same_tokens(tree: &TokenTree, nodes: &[usize]) -> bool {
 
 /// Which limit a group exceeds, and the field that makes it do so.
 fn over_long(group: &TooLong, fields: Fields, options: &RowOptions) -> String {
-    let (limit, names) = (options.limit, &options.limit_names);
+    let (limit, names) = (options.limit, &options.option_names);
     if group.path > limit.path {
         let field = match group.history < limit.path {
             true => fields.response(group.longest),

@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use serde::Serialize;
 use ultrainteract::input::Location;
 
-use super::LimitNames;
+use super::OptionNames;
 use crate::{BoundaryDifferences, LabelKind, LengthCounts, LengthLimit};
 
 /// Why a record cannot be trained on.
@@ -94,7 +94,7 @@ pub struct RowReport {
     #[serde(skip)]
     seen: HashMap<Fingerprint, Location>,
     #[serde(skip)]
-    limits: (LengthLimit, LimitNames),
+    limits: (LengthLimit, OptionNames),
 }
 
 /// Where tokens made node by node differ from those of the whole text, in a sample of the trees.
@@ -127,7 +127,7 @@ impl RowReport {
         dropped: bool,
         files: usize,
         limit: LengthLimit,
-        names: LimitNames,
+        names: OptionNames,
         show_tokenization: bool,
     ) -> Self {
         Self {
@@ -177,6 +177,7 @@ impl RowReport {
 
     /// Why training cannot begin, if records cannot be trained on and are not to be dropped.
     pub(super) fn refusal(&self) -> Option<String> {
+        let (_, names) = &self.limits;
         let mut rows = self.too_long.rows;
         let mut found = Vec::new();
         let mut advice = Vec::new();
@@ -184,14 +185,21 @@ impl RowReport {
         if !self.dropped && droppable > 0 {
             rows += droppable;
             found.extend(self.unusable(true));
-            advice.push(match self.unscored.rows {
-                0 => "leave out rows that are empty or have identical actions (--drop-unusable)",
-                _ => "leave out rows that are empty or have fewer than two scored answers (--drop-unusable)",
-            });
+            let what = match self.unscored.rows {
+                0 => "have identical actions",
+                _ => "have fewer than two scored answers",
+            };
+            let option = &names.drop_unusable;
+            advice.push(format!(
+                "leave out rows that are empty or {what} ({option})"
+            ));
         }
         if let Some(too_long) = self.too_long.describe("too long", true) {
             found.push(too_long);
-            advice.push("raise the limit, or let rows that are too long be cut or dropped (--over-long cut or drop)");
+            let option = &names.over_long;
+            advice.push(format!(
+                "raise the limit, or let rows that are too long be cut or dropped ({option})"
+            ));
         }
         (rows > 0).then(|| {
             format!(
@@ -249,7 +257,8 @@ impl RowReport {
                 line += &format!("; dropped: {}", dropped.join(", "));
             }
         } else if let Some(kept) = duplicates {
-            line += &format!("; warning: {kept} are used, --drop-unusable drops them");
+            let option = &self.limits.1.drop_unusable;
+            line += &format!("; warning: {kept} are used, {option} drops them");
         }
         line
     }
@@ -310,7 +319,8 @@ impl RowReport {
                 write!(f, "\n    {place}")?;
             }
         } else if found.different_paths > 0 {
-            f.write_str("; --show-tokenization shows where")?;
+            let option = &self.limits.1.show_tokenization;
+            write!(f, "; {option} shows where")?;
         }
         Ok(())
     }
