@@ -32,9 +32,9 @@ pub struct Files {
     #[arg(long)]
     pub overwrite: bool,
 
-    /// Number type of the written weights; the weights that are trained are float32 either way
-    #[arg(long, value_enum, default_value_t)]
-    pub weight_type: WeightType,
+    /// Number type of the written weights; the weights that are trained are float32 either way [default: that of --model]
+    #[arg(long, value_enum)]
+    pub weight_type: Option<WeightType>,
 
     /// Write weights beyond this many bytes to several files with an index
     #[arg(long, value_name = "N", default_value_t = MAX_SHARD_BYTES)]

@@ -23,7 +23,7 @@ pub struct Output {
     model: PathBuf,
     /// A metrics file outside of the result folder.
     metrics_file: Option<PathBuf>,
-    weight_type: WeightType,
+    weight_type: Option<WeightType>,
     max_shard_bytes: u64,
     /// Tokenizer files to write in place of the model's.
     tokenizer: Option<TokenizerFiles>,
@@ -110,9 +110,11 @@ impl Output {
             return Err(fault).context("the metrics could not be written");
         }
         let folder = self.staging.path().join("checkpoint");
+        let as_read = || Checkpoint::new(&self.model).weight_type();
+        let weight_type = self.weight_type.or_else(as_read).unwrap_or_default();
         let checkpoint = Checkpoint::new(&folder)
             .with_tokenizer_from(&self.model)
-            .with_weight_type(self.weight_type)
+            .with_weight_type(weight_type)
             .with_max_shard_bytes(self.max_shard_bytes);
         write(&checkpoint)?;
         if let Some(files) = &self.tokenizer {

@@ -84,6 +84,8 @@ impl ChatTokenizer {
         let before = parent.map_or("", |parent| &encoded.texts[parent]);
         let messages = tree.path_messages(node);
         let text_and_tokens = self.text_through(before, &messages).and_then(|whole| {
+            let earlier = messages.len() - tree.nodes[node].messages.len();
+            self.check_texts(&whole[before.len()..], &messages, earlier)?;
             let tokens = self.encode_after(before, &whole)?;
             Ok((whole, tokens))
         });
@@ -138,6 +140,23 @@ impl ChatTokenizer {
             });
         }
         Ok(())
+    }
+
+    /// Checks that the messages after the first few stand whole in the text that was added for them. Templates may trim.
+    fn check_texts(&self, added: &str, messages: &[Message], earlier: usize) -> Result<()> {
+        let mut new = messages.iter().enumerate().skip(earlier);
+        let lost = new.find(|(_, message)| !added.contains(message.content.trim()));
+        let Some((index, message)) = lost else {
+            return Ok(());
+        };
+        let beginning = |text: &str| text.trim().chars().take(60).collect();
+        Err(Error::TextNotRendered {
+            template: self.template().name().to_string(),
+            message: index + 1,
+            role: message.role.as_str(),
+            text: beginning(&message.content),
+            rendered: beginning(added),
+        })
     }
 
     fn rewritten(&self, before: &str, now: &str, message: usize) -> Error {

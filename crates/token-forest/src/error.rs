@@ -215,6 +215,23 @@ pub enum Error {
         /// The text there since.
         after: String,
     },
+    /// The template leaves a text out, or writes another one.
+    #[error(
+        "chat template {template} does not write message {message} ({role}) as it is: of {text:?} it makes {rendered:?}; \
+         what is left out would be lost without a word, so use a template that writes whole messages, or change the message"
+    )]
+    TextNotRendered {
+        /// Where the template came from.
+        template: String,
+        /// The message, from 1.
+        message: usize,
+        /// Who says it.
+        role: &'static str,
+        /// Its text, or the beginning of it.
+        text: String,
+        /// What is there instead, with what stands around it, or the beginning of it.
+        rendered: String,
+    },
     /// The template never closes an assistant turn with the end-of-turn token.
     #[error(
         "chat template {template} does not write the eos token `{eos}` after an assistant turn, so a model \

@@ -253,11 +253,22 @@ pub enum Error {
         column: usize,
     },
 
-    /// A line is too long to be a row.
-    #[error("the line is longer than {limit} bytes; is this a JSONL file?")]
-    LineTooLong {
-        /// The most bytes a line may have.
+    /// A record is too long to be a row; it was passed over.
+    #[error("the record has {bytes} bytes, more than {limit}, and was not read")]
+    RecordTooLong {
+        /// The bytes it has.
+        bytes: u64,
+        /// The most bytes a record may have.
         limit: usize,
+    },
+
+    /// A part of a table that cannot be read; the rest is.
+    #[error("{rows} rows could not be read: {fault}")]
+    RowsNotRead {
+        /// How many rows.
+        rows: u64,
+        /// Why.
+        fault: Box<Error>,
     },
 
     // ---- places ----

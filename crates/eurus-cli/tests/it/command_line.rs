@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use eurus::burn::tensor::Device;
 use eurus::forest::ChatTokenizer;
 use eurus::models::lora::{Adapted, AdapterFolder};
-use eurus::models::{Checkpoint, Decoder};
+use eurus::models::{Checkpoint, Decoder, WeightType};
 
 const PREFER: &str =
     "prefer --model model --data pairs.jsonl --epochs 5 --trees-per-step 3 --learning-rate 3e-3";
@@ -336,5 +336,24 @@ fn a_model_of_the_hub_that_was_downloaded_before_needs_no_network() -> Result<()
         String::from_utf8_lossy(&found.stderr)
     );
     ChatTokenizer::from_folder(place.path("sft"))?;
+    Ok(())
+}
+
+#[test]
+fn weights_are_written_in_the_type_they_came_in_unless_told_otherwise() -> Result<()> {
+    let place = Workplace::new()?;
+    let (model, config) = Checkpoint::new(place.path("model")).decoder(&Device::flex())?;
+    Checkpoint::new(place.path("half"))
+        .with_weight_type(WeightType::Bf16)
+        .with_tokenizer_from(place.path("model"))
+        .write_decoder(&model, &config)?;
+    let written = |model: &str, options: &str, out: &str| -> Result<Option<WeightType>> {
+        let run = format!("sft --model {model} --data sft.jsonl --max-steps 1 --out {out}");
+        place.succeed(&format!("{run} {options}"))?;
+        Ok(Checkpoint::new(place.path(out)).weight_type())
+    };
+    ensure!(written("model", "", "a")? == Some(WeightType::F32));
+    ensure!(written("half", "", "b")? == Some(WeightType::Bf16));
+    ensure!(written("half", "--weight-type f32", "c")? == Some(WeightType::F32));
     Ok(())
 }

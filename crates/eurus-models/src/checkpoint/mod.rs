@@ -101,6 +101,12 @@ impl Checkpoint {
         &self.folder
     }
 
+    /// The type that most of the folder's numbers are stored in, from the headers alone; `None` for a folder without
+    /// safetensors or of a type that cannot be written.
+    pub fn weight_type(&self) -> Option<WeightType> {
+        FolderTensors::open(&self.folder).ok()?.weight_type()
+    }
+
     /// Loads a language model; weights become float32.
     ///
     /// # Errors

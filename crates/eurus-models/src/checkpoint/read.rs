@@ -38,6 +38,22 @@ impl FolderTensors {
         })
     }
 
+    /// The type that most of the numbers are stored in; `None` if they are of a type that is not read.
+    pub fn weight_type(&self) -> Option<WeightType> {
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        let tensors = self.file_of.iter();
+        let tensors = tensors.filter_map(|(name, &file)| self.files[file].tensor(name));
+        let mut most = None;
+        for tensor in tensors {
+            let count = counts.entry(tensor.dtype.to_string()).or_default();
+            *count += tensor.shape.iter().product::<usize>();
+            if most.is_none_or(|(largest, _)| *count > largest) {
+                most = Some((*count, tensor.dtype));
+            }
+        }
+        WeightType::from_safetensors(most?.1)
+    }
+
     /// Refuses an output projection that tied weights would not use, unless it is the embedding itself.
     pub fn check_tied(&mut self) -> Result<()> {
         const HEAD: &str = "lm_head.weight";

@@ -25,7 +25,7 @@
 mod example;
 mod report;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -178,6 +178,17 @@ impl fmt::Display for TrainingRows {
                     f,
                     "{groups} responses, {good} of them desirable, in {trees} trees"
                 )?;
+                let missing = match good {
+                    0 => Some("desirable"),
+                    good if good == groups => Some("undesirable"),
+                    _ => None,
+                };
+                if let Some(missing) = missing {
+                    write!(
+                        f,
+                        "; warning: none is {missing}, so nothing holds the loss back from raising or lowering them all"
+                    )?;
+                }
             }
             LabelKind::Scores => {
                 let responses: usize = self
@@ -193,8 +204,32 @@ impl fmt::Display for TrainingRows {
             }
         }
         write!(f, ", {tokens} tokens")?;
+        match self.trees.iter().map(contradictions).sum() {
+            0 => {}
+            1 => f.write_str("; warning: 1 label contradicts another one")?,
+            several => write!(f, "; warning: {several} labels contradict others")?,
+        }
         self.report.write_details(f, self.kind)
     }
+}
+
+/// Labels of a tree that say the opposite of an earlier one: a response with the other verdict, or a pair the other way round.
+fn contradictions(tree: &TrainingTree) -> usize {
+    let mut said = HashSet::new();
+    let mut contradicting = 0;
+    for group in tree.groups() {
+        let (label, opposite) = match (&group.label, &group.nodes[..]) {
+            (Label::Verdict { desirable }, &[node]) => {
+                let with = |desirable| (node, usize::from(desirable));
+                (with(*desirable), with(!desirable))
+            }
+            (Label::Pair { .. }, &[chosen, rejected]) => ((chosen, rejected), (rejected, chosen)),
+            _ => continue,
+        };
+        contradicting += usize::from(said.contains(&opposite));
+        said.insert(label);
+    }
+    contradicting
 }
 
 /// Reads files of any format that [`Format`] knows, compressed or not, JSON lines, a JSON array or Parquet.

@@ -286,6 +286,39 @@ fn a_refused_text_is_named_by_row_and_field() {
 }
 
 #[test]
+fn labels_that_are_one_sided_or_contradict_each_other_are_warned_about() {
+    let judged = |label: bool, answer: &str| json!({"prompt": "2 + 2?", "completion": answer, "label": label});
+    let told = |rows: &[Value], kind| of_rows(rows, &RowOptions::new(kind)).unwrap().to_string();
+    let both = told(&[judged(true, "4"), judged(false, "5")], LabelKind::Verdict);
+    assert!(!both.contains("warning"), "{both}");
+    let one_sided = told(
+        &[judged(true, "4"), judged(true, "four")],
+        LabelKind::Verdict,
+    );
+    assert!(
+        one_sided.contains("warning: none is undesirable"),
+        "{one_sided}"
+    );
+    let contradicting = told(&[judged(true, "4"), judged(false, "4")], LabelKind::Verdict);
+    assert!(
+        contradicting.contains("warning: 1 label contradicts another one"),
+        "{contradicting}"
+    );
+    let pair = |chosen: &str, rejected: &str| json!({"prompt": "2 + 2?", "chosen": chosen, "rejected": rejected});
+    let pairs = [
+        pair("4", "5"),
+        pair("5", "4"),
+        pair("4", "6"),
+        pair("6", "4"),
+    ];
+    let told = told(&pairs, LabelKind::Pair);
+    assert!(
+        told.contains("warning: 2 labels contradict others"),
+        "{told}"
+    );
+}
+
+#[test]
 fn siblings_of_a_tree_have_scores_by_their_verdicts() {
     let ranking = json!({"instruction": "2 + 2?", "completions": [
         {"response": "4", "overall_score": 9}, {"response": "5", "overall_score": 1},

@@ -274,6 +274,35 @@ fn a_template_that_rewrites_history_is_refused_with_the_place() {
 }
 
 #[test]
+fn a_text_that_the_template_leaves_out_or_changes_is_refused_with_the_message() {
+    // Hides reasoning, as many templates do; and one that shouts at the user.
+    let hides = "{% for m in messages %}{% if m.role == 'assistant' %}{{ m.content.split('</think>')[-1] }}<|im_end|>\
+        {% else %}<u>{{ m.content }}<a>{% endif %}{% endfor %}";
+    let shouts = "{% for m in messages %}{% if m.role == 'assistant' %}{{ m.content }}<|im_end|>\
+        {% else %}<u>{{ m.content | upper }}<a>{% endif %}{% endfor %}";
+    let ask = |template: &str, answer: &str| {
+        let messages = [
+            Message::user("  six times seven?  "),
+            Message::assistant(answer),
+        ];
+        let tree = with_template(template).unwrap().encode_messages(&messages);
+        tree.map(|tree| tree.nodes.len())
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(ask(hides, "42"), Ok(2), "white space around a text may go");
+    let error = ask(hides, "<think>6 * 7</think>42").unwrap_err();
+    assert!(
+        error.contains("does not write message 2 (assistant) as it is: of \"<think>6 * 7</think>42\" it makes \"42"),
+        "{error}"
+    );
+    let error = ask(shouts, "42").unwrap_err();
+    assert!(
+        error.contains("message 1 (user)") && error.contains("SIX TIMES SEVEN?"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_template_that_never_ends_a_turn_is_refused_at_once() {
     let error = with_template("{% for m in messages %}{{ m.content }}\n{% endfor %}").unwrap_err();
     assert!(

@@ -189,9 +189,9 @@ impl<R: BufRead, T: Record> JsonlReader<R, T> {
             return Ok(false);
         }
         self.line += 1;
-        if next == NextLine::TooLong {
-            self.skip_line()?;
-            return Err(self.locate(Error::LineTooLong {
+        if let NextLine::TooLong(bytes) = next {
+            return Err(self.locate(Error::RecordTooLong {
+                bytes,
                 limit: MAX_LINE_BYTES,
             }));
         }
@@ -199,14 +199,6 @@ impl<R: BufRead, T: Record> JsonlReader<R, T> {
             self.buffer.drain(..BYTE_ORDER_MARK.len());
         }
         Ok(true)
-    }
-
-    fn skip_line(&mut self) -> Result<()> {
-        self.buffer = Vec::new();
-        self.input
-            .skip_until(b'\n')
-            .map(drop)
-            .map_err(|error| self.unreadable(error))
     }
 
     fn unreadable(&mut self, error: std::io::Error) -> Error {

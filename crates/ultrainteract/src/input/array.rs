@@ -4,7 +4,8 @@ use std::io::BufRead;
 use std::path::Path;
 
 use super::Place;
-use super::source::Batch;
+use super::line::KEPT_BYTES;
+use super::source::{Batch, RawRecord};
 use crate::formats::MAX_LINE_BYTES;
 use crate::{Error, Result};
 
@@ -45,6 +46,8 @@ impl<R: BufRead> ArrayElements<R> {
     fn next(&mut self, path: &Path, batch: &mut Batch) -> Result<bool> {
         let start = batch.bytes.len();
         let (mut depth, mut in_string, mut escaped) = (0usize, false, false);
+        // Bytes of an element that is too long that are not kept.
+        let mut passed_over = 0;
         let place = Place::Element(self.element + 1);
         loop {
             let buffer = self
@@ -100,9 +103,11 @@ impl<R: BufRead> ArrayElements<R> {
                 }
             }
             self.input.consume(used);
-            if batch.bytes.len() - start > MAX_LINE_BYTES {
-                let limit = MAX_LINE_BYTES;
-                return Err(Error::LineTooLong { limit }.at(path, place));
+            let kept = batch.bytes.len() - start;
+            if kept > MAX_LINE_BYTES || (passed_over > 0 && kept > KEPT_BYTES) {
+                passed_over += (kept - KEPT_BYTES) as u64;
+                batch.bytes.truncate(start + KEPT_BYTES);
+                batch.bytes.shrink_to(start + KEPT_BYTES);
             }
             if !ended {
                 continue;
@@ -112,10 +117,21 @@ impl<R: BufRead> ArrayElements<R> {
                 if self.state == State::Closed && self.element == 0 {
                     continue; // an empty array; what follows must be white space
                 }
-                return Err(Error::EmptyElement.at(path, place));
+                self.element += 1;
+                let nothing = RawRecord {
+                    bytes: start..start,
+                    fault: Some(Error::EmptyElement),
+                };
+                batch.records.push((place, nothing));
+                return Ok(true);
             }
             self.element += 1;
-            batch.records.push((place, start..batch.bytes.len()));
+            let bytes = start..batch.bytes.len();
+            let fault = (passed_over > 0).then(|| Error::RecordTooLong {
+                bytes: passed_over + bytes.len() as u64,
+                limit: MAX_LINE_BYTES,
+            });
+            batch.records.push((place, RawRecord { bytes, fault }));
             return Ok(true);
         }
     }
@@ -128,16 +144,17 @@ mod tests {
     fn elements(text: &str) -> Result<Vec<String>> {
         let mut array = ArrayElements::new(text.as_bytes());
         let mut batch = Batch::default();
-        array.fill(Path::new("x.json"), usize::MAX, &mut batch)?;
-        Ok(batch
-            .records
-            .iter()
-            .map(|(_, range)| {
-                String::from_utf8_lossy(&batch.bytes[range.clone()])
-                    .trim()
-                    .into()
-            })
-            .collect())
+        let file = Path::new("x.json");
+        array.fill(file, usize::MAX, &mut batch)?;
+        let records = batch.records.into_iter();
+        let text = |(place, record): (Place, RawRecord)| match record.fault {
+            Some(fault) => Err(fault.at(file, place)),
+            None => {
+                let text = String::from_utf8_lossy(&batch.bytes[record.bytes]);
+                Ok(text.trim().to_string())
+            }
+        };
+        records.map(text).collect()
     }
 
     #[test]

@@ -14,9 +14,12 @@ pub(crate) enum NextLine {
     None,
     /// A line.
     Whole,
-    /// More than [`MAX_LINE_BYTES`] without an end; the rest of the line is still there.
-    TooLong,
+    /// A line of so many bytes, more than [`MAX_LINE_BYTES`]. It was passed over; the first ones were kept.
+    TooLong(u64),
 }
+
+/// Bytes of a record that is too long that are kept, to know it again.
+pub(crate) const KEPT_BYTES: usize = 1 << 10;
 
 /// Appends the next line to `bytes`, without the line feed.
 pub(crate) fn next_line(input: &mut impl BufRead, bytes: &mut Vec<u8>) -> Result<NextLine> {
@@ -28,9 +31,14 @@ pub(crate) fn next_line(input: &mut impl BufRead, bytes: &mut Vec<u8>) -> Result
     if bytes.last() == Some(&b'\n') {
         bytes.pop();
     }
-    Ok(if bytes.len() - start > MAX_LINE_BYTES {
-        NextLine::TooLong
-    } else {
-        NextLine::Whole
-    })
+    if bytes.len() - start <= MAX_LINE_BYTES {
+        return Ok(NextLine::Whole);
+    }
+    let mut length = (bytes.len() - start) as u64;
+    bytes.truncate(start + KEPT_BYTES);
+    bytes.shrink_to(start + KEPT_BYTES);
+    let skipped = input.skip_until(b'\n')? as u64;
+    // Without the line feed, which the last line of a file may lack.
+    length += skipped.saturating_sub(1);
+    Ok(NextLine::TooLong(length))
 }

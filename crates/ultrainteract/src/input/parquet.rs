@@ -10,8 +10,9 @@ use parquet::arrow::arrow_reader::{
     ParquetRecordBatchReaderBuilder,
 };
 
+use super::Place;
 use super::record_batches::add_rows;
-use super::source::Batch;
+use super::source::{Batch, RawRecord};
 use crate::{Error, Result};
 
 /// Bytes of rows that are decoded at once, by the sizes that the file's footer gives.
@@ -49,37 +50,61 @@ impl ParquetRows {
         })
     }
 
-    /// Adds the next rows to the batch; none at the end of the file.
+    /// Adds the next rows to the batch; none at the end of the file. A row group that cannot be read on is a refused record.
     pub fn fill(&mut self, path: &Path, batch: &mut Batch) -> Result<()> {
         while batch.records.is_empty() {
             let groups = self.metadata.metadata().row_groups();
             let Some(group) = groups.get(self.group) else {
                 return Ok(());
             };
-            if self.rows.is_none() {
-                let row_bytes =
-                    group.total_byte_size().max(1) as u64 / group.num_rows().max(1) as u64;
-                let rows = (BATCH_BYTES / row_bytes.max(1)).clamp(1, 1024) as usize;
-                let file = self
-                    .file
-                    .try_clone()
-                    .map_err(|error| Error::io("read", path, error))?;
-                let metadata = self.metadata.clone();
-                self.row = 0;
-                self.rows = Some(guarded("Parquet", path, Some(self.group), || {
-                    ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
-                        .with_row_groups(vec![self.group])
-                        .with_batch_size(rows)
-                        .build()
-                })?);
-            }
             let compressed = group.compressed_size().max(0) as u64;
-            if !self.next_rows(batch)? {
-                self.read_bytes.fetch_add(compressed, Ordering::Relaxed);
-                self.rows = None;
-                self.group += 1;
+            let rows = group.num_rows().max(0) as u64;
+            let more = match self.begin(path) {
+                Ok(()) => self.next_rows(batch),
+                Err(fault) => Err(fault),
+            };
+            match more {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(fault) => {
+                    let place = Place::Row {
+                        group: self.group as u64 + 1,
+                        row: self.row + 1,
+                    };
+                    let fault = Some(Error::RowsNotRead {
+                        rows: rows.saturating_sub(self.row),
+                        fault: Box::new(fault),
+                    });
+                    batch
+                        .records
+                        .push((place, RawRecord { bytes: 0..0, fault }));
+                }
             }
+            self.read_bytes.fetch_add(compressed, Ordering::Relaxed);
+            self.rows = None;
+            self.group += 1;
         }
+        Ok(())
+    }
+
+    /// Begins to read the row group, if it is not begun yet.
+    fn begin(&mut self, path: &Path) -> Result<()> {
+        if self.rows.is_some() {
+            return Ok(());
+        }
+        self.row = 0;
+        let group = self.metadata.metadata().row_group(self.group);
+        let row_bytes = group.total_byte_size().max(1) as u64 / group.num_rows().max(1) as u64;
+        let rows = (BATCH_BYTES / row_bytes.max(1)).clamp(1, 1024) as usize;
+        let file = self.file.try_clone();
+        let file = file.map_err(|error| Error::io("read", path, error))?;
+        let metadata = self.metadata.clone();
+        self.rows = Some(guarded("Parquet", path, Some(self.group), || {
+            ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata)
+                .with_row_groups(vec![self.group])
+                .with_batch_size(rows)
+                .build()
+        })?);
         Ok(())
     }
 

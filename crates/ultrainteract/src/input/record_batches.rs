@@ -5,7 +5,7 @@ use arrow_json::LineDelimitedWriter;
 use arrow_schema::{ArrowError, DataType};
 
 use super::Place;
-use super::source::Batch;
+use super::source::{Batch, RawRecord};
 
 /// Puts the rows of a table into the batch, which has none yet. `row` counts those of the `group` so far.
 pub(super) fn add_rows(
@@ -22,9 +22,8 @@ pub(super) fn add_rows(
     let mut start = 0;
     for end in line_ends(&json) {
         *row += 1;
-        batch
-            .records
-            .push((Place::Row { group, row: *row }, start..end));
+        let place = Place::Row { group, row: *row };
+        batch.records.push((place, RawRecord::whole(start..end)));
         start = end + 1;
     }
     batch.bytes = json;

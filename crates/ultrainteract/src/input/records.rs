@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use rayon::prelude::*;
 use serde::{Serialize, Serializer};
 
-use super::source::{Batch, Source};
+use super::source::{Batch, RawRecord, Source};
 use super::{Location, Place};
 use crate::{Error, Result};
 
@@ -175,7 +175,7 @@ fn read_file<T: Send>(
     loop {
         match source.next_batch(path, &mut batch) {
             Ok(false) => return Some(()),
-            Ok(true) => sender.send(parse_batch(&file, &batch, parse)).ok()?,
+            Ok(true) => sender.send(parse_batch(&file, &mut batch, parse)).ok()?,
             Err(error) => return sender.send(unreadable(error)).ok(),
         }
     }
@@ -183,19 +183,19 @@ fn read_file<T: Send>(
 
 fn parse_batch<T: Send>(
     file: &Arc<Path>,
-    batch: &Batch,
+    batch: &mut Batch,
     parse: &(impl Fn(&[u8]) -> Result<T> + Sync),
 ) -> Vec<Parsed<T>> {
-    batch
-        .records
-        .par_iter()
-        .map(|(place, range)| {
-            let record = &batch.bytes[range.clone()];
+    let records = std::mem::take(&mut batch.records);
+    records
+        .into_par_iter()
+        .map(|(place, RawRecord { bytes, fault })| {
+            let record = &batch.bytes[bytes];
             let location = Location {
                 file: file.clone(),
-                place: *place,
+                place,
             };
-            match parse(record) {
+            match fault.map_or_else(|| parse(record), Err) {
                 Ok(value) => Ok(Located { value, location }),
                 Err(fault) => Err(Box::new(Rejected::new(location, fault, record.to_vec()))),
             }
@@ -221,6 +221,7 @@ pub(crate) fn first_record(path: &Path) -> Result<Option<Vec<u8>>> {
     let mut source = Source::open(path, Arc::default())?;
     let mut batch = Batch::default();
     source.next_batch(path, &mut batch)?;
-    let first = batch.records.first().map(|(_, range)| range.clone());
-    Ok(first.map(|range| batch.bytes[range].to_vec()))
+    let mut records = batch.records.into_iter();
+    let first = records.find(|(_, record)| record.fault.is_none());
+    Ok(first.map(|(_, record)| batch.bytes[record.bytes].to_vec()))
 }

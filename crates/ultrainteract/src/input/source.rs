@@ -21,7 +21,23 @@ const BUFFER_BYTES: usize = 1 << 18;
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub bytes: Vec<u8>,
-    pub records: Vec<(Place, Range<usize>)>,
+    pub records: Vec<(Place, RawRecord)>,
+}
+
+/// A record before it is parsed.
+#[derive(Debug)]
+pub(crate) struct RawRecord {
+    /// Its bytes in the batch; the first ones alone of a record that is refused.
+    pub bytes: Range<usize>,
+    /// Why it cannot be parsed, whatever is in it.
+    pub fault: Option<Error>,
+}
+
+impl RawRecord {
+    /// A whole record.
+    pub fn whole(bytes: Range<usize>) -> Self {
+        Self { bytes, fault: None }
+    }
 }
 
 /// The records of one file.
@@ -170,9 +186,14 @@ impl Lines {
             }
             self.line += 1;
             let place = Place::Line(self.line);
-            if next == NextLine::TooLong {
+            if let NextLine::TooLong(bytes) = next {
                 let limit = MAX_LINE_BYTES;
-                return Err(Error::LineTooLong { limit }.at(path, place));
+                let refused = RawRecord {
+                    bytes: start..batch.bytes.len(),
+                    fault: Some(Error::RecordTooLong { bytes, limit }),
+                };
+                batch.records.push((place, refused));
+                continue;
             }
             let line = &batch.bytes[start..];
             let skip = match self.line {
@@ -183,7 +204,7 @@ impl Lines {
                 batch.bytes.truncate(start);
             } else {
                 let range = start + skip..batch.bytes.len();
-                batch.records.push((place, range));
+                batch.records.push((place, RawRecord::whole(range)));
             }
         }
         Ok(())

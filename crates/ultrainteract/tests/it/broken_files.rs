@@ -319,3 +319,38 @@ fn cut_off_files_give_what_is_whole_and_one_error() {
         }
     }
 }
+
+#[test]
+fn a_record_that_is_too_long_costs_that_record_alone() {
+    let row = |n: usize| format!(r#"{{"prompt": "{n}?", "chosen": "a", "rejected": "b"}}"#);
+    let endless = "x".repeat(ultrainteract::formats::MAX_LINE_BYTES + 5);
+    let records = [row(1), endless, row(3), String::new(), row(5)];
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in [
+        ("rows.jsonl", records.join("\n")),
+        ("rows.json", format!("[{}]", records.join(","))),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        let read =
+            ultrainteract::input::read(vec![path], |record| Format::TrlPreference.parse(record));
+        let (rows, refused): (Vec<_>, Vec<_>) = read.partition(Result::is_ok);
+        assert_eq!(rows.len(), 3, "{name}");
+        let said: Vec<String> = refused
+            .iter()
+            .filter_map(|it| Some(it.as_ref().err()?.error.to_string()))
+            .collect();
+        assert!(
+            said[0].contains("2 of") && said[0].contains("67108869 bytes"),
+            "{said:?}"
+        );
+        let kept = refused[0].as_ref().err().map(|it| it.record.len());
+        assert_eq!(kept, Some(1024), "enough to know it again");
+        // A blank line is nothing; a comma too many is a record that is not there.
+        assert_eq!(
+            said.len(),
+            if name == "rows.json" { 2 } else { 1 },
+            "{said:?}"
+        );
+    }
+}

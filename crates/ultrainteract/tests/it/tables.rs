@@ -143,3 +143,37 @@ fn messages_may_be_json_in_a_string() {
     let said = error.expect_err("no list").to_string();
     assert!(said.contains("holds no list as JSON"), "{said}");
 }
+
+#[test]
+fn a_row_group_that_is_damaged_costs_its_rows_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a.parquet");
+    let file = File::create(&path).expect("a file");
+    let mut writer = ArrowWriter::try_new(file, table(0, 1).schema(), None).expect("a writer");
+    for group in 0..3 {
+        writer.write(&table(10 * group + 1, 4)).expect("written");
+        writer.flush().expect("a row group");
+    }
+    let metadata = writer.close().expect("written");
+    let mut bytes = std::fs::read(&path).expect("the file");
+    let column = metadata.row_group(1).column(2);
+    let start = column
+        .dictionary_page_offset()
+        .unwrap_or(column.data_page_offset()) as usize;
+    for byte in &mut bytes[start..start + column.compressed_size() as usize] {
+        *byte ^= 0xff;
+    }
+    std::fs::write(&path, bytes).expect("the damaged file");
+
+    let records = input::read(vec![path], |record| Format::TrlPreference.parse(record));
+    let (rows, refused): (Vec<_>, Vec<_>) = records.partition(Result::is_ok);
+    assert_eq!(rows.len(), 8, "those of the first and the last group");
+    let [Err(refused)] = &refused[..] else {
+        panic!("{refused:?}");
+    };
+    let said = refused.error.to_string();
+    assert!(
+        said.contains("row group 2") && said.contains("4 rows could not be read"),
+        "{said}"
+    );
+}
