@@ -22,6 +22,8 @@ part() {
     count_cpu_seconds
     taken+=("$(printf '%-44s %6.1f min %8.1f CPU min' "$name" \
         "$(minutes $((SECONDS - started)))" "$(minutes $((cpu_seconds - before)))")")
+    # Also here: a check that is broken off has told what it took so far.
+    printf '%s\n' "${taken[-1]}"
 }
 
 skip() { printf 'SKIPPED %s\n' "$*"; }

@@ -106,10 +106,9 @@
 //!
 //! # Features
 //!
-//! The CPU backend (flex) is always there.
-//!
 //! | feature | adds |
 //! | --- | --- |
+//! | `flex` (default) | burn's CPU backend; without it the crate builds in half the time, for a backend of your own choice |
 //! | `avx512` | matrix products with AVX-512, on processors that have it |
 //! | `cuda` | burn's CUDA backend |
 //! | `wgpu` | burn's wgpu backend |

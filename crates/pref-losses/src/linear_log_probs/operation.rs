@@ -1,15 +1,18 @@
 //! The operation on the level of backends: what it takes, its two passes, its node in the autodiff graph.
 
+#[cfg(feature = "flex")]
 mod flex;
 mod plain;
-#[cfg(test)]
+#[cfg(all(test, feature = "flex"))]
 mod tests;
 
+#[cfg(feature = "flex")]
+use burn::backend::Flex;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::backend::{Autodiff, Backend, Flex, TensorMetadata, backend_extension};
+use burn::backend::{Autodiff, Backend, TensorMetadata, backend_extension};
 use burn::tensor::Slice;
 
 /// The quantities computed from the logits beside the log-probs.
@@ -137,6 +140,7 @@ trait Kernels: Backend {
     }
 }
 
+#[cfg(feature = "flex")]
 impl Kernels for Flex {
     fn forward(inputs: &Inputs<Self>) -> Forward<Self> {
         flex::forward(inputs)
@@ -162,7 +166,7 @@ impl Kernels for burn::backend::LibTorch {}
 /// The operation as the dispatcher sees it.
 #[backend_extension(
     Autodiff,
-    Flex,
+    Flex: cfg(feature = "flex"),
     Cube: cfg(any(feature = "cuda", feature = "wgpu")),
     LibTorch: cfg(feature = "tch")
 )]
@@ -198,6 +202,7 @@ fn value<B: Kernels>(
     .0
 }
 
+#[cfg(feature = "flex")]
 impl LinearLogProbs for Flex {
     fn linear_log_probs(
         hidden: FloatTensor<Self>,
