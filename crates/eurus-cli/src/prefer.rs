@@ -151,12 +151,13 @@ impl Loss {
         Ok(match (&self.loss, self.algorithm) {
             (Some(given), _) => described_loss(given, PreferenceLossConfig::NAMES)?,
             (None, Some(Algorithm::Nca)) => {
-                PreferenceLossConfig::Nca(NcaConfig::new().with_beta(self.beta))
+                PreferenceLossConfig::Nca(NcaConfig { beta: self.beta })
             }
             (None, Some(Algorithm::Kto)) => PreferenceLossConfig::Kto(self.kto()),
-            (None, Some(Algorithm::Dpo) | None) => {
-                PreferenceLossConfig::Dpo(DpoConfig::new().with_beta(self.beta))
-            }
+            (None, Some(Algorithm::Dpo) | None) => PreferenceLossConfig::Dpo(DpoConfig {
+                beta: self.beta,
+                ..DpoConfig::default()
+            }),
         })
     }
 
@@ -177,7 +178,7 @@ impl Loss {
         match (&self.loss, self.algorithm) {
             (Some(given), _) => described_loss(given, ScoredLossConfig::NAMES),
             (None, Some(Algorithm::Nca)) => {
-                Ok(ScoredLossConfig::NcaK(NcaKConfig::new().with_beta(self.beta)))
+                Ok(ScoredLossConfig::NcaK(NcaKConfig { beta: self.beta, ..NcaKConfig::default() }))
             }
             (None, _) => Err(UsageError::new(
                 "--scored: this algorithm does not know scores; use --algorithm nca, or --loss with nca_k, info_nca, plackett_luce or lambda_rank",
@@ -187,10 +188,12 @@ impl Loss {
     }
 
     fn kto(&self) -> KtoConfig {
-        KtoConfig::new()
-            .with_beta(self.beta)
-            .with_desirable_weight(self.desirable_weight)
-            .with_undesirable_weight(self.undesirable_weight)
+        KtoConfig {
+            beta: self.beta,
+            desirable_weight: self.desirable_weight,
+            undesirable_weight: self.undesirable_weight,
+            ..KtoConfig::default()
+        }
     }
 }
 

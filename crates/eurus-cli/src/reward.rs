@@ -88,12 +88,17 @@ impl Objective {
         let centered = self.center_coefficient.unwrap_or_default();
         Ok(match self.loss.as_str() {
             "bt" => {
-                let config = BradleyTerryConfig::new().with_center_coefficient(centered);
+                let config = BradleyTerryConfig {
+                    center_coefficient: centered,
+                };
                 let title = "reward model, BT".to_owned();
                 (title, RewardLossConfig::BradleyTerry(config))
             }
             "bt-ldr" => {
-                let config = UltraInteractRewardConfig::new().with_center_coefficient(centered);
+                let config = UltraInteractRewardConfig {
+                    center_coefficient: centered,
+                    ..UltraInteractRewardConfig::default()
+                };
                 let title = "reward model, BT + LDR".to_owned();
                 (title, RewardLossConfig::UltraInteract(config))
             }

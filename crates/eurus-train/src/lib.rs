@@ -25,7 +25,7 @@
 //! let trees = [TrainingTree::new("p1", &tree, vec![Group::pair(chosen, rejected)])?];
 //!
 //! let settings = TrainingConfig { learning_rate: 1e-2, epochs: 2, ..TrainingConfig::default() };
-//! let loss = PreferenceLossConfig::Dpo(DpoConfig::new().with_beta(0.1));
+//! let loss = PreferenceLossConfig::Dpo(DpoConfig { beta: 0.1, ..DpoConfig::default() });
 //! let trainer = PreferenceTrainer::new(settings, &loss)?;
 //! let reference = trainer.reference(&policy, &trees, None, &mut |_| {})?;
 //! let mut steps = Vec::new();

@@ -128,7 +128,7 @@ impl PreferenceTrainer {
     ///     judged(vec![1, 7], &[(8, true)])?,
     /// ];
     /// add_mismatched(&mut trees, 0)?; // KTO's KL estimate looks at these
-    /// let kto = UnpairedLossConfig::Kto(KtoConfig::new());
+    /// let kto = UnpairedLossConfig::Kto(KtoConfig::default());
     /// let losses = losses_of(&PreferenceTrainer::new(settings.clone(), &kto)?, &trees)?;
     /// assert!(losses[1] < losses[0]);
     ///
@@ -137,7 +137,7 @@ impl PreferenceTrainer {
     /// let mut rollout = |token, score| (tree.push(0, vec![token, 9], true), score);
     /// let rollouts = Group::scored([rollout(4, 0.1), rollout(5, 2.0), rollout(6, -1.3)]);
     /// let trees = [TrainingTree::new("p1", &tree, vec![rollouts])?];
-    /// let nca = ScoredLossConfig::NcaK(NcaKConfig::new());
+    /// let nca = ScoredLossConfig::NcaK(NcaKConfig::default());
     /// let losses = losses_of(&PreferenceTrainer::new(settings, &nca)?, &trees)?;
     /// assert!((losses[0] - 4f64.ln()).abs() < 1e-4 && losses[1] < losses[0]);
     /// # Ok(())
@@ -202,7 +202,7 @@ impl PreferenceTrainer {
             settings,
             loss,
             objective,
-            monitor: Some(CollapseMonitorConfig::new().init()?),
+            monitor: Some(CollapseMonitorConfig::default().init()?),
             snapshots: None,
             other_reference: false,
             reference_sync: None,
