@@ -15,7 +15,12 @@ pub struct Expected {
     pub tensors: BTreeMap<String, Vec<usize>>,
     #[serde(default)]
     pub tensors_to_ignore: Vec<String>,
+    /// Where tensors are that the files call otherwise, by their usual names.
+    #[serde(default)]
+    pub usual_names: BTreeMap<String, Part>,
     pub inv_freq_f64: Vec<f64>,
+    /// Per layer.
+    pub layer_windows: Option<Vec<Option<usize>>>,
     pub cases: Vec<Case>,
     pub pairs: Option<Pairs>,
     pub grad_sum_logprob: Option<Gradient>,
@@ -26,6 +31,16 @@ pub struct Expected {
     #[serde(default)]
     pub train: Vec<Train>,
     pub tolerance: Tolerance,
+}
+
+/// A tensor of the files, or a part of it.
+#[derive(Debug, Deserialize)]
+pub struct Part {
+    pub tensor: String,
+    /// First index.
+    pub expert: Option<usize>,
+    /// Indices after that: from, to.
+    pub rows: Option<[usize; 2]>,
 }
 
 /// What is expected of a mixture of experts.
