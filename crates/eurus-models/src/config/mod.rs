@@ -175,10 +175,7 @@ impl DecoderConfig {
     pub fn from_folder(folder: &Path) -> Result<Self> {
         let path = folder.join("config.json");
         if !path.is_file() {
-            return Err(Error::MissingFile {
-                folder: folder.into(),
-                file: "config.json",
-            });
+            return Err(crate::checkpoint::missing_file(folder, "config.json"));
         }
         let text = std::fs::read_to_string(&path).map_err(Error::io(&path, "reading"))?;
         let source: Map<String, Value> =
@@ -205,6 +202,11 @@ impl DecoderConfig {
     pub fn window_of(&self, layer: usize) -> Option<usize> {
         self.sliding_window
             .filter(|_| layer >= self.full_attention_layers)
+    }
+
+    /// The class that the `config.json` it was read from names, `LlamaForCausalLM` for example.
+    pub(crate) fn class(&self) -> Option<&str> {
+        self.source.get("architectures")?.get(0)?.as_str()
     }
 
     /// The `config.json` of this shape: the fields it was read from, or fresh ones.

@@ -1,6 +1,7 @@
 //! How large a decoder is, read off its shape: parameters, and what a training pass keeps of every token.
 
 use super::DecoderConfig;
+use crate::Result;
 use crate::lora::LoraConfig;
 
 /// A linear layer of every decoder layer, of which a mixture has one for each expert.
@@ -145,6 +146,23 @@ impl DecoderConfig {
             .map(|linear| linear.copies_per_token * linear.adapter_parameters(adapters.rank))
             .sum::<usize>()
             * self.layers
+    }
+
+    /// Parameters of the modules that [`LoraConfig`] trains whole beside the adapters.
+    pub fn saved_module_parameters(&self, adapters: &LoraConfig) -> usize {
+        adapters.modules_to_save.len() * self.output_weights()
+    }
+
+    /// Refuses adapters that a model of this shape cannot have.
+    ///
+    /// # Errors
+    ///
+    /// When the settings make no sense or name a linear layer that the model does not have.
+    pub fn check_adapters(&self, adapters: &LoraConfig) -> Result<()> {
+        let layers = self.linear_layers();
+        let names = layers.iter().map(|linear| linear.name);
+        // The router of a mixture takes no adapter.
+        adapters.check_for(&names.filter(|&name| name != "gate").collect())
     }
 
     fn adapted(&self, adapters: &LoraConfig) -> impl Iterator<Item = LinearShape> {

@@ -191,7 +191,7 @@ pub struct BodyOutput {
 }
 
 impl Body {
-    fn new(config: &DecoderConfig, device: &Device) -> Self {
+    pub(crate) fn new(config: &DecoderConfig, device: &Device) -> Self {
         Self {
             embed_tokens: Embedding {
                 weight: projection::zeros([config.vocab_size, config.hidden_size], device),
