@@ -25,6 +25,7 @@ fn step_of(event: &Event) -> Option<usize> {
     match event {
         Event::Collapse { step, .. }
         | Event::Evaluated { step, .. }
+        | Event::NotEvaluated { step, .. }
         | Event::NotFinite { step, .. } => Some(*step),
         other => other.progress().map(|progress| progress.step),
     }

@@ -8,6 +8,7 @@ use eurus::models::Decoder;
 use eurus::models::generate::{Flow, GenerationStatistics, Generator, Prompt, SamplingParams};
 use eurus::train::{Error, Evaluation, Judgement, SampleText};
 
+use crate::options::at_least_one;
 use crate::setup::Setup;
 
 #[derive(Debug, Args)]
@@ -26,6 +27,11 @@ pub struct Judging {
     /// Write the weights of the best evaluation instead of the last ones
     #[arg(long, requires = "eval")]
     pub keep_best: bool,
+
+    /// End the run when so many evaluations in a row were no better than the best one: by the held-out loss, for reward
+    /// models by the accuracy. With --keep-best the weights of the best one are written
+    #[arg(long, value_name = "N", requires = "eval", value_parser = at_least_one)]
+    pub patience: Option<usize>,
 }
 
 impl Judging {
@@ -38,6 +44,7 @@ impl Judging {
         Some(Evaluation {
             every_steps: self.eval_every as usize,
             keep_best: self.keep_best,
+            patience: self.patience,
             judge,
         })
     }

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use eurus::train::Event;
+use eurus::train::{Event, StopReason};
 use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::summary::{measures, noun, number};
@@ -80,6 +80,19 @@ impl Progress {
             Event::DamagedSnapshot { path, problem } => self.line(&format!(
                 "warning: snapshot {} is damaged and passed over: {problem}",
                 path.display()
+            )),
+            Event::NotEvaluated { step, problem } => self.line(&format!(
+                "warning: the model could not be judged after step {step}, and the run goes on: {problem}"
+            )),
+            Event::NotSaved { step, problem } => self.line(&format!(
+                "warning: the snapshot after step {step} could not be written, and the run goes on: {problem}"
+            )),
+            Event::Stopped {
+                step,
+                steps,
+                reason: StopReason::Patience,
+            } => self.line(&format!(
+                "the run ends after step {step} of {steps}: its evaluations get no better (--patience)"
             )),
             Event::Resumed { step, path } => {
                 self.line(&format!(

@@ -140,6 +140,26 @@ pub enum Error {
         /// The newest one's step.
         step: usize,
     },
+    /// There is no snapshot that a run could be extended from.
+    #[error(
+        "{folder}: there is no whole snapshot of a run to extend; one is written at the end of a run that saves every so many steps"
+    )]
+    NothingToExtend {
+        /// The folder.
+        folder: std::path::PathBuf,
+    },
+    /// A run would be extended to fewer steps than it has taken.
+    #[error(
+        "snapshot {path}: the run has taken {taken} steps, more than the {steps} that it is to have; give more epochs or steps than before"
+    )]
+    NotLonger {
+        /// The snapshot.
+        path: std::path::PathBuf,
+        /// Steps that were taken.
+        taken: usize,
+        /// Steps that the run is to have.
+        steps: usize,
+    },
     /// The snapshot is of a run with other settings or data.
     #[error(
         "snapshot {path} is of another run: {difference}; go on with what it was made with, or name another folder"
@@ -147,7 +167,7 @@ pub enum Error {
     OtherRun {
         /// The snapshot.
         path: std::path::PathBuf,
-        /// The first difference.
+        /// All settings that differ, each with both values.
         difference: String,
     },
     /// The model could not be judged.

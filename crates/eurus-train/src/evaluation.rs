@@ -16,7 +16,10 @@ pub struct Evaluation<'a, M> {
     /// Return the weights with the highest score instead of the last ones. With snapshots, the one of the best evaluation is
     /// never removed.
     pub keep_best: bool,
-    /// The function that judges a model.
+    /// End the run when so many evaluations in a row brought no better score; none goes on to the last step.
+    pub patience: Option<usize>,
+    /// The function that judges a model. An error before the first step ends the run; a later one is told as
+    /// [`Event::NotEvaluated`](crate::Event::NotEvaluated), and the run goes on.
     pub judge: &'a mut dyn FnMut(&M) -> Result<Judgement>,
 }
 
@@ -31,6 +34,9 @@ pub struct Judgement {
     /// Texts that the model wrote.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub samples: Vec<SampleText>,
+    /// Whether the run is to end here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stop: bool,
 }
 
 /// A text that the model wrote.
@@ -48,7 +54,7 @@ impl Judgement {
         Self {
             score,
             metrics: BTreeMap::from([(name.into(), score)]),
-            samples: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -57,8 +63,14 @@ impl Judgement {
         Self {
             score: -loss,
             metrics: BTreeMap::from([(name.into(), loss)]),
-            samples: Vec::new(),
+            ..Self::default()
         }
+    }
+
+    /// Ends the run here, if `stop`.
+    pub fn with_stop(mut self, stop: bool) -> Self {
+        self.stop = stop;
+        self
     }
 
     /// Adds a number that is reported and does not count.

@@ -6,7 +6,7 @@ use pref_losses::PreferenceStats;
 use pref_losses::collapse::CollapseWarning;
 use serde::{Deserialize, Serialize};
 
-use crate::{Judgement, NotFinite};
+use crate::{Judgement, NotFinite, StopReason};
 
 /// Numbers of one optimizer step that every trainer has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -89,12 +89,35 @@ pub enum Event {
         /// Whether its score is the highest of the run so far.
         best: bool,
     },
+    /// The model could not be judged; the run goes on.
+    NotEvaluated {
+        /// Steps taken.
+        step: usize,
+        /// The judge's error.
+        problem: String,
+    },
     /// The state of the run was saved.
     Saved {
         /// Steps taken.
         step: usize,
         /// The snapshot.
         path: PathBuf,
+    },
+    /// The state of the run could not be saved; the run goes on, and older snapshots stay.
+    NotSaved {
+        /// Steps taken.
+        step: usize,
+        /// The error of writing.
+        problem: String,
+    },
+    /// The run ends before its last step.
+    Stopped {
+        /// Steps taken.
+        step: usize,
+        /// Steps the run would have had.
+        steps: usize,
+        /// The reason.
+        reason: StopReason,
     },
     /// The run goes on from a snapshot.
     Resumed {
@@ -139,6 +162,9 @@ impl Event {
             | Self::Collapse { .. }
             | Self::NotFinite { .. }
             | Self::Evaluated { .. }
+            | Self::NotEvaluated { .. }
+            | Self::NotSaved { .. }
+            | Self::Stopped { .. }
             | Self::Saved { .. }
             | Self::Resumed { .. }
             | Self::DamagedSnapshot { .. } => None,

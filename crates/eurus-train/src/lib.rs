@@ -77,7 +77,8 @@
 //! | [`ReferenceLogProbs`], [`ReferenceCache`], [`ReferenceSync`] | log-probs of the reference model, kept in a file if asked |
 //! | [`RewardTrainer`], [`pair_rewards`], [`leaf_rewards`] | reward models, rewards of pairs and candidates |
 //! | [`Evaluation`], [`Judgement`] | judging the model while it is trained, and keeping the best |
-//! | [`Snapshots`] | the state of a run on disk, and going on from it |
+//! | [`Snapshots`], [`RunIdentity`] | the state of a run on disk, and going on from it |
+//! | [`StopRequest`], [`StopReason`] | ending a run before its last step |
 //! | [`Ranks`], [`Communicator`] | several processes or threads that train one model |
 //! | [`plan`] | the forests of every step and of the reference, found without a model |
 //! | [`Event`], [`StepProgress`] | what a run tells its callback, ready for JSON |
@@ -106,6 +107,7 @@ mod schedule;
 mod sft;
 mod snapshot;
 mod step;
+mod stop;
 pub mod tensorboard;
 
 pub use config::{NotFinitePolicy, TrainingConfig};
@@ -119,4 +121,5 @@ pub use reference::{ReferenceCache, ReferenceKey, ReferenceLogProbs};
 pub use reward::{PairRewards, RewardTrainer, leaf_rewards, pair_rewards};
 pub use schedule::{Decay, Schedule};
 pub use sft::SftTrainer;
-pub use snapshot::Snapshots;
+pub use snapshot::{RunIdentity, Snapshots};
+pub use stop::{StopReason, StopRequest};

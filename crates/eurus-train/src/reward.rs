@@ -25,7 +25,7 @@ use crate::run::{
 };
 use crate::snapshot::Snapshots;
 use crate::step::{GroupCounts, GroupTerms, PackedStep};
-use crate::{Ranks, Result, TrainingConfig};
+use crate::{Ranks, Result, RunIdentity, StopRequest, TrainingConfig};
 
 /// Trains a reward model on preference pairs.
 ///
@@ -38,6 +38,7 @@ pub struct RewardTrainer {
     objective: Value,
     snapshots: Option<Snapshots>,
     ranks: Ranks,
+    stop: StopRequest,
 }
 
 /// The rewards of a pair's two responses.
@@ -115,6 +116,7 @@ impl RewardTrainer {
             objective,
             snapshots: None,
             ranks: Ranks::default(),
+            stop: StopRequest::default(),
         })
     }
 
@@ -134,6 +136,22 @@ impl RewardTrainer {
     pub fn with_ranks(mut self, ranks: Ranks) -> Self {
         self.ranks = ranks;
         self
+    }
+
+    /// Ends the run after the step that it is at once the request is made.
+    pub fn with_stop_request(mut self, stop: StopRequest) -> Self {
+        self.stop = stop;
+        self
+    }
+
+    /// The identity of a run of this trainer, as far as it is known without examples: for
+    /// [`Snapshots::check`](crate::Snapshots::check).
+    pub fn identity(&self) -> RunIdentity {
+        RunIdentity::new(
+            &self.settings,
+            self.objective.clone(),
+            self.snapshots.as_ref(),
+        )
     }
 
     /// Trains and returns the trained model, without autodiff.
@@ -172,8 +190,8 @@ impl RewardTrainer {
             pieces: &pieces.sizes(),
             ranks: &self.ranks,
             snapshots: self.snapshots.as_ref(),
-            objective: self.objective.clone(),
-            reference: None,
+            stop: &self.stop,
+            identity: self.identity().of_examples(trees),
         };
         let ranking = Ranking {
             trainer: self,

@@ -10,13 +10,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use token_forest::TrainingTree;
 
+use crate::adamw::StepGradients;
 use crate::adamw::StepOptimizer;
+use crate::digest;
 use crate::evaluation::{Best, Evaluation};
 use crate::events::{Event, StepProgress};
 use crate::order::step_order;
 use crate::precision::Weights;
-use crate::snapshot::{RunIdentity, Snapshots, Store, newest, restore_weights, share_weights};
-use crate::{Error, NotFinite, NotFinitePolicy, Ranks, Result, Schedule, TrainingConfig};
+use crate::snapshot::{Judged, Snapshots, Store, newest, restore_weights, share_weights};
+use crate::{
+    Error, NotFinite, NotFinitePolicy, Ranks, Result, RunIdentity, Schedule, StopReason,
+    StopRequest, TrainingConfig,
+};
 
 /// What a trainer does with a rank's trees of one step.
 #[derive(Serialize, Deserialize)]
@@ -76,10 +81,8 @@ pub(crate) struct RunSetup<'a> {
     pub pieces: &'a [Vec<usize>],
     pub ranks: &'a Ranks,
     pub snapshots: Option<&'a Snapshots>,
-    /// The trainer and its loss.
-    pub objective: Value,
-    /// Mean of the reference log-probs, if the loss looks at them.
-    pub reference: Option<f64>,
+    pub stop: &'a StopRequest,
+    pub identity: RunIdentity,
 }
 
 /// The trees of a step that a rank computes.
@@ -93,8 +96,10 @@ pub(crate) struct StepTrees<'a> {
 /// Judges the model when it is due, and remembers the best.
 struct Judge<'a, 'b, M> {
     evaluation: Option<&'a mut Evaluation<'b, M>>,
-    best: Option<Best>,
+    judged: Judged,
     best_model: Option<M>,
+    /// Whether the last judgement ends the run.
+    stop: bool,
 }
 
 impl<M: Module> Judge<'_, '_, M> {
@@ -108,7 +113,8 @@ impl<M: Module> Judge<'_, '_, M> {
         self.evaluation.as_ref().is_some_and(|it| it.keep_best)
     }
 
-    /// Judges the model after `step` steps on the first rank. Returns whether it is the best so far and to be kept.
+    /// Judges the model after `step` steps on the first rank. Returns whether it is the best so far and to be kept. A judge
+    /// that fails costs nothing but the judgement, unless nothing is trained yet.
     fn judge(
         &mut self,
         model: &M,
@@ -121,20 +127,47 @@ impl<M: Module> Judge<'_, '_, M> {
             return Ok(false);
         };
         let plain = model.valid();
-        let judgement = ranks.of_first(|| (evaluation.judge)(&plain))?;
+        let judgement = ranks.of_first(|| match (evaluation.judge)(&plain) {
+            Err(error) if step == 0 => Err(error),
+            judged => Ok(judged.map_err(|error| error.to_string())),
+        })?;
+        let judgement = match judgement {
+            Ok(judgement) => judgement,
+            Err(problem) => {
+                on_event(&Event::NotEvaluated { step, problem });
+                return Ok(false);
+            }
+        };
         let score = judgement.score;
         // What is not a number is not better than anything, and could not be read back from a snapshot.
-        let best = score.is_finite() && self.best.is_none_or(|best| score > best.score);
+        let best_score = self.judged.best.map(|best| best.score);
+        let best = score.is_finite() && best_score.is_none_or(|best| score > best);
         if best {
-            self.best = Some(Best { step, score });
+            self.judged.best = Some(Best { step, score });
+            self.judged.since_best = 0;
             self.best_model = keep_best.then_some(plain);
+        } else {
+            self.judged.since_best += 1;
         }
+        self.stop = judgement.stop;
         on_event(&Event::Evaluated {
             step,
             judgement,
             best,
         });
         Ok(best && keep_best)
+    }
+
+    /// Whether the judgements so far end the run.
+    fn stop_reason(&self) -> Option<StopReason> {
+        let patience = self.evaluation.as_ref().and_then(|it| it.patience);
+        if self.stop {
+            Some(StopReason::Judge)
+        } else if patience.is_some_and(|patience| self.judged.since_best >= patience.max(1)) {
+            Some(StopReason::Patience)
+        } else {
+            None
+        }
     }
 }
 
@@ -202,6 +235,18 @@ pub(crate) struct Run<'a, 'b, M, O> {
     schedule: Schedule,
     optimizer: StepOptimizer,
     store: Option<Store<'a>>,
+    /// The step of the newest snapshot of this run.
+    saved: Option<usize>,
+}
+
+/// What a step computed, before its update.
+struct Computed<S> {
+    outcome: StepOutcome<S>,
+    gradients: StepGradients,
+    grad_norm: f64,
+    auxiliary_loss: Option<f64>,
+    fault: Option<NotFinite>,
+    started: Instant,
 }
 
 impl<'a, 'b, M: Module, O: Objective<M>> Run<'a, 'b, M, O> {
@@ -220,8 +265,9 @@ impl<'a, 'b, M: Module, O: Objective<M>> Run<'a, 'b, M, O> {
             objective,
             judge: Judge {
                 evaluation,
-                best: None,
+                judged: Judged::default(),
                 best_model: None,
+                stop: false,
             },
             on_event,
             schedule: Schedule::new(
@@ -233,9 +279,10 @@ impl<'a, 'b, M: Module, O: Objective<M>> Run<'a, 'b, M, O> {
             order,
             optimizer: StepOptimizer::new(setup.settings),
             store: None,
+            saved: None,
             setup,
         };
-        let identity = run.agree()?;
+        let identity = run.agree(&model)?;
         let model = share_weights(model, ranks)?;
         let (model, first) = run.go_on(model, identity)?;
         if first == 0 {
@@ -243,33 +290,43 @@ impl<'a, 'b, M: Module, O: Objective<M>> Run<'a, 'b, M, O> {
         }
         let mut weights = Weights::new(model, run.setup.settings.precision);
         for step in first..run.order.len() {
-            weights = run.step(step, weights)?;
+            if run.stops(step, weights.master())? {
+                break;
+            }
+            let gradients = match run.gradients(step, &weights) {
+                Ok(gradients) => gradients,
+                Err(error) => {
+                    run.keep_after(&error, step, weights.master());
+                    return Err(error);
+                }
+            };
+            weights = run.update(step, weights, gradients)?;
             let is_new_best = run.evaluate(step + 1, weights.master())?;
-            run.save(step + 1, weights.master(), is_new_best)?;
+            run.save_if_due(step + 1, weights.master(), is_new_best)?;
         }
         let best = run.judge.best_model;
         Ok(best.unwrap_or_else(|| weights.into_plain()))
     }
 
     /// What makes this run the run that it is, where somebody wants to know; all ranks have the same.
-    fn agree(&self) -> Result<Option<RunIdentity>> {
+    fn agree(&self, model: &M) -> Result<Option<RunIdentity>> {
         let RunSetup {
-            settings,
-            examples,
-            ranks,
-            snapshots,
-            ..
+            ranks, snapshots, ..
         } = self.setup;
         if snapshots.is_none() && ranks.size() == 1 {
             return Ok(None);
         }
-        let objective = self.setup.objective.clone();
-        let identity = RunIdentity::new(settings, objective, examples, self.setup.reference);
+        let identity = self.setup.identity.clone();
         let judged = self.judge.evaluation.as_ref();
-        let judged_every = judged.map(|it| (it.every_steps, it.keep_best));
+        let judged_every = judged.map(|it| (it.every_steps, it.keep_best, it.patience));
         let saved_every = snapshots.map(|it| it.every_steps);
         same_on_all(ranks, &identity, (judged_every, saved_every))?;
-        Ok(Some(identity))
+        if snapshots.is_none() {
+            return Ok(Some(identity));
+        }
+        // The first rank's weights are given to all.
+        let with_model = || Ok(identity.with_model(|| digest::of_model(model).0));
+        ranks.of_first(with_model).map(Some)
     }
 
     /// The model after the newest snapshot, if the run is to go on from one, and the number of steps taken then.
@@ -281,8 +338,12 @@ impl<'a, 'b, M: Module, O: Objective<M>> Run<'a, 'b, M, O> {
         let mut first = 0;
         if let Some(snapshot) = newest(snapshots, &identity, ranks, self.on_event)? {
             let (step, path) = (snapshot.state.step, snapshot.path.clone());
-            self.judge.best = snapshot.state.best;
-            if let (Some(best), true) = (self.judge.best, self.judge.keeps_best()) {
+            if step > self.order.len() {
+                let (taken, steps) = (step, self.order.len());
+                return Err(Error::NotLonger { path, taken, steps });
+            }
+            self.judge.judged = snapshot.state.judged;
+            if let (Some(best), true) = (self.judge.judged.best, self.judge.keeps_best()) {
                 self.judge.best_model = match best.step {
                     0 => Some(model.clone()),
                     step => {
@@ -292,7 +353,7 @@ impl<'a, 'b, M: Module, O: Objective<M>> Run<'a, 'b, M, O> {
                 };
                 if self.judge.best_model.is_none() {
                     // Without its weights it cannot be returned: whatever is judged next is the best.
-                    self.judge.best = None;
+                    self.judge.judged = Judged::default();
                 }
             }
             let remembered = snapshot.restore_remembered(&model, ranks)?;
@@ -304,15 +365,16 @@ impl<'a, 'b, M: Module, O: Objective<M>> Run<'a, 'b, M, O> {
             })?;
             model = snapshot.restore(model, &mut self.optimizer, ranks)?;
             first = step;
+            self.saved = Some(step);
             (self.on_event)(&Event::Resumed { step, path });
         }
         let keeps_best = self.judge.keeps_best();
-        self.store = Some(Store::new(snapshots, identity, keeps_best));
+        self.store = Some(Store::new(snapshots, identity, keeps_best, ranks)?);
         Ok((model, first))
     }
 
-    /// Takes a step, counted from 0.
-    fn step(&mut self, step: usize, weights: Weights<M>) -> Result<Weights<M>> {
+    /// The gradients of a step, counted from 0. An error leaves the weights as they were.
+    fn gradients(&mut self, step: usize, weights: &Weights<M>) -> Result<Computed<O::Stats>> {
         let started = Instant::now();
         let RunSetup {
             settings, ranks, ..
@@ -351,6 +413,34 @@ impl<'a, 'b, M: Module, O: Objective<M>> Run<'a, 'b, M, O> {
                 Some(self.fault(step, what, value, terms)?)
             }
         };
+        Ok(Computed {
+            outcome,
+            gradients,
+            grad_norm,
+            auxiliary_loss,
+            fault,
+            started,
+        })
+    }
+
+    /// Takes a step, counted from 0, and tells of it.
+    fn update(
+        &mut self,
+        step: usize,
+        weights: Weights<M>,
+        computed: Computed<O::Stats>,
+    ) -> Result<Weights<M>> {
+        let Computed {
+            outcome,
+            gradients,
+            grad_norm,
+            auxiliary_loss,
+            fault,
+            started,
+        } = computed;
+        let RunSetup {
+            settings, ranks, ..
+        } = self.setup;
         let learning_rate = self.schedule.at(step);
         let takes = fault.is_none() || settings.on_not_finite == NotFinitePolicy::Continue;
         let weights = match takes {
@@ -418,24 +508,70 @@ impl<'a, 'b, M: Module, O: Objective<M>> Run<'a, 'b, M, O> {
         }
     }
 
+    /// Whether the run ends here, after `step` steps and before its last one. Its state is saved then.
+    fn stops(&mut self, step: usize, model: &M) -> Result<bool> {
+        let RunSetup {
+            ranks, snapshots, ..
+        } = self.setup;
+        let mine = self.setup.stop.is_made();
+        let requested = match ranks.size() {
+            1 => mine,
+            // One rank may have heard of it before the others.
+            _ => ranks.all_gather(Ok(mine))?.contains(&true),
+        };
+        let judged = self.judge.stop_reason();
+        let Some(reason) = requested.then_some(StopReason::Requested).or(judged) else {
+            return Ok(false);
+        };
+        // A run that its judgements end is done, and saved as at its end; another one is to go on.
+        if requested || snapshots.is_some_and(|it| it.every_steps.is_some()) {
+            self.save(step, model)?;
+        }
+        (self.on_event)(&Event::Stopped {
+            step,
+            steps: self.order.len(),
+            reason,
+        });
+        Ok(true)
+    }
+
+    /// Saves the state that an error leaves behind, as far as all ranks know of the error: otherwise one would wait for the
+    /// others. Another error of saving does not hide the first.
+    fn keep_after(&mut self, error: &Error, step: usize, model: &M) {
+        let known = matches!(error, Error::NotFinite { .. }) || self.setup.ranks.size() == 1;
+        if known {
+            let _ = self.save(step, model);
+        }
+    }
+
     /// Saves the state after `step` steps, if it is due or the best so far.
-    fn save(&mut self, step: usize, model: &M, is_new_best: bool) -> Result<()> {
+    fn save_if_due(&mut self, step: usize, model: &M, is_new_best: bool) -> Result<()> {
+        let is_last = step == self.order.len();
+        let store = self.store.as_ref();
+        match store.is_some_and(|it| is_new_best || it.is_due(step, is_last)) {
+            true => self.save(step, model),
+            false => Ok(()),
+        }
+    }
+
+    /// Saves the state after `step` steps, unless it is saved already or nothing is trained yet.
+    fn save(&mut self, step: usize, model: &M) -> Result<()> {
         let Some(store) = &self.store else {
             return Ok(());
         };
-        if !is_new_best && !store.is_due(step, self.order.len()) {
+        if step == 0 || self.saved == Some(step) {
             return Ok(());
         }
-        let (best, ranks) = (self.judge.best, self.setup.ranks);
-        let path = store.save(
-            step,
-            model,
-            &self.optimizer,
-            self.objective.memory(),
-            best,
-            ranks,
-        )?;
-        (self.on_event)(&Event::Saved { step, path });
+        let (judged, ranks) = (self.judge.judged, self.setup.ranks);
+        let memory = self.objective.memory();
+        let event = match store.save(step, model, &self.optimizer, memory, judged, ranks)? {
+            Ok(path) => {
+                self.saved = Some(step);
+                Event::Saved { step, path }
+            }
+            Err(problem) => Event::NotSaved { step, problem },
+        };
+        (self.on_event)(&event);
         Ok(())
     }
 }
@@ -451,7 +587,9 @@ fn same_on_all<P: PartialEq + Serialize + DeserializeOwned>(
     for (rank, (identity, pauses)) in all.iter().enumerate() {
         let other_pauses = || "it is judged or saved at other steps".to_owned();
         let difference = first
-            .difference(identity)
+            .differences(identity, false)
+            .into_iter()
+            .next()
             .or_else(|| (pauses != first_pauses).then(other_pauses));
         if let Some(difference) = difference {
             return Err(Error::RanksDiffer { rank, difference });

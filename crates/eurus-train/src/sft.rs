@@ -19,7 +19,7 @@ use crate::run::{
 };
 use crate::snapshot::Snapshots;
 use crate::step::PackedStep;
-use crate::{Ranks, Result, TrainingConfig};
+use crate::{Ranks, Result, RunIdentity, StopRequest, TrainingConfig};
 
 /// Trains a language model to imitate the responses of trees.
 ///
@@ -30,6 +30,7 @@ pub struct SftTrainer {
     settings: TrainingConfig,
     snapshots: Option<Snapshots>,
     ranks: Ranks,
+    stop: StopRequest,
 }
 
 impl SftTrainer {
@@ -44,6 +45,7 @@ impl SftTrainer {
             settings,
             snapshots: None,
             ranks: Ranks::default(),
+            stop: StopRequest::default(),
         })
     }
 
@@ -63,6 +65,18 @@ impl SftTrainer {
     pub fn with_ranks(mut self, ranks: Ranks) -> Self {
         self.ranks = ranks;
         self
+    }
+
+    /// Ends the run after the step that it is at once the request is made.
+    pub fn with_stop_request(mut self, stop: StopRequest) -> Self {
+        self.stop = stop;
+        self
+    }
+
+    /// The identity of a run of this trainer, as far as it is known without examples: for
+    /// [`Snapshots::check`](crate::Snapshots::check).
+    pub fn identity(&self) -> RunIdentity {
+        RunIdentity::new(&self.settings, json!("sft"), self.snapshots.as_ref())
     }
 
     /// Trains and returns the trained model, without autodiff.
@@ -101,8 +115,8 @@ impl SftTrainer {
             pieces: &pieces.sizes(),
             ranks: &self.ranks,
             snapshots: self.snapshots.as_ref(),
-            objective: json!("sft"),
-            reference: None,
+            stop: &self.stop,
+            identity: self.identity().of_examples(trees),
         };
         let imitation = Imitation {
             trainer: self,

@@ -17,7 +17,7 @@ use burn::tensor::Tensor;
 use crate::activations::Tape;
 use crate::{Error, Ranks, Result, TrainingConfig};
 use cpu_kernels::adamw::AdamWStep;
-use gradients::StepGradients;
+pub(crate) use gradients::StepGradients;
 use sums::GradientSums;
 
 /// Moments of one parameter, flat: of this rank's part of it.

@@ -25,7 +25,7 @@ use crate::run::{
 };
 use crate::snapshot::Snapshots;
 use crate::step::{GroupCounts, GroupTerms};
-use crate::{Error, Ranks, Result, TrainingConfig};
+use crate::{Error, Ranks, Result, RunIdentity, StopRequest, TrainingConfig};
 
 use forest_pass::{ForestPass, ForestScores, GroupResponses, LossPieces, Part, same_model};
 use objective::StepContext;
@@ -63,6 +63,7 @@ pub struct PreferenceTrainer {
     other_reference: bool,
     reference_sync: Option<ReferenceSync>,
     ranks: Ranks,
+    stop: StopRequest,
 }
 
 /// State that a run carries from step to step.
@@ -207,6 +208,7 @@ impl PreferenceTrainer {
             other_reference: false,
             reference_sync: None,
             ranks: Ranks::default(),
+            stop: StopRequest::default(),
         })
     }
 
@@ -265,6 +267,22 @@ impl PreferenceTrainer {
     pub fn with_ranks(mut self, ranks: Ranks) -> Self {
         self.ranks = ranks;
         self
+    }
+
+    /// Ends the run after the step that it is at once the request is made.
+    pub fn with_stop_request(mut self, stop: StopRequest) -> Self {
+        self.stop = stop;
+        self
+    }
+
+    /// The identity of a run of this trainer, as far as it is known without examples: for
+    /// [`Snapshots::check`](crate::Snapshots::check).
+    pub fn identity(&self) -> RunIdentity {
+        RunIdentity::new(
+            &self.settings,
+            self.whole_objective(),
+            self.snapshots.as_ref(),
+        )
     }
 
     /// The reference log-probs that the loss looks at, under the model that training begins with: of whole responses, of tokens
@@ -342,11 +360,14 @@ impl PreferenceTrainer {
             pieces: &pieces.groups.sizes(),
             ranks: &self.ranks,
             snapshots: self.snapshots.as_ref(),
-            objective: match &self.reference_sync {
-                None => self.objective.clone(),
-                Some(sync) => json!({ "loss": self.objective, "reference_sync": sync }),
+            stop: &self.stop,
+            identity: {
+                let identity = self.identity().of_examples(trees);
+                match needs.reference {
+                    true => identity.with_reference(reference.mean()),
+                    false => identity,
+                }
             },
-            reference: needs.reference.then(|| reference.mean()),
         };
         let moving = match &self.reference_sync {
             None => None,
@@ -406,6 +427,14 @@ impl PreferenceTrainer {
         let alone = Ranks::default();
         let outcome = self.pass(&model, &part, &device, &alone, &mut |_| Ok(()))?;
         Ok(outcome.stats)
+    }
+
+    /// The loss, and what moves its reference.
+    fn whole_objective(&self) -> Value {
+        match &self.reference_sync {
+            None => self.objective.clone(),
+            Some(sync) => json!({ "loss": self.objective, "reference_sync": sync }),
+        }
     }
 
     fn check(

@@ -5,14 +5,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{DType, Tensor};
+use burn::module::Module;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use token_forest::{Group, TrainingTree};
 
 use super::TreeReference;
-use crate::digest::{digest, hexadecimal};
+use crate::digest::{digest, of_model};
 use crate::{Error, Precision, Result};
 
 /// The key of a cache of reference log-probs: all that they depend on besides the trees. Another model, tokenizer or
@@ -33,14 +31,12 @@ impl ReferenceKey {
     /// The key of a reference model's parameters; `tokenizer` is whatever made text into tokens: the tokenizer's file and the
     /// chat template, say.
     pub fn new<M: Module>(model: &M, tokenizer: impl AsRef<[u8]>) -> Self {
-        let mut parameters = Hasher::default();
-        model.visit(&mut parameters);
+        let (model, dtype) = of_model(model);
         Self {
-            model: hexadecimal(&parameters.hash.finalize()),
+            model,
             config: digest([]),
             tokenizer: digest(tokenizer),
-            dtype: parameters
-                .dtype
+            dtype: dtype
                 .map(|dtype| format!("{dtype:?}").to_lowercase())
                 .unwrap_or_default(),
         }
@@ -75,24 +71,6 @@ impl ReferenceKey {
         } else {
             None
         }
-    }
-}
-
-#[derive(Default)]
-struct Hasher {
-    hash: Sha256,
-    dtype: Option<DType>,
-}
-
-impl ModuleVisitor for Hasher {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let data = param.val().into_data();
-        self.dtype.get_or_insert(data.dtype());
-        // The shape too: `[2, 3]` and `[3, 2]` can have the same bytes.
-        for &dim in data.shape().iter() {
-            self.hash.update((dim as u64).to_le_bytes());
-        }
-        self.hash.update(data.as_bytes());
     }
 }
 

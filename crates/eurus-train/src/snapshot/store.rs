@@ -9,9 +9,9 @@ use burn::tensor::TensorData;
 use serde::{Deserialize, Serialize};
 
 use super::tensors::{self, Named, Parameters};
-use super::{RunIdentity, Snapshots, State};
+use super::{Fault, Judged, RunIdentity, Snapshots, State};
 use crate::adamw::{Moments, StepOptimizer};
-use crate::digest::digest;
+use crate::digest::{digest, of_file};
 use crate::evaluation::Best;
 use crate::events::Event;
 use crate::ranks::tensors::{flat_tensor, floats};
@@ -65,29 +65,41 @@ pub(crate) struct Store<'a> {
 }
 
 impl<'a> Store<'a> {
-    pub fn new(snapshots: &'a Snapshots, run: RunIdentity, keep_best: bool) -> Self {
-        Self {
+    /// Checks that snapshots can be written, on the first rank.
+    pub fn new(
+        snapshots: &'a Snapshots,
+        run: RunIdentity,
+        keep_best: bool,
+        ranks: &Ranks,
+    ) -> Result<Self> {
+        ranks.of_first(|| begin_partial(&snapshots.folder).map(drop))?;
+        Ok(Self {
             snapshots,
             run,
             keep_best,
-        }
+        })
     }
 
-    pub fn is_due(&self, step: usize, steps: usize) -> bool {
-        step.is_multiple_of(self.snapshots.every_steps) || step == steps
+    pub fn is_due(&self, step: usize, is_last: bool) -> bool {
+        let every_steps = self.snapshots.every_steps;
+        every_steps.is_some_and(|every| is_last || step.is_multiple_of(every))
     }
 
-    /// Saves the state after `step` steps and removes the oldest snapshots. Returns the snapshot's folder. The ranks' parts of
-    /// the moments are gathered; the first rank writes, and the others wait for it.
+    /// Saves the state after `step` steps and removes the oldest snapshots. Returns the snapshot's folder, or why it could not
+    /// be written. The ranks' parts of the moments are gathered; the first rank writes, and the others wait for it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the ranks.
     pub fn save<M: Module>(
         &self,
         step: usize,
         model: &M,
         optimizer: &StepOptimizer,
         memory: Memory<'_, M>,
-        best: Option<Best>,
+        judged: Judged,
         ranks: &Ranks,
-    ) -> Result<PathBuf> {
+    ) -> Result<std::result::Result<PathBuf, String>> {
         let parameters = Parameters::of(model);
         let mut moments = Vec::new();
         let mut updates = BTreeMap::new();
@@ -112,13 +124,14 @@ impl<'a> Store<'a> {
             run: self.run.clone(),
             updates,
             carried: memory.state,
-            best,
+            judged,
         };
         ranks.of_first(|| {
             let remembered = memory.model.map(|model| Parameters::of(model).values);
             let mut files = vec![(WEIGHTS, &parameters.values), (MOMENTS, &moments)];
             files.extend(remembered.iter().map(|values| (REMEMBERED, values)));
-            self.write(&files, &state)
+            let written = self.write(&files, &state);
+            Ok(written.map_err(|error| error.to_string()))
         })
     }
 
@@ -129,12 +142,7 @@ impl<'a> Store<'a> {
         state: &State,
     ) -> Result<PathBuf> {
         let parent = &self.snapshots.folder;
-        fs::create_dir_all(parent).map_err(Error::io(parent, "creating the folder"))?;
-        remove_partial(parent)?;
-        let partial = tempfile::Builder::new()
-            .prefix(PARTIAL)
-            .tempdir_in(parent)
-            .map_err(Error::io(parent, "creating a temporary folder"))?;
+        let partial = begin_partial(parent)?;
         let written = |name: &str, problem: String| Error::Snapshot {
             path: partial.path().join(name),
             problem,
@@ -154,8 +162,8 @@ impl<'a> Store<'a> {
             let file = fs::File::open(&path).map_err(Error::io(&path, "opening"))?;
             // On the disk before the folder has its name: the rename must not come first.
             file.sync_all().map_err(Error::io(&path, "writing"))?;
-            let bytes = fs::read(&path).map_err(Error::io(&path, "reading"))?;
-            manifest.files.insert(name.into(), digest(&bytes));
+            let digest = of_file(&path).map_err(Error::io(&path, "reading"))?;
+            manifest.files.insert(name.into(), digest);
         }
         write_json(&partial.path().join(MANIFEST), &manifest)?;
 
@@ -167,7 +175,7 @@ impl<'a> Store<'a> {
         fs::rename(partial.path(), &target).map_err(Error::io(&target, "renaming into place"))?;
         let _ = partial.keep();
         // Only now: until the new snapshot is in place, the old ones are all there is.
-        self.remove_old(state.best.filter(|_| self.keep_best))?;
+        self.remove_old(state.judged.best.filter(|_| self.keep_best))?;
         Ok(target)
     }
 
@@ -180,6 +188,16 @@ impl<'a> Store<'a> {
         }
         Ok(())
     }
+}
+
+/// A folder for a snapshot until it is whole. What a killed run was writing is removed.
+fn begin_partial(folder: &Path) -> Result<tempfile::TempDir> {
+    fs::create_dir_all(folder).map_err(Error::io(folder, "creating the folder"))?;
+    remove_partial(folder)?;
+    tempfile::Builder::new()
+        .prefix(PARTIAL)
+        .tempdir_in(folder)
+        .map_err(Error::io(folder, "creating a temporary folder"))
 }
 
 /// Removes what a killed run was writing.
@@ -220,7 +238,8 @@ struct Tensors {
 ///
 /// # Errors
 ///
-/// When there are snapshots although the run is not to go on, or the newest whole one is of another run.
+/// When there are snapshots although the run is not to go on, the newest whole one is of another run, or there is none to
+/// extend.
 pub(crate) fn newest(
     snapshots: &Snapshots,
     run: &RunIdentity,
@@ -229,7 +248,7 @@ pub(crate) fn newest(
 ) -> Result<Option<Loaded>> {
     let mut tensors = None;
     let found = ranks.of_first(|| {
-        let found = newest_here(snapshots, run, on_event)?;
+        let found = newest_whole(snapshots, run, on_event, Manifest::tensors)?;
         Ok(found.map(|(path, state, of_snapshot)| {
             tensors = Some(of_snapshot);
             (path, state)
@@ -242,33 +261,77 @@ pub(crate) fn newest(
     }))
 }
 
-fn newest_here(
+/// As [`newest`], for a run that is not begun yet: everything is read and nothing kept.
+pub(super) fn check(
     snapshots: &Snapshots,
     run: &RunIdentity,
     on_event: &mut dyn FnMut(&Event),
-) -> Result<Option<(PathBuf, State, Tensors)>> {
-    let all = list(&snapshots.folder)?;
-    if !snapshots.resume {
+) -> Result<Option<usize>> {
+    let found = newest_whole(snapshots, run, on_event, Manifest::check)?;
+    Ok(found.map(|(_, state, ())| state.step))
+}
+
+/// The newest snapshot whose state can be read.
+pub(super) fn newest_state(folder: &Path) -> Result<Option<(usize, RunIdentity)>> {
+    let all = list(folder)?.into_iter().rev();
+    let state = |(_, path): (usize, PathBuf)| Manifest::read(&path)?.state(&path);
+    let mut readable = all.filter_map(|it| state(it).ok());
+    Ok(readable.next().map(|state| (state.step, state.run)))
+}
+
+/// The newest snapshot whose state is of this run and of whose tensors `read` finds no fault.
+fn newest_whole<T>(
+    snapshots: &Snapshots,
+    run: &RunIdentity,
+    on_event: &mut dyn FnMut(&Event),
+    read: impl Fn(&Manifest, &Path) -> Result<T, String>,
+) -> Result<Option<(PathBuf, State, T)>> {
+    let folder = &snapshots.folder;
+    let all = list(folder)?;
+    if !snapshots.goes_on() {
         return match all.last() {
             None => Ok(None),
             Some((step, _)) => Err(Error::SnapshotsExist {
-                folder: snapshots.folder.clone(),
+                folder: folder.clone(),
                 step: *step,
             }),
         };
     }
     for (_, path) in all.into_iter().rev() {
-        match read(&path) {
-            Ok((state, tensors)) => {
-                return match state.run.difference(run) {
-                    None => Ok(Some((path, state, tensors))),
-                    Some(difference) => Err(Error::OtherRun { path, difference }),
-                };
+        let of_run = Manifest::read(&path)
+            .and_then(|manifest| manifest.state(&path).map(|state| (manifest, state)));
+        let problem = match of_run {
+            Ok((manifest, state)) => {
+                // Before gigabytes are read.
+                let differences = state.run.differences(run, snapshots.extend);
+                if !differences.is_empty() {
+                    return Err(Error::OtherRun {
+                        path,
+                        difference: differences.join("; "),
+                    });
+                }
+                match read(&manifest, &path) {
+                    Ok(tensors) => return Ok(Some((path, state, tensors))),
+                    Err(problem) => problem,
+                }
             }
-            Err(problem) => on_event(&Event::DamagedSnapshot { path, problem }),
-        }
+            Err(Fault::Damaged(problem)) => problem,
+            Err(Fault::Version(version)) => {
+                let problem = format!(
+                    "it has version {version}, and this program reads version {}; go on with the program that wrote it, or name another folder",
+                    State::VERSION
+                );
+                return Err(Error::Snapshot { path, problem });
+            }
+        };
+        on_event(&Event::DamagedSnapshot { path, problem });
     }
-    Ok(None)
+    match snapshots.extend {
+        true => Err(Error::NothingToExtend {
+            folder: folder.clone(),
+        }),
+        false => Ok(None),
+    }
 }
 
 /// Gives the models of all ranks the weights of the snapshot after a step; `None`, and an event, when it is damaged.
@@ -282,8 +345,14 @@ pub(crate) fn restore_weights<M: Module>(
     let path = snapshots.folder.join(folder_name(step));
     let mut weights = None;
     let problem = ranks.of_first(|| {
-        let read = read(&path).map(|(_, loaded)| weights = Some(loaded.weights));
-        Ok(read.err())
+        let read = Manifest::read(&path).and_then(|it| {
+            weights = Some(tensors::read(&it.bytes(&path, WEIGHTS)?)?);
+            Ok(())
+        });
+        Ok(match read {
+            Err(Fault::Damaged(problem)) => Some(problem),
+            _ => None,
+        })
     })?;
     if let Some(problem) = problem {
         on_event(&Event::DamagedSnapshot { path, problem });
@@ -297,26 +366,54 @@ pub(crate) fn restore_weights<M: Module>(
     tensors::share_weights(ranks.all_ok(filled)?, ranks).map(Some)
 }
 
-fn read(folder: &Path) -> Result<(State, Tensors), String> {
-    let file = |name: &str| fs::read(folder.join(name)).map_err(|error| format!("{name}: {error}"));
-    let manifest: Manifest =
-        serde_json::from_slice(&file(MANIFEST)?).map_err(|error| format!("{MANIFEST}: {error}"))?;
-    let whole = |name: &str| {
-        let bytes = file(name)?;
-        match manifest.files.get(name) {
-            Some(written) if *written == digest(&bytes) => Ok(bytes),
+impl Manifest {
+    fn read(folder: &Path) -> Result<Self, Fault> {
+        let text = fs::read(folder.join(MANIFEST)).map_err(|error| error.to_string());
+        let manifest = text.and_then(|it| serde_json::from_slice(&it).map_err(|e| e.to_string()));
+        manifest.map_err(|error| Fault::Damaged(format!("{MANIFEST}: {error}")))
+    }
+
+    /// The bytes of a file, if they are those that were written.
+    fn bytes(&self, folder: &Path, name: &str) -> Result<Vec<u8>, String> {
+        let bytes = fs::read(folder.join(name)).map_err(|error| format!("{name}: {error}"))?;
+        self.compare(name, &digest(&bytes)).map(|()| bytes)
+    }
+
+    fn compare(&self, name: &str, digest: &str) -> Result<(), String> {
+        match self.files.get(name) {
+            Some(written) if written == digest => Ok(()),
             _ => Err(format!("{name} is not what was written")),
         }
-    };
-    let tensors = Tensors {
-        weights: tensors::read(&whole(WEIGHTS)?)?,
-        moments: tensors::read(&whole(MOMENTS)?)?,
-        remembered: match manifest.files.contains_key(REMEMBERED) {
-            true => Some(tensors::read(&whole(REMEMBERED)?)?),
-            false => None,
-        },
-    };
-    Ok((State::read(&whole(STATE)?)?, tensors))
+    }
+
+    fn state(&self, folder: &Path) -> Result<State, Fault> {
+        State::read(&self.bytes(folder, STATE)?)
+    }
+
+    fn tensors(&self, folder: &Path) -> Result<Tensors, String> {
+        let tensors = |name: &str| tensors::read(&self.bytes(folder, name)?);
+        Ok(Tensors {
+            weights: tensors(WEIGHTS)?,
+            moments: tensors(MOMENTS)?,
+            remembered: match self.files.contains_key(REMEMBERED) {
+                true => Some(tensors(REMEMBERED)?),
+                false => None,
+            },
+        })
+    }
+
+    /// Compares all files with what was written, one part after another.
+    fn check(&self, folder: &Path) -> Result<(), String> {
+        let needed = [WEIGHTS, MOMENTS];
+        if let Some(name) = needed.iter().find(|name| !self.files.contains_key(**name)) {
+            return Err(format!("{MANIFEST} lacks {name}"));
+        }
+        for name in self.files.keys() {
+            let digest = of_file(&folder.join(name)).map_err(|error| format!("{name}: {error}"))?;
+            self.compare(name, &digest)?;
+        }
+        Ok(())
+    }
 }
 
 impl Loaded {

@@ -44,6 +44,7 @@ fn run(
     let mut evaluation = Evaluation {
         every_steps: 2,
         keep_best,
+        patience: None,
         judge: &mut scored,
     };
     let trained = SftTrainer::new(settings())

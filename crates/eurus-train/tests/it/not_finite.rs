@@ -198,3 +198,35 @@ fn gradients_that_are_not_finite_name_the_parameters() {
     assert!(message.contains("the gradient norm"), "{message}");
     assert!(message.contains("the gradient of `"), "{message}");
 }
+
+#[test]
+fn what_was_trained_before_a_number_that_is_not_finite_is_saved() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let examples: Vec<TrainingTree> = data()
+        .iter()
+        .map(|tree| TrainingTree::imitated(tree.id(), tree.tree()).expect("a whole tree"))
+        .collect();
+    let run = |policy, resume| {
+        let snapshots = eurus_train::Snapshots::new(folder.path())
+            .with_every_steps(None)
+            .with_resume(resume);
+        let mut events = Vec::new();
+        let trained = SftTrainer::new(settings(policy))
+            .and_then(|it| it.with_snapshots(Some(snapshots)))
+            .expect("good settings")
+            .train(poisoned_input(), &examples, &mut |event| {
+                events.push(event.clone());
+            });
+        (trained, events)
+    };
+    let (trained, events) = run(NotFinitePolicy::Stop, false);
+    let Err(Error::NotFinite { step, .. }) = trained else {
+        panic!("it should end");
+    };
+    assert!(step > 1, "the seed puts the poison first");
+    assert!(matches!(events.last(), Some(Event::Saved { step: saved, .. }) if *saved == step - 1));
+    // With another policy it goes on from there.
+    let (trained, events) = run(NotFinitePolicy::Skip, true);
+    trained.expect("it goes on");
+    assert!(matches!(events[0], Event::Resumed { step: taken, .. } if taken == step - 1));
+}

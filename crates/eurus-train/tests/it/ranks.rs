@@ -265,13 +265,15 @@ fn a_failure_of_one_rank_is_heard_by_all() {
             assert!(first, "the first rank alone judges");
             judged += 1;
             match judged {
-                3 => Err(Error::Evaluation("the judge is tired".into())),
+                // Before the first step; later ones cost a judgement, not the run.
+                1 => Err(Error::Evaluation("the judge is tired".into())),
                 _ => Ok(Judgement::by_score("score", 1.0)),
             }
         };
         let mut evaluation = Evaluation {
             every_steps: 1,
             keep_best: true,
+            patience: None,
             judge: &mut judge,
         };
         SftTrainer::new(settings())
