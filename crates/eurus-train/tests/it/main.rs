@@ -8,6 +8,7 @@ mod collapsing_runs;
 mod common;
 mod evaluation;
 mod mismatched;
+mod no_gradient;
 mod not_finite;
 mod parts;
 mod plan;
