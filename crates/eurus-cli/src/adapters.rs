@@ -7,6 +7,8 @@ use clap::Args;
 use eurus::models::lora::{ALL_LINEAR, Adapted, AdapterFolder, LoraConfig};
 use eurus::models::{Checkpoint, Error};
 
+use crate::usage::UsageError;
+
 /// Which part of the model is trained.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Adapters")]
@@ -17,20 +19,15 @@ pub struct Adapters {
     lora_rank: Option<usize>,
 
     /// Strength of the adapters: their update is scaled by this over the rank [default: twice the rank]
-    #[arg(long, value_name = "X", requires = "lora_rank")]
+    #[arg(long, value_name = "X")]
     lora_alpha: Option<f64>,
 
     /// Share of an adapter's inputs that is zero in training
-    #[arg(
-        long,
-        value_name = "SHARE",
-        default_value_t = 0.0,
-        requires = "lora_rank"
-    )]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     lora_dropout: f64,
 
     /// Linear layers with an adapter, by the last part of their names [default: all of attention and MLP]
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "lora_rank", value_parser = ALL_LINEAR)]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = ALL_LINEAR)]
     lora_targets: Vec<String>,
 }
 
@@ -45,6 +42,14 @@ impl Adapters {
             config = config.with_targets(self.lora_targets.clone());
         }
         Some(config)
+    }
+
+    /// Refuses settings outside their range.
+    pub fn check(&self) -> Result<(), UsageError> {
+        match self.config() {
+            Some(config) => config.validate().map_err(UsageError::new),
+            None => Ok(()),
+        }
     }
 
     /// The model to train: as it is, or frozen with fresh adapters.

@@ -17,6 +17,7 @@ mod job;
 mod judging;
 mod loss;
 mod model_folder;
+mod no_effect;
 mod options;
 mod output;
 mod plan;
@@ -32,7 +33,7 @@ mod usage;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use eurus::kernels::width::{MAX_VECTOR_BITS, VectorWidth, check_environment};
 use eurus::train::Ranks;
 use process_memory::{TrainingAllocator, keep_freed_memory};
@@ -100,6 +101,39 @@ impl Command {
             Self::Data(command) => command.run(),
             Self::Plan(command) => command.run(),
             Self::Train(command) => command.run_on_ranks(),
+        }
+    }
+
+    /// Refuses options that have no effect beside the others, and adapters that could not be made.
+    fn check(&self, mut matches: &ArgMatches) -> Result<(), usage::UsageError> {
+        let training = match self {
+            Self::Data(_) => None,
+            Self::Plan(command) => Some(command.training()),
+            Self::Train(command) => Some(command),
+        };
+        let mut words = Vec::new();
+        while let Some((word, deeper)) = matches.subcommand() {
+            words.push(word);
+            matches = deeper;
+        }
+        no_effect::check(&no_effect::Given {
+            command: &words.join(" "),
+            matches,
+            // A loss that is wrong in itself is reported where it is made.
+            needs: match training {
+                Some(Training::Prefer(command)) => command.learns_from().ok().map(|it| it.1),
+                _ => None,
+            },
+            reward_loss: match training {
+                Some(Training::Reward(command)) => command.loss().ok(),
+                _ => None,
+            },
+        })?;
+        match training {
+            Some(Training::Prefer(command)) => command.adapters.check(),
+            Some(Training::Sft(command)) => command.adapters.check(),
+            Some(Training::Reward(command)) => command.adapters.check(),
+            None => Ok(()),
         }
     }
 }
@@ -215,10 +249,11 @@ static ALLOCATOR: TrainingAllocator = TrainingAllocator;
 
 fn main() -> ExitCode {
     keep_freed_memory();
-    let mut cli = cli();
+    let (mut cli, matches) = cli();
     let result = check_environment()
         .map_err(|error| usage::UsageError::new(error).into())
-        .and_then(|_| interrupt::install())
+        .and_then(|_| Ok(cli.command.check(&matches)?))
+        .and_then(|()| interrupt::install())
         .and_then(|()| cli.command.run());
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -231,7 +266,7 @@ fn main() -> ExitCode {
 }
 
 /// The arguments. `--version` tells what a number may depend on, for reports of one that is wrong.
-fn cli() -> Cli {
+fn cli() -> (Cli, ArgMatches) {
     let version = format!(
         "{}\nvectors of {} (the processor has {}; {MAX_VECTOR_BITS} caps them), {} threads (RAYON_NUM_THREADS)",
         env!("CARGO_PKG_VERSION"),
@@ -240,7 +275,8 @@ fn cli() -> Cli {
         rayon::current_num_threads(),
     );
     let matches = Cli::command().long_version(version).get_matches();
-    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    (cli, matches)
 }
 
 /// The message and its causes. Many of our messages end with their cause already; none is said twice.

@@ -82,7 +82,7 @@ pub struct Prefer {
     pub sync_reference_every: Option<usize>,
 
     /// Share of the policy in that mixture; 1 puts it in the reference's place
-    #[arg(long, value_name = "X", help_heading = "Loss", requires = "sync_reference_every",
+    #[arg(long, value_name = "X", help_heading = "Loss",
           default_value_t = ReferenceSync::default().mixing)]
     pub sync_reference_mixing: f64,
 
@@ -136,7 +136,7 @@ pub struct Loss {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Algorithm {
+pub enum Algorithm {
     /// Direct preference optimisation: widens the margin, whatever becomes of the chosen rewards
     Dpo,
     /// Kahneman-Tversky optimisation: raises chosen and lowers rejected rewards around the KL to the reference

@@ -4,8 +4,8 @@ use anyhow::Result;
 use clap::Args;
 use eurus::eval::reward_model::{PairLengths, comparison_table, evaluate_rewards};
 use eurus::eval::terminal;
-use eurus::forest::LabelKind;
 use eurus::forest::rows::TrainingRows;
+use eurus::forest::{Group, Label, LabelKind, TrainingTree};
 use eurus::losses::{BradleyTerryConfig, RewardLossConfig, UltraInteractRewardConfig};
 use eurus::models::RewardModel;
 use eurus::train::{Judgement, Ranks, RewardTrainer, pair_rewards};
@@ -102,10 +102,6 @@ impl Objective {
                 let title = "reward model, BT + LDR".to_owned();
                 (title, RewardLossConfig::UltraInteract(config))
             }
-            _ if self.center_coefficient.is_some() => {
-                let problem = "--center-coefficient goes with --loss bt and bt-ldr; a loss with settings has it as `center_coefficient`";
-                return Err(UsageError::new(problem).into());
-            }
             given => {
                 let config: RewardLossConfig = described_loss(given, RewardLossConfig::NAMES)?;
                 (format!("reward model, {}", config.name()), config)
@@ -129,6 +125,35 @@ impl Reward {
         self.loss.wanted()
     }
 
+    /// Refuses names of data sets that no row has.
+    pub fn check_rank_only(&self, pairs: &TrainingRows) -> Result<()> {
+        let names = &self.loss.rank_only;
+        let is_ranked = |group: &Group| {
+            matches!(
+                group.label,
+                Label::Pair {
+                    rank_only: true,
+                    ..
+                }
+            )
+        };
+        let mut groups = pairs.trees.iter().flat_map(TrainingTree::groups);
+        if names.is_empty() || groups.any(is_ranked) {
+            return Ok(());
+        }
+        let problem = format!(
+            "--rank-only {} has no effect: no row of {} has such a `dataset` or `task`; give the names that the rows have, or leave it out",
+            names.join(","),
+            pairs.files()
+        );
+        Err(UsageError::new(problem).into())
+    }
+
+    /// The loss as the library knows it.
+    pub fn loss(&self) -> Result<RewardLossConfig> {
+        Ok(self.loss.config()?.1)
+    }
+
     pub fn run(&self, ranks: &Ranks) -> Result<()> {
         let snapshots = self.snapshots.snapshots(&self.files.out);
         let (title, loss) = self.loss.config()?;
@@ -137,6 +162,7 @@ impl Reward {
         let (output, setup) = setup::begin(&self.files, &self.text, &self.steps, ranks)?;
         let read = |files: &[String]| input::rows(files, &self.text.rows, &self.wanted(), &setup);
         let pairs = read(&self.files.data)?;
+        self.check_rank_only(&pairs)?;
         let held_out = self.judging.eval.as_deref().map(read).transpose()?;
         let model = RewardModel::from_decoder(setup.decoder()?);
         let model = self.adapters.put_on(model, setup.settings.seed)?;

@@ -51,7 +51,8 @@
 //! [`token_budget`](TrainingConfig::token_budget) tokens; the gradients of all forests are summed before the one update,
 //! so the budget bounds the memory and changes nothing else but rounding. The loss is the mean over the whole step:
 //! over target tokens for SFT, over pairs, single responses or prompts otherwise. A path that is too long is an error before
-//! training, never cut; a loss or gradient that is not finite ends the run with the ids of the step's examples.
+//! training, never cut; a loss or gradient that is not finite, and a step whose gradients are all zero, end the run with the
+//! ids of the step's examples.
 //!
 //! The same data, settings and seed give the same run on the same machine.
 //!

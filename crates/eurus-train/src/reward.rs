@@ -159,7 +159,7 @@ impl RewardTrainer {
     /// # Errors
     ///
     /// Before training: no trees, a path longer than allowed, or a token the model does not know. During training: a loss or
-    /// gradient that is not finite.
+    /// gradient that is not finite, or gradients that are all zero.
     pub fn train<M: ForestRewardModel>(
         &self,
         model: M,

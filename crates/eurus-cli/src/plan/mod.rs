@@ -74,6 +74,11 @@ pub fn without_result(run: Command) -> Command {
 }
 
 impl Plan {
+    /// The run that is planned.
+    pub fn training(&self) -> &Training {
+        &self.run
+    }
+
     pub fn run(&mut self) -> Result<()> {
         self.run.find_model()?;
         let report = match &self.run {
@@ -120,6 +125,7 @@ fn of_prefer(run: &Prefer) -> Result<Report> {
 fn of_reward(run: &Reward) -> Result<Report> {
     let setup = Setup::open(&run.files, &run.text, &run.steps, &Ranks::default())?;
     let rows = input::rows(&run.files.data, &run.text.rows, &run.wanted(), &setup)?;
+    run.check_rank_only(&rows)?;
     let nothing = Needs::default();
     report(
         "reward",

@@ -11,6 +11,7 @@ mod judging;
 mod losses;
 #[cfg(feature = "mpi")]
 mod mpi;
+mod no_effect;
 mod plan;
 mod resume;
 mod rows;

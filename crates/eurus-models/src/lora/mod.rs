@@ -127,13 +127,24 @@ impl LoraConfig {
             }
     }
 
-    pub(crate) fn validate(&self) -> Result<()> {
+    /// Checks every setting's range.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Adapter`] with the first setting that is outside its range.
+    pub fn validate(&self) -> Result<()> {
         let refuse = |problem: String| Err(Error::Adapter { problem });
         if self.rank == 0 {
             return refuse("rank is 0; it must be at least 1".into());
         }
-        if !self.alpha.is_finite() {
-            return refuse(format!("alpha is {}; it must be finite", self.alpha));
+        if self.alpha == 0.0 {
+            return refuse(
+                "alpha is 0; the adapters would change nothing: give one above 0, twice the rank for example"
+                    .into(),
+            );
+        }
+        if !(self.alpha.is_finite() && self.alpha > 0.0) {
+            return refuse(format!("alpha is {}; it must be above 0", self.alpha));
         }
         if !(0.0..1.0).contains(&self.dropout) {
             return refuse(format!("dropout is {}; it must be in [0, 1)", self.dropout));

@@ -80,8 +80,11 @@ impl StepOptimizer {
                     Some(auxiliary) => auxiliary.cast(loss.dtype()) + loss,
                     None => loss,
                 };
-                let gradients = sums.backward(model, loss);
-                sums.add(model, gradients);
+                // What reaches no parameter has no graph to go back through; the run says so of a whole step.
+                if loss.is_tracked() {
+                    let gradients = sums.backward(model, loss);
+                    sums.add(model, gradients);
+                }
                 value
             }
         };
@@ -139,6 +142,11 @@ impl StepOptimizer {
         };
         let model = model.map(&mut update);
         update.fault.map_or(Ok(model), Err)
+    }
+
+    /// Whether any parameter has been updated.
+    pub fn has_updated(&self) -> bool {
+        !self.moments.is_empty()
     }
 
     /// The moments of a parameter that has been updated: this rank's part.

@@ -326,7 +326,7 @@ impl PreferenceTrainer {
     ///
     /// Before training: no trees, a path longer than allowed, a token the model does not know, reference log-probs of other
     /// trees or another model, or a loss with a KL term and trees without mismatched completions. During training: a loss or
-    /// gradient that is not finite.
+    /// gradient that is not finite, or gradients that are all zero.
     pub fn train<M: ForestModel>(
         &self,
         model: M,

@@ -10,6 +10,7 @@ mod evaluation;
 mod extending;
 mod identity;
 mod mismatched;
+mod no_gradient;
 mod not_finite;
 mod parts;
 mod plan;
