@@ -118,11 +118,15 @@ fn as_text(text: &str) -> String {
         .split_once('∈')
         .filter(|(name, _)| name.trim().chars().count() == 1)
         .map_or(lower.as_str(), |(_, set)| set);
-    let chars: Vec<char> = lower.chars().filter(|c| !c.is_whitespace()).collect();
+    let lower = lower.replace("infinity", "inf");
+    let words: Vec<&str> = lower.split_whitespace().collect();
+    let chars: Vec<char> = words.join(" ").chars().collect();
     let beside = |at: usize| at.checked_sub(1).and_then(|at| chars.get(at));
     let digit = |c: Option<&char>| c.is_some_and(char::is_ascii_digit);
-    let kept =
-        |&(at, c): &(usize, &char)| *c != '*' || (digit(beside(at)) && digit(chars.get(at + 1)));
+    // "2 1/2" is not "21/2", and "2*3" not "23".
+    let kept = |&(at, c): &(usize, &char)| {
+        !matches!(c, '*' | ' ') || (digit(beside(at)) && digit(chars.get(at + 1)))
+    };
     let text: String = chars
         .iter()
         .enumerate()

@@ -154,7 +154,7 @@ fn labelled(text: &str, at: usize, after: usize) -> Option<String> {
     let sign = rest
         .chars()
         .next()
-        .filter(|c| matches!(c, ':' | '：' | '='));
+        .filter(|c| matches!(c, ':' | '：' | '=') || rest.starts_with("- "));
     if let Some(sign) = sign {
         let rest = &rest[sign.len_utf8()..];
         return first_line(rest);
@@ -162,13 +162,8 @@ fn labelled(text: &str, at: usize, after: usize) -> Option<String> {
     // A heading: nothing else stands on the line.
     let line = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
     let before = text[line..at].trim();
-    let heading = before.starts_with(['#', '*'])
-        && ["", "final", "the final"].contains(
-            &before
-                .trim_start_matches(['#', '*', ' '])
-                .to_lowercase()
-                .as_str(),
-        );
+    let before = before.trim_start_matches(['#', '*', ' ']).to_lowercase();
+    let heading = ["", "final", "the final"].contains(&before.as_str());
     (heading && rest.starts_with(['\n', '\r'])).then(|| first_line(rest))?
 }
 
@@ -182,10 +177,11 @@ fn first_line(text: &str) -> Option<String> {
             0 => line,
             _ => line
                 .strip_prefix("- ")
+                .or(line.strip_prefix("1. "))
                 .or(line.strip_prefix("* "))
                 .unwrap_or(line),
         };
-        if !line.is_empty() {
+        if !line.is_empty() && !line.starts_with("```") {
             return Some(without_reasons(line).to_string());
         }
     }
@@ -270,6 +266,7 @@ fn is_answer(text: &str) -> bool {
     let has_value =
         text.contains(|c: char| c.is_ascii_digit() || matches!(c, '\\' | '$' | '`' | '"'));
     let choice = text
+        .trim_start_matches("option ")
         .trim_matches(|c: char| !c.is_alphanumeric())
         .chars()
         .count()
@@ -366,6 +363,10 @@ mod tests {
             ("Answer: 1\nno, answer: 2", "2"),
             ("### Answer\n42", "42"),
             ("Answer = 42", "42"),
+            ("Answer - 42", "42"),
+            ("Final Answer\n\n42", "42"),
+            ("The correct answer is option B.", "option B."),
+            ("Answer:\n```\n42\n```", "42"),
             ("Answer (in cm): 42", "42"),
             ("Answer:\n- 42", "42"),
             ("#### 42", "42"),

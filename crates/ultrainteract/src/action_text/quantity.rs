@@ -161,7 +161,10 @@ fn sign_and_currency(text: &str) -> (bool, Vec<Unit>, &str) {
             .into_iter()
             .find(|word| lower.starts_with(word));
         match rest.chars().next() {
-            Some(c @ ('-' | '+')) if !signed => {
+            // Other signs belong to the first number of a sum alone.
+            Some(c @ ('-' | '+'))
+                if !signed && rest[1..].trim_start().starts_with(['$', '€', '£', '¥']) =>
+            {
                 signed = true;
                 negative = c == '-';
                 rest = &rest[1..];
@@ -188,7 +191,8 @@ const CHANGES_A_NUMBER: &[&str] = &[
     "above", "below", "up", "to", "from", "half", "twice", "double", "triple", "square", "squared",
     "root", "cube", "minus", "negative", "plus", "times", "by", "option", "choice", "step",
     "problem", "question", "case", "equation", "exceeds", "mod", "modulo", "except", "isn't",
-    "sqrt", "log", "sin", "cos", "tan", "if", "pi", "infinity",
+    "sqrt", "ln", "exp", "max", "min", "gcd", "lcm", "log", "sin", "cos", "tan", "if", "pi",
+    "infinity",
 ];
 
 fn word_value(word: &str) -> Option<u64> {
@@ -239,6 +243,8 @@ mod tests {
             ("18 (eighteen)", 18.0),
             ("2 dozen eggs", 24.0),
             ("minus 5", -5.0),
+            ("-$5", -5.0),
+            ("-6 + 8", 2.0),
             ("twenty-one apples", 21.0),
             ("three million", 3e6),
             ("3.5 m/s^2", 3.5),

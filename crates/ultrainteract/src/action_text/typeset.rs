@@ -34,7 +34,8 @@ pub(super) fn closing_brace(text: &str) -> Option<usize> {
 fn without_wrapping(text: &str) -> &str {
     let decoration =
         |c: char| c.is_whitespace() || matches!(c, '*' | '`' | '"' | '“' | '”') || is_picture(c);
-    text.trim_matches(decoration)
+    let text = text.trim_end_matches(|c| decoration(c) || c == '.');
+    text.trim_start_matches(decoration)
 }
 
 /// Emoji, arrows of dingbats and the selectors after them.

@@ -17,6 +17,7 @@ pub(super) fn units(rest: &str) -> Option<(u64, Vec<Unit>)> {
     let rest = rest
         .replace('%', " % ")
         .replace('°', " ° ")
+        .replace(['€', '£'], " ")
         .replace(['{', '}', '$', '\'', '"'], " ");
     let mut scale = 1u64;
     let mut found = Vec::new();
