@@ -81,6 +81,7 @@ pub struct Samples {
 /// Prompts with what it takes to have them answered.
 pub struct Questions<'a> {
     tokenizer: &'a ChatTokenizer,
+    stop_tokens: &'a [u32],
     prompts: Vec<Vec<u32>>,
     max_tokens: usize,
 }
@@ -99,6 +100,7 @@ impl Samples {
         };
         Questions {
             tokenizer: &setup.tokenizer,
+            stop_tokens: &setup.stop_tokens,
             prompts: trees
                 .filter_map(first_action)
                 .take(self.eval_samples)
@@ -123,7 +125,7 @@ impl Questions<'_> {
                 seed: 0,
             })
             .collect();
-        let answers = Generator::new(model, vec![self.tokenizer.eos_id()])
+        let answers = Generator::new(model, self.stop_tokens.to_vec())
             .generate(
                 &prompts,
                 &SamplingParams::greedy(self.max_tokens),

@@ -27,6 +27,8 @@ pub struct Output {
     max_shard_bytes: u64,
     /// Tokenizer files to write in place of the model's.
     tokenizer: Option<TokenizerFiles>,
+    /// The end of turn that is trained.
+    eos_token_id: Option<u32>,
     staging: TempDir,
     metrics: JsonlWriter,
     /// The log for TensorBoard, if it is wanted: outside of the result, because it is looked at during the run.
@@ -73,6 +75,7 @@ impl Output {
             weight_type: files.weight_type,
             max_shard_bytes: files.max_shard_bytes,
             tokenizer: None,
+            eos_token_id: None,
             staging,
             metrics,
             tensorboard,
@@ -83,6 +86,11 @@ impl Output {
     /// Writes these tokenizer files in place of the model's.
     pub fn replace_tokenizer(&mut self, files: &TokenizerFiles) {
         self.tokenizer = Some(files.clone());
+    }
+
+    /// Writes this token among those that end a text.
+    pub fn stop_at(&mut self, eos_token_id: u32) {
+        self.eos_token_id = Some(eos_token_id);
     }
 
     /// Adds an event to the metrics.
@@ -112,10 +120,13 @@ impl Output {
         let folder = self.staging.path().join("checkpoint");
         let as_read = || Checkpoint::new(&self.model).weight_type();
         let weight_type = self.weight_type.or_else(as_read).unwrap_or_default();
-        let checkpoint = Checkpoint::new(&folder)
+        let mut checkpoint = Checkpoint::new(&folder)
             .with_tokenizer_from(&self.model)
             .with_weight_type(weight_type)
             .with_max_shard_bytes(self.max_shard_bytes);
+        if let Some(id) = self.eos_token_id {
+            checkpoint = checkpoint.with_eos_token_id(id);
+        }
         write(&checkpoint)?;
         if let Some(files) = &self.tokenizer {
             files.write(&folder)?;

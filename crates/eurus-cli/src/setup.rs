@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use eurus::burn::tensor::Device;
 use eurus::forest::{BuiltInTemplate, ChatTokenizer, TokenTree, TokenizerFiles};
-use eurus::models::{Checkpoint, Decoder, DecoderConfig};
+use eurus::models::{Checkpoint, Decoder, DecoderConfig, EosTokenIds};
 use eurus::train::{Ranks, TrainingConfig};
 
 use crate::options::{DeviceName, Files, Steps, Text};
@@ -17,6 +17,8 @@ use crate::usage::UsageError;
 pub struct Setup {
     pub settings: TrainingConfig,
     pub tokenizer: ChatTokenizer,
+    /// The tokens that end an answer: the end of turn that is trained, and those that the checkpoint lists.
+    pub stop_tokens: Vec<u32>,
     /// The most tokens a path may have: the user's limit or the model's.
     pub path_limit: PathLimit,
     pub config: DecoderConfig,
@@ -43,8 +45,11 @@ pub fn begin(
     let first = ranks.is_first();
     let mut output = ranks.all_ok(first.then(|| Output::create(files)).transpose())?;
     let setup = ranks.all_ok(Setup::open(files, text, steps, ranks))?;
-    if let (Some(output), true) = (&mut output, text.chat_template.is_some()) {
-        output.replace_tokenizer(setup.tokenizer.files());
+    if let Some(output) = &mut output {
+        if text.chat_template.is_some() {
+            output.replace_tokenizer(setup.tokenizer.files());
+        }
+        output.stop_at(setup.tokenizer.eos_id());
     }
     Ok((output, setup))
 }
@@ -64,6 +69,12 @@ impl Setup {
         }
         let config = DecoderConfig::from_folder(folder)?;
         let tokenizer = tokenizer(folder, text.chat_template.as_deref())?;
+        let eos_token_ids = Checkpoint::new(folder).eos_token_ids()?;
+        if let (true, Some(line)) = (ranks.is_first(), other_end(&tokenizer, &eos_token_ids)) {
+            eprintln!("{line}");
+        }
+        let mut stop_tokens = eos_token_ids.all();
+        stop_tokens.push(tokenizer.eos_id());
         let path_limit = if settings.max_path_tokens <= config.max_position_embeddings {
             PathLimit {
                 tokens: settings.max_path_tokens,
@@ -78,6 +89,7 @@ impl Setup {
         Ok(Self {
             settings,
             tokenizer,
+            stop_tokens,
             path_limit,
             config,
             device,
@@ -116,6 +128,22 @@ impl Setup {
             _ => Ok(()),
         }
     }
+}
+
+/// Says that answers end with a token at which programs would not stop, and what becomes of it.
+fn other_end(tokenizer: &ChatTokenizer, known: &EosTokenIds) -> Option<String> {
+    let id = tokenizer.eos_id();
+    (!known.stop_at(id)).then(|| {
+        let listed: Vec<String> = known.all().iter().map(u32::to_string).collect();
+        let listed = match listed.is_empty() {
+            true => "has no eos_token_id".to_owned(),
+            false => format!("has eos_token_id {}", listed.join(", ")),
+        };
+        format!(
+            "answers are trained to end with `{}` ({id}), and the model {listed}; the result's config.json and generation_config.json list {id} too",
+            tokenizer.eos()
+        )
+    })
 }
 
 /// The tokenizer of a model folder, with another chat template if one is given by name or as a file.

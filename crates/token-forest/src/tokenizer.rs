@@ -31,6 +31,7 @@ pub struct ChatTokenizer {
     files: TokenizerFiles,
     eos: String,
     eos_id: u32,
+    declared_eos: String,
     /// A special token to stand before a piece that is not the start of a text; see [`Self::encode_after`].
     lead: Option<(String, u32)>,
     vocab_size: usize,
@@ -57,7 +58,7 @@ impl ChatTokenizer {
         let tokenizer = files.tokenizer()?;
         let special_tokens = files.special_tokens()?;
         let (name, source) = files.chat_template()?;
-        let Some(eos) = special_tokens.get("eos_token").cloned() else {
+        let Some(declared_eos) = special_tokens.get("eos_token").cloned() else {
             return Err(Error::Malformed {
                 file: files.origin().to_string(),
                 reason: "no `eos_token` in tokenizer_config.json or special_tokens_map.json"
@@ -65,24 +66,25 @@ impl ChatTokenizer {
                 advice: "set it to the token that ends an assistant turn",
             });
         };
-        let eos_id = tokenizer
-            .token_to_id(&eos)
-            // It must become this one token in a text too, or no encoded turn would end with it.
-            .filter(|&id| ids(&tokenizer, &eos).is_ok_and(|ids| ids == [id]))
-            .ok_or_else(|| Error::EosNotInVocabulary {
-                token: eos.clone(),
+        let declared_id =
+            single_id(&tokenizer, &declared_eos).ok_or_else(|| Error::EosNotInVocabulary {
+                token: declared_eos.clone(),
                 folder: files.origin().to_string(),
             })?;
+        let template = ChatTemplate::new(name, &source, special_tokens)?;
+        let (eos, eos_id) = turn_end(&tokenizer, &template, &declared_eos)
+            .unwrap_or_else(|| (declared_eos.clone(), declared_id));
         // Ids may have gaps, so the number of tokens would be too small.
         let highest_id = tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
         let chat = Self {
             lead: lead_token(&tokenizer, eos_id),
             vocab_size: highest_id as usize + 1,
-            template: ChatTemplate::new(name, &source, special_tokens)?,
+            template,
             tokenizer,
             files,
             eos,
             eos_id,
+            declared_eos,
         };
         // A template that never ends a turn must fail here, not after hours of training.
         chat.encode_action("probe")?;
@@ -117,10 +119,18 @@ impl ChatTokenizer {
         &self.template
     }
 
-    /// The token that ends an assistant turn, as text.
+    /// The token that ends an assistant turn, as text: the folder's `eos_token`, or the special token that the template
+    /// writes right after an answer where it does not write the `eos_token`. Base models often have a ChatML template and
+    /// an `eos_token` that ends documents.
     #[must_use]
     pub fn eos(&self) -> &str {
         &self.eos
+    }
+
+    /// The folder's `eos_token`, which need not be [the token that ends a turn](Self::eos).
+    #[must_use]
+    pub fn declared_eos(&self) -> &str {
+        &self.declared_eos
     }
 
     /// The token that ends an assistant turn.
@@ -245,6 +255,31 @@ fn ids(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>> {
             input: text.chars().take(80).collect(),
             reason: e.to_string(),
         })
+}
+
+/// The id of a text that is one token of the vocabulary, and becomes this token in a text too.
+fn single_id(tokenizer: &Tokenizer, token: &str) -> Option<u32> {
+    let id = tokenizer.token_to_id(token)?;
+    ids(tokenizer, token)
+        .is_ok_and(|ids| ids == [id])
+        .then_some(id)
+}
+
+/// The special token that a template writes right after an answer; `None` where the EOS token comes too, or nothing does.
+fn turn_end(tokenizer: &Tokenizer, template: &ChatTemplate, eos: &str) -> Option<(String, u32)> {
+    const ANSWER: &str = "an answer";
+    let messages = [Message::user("a question"), Message::assistant(ANSWER)];
+    let text = template.render(&messages, false).ok()?;
+    let after = &text[text.rfind(ANSWER)? + ANSWER.len()..];
+    if after.contains(eos) {
+        return None;
+    }
+    let special = tokenizer.get_added_tokens_decoder().into_values();
+    special
+        .filter(|token| token.special && after.trim_start().starts_with(&token.content))
+        // One may begin with another.
+        .max_by_key(|token| token.content.len())
+        .and_then(|token| Some((token.content.clone(), single_id(tokenizer, &token.content)?)))
 }
 
 /// The end-of-turn token, or the first special token, that leaves the whitespace after it alone.

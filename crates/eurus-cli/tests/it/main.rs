@@ -16,6 +16,7 @@ mod plan;
 mod resume;
 mod rows;
 mod scored;
+mod templates;
 mod text_options;
 mod unpaired;
 mod unusable_rows;

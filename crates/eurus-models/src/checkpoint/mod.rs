@@ -1,5 +1,6 @@
 //! Hugging Face checkpoint folders in and out.
 
+mod eos;
 mod files;
 mod fill;
 mod floats;
@@ -24,8 +25,9 @@ use crate::lora::{Adapted, AdapterFolder};
 use crate::{Decoder, DecoderConfig, Error, Result, RewardHead, RewardModel};
 use names::OUTPUT;
 use read::FolderTensors;
-use write::Layout;
+use write::{Carried, Layout};
 
+pub use eos::EosTokenIds;
 #[cfg(feature = "hub")]
 pub(crate) use files::{INDEX, SINGLE, is_plain_name, shard_names};
 pub use floats::WeightType;
@@ -70,6 +72,7 @@ pub struct Checkpoint {
     folder: PathBuf,
     adapter: Option<AdapterFolder>,
     tokenizer_from: Option<PathBuf>,
+    eos_token_id: Option<u32>,
     layout: Layout,
 }
 
@@ -86,6 +89,7 @@ impl Checkpoint {
             folder: folder.into(),
             adapter: None,
             tokenizer_from: None,
+            eos_token_id: None,
             layout: Layout {
                 stored: WeightType::F32,
                 max_shard_bytes: MAX_SHARD_BYTES,
@@ -118,9 +122,25 @@ impl Checkpoint {
         self
     }
 
+    /// Writes a token among those that end a text, in `config.json` and, where it is carried along, in
+    /// `generation_config.json`: the end of turn that a model was trained to write, so that every program stops at it.
+    pub fn with_eos_token_id(mut self, id: u32) -> Self {
+        self.eos_token_id = Some(id);
+        self
+    }
+
     /// The folder.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The tokens that end a text, as the folder lists them.
+    ///
+    /// # Errors
+    ///
+    /// When `config.json` or `generation_config.json` cannot be read or is no JSON object.
+    pub fn eos_token_ids(&self) -> Result<EosTokenIds> {
+        eos::of_folder(&self.folder)
     }
 
     /// The type that most of the folder's numbers are stored in, from the headers alone; `None` for a folder without
@@ -344,15 +364,15 @@ impl Checkpoint {
         for key in keys {
             fields.insert(key.into(), self.layout.stored.name().into());
         }
+        if let Some(id) = self.eos_token_id {
+            eos::add(&mut fields, id);
+        }
+        let carried = Carried {
+            from: self.tokenizer_from.as_deref(),
+            eos_token_id: self.eos_token_id,
+        };
         let parameters = parameters::of(model);
-        let tokenizer_from = self.tokenizer_from.as_deref();
-        write::folder(
-            &parameters,
-            fields,
-            self.layout,
-            &self.folder,
-            tokenizer_from,
-        )
+        write::folder(&parameters, fields, self.layout, &self.folder, carried)
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::WeightType;
+use super::eos::{self, GENERATION_CONFIG};
 use super::parameters::Parameter;
 use super::shards;
 use crate::{Error, Result};
@@ -17,7 +18,7 @@ pub const CARRIED: [&str; 9] = [
     "special_tokens_map.json",
     "added_tokens.json",
     "chat_template.jinja",
-    "generation_config.json",
+    GENERATION_CONFIG,
     "vocab.json",
     "merges.txt",
 ];
@@ -29,13 +30,21 @@ pub struct Layout {
     pub max_shard_bytes: u64,
 }
 
+/// What comes along from another folder.
+#[derive(Debug, Clone, Copy)]
+pub struct Carried<'a> {
+    pub from: Option<&'a Path>,
+    /// A token that ends a text, for `generation_config.json`.
+    pub eos_token_id: Option<u32>,
+}
+
 /// Writes `parameters` and `config` to `target`.
 pub fn folder(
     parameters: &[Parameter],
     config: Map<String, Value>,
     layout: Layout,
     target: &Path,
-    tokenizer_from: Option<&Path>,
+    carried: Carried<'_>,
 ) -> Result<()> {
     let parent = match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -52,7 +61,7 @@ pub fn folder(
     let path = partial.path().join("config.json");
     let text = format!("{:#}\n", Value::Object(config));
     std::fs::write(&path, text).map_err(Error::io(&path, "writing"))?;
-    if let Some(source) = tokenizer_from {
+    if let Some(source) = carried.from {
         for name in CARRIED {
             let from = source.join(name);
             if from.is_file() {
@@ -60,6 +69,9 @@ pub fn folder(
                     .map_err(Error::io(&from, "copying"))?;
             }
         }
+    }
+    if let Some(id) = carried.eos_token_id {
+        eos::add_to_file(&partial.path().join(GENERATION_CONFIG), id)?;
     }
     make_readable(partial.path())?;
     replace(partial, parent, target)

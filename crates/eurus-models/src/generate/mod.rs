@@ -113,6 +113,12 @@ impl Generator {
         }
     }
 
+    /// Lets a continuation end at these tokens too.
+    pub fn with_stop_tokens(mut self, ids: impl IntoIterator<Item = u32>) -> Self {
+        self.stop_tokens.extend(ids);
+        self
+    }
+
     /// Sets how many sequences advance together; more is faster until memory runs out.
     pub fn with_max_rows(mut self, max_rows: usize) -> Self {
         self.max_rows = max_rows.max(1);

@@ -199,3 +199,28 @@ fn hidden_states_after_attention_to_what_is_not_a_number_are_not_numbers() {
         assert!(finite(&sound, token));
     }
 }
+
+#[test]
+fn a_continuation_ends_at_each_token_that_ends_a_text() {
+    let prompt = [Prompt {
+        tokens: vec![1, 2, 3],
+        samples: 1,
+        seed: 0,
+    }];
+    let params = SamplingParams::at_temperature(1.0, 12);
+    let continued = |generator: Generator| {
+        let all = generator.generate(&prompt, &params, &mut |_| Flow::Continue);
+        all.expect("it generates")[0][0].clone()
+    };
+    let model = model(40);
+    let whole = continued(Generator::new(&model, vec![40])).tokens;
+    for end in [whole[2], whole[7]] {
+        let cut = continued(Generator::new(&model, vec![40]).with_stop_tokens([end]));
+        let place = whole
+            .iter()
+            .position(|&token| token == end)
+            .expect("it is there");
+        assert_eq!(cut.tokens, whole[..place]);
+        assert_eq!(cut.finish, Finish::Stop);
+    }
+}
