@@ -9,6 +9,7 @@ use burn::tensor::{Int, Tensor};
 use token_forest::{PackedForest, TokenTree};
 
 use crate::ops::{self, DecodeCache, DecodeSpans, PromptGroup, Segment};
+use crate::rope::Sequence;
 use crate::{Decoder, Error, ForestBatch, ForestModel, Result, int_tensor};
 
 use sampling::Sampler;
@@ -281,9 +282,17 @@ impl Generator {
                 .iter()
                 .map(|row| (segments[row.prompt].len + step) as u32)
                 .collect();
+            let sequences: Vec<Sequence> = positions
+                .iter()
+                .map(|&position| Sequence {
+                    tokens: 1,
+                    length: position as usize + 1,
+                })
+                .collect();
             let output = self.model.model.forward_with(
                 int_tensor(&last, &device),
                 &positions,
+                &sequences,
                 |layer, queries, kv, shape| {
                     let cache = &mut caches[layer];
                     append(&mut cache.step_k, kv.keys, step);
