@@ -12,6 +12,7 @@ mod language_model;
 mod loading;
 mod packed_trees;
 mod reward_model;
+mod rope_cases;
 mod rows;
 mod schema;
 mod subject;
@@ -108,6 +109,7 @@ fn check(folder: &Path) -> Result<Report> {
                 loading::check(&subject, &model, &config, &mut report)?;
                 language_model::check(&subject, &model, &config, &mut report)?;
                 generation::check(&subject, &model, &mut report)?;
+                rope_cases::check(&subject, &model, &config, &mut report)?;
             }
             Err(error) => refused(&subject, &error, &mut report)?,
         }
