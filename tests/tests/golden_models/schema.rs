@@ -19,6 +19,7 @@ pub struct Expected {
     #[serde(default)]
     pub usual_names: BTreeMap<String, Part>,
     pub inv_freq_f64: Vec<f64>,
+    pub rope: Option<Rope>,
     /// Per layer.
     pub layer_windows: Option<Vec<Option<usize>>>,
     pub cases: Vec<Case>,
@@ -31,6 +32,12 @@ pub struct Expected {
     #[serde(default)]
     pub train: Vec<Train>,
     pub tolerance: Tolerance,
+}
+
+/// What is made of the rope settings besides the frequencies.
+#[derive(Debug, Deserialize)]
+pub struct Rope {
+    pub attention_factor_f64: f64,
 }
 
 /// A tensor of the files, or a part of it.

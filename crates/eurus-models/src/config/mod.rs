@@ -2,7 +2,9 @@
 
 mod fields;
 mod rope;
+mod rope_settings;
 mod size;
+mod unknown;
 
 use std::path::Path;
 
@@ -10,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{Error, Result};
 
-pub use rope::RopeScaling;
+pub use rope::{RopeScaling, Yarn};
 
 /// The family a checkpoint belongs to. They share one decoder; what a missing field means differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,9 +133,9 @@ pub struct DecoderConfig {
     pub source: Map<String, Value>,
 }
 
-fn refuse(field: &'static str, value: impl ToString, problem: impl Into<String>) -> Error {
+fn refuse(field: impl Into<String>, value: impl ToString, problem: impl Into<String>) -> Error {
     Error::Config {
-        field,
+        field: field.into(),
         value: value.to_string(),
         problem: problem.into(),
     }
