@@ -6,6 +6,7 @@
 
 #![allow(clippy::print_stdout, reason = "the errors are the result")]
 
+mod adapters;
 mod generation;
 mod gradients;
 mod language_model;
@@ -31,9 +32,7 @@ use self::subject::Subject;
 const SUPPORTED: [&str; 5] = ["llama", "mistral", "mixtral", "qwen2", "qwen3"];
 
 /// Folders that cannot be loaded yet.
-const NOT_YET: [&str; 8] = [
-    "llama_base_names",
-    "mixtral_fused",
+const NOT_YET: [&str; 6] = [
     "llama_yarn",
     "llama_yarn_explicit",
     "llama_yarn_mscale",
@@ -117,6 +116,7 @@ fn check(folder: &Path) -> Result<Report> {
                 loading::check(&subject, &model, &config, &mut report)?;
                 language_model::check(&subject, &model, &config, &mut report)?;
                 generation::check(&subject, &model, &mut report)?;
+                adapters::check(&subject, &model, &mut report)?;
             }
             Err(error) => refused(&subject, &error, &mut report)?,
         }
