@@ -95,6 +95,9 @@ impl Adapters {
         };
         write(&model.merged())?;
         if files.found.adapter.is_some() {
+            eprintln!(
+                "the adapters are merged into the result and not written apart: their base is merged, too"
+            );
             return Ok(());
         }
         AdapterFolder::new(checkpoint.folder().join("adapter")).save(
