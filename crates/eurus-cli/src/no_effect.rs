@@ -47,7 +47,12 @@ impl Given<'_> {
 
 const RULES: &[Rule] = &[
     Rule {
-        options: &["lora_alpha", "lora_dropout", "lora_targets"],
+        options: &[
+            "lora_alpha",
+            "lora_dropout",
+            "lora_targets",
+            "modules_to_save",
+        ],
         why: |given| {
             given.without(
                 "lora_rank",

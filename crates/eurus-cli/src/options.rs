@@ -15,9 +15,13 @@ pub struct Files {
     /// Checkpoint folder in the Hugging Face layout (Llama, Mistral, Mixtral or Qwen architecture): config.json,
     /// model.safetensors or shards, tokenizer.json, tokenizer_config.json. What is no folder is looked for on the hub as
     /// organization/name or organization/name@revision, and kept in the cache of Hugging Face's tools; HF_ENDPOINT,
-    /// HF_HOME, HF_TOKEN and HF_HUB_OFFLINE are honored
+    /// HF_HOME, HF_TOKEN and HF_HUB_OFFLINE are honored. An adapter folder of PEFT is merged into the base that it names
     #[arg(long, value_name = "DIR or ORG/NAME")]
     pub model: PathBuf,
+
+    /// What lies there, once it has been looked at
+    #[arg(skip)]
+    pub found: Found,
 
     /// Files to train on, or patterns of them: JSON lines, a JSON array, Parquet or Arrow, compressed or not, in any format that
     /// `eurus data` reads
@@ -47,6 +51,23 @@ pub struct Files {
     /// Folder for the numbers of the run as TensorBoard reads them, written while it goes on
     #[arg(long, value_name = "DIR")]
     pub tensorboard: Option<PathBuf>,
+}
+
+/// What `--model` names.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// The folder of adapters that are merged into the model, which is their base then.
+    pub adapter: Option<PathBuf>,
+    pub wanted: WantedModel,
+}
+
+/// What a command starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WantedModel {
+    #[default]
+    LanguageModel,
+    /// A reward model, or a body to make one of.
+    RewardModel,
 }
 
 /// The state of the run on disk, to go on from after an interruption.

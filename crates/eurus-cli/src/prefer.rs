@@ -283,7 +283,7 @@ impl Prefer {
             },
             |checkpoint, model| {
                 self.adapters
-                    .write(checkpoint, model, &self.files.model, |model| {
+                    .write(checkpoint, model, &self.files, |model| {
                         checkpoint.write_decoder(model, &setup.config)
                     })
             },

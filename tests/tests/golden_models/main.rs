@@ -6,6 +6,7 @@
 
 #![allow(clippy::print_stdout, reason = "the errors are the result")]
 
+mod adapters;
 mod generation;
 mod gradients;
 mod language_model;
@@ -31,9 +32,6 @@ use self::subject::Subject;
 /// Kinds of models that must load. Any other may be refused, but then for its `model_type` and not by accident.
 const SUPPORTED: [&str; 5] = ["llama", "mistral", "mixtral", "qwen2", "qwen3"];
 
-/// Folders that cannot be loaded yet.
-const NOT_YET: [&str; 2] = ["llama_base_names", "mixtral_fused"];
-
 #[test]
 fn golden_models_give_the_values_of_the_reference_implementation() {
     let Some(golden) = folders::golden() else {
@@ -47,10 +45,6 @@ fn golden_models_give_the_values_of_the_reference_implementation() {
     );
     let mut failures = Vec::new();
     for folder in folders {
-        if NOT_YET.iter().any(|name| folder.ends_with(name)) {
-            println!("{}: NOT CHECKED", folder.display());
-            continue;
-        }
         match check(&folder) {
             Ok(report) => {
                 println!("{report}");
@@ -110,6 +104,7 @@ fn check(folder: &Path) -> Result<Report> {
                 language_model::check(&subject, &model, &config, &mut report)?;
                 generation::check(&subject, &model, &mut report)?;
                 rope_cases::check(&subject, &model, &config, &mut report)?;
+                adapters::check(&subject, &model, &mut report)?;
             }
             Err(error) => refused(&subject, &error, &mut report)?,
         }

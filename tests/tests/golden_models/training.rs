@@ -122,7 +122,6 @@ fn check_run<M: Module>(
         let error = (got - expected).abs() / expected;
         report.error(&check("parameter norms"), place, error, limit);
     }
-    let limit = tolerance.of("param_probe_abs_after_training")?;
     for (name, places) in &settings.param_probe_at {
         let expected = settings
             .param_probes_after_f64
@@ -134,6 +133,7 @@ fn check_run<M: Module>(
                 .and_then(|values| values.at(at))
                 .unwrap_or(f64::NAN);
             let place = format!("{} {name} {at:?}", settings.id);
+            let limit = tolerance.of("param_probe_abs_after_training")?;
             report.close(&check("parameter probes"), place, got, expected, limit);
         }
     }
@@ -236,6 +236,21 @@ fn batch_of<'a>(subject: &'a Subject, settings: &Train) -> Result<&'a str> {
     let mut ids = subject.expected.cases.iter().map(|case| case.id.as_str());
     let id = ids.find(|id| settings.loss_formula.contains(id));
     id.with_context(|| format!("training run {}: the formula names no case", settings.id))
+}
+
+/// Steps on an adapter's tensors alone.
+pub fn check_adapter(
+    subject: &Subject,
+    settings: &Train,
+    model: &Decoder,
+    report: &mut Report,
+) -> Result<()> {
+    let device = Device::flex().autodiff();
+    let rows = subject.rows_of(batch_of(subject, settings)?)?;
+    let counted: usize = rows.iter().map(Row::counted_tokens).sum();
+    let loss_of = |model: &Decoder| Ok(negative_log_prob(model, &rows, &device)? / counted as f64);
+    let run = train(model.clone(), settings, loss_of)?;
+    check_run(subject, settings, &run, report)
 }
 
 pub fn check_language_model(subject: &Subject, model: &Decoder, report: &mut Report) -> Result<()> {
