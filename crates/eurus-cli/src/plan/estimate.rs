@@ -24,7 +24,7 @@ pub struct Memory {
     pub parameters: usize,
     pub trained_parameters: usize,
     pub weights: usize,
-    /// AdamW's two moments.
+    /// What the optimizer keeps: AdamW's two moments, say.
     pub moments: usize,
     /// The sum over the step's forests, to which those of a forest are added where they lie.
     pub gradients: usize,
@@ -67,7 +67,7 @@ impl Memory {
             parameters,
             trained_parameters,
             weights: NUMBER * parameters + copied,
-            moments: NUMBER * 2 * trained_parameters,
+            moments: NUMBER * costs.moments(),
             gradients: NUMBER * trained_parameters + computed * left,
             activations: computed * (largest.tokens * of_token + largest.targets * of_target),
             logits: NUMBER * logits,
@@ -145,6 +145,7 @@ fn matmul_flops_per_second(device: &Device, config: &DecoderConfig) -> Result<f6
 mod tests {
     use super::*;
     use crate::plan::work::Objective;
+    use eurus::train::Optimizer;
 
     fn smollm2() -> DecoderConfig {
         DecoderConfig {
@@ -163,6 +164,7 @@ mod tests {
             objective: Objective::LanguageModel,
             recompute,
             precision: Precision::Full,
+            optimizer: Optimizer::Adamw,
         };
         let memory = Memory::estimate(&costs, largest, 64);
         memory.total as f64 / 1024.0 / 1024.0

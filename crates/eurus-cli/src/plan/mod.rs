@@ -161,6 +161,7 @@ fn report(
         objective,
         recompute: setup.settings.recompute_activations,
         precision: setup.settings.precision,
+        optimizer: setup.settings.optimizer,
     };
     let memory = Memory::estimate(&costs, load.largest, setup.settings.log_prob_chunk);
     let flops = costs.training(load.trained) + costs.forward(load.scored);
