@@ -19,6 +19,7 @@ mod loss;
 mod model_folder;
 mod no_effect;
 mod options;
+mod other_model;
 mod output;
 mod plan;
 mod prefer;
@@ -139,14 +140,21 @@ impl Command {
 }
 
 impl Training {
-    /// Makes the model a folder, downloading it if it is none.
+    /// Makes the models folders, downloading what is none.
     fn find_model(&mut self) -> Result<()> {
         let files = match self {
             Self::Prefer(command) => &mut command.files,
             Self::Sft(command) => &mut command.files,
             Self::Reward(command) => &mut command.files,
         };
-        files.model = model_folder::find(&files.model)?;
+        files.model = model_folder::find(&files.model, "--model")?;
+        if let Self::Prefer(prefer::Prefer {
+            reference: Some(reference),
+            ..
+        }) = self
+        {
+            *reference = model_folder::find(reference, "--reference")?;
+        }
         Ok(())
     }
 

@@ -10,11 +10,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 const STYLE: &str =
     "{prefix:.bold} {bar:24.cyan/dim} {bytes}/{total_bytes} [{elapsed}, left {eta}]";
 
-/// The folder of the model that `--model` names. A path that exists wins over a name on the hub.
-pub fn find(model: &Path) -> Result<PathBuf> {
+/// The folder of the model that an option names. A path that exists wins over a name on the hub.
+pub fn find(model: &Path, option: &str) -> Result<PathBuf> {
     if model.exists() && !model.is_dir() {
         bail!(
-            "{}: --model is a file; give the folder that holds config.json",
+            "{}: {option} is a file; give the folder that holds config.json",
             model.display()
         );
     }
@@ -23,7 +23,7 @@ pub fn find(model: &Path) -> Result<PathBuf> {
     shown.finish();
     folder.map_err(|error| match error {
         eurus::models::Error::MissingFile { .. } => anyhow::anyhow!(
-            "{}: the model folder (--model) does not exist; give the folder that holds config.json, or the name of a model of the hub as organization/name",
+            "{}: the model folder ({option}) does not exist; give the folder that holds config.json, or the name of a model of the hub as organization/name",
             model.display()
         ),
         other => other.into(),

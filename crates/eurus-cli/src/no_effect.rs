@@ -79,7 +79,7 @@ const RULES: &[Rule] = &[
         },
     },
     Rule {
-        options: &["sync_reference_every", "reference_cache"],
+        options: &["reference", "sync_reference_every", "reference_cache"],
         why: |given| {
             let without_reference = given.needs.is_some_and(|needs| !needs.reference);
             without_reference.then(|| {
@@ -367,6 +367,7 @@ mod tests {
                 simpo("--sync-reference-every 5"),
                 "--loss",
             ),
+            ("reference", simpo("--reference r"), "--loss"),
             ("reference_cache", simpo("--reference-cache f"), "--loss"),
             (
                 "desirable_weight",
@@ -475,6 +476,7 @@ mod tests {
             "prefer --model m --data d --out o --algorithm kto --desirable-weight 2 --undesirable-weight 1".into(),
             format!("{REWARD} --rank-only a --margin 1 --center-coefficient 1"),
             format!("{REWARD} --loss bt --margin 1"),
+            format!("{PREFER} --reference r"),
             format!("{SFT} --adam-beta1 0.8 --adam-beta2 0.9 --adam-eps 1e-6 --weight-decay 1 --weight-decay-on all"),
             format!("{SFT} --decay linear --max-path-tokens 300 --token-budget 300"),
             format!("plan {SFT} --overwrite --snapshot-every 3"),

@@ -31,6 +31,8 @@ pub struct Memory {
     pub activations: usize,
     /// The block of logits that exists at a time.
     pub logits: usize,
+    /// Weights of a reference that is another model; they are gone when training begins.
+    pub reference: usize,
     pub total: usize,
 }
 
@@ -71,11 +73,19 @@ impl Memory {
             gradients: NUMBER * trained_parameters + computed * left,
             activations: computed * (largest.tokens * of_token + largest.targets * of_target),
             logits: NUMBER * logits,
+            reference: 0,
             total: 0,
         };
         memory.total =
             memory.weights + memory.moments + memory.gradients + memory.activations + memory.logits;
         memory
+    }
+
+    /// Adds a reference that is another model: it and the policy's weights are there at once, before anything else is.
+    pub fn add_reference(&mut self, costs: &Costs<'_>, largest: Work) {
+        self.reference = NUMBER * costs.parameters();
+        let pass = NUMBER * largest.tokens * costs.config.layer_activations_per_token();
+        self.total = self.total.max(self.weights + self.reference + pass);
     }
 }
 
