@@ -19,6 +19,7 @@ mod loss;
 mod model_folder;
 mod no_effect;
 mod options;
+mod other_model;
 mod output;
 mod plan;
 mod prefer;
@@ -140,7 +141,7 @@ impl Command {
 }
 
 impl Training {
-    /// Makes the model a folder, downloading it if it is none, and refuses adapters that it cannot have.
+    /// Makes the models folders, downloading what is none, and refuses adapters that the model cannot have.
     fn find_model(&mut self) -> Result<()> {
         let (files, adapters, wanted) = match self {
             Self::Prefer(run) => (&mut run.files, &run.adapters, WantedModel::LanguageModel),
@@ -153,7 +154,14 @@ impl Training {
             adapter: model.adapter,
             wanted,
         };
-        adapters.check_for(&files.model, wanted)
+        adapters.check_for(&files.model, wanted)?;
+        if let Self::Prefer(prefer) = self {
+            let reference = prefer.reference.as_deref();
+            prefer.reference_found = reference
+                .map(|model| model_folder::find(model, "--reference"))
+                .transpose()?;
+        }
+        Ok(())
     }
 
     /// How the model is trained, which all commands are told alike.

@@ -13,6 +13,7 @@ const STYLE: &str =
     "{prefix:.bold} {bar:24.cyan/dim} {bytes}/{total_bytes} [{elapsed}, left {eta}]";
 
 /// A model that an option names: a folder, and the adapters to be merged into it.
+#[derive(Debug, Clone)]
 pub struct ModelFolder {
     pub folder: PathBuf,
     pub adapter: Option<PathBuf>,

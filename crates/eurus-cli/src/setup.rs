@@ -115,6 +115,11 @@ impl Setup {
         Ok(model)
     }
 
+    /// A file of the model folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
     /// Tells something on standard error, once for all ranks.
     pub fn tell(&self, message: &str) {
         if self.ranks.is_first() {

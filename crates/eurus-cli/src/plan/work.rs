@@ -6,7 +6,7 @@ use std::ops::Add;
 use eurus::forest::PackedForest;
 use eurus::models::DecoderConfig;
 use eurus::models::lora::{LoraConfig, SavedModule};
-use eurus::train::Precision;
+use eurus::train::{Optimizer, Precision};
 
 /// Counts of tokens, targets and keys that make forests costly, whatever the model.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,6 +66,7 @@ pub struct Costs<'a> {
     /// Whether each layer is computed again for its gradients.
     pub recompute: bool,
     pub precision: Precision,
+    pub optimizer: Optimizer,
 }
 
 impl Costs<'_> {
@@ -97,6 +98,23 @@ impl Costs<'_> {
     fn saved(&self) -> usize {
         self.adapters
             .map_or(0, |adapters| self.config.saved_module_parameters(adapters))
+    }
+
+    /// Numbers that the optimizer keeps.
+    pub fn moments(&self) -> usize {
+        if self.optimizer == Optimizer::Adamw {
+            return 2 * self.trained_parameters();
+        }
+        let config = self.config;
+        let head = match self.objective {
+            Objective::LanguageModel => 0,
+            Objective::Reward => 1 + config.hidden_size,
+        };
+        match (self.adapters, self.objective) {
+            (Some(adapters), _) => config.adapter_rows_and_columns(adapters) + head,
+            (None, Objective::LanguageModel) => config.rows_and_columns(),
+            (None, Objective::Reward) => config.body_rows_and_columns() + head,
+        }
     }
 
     /// The most gradients that there are at once when activations are computed again: of a layer, or of the embedding.
@@ -212,6 +230,7 @@ mod tests {
             objective,
             recompute: false,
             precision: Precision::Full,
+            optimizer: Optimizer::Adamw,
         };
         let mut work = Work::of(&fork(), None);
         work.keys = 0;
