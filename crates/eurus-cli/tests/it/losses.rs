@@ -203,7 +203,8 @@ fn another_reference_is_what_the_policy_is_compared_with() -> Result<()> {
     ensure!((own - 2f64.ln()).abs() < 1e-6, "{own}");
     ensure!((other - 2f64.ln()).abs() > 1e-4, "{other}");
     // From the other side: what one lacks of the other is what the other has of the one.
-    place.succeed(&format!("{run} --model moved --reference model --out back"))?;
+    let back = run.replace("--model model", "--model moved");
+    place.succeed(&format!("{back} --reference model --out back"))?;
     let margin = |out: &str| -> Result<f64> {
         let events = events(&place.path(out).join("metrics.jsonl"))?;
         let step = events.iter().find(|it| it["event"] == "preference");
