@@ -77,15 +77,19 @@ impl Setup {
         }
         let mut stop_tokens = eos_token_ids.all();
         stop_tokens.push(tokenizer.eos_id());
-        let path_limit = if settings.max_path_tokens <= config.max_position_embeddings {
+        let context = config.context_length();
+        let path_limit = if settings.max_path_tokens <= context {
             PathLimit {
                 tokens: settings.max_path_tokens,
                 set_by: "--max-path-tokens",
             }
         } else {
             PathLimit {
-                tokens: config.max_position_embeddings,
-                set_by: "the model's max_position_embeddings",
+                tokens: context,
+                set_by: match context == config.max_position_embeddings {
+                    true => "the model's max_position_embeddings",
+                    false => "the model's max_position_embeddings, stretched by its rope settings",
+                },
             }
         };
         Ok(Self {

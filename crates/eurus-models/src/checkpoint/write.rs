@@ -62,10 +62,11 @@ pub fn folder(
     let text = format!("{:#}\n", Value::Object(config));
     std::fs::write(&path, text).map_err(Error::io(&path, "writing"))?;
     if let Some(source) = carried.from {
-        for name in CARRIED {
-            let from = source.join(name);
+        let plain = CARRIED.iter().map(|name| (*name).to_owned());
+        for name in plain.chain(code_of_tokenizer(source)) {
+            let from = source.join(&name);
             if from.is_file() {
-                std::fs::copy(&from, partial.path().join(name))
+                std::fs::copy(&from, partial.path().join(&name))
                     .map_err(Error::io(&from, "copying"))?;
             }
         }
@@ -75,6 +76,30 @@ pub fn folder(
     }
     make_readable(partial.path())?;
     replace(partial, parent, target)
+}
+
+/// The files of a tokenizer's own classes, which its `auto_map` names as in `tokenization_own.OwnTokenizer`.
+fn code_of_tokenizer(folder: &Path) -> Vec<String> {
+    let mut files = Vec::new();
+    for name in ["config.json", "tokenizer_config.json"] {
+        let text = std::fs::read_to_string(folder.join(name)).unwrap_or_default();
+        let fields: Value = serde_json::from_str(&text).unwrap_or_default();
+        let classes = match &fields["auto_map"]["AutoTokenizer"] {
+            Value::Array(classes) => classes.clone(),
+            class => vec![class.clone()],
+        };
+        for class in classes.iter().filter_map(Value::as_str) {
+            let module = class.rsplit_once('.').map_or("", |(module, _)| module);
+            // A module of another repository, `owner/name--module.Class`, is not in this folder.
+            let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            if !module.is_empty() && module.chars().all(is_name) {
+                files.push(format!("{module}.py"));
+            }
+        }
+    }
+    files.sort();
+    files.dedup();
+    files
 }
 
 /// A temporary folder is its owner's alone; a checkpoint is to be as readable as any folder.

@@ -200,6 +200,19 @@ impl DecoderConfig {
         fields::read(source)
     }
 
+    /// Tokens of the longest path that the model reads, stretching included: linear and dynamic scaling stretch
+    /// `max_position_embeddings`, YaRN its original length.
+    pub fn context_length(&self) -> usize {
+        let stretched = match &self.rope_scaling {
+            RopeScaling::Linear { factor } | RopeScaling::Dynamic { factor } => {
+                factor * self.max_position_embeddings as f64
+            }
+            RopeScaling::Yarn(yarn) => yarn.factor * yarn.original_positions,
+            RopeScaling::None | RopeScaling::Llama3 { .. } | RopeScaling::LongRope { .. } => 0.0,
+        };
+        self.max_position_embeddings.max(stretched as usize)
+    }
+
     /// The sliding window of one layer, if it has one.
     pub fn window_of(&self, layer: usize) -> Option<usize> {
         self.sliding_window

@@ -476,3 +476,18 @@ fn a_window_that_mistral_has_and_another_field_denies_is_refused() {
         &["every layer of mistral is sliding_attention"],
     );
 }
+
+#[test]
+fn the_context_is_what_the_scaling_makes_of_it() {
+    let context = |scaling: Value| {
+        let config = read(&json!({"rope_scaling": scaling}));
+        config.expect("a supported scaling").context_length()
+    };
+    assert_eq!(context(json!(null)), 2048);
+    assert_eq!(context(json!({"type": "linear", "factor": 2})), 4096);
+    assert_eq!(context(json!({"type": "dynamic", "factor": 1.5})), 3072);
+    // As Qwen2.5 is stretched: `max_position_embeddings` stays the original length.
+    assert_eq!(context(json!({"type": "yarn", "factor": 4})), 8192);
+    let original = json!({"type": "yarn", "factor": 4, "original_max_position_embeddings": 512});
+    assert_eq!(context(original), 2048);
+}
