@@ -99,7 +99,12 @@ fn a_reward_model_goes_on_from_its_head_under_each_of_its_names() -> Result<()> 
     weights::copy(&place.path("rm"), &place.path("eurus"))?;
     change_json(&place.path("eurus/config.json"), |config| {
         config["architectures"] = json!(["EurusRewardModel"]);
+        config["auto_map"] = json!({"AutoModel": "modeling_eurus_rm.EurusRewardModel"});
     })?;
+    fs::write(
+        place.path("eurus/modeling_eurus_rm.py"),
+        "class EurusRewardModel: ...",
+    )?;
     for (model, head, class) in [
         ("rm", "regression_head", "LlamaRewardModel"),
         ("score", "score", "LlamaForSequenceClassification"),
@@ -116,6 +121,11 @@ fn a_reward_model_goes_on_from_its_head_under_each_of_its_names() -> Result<()> 
         ensure!(tensors.iter().any(|(tensor, _)| *tensor == name), "{out}");
         let config = json_of(&place.path(&out).join("config.json"))?;
         ensure!(config["architectures"] == json!([class]), "{config}");
+        let code = place.path(&out).join("modeling_eurus_rm.py");
+        ensure!(
+            code.is_file() == (model == "eurus")
+                && config["auto_map"].is_object() == code.is_file()
+        );
 
         for command in [
             format!("sft --model {model} --data sft.jsonl --out out"),

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::WeightType;
 use super::eos::{self, GENERATION_CONFIG};
+use super::files::is_plain_name;
 use super::parameters::Parameter;
 use super::shards;
 use crate::{Error, Result};
@@ -41,7 +42,7 @@ pub struct Carried<'a> {
 /// Writes `parameters` and `config` to `target`.
 pub fn folder(
     parameters: &[Parameter],
-    config: Map<String, Value>,
+    mut config: Map<String, Value>,
     layout: Layout,
     target: &Path,
     carried: Carried<'_>,
@@ -58,6 +59,9 @@ pub fn folder(
         .map_err(Error::io(parent, "creating a temporary folder"))?;
 
     shards::write(parameters, layout, partial.path())?;
+    if !carry_code(&config, carried.from, partial.path())? {
+        config.remove("auto_map");
+    }
     let path = partial.path().join("config.json");
     let text = format!("{:#}\n", Value::Object(config));
     std::fs::write(&path, text).map_err(Error::io(&path, "writing"))?;
@@ -75,6 +79,22 @@ pub fn folder(
     }
     make_readable(partial.path())?;
     replace(partial, parent, target)
+}
+
+/// Copies the code files that `auto_map` names, and says whether all of them are there: a name without its file would keep
+/// others from loading the folder. Code is never run here.
+fn carry_code(config: &Map<String, Value>, from: Option<&Path>, to: &Path) -> Result<bool> {
+    let map = config.get("auto_map").and_then(Value::as_object);
+    for class in map.into_iter().flat_map(Map::values) {
+        let module = class.as_str().and_then(|class| class.split('.').next());
+        let name = format!("{}.py", module.unwrap_or_default());
+        let file = from.map(|from| from.join(&name));
+        let Some(file) = file.filter(|file| is_plain_name(&name) && file.is_file()) else {
+            return Ok(false);
+        };
+        std::fs::copy(&file, to.join(&name)).map_err(Error::io(&file, "copying"))?;
+    }
+    Ok(true)
 }
 
 /// A temporary folder is its owner's alone; a checkpoint is to be as readable as any folder.
