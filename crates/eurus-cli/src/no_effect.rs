@@ -354,6 +354,11 @@ mod tests {
                 reward("--lora-targets q_proj"),
                 "--lora-rank",
             ),
+            (
+                "modules_to_save",
+                sft("--modules-to-save lm_head"),
+                "--lora-rank",
+            ),
             ("eval_every", reward("--eval-every 5"), "--eval"),
             ("keep_best", sft("--keep-best"), "--eval"),
             ("eval_samples", prefer("--eval-samples 3"), "--eval"),

@@ -99,7 +99,19 @@ fn a_reward_model_goes_on_from_its_head_under_each_of_its_names() -> Result<()> 
     weights::copy(&place.path("rm"), &place.path("eurus"))?;
     change_json(&place.path("eurus/config.json"), |config| {
         config["architectures"] = json!(["EurusRewardModel"]);
+        config["auto_map"] = json!({"AutoModel": "modeling_eurus_rm.EurusRewardModel"});
     })?;
+    fs::write(
+        place.path("eurus/modeling_eurus_rm.py"),
+        "class EurusRewardModel: ...",
+    )?;
+    change_json(&place.path("eurus/tokenizer_config.json"), |config| {
+        config["auto_map"] = json!({"AutoTokenizer": ["tokenization_own.OwnTokenizer", null]});
+    })?;
+    fs::write(
+        place.path("eurus/tokenization_own.py"),
+        "class OwnTokenizer: ...",
+    )?;
     for (model, head, class) in [
         ("rm", "regression_head", "LlamaRewardModel"),
         ("score", "score", "LlamaForSequenceClassification"),
@@ -116,6 +128,11 @@ fn a_reward_model_goes_on_from_its_head_under_each_of_its_names() -> Result<()> 
         ensure!(tensors.iter().any(|(tensor, _)| *tensor == name), "{out}");
         let config = json_of(&place.path(&out).join("config.json"))?;
         ensure!(config["architectures"] == json!([class]), "{config}");
+        let has_code = model == "eurus";
+        ensure!(config["auto_map"].is_object() == has_code, "{config}");
+        for file in ["modeling_eurus_rm.py", "tokenization_own.py"] {
+            ensure!(place.path(&out).join(file).is_file() == has_code, "{file}");
+        }
 
         for command in [
             format!("sft --model {model} --data sft.jsonl --out out"),

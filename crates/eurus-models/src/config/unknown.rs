@@ -300,16 +300,19 @@ pub(super) fn refuse_what_changes_the_result(
     Ok(())
 }
 
+/// Classes of published reward models whose own code computes what is computed here: a body and `regression_head`.
+const REWARD_MODELS: [&str; 2] = ["EurusRewardModel", "LlamaRewardModel"];
+
 /// Refuses a model with a class of its own; a tokenizer's class is no matter of the weights.
 fn refuse_own_code(source: &Map<String, Value>, known: &Known) -> Result<()> {
     let Some(map) = source.get("auto_map").filter(|map| !is_empty(map)) else {
         return Ok(());
     };
-    let of_tokenizer = |(class, _): (&String, &Value)| class == "AutoTokenizer";
-    if map
-        .as_object()
-        .is_some_and(|map| map.iter().all(of_tokenizer))
-    {
+    let is_known = |(auto, class): (&String, &Value)| {
+        let class = class.as_str().and_then(|class| class.rsplit('.').next());
+        auto == "AutoTokenizer" || class.is_some_and(|class| REWARD_MODELS.contains(&class))
+    };
+    if map.as_object().is_some_and(|map| map.iter().all(is_known)) {
         return Ok(());
     }
     let class = format!("{}ForCausalLM", known.architecture.class_prefix());

@@ -359,6 +359,8 @@ fn a_model_with_code_of_its_own_is_refused() {
     );
     let tokenizer = json!({"AutoTokenizer": ["tokenization_own.OwnTokenizer", null]});
     read(&json!({"auto_map": tokenizer})).expect("a tokenizer's code is no matter of the weights");
+    let reward_model = json!({"AutoModel": "modeling_eurus_rm.EurusRewardModel"});
+    read(&json!({"auto_map": reward_model})).expect("its code computes what is computed here");
     read(&json!({"auto_map": {}})).expect("nothing of its own");
 }
 
