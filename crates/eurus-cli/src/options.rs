@@ -114,8 +114,10 @@ impl SnapshotOptions {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Text")]
 pub struct Text {
-    /// Chat template for a model that has none, or in place of its own: mistral, llama-2, chatml or a jinja file. It
-    /// becomes part of the result
+    /// Chat template for a model that has none, or in place of its own: mistral, llama-2, chatml, qwen3, qwen3-thinking,
+    /// smollm3, llama-3 or a jinja file. It becomes part of the result, unless it renders one turn as the model's own does,
+    /// which is kept then. auto is the model's own; if that rewrites earlier turns, the one of these that agrees with it
+    /// otherwise [default: auto]
     #[arg(long, value_name = "NAME|FILE")]
     pub chat_template: Option<String>,
 

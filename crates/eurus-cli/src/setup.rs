@@ -71,6 +71,9 @@ impl Setup {
         }
         let (checkpoint, config) = checked(files, ranks)?;
         let tokenizer = tokenizer(tokenizer_folder(files), text.chat_template.as_deref())?;
+        if let (true, Some(stand_in)) = (ranks.is_first(), tokenizer.stand_in()) {
+            eprintln!("{stand_in}");
+        }
         let eos_token_ids = Checkpoint::new(folder).eos_token_ids()?;
         if let (true, Some(line)) = (ranks.is_first(), other_end(&tokenizer, &eos_token_ids)) {
             eprintln!("{line}");
@@ -216,13 +219,13 @@ fn tokenizer_folder(files: &Files) -> &Path {
 fn tokenizer(folder: &Path, template: Option<&str>) -> Result<ChatTokenizer> {
     let files = TokenizerFiles::read(folder)?;
     let files = match template {
-        None => files,
+        None | Some(AUTO) => files,
         Some(given) => match BuiltInTemplate::from_name(given) {
-            Some(template) => files.with_built_in_template(template)?,
+            Some(template) => return Ok(ChatTokenizer::from_files_with(files, template)?),
             None => {
                 let source = std::fs::read_to_string(given).with_context(|| {
                     let names = BuiltInTemplate::ALL.map(BuiltInTemplate::name).join(", ");
-                    format!("{given}: --chat-template is neither one of {names} nor a file that can be read")
+                    format!("{given}: --chat-template is neither {AUTO}, nor one of {names}, nor a file that can be read")
                 })?;
                 files.with_template(given, &source)?
             }
@@ -230,6 +233,9 @@ fn tokenizer(folder: &Path, template: Option<&str>) -> Result<ChatTokenizer> {
     };
     Ok(ChatTokenizer::from_files(files)?)
 }
+
+/// The model's own chat template, or what stands in for it.
+const AUTO: &str = "auto";
 
 /// A device by name; where there are several GPUs, the one with this number.
 #[cfg_attr(not(feature = "cuda"), allow(unused_variables))]

@@ -215,6 +215,11 @@ impl TokenizerFiles {
         }
     }
 
+    /// Whether the chat template was given, and did not come with the files.
+    pub(crate) fn has_given_template(&self) -> bool {
+        self.given_template.is_some()
+    }
+
     /// Where the files come from.
     pub(crate) fn origin(&self) -> &str {
         &self.origin
