@@ -99,7 +99,7 @@ impl Sft {
             |on_event| trainer.train_evaluated(model, &rows.trees, evaluation.as_mut(), on_event),
             |checkpoint, model| {
                 self.adapters
-                    .write(checkpoint, model, &self.files.model, |model| {
+                    .write(checkpoint, model, &self.files, |model| {
                         checkpoint.write_decoder(model, &setup.config)
                     })
             },

@@ -52,22 +52,15 @@ impl ChatTemplate {
         source: &str,
         special_tokens: BTreeMap<String, String>,
     ) -> Result<Self> {
-        let name = name.into();
-        let mut environment = environment();
-        // One instant for the life of the template: two renderings of a history must agree.
-        set_clock(&mut environment, Local::now().naive_local());
-        environment
-            .add_template_owned(ENTRY, without_generation_tags(source))
-            .map_err(|e| Error::TemplateSyntax {
-                template: name.clone(),
-                line: e.line().unwrap_or(0),
-                reason: reason(&e),
-            })?;
-        Ok(Self {
-            name,
-            environment,
+        let mut template = Self {
+            name: name.into(),
+            environment: environment(),
             special_tokens,
-        })
+        };
+        // One instant for the life of the template: two renderings of a history must agree.
+        set_clock(&mut template.environment, Local::now().naive_local());
+        template.set_source(source)?;
+        Ok(template)
     }
 
     /// Sets the time that `strftime_now` gives to the template: seconds since 1970, UTC.
@@ -79,6 +72,24 @@ impl ChatTemplate {
         let time = DateTime::from_timestamp(unix_seconds, 0).unwrap_or_default();
         set_clock(&mut self.environment, time.naive_utc());
         self
+    }
+
+    /// The template with another source, for the same tokenizer and at the same time.
+    pub(crate) fn with_source(&self, name: String, source: &str) -> Result<Self> {
+        let mut template = self.clone();
+        template.name = name;
+        template.set_source(source)?;
+        Ok(template)
+    }
+
+    fn set_source(&mut self, source: &str) -> Result<()> {
+        self.environment
+            .add_template_owned(ENTRY, without_generation_tags(source))
+            .map_err(|e| Error::TemplateSyntax {
+                template: self.name.clone(),
+                line: e.line().unwrap_or(0),
+                reason: reason(&e),
+            })
     }
 
     /// Where the template came from.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tokenizers::Tokenizer;
 
-use crate::{ChatTemplate, Error, Message, Result, TokenizerFiles};
+use crate::{BuiltInTemplate, ChatTemplate, Error, Message, Result, StandIn, TokenizerFiles};
 
 /// A tokenizer with its chat template: conversations in, token trees out.
 ///
@@ -32,6 +32,8 @@ pub struct ChatTokenizer {
     eos: String,
     eos_id: u32,
     declared_eos: String,
+    stand_in: Option<StandIn>,
+    special: Vec<String>,
     /// A special token to stand before a piece that is not the start of a text; see [`Self::encode_after`].
     lead: Option<(String, u32)>,
     vocab_size: usize,
@@ -51,10 +53,50 @@ impl ChatTokenizer {
 
     /// Builds the tokenizer from files in memory.
     ///
+    /// Where the files' own template rewrites history and a [`BuiltInTemplate`] renders prompts and conversations of one
+    /// turn as it does, that one [stands in](Self::stand_in) for it. A template that was
+    /// [given](TokenizerFiles::with_template) is taken as it is.
+    ///
     /// # Errors
     ///
     /// As [`ChatTokenizer::from_folder`].
     pub fn from_files(files: TokenizerFiles) -> Result<Self> {
+        let mut chat = Self::with_own_template(files)?;
+        if !chat.files.has_given_template() {
+            chat.stand_in = StandIn::found(&chat);
+        }
+        chat.ready()
+    }
+
+    /// Builds the tokenizer with a template that comes along.
+    ///
+    /// Where it renders prompts and conversations of one turn as the files' own does, it [stands in](Self::stand_in) for
+    /// that one and the files stay as they are; otherwise it becomes part of them.
+    ///
+    /// # Errors
+    ///
+    /// As [`ChatTokenizer::from_files`] and [`TokenizerFiles::with_built_in_template`].
+    pub fn from_files_with(files: TokenizerFiles, template: BuiltInTemplate) -> Result<Self> {
+        if let Ok(mut chat) = Self::with_own_template(files.clone()) {
+            chat.stand_in = StandIn::chosen(&chat, template);
+            if chat.stand_in.is_some() {
+                return chat.ready();
+            }
+        }
+        Self::with_own_template(files.with_built_in_template(template)?)?.ready()
+    }
+
+    /// Puts the template that stands in into its place, and looks whether turns end.
+    fn ready(mut self) -> Result<Self> {
+        if let Some(stand_in) = &self.stand_in {
+            self.template = stand_in.template(&self.template)?;
+        }
+        // A template that never ends a turn must fail here, not after hours of training.
+        self.encode_action("probe")?;
+        Ok(self)
+    }
+
+    fn with_own_template(files: TokenizerFiles) -> Result<Self> {
         let tokenizer = files.tokenizer()?;
         let special_tokens = files.special_tokens()?;
         let (name, source) = files.chat_template()?;
@@ -76,7 +118,8 @@ impl ChatTokenizer {
             .unwrap_or_else(|| (declared_eos.clone(), declared_id));
         // Ids may have gaps, so the number of tokens would be too small.
         let highest_id = tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
-        let chat = Self {
+        let special = special_spellings(&tokenizer);
+        Ok(Self {
             lead: lead_token(&tokenizer, eos_id),
             vocab_size: highest_id as usize + 1,
             template,
@@ -85,10 +128,9 @@ impl ChatTokenizer {
             eos,
             eos_id,
             declared_eos,
-        };
-        // A template that never ends a turn must fail here, not after hours of training.
-        chat.encode_action("probe")?;
-        Ok(chat)
+            stand_in: None,
+            special,
+        })
     }
 
     /// Sets the time that the template may write into prompts; see [`ChatTemplate::with_time`].
@@ -111,6 +153,12 @@ impl ChatTokenizer {
     #[must_use]
     pub fn files(&self) -> &TokenizerFiles {
         &self.files
+    }
+
+    /// The template that comes along and is used in place of the files' own, if one is. The files keep their own.
+    #[must_use]
+    pub fn stand_in(&self) -> Option<&StandIn> {
+        self.stand_in.as_ref()
     }
 
     /// The chat template.
@@ -143,6 +191,24 @@ impl ChatTokenizer {
     #[must_use]
     pub fn vocab_size(&self) -> usize {
         self.vocab_size
+    }
+
+    /// The first special token, in alphabetical order, whose spelling stands in a text.
+    pub(crate) fn special_token_in(&self, text: &str) -> Option<&str> {
+        // Most texts have none, and some vocabularies hundreds that begin alike.
+        let mut beginning = "";
+        let mut begins = false;
+        let mut all = self.special.iter().map(String::as_str);
+        all.find(|token| {
+            let first = &token[..token
+                .char_indices()
+                .nth(2)
+                .map_or(token.len(), |(at, _)| at)];
+            if first != beginning {
+                (beginning, begins) = (first, text.contains(first));
+            }
+            begins && text.contains(token)
+        })
     }
 
     /// The text of a token, as the vocabulary spells it; `None` when no token has this id.
@@ -263,6 +329,17 @@ fn single_id(tokenizer: &Tokenizer, token: &str) -> Option<u32> {
     ids(tokenizer, token)
         .is_ok_and(|ids| ids == [id])
         .then_some(id)
+}
+
+/// The special tokens as they are spelled, those that begin alike together.
+fn special_spellings(tokenizer: &Tokenizer) -> Vec<String> {
+    let tokens = tokenizer.get_added_tokens_decoder().into_values();
+    let mut special: Vec<String> = tokens
+        .filter(|token| token.special && !token.content.is_empty())
+        .map(|token| token.content)
+        .collect();
+    special.sort();
+    special
 }
 
 /// The special token that a template writes right after an answer; `None` where the EOS token comes too, or nothing does.

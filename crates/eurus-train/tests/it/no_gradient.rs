@@ -87,7 +87,7 @@ fn a_hinge_that_all_pairs_of_a_step_have_passed_is_no_fault() {
         epochs: 30,
         ..settings()
     };
-    let hinge = PreferenceLossConfig::Hinge(HingeConfig::new());
+    let hinge = PreferenceLossConfig::Hinge(HingeConfig::default());
     let trainer = PreferenceTrainer::new(settings, &hinge).expect("good settings");
     let reference = trainer
         .reference(&policy, &trees, None, &mut |_| {})
