@@ -53,8 +53,10 @@ fn read_rows(
         true => (setup.path_limit.tokens, setup.path_limit.set_by),
         false => (budget, "--token-budget"),
     };
+    let score_by = &options.score_by;
     let options = RowOptions {
         format: options.format,
+        score_by: options.score_by.source(),
         limit: eurus::forest::LengthLimit {
             path: limit,
             together: budget,
@@ -64,6 +66,7 @@ fn read_rows(
             together: "--token-budget".to_owned(),
             drop_unusable: "--drop-unusable".to_owned(),
             over_long: "--over-long cut or drop".to_owned(),
+            score_by: "--score-by fine-grained".to_owned(),
             show_tokenization: "--show-tokenization".to_owned(),
         },
         over_long: options.over_long,
@@ -75,6 +78,7 @@ fn read_rows(
         ..RowOptions::new(wanted.kind)
     };
     let rows = read(&files, &setup.tokenizer, &options)?;
+    score_by.check(rows.report.rankings > 0)?;
     setup.check_vocabulary(rows.trees.iter().map(TrainingTree::tree))?;
     Ok(rows)
 }

@@ -26,6 +26,7 @@ mod prefer;
 mod progress;
 mod ranks;
 mod reward;
+mod score_by;
 mod setup;
 mod sft;
 mod summary;

@@ -274,6 +274,7 @@ mod tests {
         "format",
         "over_long",
         "drop_unusable",
+        "score_by",
         "show_tokenization",
         "last_turn_only",
         // The loss. What excludes each other is refused by clap.

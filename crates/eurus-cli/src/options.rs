@@ -10,6 +10,8 @@ use eurus::train::{
     Decay, NotFinitePolicy, Optimizer, Precision, Snapshots, TrainingConfig, WeightDecayOn,
 };
 
+use crate::score_by::ScoreBy;
+
 /// The model and data to read, and where the result goes.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Files")]
@@ -139,10 +141,13 @@ pub struct Rows {
     #[arg(long, value_enum, default_value_t)]
     pub over_long: OverLong,
 
-    /// Leave out rows that nothing can be learned from (a blank text, two actions that are the same) and rows that
-    /// repeat an earlier one, and count them. Without this the former are an error, and the latter are used
+    /// Leave out rows that are invalid or that nothing can be learned from (a blank text, two actions that are the same) and
+    /// rows that repeat an earlier one, and count them. Without this the former are an error, and the latter are used
     #[arg(long)]
     pub drop_unusable: bool,
+
+    #[command(flatten)]
+    pub score_by: ScoreBy,
 
     /// Print where tokens made node by node differ from those of the whole text; that they do is counted either way
     #[arg(long)]

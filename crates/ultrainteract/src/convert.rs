@@ -3,7 +3,7 @@
 use crate::example::{
     Completion, Conversation, Example, Origin, Preference, Unpaired, pair_origin, sft_origin,
 };
-use crate::formats::{PairRow, SftRow};
+use crate::formats::{LoosePair, LooseSft, PairRow, SftRow};
 use crate::{Message, PreferenceTree, Role, derive};
 
 impl From<&PairRow> for Preference {
@@ -114,10 +114,13 @@ impl Example {
         }
     }
 
-    pub(crate) fn pair_rows(&self) -> Result<Vec<PairRow>, Unfit> {
+    pub(crate) fn pair_rows(&self) -> Result<Vec<LoosePair>, Unfit> {
         match self {
-            Example::Tree(tree) => Ok(derive::pair_rows(tree)),
-            Example::Pair(row) => Ok(vec![row.clone()]),
+            Example::Tree(tree) => Ok(derive::pair_rows(tree)
+                .iter()
+                .map(LoosePair::from)
+                .collect()),
+            Example::Pair(row) => Ok(vec![row.into()]),
             other => other
                 .preferences()
                 .ok_or("there is no preference in it")?
@@ -127,10 +130,10 @@ impl Example {
         }
     }
 
-    pub(crate) fn sft_rows(&self) -> Result<Vec<SftRow>, Unfit> {
+    pub(crate) fn sft_rows(&self) -> Result<Vec<LooseSft>, Unfit> {
         match self {
-            Example::Tree(tree) => Ok(derive::sft_rows(tree)),
-            Example::Sft(row) => Ok(vec![row.clone()]),
+            Example::Tree(tree) => Ok(derive::sft_rows(tree).iter().map(LooseSft::from).collect()),
+            Example::Sft(row) => Ok(vec![row.into()]),
             other => other
                 .completions()
                 .ok_or("there is no answer to learn in it")?
@@ -166,56 +169,52 @@ impl Unpaired {
     }
 }
 
-/// The fields that every row of UltraInteract must have.
-struct Head {
-    id: String,
-    parent_id: String,
-    task: crate::Task,
-    dataset: String,
-}
-
-fn head(origin: Origin) -> Result<Head, Unfit> {
-    let missing = |field: &str| format!("it does not say its `{field}`");
-    Ok(Head {
-        id: origin.id.ok_or_else(|| missing("id"))?,
-        parent_id: origin.parent_id.ok_or_else(|| missing("parent_id"))?,
-        task: origin.task.ok_or_else(|| missing("task"))?,
-        dataset: origin.dataset.ok_or_else(|| missing("dataset"))?,
-    })
-}
-
-fn pair_row(preference: Preference) -> Result<PairRow, Unfit> {
+fn pair_row(preference: Preference) -> Result<LoosePair, Unfit> {
     let mut messages = preference.prompt.iter();
     if messages.any(|message| message.role == Role::System) {
         return Err("its rows have no system message".to_string());
     }
-    let head = head(preference.origin)?;
-    Ok(PairRow {
-        id: head.id,
-        parent_id: head.parent_id,
-        task: head.task,
-        dataset: head.dataset,
+    let Origin {
+        id,
+        parent_id,
+        task,
+        dataset,
+    } = preference.origin;
+    Ok(LoosePair {
+        id,
+        parent_id,
+        task,
+        dataset,
         trajectory: preference.prompt,
         chosen: one_message(preference.chosen)?,
         rejected: one_message(preference.rejected)?,
-    })
+    }
+    .with_names())
 }
 
-fn sft_row(completion: Completion) -> Result<SftRow, Unfit> {
+fn sft_row(completion: Completion) -> Result<LooseSft, Unfit> {
     let mut prompt = completion.prompt;
     let instruction = match (prompt.pop(), prompt.is_empty()) {
         (Some(message), true) if message.role == Role::User => message.content,
         _ => return Err("its rows have one user message and its answer".to_string()),
     };
-    let head = head(completion.origin)?;
-    Ok(SftRow {
-        id: head.id,
-        parent_id: head.parent_id,
-        task: head.task,
-        dataset: head.dataset,
+    let Origin {
+        id,
+        parent_id,
+        task,
+        dataset,
+    } = completion.origin;
+    Ok(LooseSft {
+        id,
+        parent_id,
+        task,
+        dataset,
+        system: None,
         instruction,
+        input: None,
         response: one_message(completion.completion)?,
-    })
+    }
+    .with_names())
 }
 
 /// The text of an answer that is a single message.

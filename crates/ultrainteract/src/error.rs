@@ -233,6 +233,26 @@ pub enum Error {
         message: String,
     },
 
+    /// A score that contradicts the ratings beside it: a warning, where scores are used as they are.
+    #[error(
+        "field `completions[{answer}].overall_score` is {overall}, and the mean of the ratings beside it is {mean}; in releases of UltraFeedback some scores of 10 should be 1"
+    )]
+    DoubtfulScore {
+        /// The answer, from 0.
+        answer: usize,
+        /// Its overall score.
+        overall: f64,
+        /// The mean of its ratings.
+        mean: f64,
+    },
+
+    /// A source of scores that there is not.
+    #[error("there is no source of scores `{found}`; known are `overall` and `fine-grained`")]
+    ScoreSourceName {
+        /// What was asked for.
+        found: String,
+    },
+
     /// A line is no JSON.
     #[error("not JSON at column {column}, in field `{field}`: {message}")]
     NotJson {

@@ -1,16 +1,19 @@
 //! `eurus data convert`.
 
+use std::fmt;
+
 use anyhow::Result;
 use clap::Args;
-use eurus::data::example::Example;
-use eurus::data::formats::Format;
-use eurus::data::input;
+use eurus::data::example::{Example, ScoreSource};
+use eurus::data::formats::{Format, names_developer};
+use eurus::data::input::{self, Located, Location};
 use eurus::data::rebuild::{self, Order};
 
 use super::files::{Files, Input};
 use super::progress::Progress;
 use super::rows::{Invalid, Out, Rejects, count};
 use crate::job;
+use crate::score_by::ScoreBy;
 
 pub const EXAMPLES: &str = "\
 A tree becomes its pairs, its correct actions or its judged actions, as the format asks; a ranking \
@@ -30,6 +33,9 @@ pub struct Convert {
 
     #[command(flatten)]
     invalid: Invalid,
+
+    #[command(flatten)]
+    score_by: ScoreBy,
 
     /// Format to write
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
@@ -59,7 +65,38 @@ impl Convert {
         let (from, to) = (input.format, self.to);
         self.files
             .refuse_max_turns(format!("from `{from}` to `{to}`: no tree is put together"))?;
-        write_records("convert", input, self.to, &self.out, &self.invalid)
+        let score_by = self.score_by.of_formats(&[from])?;
+        write_records("convert", input, to, score_by, &self.out, &self.invalid)
+    }
+}
+
+/// Records that are noted: how many, and the first.
+#[derive(Default)]
+struct Notes([(u64, Option<Location>); 3]);
+
+impl Notes {
+    const KINDS: [&str; 3] = [
+        "records give no row",
+        "records have a score that the ratings beside it contradict, --score-by fine-grained takes the ratings",
+        "records have messages of `developer`, written as the system's",
+    ];
+
+    fn add(&mut self, noted: [bool; 3], location: &Location) {
+        for ((count, first), _) in self.0.iter_mut().zip(noted).filter(|(_, noted)| *noted) {
+            *count += 1;
+            first.get_or_insert_with(|| location.clone());
+        }
+    }
+}
+
+impl fmt::Display for Notes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for ((number, first), kind) in self.0.iter().zip(Self::KINDS) {
+            if let Some(first) = first {
+                write!(f, "; {} {kind} (first: {first})", count(*number))?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -68,23 +105,31 @@ pub fn write_records(
     title: &str,
     input: Input,
     to: Format,
+    score_by: ScoreSource,
     out: &Out,
     invalid: &Invalid,
 ) -> Result<()> {
     let format = input.format;
     let encode = move |record: &[u8]| {
-        let example = format.parse(record)?;
+        let mut example = format.parse(record)?;
+        example.score_by(score_by);
         let mut lines = Vec::new();
         let rows = to.encode(&example, &mut lines)?;
-        Ok((lines, rows))
+        let doubtful = example.doubtful_score().is_some();
+        Ok((lines, rows, [rows == 0, doubtful, names_developer(record)]))
     };
     let mut output = out.create(to)?;
     let mut rejects = Rejects::new(invalid, out.overwrite)?;
+    let mut notes = Notes::default();
     let progress = Progress::new(title, input.bytes);
     let read = progress.read_bytes().clone();
     for record in input::read_counting(input.paths, encode, read) {
         match record {
-            Ok(record) => output.write_lines(&record.value.0, record.value.1)?,
+            Ok(Located { value, location }) => {
+                let (lines, rows, noted) = value;
+                output.write_lines(&lines, rows)?;
+                notes.add(noted, &location);
+            }
             Err(rejected) => rejects.add(*rejected)?,
         }
     }
@@ -92,7 +137,7 @@ pub fn write_records(
     let rows = output.finish()?;
     let left_out = rejects.finish()?;
     job::print(&format!(
-        "{} rows ({to}) in {}{left_out}",
+        "{} rows ({to}) in {}{left_out}{notes}",
         count(rows as u64),
         out.out.display()
     ));
@@ -123,7 +168,7 @@ pub fn write_problems(
         let counts = (problem.trees.len(), problem.splits.len());
         (lines, rows, counts, problem.rejected)
     };
-    let (mut trees, mut splits) = (0, 0);
+    let (mut trees, mut splits, mut without_rows) = (0, 0, 0);
     for encoded in problems.parallel_map(encode) {
         let (lines, rows, counts, rejected) = encoded?;
         for rejected in rejected {
@@ -131,11 +176,16 @@ pub fn write_problems(
         }
         trees += counts.0 as u64;
         splits += counts.1 as u64;
-        output.write_lines(&lines, rows?)?;
+        let rows = rows?;
+        without_rows += u64::from(rows == 0 && counts.0 > 0);
+        output.write_lines(&lines, rows)?;
     }
     drop(progress);
     let rows = output.finish()?;
     let mut notes = rejects.finish()?;
+    if without_rows > 0 {
+        notes += &format!("; {} problems give no row", count(without_rows));
+    }
     if splits > 0 {
         notes += &format!(
             "; {} rows contradict their tree and start another",

@@ -12,6 +12,7 @@ use super::files::bytes_of;
 use super::progress::Progress;
 use super::rows::{Invalid, Out, Rejects, check_new, count};
 use crate::job;
+use crate::score_by::ScoreBy;
 use crate::usage::UsageError;
 
 pub const EXAMPLES: &str = "\
@@ -73,12 +74,15 @@ pub struct Mix {
         long,
         value_name = "MANIFEST",
         help_heading = "Mixture",
-        conflicts_with_all = ["preset", "sources", "takes", "per_instruction", "seed", "allow_repeats", "skip_invalid", "to"]
+        conflicts_with_all = ["preset", "sources", "takes", "per_instruction", "seed", "allow_repeats", "skip_invalid", "score_by", "to"]
     )]
     repeat: Option<PathBuf>,
 
     #[command(flatten)]
     invalid: Invalid,
+
+    #[command(flatten)]
+    score_by: ScoreBy,
 
     /// Format to write [default: what the preset says; needed without one]
     #[arg(long, value_name = "FORMAT", help_heading = "Output")]
@@ -128,7 +132,12 @@ impl Mix {
                 // Rows are counted, then gathered.
                 let progress = Progress::new("mix", 2 * bytes_of(&files));
                 let out = self.out.create(mixture.format)?;
-                mixture.write_to(out, progress.read_bytes(), |rejected| rejects.add(rejected))?
+                let read = progress.read_bytes();
+                let manifest = mixture.write_to(out, read, |rejected| rejects.add(rejected))?;
+                let formats = manifest.sources.iter().map(|source| source.format.parse());
+                let formats: Vec<Format> = formats.collect::<Result<_, _>>()?;
+                self.score_by.of_formats(&formats)?;
+                manifest
             }
         };
         manifest.write(&path)?;
@@ -141,8 +150,20 @@ impl Mix {
             path.display()
         ));
         for source in &manifest.sources {
+            let mut notes = String::new();
+            for (number, kind) in [
+                (source.without_rows, "records give no row"),
+                (
+                    source.doubtful,
+                    "records have a score that the ratings beside it contradict, --score-by fine-grained takes the ratings",
+                ),
+            ] {
+                if number > 0 {
+                    notes += &format!("; {} {kind}", count(number));
+                }
+            }
             job::print(&format!(
-                "  {}: {} of {} rows ({})",
+                "  {}: {} of {} rows ({}){notes}",
                 source.name,
                 count(source.taken),
                 count(source.available),
@@ -180,6 +201,9 @@ impl Mix {
         };
         mixture.repeats = self.allow_repeats;
         mixture.format = self.to.unwrap_or(mixture.format);
+        for source in &mut mixture.sources {
+            source.score_by = self.score_by.source();
+        }
         for take in &self.takes {
             let (name, amount) = named(take, "--take NAME=AMOUNT")?;
             source(&mut mixture, name, "--take")?.amount =

@@ -87,7 +87,7 @@ impl Rejects {
             None => Err(anyhow::Error::new(rejected.error)
                 .context("an invalid record; leave such out with --skip-invalid REJECTS")),
             Some(file) => {
-                self.count += 1;
+                self.count += rejected.records();
                 Ok(file.write(&rejected)?)
             }
         }

@@ -11,6 +11,7 @@ use eurus::data::rebuild::Problem;
 use super::convert::{write_problems, write_records};
 use super::files::{Files, Input};
 use super::rows::{Invalid, Out};
+use crate::score_by::ScoreBy;
 
 pub const PAIRS_EXAMPLES: &str = "\
 Examples:
@@ -52,6 +53,9 @@ pub struct Pairs {
     #[command(flatten)]
     invalid: Invalid,
 
+    #[command(flatten)]
+    score_by: ScoreBy,
+
     /// Kind of rows to make of a tree
     #[arg(long, value_enum, default_value_t = Kind::MultiTurn)]
     kind: Kind,
@@ -77,6 +81,7 @@ enum Kind {
 impl Pairs {
     pub fn run(&self) -> Result<()> {
         let input = self.files.open()?;
+        let score_by = self.score_by.of_formats(&[input.format])?;
         let kind = self.kind;
         let to = self.to.unwrap_or(match (kind, input.has_trees()) {
             (Kind::Unpaired, _) => Format::TrlUnpairedChat,
@@ -110,7 +115,7 @@ impl Pairs {
                 input.format
             );
         }
-        write_records("pairs", input, to, &self.out, &self.invalid)
+        write_records("pairs", input, to, score_by, &self.out, &self.invalid)
     }
 }
 

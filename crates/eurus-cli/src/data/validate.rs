@@ -12,7 +12,8 @@ use crate::job;
 
 pub const EXAMPLES: &str = "\
 Prints every violation on a line of its own: file, record, field, what is wrong, what to do. Exit \
-code 1 if there is any.
+code 1 if there is any. Warnings, of scores that contradict the ratings beside them, are no \
+violations.
 
 What is checked: the fields and their types; no empty text; roles in turn; an answer to learn at \
 the end; two different answers in a pair; in trees also that a correct action ends its trajectory, \
@@ -28,7 +29,7 @@ pub struct Validate {
     #[command(flatten)]
     files: Files,
 
-    /// The most violations to print; all are counted
+    /// The most violations and warnings to print; all are counted
     #[arg(long, value_name = "N", default_value_t = 100)]
     show: u64,
 }
@@ -44,9 +45,9 @@ impl Validate {
         let progress = Progress::new("validate", bytes);
         let mut shown = 0;
         let read = progress.read_bytes();
-        let report = validate::files(input.paths, input.format, input.limits, read, |violation| {
+        let report = validate::files(input.paths, input.format, input.limits, read, |finding| {
             if shown < self.show {
-                progress.line(&violation.to_string());
+                progress.line(&finding.to_string());
             }
             shown += 1;
         })?;
@@ -55,12 +56,20 @@ impl Validate {
             job::print(&format!("... and {} more", count(shown - self.show)));
         }
         let records = count(report.records);
+        let warnings = match report.warnings {
+            0 => String::new(),
+            1 => "; 1 warning".to_owned(),
+            several => format!("; {} warnings", count(several)),
+        };
         if report.is_valid() {
-            job::print(&format!("{records} records ({}), all valid", input.format));
+            job::print(&format!(
+                "{records} records ({}), all valid{warnings}",
+                input.format
+            ));
             return Ok(());
         }
         bail!(
-            "{} violations in {records} records ({}), {} of which are invalid by themselves",
+            "{} violations in {records} records ({}), {} of which are invalid by themselves{warnings}",
             count(report.violations),
             input.format,
             count(report.invalid)

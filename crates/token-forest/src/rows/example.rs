@@ -254,10 +254,9 @@ fn siblings(tree: &PreferenceTree) -> impl Iterator<Item = (NodeId, Vec<(String,
 /// The answers that have a score, each text once.
 fn scored_answers(ranking: &Ranking) -> Vec<(String, f64)> {
     let mut answers: Vec<(String, f64)> = Vec::new();
-    for answer in &ranking.completions {
+    for (answer, score) in ranking.completions.iter().zip(ranking.scores()) {
         let known = |(text, _): &(String, f64)| *text == answer.response;
-        let score = answer.score().filter(|score| score.is_finite());
-        if let Some(score) = score
+        if let Some(score) = score.filter(|score| score.is_finite())
             && !answers.iter().any(known)
         {
             answers.push((answer.response.clone(), score));

@@ -31,7 +31,8 @@ use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
-use ultrainteract::formats::Format;
+use ultrainteract::example::ScoreSource;
+use ultrainteract::formats::{Format, names_developer};
 use ultrainteract::input::{self, Location};
 use ultrainteract::{Error as DataError, Message};
 
@@ -54,6 +55,8 @@ pub struct RowOptions {
     pub format: Option<Format>,
     /// The most tokens of a history with its responses.
     pub limit: LengthLimit,
+    /// Which scores of a ranking say what is better.
+    pub score_by: ScoreSource,
     /// Names of the options, for messages.
     pub option_names: OptionNames,
     /// What becomes of responses that are longer.
@@ -81,6 +84,8 @@ pub struct OptionNames {
     pub drop_unusable: String,
     /// [`RowOptions::over_long`], with the values that leave something out.
     pub over_long: String,
+    /// [`RowOptions::score_by`], with the value that takes the ratings.
+    pub score_by: String,
     /// [`RowOptions::show_tokenization`].
     pub show_tokenization: String,
 }
@@ -92,6 +97,7 @@ impl Default for OptionNames {
             together: "the token budget".to_string(),
             drop_unusable: "`drop_unusable`".to_string(),
             over_long: "`over_long`".to_string(),
+            score_by: "`score_by` with `ScoreSource::FineGrained`".to_string(),
             show_tokenization: "`show_tokenization`".to_string(),
         }
     }
@@ -104,6 +110,7 @@ impl RowOptions {
             kind,
             format: None,
             limit: LengthLimit::default(),
+            score_by: ScoreSource::default(),
             option_names: OptionNames::default(),
             over_long: OverLong::Error,
             drop_unusable: false,
@@ -255,6 +262,12 @@ pub fn read(
     for file in files {
         read_file(file, options, &mut report, &mut forest)?;
     }
+    // Before anything is rendered, which takes longer.
+    if report.refuses_invalid()
+        && let Some(problem) = report.refusal()
+    {
+        return Err(Error::UnusableRows { problem });
+    }
     report.tokens.trees = forest.trees.len();
     let compared = sample(forest.trees.len());
     report.tokens.compared = compared.iter().filter(|it| **it).count();
@@ -305,11 +318,16 @@ fn read_file(
             None => return Ok(()),
         },
     };
-    for record in input::read(vec![file.to_path_buf()], move |record| format.parse(record)) {
-        report.read += 1;
+    let parse = move |record: &[u8]| Ok((format.parse(record)?, names_developer(record)));
+    for record in input::read(vec![file.to_path_buf()], parse) {
         let record = match record {
-            Ok(record) => record,
+            Ok(record) => {
+                report.read += 1;
+                record
+            }
+            Err(rejected) if rejected.is_unread() => return Err(rejected.error.into()),
             Err(rejected) => {
+                report.read += 1;
                 let location = rejected.place.map(|place| Location {
                     file: rejected.file.clone(),
                     place,
@@ -325,13 +343,24 @@ fn read_file(
                             "field `rejected` equals field `chosen`".to_owned()
                         });
                     }
-                    _ => return Err(rejected.error.into()),
+                    (_, Some(at)) => {
+                        report.add(Unusable::Invalid, &at, || unplaced(&rejected.error));
+                    }
+                    (_, None) => return Err(rejected.error.into()),
                 }
                 continue;
             }
         };
-        let (example, location) = (record.value, record.location);
-        let rows = rows_of(&example, options).map_err(|problem| problem.in_row(&location))?;
+        let ((mut example, developer), location) = (record.value, record.location);
+        example.score_by(options.score_by);
+        report.note(&example, developer, options.kind, &location);
+        let rows = match rows_of(&example, options) {
+            Ok(rows) => rows,
+            Err(problem) => {
+                report.add(Unusable::Invalid, &location, || problem.to_string());
+                continue;
+            }
+        };
         let content: Vec<Content<'_>> = rows.iter().map(Content).collect();
         if rows.is_empty() {
             match options.kind {
@@ -352,6 +381,14 @@ fn read_file(
         }
     }
     Ok(())
+}
+
+/// What is wrong with a record, without its place.
+fn unplaced(error: &DataError) -> String {
+    match error {
+        DataError::InRow { fault, .. } => fault.to_string(),
+        other => other.to_string(),
+    }
 }
 
 /// What makes two records the same.

@@ -5,6 +5,8 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::Serialize;
+use ultrainteract::Role;
+use ultrainteract::example::Example;
 use ultrainteract::input::Location;
 
 use super::OptionNames;
@@ -13,6 +15,8 @@ use crate::{BoundaryDifferences, LabelKind, LengthCounts, LengthLimit, TextCount
 /// Why a record cannot be trained on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Unusable {
+    /// The record breaks a rule of its format.
+    Invalid,
     /// A text is blank.
     Empty,
     /// The two actions of a pair are the same, in text or in tokens.
@@ -69,6 +73,8 @@ impl Found {
 pub struct RowReport {
     /// Records that were read.
     pub read: usize,
+    /// Records that break a rule of their format, or hold nothing of the kind that is wanted.
+    pub invalid: Found,
     /// Records with a blank text.
     pub empty: Found,
     /// Records with two actions that are the same, in text or in tokens.
@@ -79,7 +85,15 @@ pub struct RowReport {
     pub without_examples: Found,
     /// Records that repeat an earlier one.
     pub duplicates: Found,
-    /// Whether empty records, identical pairs, unscored ones and duplicates are left out. If not, duplicates are used, and
+    /// Records with a score that the ratings beside it contradict; they are used.
+    pub doubtful_scores: Found,
+    /// Conversations with something after the last answer, which nothing is learned from.
+    pub unanswered: Found,
+    /// Records with messages of the developer, which are the system's here.
+    pub developer: Found,
+    /// Records that are rankings.
+    pub rankings: usize,
+    /// Whether invalid and empty records, identical pairs, unscored ones and duplicates are left out. If not, duplicates are used, and
     /// the others are errors.
     pub dropped: bool,
     /// Responses that were too long, by what became of them.
@@ -147,6 +161,7 @@ impl RowReport {
     /// Counts a record that is left out.
     pub(super) fn add(&mut self, why: Unusable, row: &Location, problem: impl FnOnce() -> String) {
         let found = match why {
+            Unusable::Invalid => &mut self.invalid,
             Unusable::Empty => &mut self.empty,
             Unusable::IdenticalPair => &mut self.identical_pairs,
             Unusable::Unscored => &mut self.unscored,
@@ -158,6 +173,34 @@ impl RowReport {
     /// Counts a record that holds nothing of the kind that is trained on.
     pub(super) fn add_without_example(&mut self, row: &Location, problem: impl FnOnce() -> String) {
         self.without_examples.add(row, problem);
+    }
+
+    /// Notes what is used and hardly meant, or meant and not used.
+    pub(super) fn note(
+        &mut self,
+        example: &Example,
+        developer: bool,
+        kind: LabelKind,
+        row: &Location,
+    ) {
+        self.rankings += usize::from(matches!(example, Example::Ranking(_)));
+        if let Some(doubt) = example.doubtful_score() {
+            self.doubtful_scores.add(row, || doubt.to_string());
+        }
+        if developer {
+            self.developer
+                .add(row, || "its role is `developer`".to_owned());
+        }
+        if kind == LabelKind::Imitated
+            && let Example::Conversation(it) = example
+            && it
+                .messages
+                .last()
+                .is_some_and(|last| last.role != Role::Assistant)
+        {
+            self.unanswered
+                .add(row, || "the last message is not the assistant's".to_owned());
+        }
     }
 
     /// Whether to use a record with this content: it is new, or duplicates are kept.
@@ -183,18 +226,12 @@ impl RowReport {
         let mut rows = self.too_long.rows;
         let mut found = Vec::new();
         let mut advice = Vec::new();
-        let droppable = self.empty.rows + self.identical_pairs.rows + self.unscored.rows;
+        let droppable = self.droppable();
         if !self.dropped && droppable > 0 {
             rows += droppable;
             found.extend(self.unusable(true));
-            let what = match self.unscored.rows {
-                0 => "have identical actions",
-                _ => "have fewer than two scored answers",
-            };
             let option = &names.drop_unusable;
-            advice.push(format!(
-                "leave out rows that are empty or {what} ({option})"
-            ));
+            advice.push(format!("mend such rows, or leave them out ({option})"));
         }
         if let Some(too_long) = self.too_long.describe("too long", true) {
             found.push(too_long);
@@ -211,6 +248,21 @@ impl RowReport {
                 advice.join("; ")
             )
         })
+    }
+
+    fn droppable(&self) -> usize {
+        let found = [
+            &self.invalid,
+            &self.empty,
+            &self.identical_pairs,
+            &self.unscored,
+        ];
+        found.map(|found| found.rows).into_iter().sum()
+    }
+
+    /// Whether there are records that break a rule, and they are not to be dropped.
+    pub(super) fn refuses_invalid(&self) -> bool {
+        !self.dropped && self.invalid.rows > 0
     }
 
     /// Why nothing is left to train on.
@@ -232,6 +284,7 @@ impl RowReport {
 
     fn unusable(&self, with_file: bool) -> Vec<String> {
         let kinds = [
+            self.invalid.describe("invalid", with_file),
             self.empty.describe("empty", with_file),
             self.identical_pairs
                 .describe("with identical actions", with_file),
@@ -261,6 +314,27 @@ impl RowReport {
         } else if let Some(kept) = duplicates {
             let option = &self.limits.1.drop_unusable;
             line += &format!("; warning: {kept} are used, {option} drops them");
+        }
+        if let Some(doubtful) = self
+            .doubtful_scores
+            .describe("with a doubtful score", with_file)
+        {
+            let option = &self.limits.1.score_by;
+            line += &format!("; warning: {doubtful}; {option} takes the ratings");
+        }
+        for (found, kind) in [
+            (
+                &self.unanswered,
+                "with messages after the last answer, which train nothing",
+            ),
+            (
+                &self.developer,
+                "with messages of `developer`, rendered as the system's",
+            ),
+        ] {
+            if let Some(noted) = found.describe(kind, with_file) {
+                line += &format!("; warning: {noted}");
+            }
         }
         line
     }

@@ -17,10 +17,10 @@ mod ranking;
 
 use serde::{Deserialize, Serialize};
 
-pub use ranking::{Ranking, Scored};
+pub use ranking::{Ranking, ScoreSource, Scored};
 
 use crate::formats::{PairRow, SftRow};
-use crate::{Message, PreferenceTree, Role, Task};
+use crate::{Error, Message, PreferenceTree, Role, Task};
 
 /// Where an example comes from, as far as its file says.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -121,6 +121,21 @@ impl Example {
             Example::Preference(_) => "preference",
             Example::Unpaired(_) => "unpaired answer",
             Example::Ranking(_) => "ranking",
+        }
+    }
+
+    /// Takes the scores of a ranking from a source; nothing changes in others.
+    pub fn score_by(&mut self, source: ScoreSource) {
+        if let Example::Ranking(ranking) = self {
+            ranking.score_by(source);
+        }
+    }
+
+    /// A score that contradicts the ratings beside it, in a ranking: the first one.
+    pub fn doubtful_score(&self) -> Option<Error> {
+        match self {
+            Example::Ranking(ranking) => ranking.doubtful_score(),
+            _ => None,
         }
     }
 

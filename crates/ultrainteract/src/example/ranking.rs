@@ -1,11 +1,48 @@
 //! Several answers to one instruction, with scores.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Origin, Preference};
-use crate::Message;
 use crate::formats::number;
+use crate::{Error, Message};
+
+/// Which scores of a [`Ranking`] say what is better.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScoreSource {
+    /// The overall scores; where fewer than two answers have one, the means of the ratings.
+    #[default]
+    Overall,
+    /// The means of the fine-grained ratings; where fewer than two answers have one, the overall scores.
+    FineGrained,
+}
+
+impl fmt::Display for ScoreSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ScoreSource::Overall => "overall",
+            ScoreSource::FineGrained => "fine-grained",
+        })
+    }
+}
+
+impl FromStr for ScoreSource {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        match name {
+            "overall" => Ok(ScoreSource::Overall),
+            "fine-grained" => Ok(ScoreSource::FineGrained),
+            _ => Err(Error::ScoreSourceName {
+                found: name.to_string(),
+            }),
+        }
+    }
+}
 
 /// A row of UltraFeedback or UltraSafety: an instruction and the answers of several models.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -69,10 +106,9 @@ pub struct Scored {
 }
 
 impl Scored {
-    /// The overall score; without one, the mean of the ratings as the file gives it, or of those in the annotations.
-    pub fn score(&self) -> Option<f64> {
-        let given = self.overall_score.or(self.fine_grained_score);
-        given.or_else(|| {
+    /// The mean of the ratings as the file gives it, or of those in the annotations.
+    pub fn mean_rating(&self) -> Option<f64> {
+        self.fine_grained_score.or_else(|| {
             let mut ratings = Vec::new();
             collect_ratings(self.annotations.as_ref()?, 0, &mut ratings);
             (!ratings.is_empty()).then(|| ratings.iter().sum::<f64>() / ratings.len() as f64)
@@ -108,6 +144,51 @@ fn collect_ratings(value: &Value, depth: usize, ratings: &mut Vec<f64>) {
 }
 
 impl Ranking {
+    /// The score of each answer. All are of one kind, as the two kinds have scales of their own: the overall scores; where
+    /// fewer than two answers have one, the means of the ratings.
+    pub fn scores(&self) -> Vec<Option<f64>> {
+        let several = |scores: &[Option<f64>]| scores.iter().flatten().count() > 1;
+        let overall: Vec<_> = self.completions.iter().map(|it| it.overall_score).collect();
+        if several(&overall) {
+            return overall;
+        }
+        let means: Vec<_> = self.completions.iter().map(Scored::mean_rating).collect();
+        match several(&means) {
+            true => means,
+            false => overall,
+        }
+    }
+
+    /// Makes the scores those of a source: without the overall scores the means of the ratings are what is left.
+    pub fn score_by(&mut self, source: ScoreSource) {
+        let rated = self.completions.iter().filter_map(Scored::mean_rating);
+        if source == ScoreSource::FineGrained && rated.count() > 1 {
+            for answer in &mut self.completions {
+                answer.overall_score = None;
+            }
+        }
+    }
+
+    /// The first answer whose overall score is the best there is where its ratings are not: in releases of UltraFeedback
+    /// some scores of 10 were 1 ([UltraFeedback#8](https://github.com/OpenBMB/UltraFeedback/issues/8)).
+    pub fn doubtful_score(&self) -> Option<Error> {
+        /// The best overall score.
+        const BEST: f64 = 10.0;
+        /// Of 5; below it the ratings do not call an answer good.
+        const GOOD: f64 = 4.0;
+        let mut answers = self.completions.iter().enumerate();
+        answers.find_map(|(answer, it)| match (it.overall_score, it.mean_rating()) {
+            (Some(overall), Some(mean)) if overall >= BEST && mean < GOOD => {
+                Some(Error::DoubtfulScore {
+                    answer,
+                    overall,
+                    mean,
+                })
+            }
+            _ => None,
+        })
+    }
+
     /// Every two answers whose scores differ, the better one chosen: up to n (n - 1) / 2
     /// preferences. Answers without a score or with the same text are in none.
     ///
@@ -123,9 +204,10 @@ impl Ranking {
     /// ```
     pub fn preferences(&self) -> Vec<Preference> {
         let mut preferences = Vec::new();
+        let scores = self.scores();
         for (index, first) in self.completions.iter().enumerate() {
-            for second in &self.completions[index + 1..] {
-                let (Some(a), Some(b)) = (first.score(), second.score()) else {
+            for (second, score) in self.completions.iter().zip(&scores).skip(index + 1) {
+                let (Some(a), Some(b)) = (scores[index], *score) else {
                     continue;
                 };
                 if a == b || first.response == second.response {

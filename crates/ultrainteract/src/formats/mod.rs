@@ -42,5 +42,7 @@ pub use jsonl::{
 pub(crate) use jsonl::{WHOLE_ROW, parse_object};
 pub use kind::Format;
 pub use record::{FORMAT, PairRecord, TreeRecord, VERSION};
+pub(crate) use rows::{LoosePair, LooseSft};
 pub use rows::{PairRow, RowId, SftRow, UNKNOWN_DATASET};
+pub use wire::names_developer;
 pub(crate) use wire::{TrajectoryMessage, number};

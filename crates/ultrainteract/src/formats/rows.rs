@@ -62,36 +62,57 @@ impl PairRow {
 }
 
 /// A pair row that may lack its names and task.
-#[derive(Deserialize)]
-struct LoosePair {
+#[derive(Serialize, Deserialize)]
+pub(crate) struct LoosePair {
     #[serde(default, deserialize_with = "super::wire::name")]
-    id: Option<String>,
+    pub id: Option<String>,
     #[serde(default, deserialize_with = "super::wire::name")]
-    parent_id: Option<String>,
-    task: Option<Task>,
-    dataset: Option<String>,
+    pub parent_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<Task>,
+    pub dataset: Option<String>,
     #[serde(with = "super::wire::trajectory")]
-    trajectory: Vec<Message>,
-    chosen: String,
-    rejected: String,
+    pub trajectory: Vec<Message>,
+    pub chosen: String,
+    pub rejected: String,
 }
 
 impl LoosePair {
     /// The row, with names for what it does not name.
-    fn named(self) -> Result<PairRow> {
+    fn named(mut self) -> Result<PairRow> {
         let task = self.task.ok_or_else(|| Error::missing("task"))?;
-        let instruction = self.trajectory.first().map_or("", |first| &first.content);
-        let turn = self.trajectory.len().div_ceil(2);
-        let (id, parent_id) = names(self.id, self.parent_id, instruction, turn);
+        let Names {
+            id,
+            parent_id,
+            dataset,
+        } = self.take_names();
         Ok(PairRow {
             id,
             parent_id,
             task,
-            dataset: self.dataset.unwrap_or_else(|| UNKNOWN_DATASET.to_string()),
+            dataset,
             trajectory: self.trajectory,
             chosen: self.chosen,
             rejected: self.rejected,
         })
+    }
+
+    /// The same, also without a task.
+    pub fn with_names(mut self) -> Self {
+        let names = self.take_names();
+        Self {
+            id: Some(names.id),
+            parent_id: Some(names.parent_id),
+            dataset: Some(names.dataset),
+            ..self
+        }
+    }
+
+    fn take_names(&mut self) -> Names {
+        let instruction = self.trajectory.first().map_or("", |first| &first.content);
+        let turn = self.trajectory.len().div_ceil(2);
+        let given = (self.id.take(), self.parent_id.take(), self.dataset.take());
+        Names::new(given, instruction, turn)
     }
 }
 
@@ -145,35 +166,56 @@ impl SftRow {
 }
 
 /// An SFT row that may lack its names and task, and may have a context beside the instruction.
-#[derive(Deserialize)]
-struct LooseSft {
+#[derive(Serialize, Deserialize)]
+pub(crate) struct LooseSft {
     #[serde(default, deserialize_with = "super::wire::name")]
-    id: Option<String>,
+    pub id: Option<String>,
     #[serde(default, deserialize_with = "super::wire::name")]
-    parent_id: Option<String>,
-    task: Option<Task>,
-    dataset: Option<String>,
-    #[serde(alias = "system_prompt")]
-    system: Option<String>,
-    instruction: String,
-    #[serde(alias = "context")]
-    input: Option<String>,
-    response: String,
+    pub parent_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<Task>,
+    pub dataset: Option<String>,
+    #[serde(alias = "system_prompt", skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
+    pub instruction: String,
+    #[serde(alias = "context", skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
+    pub response: String,
 }
 
 impl LooseSft {
     /// The row, with names for what it does not name.
-    fn named(self) -> Result<SftRow> {
+    fn named(mut self) -> Result<SftRow> {
         let task = self.task.ok_or_else(|| Error::missing("task"))?;
-        let (id, parent_id) = names(self.id, self.parent_id, &self.instruction, 1);
+        let Names {
+            id,
+            parent_id,
+            dataset,
+        } = self.take_names();
         Ok(SftRow {
             id,
             parent_id,
             task,
-            dataset: self.dataset.unwrap_or_else(|| UNKNOWN_DATASET.to_string()),
+            dataset,
             instruction: self.instruction,
             response: self.response,
         })
+    }
+
+    /// The same, also without a task.
+    pub fn with_names(mut self) -> Self {
+        let names = self.take_names();
+        Self {
+            id: Some(names.id),
+            parent_id: Some(names.parent_id),
+            dataset: Some(names.dataset),
+            ..self
+        }
+    }
+
+    fn take_names(&mut self) -> Names {
+        let given = (self.id.take(), self.parent_id.take(), self.dataset.take());
+        Names::new(given, &self.instruction, 1)
     }
 }
 
@@ -240,21 +282,61 @@ fn first(violations: Vec<Error>) -> Result<()> {
     violations.into_iter().next().map_or(Ok(()), Err)
 }
 
-/// The names of a row and its problem; where the row has none, by the instruction.
-fn names(
-    id: Option<String>,
-    parent_id: Option<String>,
-    instruction: &str,
-    turn: usize,
-) -> (String, String) {
-    if let (Some(id), Some(parent_id)) = (&id, &parent_id) {
-        return (id.clone(), parent_id.clone());
+/// The names of a row, its problem and its data set.
+struct Names {
+    id: String,
+    parent_id: String,
+    dataset: String,
+}
+
+impl Names {
+    /// What is not given of id, problem and data set is named by the instruction, and [`UNKNOWN_DATASET`].
+    fn new(
+        (id, parent_id, dataset): (Option<String>, Option<String>, Option<String>),
+        instruction: &str,
+        turn: usize,
+    ) -> Self {
+        let hash = || instruction_hash(instruction);
+        Self {
+            id: id.unwrap_or_else(|| {
+                let (hash, depth) = (hash(), turn);
+                RowId { hash, depth, turn }.to_string()
+            }),
+            parent_id: parent_id.unwrap_or_else(hash),
+            dataset: dataset.unwrap_or_else(|| UNKNOWN_DATASET.to_string()),
+        }
     }
-    let hash = instruction_hash(instruction);
-    let depth = turn;
-    let parent_id = parent_id.unwrap_or_else(|| hash.clone());
-    let id = id.unwrap_or_else(|| RowId { hash, depth, turn }.to_string());
-    (id, parent_id)
+}
+
+impl From<&PairRow> for LoosePair {
+    fn from(row: &PairRow) -> Self {
+        let row = row.clone();
+        Self {
+            id: Some(row.id),
+            parent_id: Some(row.parent_id),
+            task: Some(row.task),
+            dataset: Some(row.dataset),
+            trajectory: row.trajectory,
+            chosen: row.chosen,
+            rejected: row.rejected,
+        }
+    }
+}
+
+impl From<&SftRow> for LooseSft {
+    fn from(row: &SftRow) -> Self {
+        let row = row.clone();
+        Self {
+            id: Some(row.id),
+            parent_id: Some(row.parent_id),
+            task: Some(row.task),
+            dataset: Some(row.dataset),
+            system: None,
+            instruction: row.instruction,
+            input: None,
+            response: row.response,
+        }
+    }
 }
 
 /// The parts of a row's id: `<hash>_<depth>_<turn>`.

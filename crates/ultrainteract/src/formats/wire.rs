@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::LazyLock;
 
+use aho_corasick::AhoCorasick;
 use serde::de::{self, DeserializeOwned, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -420,6 +422,31 @@ fn role_of(name: &str) -> Result<Role, String> {
             ));
         }
     })
+}
+
+/// Whether a record has a message of the role `developer`, which is read as the system's.
+pub fn names_developer(record: &[u8]) -> bool {
+    fn is_said(value: &Value) -> bool {
+        match value {
+            Value::Array(items) => items.iter().any(is_said),
+            Value::Object(fields) => {
+                let role = fields.get("role").or_else(|| fields.get("from"));
+                let role = role.and_then(Value::as_str).unwrap_or_default();
+                role.eq_ignore_ascii_case("developer") || fields.values().any(is_said)
+            }
+            _ => false,
+        }
+    }
+    static WORD: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+        let mut builder = AhoCorasick::builder();
+        builder
+            .ascii_case_insensitive(true)
+            .build(["developer\""])
+            .ok()
+    });
+    // Nearly every record has no such word in it.
+    let is_named = WORD.as_ref().is_some_and(|word| word.is_match(record));
+    is_named && serde_json::from_slice::<Value>(record).is_ok_and(|record| is_said(&record))
 }
 
 /// A list, or a string that holds one as JSON: tables of other tools keep lists of messages so.

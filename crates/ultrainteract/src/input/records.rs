@@ -49,6 +49,17 @@ impl Rejected {
         }
     }
 
+    /// Whether it stands for a part of a file that could not be read, and not for a record that is wrong.
+    pub fn is_unread(&self) -> bool {
+        matches!(
+            self.error.fault(),
+            Error::RowsNotRead { .. }
+                | Error::RestNotRead { .. }
+                | Error::ArrayNotClosed { .. }
+                | Error::AfterArray { .. }
+        ) || self.place.is_none()
+    }
+
     /// How many records it stands for: rows of a table that could not be read are refused together, and what cannot be read
     /// of a file is one.
     pub fn records(&self) -> u64 {

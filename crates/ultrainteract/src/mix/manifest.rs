@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Amount;
+use crate::example::ScoreSource;
 use crate::input::Place;
 use crate::{Error, Result};
 
@@ -45,11 +46,20 @@ pub struct ManifestSource {
     /// The most rows of one record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_instruction: Option<usize>,
+    /// Which scores of its rankings count.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub score_by: ScoreSource,
     /// Rows that it has.
     pub available: u64,
     /// Records that were left out because something was wrong with them.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub invalid: u64,
+    /// Records that give no row, as a ranking whose answers all have one score.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub without_rows: u64,
+    /// Records with a score that the ratings beside it contradict.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub doubtful: u64,
     /// Rows that were taken.
     pub taken: u64,
 }
@@ -63,8 +73,8 @@ pub struct ManifestFile {
     pub sha256: String,
 }
 
-fn is_zero(number: &u64) -> bool {
-    *number == 0
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl ManifestFile {

@@ -48,6 +48,7 @@ pub use manifest::{Manifest, ManifestFile, ManifestSource};
 pub use preset::Preset;
 
 use crate::Error;
+use crate::example::ScoreSource;
 use crate::formats::Format;
 
 /// How much of a source is taken.
@@ -128,6 +129,8 @@ pub struct Source {
     /// the paper takes one pair for each instruction of UltraSafety. Of consequence where a record
     /// makes several rows, which trees and rankings do.
     pub per_instruction: Option<usize>,
+    /// Which scores of its rankings count.
+    pub score_by: ScoreSource,
 }
 
 impl Source {
@@ -139,6 +142,7 @@ impl Source {
             format: None,
             amount,
             per_instruction: None,
+            score_by: ScoreSource::default(),
         }
     }
 }

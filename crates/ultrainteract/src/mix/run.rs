@@ -92,7 +92,10 @@ impl Mixture {
                         amount: source.amount,
                         per_instruction: source.per_instruction,
                         available: available[index],
+                        score_by: source.score_by,
                         invalid: resolved.invalid,
+                        without_rows: resolved.without_rows,
+                        doubtful: resolved.doubtful,
                         taken: taken[index],
                     })
                 })
@@ -138,6 +141,7 @@ impl Mixture {
                 format: Some(source.format.parse()?),
                 amount: source.amount,
                 per_instruction: source.per_instruction,
+                score_by: source.score_by,
             });
         }
         let mixture = Mixture {
@@ -202,6 +206,10 @@ struct Resolved {
     seed: u64,
     /// Bad records, which have no number among the rows.
     invalid: u64,
+    /// Records that give no row.
+    without_rows: u64,
+    /// Records with a score that the ratings beside it contradict.
+    doubtful: u64,
 }
 
 /// The rows of a record, each a line.
@@ -224,6 +232,8 @@ impl Resolved {
             target: mixture.format,
             seed: mixture.seed,
             invalid: 0,
+            without_rows: 0,
+            doubtful: 0,
         })
     }
 
@@ -231,12 +241,15 @@ impl Resolved {
     fn rows<T: Send + 'static>(
         &self,
         read_bytes: &ReadBytes,
-        of_record: impl Fn(Lines) -> T + Send + Sync + 'static,
+        of_record: impl Fn(Lines, bool) -> T + Send + Sync + 'static,
     ) -> input::Records<T> {
         let (format, target, seed) = (self.format, self.target, self.seed);
         let (name, most) = (self.source.name.clone(), self.source.per_instruction);
+        let score_by = self.source.score_by;
         let parse = move |record: &[u8]| {
-            let example = format.parse(record)?;
+            let mut example = format.parse(record)?;
+            example.score_by(score_by);
+            let doubtful = example.doubtful_score().is_some();
             let mut lines = encode(named(example, &name), target)?;
             if let Some(most) = most
                 && lines.len() > most
@@ -251,7 +264,7 @@ impl Resolved {
                     .map(|index| std::mem::take(&mut lines[index]))
                     .collect();
             }
-            Ok(of_record(lines))
+            Ok(of_record(lines, doubtful))
         };
         input::read_counting(self.source.files.clone(), parse, read_bytes.clone())
     }
@@ -263,12 +276,17 @@ impl Resolved {
         on_invalid: &mut impl FnMut(Rejected) -> Result<(), E>,
     ) -> Result<u64, E> {
         let mut rows = 0;
-        for record in self.rows(read_bytes, |lines| lines.len()) {
+        for record in self.rows(read_bytes, |lines, doubtful| (lines.len(), doubtful)) {
             match record {
-                Ok(record) => rows += record.value as u64,
+                Ok(record) => {
+                    let (lines, doubtful) = record.value;
+                    rows += lines as u64;
+                    self.without_rows += u64::from(lines == 0);
+                    self.doubtful += u64::from(doubtful);
+                }
                 Err(rejected) => {
+                    self.invalid += rejected.records();
                     on_invalid(*rejected)?;
-                    self.invalid += 1;
                 }
             }
         }
@@ -328,7 +346,7 @@ fn gather(
         wanted.dedup();
         let mut wanted = wanted.into_iter().peekable();
         let mut row = 0;
-        for record in source.rows(read_bytes, |lines| lines) {
+        for record in source.rows(read_bytes, |lines, _| lines) {
             let record = match record {
                 Ok(record) => record,
                 // Known from the count, or from the manifest's.

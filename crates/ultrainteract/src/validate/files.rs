@@ -1,6 +1,7 @@
 //! Whole files: every record, and what only several records together can do wrong.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::path::PathBuf;
 
 use super::{Limits, record};
@@ -23,6 +24,8 @@ pub struct Report {
     pub invalid: u64,
     /// Violations, those of several records together included.
     pub violations: u64,
+    /// Records with a warning.
+    pub warnings: u64,
 }
 
 impl Report {
@@ -32,7 +35,25 @@ impl Report {
     }
 }
 
-/// Checks every record of files, and calls `each` with every violation, which has file and place.
+/// What is told of a record.
+#[derive(Debug)]
+pub enum Finding {
+    /// It breaks a rule.
+    Violation(Error),
+    /// It breaks none, and is hardly meant so.
+    Warning(Error),
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Finding::Violation(fault) => fault.fmt(f),
+            Finding::Warning(doubt) => write!(f, "warning: {doubt}"),
+        }
+    }
+}
+
+/// Checks every record of files, and calls `each` with every violation and warning, which has file and place.
 ///
 /// After the records come contradictions between pair rows of a tree ([`SplitReason`]), and what is
 /// there twice: ids of trees; in other formats, whole records (rows of UltraInteract may share an
@@ -47,7 +68,7 @@ pub fn files(
     format: Format,
     limits: Limits,
     read_bytes: &ReadBytes,
-    mut each: impl FnMut(Error),
+    mut tell: impl FnMut(Finding),
 ) -> Result<Report> {
     let mut report = Report::default();
     let mut keys = Spill::default();
@@ -60,7 +81,7 @@ pub fn files(
             Some(_) => Some(key_hash(bytes.trim_ascii())),
             None => None,
         };
-        Ok((checked.violations, key))
+        Ok((checked.violations, checked.warning, key))
     };
     for parsed in input::read_counting(paths.clone(), parse, read_bytes.clone()) {
         match parsed {
@@ -68,10 +89,10 @@ pub fn files(
                 report.records += rejected.records();
                 report.invalid += rejected.records();
                 report.violations += 1;
-                each(rejected.error);
+                tell(Finding::Violation(rejected.error));
             }
             Ok(Located { value, location }) => {
-                let (violations, key) = value;
+                let (violations, warning, key) = value;
                 if let Some(key) = key {
                     keys.push(key, readable)?;
                 }
@@ -79,12 +100,17 @@ pub fn files(
                 report.records += 1;
                 report.invalid += u64::from(!violations.is_empty());
                 report.violations += violations.len() as u64;
-                violations
-                    .into_iter()
-                    .for_each(|fault| each(location.locate(fault)));
+                for fault in violations {
+                    tell(Finding::Violation(location.locate(fault)));
+                }
+                if let Some(warning) = warning {
+                    report.warnings += 1;
+                    tell(Finding::Warning(location.locate(warning)));
+                }
             }
         }
     }
+    let mut each = |fault| tell(Finding::Violation(fault));
     if format == Format::Pair {
         report.violations += contradictions(paths.clone(), limits, read_bytes, &mut each)?;
     }

@@ -28,7 +28,7 @@ use crate::example::Example;
 use crate::formats::{Format, PairRow, TreeRecord};
 use crate::{Error, PreferenceTree};
 
-pub use files::{Report, files};
+pub use files::{Finding, Report, files};
 pub use tree::tree_record;
 
 /// Limits that a valid tree or pair keeps.
@@ -54,6 +54,8 @@ pub struct Checked {
     pub example: Option<Example>,
     /// The rules that the record breaks.
     pub violations: Vec<Error>,
+    /// Something that no rule forbids and that is hardly meant: [`Error::DoubtfulScore`].
+    pub warning: Option<Error>,
 }
 
 /// Checks a record, as it stands in a file, against everything its format asks.
@@ -72,6 +74,7 @@ pub fn record(format: Format, record: &[u8], limits: &Limits) -> Checked {
         violations.extend(too_many_turns(row, limits));
     }
     Checked {
+        warning: example.as_ref().and_then(Example::doubtful_score),
         example: example.filter(|_| violations.is_empty()),
         violations,
     }

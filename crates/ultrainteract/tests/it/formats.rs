@@ -226,10 +226,33 @@ fn what_a_format_cannot_hold_is_refused_with_the_reason() {
     assert!(refused(Format::UltraFeedback, &chat[0]).contains("scores"));
     let pair = &fixed_examples(Format::TrlPreferenceChat, 1)[0];
     assert!(refused(Format::Sft, pair).contains("no answer to learn"));
-    let nameless = Format::TrlPreference
-        .parse(br#"{"prompt": "a", "chosen": "b", "rejected": "c"}"#)
-        .unwrap();
-    assert!(refused(Format::Pair, &nameless).contains("`id`"));
+}
+
+#[test]
+fn rows_without_names_get_them_of_their_instruction_when_they_are_written() {
+    for (from, row, to, written) in [
+        (
+            Format::TrlPreference,
+            r#"{"prompt": "a", "chosen": "b", "rejected": "c"}"#,
+            Format::Pair,
+            r#"{"id":"HASH_1_1","parent_id":"HASH","dataset":"unknown","trajectory":[{"from":"user","value":"a"}],"chosen":"b","rejected":"c"}"#,
+        ),
+        (
+            Format::TrlCompletion,
+            r#"{"prompt": "a", "completion": "b", "task": "logic", "id": 7}"#,
+            Format::Sft,
+            r#"{"id":"7","parent_id":"HASH","task":"Logic","dataset":"unknown","instruction":"a","response":"b"}"#,
+        ),
+    ] {
+        let example = from.parse(row.as_bytes()).unwrap();
+        let mut line = Vec::new();
+        assert_eq!(to.encode(&example, &mut line).unwrap(), 1);
+        let hash = ultrainteract::derive::instruction_hash("a");
+        let line = String::from_utf8(line).unwrap();
+        assert_eq!(line.trim_end(), written.replace("HASH", &hash));
+        let back = to.parse(line.as_bytes()).unwrap();
+        assert_eq!(back.instruction(), "a");
+    }
 }
 
 #[test]

@@ -240,7 +240,8 @@ fn what_only_several_records_do_wrong_is_found_in_files() {
         Report {
             records: 5,
             invalid: 1,
-            violations: 3
+            violations: 3,
+            warnings: 0,
         }
     );
     let expected = [
@@ -267,7 +268,8 @@ fn what_only_several_records_do_wrong_is_found_in_files() {
         Report {
             records: 3,
             invalid: 0,
-            violations: 1
+            violations: 1,
+            warnings: 0,
         }
     );
     assert!(
