@@ -8,6 +8,7 @@ mod command_line;
 mod common;
 mod data;
 mod devices;
+mod forms;
 mod found_checkpoints;
 mod judging;
 mod losses;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::chat::{self, Style};
 use super::check;
 use super::jsonl::{Record, parse_object};
+use super::picked::Outline;
 use super::{FORMAT, TreeRecord, ranking, rows, unused};
 use crate::example::Example;
 use crate::{Error, PreferenceTree, Result, input};
@@ -105,7 +106,7 @@ impl Format {
         // A first record that is damaged does not hide what the others are.
         let mut unknown = None;
         let found = input::first_found(path, |record| {
-            let value = parse_object::<Value>(record);
+            let value = parse_object::<Outline>(record).map(|outline| outline.0);
             let format = value.as_ref().ok().and_then(Format::of_record);
             if format.is_none() && unknown.is_none() {
                 unknown = Some(match value {

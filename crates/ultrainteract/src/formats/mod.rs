@@ -30,6 +30,7 @@ pub(crate) mod check;
 mod jsonl;
 mod kind;
 mod lenient;
+mod picked;
 mod ranking;
 mod record;
 mod rows;

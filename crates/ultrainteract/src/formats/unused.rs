@@ -1,12 +1,10 @@
 //! Columns that say what a model is asked or how it is trained, and that no reader uses: refused by name.
 
-use std::fmt;
 use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde_json::Value;
 
+use super::picked::Picked;
 use super::wire::is_set;
 use crate::{Error, Result};
 
@@ -45,48 +43,18 @@ pub(super) fn refuse(record: &[u8], others: &[&str]) -> Result<()> {
     if QUOTED.as_ref().is_some_and(|names| !names.is_match(record)) {
         return Ok(());
     }
-    let Ok(columns) = serde_json::from_slice::<Columns>(record) else {
+    let columns: Vec<&str> = EVERYWHERE.iter().chain(others).copied().collect();
+    let Some(Picked(columns)) = Picked::from_record(record, &columns) else {
         return Ok(()); // its reader says what is wrong
     };
-    for (name, value) in columns.0 {
-        let known = EVERYWHERE.contains(&name.as_str()) || others.contains(&name.as_str());
+    for (name, value) in columns {
         let neutral = name.contains("weight") && value.as_f64() == Some(1.0);
-        if known && is_set(&value) && !neutral {
+        if is_set(&value) && !neutral {
             let problem = "is set, and would not be used; leave the column out, or put what it says into the messages";
             return Err(Error::malformed(name, problem));
         }
     }
     Ok(())
-}
-
-/// The columns of a record that may have to be refused.
-struct Columns(Vec<(String, Value)>);
-
-impl<'de> Deserialize<'de> for Columns {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Kept;
-        impl<'de> Visitor<'de> for Kept {
-            type Value = Columns;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Columns, A::Error> {
-                let mut kept = Vec::new();
-                while let Some(name) = fields.next_key::<String>()? {
-                    let known = EVERYWHERE.contains(&name.as_str());
-                    if known || CONTEXT.contains(&name.as_str()) {
-                        kept.push((name, fields.next_value()?));
-                    } else {
-                        fields.next_value::<IgnoredAny>()?;
-                    }
-                }
-                Ok(Columns(kept))
-            }
-        }
-        deserializer.deserialize_map(Kept)
-    }
 }
 
 #[cfg(test)]

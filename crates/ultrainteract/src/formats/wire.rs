@@ -5,11 +5,12 @@ use std::marker::PhantomData;
 use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
-use serde::de::{self, DeserializeOwned, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use super::jsonl::parse_object;
+use super::picked::Picked;
 use crate::example::Origin;
 use crate::{Error, Message, Role, Task};
 
@@ -135,7 +136,9 @@ impl Wire {
             Ok(row) => return Ok(row),
             Err(fault) => fault,
         };
-        let Ok(Object(fields)) = parse_object::<Object>(record) else {
+        let wanted = used.iter().chain(&CONTEXT).chain(&ORIGIN);
+        let wanted: Vec<&str> = wanted.flat_map(|names| names.iter().copied()).collect();
+        let Some(Picked(fields)) = Picked::from_record(record, &wanted) else {
             return Err(fault);
         };
         let mut kept = serde_json::Map::new();
@@ -222,31 +225,6 @@ impl Wire {
     }
 }
 
-/// The fields of an object as they stand there, one that is there twice too.
-struct Object(Vec<(String, Value)>);
-
-impl<'de> Deserialize<'de> for Object {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Object;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
-                }
-                Ok(Object(fields))
-            }
-        }
-        deserializer.deserialize_map(Fields)
-    }
-}
-
 /// The value of a field that is there, if it says anything. What two of one name say must be the same.
 fn taken_once(fields: &[(String, Value)], name: &str) -> Result<Option<Value>> {
     let mut values = fields.iter().filter(|(known, _)| known == name);
@@ -330,15 +308,72 @@ impl<'de> Deserialize<'de> for Text {
 #[serde(try_from = "Spelled")]
 struct Said(Message);
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Default)]
 struct Spelled {
     role: Option<String>,
     from: Option<String>,
     content: Value,
     value: Value,
-    #[serde(flatten)]
-    others: serde_json::Map<String, Value>,
+    others: Vec<(String, Value)>,
+}
+
+impl<'de> Deserialize<'de> for Spelled {
+    /// By hand, so that what is not looked at takes no memory.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Spelled;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a message")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Spelled, A::Error> {
+                fn once<'de, A: MapAccess<'de>>(
+                    field: &mut Value,
+                    name: &str,
+                    map: &mut A,
+                ) -> Result<(), A::Error> {
+                    let value = map.next_value()?;
+                    match field.is_null() || *field == value {
+                        true => *field = value,
+                        false => {
+                            let problem = format!("`{name}` of a message is there twice");
+                            return Err(de::Error::custom(problem));
+                        }
+                    }
+                    Ok(())
+                }
+                let (mut spelled, mut role, mut from) =
+                    (Spelled::default(), Value::Null, Value::Null);
+                while let Some(name) = map.next_key::<String>()? {
+                    match name.as_str() {
+                        "role" => once(&mut role, &name, &mut map)?,
+                        "from" => once(&mut from, &name, &mut map)?,
+                        "content" => once(&mut spelled.content, &name, &mut map)?,
+                        "value" => once(&mut spelled.value, &name, &mut map)?,
+                        _ if UNUSED_OF_MESSAGE.contains(&name.as_str()) => {
+                            spelled.others.push((name, map.next_value()?));
+                        }
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                let named = |name: &str, value: Value| match value {
+                    Value::Null => Ok(None),
+                    Value::String(role) => Ok(Some(role)),
+                    other => Err(de::Error::custom(format!(
+                        "`{name}` of a message is {other}, expected a string"
+                    ))),
+                };
+                spelled.role = named("role", role)?;
+                spelled.from = named("from", from)?;
+                Ok(spelled)
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
 }
 
 /// What a message may have beside its role and text that changes what is asked or learned.
@@ -375,11 +410,9 @@ impl TryFrom<Spelled> for Said {
             "weight" | "train" | "loss" => value.is_null() || trains(value),
             _ => !is_set(value),
         };
-        let unused = UNUSED_OF_MESSAGE.into_iter().find(|&name| {
-            let value = spelled.others.get(name);
-            value.is_some_and(|value| !is_used(name, value))
-        });
-        if let Some(field) = unused {
+        let mut others = spelled.others.iter();
+        let unused = others.find(|(name, value)| !is_used(name, value));
+        if let Some((field, _)) = unused {
             return Err(format!(
                 "`{field}` of a message is set, and would not be used; leave it out"
             ));

@@ -20,12 +20,17 @@ pub(super) const FILE: &[u8] = b"ARROW1";
 /// How a stream of messages begins.
 pub(super) const STREAM: &[u8] = &[0xff; 4];
 
+/// Bytes of rows that become records at once.
+const BATCH_BYTES: usize = 1 << 20;
+
 type Tables = Box<dyn Iterator<Item = Result<RecordBatch, ArrowError>> + Send>;
 
 /// Reads one table after the other.
 pub(crate) struct ArrowRows {
     path: PathBuf,
     tables: Tables,
+    /// The table that is read, and how many of its rows were.
+    current: Option<(RecordBatch, usize)>,
     /// Tables read so far.
     group: usize,
     read_bytes: Arc<AtomicU64>,
@@ -48,6 +53,7 @@ impl ArrowRows {
         Ok(Self {
             path: path.to_path_buf(),
             tables,
+            current: None,
             group: 0,
             read_bytes,
             length,
@@ -57,21 +63,34 @@ impl ArrowRows {
     /// Adds the next rows to the batch; none at the end of the file.
     pub fn fill(&mut self, batch: &mut Batch) -> Result<()> {
         while batch.records.is_empty() {
-            let group = self.group;
-            let tables = &mut self.tables;
-            let next = guarded("Arrow", &self.path, Some(group), || {
-                tables.next().transpose()
-            })?;
-            let Some(rows) = next else {
-                // A table's share of the file is not known.
-                self.read_bytes.fetch_add(self.length, Ordering::Relaxed);
-                self.length = 0;
-                return Ok(());
+            let Some((table, done)) = &mut self.current else {
+                let (group, tables) = (self.group, &mut self.tables);
+                self.current = guarded("Arrow", &self.path, Some(group), || {
+                    tables.next().transpose()
+                })?
+                .map(|table| (table, 0));
+                if self.current.is_none() {
+                    // A table's share of the file is not known.
+                    self.read_bytes.fetch_add(self.length, Ordering::Relaxed);
+                    self.length = 0;
+                    return Ok(());
+                }
+                self.group += 1;
+                continue;
             };
-            self.group += 1;
-            let mut row = 0;
-            guarded("Arrow", &self.path, Some(group), || {
-                add_rows(&rows, group as u64 + 1, &mut row, batch)
+            let rows = table.num_rows();
+            if *done == rows {
+                self.current = None;
+                continue;
+            }
+            // A file may be one table.
+            let row_bytes = table.get_array_memory_size() / rows;
+            let next = (BATCH_BYTES / row_bytes.max(1)).clamp(1, rows - *done);
+            let (part, mut row) = (table.slice(*done, next), *done as u64);
+            *done += next;
+            let group = self.group;
+            guarded("Arrow", &self.path, Some(group - 1), || {
+                add_rows(&part, group as u64, &mut row, batch)
             })?;
         }
         Ok(())

@@ -9,6 +9,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder,
 };
+use parquet::file::metadata::RowGroupMetaData;
 
 use super::Place;
 use super::record_batches::add_rows;
@@ -17,6 +18,9 @@ use crate::{Error, Result};
 
 /// Bytes of rows that are decoded at once, by the sizes that the file's footer gives.
 const BATCH_BYTES: u64 = 1 << 20;
+
+/// Bytes of rows that are decoded at once, if each has all of a dictionary.
+const MOST_BYTES: u64 = 64 << 20;
 
 /// Reads one row group after the other.
 pub(crate) struct ParquetRows {
@@ -93,9 +97,7 @@ impl ParquetRows {
             return Ok(());
         }
         self.row = 0;
-        let group = self.metadata.metadata().row_group(self.group);
-        let row_bytes = group.total_byte_size().max(1) as u64 / group.num_rows().max(1) as u64;
-        let rows = (BATCH_BYTES / row_bytes.max(1)).clamp(1, 1024) as usize;
+        let rows = rows_at_once(self.metadata.metadata().row_group(self.group));
         let file = self.file.try_clone();
         let file = file.map_err(|error| Error::io("read", path, error))?;
         let metadata = self.metadata.clone();
@@ -125,6 +127,26 @@ impl ParquetRows {
         })?;
         Ok(true)
     }
+}
+
+/// How many rows of a group are decoded at once, by the sizes that the footer gives.
+fn rows_at_once(group: &RowGroupMetaData) -> usize {
+    let rows = group.num_rows().max(1) as u64;
+    let (mut bytes, mut dictionaries) = (0, 0);
+    for column in group.columns() {
+        let size = column.uncompressed_size().max(0) as u64;
+        // A text that is stored once and meant in every row is as long in each of them.
+        let decoded = column.unencoded_byte_array_data_bytes().unwrap_or(0).max(0) as u64;
+        bytes += size.max(decoded);
+        if let (0, Some(start)) = (decoded, column.dictionary_page_offset()) {
+            let stored = column.data_page_offset().saturating_sub(start).max(0) as u64;
+            let compressed = column.compressed_size().max(1) as u64;
+            dictionaries += (stored as u128 * size as u128 / compressed as u128) as u64;
+        }
+    }
+    let by_rows = BATCH_BYTES / (bytes / rows).max(1);
+    let by_dictionary = MOST_BYTES / dictionaries.max(1);
+    by_rows.min(by_dictionary).clamp(1, 1024) as usize
 }
 
 /// Refuses a footer whose sizes cannot be, before memory is set aside by them.
