@@ -235,11 +235,11 @@ fn without_generation_tags(source: &str) -> String {
     while let Some(start) = rest.find("{%") {
         let (before, tag) = rest.split_at(start);
         out.push_str(before);
-        let Some(end) = tag.find("%}") else {
+        // `{%}` opens a tag and does not close it.
+        let Some((inner, after)) = tag[2..].split_once("%}") else {
             rest = tag;
             break;
         };
-        let inner = &tag[2..end];
         let word = inner.trim_matches(|c: char| c.is_whitespace() || c == '-' || c == '+');
         let replacement = match word {
             "generation" => "if true",
@@ -249,7 +249,7 @@ fn without_generation_tags(source: &str) -> String {
         out.push_str("{%");
         out.push_str(&inner.replacen(word, replacement, usize::from(replacement != word)));
         out.push_str("%}");
-        rest = &tag[end + 2..];
+        rest = after;
     }
     out.push_str(rest);
     out

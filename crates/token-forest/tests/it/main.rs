@@ -7,6 +7,7 @@ mod families;
 mod folders;
 mod forest_properties;
 mod golden;
+mod mutations;
 mod over_long;
 mod rendered;
 mod rows;

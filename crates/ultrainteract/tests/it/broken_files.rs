@@ -1,5 +1,10 @@
 //! A corpus of broken files, made from good ones by a seeded mutator: nothing panics, every error
-//! names the file and the place, and the good records around a bad one are read.
+//! names the file and the place, the good records around a bad one are read, and every record is
+//! read or told of, by count.
+//!
+//! `EURUS_MUTATIONS` sets how many there are; `--nocapture` prints how they ended.
+
+#![allow(clippy::print_stdout, reason = "the counts are the result")]
 
 use crate::support;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,9 +20,6 @@ use ultrainteract::formats::Format;
 use ultrainteract::input::{self, Parsed};
 use ultrainteract::output::Output;
 use ultrainteract::validate::{self, Limits};
-
-/// Broken versions of each good file.
-const MUTANTS: usize = 12;
 
 /// A good file of each format and kind.
 fn good_files(folder: &Path) -> Vec<(Format, PathBuf)> {
@@ -127,6 +129,83 @@ fn names_a_place(message: &str) -> bool {
         .any(|place| message.contains(place))
 }
 
+/// How many records a file has, counted another way; `None` where it is so broken that nobody can tell.
+fn records_in(path: &Path) -> Option<u64> {
+    let bytes = std::fs::read(path).unwrap();
+    let text = match &bytes[..] {
+        [b'P', b'A', b'R', b'1', ..] => return rows_of_footer(path),
+        [0x1f, 0x8b, ..] => {
+            let mut text = Vec::new();
+            let mut decoder = flate2::read::MultiGzDecoder::new(&bytes[..]);
+            std::io::Read::read_to_end(&mut decoder, &mut text).ok()?;
+            text
+        }
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => zstd::decode_all(&bytes[..]).ok()?,
+        _ => bytes,
+    };
+    if text.trim_ascii_start().first() == Some(&b'[') {
+        let array: Vec<serde::de::IgnoredAny> = serde_json::from_slice(&text).ok()?;
+        return Some(array.len() as u64);
+    }
+    let lines = text.split(|&byte| byte == b'\n');
+    Some(lines.filter(|line| !line.trim_ascii().is_empty()).count() as u64)
+}
+
+#[cfg(feature = "parquet")]
+fn rows_of_footer(path: &Path) -> Option<u64> {
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    let file = std::fs::File::open(path).unwrap();
+    let read = || SerializedFileReader::new(file);
+    let reader = catch_unwind(AssertUnwindSafe(read)).ok()?.ok()?;
+    let groups = reader.metadata().row_groups().iter();
+    groups
+        .map(|group| u64::try_from(group.num_rows()).ok())
+        .sum()
+}
+
+#[cfg(not(feature = "parquet"))]
+fn rows_of_footer(_: &Path) -> Option<u64> {
+    None
+}
+
+/// Every record is read or told of: as many as there are, or an error that a part could not be read.
+fn assert_nothing_is_lost(path: &Path, format: Format, records: &[Parsed<Example>]) {
+    let refused = || records.iter().filter_map(|record| record.as_ref().err());
+    let used = (records.len() - refused().count()) as u64;
+    let told = used + refused().map(|it| it.records()).sum::<u64>();
+    let is_cut_off = refused().any(|it| {
+        let rows = matches!(it.error.fault(), Error::RowsNotRead { .. });
+        it.is_unread() && !rows
+    });
+    let what = || {
+        let said: Vec<String> = refused().map(|it| it.error.to_string()).collect();
+        format!(
+            "{} as {format}: {told} records told of, {said:?}",
+            path.display()
+        )
+    };
+    match records_in(path) {
+        Some(there) => assert!(told == there || is_cut_off, "{there} records in {}", what()),
+        None => assert!(is_cut_off || told > used, "{}", what()),
+    }
+    let report = validate::files(
+        vec![path.to_path_buf()],
+        format,
+        Limits {
+            max_turns: usize::MAX,
+        },
+        &Default::default(),
+        drop,
+    );
+    let report = report.unwrap();
+    assert_eq!(report.records, told, "validate, {}", what());
+    assert!(
+        report.invalid >= told - used || format == Format::Tree,
+        "validate, {}",
+        what()
+    );
+}
+
 /// Reads a broken file every way there is, and returns the number of errors.
 fn assert_survives(path: &Path, format: Format) -> usize {
     let what = || format!("{} as {format}", path.display());
@@ -143,6 +222,7 @@ fn assert_survives(path: &Path, format: Format) -> usize {
         read(path, format)
     }));
     let records = result.unwrap_or_else(|_| panic!("a panic on {}", what()));
+    assert_nothing_is_lost(path, format, &records);
     let name = path.file_name().unwrap().to_string_lossy();
     let mut errors = 0;
     for record in &records {
@@ -179,34 +259,28 @@ fn damaged_bytes_never_panic_and_errors_name_the_place() {
         before(panic);
     }));
     let folder = tempfile::tempdir().unwrap();
-    let mut random = ChaCha8Rng::seed_from_u64(20240402);
-    let (mut files, mut broken) = (0, 0);
-    for (format, good) in good_files(folder.path()) {
-        assert_eq!(
-            assert_survives(&good, format),
-            0,
-            "{} is good",
-            good.display()
-        );
-        let bytes = std::fs::read(&good).unwrap();
-        for number in 0..MUTANTS {
-            let mut mutant = bytes.clone();
-            for _ in 0..=number % 3 {
-                damage(&mut mutant, &mut random);
-            }
-            let path = good.with_file_name(format!(
-                "{number}-{}",
-                good.file_name().unwrap().to_string_lossy()
-            ));
-            std::fs::write(&path, mutant).unwrap();
-            files += 1;
-            broken += usize::from(assert_survives(&path, format) > 0);
-        }
+    let good = good_files(folder.path());
+    for (format, good) in &good {
+        let errors = assert_survives(good, *format);
+        assert_eq!(errors, 0, "{} is good", good.display());
     }
-    assert!(
-        files >= 300 && broken >= 300,
-        "{broken} of {files} files are broken"
-    );
+    let files = test_support::count("EURUS_MUTATIONS", 300);
+    let mut broken = 0;
+    for seed in 0..files {
+        let mut random = ChaCha8Rng::seed_from_u64(20240402 + seed as u64);
+        let (format, good) = &good[seed % good.len()];
+        let mut mutant = std::fs::read(good).unwrap();
+        for _ in 0..=random.random_range(0..3) {
+            damage(&mut mutant, &mut random);
+        }
+        let name = good.file_name().unwrap().to_string_lossy();
+        let path = good.with_file_name(format!("{seed}-{name}"));
+        std::fs::write(&path, mutant).unwrap();
+        broken += usize::from(assert_survives(&path, *format) > 0);
+        std::fs::remove_file(&path).unwrap();
+    }
+    assert!(broken >= files / 2, "{broken} of {files} files are broken");
+    println!("{files} damaged files: {broken} with errors, every record read or told of, 0 panics");
     assert_eq!(PANICS.load(Ordering::Relaxed), 0, "caught or not");
 }
 
