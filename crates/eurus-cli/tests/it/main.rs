@@ -14,6 +14,7 @@ mod judging;
 mod losses;
 #[cfg(feature = "mpi")]
 mod mpi;
+mod mutations;
 mod no_effect;
 mod plan;
 mod resume;

@@ -10,7 +10,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use crate::ALLOCATOR;
-use crate::common::{Weights, files, join, load, split, write};
+use crate::common::{Weights, files, join, load, model, split, weights as weights_of, write};
+use burn::tensor::Device;
+use eurus_models::lora::{Adapted, AdapterFolder, LoraConfig};
 use eurus_models::{Checkpoint, WeightType};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -23,9 +25,9 @@ const MEMORY_MIB: f32 = 16.0;
 type Files = BTreeMap<String, Vec<u8>>;
 
 /// Breaks the files of a checkpoint in one way and says how.
-fn mutate(files: &mut Files, rng: &mut ChaCha8Rng) -> String {
+fn mutate(files: &mut Files, config: &str, rng: &mut ChaCha8Rng) -> String {
     match rng.random_range(0..14) {
-        0 => flip(files, rng, "config.json"),
+        0 => flip(files, rng, config),
         1 if files.contains_key(INDEX) => flip(files, rng, INDEX),
         2 | 3 => {
             let name = weights(files, rng);
@@ -69,9 +71,9 @@ fn mutate(files: &mut Files, rng: &mut ChaCha8Rng) -> String {
         }
         10 => not_finite(files, rng),
         11 => duplicate(files, rng),
-        12 => change_json(files, rng, "config.json"),
+        12 => change_json(files, rng, config),
         _ if files.contains_key(INDEX) => change_json(files, rng, INDEX),
-        _ => change_json(files, rng, "config.json"),
+        _ => change_json(files, rng, config),
     }
 }
 
@@ -236,7 +238,7 @@ fn a_broken_checkpoint_is_refused_or_loads_what_was_written() {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             let (original, weights) = &originals[rng.next_u32() as usize % originals.len()];
             let mut files = original.clone();
-            let told = mutate(&mut files, &mut rng);
+            let told = mutate(&mut files, "config.json", &mut rng);
             put(&folder, &files);
             drop(files);
 
@@ -270,5 +272,58 @@ fn a_broken_checkpoint_is_refused_or_loads_what_was_written() {
         for (kind, count) in refused {
             println!("  {kind}: {count}");
         }
+    });
+}
+
+#[test]
+fn a_broken_adapter_folder_is_refused_or_loads_what_was_written() {
+    in_own_process(|| {
+        let place = tempfile::tempdir().expect("a temporary folder");
+        let device = Device::flex();
+        let adapters = LoraConfig::new(2);
+        let adapted = model().with_adapters(&adapters, 3).expect("it fits");
+        let original = place.path().join("original");
+        let folder = AdapterFolder::new(&original);
+        folder.save(&adapted, &adapters, "base").expect("written");
+        let original = files(&original).expect("files");
+        let written = weights_of(&adapted);
+
+        let mutations = count("EURUS_MUTATIONS", 100) as u64;
+        let folder = place.path().join("mutated");
+        let (mut harmless, mut refused) = (0, 0);
+        let mut most = 0.0f32;
+        for seed in 0..mutations {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let mut files = original.clone();
+            let told = mutate(&mut files, "adapter_config.json", &mut rng);
+            put(&folder, &files);
+            drop(files);
+            let base = model();
+
+            ALLOCATOR.reset_peak_usage();
+            let before = ALLOCATOR.current_usage_as_mb();
+            let load = || AdapterFolder::new(&folder).load(base, &device);
+            let result = catch_unwind(AssertUnwindSafe(load));
+            most = most.max(ALLOCATOR.peak_usage_as_mb() - before);
+            assert!(most < MEMORY_MIB, "seed {seed}: {told}: {most} MiB");
+            match result {
+                Err(_) => panic!("seed {seed}: {told}: loading panicked"),
+                Ok(Ok((loaded, _))) => {
+                    assert!(
+                        weights_of(&loaded) == written,
+                        "seed {seed}: {told}: loaded something else"
+                    );
+                    harmless += 1;
+                }
+                Ok(Err(error)) => {
+                    assert!(!error.to_string().is_empty(), "seed {seed}: {told}");
+                    refused += 1;
+                }
+            }
+        }
+        println!(
+            "{mutations} broken adapter folders: {harmless} load what was written, {refused} are refused, 0 panics, at most {most:.1} MiB"
+        );
+        assert!(refused * 2 > mutations);
     });
 }
