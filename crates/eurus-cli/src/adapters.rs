@@ -52,6 +52,12 @@ impl Adapters {
         }
     }
 
+    /// Whether adapters are trained, and the vectors of tokens are not.
+    pub fn leave_tokens(&self) -> bool {
+        self.config()
+            .is_some_and(|config| config.modules_to_save.is_empty())
+    }
+
     /// The model to train: as it is, or frozen with fresh adapters.
     pub fn put_on<M: Adapted>(&self, model: M, seed: u64) -> Result<M> {
         Ok(match self.config() {

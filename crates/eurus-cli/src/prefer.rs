@@ -240,7 +240,9 @@ impl Prefer {
             }
         }
 
-        let policy = self.adapters.put_on(setup.decoder()?, settings.seed)?;
+        let policy = self
+            .adapters
+            .put_on(setup.decoder_for(&self.adapters)?, settings.seed)?;
         let base = policy.without_adapters();
         let trainer = PreferenceTrainer::new(settings, loss.clone())?
             .with_reference_sync(self.reference_sync())

@@ -164,7 +164,7 @@ impl Reward {
         let pairs = read(&self.files.data)?;
         self.check_rank_only(&pairs)?;
         let held_out = self.judging.eval.as_deref().map(read).transpose()?;
-        let model = RewardModel::from_decoder(setup.decoder()?);
+        let model = RewardModel::from_decoder(setup.decoder_for(&self.adapters)?);
         let model = self.adapters.put_on(model, setup.settings.seed)?;
         let trainer = RewardTrainer::new(setup.settings.clone(), &loss)?
             .with_snapshots(snapshots.clone())?

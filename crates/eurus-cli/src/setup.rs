@@ -8,15 +8,19 @@ use eurus::forest::{BuiltInTemplate, ChatTokenizer, TokenTree, TokenizerFiles};
 use eurus::models::{Checkpoint, Decoder, DecoderConfig, EosTokenIds};
 use eurus::train::{Ranks, TrainingConfig};
 
+use crate::adapters::Adapters;
 use crate::options::{DeviceName, Files, Steps, Text};
 use crate::output::Output;
 use crate::ranks::gpu;
+use crate::untrained;
 use crate::usage::UsageError;
 
 /// A model folder that has been looked at, and the settings of the run. Weights are not loaded yet.
 pub struct Setup {
     pub settings: TrainingConfig,
     pub tokenizer: ChatTokenizer,
+    /// Special tokens of the template that the model's own folder does not use.
+    new_tokens: Vec<u32>,
     /// The tokens that end an answer: the end of turn that is trained, and those that the checkpoint lists.
     pub stop_tokens: Vec<u32>,
     /// The most tokens a path may have: the user's limit or the model's.
@@ -69,6 +73,10 @@ impl Setup {
         }
         let config = DecoderConfig::from_folder(folder)?;
         let tokenizer = tokenizer(folder, text.chat_template.as_deref())?;
+        let new_tokens = match text.chat_template {
+            Some(_) => tokenizer.tokens_new_to(&TokenizerFiles::read(folder)?)?,
+            None => Vec::new(),
+        };
         if let (true, Some(stand_in)) = (ranks.is_first(), tokenizer.stand_in()) {
             eprintln!("{stand_in}");
         }
@@ -92,6 +100,7 @@ impl Setup {
         Ok(Self {
             settings,
             tokenizer,
+            new_tokens,
             stop_tokens,
             path_limit,
             config,
@@ -105,6 +114,17 @@ impl Setup {
     pub fn decoder(&self) -> Result<Decoder> {
         let loaded = Checkpoint::new(&self.folder).decoder(&self.device);
         let (model, _) = self.ranks.all_ok(loaded.map_err(anyhow::Error::from))?;
+        Ok(model)
+    }
+
+    /// Loads the weights to put adapters on, and warns if these cannot learn the tokens of the template.
+    pub fn decoder_for(&self, adapters: &Adapters) -> Result<Decoder> {
+        let model = self.decoder()?;
+        if adapters.leave_tokens()
+            && let Some(warning) = untrained::warning(&self.tokenizer, &self.new_tokens, &model)
+        {
+            self.tell(&warning);
+        }
         Ok(model)
     }
 

@@ -80,7 +80,7 @@ impl Sft {
 
         let model = self
             .adapters
-            .put_on(setup.decoder()?, setup.settings.seed)?;
+            .put_on(setup.decoder_for(&self.adapters)?, setup.settings.seed)?;
         let trainer = SftTrainer::new(setup.settings.clone())?
             .with_snapshots(snapshots.clone())?
             .with_ranks(ranks.clone());

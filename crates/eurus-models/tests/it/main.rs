@@ -23,3 +23,4 @@ mod spellings;
 /// Counts what a test allocates that runs in its own process.
 #[global_allocator]
 static ALLOCATOR: peak_alloc::PeakAlloc = peak_alloc::PeakAlloc;
+mod untrained;
