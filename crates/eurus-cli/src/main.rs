@@ -19,6 +19,7 @@ mod loss;
 mod model_folder;
 mod no_effect;
 mod options;
+mod other_model;
 mod output;
 mod plan;
 mod prefer;
@@ -37,6 +38,7 @@ use anyhow::Result;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use eurus::kernels::width::{MAX_VECTOR_BITS, VectorWidth, check_environment};
 use eurus::train::Ranks;
+use options::{Found, WantedModel};
 use process_memory::{TrainingAllocator, keep_freed_memory};
 
 const EXAMPLES: &str = "\
@@ -140,14 +142,26 @@ impl Command {
 }
 
 impl Training {
-    /// Makes the model a folder, downloading it if it is none.
+    /// Makes the models folders, downloading what is none, and refuses adapters that the model cannot have.
     fn find_model(&mut self) -> Result<()> {
-        let files = match self {
-            Self::Prefer(command) => &mut command.files,
-            Self::Sft(command) => &mut command.files,
-            Self::Reward(command) => &mut command.files,
+        let (files, adapters, wanted) = match self {
+            Self::Prefer(run) => (&mut run.files, &run.adapters, WantedModel::LanguageModel),
+            Self::Sft(run) => (&mut run.files, &run.adapters, WantedModel::LanguageModel),
+            Self::Reward(run) => (&mut run.files, &run.adapters, WantedModel::RewardModel),
         };
-        files.model = model_folder::find(&files.model)?;
+        let model = model_folder::find(&files.model, "--model")?;
+        files.model = model.folder;
+        files.found = Found {
+            adapter: model.adapter,
+            wanted,
+        };
+        adapters.check_for(&files.model, wanted)?;
+        if let Self::Prefer(prefer) = self {
+            let reference = prefer.reference.as_deref();
+            prefer.reference_found = reference
+                .map(|model| model_folder::find(model, "--reference"))
+                .transpose()?;
+        }
         Ok(())
     }
 

@@ -6,6 +6,7 @@
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use eurus::losses::{Needs, RewardLossConfig};
+use eurus::train::Optimizer;
 
 use crate::usage::UsageError;
 
@@ -47,7 +48,12 @@ impl Given<'_> {
 
 const RULES: &[Rule] = &[
     Rule {
-        options: &["lora_alpha", "lora_dropout", "lora_targets"],
+        options: &[
+            "lora_alpha",
+            "lora_dropout",
+            "lora_targets",
+            "modules_to_save",
+        ],
         why: |given| {
             given.without(
                 "lora_rank",
@@ -78,7 +84,7 @@ const RULES: &[Rule] = &[
         },
     },
     Rule {
-        options: &["sync_reference_every", "reference_cache"],
+        options: &["reference", "sync_reference_every", "reference_cache"],
         why: |given| {
             let without_reference = given.needs.is_some_and(|needs| !needs.reference);
             without_reference.then(|| {
@@ -129,6 +135,29 @@ const RULES: &[Rule] = &[
                     .into(),
             ),
         }
+        },
+    },
+    Rule {
+        options: &["adam_beta1", "adam_beta2", "adam_eps"],
+        why: |given| {
+            (given.value::<Optimizer>("optimizer")? == Optimizer::Adafactor).then(|| {
+                "with --optimizer adafactor; give --optimizer adamw, or leave it out".into()
+            })
+        },
+    },
+    Rule {
+        options: &["weight_decay_on"],
+        why: |given| {
+            if given.value::<f32>("weight_decay")? == 0.0 {
+                Some("without --weight-decay; say how much, or leave it out".into())
+            } else if given.has("lora_rank") {
+                Some(
+                    "with --lora-rank: adapters are matrices and decayed either way; leave it out"
+                        .into(),
+                )
+            } else {
+                None
+            }
         },
     },
     Rule {
@@ -262,6 +291,7 @@ mod tests {
         "forests_per_step",
         "token_budget",
         "warmup_ratio",
+        "optimizer",
         "weight_decay",
         "max_grad_norm",
         "recompute_activations",
@@ -324,6 +354,11 @@ mod tests {
                 reward("--lora-targets q_proj"),
                 "--lora-rank",
             ),
+            (
+                "modules_to_save",
+                sft("--modules-to-save lm_head"),
+                "--lora-rank",
+            ),
             ("eval_every", reward("--eval-every 5"), "--eval"),
             ("keep_best", sft("--keep-best"), "--eval"),
             ("eval_samples", prefer("--eval-samples 3"), "--eval"),
@@ -342,6 +377,7 @@ mod tests {
                 simpo("--sync-reference-every 5"),
                 "--loss",
             ),
+            ("reference", simpo("--reference r"), "--loss"),
             ("reference_cache", simpo("--reference-cache f"), "--loss"),
             (
                 "desirable_weight",
@@ -363,6 +399,31 @@ mod tests {
                 "center_coefficient",
                 reward("--loss ldr --center-coefficient 1"),
                 "--loss bt",
+            ),
+            (
+                "adam_beta1",
+                sft("--optimizer adafactor --adam-beta1 0.8"),
+                "--optimizer adamw",
+            ),
+            (
+                "adam_beta2",
+                sft("--optimizer adafactor --adam-beta2 0.8"),
+                "--optimizer adamw",
+            ),
+            (
+                "adam_eps",
+                sft("--optimizer adafactor --adam-eps 1e-6"),
+                "--optimizer adamw",
+            ),
+            (
+                "weight_decay_on",
+                sft("--weight-decay-on all"),
+                "--weight-decay",
+            ),
+            (
+                "weight_decay_on",
+                sft("--weight-decay-on all --weight-decay 1 --lora-rank 2"),
+                "--lora-rank",
             ),
             (
                 "decay",
@@ -425,6 +486,8 @@ mod tests {
             "prefer --model m --data d --out o --algorithm kto --desirable-weight 2 --undesirable-weight 1".into(),
             format!("{REWARD} --rank-only a --margin 1 --center-coefficient 1"),
             format!("{REWARD} --loss bt --margin 1"),
+            format!("{PREFER} --reference r"),
+            format!("{SFT} --adam-beta1 0.8 --adam-beta2 0.9 --adam-eps 1e-6 --weight-decay 1 --weight-decay-on all"),
             format!("{SFT} --decay linear --max-path-tokens 300 --token-budget 300"),
             format!("plan {SFT} --overwrite --snapshot-every 3"),
             "data stats f --skip-invalid r --overwrite --max-turns 3".into(),

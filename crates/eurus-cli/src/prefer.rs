@@ -9,8 +9,8 @@ use eurus::losses::{
     DpoConfig, KtoConfig, NcaConfig, NcaKConfig, Needs, PreferenceLossConfig, ScoredLossConfig,
     UnpairedLossConfig,
 };
-use eurus::models::Decoder;
 use eurus::models::lora::Adapted;
+use eurus::models::{Decoder, DecoderConfig};
 use eurus::train::ResponseLossConfig;
 use eurus::train::{
     Event, Judgement, PreferenceTrainer, Ranks, ReferenceCache, ReferenceKey, ReferenceSync,
@@ -21,7 +21,9 @@ use crate::adapters::Adapters;
 use crate::input::{self, Wanted};
 use crate::judging::{Judging, Samples, judgement_of};
 use crate::loss::described_loss;
+use crate::model_folder::ModelFolder;
 use crate::options::{Files, SnapshotOptions, Steps, Text, at_least_one};
+use crate::other_model::OtherModel;
 use crate::setup::Setup;
 use crate::usage::UsageError;
 use crate::{job, setup};
@@ -54,6 +56,9 @@ Examples:
     eurus prefer --model runs/sft --data ultrafeedback.jsonl --scored --out runs/nca \
       --loss '{"type": "nca_k", "beta": 0.1, "temperature": 0.5}'
 
+  Another reference than the model that the run starts from, of the same vocabulary:
+    eurus prefer --model runs/sft --data pairs.jsonl --algorithm dpo --reference runs/sft-epoch-3 --out runs/dpo
+
   Twenty quick steps to see that something moves:
     eurus prefer --model SmolLM2-135M-Instruct --data pairs.jsonl --algorithm dpo --out smollm2-dpo \
       --max-steps 20 --trees-per-step 2 --learning-rate 1e-5"#;
@@ -76,6 +81,20 @@ pub struct Prefer {
     /// plackett_luce or lambda_rank
     #[arg(long, help_heading = "Loss", conflicts_with = "unpaired")]
     pub scored: bool,
+
+    /// Model whose log-probs the loss takes for the reference's, if it is another than --model: a folder or a name on the hub,
+    /// of the same vocabulary. It is read first, and not in memory any more when training begins
+    #[arg(
+        long,
+        value_name = "DIR or ORG/NAME",
+        help_heading = "Loss",
+        conflicts_with = "sync_reference_every"
+    )]
+    pub reference: Option<PathBuf>,
+
+    /// What lies there, once it has been looked at
+    #[arg(skip)]
+    pub reference_found: Option<ModelFolder>,
 
     /// Let the reference follow the policy (TR-DPO): after every so many steps it is mixed with the policy
     #[arg(long, value_name = "STEPS", help_heading = "Loss", value_parser = at_least_one)]
@@ -240,18 +259,31 @@ impl Prefer {
             }
         }
 
-        let policy = self
-            .adapters
-            .put_on(setup.decoder_for(&self.adapters)?, settings.seed)?;
-        let base = policy.without_adapters();
+        let reference = self.reference_found.as_ref();
+        let reference = reference
+            .map(|found| OtherModel::open(found, &setup))
+            .transpose();
+        let reference = ranks.all_ok(reference)?;
+        if let Some(reference) = &reference {
+            for rows in [Some(&rows), held_out.as_ref()].into_iter().flatten() {
+                ranks.all_ok(reference.check(rows))?;
+            }
+        }
+        let policy = setup.put_on(setup.decoder()?, &self.adapters)?;
+        let base = match &reference {
+            Some(reference) => ranks.all_ok(reference.decoder())?,
+            None => policy.without_adapters(),
+        };
         let trainer = PreferenceTrainer::new(settings, loss.clone())?
             .with_reference_sync(self.reference_sync())
             .map_err(UsageError::new)?
+            .with_other_reference(reference.is_some())
             .with_snapshots(snapshots.clone())?
             .with_ranks(ranks.clone());
         let held_out_trees = held_out.iter().flat_map(|rows| &rows.trees);
         let questions = self.samples.questions(&setup, held_out_trees);
-        let cache = self.cache(snapshots.as_ref(), &base, &setup);
+        let config = reference.as_ref().map_or(&setup.config, |it| &it.config);
+        let cache = self.cache(snapshots.as_ref(), &base, config, &setup);
         job::run(
             output,
             snapshots.as_ref(),
@@ -285,7 +317,7 @@ impl Prefer {
             },
             |checkpoint, model| {
                 self.adapters
-                    .write(checkpoint, model, &self.files.model, |model| {
+                    .write(checkpoint, model, &self.files, |model| {
                         checkpoint.write_decoder(model, &setup.config)
                     })
             },
@@ -298,12 +330,13 @@ impl Prefer {
         &self,
         snapshots: Option<&Snapshots>,
         base: &Decoder,
+        config: &DecoderConfig,
         setup: &Setup,
     ) -> Option<ReferenceCache> {
         let beside = || Some(snapshots?.folder.join("reference.jsonl"));
         let path = self.reference_cache.clone().or_else(beside)?;
         let key = ReferenceKey::new(base, setup.tokenizer.files().fingerprint())
-            .with_config(format!("{:?}", setup.config));
+            .with_config(format!("{config:?}"));
         Some(ReferenceCache::new(path, key))
     }
 }

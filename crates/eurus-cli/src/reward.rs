@@ -164,8 +164,7 @@ impl Reward {
         let pairs = read(&self.files.data)?;
         self.check_rank_only(&pairs)?;
         let held_out = self.judging.eval.as_deref().map(read).transpose()?;
-        let model = RewardModel::from_decoder(setup.decoder_for(&self.adapters)?);
-        let model = self.adapters.put_on(model, setup.settings.seed)?;
+        let model = setup.put_on(setup.reward_start()?, &self.adapters)?;
         let trainer = RewardTrainer::new(setup.settings.clone(), &loss)?
             .with_snapshots(snapshots.clone())?
             .with_ranks(ranks.clone());
@@ -185,7 +184,7 @@ impl Reward {
             |on_event| trainer.train_evaluated(model, &pairs.trees, evaluation.as_mut(), on_event),
             |checkpoint, model| {
                 self.adapters
-                    .write(checkpoint, model, &self.files.model, |model| {
+                    .write(checkpoint, model, &self.files, |model| {
                         checkpoint.write_reward_model(model, &setup.config)
                     })
             },

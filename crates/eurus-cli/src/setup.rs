@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use eurus::burn::tensor::Device;
 use eurus::forest::{BuiltInTemplate, ChatTokenizer, TokenTree, TokenizerFiles};
-use eurus::models::{Checkpoint, Decoder, DecoderConfig, EosTokenIds};
+use eurus::models::lora::{Adapted, AdapterFolder};
+use eurus::models::{Checkpoint, Decoder, DecoderConfig, EosTokenIds, RewardModel};
 use eurus::train::{Ranks, TrainingConfig};
 
 use crate::adapters::Adapters;
-use crate::options::{DeviceName, Files, Steps, Text};
+use crate::options::{DeviceName, Files, Steps, Text, WantedModel};
 use crate::output::Output;
 use crate::ranks::gpu;
 use crate::untrained;
@@ -30,6 +31,7 @@ pub struct Setup {
     /// The processes that train; this one alone if nothing else is said.
     pub ranks: Ranks,
     folder: PathBuf,
+    checkpoint: Checkpoint,
 }
 
 /// A limit of path lengths and what set it.
@@ -50,7 +52,7 @@ pub fn begin(
     let mut output = ranks.all_ok(first.then(|| Output::create(files)).transpose())?;
     let setup = ranks.all_ok(Setup::open(files, text, steps, ranks))?;
     if let Some(output) = &mut output {
-        if text.chat_template.is_some() {
+        if text.chat_template.is_some() || files.found.adapter.is_some() {
             output.replace_tokenizer(setup.tokenizer.files());
         }
         output.stop_at(setup.tokenizer.eos_id());
@@ -71,10 +73,10 @@ impl Setup {
                 folder.display()
             );
         }
-        let config = DecoderConfig::from_folder(folder)?;
-        let tokenizer = tokenizer(folder, text.chat_template.as_deref())?;
+        let (checkpoint, config) = checked(files, ranks)?;
+        let tokenizer = tokenizer(tokenizer_folder(files), text.chat_template.as_deref())?;
         let new_tokens = match text.chat_template {
-            Some(_) => tokenizer.tokens_new_to(&TokenizerFiles::read(folder)?)?,
+            Some(_) => tokenizer.tokens_new_to(&TokenizerFiles::read(tokenizer_folder(files))?)?,
             None => Vec::new(),
         };
         if let (true, Some(stand_in)) = (ranks.is_first(), tokenizer.stand_in()) {
@@ -86,15 +88,19 @@ impl Setup {
         }
         let mut stop_tokens = eos_token_ids.all();
         stop_tokens.push(tokenizer.eos_id());
-        let path_limit = if settings.max_path_tokens <= config.max_position_embeddings {
+        let context = config.context_length();
+        let path_limit = if settings.max_path_tokens <= context {
             PathLimit {
                 tokens: settings.max_path_tokens,
                 set_by: "--max-path-tokens",
             }
         } else {
             PathLimit {
-                tokens: config.max_position_embeddings,
-                set_by: "the model's max_position_embeddings",
+                tokens: context,
+                set_by: match context == config.max_position_embeddings {
+                    true => "the model's max_position_embeddings",
+                    false => "the model's max_position_embeddings, stretched by its rope settings",
+                },
             }
         };
         Ok(Self {
@@ -107,25 +113,37 @@ impl Setup {
             device,
             ranks: ranks.clone(),
             folder: folder.clone(),
+            checkpoint,
         })
     }
 
     /// Loads the weights. Call it after the rows are checked; it takes longest.
     pub fn decoder(&self) -> Result<Decoder> {
-        let loaded = Checkpoint::new(&self.folder).decoder(&self.device);
+        let loaded = self.checkpoint.decoder(&self.device);
         let (model, _) = self.ranks.all_ok(loaded.map_err(anyhow::Error::from))?;
         Ok(model)
     }
 
-    /// Loads the weights to put adapters on, and warns if these cannot learn the tokens of the template.
-    pub fn decoder_for(&self, adapters: &Adapters) -> Result<Decoder> {
-        let model = self.decoder()?;
-        if adapters.leave_tokens()
-            && let Some(warning) = untrained::warning(&self.tokenizer, &self.new_tokens, &model)
-        {
-            self.tell(&warning);
-        }
+    /// Loads the weights that a reward model starts from: those of one, or a body with a head of zeros.
+    pub fn reward_start(&self) -> Result<RewardModel> {
+        let loaded = self.checkpoint.reward_start(&self.device);
+        let (model, _) = self.ranks.all_ok(loaded.map_err(anyhow::Error::from))?;
         Ok(model)
+    }
+
+    /// The model to train: as it is, or frozen with fresh adapters. Warns if these cannot learn the tokens of the template.
+    pub fn put_on<M: Adapted>(&self, model: M, adapters: &Adapters) -> Result<M> {
+        if let Some(config) = adapters.config() {
+            let (tokenizer, new) = (&self.tokenizer, &self.new_tokens);
+            let warning = untrained::warning(tokenizer, new, &model, &config.modules_to_save);
+            warning.iter().for_each(|it| self.tell(it));
+        }
+        adapters.put_on(model, self.settings.seed)
+    }
+
+    /// A file of the model folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
     }
 
     /// Tells something on standard error, once for all ranks.
@@ -167,6 +185,53 @@ fn other_end(tokenizer: &ChatTokenizer, known: &EosTokenIds) -> Option<String> {
             tokenizer.eos()
         )
     })
+}
+
+/// The model, and its configuration. All that the headers of its files can tell is checked, since rows take long to read.
+fn checked(files: &Files, ranks: &Ranks) -> Result<(Checkpoint, DecoderConfig)> {
+    let mut checkpoint = Checkpoint::new(&files.model);
+    let tell = |line: String| {
+        if ranks.is_first() {
+            eprintln!("{line}");
+        }
+    };
+    if let Some(adapter) = &files.found.adapter {
+        checkpoint = checkpoint.with_adapter(AdapterFolder::new(adapter));
+        tell(format!(
+            "{}: an adapter of PEFT, merged into its base {}",
+            adapter.display(),
+            files.model.display()
+        ));
+    }
+    let config = match files.found.wanted {
+        WantedModel::LanguageModel => checkpoint.check_decoder()?,
+        WantedModel::RewardModel => {
+            let (config, head) = checkpoint.check_reward_start()?;
+            if let Some(head) = head {
+                tell(format!(
+                    "{}: a reward model; training goes on from its head ({}.weight)",
+                    files.model.display(),
+                    head.name()
+                ));
+            }
+            config
+        }
+    };
+    Ok((checkpoint, config))
+}
+
+/// The folder of the tokenizer: that of the adapters, if they have one of their own.
+fn tokenizer_folder(files: &Files) -> &Path {
+    let has_tokenizer = |folder: &&PathBuf| {
+        let names = ["tokenizer.json", "tokenizer_config.json"];
+        names.iter().all(|name| folder.join(name).is_file())
+    };
+    files
+        .found
+        .adapter
+        .as_ref()
+        .filter(has_tokenizer)
+        .unwrap_or(&files.model)
 }
 
 /// The tokenizer of a model folder, with another chat template if one is given by name or as a file.

@@ -78,9 +78,7 @@ impl Sft {
         let rows = read(&self.files.data)?;
         let held_out = self.judging.eval.as_deref().map(read).transpose()?;
 
-        let model = self
-            .adapters
-            .put_on(setup.decoder_for(&self.adapters)?, setup.settings.seed)?;
+        let model = setup.put_on(setup.decoder()?, &self.adapters)?;
         let trainer = SftTrainer::new(setup.settings.clone())?
             .with_snapshots(snapshots.clone())?
             .with_ranks(ranks.clone());
@@ -99,7 +97,7 @@ impl Sft {
             |on_event| trainer.train_evaluated(model, &rows.trees, evaluation.as_mut(), on_event),
             |checkpoint, model| {
                 self.adapters
-                    .write(checkpoint, model, &self.files.model, |model| {
+                    .write(checkpoint, model, &self.files, |model| {
                         checkpoint.write_decoder(model, &setup.config)
                     })
             },

@@ -54,8 +54,8 @@ pub enum Error {
     /// A field of `config.json` has a value that would change the result and is not supported.
     #[error("config.json: field `{field}` is {value}, {problem}")]
     Config {
-        /// The field's name.
-        field: &'static str,
+        /// The field's name, with that of the object it is in: `rope_scaling.factor`.
+        field: String,
         /// Its value as written.
         value: String,
         /// Why it cannot be used and what to do.

@@ -96,13 +96,13 @@ pub use chat::LocalChatModel;
 #[cfg(feature = "gguf")]
 pub use checkpoint::GgufFile;
 pub use checkpoint::{Checkpoint, EosTokenIds, MAX_SHARD_BYTES, WeightType};
-pub use config::{Architecture, Biases, DecoderConfig, MixtureOfExperts, RopeScaling};
+pub use config::{Architecture, Biases, DecoderConfig, MixtureOfExperts, RopeScaling, Yarn};
 pub use decoder::Decoder;
 pub use error::{Error, Result};
 pub use model::{ForestBlocks, ForestBody, ForestModel, ForestRewardModel};
 pub use module_path::ModulePath;
 pub use reward::{RewardHead, RewardModel, RewardProjection};
-pub use untrained::Untrained;
+pub use untrained::{Untrained, untrained_tokens};
 
 /// The parts that a decoder is made of.
 pub mod layers {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use burn::tensor::Tensor;
 
-use crate::{Decoder, int_tensor};
+use crate::int_tensor;
 
 /// What shows that a token was never trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,27 +31,15 @@ impl fmt::Display for Untrained {
 /// Rows that stand for all of them: enough for a median, and for a mean that is a few hundredths of a length off.
 const SAMPLE: usize = 1024;
 
-impl Decoder {
-    /// Those of some tokens that were never trained, by their rows of the embedding or of the output projection, with what
-    /// shows it.
-    ///
-    /// Random rows, as a model has before any training, cannot be told from trained ones. Tokens that the vocabulary does not
-    /// have are left out.
-    pub fn untrained_tokens(&self, tokens: &[u32]) -> Vec<(u32, Untrained)> {
-        let mut found = of_matrix(self.model.embed_tokens.weight.val(), tokens);
-        if let Some(head) = &self.lm_head {
-            for (token, sign) in of_matrix(head.weight.val(), tokens) {
-                if !found.iter().any(|&(known, _)| known == token) {
-                    found.push((token, sign));
-                }
-            }
-        }
-        found
-    }
-}
-
-/// Of a matrix `[vocab, d]`.
-fn of_matrix(weight: Tensor<2>, tokens: &[u32]) -> Vec<(u32, Untrained)> {
+/// Those of some tokens that were never trained, by their rows of an embedding or an output projection, with what shows it.
+///
+/// Random rows, as a model has before any training, cannot be told from trained ones. Tokens beyond the vocabulary are left
+/// out.
+///
+/// # Shapes
+///
+/// - weight: `[vocab, d]`
+pub fn untrained_tokens(weight: &Tensor<2>, tokens: &[u32]) -> Vec<(u32, Untrained)> {
     let [vocabulary, _] = weight.dims();
     let step = vocabulary.div_ceil(SAMPLE).max(1);
     let sample: Vec<u32> = (0..vocabulary as u32).step_by(step).collect();
@@ -63,8 +51,8 @@ fn of_matrix(weight: Tensor<2>, tokens: &[u32]) -> Vec<(u32, Untrained)> {
     if tokens.is_empty() {
         return Vec::new();
     }
-    let others = rows(&weight, &sample);
-    let asked = rows(&weight, &tokens);
+    let others = rows(weight, &sample);
+    let asked = rows(weight, &tokens);
 
     let mut lengths: Vec<f64> = others.iter().map(|row| length(row)).collect();
     lengths.sort_by(f64::total_cmp);

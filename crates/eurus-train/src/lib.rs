@@ -72,7 +72,7 @@
 //!
 //! | item | what |
 //! | --- | --- |
-//! | [`TrainingConfig`], [`Schedule`], [`Decay`], [`Precision`] | optimizer, learning rate, step size, limits, number type, seed |
+//! | [`TrainingConfig`], [`Optimizer`], [`WeightDecayOn`], [`Schedule`], [`Decay`], [`Precision`] | optimizer, learning rate, step size, limits, number type, seed |
 //! | [`SftTrainer`] | imitation of trainable nodes |
 //! | [`PreferenceTrainer`], [`ResponseLoss`] | DPO, NCA, KTO and the rest of `pref_losses`, or a loss of your own, over pairs, single or scored responses |
 //! | [`ReferenceLogProbs`], [`ReferenceCache`], [`ReferenceSync`] | log-probs of the reference model, kept in a file if asked |
@@ -88,7 +88,6 @@
 //! | [`Error`] | what can go wrong, and what to do about it |
 
 mod activations;
-mod adamw;
 mod config;
 mod digest;
 mod error;
@@ -96,6 +95,7 @@ mod evaluation;
 mod events;
 mod examples;
 pub mod log_probs;
+mod optimizer;
 mod order;
 pub mod plan;
 mod precision;
@@ -111,7 +111,7 @@ mod step;
 mod stop;
 pub mod tensorboard;
 
-pub use config::{NotFinitePolicy, TrainingConfig};
+pub use config::{NotFinitePolicy, Optimizer, TrainingConfig, WeightDecayOn};
 pub use error::{Error, NotFinite, Result};
 pub use evaluation::{Evaluation, Judgement, SampleText};
 pub use events::{Event, StepProgress};

@@ -10,11 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use token_forest::TrainingTree;
 
-use crate::adamw::StepGradients;
-use crate::adamw::StepOptimizer;
 use crate::digest;
 use crate::evaluation::{Best, Evaluation};
 use crate::events::{Event, StepProgress};
+use crate::optimizer::{StepGradients, StepOptimizer};
 use crate::order::step_order;
 use crate::precision::Weights;
 use crate::snapshot::{Judged, Snapshots, Store, newest, restore_weights, share_weights};

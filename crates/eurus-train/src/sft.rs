@@ -8,12 +8,12 @@ use serde_json::json;
 use token_forest::{GroupForest, LabelKind, PackedForest, Pieces, Span, TrainingTree};
 
 use crate::activations::{Pass, Tape};
-use crate::adamw::StepOptimizer;
 use crate::evaluation::Evaluation;
 use crate::events::Event;
 use crate::events::StepProgress;
 use crate::examples::check_examples;
 use crate::log_probs::of_hidden;
+use crate::optimizer::StepOptimizer;
 use crate::run::{
     Objective, Run, RunSetup, StepOutcome, StepStats, StepTrees, plain_device, training_device,
 };

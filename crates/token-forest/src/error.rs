@@ -143,6 +143,18 @@ pub enum Error {
         /// A remedy.
         advice: &'static str,
     },
+    /// A folder without a file that every tokenizer has, and with something that it can be made of.
+    #[error("{folder}: there is no {wanted}, but {found}; {remedy}")]
+    OtherTokenizer {
+        /// The folder.
+        folder: String,
+        /// The file that was looked for.
+        wanted: &'static str,
+        /// What is there.
+        found: String,
+        /// How to make the file of it.
+        remedy: String,
+    },
     /// A file of the tokenizer is there but makes no sense.
     #[error("{file} is malformed: {reason}; {advice}")]
     Malformed {

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
 use burn::module::Module;
-use eurus_models::{DecoderConfig, rope};
+use eurus_models::DecoderConfig;
+use eurus_models::rope::Frequencies;
 use eurus_tests::parameters::parameters;
 use eurus_tests::report::Report;
 use eurus_tests::tensors::{self, Stored};
@@ -60,19 +61,41 @@ pub fn check<M: Module>(
         report.same("windows of the layers", "per layer", &got, windows);
     }
 
-    let frequencies = rope::frequencies(config);
-    let expected = &subject.expected.inv_freq_f64;
-    report.same(
-        "rotary frequencies",
-        "their number",
-        &frequencies.len(),
-        &expected.len(),
-    );
-    for (index, (got, expected)) in frequencies.iter().zip(expected).enumerate() {
-        let error = ((got - expected) / expected).abs();
-        report.error("rotary frequencies", index, error, FREQUENCY_LIMIT);
-    }
+    check_frequencies(expected, config, report);
     Ok(())
+}
+
+/// The frequencies of short sequences, and the factor of cosines and sines.
+fn check_frequencies(expected: &Expected, config: &DecoderConfig, report: &mut Report) {
+    let frequencies = Frequencies::new(config);
+    let set = frequencies.of_length(1);
+    close_frequencies("at load", &set, &expected.inv_freq_f64, report);
+    if let Some(rope) = &expected.rope {
+        let (got, expected) = (frequencies.attention_factor(), rope.attention_factor_f64);
+        report.close(
+            "attention factor",
+            "at load",
+            got,
+            expected,
+            FREQUENCY_LIMIT,
+        );
+    }
+}
+
+/// Compares frequencies by their relative difference.
+pub fn close_frequencies(place: &str, got: &[f64], expected: &[f64], report: &mut Report) {
+    const CHECK: &str = "rotary frequencies";
+    let of_length = format!("{place}, their number");
+    report.same(CHECK, of_length, &got.len(), &expected.len());
+    for (index, (got, expected)) in got.iter().zip(expected).enumerate() {
+        let error = ((got - expected) / expected).abs();
+        report.error(
+            CHECK,
+            format_args!("{place}[{index}]"),
+            error,
+            FREQUENCY_LIMIT,
+        );
+    }
 }
 
 /// The tensors under the names that most checkpoints give them, fused ones taken apart.

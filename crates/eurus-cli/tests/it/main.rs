@@ -2,11 +2,13 @@
 //!
 //! All tests of the crate are one program: it is linked once, and they share the threads of this machine.
 
+mod adapter_folders;
 mod bad_input;
 mod command_line;
 mod common;
 mod data;
 mod devices;
+mod found_checkpoints;
 mod judging;
 mod losses;
 #[cfg(feature = "mpi")]
@@ -21,3 +23,4 @@ mod text_options;
 mod unpaired;
 mod unusable_rows;
 mod vector_width;
+mod weights;

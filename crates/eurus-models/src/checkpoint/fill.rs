@@ -40,7 +40,7 @@ fn ignorable(name: &str) -> bool {
 pub fn check_sizes(config: &DecoderConfig, tensors: &impl Tensors) -> Result<()> {
     let Some(last) = config.layers.checked_sub(1) else {
         return Err(Error::Config {
-            field: "num_hidden_layers",
+            field: "num_hidden_layers".into(),
             value: "0".into(),
             problem: "it must be at least 1".into(),
         });

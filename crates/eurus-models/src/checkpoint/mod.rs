@@ -28,8 +28,9 @@ use read::FolderTensors;
 use write::{Carried, Layout};
 
 pub use eos::EosTokenIds;
+pub(crate) use files::{INDEX, SINGLE};
 #[cfg(feature = "hub")]
-pub(crate) use files::{INDEX, SINGLE, is_plain_name, shard_names};
+pub(crate) use files::{is_plain_name, shard_names};
 pub use floats::WeightType;
 pub(crate) use floats::read as read_floats;
 pub(crate) use foreign::missing as missing_file;
@@ -141,6 +142,13 @@ impl Checkpoint {
     /// When `config.json` or `generation_config.json` cannot be read or is no JSON object.
     pub fn eos_token_ids(&self) -> Result<EosTokenIds> {
         eos::of_folder(&self.folder)
+    }
+
+    /// Whether the folder has weights in safetensors files.
+    pub fn has_weights(&self) -> bool {
+        [SINGLE, INDEX]
+            .iter()
+            .any(|name| self.folder.join(name).is_file())
     }
 
     /// The type that most of the folder's numbers are stored in, from the headers alone; `None` for a folder without

@@ -19,8 +19,8 @@ mod packed_trees;
 mod reference_logits;
 mod size;
 mod spellings;
+mod untrained;
 
 /// Counts what a test allocates that runs in its own process.
 #[global_allocator]
 static ALLOCATOR: peak_alloc::PeakAlloc = peak_alloc::PeakAlloc;
-mod untrained;

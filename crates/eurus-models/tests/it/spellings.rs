@@ -59,7 +59,8 @@ fn message<T>(result: Result<T, Error>) -> String {
 
 #[test]
 fn weights_are_found_under_every_spelling_of_their_names() {
-    let spellings: [(&str, fn(&str) -> String); 7] = [
+    type Spelling = fn(&str) -> String;
+    let spellings: [(&str, Spelling); 7] = [
         ("a body alone", |name| {
             name.strip_prefix("model.").unwrap_or(name).to_owned()
         }),

@@ -13,12 +13,12 @@ use serde_json::{Value, json};
 use token_forest::{GroupForest, Pieces, TrainingTree};
 
 use crate::activations::Pass;
-use crate::adamw::StepOptimizer;
 use crate::evaluation::Evaluation;
 use crate::events::Event;
 use crate::events::StepProgress;
 use crate::examples::check_examples;
 use crate::log_probs::{by_node, node_log_probs, of_hidden, of_hidden_with_weights};
+use crate::optimizer::StepOptimizer;
 use crate::reference::{Detail, ReferenceCache, ReferenceLogProbs, ReferencePass, read};
 use crate::run::{
     Memory, Objective, Run, RunSetup, StepOutcome, StepTrees, plain_device, training_device,

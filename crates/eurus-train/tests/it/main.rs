@@ -12,6 +12,7 @@ mod identity;
 mod mismatched;
 mod no_gradient;
 mod not_finite;
+mod optimizers;
 mod parts;
 mod plan;
 mod precision;
