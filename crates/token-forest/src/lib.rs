@@ -100,7 +100,7 @@ pub use template::ChatTemplate;
 pub use tokenizer::ChatTokenizer;
 pub use training::{Group, Label, LabelKind, TrainingTree, add_mismatched};
 pub use tree::{TokenNode, TokenTree};
-pub use ultrainteract::{Message, Role};
+pub use ultrainteract::{Beside, Message, Role, ToolCall};
 
 /// The example of the README is compiled with the tests.
 #[cfg(doctest)]

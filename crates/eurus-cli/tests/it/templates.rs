@@ -20,13 +20,13 @@ const SPECIAL: [&str; 7] = [
     "[/INST]",
 ];
 
-const CHATML: &str = "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' + '\n' }}\
+pub const CHATML: &str = "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' + '\n' }}\
     {% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
 
 const SFT: &str = "sft --model model --data sft.jsonl --out out --max-steps 1 --learning-rate 1e-3";
 
 /// A workplace whose model has this template and EOS token.
-fn place_with(template: Option<&str>, eos: &str) -> Result<Workplace> {
+pub fn place_with(template: Option<&str>, eos: &str) -> Result<Workplace> {
     let place = Workplace::new()?;
     let texts = ["Tom has 12 apples. How many? Step 1: 3 * 4 = 12. Answer: 12"];
     let bpe = train_bpe(texts, 300, &SPECIAL)?;
@@ -97,6 +97,20 @@ fn the_end_of_turn_that_is_trained_is_among_those_of_the_result() -> Result<()> 
                 .eos_token_ids()?
                 .stop_at(2)
         );
+        // Of every command, and with adapters that are merged.
+        for command in [
+            format!("{SFT} --lora-rank 2"),
+            PREFER.to_owned(),
+            format!("{PREFER} --lora-rank 2"),
+            "reward --model model --data pairs.jsonl --out out --max-steps 1".to_owned(),
+        ] {
+            let told = place.told(&format!("{command}{option} --overwrite"))?;
+            ensure_says(&told, &["answers are trained to end with `<|im_end|>` (2)"])?;
+            for file in ["out/config.json", "out/generation_config.json"] {
+                let ends = &read(&place, file)?["eos_token_id"];
+                ensure!(*ends == json!([0, 2]), "{command}: {file}: {ends}");
+            }
+        }
         // The result says so itself now.
         let again = place.told(
             "sft --model out --data sft.jsonl --out twice --max-steps 1 --learning-rate 1e-3",
