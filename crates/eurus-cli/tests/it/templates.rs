@@ -97,6 +97,12 @@ fn the_end_of_turn_that_is_trained_is_among_those_of_the_result() -> Result<()> 
                 .eos_token_ids()?
                 .stop_at(2)
         );
+        // The result says so itself now.
+        let again = place.told(
+            "sft --model out --data sft.jsonl --out twice --max-steps 1 --learning-rate 1e-3",
+        )?;
+        ensure!(!again.contains("answers are trained to end"), "{again}");
+        ensure!(read(&place, "twice/config.json")?["eos_token_id"] == json!([0, 2]));
         // Of every command, and with adapters that are merged.
         for command in [
             format!("{SFT} --lora-rank 2"),
@@ -111,12 +117,6 @@ fn the_end_of_turn_that_is_trained_is_among_those_of_the_result() -> Result<()> 
                 ensure!(*ends == json!([0, 2]), "{command}: {file}: {ends}");
             }
         }
-        // The result says so itself now.
-        let again = place.told(
-            "sft --model out --data sft.jsonl --out twice --max-steps 1 --learning-rate 1e-3",
-        )?;
-        ensure!(!again.contains("answers are trained to end"), "{again}");
-        ensure!(read(&place, "twice/config.json")?["eos_token_id"] == json!([0, 2]));
     }
     Ok(())
 }
