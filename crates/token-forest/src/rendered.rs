@@ -74,7 +74,7 @@ impl ChatTokenizer {
             .last()
             .is_some_and(|last| last.role != Role::Assistant);
         for index in earlier..messages.len() {
-            self.check_beside(messages, index, asks)?;
+            self.check_beside(whole, messages, index, asks)?;
         }
         let marked = self.marked(messages, earlier.., asks);
         if let Some(pieces) = marked
@@ -113,7 +113,13 @@ impl ChatTokenizer {
 
     /// Looks whether the template writes each of what a message says beside its text. What a result and its call refer to each
     /// other by is no text: most templates leave it out.
-    fn check_beside(&self, messages: &[Message], index: usize, asks: bool) -> Result<()> {
+    fn check_beside(
+        &self,
+        whole: &str,
+        messages: &[Message],
+        index: usize,
+        asks: bool,
+    ) -> Result<()> {
         let message = &messages[index];
         let Some(beside) = message.beside.as_deref() else {
             return Ok(());
@@ -148,7 +154,8 @@ impl ChatTokenizer {
             let mut with_mark = messages.to_vec();
             with_mark[index].beside = Some(Box::new(other));
             let rendered = self.template().render(&with_mark, asks);
-            if !rendered.is_ok_and(|text| text.contains(&mark(0))) {
+            let marks = |text: &str| text.matches(&mark(0)).count();
+            if !rendered.is_ok_and(|text| marks(&text) > marks(whole)) {
                 return Err(Error::FieldNotRendered {
                     template: self.template().name().to_string(),
                     message: index + 1,

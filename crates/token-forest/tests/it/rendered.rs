@@ -252,3 +252,101 @@ fn an_answer_before_any_question_has_no_thought_to_write() {
     assert!(history.starts_with("<|im_start|>assistant\nHello.<|im_end|>\n"));
     assert_eq!(tree.nodes.len(), 2);
 }
+
+#[test]
+fn mutated_templates_are_refused_or_keep_every_text() {
+    let conversations = [
+        ask("Count.", "Which is larger, 1 or 4?", "It is 4."),
+        ask(
+            "",
+            "So?",
+            "<think>\nbecause of this\n</think>\n\nThat is why.",
+        ),
+        [ask("Be brief.", "6 * 7?", "42"), {
+            let later = ask("", "And 1 < 2?", "Yes & always.");
+            later[1..].to_vec()
+        }]
+        .concat(),
+    ];
+    let dense = |text: &str| -> String { text.chars().filter(|c| !c.is_whitespace()).collect() };
+    let mut state = 7_u64;
+    let mut draw = |below: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let swaps = [
+        ("content", "role"),
+        ("content", "content[:5]"),
+        ("content", "content.upper()"),
+        ("content", "content | replace('i', '')"),
+        ("'user'", "'system'"),
+        ("'assistant'", "'user'"),
+        ("messages", "messages[1:]"),
+        ("messages", "messages[:-1]"),
+        ("messages", "messages | reverse"),
+        ("<|im_end|>", ""),
+        (" + ", " ~ ''[:0] ~ "),
+        ("if", "if not"),
+    ];
+    let (mut kept, mut refused) = (0, 0);
+    let rounds = test_support::count("EURUS_MUTATIONS", 200);
+    for round in 0..rounds {
+        let built_in = BuiltInTemplate::ALL[round % BuiltInTemplate::ALL.len()];
+        let mut source = built_in.source().to_owned();
+        for _ in 0..=draw(2) {
+            if draw(2) == 0 {
+                let (from, to) = swaps[draw(swaps.len())];
+                let places: Vec<usize> = source.match_indices(from).map(|(at, _)| at).collect();
+                if !places.is_empty() {
+                    let at = places[draw(places.len())];
+                    source.replace_range(at..at + from.len(), to);
+                }
+            } else {
+                let places: Vec<usize> = source.char_indices().map(|(at, _)| at).collect();
+                let first = draw(places.len());
+                let last = (first + 1 + draw(6)).min(places.len() - 1);
+                source.replace_range(places[first]..places[last], "");
+            }
+        }
+        let Ok(tokenizer) = with_template(&source) else {
+            refused += 1;
+            continue;
+        };
+        for messages in &conversations {
+            let Ok(tree) = tokenizer.encode_messages(messages) else {
+                refused += 1;
+                continue;
+            };
+            kept += 1;
+            let spelled = |tokens: &[u32]| tokenizer.decode_with_special_tokens(tokens).unwrap();
+            let whole = spelled(&tree.path_tokens(tree.nodes.len() - 1));
+            let mut rest = dense(&whole);
+            for message in messages {
+                let text = dense(&message.content);
+                let at = rest.find(&text).unwrap_or_else(|| {
+                    panic!("{round}: {message:?} is lost in {whole:?} of {source}")
+                });
+                rest = rest[at + text.len()..].to_owned();
+            }
+            let answers = messages.iter().filter(|it| it.role == Role::Assistant);
+            let trained = tree.nodes.iter().filter(|node| node.trainable);
+            assert_eq!(answers.clone().count(), trained.clone().count(), "{source}");
+            for (answer, node) in answers.zip(trained) {
+                let text = dense(&answer.content);
+                let begun = text.strip_prefix("<think>").unwrap_or(&text);
+                let span = dense(&spelled(&node.tokens));
+                assert!(
+                    span.contains(begun),
+                    "{round}: {text:?} in {span:?} of {source}"
+                );
+            }
+        }
+    }
+    let least = rounds / 5;
+    assert!(
+        kept > least && refused > least,
+        "{kept} kept, {refused} refused"
+    );
+}
