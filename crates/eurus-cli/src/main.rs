@@ -30,6 +30,7 @@ mod score_by;
 mod setup;
 mod sft;
 mod summary;
+mod untrained;
 mod usage;
 
 use std::process::ExitCode;

@@ -171,7 +171,7 @@ impl Unpaired {
 
 fn pair_row(preference: Preference) -> Result<LoosePair, Unfit> {
     let mut messages = preference.prompt.iter();
-    if messages.any(|message| message.role == Role::System) {
+    if messages.any(|message| message.role.instructs()) {
         return Err("its rows have no system message".to_string());
     }
     let Origin {

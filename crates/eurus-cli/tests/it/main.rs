@@ -17,6 +17,7 @@ mod mpi;
 mod mutations;
 mod no_effect;
 mod plan;
+mod rendered_forms;
 mod resume;
 mod rows;
 mod scored;

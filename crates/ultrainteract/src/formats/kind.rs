@@ -244,6 +244,21 @@ impl Format {
             Format::TrlCompletion | Format::TrlPreference | Format::TrlUnpaired => Style::Plain,
             _ => Style::Chat,
         };
+        let has_place_beside_texts = matches!(
+            self,
+            Format::TrlMessages
+                | Format::TrlCompletionChat
+                | Format::TrlPreferenceChat
+                | Format::TrlUnpairedChat
+        );
+        let mut messages = example.messages();
+        if let Some(field) = messages.find_map(|it| it.beside.as_deref()?.field())
+            && !has_place_beside_texts
+        {
+            return Err(not_held(format!(
+                "its messages have no place for `{field}`"
+            )));
+        }
         let rows: Result<usize, String> = match self {
             Format::Tree => example
                 .tree()

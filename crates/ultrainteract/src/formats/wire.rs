@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::jsonl::parse_object;
 use super::picked::Picked;
 use crate::example::Origin;
-use crate::{Error, Message, Role, Task};
+use crate::{Beside, Error, Message, Role, Task, ToolCall};
 
 type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -192,9 +192,7 @@ impl Wire {
         if system.is_none() && history.is_empty() && input.is_none() {
             return Ok(messages);
         }
-        let has_system = messages
-            .first()
-            .is_some_and(|first| first.role == Role::System);
+        let has_system = messages.first().is_some_and(|first| first.role.instructs());
         if system.is_some() && has_system {
             return refuse(
                 "system",
@@ -377,14 +375,10 @@ impl<'de> Deserialize<'de> for Spelled {
 }
 
 /// What a message may have beside its role and text that changes what is asked or learned.
-const UNUSED_OF_MESSAGE: [&str; 13] = [
-    "tool_calls",
-    "tool_call_id",
+const UNUSED_OF_MESSAGE: [&str; 9] = [
     "function_call",
-    "reasoning_content",
     "reasoning",
     "thinking",
-    "name",
     "weight",
     "images",
     "image",
@@ -417,6 +411,7 @@ impl TryFrom<Spelled> for Said {
                 "`{field}` of a message is set, and would not be used; leave it out"
             ));
         }
+        let mut beside = beside_of(&spelled.others)?;
         let said = match (spelled.content, spelled.value) {
             (Value::Null, value) => value,
             (content, Value::Null) => content,
@@ -424,16 +419,74 @@ impl TryFrom<Spelled> for Said {
             _ => return Err("`content` and `value` of a message differ".to_string()),
         };
         let content = match said {
+            // The whole message of LLaMA-Factory's `function_call` is the call.
+            Value::String(text) if CALL_ROLES.contains(&name.to_ascii_lowercase().as_str()) => {
+                let call = serde_json::from_str::<Value>(&text).ok();
+                let call = call.as_ref().and_then(tool_call);
+                beside.tool_calls.push(call.ok_or_else(|| {
+                    format!("a message of `{name}` is no call: expected JSON with `name` and `arguments`")
+                })?);
+                String::new()
+            }
             Value::String(text) => text,
             Value::Array(parts) => parts.iter().map(text_part).collect::<Result<_, _>>()?,
+            Value::Null if !beside.tool_calls.is_empty() => String::new(),
             Value::Null => {
                 return Err(format!("a message of `{name}` has no `content`"));
             }
             _ => return Err("`content` is neither a string nor a list of parts".to_string()),
         };
-        Ok(Self(Message::new(role, content)))
+        if !beside.tool_calls.is_empty() && role != Role::Assistant {
+            return Err(format!(
+                "`tool_calls` of a message of `{name}`: the assistant alone calls tools"
+            ));
+        }
+        Ok(Self(Message::new(role, content).with_beside(beside)))
     }
 }
+
+/// The fields of a message that templates may write.
+fn beside_of(fields: &serde_json::Map<String, Value>) -> Result<Beside, String> {
+    let text = |name: &str| match fields.get(name) {
+        Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.clone())),
+        Some(value) if is_set(value) => Err(format!("`{name}` of a message is no string")),
+        _ => Ok(None),
+    };
+    let calls = match fields.get("tool_calls") {
+        Some(Value::Array(calls)) => calls.iter().map(tool_call).collect(),
+        Some(value) if is_set(value) => None,
+        _ => Some(Vec::new()),
+    };
+    Ok(Beside {
+        name: text("name")?,
+        reasoning_content: text("reasoning_content")?,
+        tool_call_id: text("tool_call_id")?,
+        tool_calls: calls.ok_or(
+            "`tool_calls` of a message is no list of calls with a `function` of `name` and `arguments`",
+        )?,
+    })
+}
+
+/// A call as OpenAI spells it, or without what stands around its function; `None` for anything else.
+fn tool_call(call: &Value) -> Option<ToolCall> {
+    let function = call.get("function").unwrap_or(call);
+    Some(ToolCall {
+        id: call.get("id").and_then(Value::as_str).map(str::to_string),
+        name: function
+            .get("name")?
+            .as_str()
+            .filter(|it| !it.is_empty())?
+            .to_string(),
+        arguments: match function.get("arguments") {
+            Some(Value::String(json)) => json.clone(),
+            Some(Value::Null) | None => "{}".to_string(),
+            Some(arguments) => arguments.to_string(),
+        },
+    })
+}
+
+/// Roles whose messages are calls of tools.
+const CALL_ROLES: [&str; 1] = ["function_call"];
 
 fn text_part(part: &Value) -> Result<&str, String> {
     let kind = part.get("type").and_then(Value::as_str).unwrap_or("?");
@@ -445,13 +498,17 @@ fn text_part(part: &Value) -> Result<&str, String> {
 /// The names of the roles that are in use, in any case.
 fn role_of(name: &str) -> Result<Role, String> {
     Ok(match name.to_ascii_lowercase().as_str() {
+        "system" => Role::System,
         // OpenAI's later name of the system's messages.
-        "system" | "developer" => Role::System,
+        "developer" => Role::Developer,
         "user" | "human" => Role::User,
-        "assistant" | "gpt" | "model" | "chatgpt" | "bing" | "bard" => Role::Assistant,
+        "assistant" | "gpt" | "model" | "chatgpt" | "bing" | "bard" | "function_call" => {
+            Role::Assistant
+        }
+        "tool" | "observation" => Role::Tool,
         _ => {
             return Err(format!(
-                "unknown role `{name}`, expected `system`, `user` or `assistant`; tools are not read"
+                "unknown role `{name}`, expected `system`, `user`, `assistant` or `tool`"
             ));
         }
     })
@@ -532,9 +589,9 @@ fn shared<S: Serializer>(
     let messages = messages.as_deref().unwrap_or_default();
     serializer.collect_seq(messages.iter().map(|message| Shared {
         from: match message.role {
-            Role::System => "system",
             Role::User => "human",
             Role::Assistant => "gpt",
+            other => other.as_str(),
         },
         value: &message.content,
     }))
