@@ -5,7 +5,7 @@ use std::fmt;
 use anyhow::Result;
 use clap::Args;
 use eurus::data::example::{Example, ScoreSource};
-use eurus::data::formats::{Format, names_developer};
+use eurus::data::formats::Format;
 use eurus::data::input::{self, Located, Location};
 use eurus::data::rebuild::{self, Order};
 
@@ -72,16 +72,15 @@ impl Convert {
 
 /// Records that are noted: how many, and the first.
 #[derive(Default)]
-struct Notes([(u64, Option<Location>); 3]);
+struct Notes([(u64, Option<Location>); 2]);
 
 impl Notes {
-    const KINDS: [&str; 3] = [
+    const KINDS: [&str; 2] = [
         "records give no row",
         "records have a score that the ratings beside it contradict, --score-by fine-grained takes the ratings",
-        "records have messages of `developer`, written as the system's",
     ];
 
-    fn add(&mut self, noted: [bool; 3], location: &Location) {
+    fn add(&mut self, noted: [bool; 2], location: &Location) {
         for ((count, first), _) in self.0.iter_mut().zip(noted).filter(|(_, noted)| *noted) {
             *count += 1;
             first.get_or_insert_with(|| location.clone());
@@ -116,7 +115,7 @@ pub fn write_records(
         let mut lines = Vec::new();
         let rows = to.encode(&example, &mut lines)?;
         let doubtful = example.doubtful_score().is_some();
-        Ok((lines, rows, [rows == 0, doubtful, names_developer(record)]))
+        Ok((lines, rows, [rows == 0, doubtful]))
     };
     let mut output = out.create(to)?;
     let mut rejects = Rejects::new(invalid, out.overwrite)?;

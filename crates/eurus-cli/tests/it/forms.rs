@@ -193,14 +193,17 @@ fn messages_of_every_form_are_read_or_refused_by_their_field() -> Result<()> {
         ),
         (
             "extra_fields",
-            Err("field `messages[0]`: `name` of a message is set"),
-            &[],
+            Ok(vec![
+                json!({"role": "user", "content": asked, "name": "x"}),
+                json!({"role": "assistant", "content": "4 is larger.", "reasoning_content": "think"}),
+            ]),
+            &["does not write `name` of message 1 (user)"],
         ),
         (
             "role_developer",
-            Ok(after(&[system("Be brief.")])),
+            Ok(after(&[says("developer", "Be brief.")])),
             &[
-                "1 with messages of `developer`, rendered as the system's (row 1",
+                "1 of the role `developer` are written as `system`",
                 "1 responses",
             ],
         ),
@@ -208,7 +211,7 @@ fn messages_of_every_form_are_read_or_refused_by_their_field() -> Result<()> {
         ("role_upper", Ok(after(&[])), &["1 responses"]),
         (
             "sg_function",
-            Err("field `conversations[1]`: unknown role `function_call`"),
+            Err("field `conversations[1]`: a message of `function_call` is no call"),
             &[],
         ),
         ("sg_model", Ok(after(&[])), &["1 responses"]),
@@ -235,8 +238,14 @@ fn messages_of_every_form_are_read_or_refused_by_their_field() -> Result<()> {
         ),
         (
             "tool",
-            Err("field `messages[1]`: `tool_calls` of a message is set"),
-            &[],
+            Ok(vec![
+                user(asked),
+                json!({"role": "assistant", "content": "", "tool_calls": [
+                    {"id": "1", "type": "function", "function": {"name": "larger", "arguments": "{}"}}]}),
+                says("tool", "4"),
+                assistant("4 is larger."),
+            ]),
+            &["does not write `tool_calls` of message 2 (assistant)"],
         ),
         ("two_users", Ok(after(&[user("Hi.")])), &["1 responses"]),
     ];
@@ -250,6 +259,11 @@ fn messages_of_every_form_are_read_or_refused_by_their_field() -> Result<()> {
                     anyhow::bail!("{file}: {} rows", rows.len());
                 };
                 ensure!(row["messages"] == json!(messages), "{file}: {row}");
+                if trained[0].starts_with("does not write") {
+                    let refused = [&format!("row 1 of {file}"), trained[0]];
+                    ensure_says(&place.refusal(&sft)?, &refused)?;
+                    continue;
+                }
                 let said = place.told(&sft)?;
                 ensure_says(&said, trained).with_context(|| file.clone())?;
                 ensure_says(&said, &["1 rows read", "in 1 trees"])?;
@@ -481,24 +495,23 @@ fn tables_of_other_tools_have_the_same_rows() -> Result<()> {
     }
     let empty = place.refusal("data validate no_rows.parquet")?;
     ensure_says(&empty, &["no_rows.parquet: there is no record in it"])?;
-    // What other rows have is null in a table; in one row it is set.
-    let said = place.succeed(
-        "data convert unified_nulls.parquet --to trl-preference-chat --out x.jsonl --skip-invalid rejects.jsonl",
-    )?;
-    ensure_says(
-        &said,
-        &["5 rows (trl-preference-chat)", "1 invalid records left out"],
-    )?;
-    let rejects = lines(&place, "rejects.jsonl")?;
-    let reason = rejects[0]["reason"].as_str().unwrap_or_default();
-    let words = ["row 4 of row group 1", "field `rejected[0]`: `tool_calls`"];
-    ensure_says(reason, &words)?;
-    let run = format!("{PREFER} --drop-unusable");
-    let dropped = [
-        "6 rows read; dropped: 1 invalid (row 4",
-        "5 pairs in 5 trees",
-    ];
-    told_of(&place, &run, "unified_nulls.parquet", &dropped)
+    // What other rows have is null in a table; in one row it is set, and the template has no place for it.
+    let rows = converted(&place, "unified_nulls.parquet", "trl-preference-chat")?;
+    let calls: Vec<&Value> = rows
+        .iter()
+        .map(|row| &row["rejected"][0]["tool_calls"])
+        .collect();
+    ensure!(
+        rows.len() == 6 && calls[3][0]["function"]["name"] == "x",
+        "{calls:?}"
+    );
+    ensure!(
+        calls.iter().filter(|calls| calls.is_null()).count() == 5,
+        "{calls:?}"
+    );
+    let run = format!("{PREFER} --model model --data unified_nulls.parquet {OF_A_STEP}");
+    let refused = ["row 4 of row group 1", "does not write `tool_calls`"];
+    ensure_says(&place.refusal(&run)?, &refused)
 }
 
 #[test]

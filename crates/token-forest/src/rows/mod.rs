@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use ultrainteract::example::ScoreSource;
-use ultrainteract::formats::{Format, names_developer};
+use ultrainteract::formats::Format;
 use ultrainteract::input::{self, Location};
 use ultrainteract::{Error as DataError, Message};
 
@@ -318,7 +318,7 @@ fn read_file(
             None => return Ok(()),
         },
     };
-    let parse = move |record: &[u8]| Ok((format.parse(record)?, names_developer(record)));
+    let parse = move |record: &[u8]| format.parse(record);
     for record in input::read(vec![file.to_path_buf()], parse) {
         let record = match record {
             Ok(record) => {
@@ -351,9 +351,9 @@ fn read_file(
                 continue;
             }
         };
-        let ((mut example, developer), location) = (record.value, record.location);
+        let (mut example, location) = (record.value, record.location);
         example.score_by(options.score_by);
-        report.note(&example, developer, options.kind, &location);
+        report.note(&example, options.kind, &location);
         let rows = match rows_of(&example, options) {
             Ok(rows) => rows,
             Err(problem) => {

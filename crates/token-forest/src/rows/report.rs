@@ -89,8 +89,6 @@ pub struct RowReport {
     pub doubtful_scores: Found,
     /// Conversations with something after the last answer, which nothing is learned from.
     pub unanswered: Found,
-    /// Records with messages of the developer, which are the system's here.
-    pub developer: Found,
     /// Records that are rankings.
     pub rankings: usize,
     /// Whether invalid and empty records, identical pairs, unscored ones and duplicates are left out. If not, duplicates are used, and
@@ -176,20 +174,10 @@ impl RowReport {
     }
 
     /// Notes what is used and hardly meant, or meant and not used.
-    pub(super) fn note(
-        &mut self,
-        example: &Example,
-        developer: bool,
-        kind: LabelKind,
-        row: &Location,
-    ) {
+    pub(super) fn note(&mut self, example: &Example, kind: LabelKind, row: &Location) {
         self.rankings += usize::from(matches!(example, Example::Ranking(_)));
         if let Some(doubt) = example.doubtful_score() {
             self.doubtful_scores.add(row, || doubt.to_string());
-        }
-        if developer {
-            self.developer
-                .add(row, || "its role is `developer`".to_owned());
         }
         if kind == LabelKind::Imitated
             && let Example::Conversation(it) = example
@@ -322,19 +310,11 @@ impl RowReport {
             let option = &self.limits.1.score_by;
             line += &format!("; warning: {doubtful}; {option} takes the ratings");
         }
-        for (found, kind) in [
-            (
-                &self.unanswered,
-                "with messages after the last answer, which train nothing",
-            ),
-            (
-                &self.developer,
-                "with messages of `developer`, rendered as the system's",
-            ),
-        ] {
-            if let Some(noted) = found.describe(kind, with_file) {
-                line += &format!("; warning: {noted}");
-            }
+        if let Some(unanswered) = self.unanswered.describe(
+            "with messages after the last answer, which train nothing",
+            with_file,
+        ) {
+            line += &format!("; warning: {unanswered}");
         }
         line
     }

@@ -45,5 +45,4 @@ pub use kind::Format;
 pub use record::{FORMAT, PairRecord, TreeRecord, VERSION};
 pub(crate) use rows::{LoosePair, LooseSft};
 pub use rows::{PairRow, RowId, SftRow, UNKNOWN_DATASET};
-pub use wire::names_developer;
 pub(crate) use wire::{TrajectoryMessage, number};

@@ -2,9 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
 use serde::de::{self, DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -312,7 +310,7 @@ struct Spelled {
     from: Option<String>,
     content: Value,
     value: Value,
-    others: Vec<(String, Value)>,
+    others: serde_json::Map<String, Value>,
 }
 
 impl<'de> Deserialize<'de> for Spelled {
@@ -350,8 +348,14 @@ impl<'de> Deserialize<'de> for Spelled {
                         "from" => once(&mut from, &name, &mut map)?,
                         "content" => once(&mut spelled.content, &name, &mut map)?,
                         "value" => once(&mut spelled.value, &name, &mut map)?,
-                        _ if UNUSED_OF_MESSAGE.contains(&name.as_str()) => {
-                            spelled.others.push((name, map.next_value()?));
+                        field if BESIDE.contains(&field) || UNUSED_OF_MESSAGE.contains(&field) => {
+                            let mut value = Value::Null;
+                            std::mem::swap(
+                                &mut value,
+                                spelled.others.entry(field).or_insert(Value::Null),
+                            );
+                            once(&mut value, field, &mut map)?;
+                            spelled.others.insert(name, value);
                         }
                         _ => {
                             map.next_value::<IgnoredAny>()?;
@@ -373,6 +377,9 @@ impl<'de> Deserialize<'de> for Spelled {
         deserializer.deserialize_map(Fields)
     }
 }
+
+/// What a message may have beside its role and text that templates may write.
+const BESIDE: [&str; 4] = ["name", "reasoning_content", "tool_calls", "tool_call_id"];
 
 /// What a message may have beside its role and text that changes what is asked or learned.
 const UNUSED_OF_MESSAGE: [&str; 9] = [
@@ -405,7 +412,8 @@ impl TryFrom<Spelled> for Said {
             _ => !is_set(value),
         };
         let mut others = spelled.others.iter();
-        let unused = others.find(|(name, value)| !is_used(name, value));
+        let unused =
+            others.find(|(name, value)| !BESIDE.contains(&name.as_str()) && !is_used(name, value));
         if let Some((field, _)) = unused {
             return Err(format!(
                 "`{field}` of a message is set, and would not be used; leave it out"
@@ -512,31 +520,6 @@ fn role_of(name: &str) -> Result<Role, String> {
             ));
         }
     })
-}
-
-/// Whether a record has a message of the role `developer`, which is read as the system's.
-pub fn names_developer(record: &[u8]) -> bool {
-    fn is_said(value: &Value) -> bool {
-        match value {
-            Value::Array(items) => items.iter().any(is_said),
-            Value::Object(fields) => {
-                let role = fields.get("role").or_else(|| fields.get("from"));
-                let role = role.and_then(Value::as_str).unwrap_or_default();
-                role.eq_ignore_ascii_case("developer") || fields.values().any(is_said)
-            }
-            _ => false,
-        }
-    }
-    static WORD: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
-        let mut builder = AhoCorasick::builder();
-        builder
-            .ascii_case_insensitive(true)
-            .build(["developer\""])
-            .ok()
-    });
-    // Nearly every record has no such word in it.
-    let is_named = WORD.as_ref().is_some_and(|word| word.is_match(record));
-    is_named && serde_json::from_slice::<Value>(record).is_ok_and(|record| is_said(&record))
 }
 
 /// A list, or a string that holds one as JSON: tables of other tools keep lists of messages so.
