@@ -510,8 +510,15 @@ fn tables_of_other_tools_have_the_same_rows() -> Result<()> {
         "{calls:?}"
     );
     let run = format!("{PREFER} --model model --data unified_nulls.parquet {OF_A_STEP}");
-    let refused = ["row 4 of row group 1", "does not write `tool_calls`"];
-    ensure_says(&place.refusal(&run)?, &refused)
+    let why = "does not write `tool_calls`";
+    ensure_says(&place.refusal(&run)?, &["row 4 of row group 1", why])?;
+    let dropped = [
+        "6 rows read; dropped: 1 invalid (row 4",
+        why,
+        "5 pairs in 5 trees",
+    ];
+    let run = format!("{PREFER} --drop-unusable");
+    told_of(&place, &run, "unified_nulls.parquet", &dropped)
 }
 
 #[test]

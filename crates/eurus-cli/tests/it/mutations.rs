@@ -28,68 +28,59 @@ const COMMANDS: [&str; 8] = [
     "data mix --source a=pairs.jsonl --to trl-preference-chat --out out",
 ];
 
-const OPTIONS: [&str; 48] = [
-    "--learning-rate",
-    "--epochs",
-    "--max-steps",
-    "--trees-per-step",
-    "--forests-per-step",
-    "--token-budget",
-    "--max-path-tokens",
-    "--warmup-ratio",
-    "--weight-decay",
-    "--max-grad-norm",
-    "--precision",
-    "--seed",
-    "--device",
-    "--lora-rank",
-    "--lora-alpha",
-    "--lora-dropout",
-    "--lora-targets",
-    "--modules-to-save",
-    "--beta",
-    "--margin",
-    "--loss",
-    "--algorithm",
-    "--format",
-    "--over-long",
-    "--drop-unusable",
-    "--score-by",
-    "--show-tokenization",
-    "--chat-template",
-    "--rank-only",
-    "--last-turn-only",
-    "--eval",
-    "--eval-every",
-    "--eval-samples",
-    "--eval-max-tokens",
-    "--keep-best",
-    "--patience",
-    "--snapshot-every",
-    "--resume",
-    "--extend",
-    "--optimizer",
-    "--reference",
-    "--max-turns",
-    "--take",
-    "--to",
-    "--skip-invalid",
-    "--per-instruction",
-    "--desirable-weight",
-    "--unpaired",
+/// Options of runs with values that fit, if they take one.
+const OF_RUNS: [(&str, &[&str]); 32] = [
+    ("--learning-rate", &["1e-5", "0.1"]),
+    ("--epochs", &["1", "3"]),
+    ("--max-steps", &["1", "100000"]),
+    ("--trees-per-step", &["1", "64"]),
+    ("--forests-per-step", &["1", "8"]),
+    ("--token-budget", &["64", "8192"]),
+    ("--max-path-tokens", &["64", "1024"]),
+    ("--warmup-ratio", &["0", "0.1"]),
+    ("--weight-decay", &["0", "0.1"]),
+    ("--max-grad-norm", &["1", "0.1"]),
+    ("--precision", &["full", "bf16"]),
+    ("--seed", &["1", "64"]),
+    ("--lora-rank", &["2", "8"]),
+    ("--lora-alpha", &["1", "8"]),
+    ("--lora-dropout", &["0", "0.1"]),
+    ("--lora-targets", &["q_proj,v_proj", "all-linear"]),
+    ("--beta", &["0.1", "2"]),
+    ("--loss", &["dpo", "simpo", "orpo", "bt"]),
+    ("--algorithm", &["dpo", "kto", "nca"]),
+    ("--format", &["pair", "sft"]),
+    ("--over-long", &["cut", "drop"]),
+    ("--drop-unusable", &[]),
+    ("--score-by", &["overall", "fine-grained"]),
+    ("--show-tokenization", &[]),
+    ("--chat-template", &["chatml", "llama-3", "mistral"]),
+    ("--rank-only", &["toy", "Math_CoT"]),
+    ("--last-turn-only", &[]),
+    ("--eval", &["pairs.jsonl", "sft.jsonl"]),
+    ("--eval-every", &["1", "8"]),
+    ("--keep-best", &[]),
+    ("--optimizer", &["adamw", "adafactor"]),
+    ("--unpaired", &[]),
 ];
 
-const VALUES: [&str; 32] = [
+/// The same of commands on data.
+const OF_DATA: [(&str, &[&str]); 9] = [
+    ("--format", &["pair", "sft"]),
+    ("--max-turns", &["1", "8"]),
+    ("--score-by", &["overall", "fine-grained"]),
+    ("--skip-invalid", &["rejects"]),
+    ("--overwrite", &[]),
+    ("--take", &["a=2", "a=50%"]),
+    ("--per-instruction", &["a=1", "a=2"]),
+    ("--seed", &["1", "8"]),
+    ("--show", &["0", "3"]),
+];
+
+const VALUES: [&str; 16] = [
     "0",
     "1",
-    "2",
-    "3",
-    "8",
-    "64",
-    "100000",
     "-1",
-    "0.1",
-    "1e-5",
     "1e300",
     "NaN",
     "inf",
@@ -97,21 +88,12 @@ const VALUES: [&str; 32] = [
     "x",
     "all",
     "dpo",
-    "kto",
-    "nca",
-    "simpo",
-    "orpo",
-    "bt",
     "pair",
-    "sft",
-    "chatml",
-    "llama-3",
-    "q_proj,v_proj",
-    "cut",
-    "drop",
-    "fine-grained",
     "pairs.jsonl",
     "a=2",
+    "a=-1",
+    "",
+    "é",
 ];
 
 fn one_of<'a>(of: &[&'a str], random: &mut impl Rng) -> &'a str {
@@ -141,13 +123,22 @@ fn any_options_are_taken_or_refused_with_a_message() -> Result<()> {
     for seed in 0..mutations {
         let mut random = ChaCha8Rng::seed_from_u64(seed as u64);
         let mut run = COMMANDS[seed % COMMANDS.len()].to_owned();
+        let options = match run.starts_with("plan") {
+            true => &OF_RUNS[..],
+            false => &OF_DATA,
+        };
         for _ in 0..random.random_range(1..4) {
-            run += &format!(" {}", one_of(&OPTIONS, &mut random));
-            if random.random_bool(0.8) {
-                run += &format!(" {}", one_of(&VALUES, &mut random));
+            let (option, fitting) = options[random.random_range(0..options.len())];
+            run += &format!(" {option}");
+            if !fitting.is_empty() {
+                let values = match random.random_bool(0.8) {
+                    true => fitting,
+                    false => &VALUES[..],
+                };
+                run += &format!(" {}", one_of(values, &mut random));
             }
         }
-        for made in ["out", "out.manifest.json"] {
+        for made in ["out", "out.manifest.json", "rejects"] {
             let _ = std::fs::remove_file(place.path(made));
         }
         let code = code(&place.run(&run)?, &run).with_context(|| format!("seed {seed}"))?;

@@ -423,6 +423,25 @@ struct GrowingTree {
     sources: Vec<(Location, Fields)>,
 }
 
+impl GrowingTree {
+    /// The tree of all groups but one.
+    fn without(&self, group: usize) -> Self {
+        let mut rest = Self {
+            messages: MessageTree::new(self.messages.id.as_str()),
+            sources: Vec::new(),
+        };
+        let groups = self.messages.groups.iter().zip(&self.sources).enumerate();
+        for (_, (kept, source)) in groups.filter(|(index, _)| *index != group) {
+            let grow = |&node| rest.messages.grow(&self.messages.path_messages(node));
+            let nodes = kept.nodes.iter().map(grow).collect();
+            let kept = Group::new(nodes, kept.label.clone());
+            rest.messages.groups.push(kept);
+            rest.sources.push(source.clone());
+        }
+        rest
+    }
+}
+
 impl GrowingForest {
     fn add(&mut self, id: &str, row: &Row, location: &Location) {
         let root = &row.history[..beginning(&row.history)];
@@ -483,6 +502,8 @@ fn fit(
     options: &RowOptions,
 ) -> Result<(Option<TrainingTree>, FitReport)> {
     let mut report = FitReport::default();
+    // Without the rows that the template refuses, if such are to be dropped.
+    let mut kept: Option<GrowingTree> = None;
     let policy = match options.over_long {
         // All of them are told, not the first alone.
         OverLong::Error => OverLong::Drop,
@@ -494,9 +515,29 @@ fn fit(
         counts,
         too_long,
         texts,
-    } = tokenizer
-        .fit(&tree.messages, options.limit, policy)
-        .map_err(|problem| refused(tree, tokenizer).unwrap_or(problem))?;
+    } = loop {
+        let tree = kept.as_ref().unwrap_or(tree);
+        let problem = match tokenizer.fit(&tree.messages, options.limit, policy) {
+            Ok(fitted) => break fitted,
+            Err(problem) => problem,
+        };
+        let Some((group, field, problem)) = refused(tree, tokenizer) else {
+            return Err(problem);
+        };
+        let location = &tree.sources[group].0;
+        let problem = problem.in_field(field);
+        if !options.drop_unusable {
+            return Err(problem.in_row(location));
+        }
+        let refused = (Unusable::Invalid, location.clone(), problem.to_string());
+        report.unusable.push(refused);
+        let rest = tree.without(group);
+        if rest.sources.is_empty() {
+            return Ok((None, report));
+        }
+        kept = Some(rest);
+    };
+    let tree = kept.as_ref().unwrap_or(tree);
     report.texts = texts;
     if options.over_long == OverLong::Error {
         report.unusable.extend(too_long.iter().map(|group| {
@@ -564,11 +605,11 @@ fn over_long(group: &TooLong, fields: Fields, options: &RowOptions) -> String {
     )
 }
 
-/// The row and field that the chat template or the tokenizer refuses.
-fn refused(tree: &GrowingTree, tokenizer: &ChatTokenizer) -> Option<Error> {
-    for (group, (location, fields)) in tree.messages.groups.iter().zip(&tree.sources) {
-        let refused =
-            |field: &'static str, problem: Error| problem.in_field(field).in_row(location);
+/// The group and field that the chat template or the tokenizer refuses, and why.
+fn refused(tree: &GrowingTree, tokenizer: &ChatTokenizer) -> Option<(usize, &'static str, Error)> {
+    let groups = tree.messages.groups.iter().zip(&tree.sources);
+    for (index, (group, (_, fields))) in groups.enumerate() {
+        let refused = |field: &'static str, problem: Error| (index, field, problem);
         for (place, &node) in group.nodes.iter().enumerate() {
             let path = tree.messages.path_messages(node);
             let history = &path[..path.len() - 1];
