@@ -7,6 +7,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use eurus::train::{Event, Snapshots};
 
+use crate::record;
+
+/// The events, among the snapshots.
+const METRICS: &str = "metrics.jsonl";
+/// Reference log-probs, among the snapshots unless another place is named.
+pub const REFERENCE: &str = "reference.jsonl";
+
 /// The file while it is written anew. It always has this name, so a kill leaves one at most, and the next run takes it.
 const PARTIAL: &str = ".metrics.jsonl.part";
 
@@ -41,7 +48,7 @@ impl EventLog {
                 folder.display()
             )
         })?;
-        let path = folder.join("metrics.jsonl");
+        let path = folder.join(METRICS);
         let problem = || {
             format!(
                 "{}: cannot keep the metrics of the snapshots",
@@ -118,5 +125,29 @@ impl EventLog {
             Some(fault) => Err(fault)
                 .with_context(|| format!("{}: the metrics of the snapshots", self.path.display())),
         }
+    }
+}
+
+/// Removes what a finished run that was not to save its state leaves among its snapshots, unless there are any.
+pub fn tidy(snapshots: &Snapshots) {
+    let folder = &snapshots.folder;
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut ours = vec![METRICS, PARTIAL, record::FILE, REFERENCE];
+    if names.into_iter().all(|name| ours.contains(&name.as_str())) {
+        for name in ours.drain(..) {
+            let _ = fs::remove_file(folder.join(name));
+        }
+        let _ = fs::remove_dir(folder);
+    }
+}
+
+/// As [`tidy`], after a failure before the first step: reference log-probs are worth keeping, and so are the metrics of a run
+/// that was to be gone on with.
+pub fn tidy_unused(snapshots: &Snapshots) {
+    let folder = &snapshots.folder;
+    let is_used = |name: &str| fs::metadata(folder.join(name)).is_ok_and(|it| it.len() > 0);
+    if ![METRICS, REFERENCE].into_iter().any(is_used) {
+        tidy(snapshots);
     }
 }

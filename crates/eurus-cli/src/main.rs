@@ -9,10 +9,12 @@
 #![allow(clippy::print_stderr)]
 
 mod adapters;
+mod begin;
 mod data;
 mod event_log;
 mod input;
 mod interrupt;
+mod invocation;
 mod job;
 mod judging;
 mod loss;
@@ -23,9 +25,12 @@ mod plan;
 mod prefer;
 mod progress;
 mod ranks;
+mod record;
+mod rescue;
 mod reward;
 mod setup;
 mod sft;
+mod space;
 mod summary;
 mod usage;
 
@@ -46,7 +51,8 @@ Examples:
   eurus data stats pairs.parquet
 
 `eurus help COMMAND` shows the rows that a command reads and more examples.
-Exit codes: 0 done, 1 failed (one message says what, where and what to do), 2 wrong usage.";
+Exit codes: 0 done, 1 failed (one message says what, where and what to do), 2 wrong usage, 130 interrupted with Ctrl-C,
+143 with SIGTERM (the state is saved first, and the command that goes on is printed; a second one ends at once).";
 
 /// Learn from preference trees: fine-tune, learn preferences, train reward models.
 ///
@@ -137,12 +143,16 @@ impl Training {
     fn run_on_processes(&mut self) -> Result<()> {
         let ranks = ranks::start(self.steps().mpi)?;
         if !ranks.is_first() {
-            interrupt::files().silent = true;
+            interrupt::state().silent = true;
         }
         match self.find_model_on(&ranks).and_then(|()| self.run(&ranks)) {
             Ok(()) => {
                 ranks.finish();
                 Ok(())
+            }
+            Err(error) if error.is::<interrupt::Interrupted>() => {
+                ranks.finish();
+                Err(error)
             }
             Err(error) if ranks::is_reported_elsewhere(&error, &ranks) => {
                 std::process::exit(FAILED.into())
@@ -223,6 +233,9 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            if let Some(interrupted) = error.downcast_ref::<interrupt::Interrupted>() {
+                return ExitCode::from(interrupted.exit_code);
+            }
             eprintln!("error: {}", with_causes(&error));
             let usage = error.is::<usage::UsageError>();
             ExitCode::from(if usage { WRONG_USAGE } else { FAILED })
@@ -240,6 +253,7 @@ fn cli() -> Cli {
         rayon::current_num_threads(),
     );
     let matches = Cli::command().long_version(version).get_matches();
+    invocation::remember(&matches);
     Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 

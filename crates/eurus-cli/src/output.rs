@@ -3,8 +3,9 @@
 use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use eurus::data::formats::JsonlWriter;
 use eurus::forest::TokenizerFiles;
 use eurus::models::{Checkpoint, WeightType};
@@ -12,27 +13,35 @@ use eurus::train::Event;
 use eurus::train::tensorboard::TensorBoard;
 use tempfile::{NamedTempFile, TempDir};
 
-use crate::interrupt;
+use crate::interrupt::{self, Phase};
 use crate::options::Files;
+use crate::record::Record;
+use crate::rescue::{self, Attempt};
 
 const METRICS: &str = "metrics.jsonl";
 
-/// Where a run writes. Everything goes to a hidden folder beside the result first, which is removed on any failure.
+/// Where a run writes. Everything goes to a hidden folder beside the result first, which is removed on a failure that leaves
+/// nothing worth keeping in it.
 pub struct Output {
     out: PathBuf,
     model: PathBuf,
     /// A metrics file outside of the result folder.
     metrics_file: Option<PathBuf>,
-    weight_type: Option<WeightType>,
+    overwrite: bool,
+    /// The folder of the run's snapshots.
+    snapshots: PathBuf,
+    weight_type: WeightType,
     max_shard_bytes: u64,
-    /// Tokenizer files to write in place of the model's.
+    /// The tokenizer's files as they were read.
     tokenizer: Option<TokenizerFiles>,
+    /// Whether they are others than the model's.
+    replaces_tokenizer: bool,
     staging: TempDir,
     metrics: JsonlWriter,
     /// The log for TensorBoard, if it is wanted: outside of the result, because it is looked at during the run.
     tensorboard: Option<TensorBoard>,
     /// The first event that could not be written; training goes on, but the run fails.
-    fault: Option<anyhow::Error>,
+    fault: Option<Error>,
 }
 
 /// Paths and counts of a result that was written.
@@ -40,11 +49,13 @@ pub struct Written {
     pub out: PathBuf,
     pub metrics: PathBuf,
     pub events: usize,
+    /// What went wrong beside the model, which is whole.
+    pub faults: Vec<Error>,
 }
 
 impl Output {
     /// Checks that the result can be written, and makes the hidden folder.
-    pub fn create(files: &Files) -> Result<Self> {
+    pub fn create(files: &Files, snapshots: &Path) -> Result<Self> {
         let out = &files.out;
         check_out(out, files.overwrite)?;
         if let Some(file) = &files.metrics {
@@ -60,19 +71,23 @@ impl Output {
                     parent.display()
                 )
             })?;
-        interrupt::files().remove_when_interrupted(staging.path());
+        interrupt::state().remove_when_interrupted(staging.path());
         let metrics = JsonlWriter::create(staging.path().join(METRICS))?;
         let tensorboard = files.tensorboard.as_ref().map(TensorBoard::create);
         let tensorboard = tensorboard
             .transpose()
             .context("the folder for TensorBoard (--tensorboard)")?;
+        let as_read = || Checkpoint::new(&files.model).weight_type();
         Ok(Self {
             out: out.clone(),
             model: files.model.clone(),
             metrics_file: files.metrics.clone(),
-            weight_type: files.weight_type,
+            overwrite: files.overwrite,
+            snapshots: snapshots.to_path_buf(),
+            weight_type: files.weight_type.or_else(as_read).unwrap_or_default(),
             max_shard_bytes: files.max_shard_bytes,
             tokenizer: None,
+            replaces_tokenizer: false,
             staging,
             metrics,
             tensorboard,
@@ -80,9 +95,15 @@ impl Output {
         })
     }
 
-    /// Writes these tokenizer files in place of the model's.
-    pub fn replace_tokenizer(&mut self, files: &TokenizerFiles) {
+    /// The number type of the result's weights.
+    pub fn weight_type(&self) -> WeightType {
+        self.weight_type
+    }
+
+    /// Remembers the tokenizer's files: they are written if they replace the model's, or if those are gone by then.
+    pub fn remember_tokenizer(&mut self, files: &TokenizerFiles, replaces: bool) {
         self.tokenizer = Some(files.clone());
+        self.replaces_tokenizer = replaces;
     }
 
     /// Adds an event to the metrics.
@@ -99,51 +120,120 @@ impl Output {
         }
     }
 
-    /// Writes the checkpoint with its tokenizer and metrics, and gives it its name.
+    /// Writes the checkpoint with its tokenizer and metrics, and gives it its name. `step` is the last one that was taken.
+    /// What fails beside the model is a fault of the result, and costs nothing else.
     pub fn commit(
-        self,
-        write: impl FnOnce(&Checkpoint) -> eurus::models::Result<()>,
+        mut self,
+        record: &Record,
+        step: Option<usize>,
+        write: impl Fn(&Checkpoint) -> eurus::models::Result<()>,
     ) -> Result<Written> {
-        // An interrupt waits until the result is whole.
-        let mut files = interrupt::files();
-        if let Some(fault) = self.fault {
-            return Err(fault).context("the metrics could not be written");
-        }
+        interrupt::enter(Phase::Writing);
+        let mut faults = Vec::new();
         let folder = self.staging.path().join("checkpoint");
-        let as_read = || Checkpoint::new(&self.model).weight_type();
-        let weight_type = self.weight_type.or_else(as_read).unwrap_or_default();
-        let checkpoint = Checkpoint::new(&folder)
-            .with_tokenizer_from(&self.model)
-            .with_weight_type(weight_type)
-            .with_max_shard_bytes(self.max_shard_bytes);
-        write(&checkpoint)?;
-        if let Some(files) = &self.tokenizer {
-            files.write(&folder)?;
+        let mut attempt = Attempt {
+            out: &self.out,
+            snapshots: &self.snapshots,
+            step,
+            model: &self.model,
+            weight_type: self.weight_type,
+            pause: Duration::from_secs(1),
+        };
+        while let Err(error) = self.export(&folder, &write, &mut faults) {
+            if folder.join("config.json").is_file() {
+                // The model is whole, and what was to be beside it is not.
+                let place = keep(&folder, &self.out, &mut self.staging);
+                let message = crate::with_causes(&error);
+                return Err(error.context(format!(
+                    "{message}\nthe trained model is kept in {}",
+                    place.display()
+                )));
+            }
+            attempt.failed(error, &write)?;
+        }
+        faults.extend(record.write(&folder).err());
+        if let Some(fault) = self.fault {
+            faults.push(fault.context("the metrics are not complete"));
         }
 
-        let events = self.metrics.finish()?;
+        let events = self.metrics.finish();
+        let events = events.unwrap_or_else(|error| {
+            faults.push(Error::from(error).context("the metrics are not complete"));
+            0
+        });
         let staged = self.staging.path().join(METRICS);
-        let metrics = match &self.metrics_file {
-            None => {
-                fs::rename(&staged, folder.join(METRICS)).context("cannot add the metrics")?;
-                place(&folder, &self.out)?;
-                self.out.join(METRICS)
-            }
-            Some(file) => {
-                let copy = copy_beside(&staged, file)?;
-                place(&folder, &self.out)?;
+        let elsewhere = self.metrics_file.as_ref().and_then(|file| {
+            let copy = check_metrics(file, &self.out, self.overwrite);
+            let copy = copy.and_then(|()| copy_beside(&staged, file));
+            let persisted = copy.and_then(|copy| {
                 copy.persist(file)
-                    .with_context(|| format!("{}: cannot name the metrics", file.display()))?;
-                file.clone()
+                    .with_context(|| format!("{}: cannot name the metrics", file.display()))
+            });
+            persisted.map_err(|error| faults.push(error)).ok()?;
+            Some(file.clone())
+        });
+        if elsewhere.is_none() {
+            let renamed = fs::rename(&staged, folder.join(METRICS));
+            faults.extend(renamed.context("cannot add the metrics").err());
+        }
+
+        // An interrupt waits for the names.
+        let mut state = interrupt::state();
+        let placed = check_out(&self.out, self.overwrite)
+            .context("it came into being while the run went on")
+            .and_then(|()| place(&folder, &self.out, &mut faults));
+        let out = match placed {
+            Ok(()) => self.out,
+            Err(error) => {
+                let place = keep(&folder, &self.out, &mut self.staging);
+                faults.push(error);
+                place
             }
         };
-        files.written = Some(self.out.clone());
+        state.phase = Phase::Written(out.clone());
         Ok(Written {
-            out: self.out,
-            metrics,
+            metrics: elsewhere.unwrap_or_else(|| out.join(METRICS)),
+            out,
             events,
+            faults,
         })
     }
+
+    /// Writes the checkpoint and its tokenizer to a hidden folder.
+    fn export(
+        &self,
+        folder: &Path,
+        write: &impl Fn(&Checkpoint) -> eurus::models::Result<()>,
+        faults: &mut Vec<Error>,
+    ) -> Result<()> {
+        let checkpoint = Checkpoint::new(folder)
+            .with_tokenizer_from(&self.model)
+            .with_weight_type(self.weight_type)
+            .with_max_shard_bytes(self.max_shard_bytes);
+        write(&checkpoint)?;
+        let is_gone = !self.model.join("tokenizer.json").is_file();
+        if is_gone {
+            faults.push(anyhow!(
+                "{}: the model folder is no longer there; the tokenizer is as it was read, and other files of the folder are missing in the result",
+                self.model.display()
+            ));
+        }
+        match &self.tokenizer {
+            Some(files) if self.replaces_tokenizer || is_gone => Ok(files.write(folder)?),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Gives a whole checkpoint that cannot have its name another one, or leaves it in its hidden folder for good. Returns where
+/// it is.
+fn keep(folder: &Path, out: &Path, staging: &mut TempDir) -> PathBuf {
+    let name = rescue::free_name(out);
+    if fs::rename(folder, &name).is_ok() {
+        return name;
+    }
+    staging.disable_cleanup(true);
+    folder.to_path_buf()
 }
 
 /// Refuses a result folder that is there, unless it may be replaced.
@@ -209,8 +299,8 @@ fn copy_beside(from: &Path, to: &Path) -> Result<NamedTempFile> {
     Ok(temporary)
 }
 
-/// Gives the finished folder its name. What it replaces is moved aside, and back if that fails.
-fn place(folder: &Path, out: &Path) -> Result<()> {
+/// Gives the finished folder its name. What it replaces is moved aside, and back if that fails; what stays aside is a fault.
+fn place(folder: &Path, out: &Path, faults: &mut Vec<Error>) -> Result<()> {
     let parent = parent(out);
     fs::create_dir_all(&parent).with_context(|| format!("{}: cannot create", parent.display()))?;
     let replaced = out.exists().then(|| {
@@ -228,7 +318,8 @@ fn place(folder: &Path, out: &Path) -> Result<()> {
             Ok(()) => fs::remove_dir_all(aside),
             Err(_) => fs::rename(aside, out),
         };
-        tidied.with_context(|| format!("the old folder is now {}", aside.display()))?;
+        let tidied = tidied.with_context(|| format!("the old folder is now {}", aside.display()));
+        faults.extend(tidied.err());
     }
     placed
 }
@@ -241,7 +332,7 @@ fn parent(path: &Path) -> PathBuf {
 }
 
 /// The nearest folder above `path` that exists: on its file system, so that a rename will do.
-fn existing_ancestor(path: &Path) -> PathBuf {
+pub fn existing_ancestor(path: &Path) -> PathBuf {
     let mut ancestor = parent(path);
     while !ancestor.exists() {
         ancestor = parent(&ancestor);

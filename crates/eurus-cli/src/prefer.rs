@@ -14,17 +14,19 @@ use eurus::models::lora::Adapted;
 use eurus::train::ResponseLossConfig;
 use eurus::train::{
     Event, Judgement, PreferenceTrainer, Ranks, ReferenceCache, ReferenceKey, ReferenceSync,
-    Snapshots,
+    Snapshots, TrainingConfig,
 };
 
 use crate::adapters::Adapters;
+use crate::begin::{Beginning, Given};
 use crate::input::{self, Wanted};
+use crate::interrupt::{self, Phase};
 use crate::judging::{Judging, Samples, judgement_of};
 use crate::loss::described_loss;
 use crate::options::{Files, SnapshotOptions, Steps, Text, at_least_one};
 use crate::setup::Setup;
 use crate::usage::UsageError;
-use crate::{job, setup};
+use crate::{event_log, job, plan};
 
 pub const EXAMPLES: &str = r#"Rows of any format that `eurus data` reads, with preferences; rows that begin alike share what they have in common:
   {"prompt": "...", "chosen": "...", "rejected": "..."}                        texts, or lists of messages
@@ -96,7 +98,7 @@ pub struct Prefer {
     pub steps: Steps,
 
     /// File that keeps the reference log-probs for other runs on the same model and rows, also after a kill
-    /// [default: reference.jsonl among the snapshots, if there are any]
+    /// [default: reference.jsonl among the snapshots; without --snapshot-every it goes when the run is done]
     #[arg(long, value_name = "FILE", help_heading = "Files")]
     pub reference_cache: Option<PathBuf>,
 
@@ -222,39 +224,68 @@ impl Prefer {
     pub fn run(&self, ranks: &Ranks) -> Result<()> {
         let (kind, needs) = self.learns_from()?;
         let loss = self.loss()?;
-        let snapshots = self.snapshots.snapshots(&self.files.out);
-        let (output, setup) = setup::begin(&self.files, &self.text, &self.steps, ranks)?;
+        PreferenceTrainer::new(TrainingConfig::default(), loss.clone())?
+            .with_reference_sync(self.reference_sync())
+            .map_err(UsageError::new)?;
+        let mut run = Beginning::of(
+            Given {
+                files: &self.files,
+                text: &self.text,
+                steps: &self.steps,
+                adapters: self.adapters.config(),
+                judging: &self.judging,
+                snapshots: &self.snapshots,
+            },
+            ranks,
+        )?;
+        let trainer_with = |settings, snapshots| {
+            PreferenceTrainer::new(settings, loss.clone())?
+                .with_reference_sync(self.reference_sync())?
+                .with_snapshots(Some(snapshots))
+        };
+        let settings = run.setup.settings.clone();
+        run.check(|snapshots| Ok(trainer_with(settings.clone(), snapshots)?.identity()))?;
 
+        let setup = &run.setup;
         let wanted = Wanted::new(kind);
-        let read = |files: &[String]| input::rows(files, &self.text.rows, &wanted, &setup);
+        let read = |files: &[String]| input::rows(files, &self.text.rows, &wanted, setup);
         let mut rows = read(&self.files.data)?;
         let mut held_out = self.judging.eval.as_deref().map(read).transpose()?;
-        let mut settings = setup.settings.clone();
+        let mut settings = settings;
         if needs.kl {
             for rows in [Some(&mut rows), held_out.as_mut()].into_iter().flatten() {
-                let longest = input::add_mismatched_responses(rows, &setup)?;
+                let longest = input::add_mismatched_responses(rows, setup)?;
                 settings.max_path_tokens = settings.max_path_tokens.max(longest);
             }
         }
 
+        run.check_space(&rows.trees, plan::Objective::LanguageModel)?;
+        let snapshots = run.snapshots()?;
+        let trainer = trainer_with(settings.clone(), snapshots.clone())?
+            .with_ranks(ranks.clone())
+            .with_stop_request(interrupt::stop_request());
+        let identity = trainer.identity().of_examples(&rows.trees);
+        run.check_whole(&snapshots, &identity)?;
+
+        let job = run.job(loss.name(), &snapshots, &identity);
+        let setup = &run.setup;
         let policy = self.adapters.put_on(setup.decoder()?, settings.seed)?;
         let base = policy.without_adapters();
-        let trainer = PreferenceTrainer::new(settings, loss.clone())?
-            .with_reference_sync(self.reference_sync())
-            .map_err(UsageError::new)?
-            .with_snapshots(snapshots.clone())?
-            .with_ranks(ranks.clone());
         let held_out_trees = held_out.iter().flat_map(|rows| &rows.trees);
-        let questions = self.samples.questions(&setup, held_out_trees);
-        let cache = self.cache(snapshots.as_ref(), &base, &setup);
+        let questions = self.samples.questions(setup, held_out_trees);
+        let cache = self.cache(&snapshots, &base, setup);
         job::run(
-            output,
-            snapshots.as_ref(),
-            loss.name(),
+            job,
             |on_event| {
-                let cache = cache.as_ref();
+                if ranks.is_first() {
+                    interrupt::enter(Phase::Reference {
+                        file: Some(cache.path().to_path_buf()),
+                        done: 0,
+                        of: rows.groups(),
+                    });
+                }
                 let compute = |trees: &[TrainingTree], on_event: &mut dyn FnMut(&Event)| {
-                    trainer.reference(&base, trees, cache, on_event)
+                    trainer.reference(&base, trees, Some(&cache), on_event)
                 };
                 let reference = compute(&rows.trees, on_event)?;
                 let held_out = match &held_out {
@@ -262,6 +293,9 @@ impl Prefer {
                     None => None,
                 };
                 drop(base);
+                if ranks.is_first() {
+                    interrupt::enter(Phase::Training);
+                }
                 let mut judge = |model: &Decoder| match &held_out {
                     Some((trees, reference)) => {
                         let stats = trainer.evaluate(model, trees, reference)?;
@@ -288,17 +322,12 @@ impl Prefer {
         Ok(())
     }
 
-    /// Where reference log-probs are kept, if they are.
-    fn cache(
-        &self,
-        snapshots: Option<&Snapshots>,
-        base: &Decoder,
-        setup: &Setup,
-    ) -> Option<ReferenceCache> {
-        let beside = || Some(snapshots?.folder.join("reference.jsonl"));
-        let path = self.reference_cache.clone().or_else(beside)?;
+    /// Where reference log-probs are kept.
+    fn cache(&self, snapshots: &Snapshots, base: &Decoder, setup: &Setup) -> ReferenceCache {
+        let beside = || snapshots.folder.join(event_log::REFERENCE);
+        let path = self.reference_cache.clone().unwrap_or_else(beside);
         let key = ReferenceKey::new(base, setup.tokenizer.files().fingerprint())
             .with_config(format!("{:?}", setup.config));
-        Some(ReferenceCache::new(path, key))
+        ReferenceCache::new(path, key)
     }
 }

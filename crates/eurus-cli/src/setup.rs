@@ -9,7 +9,6 @@ use eurus::models::{Checkpoint, Decoder, DecoderConfig};
 use eurus::train::{Ranks, TrainingConfig};
 
 use crate::options::{DeviceName, Files, Steps, Text};
-use crate::output::Output;
 use crate::ranks::gpu;
 use crate::usage::UsageError;
 
@@ -31,22 +30,6 @@ pub struct Setup {
 pub struct PathLimit {
     pub tokens: usize,
     pub set_by: &'static str,
-}
-
-/// Begins a command: makes a place for the result, on the first rank, and looks at the model folder.
-pub fn begin(
-    files: &Files,
-    text: &Text,
-    steps: &Steps,
-    ranks: &Ranks,
-) -> Result<(Option<Output>, Setup)> {
-    let first = ranks.is_first();
-    let mut output = ranks.all_ok(first.then(|| Output::create(files)).transpose())?;
-    let setup = ranks.all_ok(Setup::open(files, text, steps, ranks))?;
-    if let (Some(output), true) = (&mut output, text.chat_template.is_some()) {
-        output.replace_tokenizer(setup.tokenizer.files());
-    }
-    Ok((output, setup))
 }
 
 impl Setup {

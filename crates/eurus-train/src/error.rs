@@ -162,7 +162,7 @@ pub enum Error {
     },
     /// The snapshot is of a run with other settings or data.
     #[error(
-        "snapshot {path} is of another run: {difference}; go on with what it was made with, or name another folder"
+        "snapshot {path} is of another run: {difference}; go on with what it was made with, extend it if it is only to be longer, or name another folder"
     )]
     OtherRun {
         /// The snapshot.

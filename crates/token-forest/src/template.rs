@@ -35,6 +35,9 @@ pub struct ChatTemplate {
     name: String,
     environment: Environment<'static>,
     special_tokens: BTreeMap<String, String>,
+    /// What `strftime_now` gives.
+    time: NaiveDateTime,
+    uses_time: bool,
 }
 
 /// The one template of the environment; a name without an extension that would mean escaping.
@@ -55,7 +58,8 @@ impl ChatTemplate {
         let name = name.into();
         let mut environment = environment();
         // One instant for the life of the template: two renderings of a history must agree.
-        set_clock(&mut environment, Local::now().naive_local());
+        let time = Local::now().naive_local();
+        set_clock(&mut environment, time);
         environment
             .add_template_owned(ENTRY, without_generation_tags(source))
             .map_err(|e| Error::TemplateSyntax {
@@ -67,6 +71,8 @@ impl ChatTemplate {
             name,
             environment,
             special_tokens,
+            time,
+            uses_time: source.contains("strftime_now"),
         })
     }
 
@@ -77,8 +83,22 @@ impl ChatTemplate {
     #[must_use]
     pub fn with_time(mut self, unix_seconds: i64) -> Self {
         let time = DateTime::from_timestamp(unix_seconds, 0).unwrap_or_default();
-        set_clock(&mut self.environment, time.naive_utc());
+        self.time = time.naive_utc();
+        set_clock(&mut self.environment, self.time);
         self
+    }
+
+    /// The time that `strftime_now` gives, for [`with_time`](Self::with_time) of another day: seconds from the beginning of
+    /// 1970 on the template's own clock, whatever its time zone.
+    #[must_use]
+    pub fn time(&self) -> i64 {
+        self.time.and_utc().timestamp()
+    }
+
+    /// Whether the template asks for the time: then its prompts are others on another day.
+    #[must_use]
+    pub fn uses_time(&self) -> bool {
+        self.uses_time
     }
 
     /// Where the template came from.
@@ -322,6 +342,12 @@ mod tests {
 
     #[test]
     fn the_clock_stands_still_and_can_be_set() {
+        let source = "{{ strftime_now('%d %b %Y %H:%M:%S') }}";
+        let now = ChatTemplate::new("test", source, BTreeMap::new()).unwrap();
+        let time = now.time();
+        assert!(now.uses_time());
+        let text = now.render(&[], false).unwrap();
+        assert_eq!(now.with_time(time).render(&[], false).unwrap(), text);
         let template =
             ChatTemplate::new("test", "{{ strftime_now('%d %b %Y') }}", BTreeMap::new()).unwrap();
         let text = template

@@ -107,7 +107,7 @@ impl Decontaminate {
             None => None,
             Some(path) => {
                 let file = JsonlWriter::create(path)?;
-                interrupt::files().remove_when_interrupted(file.temporary());
+                interrupt::state().remove_when_interrupted(file.temporary());
                 Some(file)
             }
         };

@@ -7,6 +7,8 @@ mod estimate;
 mod report;
 mod work;
 
+pub use work::{Costs, Objective};
+
 use anyhow::Result;
 use clap::{Args, Command};
 use eurus::forest::rows::TrainingRows;
@@ -25,7 +27,7 @@ use crate::{Training, job};
 
 use estimate::{Memory, Time};
 use report::{Report, Steps};
-use work::{Costs, Objective, Work};
+use work::Work;
 
 pub const EXAMPLES: &str = "\
 Put `plan` before the command that would train, with the same options; --out may be left out. The tokens, steps and \
@@ -47,7 +49,7 @@ pub struct Plan {
 }
 
 /// Options of what a run writes, and of who runs it.
-const OF_RESULT: [&str; 12] = [
+const OF_RESULT: [&str; 13] = [
     "out",
     "overwrite",
     "weight_type",
@@ -58,6 +60,7 @@ const OF_RESULT: [&str; 12] = [
     "snapshots",
     "snapshots_keep",
     "resume",
+    "extend",
     "mpi",
     "devices",
 ];

@@ -64,6 +64,36 @@ fn the_best_weights_are_written_if_they_are_kept() -> Result<()> {
 }
 
 #[test]
+fn a_run_whose_evaluations_get_no_better_ends_with_its_best_weights() -> Result<()> {
+    let place = Workplace::new()?;
+    // What is preferred is the other way round there, so every step makes it worse.
+    let mut rows = crate::common::pair_rows();
+    for row in &mut rows {
+        let (chosen, rejected) = (row["chosen"].take(), row["rejected"].take());
+        (row["chosen"], row["rejected"]) = (rejected, chosen);
+    }
+    place.write_rows("opposite.jsonl", &rows)?;
+    let run = format!("{PREFER} --eval opposite.jsonl --eval-every 1 --keep-best");
+    let told = place.told(&format!("{run} --patience 3 --out out"))?;
+    ensure!(
+        told.contains(
+            "the run ends after step 3 of 12: its evaluations get no better (--patience)"
+        ),
+        "{told}"
+    );
+    ensure!(place.losses_of("out")?.len() == 3);
+    // The best weights are those before the first step.
+    let weights = |folder: &str| fs::read(place.path(folder).join("model.safetensors"));
+    ensure!(weights("out")? == weights("model")?);
+    let refused = place.run(&format!("{PREFER} --patience 3 --out again"))?;
+    ensure!(
+        refused.status.code() == Some(2),
+        "--patience without --eval"
+    );
+    Ok(())
+}
+
+#[test]
 fn reference_log_probs_are_kept_and_refused_for_another_tokenizer() -> Result<()> {
     let place = Workplace::new()?;
     let run = format!("{PREFER} --reference-cache reference.jsonl");

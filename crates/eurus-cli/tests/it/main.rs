@@ -7,7 +7,11 @@ mod command_line;
 mod common;
 mod data;
 mod devices;
+mod identity;
+#[cfg(unix)]
+mod interrupts;
 mod judging;
+mod keeping;
 mod losses;
 #[cfg(feature = "mpi")]
 mod mpi;

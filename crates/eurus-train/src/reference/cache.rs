@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use token_forest::{Group, TrainingTree};
 
 use super::TreeReference;
-use crate::digest::{digest, of_model};
+use crate::digest::{of_bytes, of_model};
 use crate::{Error, Precision, Result};
 
 /// The key of a cache of reference log-probs: all that they depend on besides the trees. Another model, tokenizer or
@@ -34,8 +34,8 @@ impl ReferenceKey {
         let (model, dtype) = of_model(model);
         Self {
             model,
-            config: digest([]),
-            tokenizer: digest(tokenizer),
+            config: of_bytes([]),
+            tokenizer: of_bytes(tokenizer),
             dtype: dtype
                 .map(|dtype| format!("{dtype:?}").to_lowercase())
                 .unwrap_or_default(),
@@ -45,7 +45,7 @@ impl ReferenceKey {
     /// Adds the model's configuration to the key, in whatever form: the base of rotary embeddings or the reach of a
     /// window change log-probs and are no parameters.
     pub fn with_config(mut self, config: impl AsRef<[u8]>) -> Self {
-        self.config = digest(config);
+        self.config = of_bytes(config);
         self
     }
 
@@ -203,7 +203,7 @@ fn tree_key(tree: &TrainingTree) -> String {
         .iter()
         .map(|group| (&group.nodes, turns_of(group), group.mismatched))
         .collect();
-    digest(serde_json::to_vec(&(tree.tree(), groups)).unwrap_or_default())
+    of_bytes(serde_json::to_vec(&(tree.tree(), groups)).unwrap_or_default())
 }
 
 impl CacheFile {
