@@ -37,7 +37,7 @@ fn train() -> Result<Outcome> {
         learning_rate: 1e-3,
         ..settings.clone()
     };
-    let loss = PreferenceLossConfig::Dpo(DpoConfig::new());
+    let loss = PreferenceLossConfig::Dpo(DpoConfig::default());
     let preference = PreferenceTrainer::new(gently, &loss)?;
     let held_out = |model: &NGram| {
         let trees = &task.held_out;

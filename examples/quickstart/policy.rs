@@ -4,7 +4,7 @@ use anyhow::Result;
 use burn::tensor::Device;
 use chat_model::{ChatModel, ChatRequest, Completion, Message, Sampling};
 use eurus_models::{Decoder, DecoderConfig, LocalChatModel};
-use eurus_train::{Event, SftTrainer, TrainingConfig};
+use eurus_train::{Event, SftTrainer, TrainingConfig, WeightDecayOn};
 use token_forest::ChatTokenizer;
 use ultrainteract::Verdict;
 use ultrainteract_synth::{Attempt, Environment, Outcome, Problem, PythonEnvironment};
@@ -43,6 +43,8 @@ pub fn fine_tune(
         epochs: scale.sft_epochs,
         trees_per_step: scale.sft_trees_per_step,
         weight_decay: 0.01,
+        // As when the numbers of the guide were made.
+        weight_decay_on: WeightDecayOn::All,
         beta_2: scale.sft_beta_2,
         seed,
         ..TrainingConfig::default()

@@ -18,19 +18,21 @@ pub const DESIRABLE_WEIGHT: f64 = 1.33;
 
 /// The algorithms, by the name they have in the paper and in `metrics.jsonl`.
 pub fn algorithms() -> [(&'static str, PreferenceLossConfig); 3] {
-    let kto = KtoConfig::new()
-        .with_beta(BETA)
-        .with_desirable_weight(DESIRABLE_WEIGHT);
+    let kto = KtoConfig {
+        beta: BETA,
+        desirable_weight: DESIRABLE_WEIGHT,
+        ..KtoConfig::default()
+    };
     [
         (
             "DPO",
-            PreferenceLossConfig::Dpo(DpoConfig::new().with_beta(BETA)),
+            PreferenceLossConfig::Dpo(DpoConfig {
+                beta: BETA,
+                ..DpoConfig::default()
+            }),
         ),
         ("KTO", PreferenceLossConfig::Kto(kto)),
-        (
-            "NCA",
-            PreferenceLossConfig::Nca(NcaConfig::new().with_beta(BETA)),
-        ),
+        ("NCA", PreferenceLossConfig::Nca(NcaConfig { beta: BETA })),
     ]
 }
 

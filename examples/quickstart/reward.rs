@@ -15,11 +15,11 @@ pub fn losses() -> [(&'static str, RewardLossConfig); 2] {
     [
         (
             "RM BT",
-            RewardLossConfig::BradleyTerry(BradleyTerryConfig::new()),
+            RewardLossConfig::BradleyTerry(BradleyTerryConfig::default()),
         ),
         (
             "RM BT+LDR",
-            RewardLossConfig::UltraInteract(UltraInteractRewardConfig::new()),
+            RewardLossConfig::UltraInteract(UltraInteractRewardConfig::default()),
         ),
     ]
 }

@@ -188,7 +188,7 @@ impl Run<'_> {
 
     fn reward(&mut self, trees: &[TrainingTree]) -> Result<Tally> {
         let model = RewardModel::from_decoder(Decoder::init(&self.config, 0, &self.options.device));
-        let loss = RewardLossConfig::BradleyTerry(BradleyTerryConfig::new());
+        let loss = RewardLossConfig::BradleyTerry(BradleyTerryConfig::default());
         let trainer = RewardTrainer::new(self.settings.clone(), &loss)?;
         let warmup = &trees[..self.options.warmup_trees.min(trees.len())];
         let model = trainer.train(model, warmup, &mut |_| {})?;
@@ -268,11 +268,11 @@ fn main() -> Result<()> {
         }
     };
     let tally = match options.what {
-        What::Dpo => run.preference(&PreferenceLossConfig::Dpo(DpoConfig::new()), &trees)?,
-        What::Nca => run.preference(&PreferenceLossConfig::Nca(NcaConfig::new()), &trees)?,
+        What::Dpo => run.preference(&PreferenceLossConfig::Dpo(DpoConfig::default()), &trees)?,
+        What::Nca => run.preference(&PreferenceLossConfig::Nca(NcaConfig::default()), &trees)?,
         What::Kto => {
             add_mismatched(&mut trees, 0)?;
-            run.preference(&PreferenceLossConfig::Kto(KtoConfig::new()), &trees)?
+            run.preference(&PreferenceLossConfig::Kto(KtoConfig::default()), &trees)?
         }
         What::Rm => run.reward(&trees)?,
         What::Sft => run.sft(&imitated)?,

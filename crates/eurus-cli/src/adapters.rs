@@ -4,8 +4,11 @@ use std::path::Path;
 
 use anyhow::Result;
 use clap::Args;
-use eurus::models::lora::{ALL_LINEAR, Adapted, AdapterFolder, LoraConfig};
-use eurus::models::{Checkpoint, Error};
+use eurus::models::lora::{Adapted, AdapterFolder, LoraConfig, SavedModule};
+use eurus::models::{Checkpoint, DecoderConfig, Error};
+
+use crate::options::{Files, WantedModel};
+use crate::usage::UsageError;
 
 /// Which part of the model is trained.
 #[derive(Debug, Args)]
@@ -17,21 +20,22 @@ pub struct Adapters {
     lora_rank: Option<usize>,
 
     /// Strength of the adapters: their update is scaled by this over the rank [default: twice the rank]
-    #[arg(long, value_name = "X", requires = "lora_rank")]
+    #[arg(long, value_name = "X")]
     lora_alpha: Option<f64>,
 
     /// Share of an adapter's inputs that is zero in training
-    #[arg(
-        long,
-        value_name = "SHARE",
-        default_value_t = 0.0,
-        requires = "lora_rank"
-    )]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     lora_dropout: f64,
 
-    /// Linear layers with an adapter, by the last part of their names [default: all of attention and MLP]
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "lora_rank", value_parser = ALL_LINEAR)]
+    /// Linear layers with an adapter, by the last part of their names: q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj,
+    /// down_proj, of experts w1, w2, w3, or all-linear for all that the model has [default: all-linear]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     lora_targets: Vec<String>,
+
+    /// Matrices to train whole beside the adapters, as new tokens or a new chat template need it. They are in the result and in
+    /// its folder `adapter`
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_enum)]
+    modules_to_save: Vec<SavedModule>,
 }
 
 impl Adapters {
@@ -44,7 +48,29 @@ impl Adapters {
         if !self.lora_targets.is_empty() {
             config = config.with_targets(self.lora_targets.clone());
         }
-        Some(config)
+        Some(config.with_modules_to_save(self.modules_to_save.clone()))
+    }
+
+    /// Refuses settings outside their range.
+    pub fn check(&self) -> Result<(), UsageError> {
+        match self.config() {
+            Some(config) => config.validate().map_err(UsageError::new),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses adapters that the model in a folder cannot have.
+    pub fn check_for(&self, model: &Path, wanted: WantedModel) -> Result<()> {
+        let Some(config) = self.config() else {
+            return Ok(());
+        };
+        if wanted == WantedModel::RewardModel && self.modules_to_save.contains(&SavedModule::LmHead)
+        {
+            let problem = "--modules-to-save lm_head: a reward model has no output projection; its own head is trained beside the adapters without being named";
+            return Err(UsageError::new(problem).into());
+        }
+        let checked = DecoderConfig::from_folder(model)?.check_adapters(&config);
+        checked.map_err(|error| UsageError::new(error).into())
     }
 
     /// The model to train: as it is, or frozen with fresh adapters.
@@ -55,22 +81,29 @@ impl Adapters {
         })
     }
 
-    /// Writes the trained model with `write`, and its adapters beside it.
+    /// Writes the trained model with `write`, and its adapters beside it. Those on a base that is merged of others lie nowhere
+    /// apart: their base is in no folder.
     pub fn write<M: Adapted>(
         &self,
         checkpoint: &Checkpoint,
         model: &M,
-        base: &Path,
+        files: &Files,
         write: impl FnOnce(&M) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let Some(config) = self.config() else {
             return write(model);
         };
         write(&model.merged())?;
+        if files.found.adapter.is_some() {
+            eprintln!(
+                "the adapters are merged into the result and not written apart: their base is merged, too"
+            );
+            return Ok(());
+        }
         AdapterFolder::new(checkpoint.folder().join("adapter")).save(
             model,
             &config,
-            &base.display().to_string(),
+            &files.model.display().to_string(),
         )
     }
 }

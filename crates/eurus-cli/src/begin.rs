@@ -13,6 +13,7 @@ use eurus::train::{Ranks, RunIdentity, Snapshots};
 use crate::interrupt::{self, Phase};
 use crate::job::Job;
 use crate::judging::Judging;
+use crate::model_folder::ModelFolder;
 use crate::options::{Files, SnapshotOptions, Steps, Text};
 use crate::output::Output;
 use crate::plan::{Costs, Objective};
@@ -29,6 +30,8 @@ pub struct Given<'a> {
     pub text: &'a Text,
     pub steps: &'a Steps,
     pub adapters: Option<LoraConfig>,
+    /// The reference, if it is another model.
+    pub reference: Option<&'a ModelFolder>,
     pub judging: &'a Judging,
     pub snapshots: &'a SnapshotOptions,
 }
@@ -78,11 +81,18 @@ impl<'a> Beginning<'a> {
             given,
         };
         if let Some(output) = &mut beginning.output {
-            let replaces = text.chat_template.is_some();
-            output.remember_tokenizer(beginning.setup.tokenizer.files(), replaces);
-            let model = files.model.clone();
+            let replaces = text.chat_template.is_some() || files.found.adapter.is_some();
+            let tokenizer = &beginning.setup.tokenizer;
+            output.remember_tokenizer(tokenizer.files(), replaces);
+            output.stop_at(tokenizer.eos_id());
+            let model = ModelFolder {
+                folder: files.model.clone(),
+                adapter: files.found.adapter.clone(),
+            };
+            let reference = beginning.given.reference.cloned();
             let rows = beginning.rows()?;
-            beginning.hashing = Some(std::thread::spawn(move || FileHashes::of(&model, &rows)));
+            let hash = move || FileHashes::of(&model, reference.as_ref(), &rows);
+            beginning.hashing = Some(std::thread::spawn(hash));
         }
         Ok(beginning)
     }
@@ -105,13 +115,13 @@ impl<'a> Beginning<'a> {
             hashes.unwrap_or_else(|_| Err(anyhow!("the model's files could not be hashed")))
         });
         let hashes = ranks.all_ok(hashes.transpose())?;
-        let (weights, data) = hashes.map(|it| (it.weights, it.data)).unwrap_or_default();
-        self.data = data;
-        let weights = ranks.of_first(|| Ok(weights))?;
+        let hashes = hashes.unwrap_or_default();
+        self.data = hashes.data;
+        let models = ranks.of_first(|| Ok((hashes.model, hashes.reference)))?;
         let snapshots = self.given.snapshots.snapshots(&self.given.files.out);
         let snapshots = record::details(
             snapshots,
-            &weights,
+            models,
             &self.setup.config,
             &self.setup.tokenizer,
             self.given.adapters.as_ref(),
@@ -163,6 +173,7 @@ impl<'a> Beginning<'a> {
                 objective,
                 recompute: settings.recompute_activations,
                 precision: settings.precision,
+                optimizer: settings.optimizer,
             };
             let snapshots = given.snapshots.snapshots(&given.files.out);
             // With --forests-per-step a step has one tree at least.

@@ -20,12 +20,12 @@ pub struct Judging {
     pub eval: Option<Vec<String>>,
 
     /// Steps between evaluations
-    #[arg(long, value_name = "STEPS", default_value_t = 100, requires = "eval",
+    #[arg(long, value_name = "STEPS", default_value_t = 100,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub eval_every: u32,
 
     /// Write the weights of the best evaluation instead of the last ones
-    #[arg(long, requires = "eval")]
+    #[arg(long)]
     pub keep_best: bool,
 
     /// End the run when so many evaluations in a row were no better than the best one: by the held-out loss, for reward
@@ -70,17 +70,18 @@ pub fn with_metrics(judgement: Judgement, stats: &PreferenceStats) -> Judgement 
 pub struct Samples {
     /// Prompts of --eval that the model answers at each evaluation, greedily: how often it ends by itself, repeats
     /// itself, and how long it writes is reported, and the answers are in the metrics
-    #[arg(long, value_name = "N", default_value_t = 0, requires = "eval")]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     pub eval_samples: usize,
 
     /// Most tokens of such an answer
-    #[arg(long, value_name = "N", default_value_t = 256, requires = "eval")]
+    #[arg(long, value_name = "N", default_value_t = 256)]
     pub eval_max_tokens: usize,
 }
 
 /// Prompts with what it takes to have them answered.
 pub struct Questions<'a> {
     tokenizer: &'a ChatTokenizer,
+    stop_tokens: &'a [u32],
     prompts: Vec<Vec<u32>>,
     max_tokens: usize,
 }
@@ -99,6 +100,7 @@ impl Samples {
         };
         Questions {
             tokenizer: &setup.tokenizer,
+            stop_tokens: &setup.stop_tokens,
             prompts: trees
                 .filter_map(first_action)
                 .take(self.eval_samples)
@@ -123,7 +125,7 @@ impl Questions<'_> {
                 seed: 0,
             })
             .collect();
-        let answers = Generator::new(model, vec![self.tokenizer.eos_id()])
+        let answers = Generator::new(model, self.stop_tokens.to_vec())
             .generate(
                 &prompts,
                 &SamplingParams::greedy(self.max_tokens),

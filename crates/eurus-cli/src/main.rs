@@ -19,7 +19,9 @@ mod job;
 mod judging;
 mod loss;
 mod model_folder;
+mod no_effect;
 mod options;
+mod other_model;
 mod output;
 mod plan;
 mod prefer;
@@ -37,9 +39,10 @@ mod usage;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use eurus::kernels::width::{MAX_VECTOR_BITS, VectorWidth, check_environment};
 use eurus::train::Ranks;
+use options::{Found, WantedModel};
 use process_memory::{TrainingAllocator, keep_freed_memory};
 
 const EXAMPLES: &str = "\
@@ -108,17 +111,62 @@ impl Command {
             Self::Train(command) => command.run_on_ranks(),
         }
     }
+
+    /// Refuses options that have no effect beside the others, and adapters that could not be made.
+    fn check(&self, mut matches: &ArgMatches) -> Result<(), usage::UsageError> {
+        let training = match self {
+            Self::Data(_) => None,
+            Self::Plan(command) => Some(command.training()),
+            Self::Train(command) => Some(command),
+        };
+        let mut words = Vec::new();
+        while let Some((word, deeper)) = matches.subcommand() {
+            words.push(word);
+            matches = deeper;
+        }
+        no_effect::check(&no_effect::Given {
+            command: &words.join(" "),
+            matches,
+            // A loss that is wrong in itself is reported where it is made.
+            needs: match training {
+                Some(Training::Prefer(command)) => command.learns_from().ok().map(|it| it.1),
+                _ => None,
+            },
+            reward_loss: match training {
+                Some(Training::Reward(command)) => command.loss().ok(),
+                _ => None,
+            },
+        })?;
+        match training {
+            Some(Training::Prefer(command)) => command.adapters.check(),
+            Some(Training::Sft(command)) => command.adapters.check(),
+            Some(Training::Reward(command)) => command.adapters.check(),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Training {
-    /// Makes the model a folder, downloading it if it is none.
+    /// Makes the models folders, downloading what is none, and refuses adapters that the model cannot have.
     fn find_model(&mut self) -> Result<()> {
-        let files = match self {
-            Self::Prefer(command) => &mut command.files,
-            Self::Sft(command) => &mut command.files,
-            Self::Reward(command) => &mut command.files,
+        let (files, adapters, wanted) = match self {
+            Self::Prefer(run) => (&mut run.files, &run.adapters, WantedModel::LanguageModel),
+            Self::Sft(run) => (&mut run.files, &run.adapters, WantedModel::LanguageModel),
+            Self::Reward(run) => (&mut run.files, &run.adapters, WantedModel::RewardModel),
         };
-        files.model = model_folder::find(&files.model)?;
+        let model = model_folder::find(&files.model, "--model")?;
+        files.model = model.folder;
+        files.found = Found {
+            adapter: model.adapter,
+            wanted,
+        };
+        adapters.check_for(&files.model, wanted)?;
+        if let Self::Prefer(prefer) = self {
+            let reference = prefer.reference.as_deref();
+            prefer.reference_found = reference
+                .map(|model| model_folder::find(model, "--reference"))
+                .transpose()?;
+        }
         Ok(())
     }
 
@@ -225,10 +273,11 @@ static ALLOCATOR: TrainingAllocator = TrainingAllocator;
 
 fn main() -> ExitCode {
     keep_freed_memory();
-    let mut cli = cli();
+    let (mut cli, matches) = cli();
     let result = check_environment()
         .map_err(|error| usage::UsageError::new(error).into())
-        .and_then(|_| interrupt::install())
+        .and_then(|_| Ok(cli.command.check(&matches)?))
+        .and_then(|()| interrupt::install())
         .and_then(|()| cli.command.run());
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -244,7 +293,7 @@ fn main() -> ExitCode {
 }
 
 /// The arguments. `--version` tells what a number may depend on, for reports of one that is wrong.
-fn cli() -> Cli {
+fn cli() -> (Cli, ArgMatches) {
     let version = format!(
         "{}\nvectors of {} (the processor has {}; {MAX_VECTOR_BITS} caps them), {} threads (RAYON_NUM_THREADS)",
         env!("CARGO_PKG_VERSION"),
@@ -254,7 +303,8 @@ fn cli() -> Cli {
     );
     let matches = Cli::command().long_version(version).get_matches();
     invocation::remember(&matches);
-    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    (cli, matches)
 }
 
 /// The message and its causes. Many of our messages end with their cause already; none is said twice.

@@ -6,7 +6,9 @@ use clap::{Args, ValueEnum};
 use eurus::data::formats::Format;
 use eurus::forest::OverLong;
 use eurus::models::{MAX_SHARD_BYTES, WeightType};
-use eurus::train::{Decay, NotFinitePolicy, Precision, Snapshots, TrainingConfig};
+use eurus::train::{
+    Decay, NotFinitePolicy, Optimizer, Precision, Snapshots, TrainingConfig, WeightDecayOn,
+};
 
 /// The model and data to read, and where the result goes.
 #[derive(Debug, Args)]
@@ -15,9 +17,13 @@ pub struct Files {
     /// Checkpoint folder in the Hugging Face layout (Llama, Mistral, Mixtral or Qwen architecture): config.json,
     /// model.safetensors or shards, tokenizer.json, tokenizer_config.json. What is no folder is looked for on the hub as
     /// organization/name or organization/name@revision, and kept in the cache of Hugging Face's tools; HF_ENDPOINT,
-    /// HF_HOME, HF_TOKEN and HF_HUB_OFFLINE are honored
+    /// HF_HOME, HF_TOKEN and HF_HUB_OFFLINE are honored. An adapter folder of PEFT is merged into the base that it names
     #[arg(long, value_name = "DIR or ORG/NAME")]
     pub model: PathBuf,
+
+    /// What lies there, once it has been looked at
+    #[arg(skip)]
+    pub found: Found,
 
     /// Files to train on, or patterns of them: JSON lines, a JSON array, Parquet or Arrow, compressed or not, in any format that
     /// `eurus data` reads
@@ -47,6 +53,23 @@ pub struct Files {
     /// Folder for the numbers of the run as TensorBoard reads them, written while it goes on
     #[arg(long, value_name = "DIR")]
     pub tensorboard: Option<PathBuf>,
+}
+
+/// What `--model` names.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// The folder of adapters that are merged into the model, which is their base then.
+    pub adapter: Option<PathBuf>,
+    pub wanted: WantedModel,
+}
+
+/// What a command starts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WantedModel {
+    #[default]
+    LanguageModel,
+    /// A reward model, or a body to make one of.
+    RewardModel,
 }
 
 /// The state of the run on disk, to go on from after an interruption.
@@ -98,8 +121,10 @@ impl SnapshotOptions {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Text")]
 pub struct Text {
-    /// Chat template for a model that has none, or in place of its own: mistral, llama-2, chatml or a jinja file. It
-    /// becomes part of the result
+    /// Chat template for a model that has none, or in place of its own: mistral, llama-2, chatml, qwen3, qwen3-thinking,
+    /// smollm3, llama-3 or a jinja file. It becomes part of the result, unless it renders one turn as the model's own does,
+    /// which is kept then. auto is the model's own; if that rewrites earlier turns, the one of these that agrees with it
+    /// otherwise [default: auto]
     #[arg(long, value_name = "NAME|FILE")]
     pub chat_template: Option<String>,
 
@@ -135,7 +160,7 @@ pub struct Rows {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Optimization")]
 pub struct Steps {
-    /// Peak learning rate of AdamW
+    /// Peak learning rate
     #[arg(long, value_name = "RATE")]
     pub learning_rate: f64,
 
@@ -177,9 +202,29 @@ pub struct Steps {
     #[arg(long, value_enum, default_value_t = TrainingConfig::default().decay)]
     pub decay: Decay,
 
-    /// Decoupled weight decay of AdamW
+    /// How parameters are moved by their gradients. What each keeps of a parameter is in memory and in snapshots
+    #[arg(long, value_enum, default_value_t = TrainingConfig::default().optimizer)]
+    pub optimizer: Optimizer,
+
+    /// Decay of AdamW's mean of gradients
+    #[arg(long = "adam-beta1", value_name = "X", default_value_t = TrainingConfig::default().beta_1)]
+    pub adam_beta1: f32,
+
+    /// Decay of AdamW's mean of squared gradients; short runs with high learning rates want less
+    #[arg(long = "adam-beta2", value_name = "X", default_value_t = TrainingConfig::default().beta_2)]
+    pub adam_beta2: f32,
+
+    /// Added to the root of AdamW's mean of squared gradients
+    #[arg(long, value_name = "X", default_value_t = TrainingConfig::default().epsilon)]
+    pub adam_eps: f32,
+
+    /// Decoupled weight decay
     #[arg(long, value_name = "X", default_value_t = TrainingConfig::default().weight_decay)]
     pub weight_decay: f32,
+
+    /// Parameters that weight decay makes smaller
+    #[arg(long, value_enum, default_value_t = TrainingConfig::default().weight_decay_on)]
+    pub weight_decay_on: WeightDecayOn,
 
     /// Scale gradients down to this global norm; 0 switches that off
     #[arg(long, value_name = "X", default_value_t = TrainingConfig::default().max_grad_norm)]
@@ -246,7 +291,12 @@ impl Steps {
             learning_rate: self.learning_rate,
             decay: self.decay,
             warmup_ratio: self.warmup_ratio,
+            optimizer: self.optimizer,
+            beta_1: self.adam_beta1,
+            beta_2: self.adam_beta2,
+            epsilon: self.adam_eps,
             weight_decay: self.weight_decay,
+            weight_decay_on: self.weight_decay_on,
             max_grad_norm: self.max_grad_norm,
             epochs: self.epochs,
             max_steps: self.max_steps,

@@ -36,6 +36,8 @@ pub struct Output {
     tokenizer: Option<TokenizerFiles>,
     /// Whether they are others than the model's.
     replaces_tokenizer: bool,
+    /// The end of turn that is trained.
+    eos_token_id: Option<u32>,
     staging: TempDir,
     metrics: JsonlWriter,
     /// The log for TensorBoard, if it is wanted: outside of the result, because it is looked at during the run.
@@ -88,6 +90,7 @@ impl Output {
             max_shard_bytes: files.max_shard_bytes,
             tokenizer: None,
             replaces_tokenizer: false,
+            eos_token_id: None,
             staging,
             metrics,
             tensorboard,
@@ -104,6 +107,11 @@ impl Output {
     pub fn remember_tokenizer(&mut self, files: &TokenizerFiles, replaces: bool) {
         self.tokenizer = Some(files.clone());
         self.replaces_tokenizer = replaces;
+    }
+
+    /// Writes this token among those that end a text.
+    pub fn stop_at(&mut self, eos_token_id: u32) {
+        self.eos_token_id = Some(eos_token_id);
     }
 
     /// Adds an event to the metrics.
@@ -135,11 +143,10 @@ impl Output {
             out: &self.out,
             snapshots: &self.snapshots,
             step,
-            model: &self.model,
             weight_type: self.weight_type,
             pause: Duration::from_secs(1),
         };
-        while let Err(error) = self.export(&folder, &write, &mut faults) {
+        while let Err(error) = self.export(&folder, self.weight_type, &write, &mut faults) {
             if folder.join("config.json").is_file() {
                 // The model is whole, and what was to be beside it is not.
                 let place = keep(&folder, &self.out, &mut self.staging);
@@ -149,7 +156,9 @@ impl Output {
                     place.display()
                 )));
             }
-            attempt.failed(error, &write)?;
+            attempt.failed(error, |place, weight_type| {
+                self.export(place, weight_type, &write, &mut faults)
+            })?;
         }
         faults.extend(record.write(&folder).err());
         if let Some(fault) = self.fault {
@@ -203,13 +212,17 @@ impl Output {
     fn export(
         &self,
         folder: &Path,
+        weight_type: WeightType,
         write: &impl Fn(&Checkpoint) -> eurus::models::Result<()>,
         faults: &mut Vec<Error>,
     ) -> Result<()> {
-        let checkpoint = Checkpoint::new(folder)
+        let mut checkpoint = Checkpoint::new(folder)
             .with_tokenizer_from(&self.model)
-            .with_weight_type(self.weight_type)
+            .with_weight_type(weight_type)
             .with_max_shard_bytes(self.max_shard_bytes);
+        if let Some(id) = self.eos_token_id {
+            checkpoint = checkpoint.with_eos_token_id(id);
+        }
         write(&checkpoint)?;
         let is_gone = !self.model.join("tokenizer.json").is_file();
         if is_gone {

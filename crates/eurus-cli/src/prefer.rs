@@ -9,8 +9,8 @@ use eurus::losses::{
     DpoConfig, KtoConfig, NcaConfig, NcaKConfig, Needs, PreferenceLossConfig, ScoredLossConfig,
     UnpairedLossConfig,
 };
-use eurus::models::Decoder;
 use eurus::models::lora::Adapted;
+use eurus::models::{Decoder, DecoderConfig};
 use eurus::train::ResponseLossConfig;
 use eurus::train::{
     Event, Judgement, PreferenceTrainer, Ranks, ReferenceCache, ReferenceKey, ReferenceSync,
@@ -23,7 +23,9 @@ use crate::input::{self, Wanted};
 use crate::interrupt::{self, Phase};
 use crate::judging::{Judging, Samples, judgement_of};
 use crate::loss::described_loss;
+use crate::model_folder::ModelFolder;
 use crate::options::{Files, SnapshotOptions, Steps, Text, at_least_one};
+use crate::other_model::OtherModel;
 use crate::setup::Setup;
 use crate::usage::UsageError;
 use crate::{event_log, job, plan};
@@ -56,6 +58,9 @@ Examples:
     eurus prefer --model runs/sft --data ultrafeedback.jsonl --scored --out runs/nca \
       --loss '{"type": "nca_k", "beta": 0.1, "temperature": 0.5}'
 
+  Another reference than the model that the run starts from, of the same vocabulary:
+    eurus prefer --model runs/sft --data pairs.jsonl --algorithm dpo --reference runs/sft-epoch-3 --out runs/dpo
+
   Twenty quick steps to see that something moves:
     eurus prefer --model SmolLM2-135M-Instruct --data pairs.jsonl --algorithm dpo --out smollm2-dpo \
       --max-steps 20 --trees-per-step 2 --learning-rate 1e-5"#;
@@ -79,12 +84,26 @@ pub struct Prefer {
     #[arg(long, help_heading = "Loss", conflicts_with = "unpaired")]
     pub scored: bool,
 
+    /// Model whose log-probs the loss takes for the reference's, if it is another than --model: a folder or a name on the hub,
+    /// of the same vocabulary. It is read first, and not in memory any more when training begins
+    #[arg(
+        long,
+        value_name = "DIR or ORG/NAME",
+        help_heading = "Loss",
+        conflicts_with = "sync_reference_every"
+    )]
+    pub reference: Option<PathBuf>,
+
+    /// What lies there, once it has been looked at
+    #[arg(skip)]
+    pub reference_found: Option<ModelFolder>,
+
     /// Let the reference follow the policy (TR-DPO): after every so many steps it is mixed with the policy
     #[arg(long, value_name = "STEPS", help_heading = "Loss", value_parser = at_least_one)]
     pub sync_reference_every: Option<usize>,
 
     /// Share of the policy in that mixture; 1 puts it in the reference's place
-    #[arg(long, value_name = "X", help_heading = "Loss", requires = "sync_reference_every",
+    #[arg(long, value_name = "X", help_heading = "Loss",
           default_value_t = ReferenceSync::default().mixing)]
     pub sync_reference_mixing: f64,
 
@@ -138,7 +157,7 @@ pub struct Loss {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Algorithm {
+pub enum Algorithm {
     /// Direct preference optimisation: widens the margin, whatever becomes of the chosen rewards
     Dpo,
     /// Kahneman-Tversky optimisation: raises chosen and lowers rejected rewards around the KL to the reference
@@ -153,12 +172,13 @@ impl Loss {
         Ok(match (&self.loss, self.algorithm) {
             (Some(given), _) => described_loss(given, PreferenceLossConfig::NAMES)?,
             (None, Some(Algorithm::Nca)) => {
-                PreferenceLossConfig::Nca(NcaConfig::new().with_beta(self.beta))
+                PreferenceLossConfig::Nca(NcaConfig { beta: self.beta })
             }
             (None, Some(Algorithm::Kto)) => PreferenceLossConfig::Kto(self.kto()),
-            (None, Some(Algorithm::Dpo) | None) => {
-                PreferenceLossConfig::Dpo(DpoConfig::new().with_beta(self.beta))
-            }
+            (None, Some(Algorithm::Dpo) | None) => PreferenceLossConfig::Dpo(DpoConfig {
+                beta: self.beta,
+                ..DpoConfig::default()
+            }),
         })
     }
 
@@ -179,7 +199,7 @@ impl Loss {
         match (&self.loss, self.algorithm) {
             (Some(given), _) => described_loss(given, ScoredLossConfig::NAMES),
             (None, Some(Algorithm::Nca)) => {
-                Ok(ScoredLossConfig::NcaK(NcaKConfig::new().with_beta(self.beta)))
+                Ok(ScoredLossConfig::NcaK(NcaKConfig { beta: self.beta, ..NcaKConfig::default() }))
             }
             (None, _) => Err(UsageError::new(
                 "--scored: this algorithm does not know scores; use --algorithm nca, or --loss with nca_k, info_nca, plackett_luce or lambda_rank",
@@ -189,10 +209,12 @@ impl Loss {
     }
 
     fn kto(&self) -> KtoConfig {
-        KtoConfig::new()
-            .with_beta(self.beta)
-            .with_desirable_weight(self.desirable_weight)
-            .with_undesirable_weight(self.undesirable_weight)
+        KtoConfig {
+            beta: self.beta,
+            desirable_weight: self.desirable_weight,
+            undesirable_weight: self.undesirable_weight,
+            ..KtoConfig::default()
+        }
     }
 }
 
@@ -233,20 +255,26 @@ impl Prefer {
                 text: &self.text,
                 steps: &self.steps,
                 adapters: self.adapters.config(),
+                reference: self.reference_found.as_ref(),
                 judging: &self.judging,
                 snapshots: &self.snapshots,
             },
             ranks,
         )?;
+        let other_reference = self.reference_found.is_some();
         let trainer_with = |settings, snapshots| {
             PreferenceTrainer::new(settings, loss.clone())?
                 .with_reference_sync(self.reference_sync())?
+                .with_other_reference(other_reference)
                 .with_snapshots(Some(snapshots))
         };
         let settings = run.setup.settings.clone();
         run.check(|snapshots| Ok(trainer_with(settings.clone(), snapshots)?.identity()))?;
 
         let setup = &run.setup;
+        let reference = self.reference_found.as_ref();
+        let reference = reference.map(|found| OtherModel::open(found, setup));
+        let reference = ranks.all_ok(reference.transpose())?;
         let wanted = Wanted::new(kind);
         let read = |files: &[String]| input::rows(files, &self.text.rows, &wanted, setup);
         let mut rows = read(&self.files.data)?;
@@ -259,6 +287,11 @@ impl Prefer {
             }
         }
 
+        if let Some(reference) = &reference {
+            for rows in [Some(&rows), held_out.as_ref()].into_iter().flatten() {
+                ranks.all_ok(reference.check(rows))?;
+            }
+        }
         run.check_space(&rows.trees, plan::Objective::LanguageModel)?;
         let snapshots = run.snapshots()?;
         let trainer = trainer_with(settings.clone(), snapshots.clone())?
@@ -270,10 +303,14 @@ impl Prefer {
         let job = run.job(loss.name(), &snapshots, &identity);
         let setup = &run.setup;
         let policy = self.adapters.put_on(setup.decoder()?, settings.seed)?;
-        let base = policy.without_adapters();
+        let base = match &reference {
+            Some(reference) => ranks.all_ok(reference.decoder())?,
+            None => policy.without_adapters(),
+        };
         let held_out_trees = held_out.iter().flat_map(|rows| &rows.trees);
         let questions = self.samples.questions(setup, held_out_trees);
-        let cache = self.cache(&snapshots, &base, setup);
+        let config = reference.as_ref().map_or(&setup.config, |it| &it.config);
+        let cache = self.cache(&snapshots, &base, config, setup);
         job::run(
             job,
             |on_event| {
@@ -314,7 +351,7 @@ impl Prefer {
             },
             |checkpoint, model| {
                 self.adapters
-                    .write(checkpoint, model, &self.files.model, |model| {
+                    .write(checkpoint, model, &self.files, |model| {
                         checkpoint.write_decoder(model, &setup.config)
                     })
             },
@@ -323,11 +360,17 @@ impl Prefer {
     }
 
     /// Where reference log-probs are kept.
-    fn cache(&self, snapshots: &Snapshots, base: &Decoder, setup: &Setup) -> ReferenceCache {
+    fn cache(
+        &self,
+        snapshots: &Snapshots,
+        base: &Decoder,
+        config: &DecoderConfig,
+        setup: &Setup,
+    ) -> ReferenceCache {
         let beside = || snapshots.folder.join(event_log::REFERENCE);
         let path = self.reference_cache.clone().unwrap_or_else(beside);
         let key = ReferenceKey::new(base, setup.tokenizer.files().fingerprint())
-            .with_config(format!("{:?}", setup.config));
+            .with_config(format!("{config:?}"));
         ReferenceCache::new(path, key)
     }
 }

@@ -11,6 +11,7 @@ use eurus::train::{RunIdentity, Snapshots, digest};
 use serde_json::{Value, json};
 
 use crate::invocation;
+use crate::model_folder::ModelFolder;
 
 /// The name of the file, beside a result and among its snapshots.
 pub const FILE: &str = "run.json";
@@ -22,65 +23,83 @@ const TEMPLATE_TIME: &str = "template_time";
 pub struct Record(Value);
 
 /// SHA-256 of the files that a run reads, by their names.
+#[derive(Default)]
 pub struct FileHashes {
-    /// The weights of the model folder.
-    pub weights: BTreeMap<String, String>,
+    /// The weights of the model, and of an adapter that is merged into it.
+    pub model: BTreeMap<String, String>,
+    /// Those of the reference, if it is another model.
+    pub reference: Option<BTreeMap<String, String>>,
     /// Data and held-out data.
     pub data: BTreeMap<String, String>,
 }
 
 impl FileHashes {
-    /// Hashes the weights in a model folder, and files of rows.
-    pub fn of(model: &Path, data: &[PathBuf]) -> Result<Self> {
-        let entries = std::fs::read_dir(model)
-            .with_context(|| format!("{}: cannot list the model folder", model.display()))?;
-        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-        let weights = paths.filter(|path| path.extension().is_some_and(|it| it == "safetensors"));
-        let hash = |name: String, path: &Path| {
-            let hash = digest::of_file(path);
-            Ok((
-                name,
-                hash.with_context(|| format!("{}: cannot read", path.display()))?,
-            ))
-        };
-        let name_of = |path: &Path| {
-            path.file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into()
-        };
+    /// Hashes the weights of the models, and files of rows.
+    pub fn of(
+        model: &ModelFolder,
+        reference: Option<&ModelFolder>,
+        data: &[PathBuf],
+    ) -> Result<Self> {
         let data = data.iter().filter(|path| path.is_file());
         Ok(Self {
-            weights: weights
-                .map(|path| hash(name_of(&path), &path))
-                .collect::<Result<_>>()?,
+            model: of_model(model)?,
+            reference: reference.map(of_model).transpose()?,
             data: data
-                .map(|path| hash(path.display().to_string(), path))
+                .map(|path| Ok((path.display().to_string(), of_file(path)?)))
                 .collect::<Result<_>>()?,
         })
     }
 }
 
+/// Hashes the weights in a model folder, and the files of an adapter.
+fn of_model(model: &ModelFolder) -> Result<BTreeMap<String, String>> {
+    let mut hashes = BTreeMap::new();
+    let folders = [
+        ("", Some(&model.folder)),
+        ("adapter/", model.adapter.as_ref()),
+    ];
+    for (inside, folder) in folders {
+        let Some(folder) = folder else { continue };
+        let entries = std::fs::read_dir(folder)
+            .with_context(|| format!("{}: cannot list the model folder", folder.display()))?;
+        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.ends_with(".safetensors") || name == "adapter_config.json" {
+                hashes.insert(format!("{inside}{name}"), of_file(&path)?);
+            }
+        }
+    }
+    Ok(hashes)
+}
+
+fn of_file(path: &Path) -> Result<String> {
+    digest::of_file(path).with_context(|| format!("{}: cannot read", path.display()))
+}
+
 /// What the numbers of a run depend on and its trainer is not told.
 pub fn details(
     snapshots: Snapshots,
-    weights: &BTreeMap<String, String>,
+    (weights, reference): (BTreeMap<String, String>, Option<BTreeMap<String, String>>),
     config: &impl std::fmt::Debug,
     tokenizer: &ChatTokenizer,
     adapters: Option<&LoraConfig>,
 ) -> Snapshots {
     let adapters = adapters.map(|it| {
+        let modules = it.modules_to_save.iter();
+        let modules_to_save: Vec<_> = modules.map(|module| module.name()).collect();
         json!({
             "rank": it.rank,
             "alpha": it.alpha,
             "dropout": it.dropout,
             "targets": it.targets,
             "rank_stabilized": it.rank_stabilized,
+            "modules_to_save": modules_to_save,
         })
     });
     let template = tokenizer.template();
     let snapshots = snapshots
         .with_detail("weight_files", json!(weights))
+        .with_detail("reference_files", json!(reference))
         .with_detail("model_config", digest::of_bytes(format!("{config:?}")))
         .with_detail(
             "tokenizer",

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Error, Result};
-use eurus::models::{Checkpoint, WeightType};
+use eurus::models::WeightType;
 
 use crate::interrupt::{self, Phase};
 use crate::invocation;
@@ -52,19 +52,17 @@ pub struct Attempt<'a> {
     pub snapshots: &'a Path,
     /// The last step that was taken.
     pub step: Option<usize>,
-    /// The model folder, for the tokenizer.
-    pub model: &'a Path,
     pub weight_type: WeightType,
     pub pause: Duration,
 }
 
 impl Attempt<'_> {
-    /// Keeps the model in another place, and returns the error with the place; or waits, if there is none, before the result
+    /// Keeps the model in another place with `export`, and returns the error with the place; or waits, if there is none, before the result
     /// is tried again.
     pub fn failed(
         &mut self,
         error: Error,
-        write: &impl Fn(&Checkpoint) -> eurus::models::Result<()>,
+        mut export: impl FnMut(&Path, WeightType) -> Result<()>,
     ) -> Result<()> {
         let message = crate::with_causes(&error);
         let no_space = is_lack_of_space(&error);
@@ -83,10 +81,7 @@ impl Attempt<'_> {
             false => WeightType::F32,
         };
         for place in self.other_places(no_space) {
-            let checkpoint = Checkpoint::new(&place)
-                .with_tokenizer_from(self.model)
-                .with_weight_type(stored);
-            if write(&checkpoint).is_ok() {
+            if export(&place, stored).is_ok() {
                 return Err(error.context(format!(
                     "{message}\nthe trained model is kept in {}, its weights as {}",
                     place.display(),

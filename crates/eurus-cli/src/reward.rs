@@ -4,8 +4,8 @@ use anyhow::{Context, Result};
 use clap::Args;
 use eurus::eval::reward_model::{PairLengths, comparison_table, evaluate_rewards};
 use eurus::eval::terminal;
-use eurus::forest::LabelKind;
 use eurus::forest::rows::TrainingRows;
+use eurus::forest::{Group, Label, LabelKind, TrainingTree};
 use eurus::losses::{BradleyTerryConfig, RewardLossConfig, UltraInteractRewardConfig};
 use eurus::models::RewardModel;
 use eurus::train::{Judgement, Ranks, RewardTrainer, pair_rewards};
@@ -89,18 +89,19 @@ impl Objective {
         let centered = self.center_coefficient.unwrap_or_default();
         Ok(match self.loss.as_str() {
             "bt" => {
-                let config = BradleyTerryConfig::new().with_center_coefficient(centered);
+                let config = BradleyTerryConfig {
+                    center_coefficient: centered,
+                };
                 let title = "reward model, BT".to_owned();
                 (title, RewardLossConfig::BradleyTerry(config))
             }
             "bt-ldr" => {
-                let config = UltraInteractRewardConfig::new().with_center_coefficient(centered);
+                let config = UltraInteractRewardConfig {
+                    center_coefficient: centered,
+                    ..UltraInteractRewardConfig::default()
+                };
                 let title = "reward model, BT + LDR".to_owned();
                 (title, RewardLossConfig::UltraInteract(config))
-            }
-            _ if self.center_coefficient.is_some() => {
-                let problem = "--center-coefficient goes with --loss bt and bt-ldr; a loss with settings has it as `center_coefficient`";
-                return Err(UsageError::new(problem).into());
             }
             given => {
                 let config: RewardLossConfig = described_loss(given, RewardLossConfig::NAMES)?;
@@ -125,6 +126,35 @@ impl Reward {
         self.loss.wanted()
     }
 
+    /// Refuses names of data sets that no row has.
+    pub fn check_rank_only(&self, pairs: &TrainingRows) -> Result<()> {
+        let names = &self.loss.rank_only;
+        let is_ranked = |group: &Group| {
+            matches!(
+                group.label,
+                Label::Pair {
+                    rank_only: true,
+                    ..
+                }
+            )
+        };
+        let mut groups = pairs.trees.iter().flat_map(TrainingTree::groups);
+        if names.is_empty() || groups.any(is_ranked) {
+            return Ok(());
+        }
+        let problem = format!(
+            "--rank-only {} has no effect: no row of {} has such a `dataset` or `task`; give the names that the rows have, or leave it out",
+            names.join(","),
+            pairs.files()
+        );
+        Err(UsageError::new(problem).into())
+    }
+
+    /// The loss as the library knows it.
+    pub fn loss(&self) -> Result<RewardLossConfig> {
+        Ok(self.loss.config()?.1)
+    }
+
     pub fn run(&self, ranks: &Ranks) -> Result<()> {
         let (title, loss) = self.loss.config()?;
         let title = title.as_str();
@@ -135,6 +165,7 @@ impl Reward {
                 text: &self.text,
                 steps: &self.steps,
                 adapters: self.adapters.config(),
+                reference: None,
                 judging: &self.judging,
                 snapshots: &self.snapshots,
             },
@@ -148,12 +179,13 @@ impl Reward {
         let setup = &run.setup;
         let read = |files: &[String]| input::rows(files, &self.text.rows, &self.wanted(), setup);
         let pairs = read(&self.files.data)?;
+        self.check_rank_only(&pairs)?;
         let held_out = self.judging.eval.as_deref().map(read).transpose()?;
         run.check_space(&pairs.trees, plan::Objective::Reward)?;
         let snapshots = run.snapshots()?;
 
         let setup = &run.setup;
-        let model = RewardModel::from_decoder(setup.decoder()?);
+        let model = setup.reward_start()?;
         let model = self.adapters.put_on(model, setup.settings.seed)?;
         let trainer = trainer_with(snapshots.clone())?
             .with_ranks(ranks.clone())
@@ -175,7 +207,7 @@ impl Reward {
             |on_event| trainer.train_evaluated(model, &pairs.trees, evaluation.as_mut(), on_event),
             |checkpoint, model| {
                 self.adapters
-                    .write(checkpoint, model, &self.files.model, |model| {
+                    .write(checkpoint, model, &self.files, |model| {
                         checkpoint.write_reward_model(model, &setup.config)
                     })
             },

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use eurus::burn::tensor::Device;
 use eurus::forest::{BuiltInTemplate, ChatTokenizer, TokenTree, TokenizerFiles};
-use eurus::models::{Checkpoint, Decoder, DecoderConfig};
+use eurus::models::lora::AdapterFolder;
+use eurus::models::{Checkpoint, Decoder, DecoderConfig, EosTokenIds, RewardModel};
 use eurus::train::{Ranks, TrainingConfig};
 
-use crate::options::{DeviceName, Files, Steps, Text};
+use crate::options::{DeviceName, Files, Steps, Text, WantedModel};
 use crate::ranks::gpu;
 use crate::usage::UsageError;
 
@@ -16,6 +17,8 @@ use crate::usage::UsageError;
 pub struct Setup {
     pub settings: TrainingConfig,
     pub tokenizer: ChatTokenizer,
+    /// The tokens that end an answer: the end of turn that is trained, and those that the checkpoint lists.
+    pub stop_tokens: Vec<u32>,
     /// The most tokens a path may have: the user's limit or the model's.
     pub path_limit: PathLimit,
     pub config: DecoderConfig,
@@ -23,6 +26,7 @@ pub struct Setup {
     /// The processes that train; this one alone if nothing else is said.
     pub ranks: Ranks,
     folder: PathBuf,
+    checkpoint: Checkpoint,
 }
 
 /// A limit of path lengths and what set it.
@@ -45,35 +49,62 @@ impl Setup {
                 folder.display()
             );
         }
-        let config = DecoderConfig::from_folder(folder)?;
-        let tokenizer = tokenizer(folder, text.chat_template.as_deref())?;
-        let path_limit = if settings.max_path_tokens <= config.max_position_embeddings {
+        let (checkpoint, config) = checked(files, ranks)?;
+        let tokenizer = tokenizer(tokenizer_folder(files), text.chat_template.as_deref())?;
+        if let (true, Some(stand_in)) = (ranks.is_first(), tokenizer.stand_in()) {
+            eprintln!("{stand_in}");
+        }
+        let eos_token_ids = Checkpoint::new(folder).eos_token_ids()?;
+        if let (true, Some(line)) = (ranks.is_first(), other_end(&tokenizer, &eos_token_ids)) {
+            eprintln!("{line}");
+        }
+        let mut stop_tokens = eos_token_ids.all();
+        stop_tokens.push(tokenizer.eos_id());
+        let context = config.context_length();
+        let path_limit = if settings.max_path_tokens <= context {
             PathLimit {
                 tokens: settings.max_path_tokens,
                 set_by: "--max-path-tokens",
             }
         } else {
             PathLimit {
-                tokens: config.max_position_embeddings,
-                set_by: "the model's max_position_embeddings",
+                tokens: context,
+                set_by: match context == config.max_position_embeddings {
+                    true => "the model's max_position_embeddings",
+                    false => "the model's max_position_embeddings, stretched by its rope settings",
+                },
             }
         };
         Ok(Self {
             settings,
             tokenizer,
+            stop_tokens,
             path_limit,
             config,
             device,
             ranks: ranks.clone(),
             folder: folder.clone(),
+            checkpoint,
         })
     }
 
     /// Loads the weights. Call it after the rows are checked; it takes longest.
     pub fn decoder(&self) -> Result<Decoder> {
-        let loaded = Checkpoint::new(&self.folder).decoder(&self.device);
+        let loaded = self.checkpoint.decoder(&self.device);
         let (model, _) = self.ranks.all_ok(loaded.map_err(anyhow::Error::from))?;
         Ok(model)
+    }
+
+    /// Loads the weights that a reward model starts from: those of one, or a body with a head of zeros.
+    pub fn reward_start(&self) -> Result<RewardModel> {
+        let loaded = self.checkpoint.reward_start(&self.device);
+        let (model, _) = self.ranks.all_ok(loaded.map_err(anyhow::Error::from))?;
+        Ok(model)
+    }
+
+    /// A file of the model folder.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
     }
 
     /// Tells something on standard error, once for all ranks.
@@ -101,17 +132,80 @@ impl Setup {
     }
 }
 
+/// Says that answers end with a token at which programs would not stop, and what becomes of it.
+fn other_end(tokenizer: &ChatTokenizer, known: &EosTokenIds) -> Option<String> {
+    let id = tokenizer.eos_id();
+    (!known.stop_at(id)).then(|| {
+        let listed: Vec<String> = known.all().iter().map(u32::to_string).collect();
+        let listed = match listed.is_empty() {
+            true => "has no eos_token_id".to_owned(),
+            false => format!("has eos_token_id {}", listed.join(", ")),
+        };
+        format!(
+            "answers are trained to end with `{}` ({id}), and the model {listed}; the result's config.json and generation_config.json list {id} too",
+            tokenizer.eos()
+        )
+    })
+}
+
+/// The model, and its configuration. All that the headers of its files can tell is checked, since rows take long to read.
+fn checked(files: &Files, ranks: &Ranks) -> Result<(Checkpoint, DecoderConfig)> {
+    let mut checkpoint = Checkpoint::new(&files.model);
+    let tell = |line: String| {
+        if ranks.is_first() {
+            eprintln!("{line}");
+        }
+    };
+    if let Some(adapter) = &files.found.adapter {
+        checkpoint = checkpoint.with_adapter(AdapterFolder::new(adapter));
+        tell(format!(
+            "{}: an adapter of PEFT, merged into its base {}",
+            adapter.display(),
+            files.model.display()
+        ));
+    }
+    let config = match files.found.wanted {
+        WantedModel::LanguageModel => checkpoint.check_decoder()?,
+        WantedModel::RewardModel => {
+            let (config, head) = checkpoint.check_reward_start()?;
+            if let Some(head) = head {
+                tell(format!(
+                    "{}: a reward model; training goes on from its head ({}.weight)",
+                    files.model.display(),
+                    head.name()
+                ));
+            }
+            config
+        }
+    };
+    Ok((checkpoint, config))
+}
+
+/// The folder of the tokenizer: that of the adapters, if they have one of their own.
+fn tokenizer_folder(files: &Files) -> &Path {
+    let has_tokenizer = |folder: &&PathBuf| {
+        let names = ["tokenizer.json", "tokenizer_config.json"];
+        names.iter().all(|name| folder.join(name).is_file())
+    };
+    files
+        .found
+        .adapter
+        .as_ref()
+        .filter(has_tokenizer)
+        .unwrap_or(&files.model)
+}
+
 /// The tokenizer of a model folder, with another chat template if one is given by name or as a file.
 fn tokenizer(folder: &Path, template: Option<&str>) -> Result<ChatTokenizer> {
     let files = TokenizerFiles::read(folder)?;
     let files = match template {
-        None => files,
+        None | Some(AUTO) => files,
         Some(given) => match BuiltInTemplate::from_name(given) {
-            Some(template) => files.with_built_in_template(template)?,
+            Some(template) => return Ok(ChatTokenizer::from_files_with(files, template)?),
             None => {
                 let source = std::fs::read_to_string(given).with_context(|| {
                     let names = BuiltInTemplate::ALL.map(BuiltInTemplate::name).join(", ");
-                    format!("{given}: --chat-template is neither one of {names} nor a file that can be read")
+                    format!("{given}: --chat-template is neither {AUTO}, nor one of {names}, nor a file that can be read")
                 })?;
                 files.with_template(given, &source)?
             }
@@ -119,6 +213,9 @@ fn tokenizer(folder: &Path, template: Option<&str>) -> Result<ChatTokenizer> {
     };
     Ok(ChatTokenizer::from_files(files)?)
 }
+
+/// The model's own chat template, or what stands in for it.
+const AUTO: &str = "auto";
 
 /// A device by name; where there are several GPUs, the one with this number.
 #[cfg_attr(not(feature = "cuda"), allow(unused_variables))]

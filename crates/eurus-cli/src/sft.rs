@@ -80,6 +80,7 @@ impl Sft {
                 text: &self.text,
                 steps: &self.steps,
                 adapters: self.adapters.config(),
+                reference: None,
                 judging: &self.judging,
                 snapshots: &self.snapshots,
             },
@@ -119,7 +120,7 @@ impl Sft {
             |on_event| trainer.train_evaluated(model, &rows.trees, evaluation.as_mut(), on_event),
             |checkpoint, model| {
                 self.adapters
-                    .write(checkpoint, model, &self.files.model, |model| {
+                    .write(checkpoint, model, &self.files, |model| {
                         checkpoint.write_decoder(model, &setup.config)
                     })
             },

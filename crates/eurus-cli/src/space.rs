@@ -15,21 +15,25 @@ use crate::plan::Costs;
 pub struct Sizes {
     /// The checkpoint, and adapters apart.
     pub result: u64,
-    /// One snapshot: weights and two moments of those that are trained, in float32.
+    /// One snapshot: weights and what the optimizer keeps, in float32.
     pub snapshot: u64,
 }
 
 impl Sizes {
     pub fn of(costs: &Costs<'_>, weight_type: WeightType) -> Self {
-        let [all, trained] =
-            [costs.parameters(), costs.trained_parameters()].map(|count| count as u64);
+        let counts = [
+            costs.parameters(),
+            costs.trained_parameters(),
+            costs.moments(),
+        ];
+        let [all, trained, moments] = counts.map(|count| count as u64);
         let adapters = match costs.adapters {
             Some(_) => 4 * trained,
             None => 0,
         };
         Self {
             result: all * weight_type.bytes() as u64 + adapters,
-            snapshot: 4 * all + 8 * trained,
+            snapshot: 4 * (all + moments),
         }
     }
 }
@@ -46,7 +50,7 @@ pub fn check(
     let kept = saves.min(snapshots.keep + usize::from(best));
     // The oldest goes when the newest is whole. Those that are there already take their room.
     let most = (kept + usize::from(saves > kept)).saturating_sub(present(snapshots)) as u64;
-    let [of_out, of_snapshots] = [out, &snapshots.folder].map(|path| FileSystem::of(path));
+    let [of_out, of_snapshots] = [out, &snapshots.folder].map(FileSystem::of);
     let (Some(of_out), Some(of_snapshots)) = (of_out, of_snapshots) else {
         return Ok(None);
     };

@@ -27,6 +27,12 @@ impl LocalChatModel {
         }
     }
 
+    /// Lets completions end at these tokens too, such as [those that the checkpoint lists](crate::EosTokenIds).
+    pub fn with_stop_tokens(mut self, ids: impl IntoIterator<Item = u32>) -> Self {
+        self.generator = self.generator.with_stop_tokens(ids);
+        self
+    }
+
     /// Sets how many sequences advance together.
     pub fn with_max_rows(mut self, max_rows: usize) -> Self {
         self.generator = self.generator.with_max_rows(max_rows);

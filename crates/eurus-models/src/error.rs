@@ -31,6 +31,18 @@ pub enum Error {
         /// The file that was looked for.
         file: &'static str,
     },
+    /// A folder lacks a file that every checkpoint has, and is of another format.
+    #[error("{folder}: there is no {wanted}, but {found}; {remedy}")]
+    OtherFormat {
+        /// The folder.
+        folder: PathBuf,
+        /// The file that was looked for.
+        wanted: &'static str,
+        /// The files that are there, and their format.
+        found: String,
+        /// How to convert them.
+        remedy: String,
+    },
     /// A JSON file of a checkpoint does not parse.
     #[error("{path}: not valid JSON of the expected form: {source}")]
     Json {
@@ -42,8 +54,8 @@ pub enum Error {
     /// A field of `config.json` has a value that would change the result and is not supported.
     #[error("config.json: field `{field}` is {value}, {problem}")]
     Config {
-        /// The field's name.
-        field: &'static str,
+        /// The field's name, with that of the object it is in: `rope_scaling.factor`.
+        field: String,
         /// Its value as written.
         value: String,
         /// Why it cannot be used and what to do.
@@ -117,6 +129,48 @@ pub enum Error {
         shard: String,
         /// In what they differ.
         problem: &'static str,
+    },
+    /// Two tensors of a checkpoint have what is one tensor of the model, under different spellings of its name.
+    #[error(
+        "{path}: tensors `{first}` and `{second}` would both be {name}; keep the one that is meant"
+    )]
+    AmbiguousTensors {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The part of the model.
+        name: String,
+        /// One of the tensors.
+        first: String,
+        /// The other.
+        second: String,
+    },
+    /// A language model without its output projection, which is not the embedding either.
+    #[error(
+        "{path}: there is no `lm_head.weight`, and config.json does not say that the output projection is the embedding; if it is, set `tie_word_embeddings` to true there, otherwise copy or download the whole model. All else is there: it can be made a reward model of"
+    )]
+    MissingHead {
+        /// The checkpoint.
+        path: PathBuf,
+    },
+    /// A reward model where a language model is wanted.
+    #[error(
+        "{path}: this is a reward model (`{head}.weight`), and a language model is wanted here; give the model that it was trained from"
+    )]
+    RewardModelGiven {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The name of its head.
+        head: &'static str,
+    },
+    /// A policy with the value head that it was trained with.
+    #[error(
+        "{path}: tensor `{name}` belongs to a value head, as TRL's PPO keeps it beside a policy; it is no part of a language model, and no reward head either. Save the policy without it (`model.pretrained_model.save_pretrained(...)`)"
+    )]
+    ValueHead {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The first of its tensors.
+        name: String,
     },
     /// Tensors that the model needs are not in the checkpoint.
     #[error("{path}: the checkpoint lacks {} of the model's tensors, the first is `{}`; does config.json belong to these weights?", missing.len(), missing.first().map_or("", String::as_str))]

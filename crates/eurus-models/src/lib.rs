@@ -94,8 +94,8 @@ pub use batch::{ForestBatch, int_tensor};
 pub use chat::LocalChatModel;
 #[cfg(feature = "gguf")]
 pub use checkpoint::GgufFile;
-pub use checkpoint::{Checkpoint, MAX_SHARD_BYTES, WeightType};
-pub use config::{Architecture, Biases, DecoderConfig, MixtureOfExperts, RopeScaling};
+pub use checkpoint::{Checkpoint, EosTokenIds, MAX_SHARD_BYTES, WeightType};
+pub use config::{Architecture, Biases, DecoderConfig, MixtureOfExperts, RopeScaling, Yarn};
 pub use decoder::Decoder;
 pub use error::{Error, Result};
 pub use model::{ForestBlocks, ForestBody, ForestModel, ForestRewardModel};

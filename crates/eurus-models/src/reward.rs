@@ -18,11 +18,19 @@ pub enum RewardHead {
 }
 
 impl RewardHead {
+    pub(crate) const ALL: [Self; 2] = [Self::Regression, Self::Score];
+
+    /// The name of the module in the files: `regression_head` or `score`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Regression => "regression_head",
+            Self::Score => "score",
+        }
+    }
+
     /// The head that the class named in a `config.json` has.
     pub fn of(config: &DecoderConfig) -> Self {
-        let class = config.source.get("architectures");
-        let class = class.and_then(|classes| classes.get(0)?.as_str());
-        match class {
+        match config.class() {
             Some(class) if class.ends_with("ForSequenceClassification") => Self::Score,
             _ => Self::Regression,
         }
@@ -53,6 +61,14 @@ impl RewardProjection {
         }
     }
 
+    /// The name that it is stored under.
+    pub fn head(&self) -> RewardHead {
+        match self {
+            Self::RegressionHead(_) => RewardHead::Regression,
+            Self::Score(_) => RewardHead::Score,
+        }
+    }
+
     /// The same, to be changed.
     pub fn projection_mut(&mut self) -> &mut Projection {
         match self {
@@ -77,18 +93,28 @@ pub struct RewardModel {
 }
 
 impl RewardModel {
-    pub(crate) fn empty(config: &DecoderConfig, device: &Device) -> Self {
-        Self::from_decoder(Decoder::empty(config, device)).with_head(RewardHead::of(config))
+    /// A reward model whose weights are zero until they are loaded.
+    pub(crate) fn empty(config: &DecoderConfig, head: RewardHead, device: &Device) -> Self {
+        let projection = Projection::new(config.hidden_size, 1, false, device);
+        Self {
+            model: Body::new(config, device),
+            head: RewardProjection::new(head, projection),
+        }
     }
 
     /// Puts a reward head of zeros on a language model's body: every reward starts at 0, so the first loss is the
     /// same for every seed.
     pub fn from_decoder(decoder: Decoder) -> Self {
-        let weight = decoder.model.embed_tokens.weight.val();
+        Self::from_body(decoder.model)
+    }
+
+    /// Puts a reward head of zeros on a body.
+    pub(crate) fn from_body(model: Body) -> Self {
+        let weight = model.embed_tokens.weight.val();
         let [_, hidden_size] = weight.dims();
         let projection = Projection::new(hidden_size, 1, false, &weight.device());
         Self {
-            model: decoder.model,
+            model,
             head: RewardProjection::new(RewardHead::default(), projection),
         }
     }

@@ -19,6 +19,33 @@ pub enum NotFinitePolicy {
     Continue,
 }
 
+/// How parameters are moved by their gradients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+pub enum Optimizer {
+    /// AdamW: two moments of every parameter, 8 bytes
+    #[default]
+    Adamw,
+    /// Adafactor: means of squares by row and column, next to nothing
+    ///
+    /// arXiv 1804.04235 with the learning rate of the run in place of a relative one, without a first moment; updates are
+    /// scaled down to a root mean square of 1. Several ranks each update the whole model.
+    Adafactor,
+}
+
+/// The parameters that weight decay makes smaller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+pub enum WeightDecayOn {
+    /// Matrices, embeddings among them; not the weights of norms and not biases
+    #[default]
+    Matrices,
+    /// All that is trained
+    All,
+}
+
 /// How a model is optimized, whatever the loss.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -29,8 +56,12 @@ pub struct TrainingConfig {
     pub decay: Decay,
     /// Share of the steps that warm up. Default 0.1, as in the paper.
     pub warmup_ratio: f64,
-    /// AdamW's decoupled weight decay. Default 0.
+    /// How parameters are moved by their gradients. Default AdamW.
+    pub optimizer: Optimizer,
+    /// Decoupled weight decay. Default 0.
     pub weight_decay: f32,
+    /// The parameters that it makes smaller. Default matrices.
+    pub weight_decay_on: WeightDecayOn,
     /// Decay of AdamW's first moment. Default 0.9.
     pub beta_1: f32,
     /// Decay of AdamW's second moment. Default 0.999; short runs with high learning rates want less.
@@ -71,7 +102,9 @@ impl Default for TrainingConfig {
             learning_rate: 1e-5,
             decay: Decay::Cosine,
             warmup_ratio: 0.1,
+            optimizer: Optimizer::Adamw,
             weight_decay: 0.0,
+            weight_decay_on: WeightDecayOn::Matrices,
             beta_1: 0.9,
             beta_2: 0.999,
             epsilon: 1e-8,

@@ -112,6 +112,16 @@ pub enum Error {
         /// Which number, and of which examples.
         fault: NotFinite,
     },
+    /// A step has nothing to learn from: no parameter would move.
+    #[error("step {step}: all gradients are zero, so nothing would be learned: {cause}; examples of the step: {}", .examples.join(", "))]
+    NoGradient {
+        /// Optimizer step, from 1.
+        step: usize,
+        /// Why, as far as it can be told, and what to do.
+        cause: String,
+        /// Ids of the step's examples.
+        examples: Vec<String>,
+    },
     /// A file or folder could not be read or written.
     #[error("{path}: {action} failed: {source}")]
     Io {

@@ -25,7 +25,7 @@
 //! let trees = [TrainingTree::new("p1", &tree, vec![Group::pair(chosen, rejected)])?];
 //!
 //! let settings = TrainingConfig { learning_rate: 1e-2, epochs: 2, ..TrainingConfig::default() };
-//! let loss = PreferenceLossConfig::Dpo(DpoConfig::new().with_beta(0.1));
+//! let loss = PreferenceLossConfig::Dpo(DpoConfig { beta: 0.1, ..DpoConfig::default() });
 //! let trainer = PreferenceTrainer::new(settings, &loss)?;
 //! let reference = trainer.reference(&policy, &trees, None, &mut |_| {})?;
 //! let mut steps = Vec::new();
@@ -51,7 +51,8 @@
 //! [`token_budget`](TrainingConfig::token_budget) tokens; the gradients of all forests are summed before the one update,
 //! so the budget bounds the memory and changes nothing else but rounding. The loss is the mean over the whole step:
 //! over target tokens for SFT, over pairs, single responses or prompts otherwise. A path that is too long is an error before
-//! training, never cut; a loss or gradient that is not finite ends the run with the ids of the step's examples.
+//! training, never cut; a loss or gradient that is not finite, and a step whose gradients are all zero, end the run with the
+//! ids of the step's examples.
 //!
 //! The same data, settings and seed give the same run on the same machine.
 //!
@@ -71,7 +72,7 @@
 //!
 //! | item | what |
 //! | --- | --- |
-//! | [`TrainingConfig`], [`Schedule`], [`Decay`], [`Precision`] | optimizer, learning rate, step size, limits, number type, seed |
+//! | [`TrainingConfig`], [`Optimizer`], [`WeightDecayOn`], [`Schedule`], [`Decay`], [`Precision`] | optimizer, learning rate, step size, limits, number type, seed |
 //! | [`SftTrainer`] | imitation of trainable nodes |
 //! | [`PreferenceTrainer`], [`ResponseLoss`] | DPO, NCA, KTO and the rest of `pref_losses`, or a loss of your own, over pairs, single or scored responses |
 //! | [`ReferenceLogProbs`], [`ReferenceCache`], [`ReferenceSync`] | log-probs of the reference model, kept in a file if asked |
@@ -88,7 +89,6 @@
 //! | [`Error`] | what can go wrong, and what to do about it |
 
 mod activations;
-mod adamw;
 mod config;
 pub mod digest;
 mod error;
@@ -96,6 +96,7 @@ mod evaluation;
 mod events;
 mod examples;
 pub mod log_probs;
+mod optimizer;
 mod order;
 pub mod plan;
 mod precision;
@@ -111,7 +112,7 @@ mod step;
 mod stop;
 pub mod tensorboard;
 
-pub use config::{NotFinitePolicy, TrainingConfig};
+pub use config::{NotFinitePolicy, Optimizer, TrainingConfig, WeightDecayOn};
 pub use error::{Error, NotFinite, Result};
 pub use evaluation::{Evaluation, Judgement, SampleText};
 pub use events::{Event, StepProgress};

@@ -14,11 +14,11 @@ use token_forest::{
 };
 
 use crate::activations::{Pass, Tape};
-use crate::adamw::StepOptimizer;
 use crate::evaluation::Evaluation;
 use crate::events::Event;
 use crate::events::StepProgress;
 use crate::examples::{check_examples, check_trees};
+use crate::optimizer::StepOptimizer;
 use crate::run::{
     Memory, Objective, Run, RunSetup, StepOutcome, StepStats, StepTrees, plain_device,
     training_device,
@@ -159,7 +159,7 @@ impl RewardTrainer {
     /// # Errors
     ///
     /// Before training: no trees, a path longer than allowed, or a token the model does not know. During training: a loss or
-    /// gradient that is not finite.
+    /// gradient that is not finite, or gradients that are all zero.
     pub fn train<M: ForestRewardModel>(
         &self,
         model: M,

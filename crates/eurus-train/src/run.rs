@@ -10,11 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use token_forest::TrainingTree;
 
-use crate::adamw::StepGradients;
-use crate::adamw::StepOptimizer;
 use crate::digest;
 use crate::evaluation::{Best, Evaluation};
 use crate::events::{Event, StepProgress};
+use crate::optimizer::{StepGradients, StepOptimizer};
 use crate::order::step_order;
 use crate::precision::Weights;
 use crate::snapshot::{Judged, Snapshots, Store, newest, restore_weights, share_weights};
@@ -413,6 +412,9 @@ impl<'a, 'b, M: Module, O: Objective<M>> Run<'a, 'b, M, O> {
                 Some(self.fault(step, what, value, terms)?)
             }
         };
+        if fault.is_none() && grad_norm == 0.0 {
+            self.check_no_gradient(step, outcome.loss, gradients.count())?;
+        }
         Ok(Computed {
             outcome,
             gradients,
@@ -478,16 +480,42 @@ impl<'a, 'b, M: Module, O: Objective<M>> Run<'a, 'b, M, O> {
         Ok(weights)
     }
 
+    /// Refuses a step whose gradients are all zero. A loss that is 0 once the run has learned something is at its least, as
+    /// a hinge is for pairs that are far enough apart, and no fault.
+    fn check_no_gradient(&self, step: usize, loss: f64, parameters: usize) -> Result<()> {
+        let is_learned = loss == 0.0 && self.optimizer.has_updated();
+        if is_learned {
+            return Ok(());
+        }
+        let cause = match (parameters, loss) {
+            (0, _) => "the loss reaches no parameter that is trained; are all of them frozen, or does the model compute without autodiff?".to_owned(),
+            (_, 0.0) => "the loss is 0 for every example; is everything masked, or weighted with 0?".to_owned(),
+            (_, loss) => format!(
+                "the loss is {loss} and none of the {parameters} parameters that are trained changes it; are adapters or terms of the loss weighted with 0, or is the model so far off that the loss is flat (a lower learning rate)?"
+            ),
+        };
+        Err(Error::NoGradient {
+            step: step + 1,
+            cause,
+            examples: self.examples_of(step),
+        })
+    }
+
+    /// Ids of a step's examples.
+    fn examples_of(&self, step: usize) -> Vec<String> {
+        let examples = self.order[step].iter();
+        examples
+            .map(|&member| self.setup.examples[member].id().to_owned())
+            .collect()
+    }
+
     /// A number of a step that is not finite; an error if that ends the run.
     fn fault(&self, step: usize, what: &str, value: f64, terms: Vec<String>) -> Result<NotFinite> {
-        let examples = self.order[step].iter();
         let fault = NotFinite {
             what: what.into(),
             value: value.to_string(),
             terms,
-            examples: examples
-                .map(|&member| self.setup.examples[member].id().to_owned())
-                .collect(),
+            examples: self.examples_of(step),
         };
         match self.setup.settings.on_not_finite {
             NotFinitePolicy::Stop => Err(Error::NotFinite {

@@ -8,12 +8,12 @@ use serde_json::json;
 use token_forest::{GroupForest, LabelKind, PackedForest, Pieces, Span, TrainingTree};
 
 use crate::activations::{Pass, Tape};
-use crate::adamw::StepOptimizer;
 use crate::evaluation::Evaluation;
 use crate::events::Event;
 use crate::events::StepProgress;
 use crate::examples::check_examples;
 use crate::log_probs::of_hidden;
+use crate::optimizer::StepOptimizer;
 use crate::run::{
     Objective, Run, RunSetup, StepOutcome, StepStats, StepTrees, plain_device, training_device,
 };
@@ -84,7 +84,7 @@ impl SftTrainer {
     /// # Errors
     ///
     /// Before training: no trees, a path longer than allowed, or a token the model does not know. During training: a loss or
-    /// gradient that is not finite.
+    /// gradient that is not finite, or gradients that are all zero.
     pub fn train<M: ForestModel>(
         &self,
         model: M,

@@ -33,10 +33,12 @@ fn column(log_probs: &Tensor<2>, response: usize) -> Tensor<1> {
 
 fn main() -> Result<(), pref_losses::Error> {
     let device = Device::flex().autodiff();
-    let kto = KtoConfig::new()
-        .with_beta(0.5)
-        .with_desirable_weight(1.33)
-        .init()?;
+    let kto = KtoConfig {
+        beta: 0.5,
+        desirable_weight: 1.33,
+        ..KtoConfig::default()
+    }
+    .init()?;
 
     // The first response of each prompt is good, the second one bad. The third is nobody's: it stands for the
     // mismatched completions that the KL to the reference is estimated from.

@@ -24,7 +24,6 @@ pub enum AotPairing {
 /// Settings of [`Aot`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct AotConfig {
     /// Strength of the tie to the reference, above 0. Default 0.1.
     pub beta: f64,
@@ -45,29 +44,6 @@ impl Default for AotConfig {
 }
 
 impl AotConfig {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the strength of the tie to the reference.
-    pub fn with_beta(mut self, beta: f64) -> Self {
-        self.beta = beta;
-        self
-    }
-
-    /// Sets the assumed rate of flipped labels.
-    pub fn with_label_smoothing(mut self, label_smoothing: f64) -> Self {
-        self.label_smoothing = label_smoothing;
-        self
-    }
-
-    /// Sets which two distributions are compared.
-    pub fn with_pairing(mut self, pairing: AotPairing) -> Self {
-        self.pairing = pairing;
-        self
-    }
-
     /// Makes the loss.
     ///
     /// # Errors
@@ -111,7 +87,7 @@ impl AotConfig {
 ///
 /// # fn main() -> Result<(), pref_losses::Error> {
 /// let device = Device::flex();
-/// let aot = AotConfig::new().with_pairing(AotPairing::Unpaired).init()?;
+/// let aot = AotConfig { pairing: AotPairing::Unpaired, ..AotConfig::default() }.init()?;
 /// let zero = Tensor::<1>::zeros([3], &device);
 /// let output = aot.forward(PairLogProbs {
 ///     policy_chosen: Tensor::from_floats([3.0, 1.0, 2.0], &device),

@@ -23,7 +23,6 @@ pub enum ApoVariant {
 /// Settings of [`Apo`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct ApoConfig {
     /// Strength of the tie to the reference, above 0. Default 0.1.
     pub beta: f64,
@@ -41,23 +40,6 @@ impl Default for ApoConfig {
 }
 
 impl ApoConfig {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the strength of the tie to the reference.
-    pub fn with_beta(mut self, beta: f64) -> Self {
-        self.beta = beta;
-        self
-    }
-
-    /// Sets where the chosen reward is moved.
-    pub fn with_variant(mut self, variant: ApoVariant) -> Self {
-        self.variant = variant;
-        self
-    }
-
     /// Makes the loss.
     ///
     /// # Errors
@@ -97,7 +79,7 @@ impl ApoConfig {
 /// for (variant, raises) in [(ApoVariant::Zero, true), (ApoVariant::Down, false)] {
 ///     let chosen = Tensor::<1>::from_floats([2.0], &device).require_grad();
 ///     let zero = Tensor::<1>::zeros([1], &device);
-///     let output = ApoConfig::new().with_beta(1.0).with_variant(variant).init()?.forward(PairLogProbs {
+///     let output = ApoConfig { beta: 1.0, variant }.init()?.forward(PairLogProbs {
 ///         policy_chosen: chosen.clone(),
 ///         policy_rejected: Tensor::from_floats([-4.0], &device),
 ///         reference_chosen: zero.clone(),
@@ -162,14 +144,13 @@ impl PairLoss for Apo {
 /// use pref_losses::{KlEstimate, UnpairedApoZeroConfig};
 ///
 /// # fn main() -> Result<(), pref_losses::Error> {
-/// let apo = UnpairedApoZeroConfig::new().with_beta(0.1).init()?;
+/// let apo = UnpairedApoZeroConfig { beta: 0.1, ..UnpairedApoZeroConfig::default() }.init()?;
 /// assert_eq!(apo.kl_estimate(), KlEstimate::Zero);
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct UnpairedApoZeroConfig {
     /// Strength of the tie to the reference, above 0. Default 0.1.
     pub beta: f64,
@@ -190,40 +171,18 @@ impl Default for UnpairedApoZeroConfig {
 }
 
 impl UnpairedApoZeroConfig {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the strength of the tie to the reference.
-    pub fn with_beta(mut self, beta: f64) -> Self {
-        self.beta = beta;
-        self
-    }
-
-    /// Sets the weight of desirable responses.
-    pub fn with_desirable_weight(mut self, desirable_weight: f64) -> Self {
-        self.desirable_weight = desirable_weight;
-        self
-    }
-
-    /// Sets the weight of undesirable responses.
-    pub fn with_undesirable_weight(mut self, undesirable_weight: f64) -> Self {
-        self.undesirable_weight = undesirable_weight;
-        self
-    }
-
     /// Makes the loss.
     ///
     /// # Errors
     ///
     /// [`Error::InvalidConfig`] when a number is outside its range.
     pub fn init(&self) -> Result<Kto, Error> {
-        KtoConfig::new()
-            .with_beta(self.beta)
-            .with_desirable_weight(self.desirable_weight)
-            .with_undesirable_weight(self.undesirable_weight)
-            .with_kl(KlEstimate::Zero)
-            .init_as("apo_zero")
+        KtoConfig {
+            beta: self.beta,
+            desirable_weight: self.desirable_weight,
+            undesirable_weight: self.undesirable_weight,
+            kl: KlEstimate::Zero,
+        }
+        .init_as("apo_zero")
     }
 }

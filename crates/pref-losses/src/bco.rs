@@ -13,7 +13,6 @@ use crate::unpaired::{UnpairedContext, UnpairedLogProbs, UnpairedOutput};
 /// Settings of [`Bco`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct BcoConfig {
     /// Strength of the tie to the reference, above 0. Default 0.1.
     pub beta: f64,
@@ -26,17 +25,6 @@ impl Default for BcoConfig {
 }
 
 impl BcoConfig {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the strength of the tie to the reference.
-    pub fn with_beta(mut self, beta: f64) -> Self {
-        self.beta = beta;
-        self
-    }
-
     /// Makes the loss.
     ///
     /// # Errors
@@ -77,7 +65,7 @@ impl BcoConfig {
 ///
 /// # fn main() -> Result<(), pref_losses::Error> {
 /// let device = Device::flex();
-/// let bco = BcoConfig::new().with_beta(0.1).init()?;
+/// let bco = BcoConfig { beta: 0.1 }.init()?;
 /// let output = bco.forward_unpaired(
 ///     UnpairedLogProbs {
 ///         policy: Tensor::from_floats([-8.0, -20.0], &device),

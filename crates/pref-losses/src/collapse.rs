@@ -37,7 +37,7 @@ pub use warning::{CollapseKind, CollapseWarning, Statistic, Trend};
 /// use pref_losses::PreferenceStats;
 ///
 /// # fn main() -> Result<(), pref_losses::Error> {
-/// let mut monitor = CollapseMonitorConfig::new().init()?;
+/// let mut monitor = CollapseMonitorConfig::default().init()?;
 /// // Both rewards fall, the rejected one faster: margin and loss look fine.
 /// let warning = (0..200).find_map(|step| {
 ///     let chosen_reward = -0.02 * step as f64;

@@ -25,7 +25,6 @@ pub enum CpoForm {
 /// Settings of [`Cpo`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct CpoConfig {
     /// Scale of the log-probs, above 0. Default 0.1.
     pub beta: f64,
@@ -46,29 +45,6 @@ impl Default for CpoConfig {
 }
 
 impl CpoConfig {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the scale of the log-probs.
-    pub fn with_beta(mut self, beta: f64) -> Self {
-        self.beta = beta;
-        self
-    }
-
-    /// Sets what is done with the difference of log-probs.
-    pub fn with_form(mut self, form: CpoForm) -> Self {
-        self.form = form;
-        self
-    }
-
-    /// Sets the assumed rate of flipped labels.
-    pub fn with_label_smoothing(mut self, label_smoothing: f64) -> Self {
-        self.label_smoothing = label_smoothing;
-        self
-    }
-
     /// Makes the loss.
     ///
     /// # Errors
@@ -118,7 +94,7 @@ impl CpoConfig {
 ///
 /// # fn main() -> Result<(), pref_losses::Error> {
 /// let device = Device::flex();
-/// let cpo = CpoConfig::new().with_beta(0.1).init()?;
+/// let cpo = CpoConfig { beta: 0.1, ..CpoConfig::default() }.init()?;
 /// let output = cpo.forward(PairLogProbs::without_reference(
 ///     Tensor::from_floats([-20.0, -20.0], &device),
 ///     Tensor::from_floats([-20.0, -60.0], &device),

@@ -13,7 +13,6 @@ use crate::stable::{negative_log_sigmoid, sigmoid, with_slope};
 /// Settings of [`Discopop`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct DiscopopConfig {
     /// Strength of the tie to the reference, above 0. Default 0.1.
     pub beta: f64,
@@ -34,29 +33,6 @@ impl Default for DiscopopConfig {
 }
 
 impl DiscopopConfig {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the strength of the tie to the reference.
-    pub fn with_beta(mut self, beta: f64) -> Self {
-        self.beta = beta;
-        self
-    }
-
-    /// Sets the width of the step between the two parts.
-    pub fn with_tau(mut self, tau: f64) -> Self {
-        self.tau = tau;
-        self
-    }
-
-    /// Sets what ties the policy to the reference.
-    pub fn with_divergence(mut self, divergence: Divergence) -> Self {
-        self.divergence = divergence;
-        self
-    }
-
     /// Makes the loss.
     ///
     /// # Errors
@@ -96,7 +72,7 @@ impl DiscopopConfig {
 /// # fn main() -> Result<(), pref_losses::Error> {
 /// let device = Device::flex();
 /// let zero = Tensor::<1>::zeros([2], &device);
-/// let output = DiscopopConfig::new().with_beta(1.0).init()?.forward(PairLogProbs {
+/// let output = DiscopopConfig { beta: 1.0, ..DiscopopConfig::default() }.init()?.forward(PairLogProbs {
 ///     policy_chosen: Tensor::from_floats([3.0, -1e4], &device),
 ///     policy_rejected: zero.clone(),
 ///     reference_chosen: zero.clone(),

@@ -14,7 +14,6 @@ use crate::stable::exp_m1;
 /// Settings of [`Dmpo`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct DmpoConfig {
     /// Strength of the tie to the reference, above 0. Default 0.1.
     pub beta: f64,
@@ -35,29 +34,6 @@ impl Default for DmpoConfig {
 }
 
 impl DmpoConfig {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the strength of the tie to the reference.
-    pub fn with_beta(mut self, beta: f64) -> Self {
-        self.beta = beta;
-        self
-    }
-
-    /// Sets the discount from turn to turn.
-    pub fn with_gamma(mut self, gamma: f64) -> Self {
-        self.gamma = gamma;
-        self
-    }
-
-    /// Sets the assumed rate of flipped labels.
-    pub fn with_label_smoothing(mut self, label_smoothing: f64) -> Self {
-        self.label_smoothing = label_smoothing;
-        self
-    }
-
     /// Makes the loss.
     ///
     /// # Errors
@@ -69,9 +45,11 @@ impl DmpoConfig {
         let holds = self.gamma > 0.0 && self.gamma <= 1.0;
         let expected = "above 0 and at most 1";
         check("dmpo", "gamma", self.gamma, holds, expected)?;
-        let dpo = DpoConfig::new()
-            .with_beta(self.beta)
-            .with_label_smoothing(self.label_smoothing);
+        let dpo = DpoConfig {
+            beta: self.beta,
+            label_smoothing: self.label_smoothing,
+            ..DpoConfig::default()
+        };
         Ok(Dmpo {
             gamma: self.gamma,
             dpo: dpo.init()?,
@@ -117,7 +95,7 @@ impl DmpoConfig {
 ///     reference: Tensor::zeros([1, 2], &device),
 ///     mask: Tensor::<2, Bool>::from_data([mask], &device),
 /// };
-/// let dmpo = DmpoConfig::new().with_beta(1.0).with_gamma(1.0).init()?;
+/// let dmpo = DmpoConfig { beta: 1.0, gamma: 1.0, ..DmpoConfig::default() }.init()?;
 /// let output = dmpo.forward(
 ///     turns([-1.0, -4.0], [true, true]),
 ///     turns([-3.0, 0.0], [true, false]),

@@ -26,7 +26,6 @@ pub enum LabelSmoothing {
 /// Settings of [`Dpo`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct DpoConfig {
     /// Strength of the tie to the reference, above 0. Default 0.1.
     pub beta: f64,
@@ -57,47 +56,6 @@ impl Default for DpoConfig {
 }
 
 impl DpoConfig {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the strength of the tie to the reference.
-    pub fn with_beta(mut self, beta: f64) -> Self {
-        self.beta = beta;
-        self
-    }
-
-    /// Sets the assumed rate of flipped labels.
-    pub fn with_label_smoothing(mut self, label_smoothing: f64) -> Self {
-        self.label_smoothing = label_smoothing;
-        self
-    }
-
-    /// Sets how label smoothing is used.
-    pub fn with_smoothing(mut self, smoothing: LabelSmoothing) -> Self {
-        self.smoothing = smoothing;
-        self
-    }
-
-    /// Sets what ties the policy to the reference.
-    pub fn with_divergence(mut self, divergence: Divergence) -> Self {
-        self.divergence = divergence;
-        self
-    }
-
-    /// Sets what happens to the divergence's constant when normalized by length.
-    pub fn with_divergence_constant(mut self, constant: DivergenceConstant) -> Self {
-        self.divergence_constant = constant;
-        self
-    }
-
-    /// Sets whether log-ratios are divided by their numbers of tokens.
-    pub fn with_length_normalized(mut self, length_normalized: bool) -> Self {
-        self.length_normalized = length_normalized;
-        self
-    }
-
     /// Makes the loss.
     ///
     /// # Errors
@@ -154,7 +112,7 @@ impl DpoConfig {
 ///
 /// # fn main() -> Result<(), pref_losses::Error> {
 /// let device = Device::flex();
-/// let dpo = DpoConfig::new().with_beta(0.1).init()?;
+/// let dpo = DpoConfig { beta: 0.1, ..DpoConfig::default() }.init()?;
 /// let output = dpo.forward(PairLogProbs {
 ///     policy_chosen: Tensor::from_floats([-12.0, -30.0], &device),
 ///     policy_rejected: Tensor::from_floats([-25.0, -31.0], &device),

@@ -13,7 +13,6 @@ use crate::stable::{log_sigmoid, with_slope};
 /// Settings of [`Exo`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct ExoConfig {
     /// Strength of the tie to the reference, above 0. Default 0.1.
     pub beta: f64,
@@ -35,29 +34,6 @@ impl Default for ExoConfig {
 }
 
 impl ExoConfig {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the strength of the tie to the reference.
-    pub fn with_beta(mut self, beta: f64) -> Self {
-        self.beta = beta;
-        self
-    }
-
-    /// Sets the probability that a label is wrong.
-    pub fn with_label_smoothing(mut self, label_smoothing: f64) -> Self {
-        self.label_smoothing = label_smoothing;
-        self
-    }
-
-    /// Sets what ties the policy to the reference.
-    pub fn with_divergence(mut self, divergence: Divergence) -> Self {
-        self.divergence = divergence;
-        self
-    }
-
     /// Makes the loss.
     ///
     /// # Errors
@@ -107,7 +83,7 @@ impl ExoConfig {
 ///
 /// # fn main() -> Result<(), pref_losses::Error> {
 /// let device = Device::flex();
-/// let exo = ExoConfig::new().with_beta(1.0).with_label_smoothing(0.25).init()?;
+/// let exo = ExoConfig { beta: 1.0, label_smoothing: 0.25, ..ExoConfig::default() }.init()?;
 /// let zero = Tensor::<1>::zeros([1], &device);
 /// let output = exo.forward(PairLogProbs {
 ///     // The margin at which the policy's preference is the label's: log(0.75 / 0.25).

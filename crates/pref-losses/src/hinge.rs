@@ -12,7 +12,6 @@ use crate::pairs::{PairLogProbs, PairOutput};
 /// Settings of [`Hinge`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct HingeConfig {
     /// Strength of the tie to the reference, above 0. Default 0.1.
     pub beta: f64,
@@ -30,23 +29,6 @@ impl Default for HingeConfig {
 }
 
 impl HingeConfig {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the strength of the tie to the reference.
-    pub fn with_beta(mut self, beta: f64) -> Self {
-        self.beta = beta;
-        self
-    }
-
-    /// Sets what ties the policy to the reference.
-    pub fn with_divergence(mut self, divergence: Divergence) -> Self {
-        self.divergence = divergence;
-        self
-    }
-
     /// Makes the loss.
     ///
     /// # Errors
@@ -81,7 +63,7 @@ impl HingeConfig {
 /// # fn main() -> Result<(), pref_losses::Error> {
 /// let device = Device::flex();
 /// let zero = Tensor::<1>::zeros([2], &device);
-/// let output = HingeConfig::new().with_beta(0.1).init()?.forward(PairLogProbs {
+/// let output = HingeConfig { beta: 0.1, ..HingeConfig::default() }.init()?.forward(PairLogProbs {
 ///     policy_chosen: Tensor::from_floats([0.0, 20.0], &device),
 ///     policy_rejected: zero.clone(),
 ///     reference_chosen: zero.clone(),

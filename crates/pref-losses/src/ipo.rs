@@ -12,7 +12,6 @@ use crate::pairs::{PairLengths, PairLogProbs, PairOutput};
 /// Settings of [`Ipo`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct IpoConfig {
     /// Strength of the tie to the reference (the paper's tau), above 0. Default 0.1.
     pub beta: f64,
@@ -36,35 +35,6 @@ impl Default for IpoConfig {
 }
 
 impl IpoConfig {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the strength of the tie to the reference.
-    pub fn with_beta(mut self, beta: f64) -> Self {
-        self.beta = beta;
-        self
-    }
-
-    /// Sets what ties the policy to the reference.
-    pub fn with_divergence(mut self, divergence: Divergence) -> Self {
-        self.divergence = divergence;
-        self
-    }
-
-    /// Sets what happens to the divergence's constant when normalized by length.
-    pub fn with_divergence_constant(mut self, constant: DivergenceConstant) -> Self {
-        self.divergence_constant = constant;
-        self
-    }
-
-    /// Sets whether log-ratios are divided by their numbers of tokens.
-    pub fn with_length_normalized(mut self, length_normalized: bool) -> Self {
-        self.length_normalized = length_normalized;
-        self
-    }
-
     /// Makes the loss.
     ///
     /// # Errors
@@ -103,7 +73,7 @@ impl IpoConfig {
 /// # fn main() -> Result<(), pref_losses::Error> {
 /// let device = Device::flex();
 /// let zero = Tensor::<1>::zeros([1], &device);
-/// let output = IpoConfig::new().with_beta(0.1).init()?.forward(PairLogProbs {
+/// let output = IpoConfig { beta: 0.1, ..IpoConfig::default() }.init()?.forward(PairLogProbs {
 ///     policy_chosen: Tensor::from_floats([5.0], &device),
 ///     policy_rejected: zero.clone(),
 ///     reference_chosen: zero.clone(),

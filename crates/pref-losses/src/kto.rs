@@ -27,7 +27,6 @@ pub enum KlEstimate {
 /// Settings of [`Kto`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct KtoConfig {
     /// Strength of the tie to the reference, above 0. Default 0.1.
     pub beta: f64,
@@ -51,35 +50,6 @@ impl Default for KtoConfig {
 }
 
 impl KtoConfig {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the strength of the tie to the reference.
-    pub fn with_beta(mut self, beta: f64) -> Self {
-        self.beta = beta;
-        self
-    }
-
-    /// Sets the weight of desirable responses.
-    pub fn with_desirable_weight(mut self, desirable_weight: f64) -> Self {
-        self.desirable_weight = desirable_weight;
-        self
-    }
-
-    /// Sets the weight of undesirable responses.
-    pub fn with_undesirable_weight(mut self, undesirable_weight: f64) -> Self {
-        self.undesirable_weight = undesirable_weight;
-        self
-    }
-
-    /// Sets how the KL term is estimated.
-    pub fn with_kl(mut self, kl: KlEstimate) -> Self {
-        self.kl = kl;
-        self
-    }
-
     /// Makes the loss.
     ///
     /// # Errors
@@ -133,7 +103,7 @@ impl KtoConfig {
 ///
 /// # fn main() -> Result<(), pref_losses::Error> {
 /// let device = Device::flex();
-/// let kto = KtoConfig::new().with_beta(0.1).with_desirable_weight(1.33).init()?;
+/// let kto = KtoConfig { beta: 0.1, desirable_weight: 1.33, ..KtoConfig::default() }.init()?;
 /// // Log-probs of responses under prompts they do not belong to.
 /// let kl = kto.kl(
 ///     Tensor::from_floats([-50.0, -61.0], &device),

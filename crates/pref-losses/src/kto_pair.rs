@@ -12,7 +12,6 @@ use crate::stable::sigmoid;
 /// Settings of [`KtoPair`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct KtoPairConfig {
     /// Strength of the tie to the reference, above 0. Default 0.1.
     pub beta: f64,
@@ -25,17 +24,6 @@ impl Default for KtoPairConfig {
 }
 
 impl KtoPairConfig {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the strength of the tie to the reference.
-    pub fn with_beta(mut self, beta: f64) -> Self {
-        self.beta = beta;
-        self
-    }
-
     /// Makes the loss.
     ///
     /// # Errors
@@ -71,7 +59,7 @@ impl KtoPairConfig {
 /// # fn main() -> Result<(), pref_losses::Error> {
 /// let device = Device::flex();
 /// let log_probs = Tensor::<1>::from_floats([-10.0, -20.0], &device);
-/// let output = KtoPairConfig::new().with_beta(0.1).init()?.forward(PairLogProbs {
+/// let output = KtoPairConfig { beta: 0.1 }.init()?.forward(PairLogProbs {
 ///     policy_chosen: log_probs.clone(),
 ///     policy_rejected: log_probs.clone(),
 ///     reference_chosen: log_probs.clone(),

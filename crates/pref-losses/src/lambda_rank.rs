@@ -11,7 +11,6 @@ use crate::stable::negative_log_sigmoid;
 /// Settings of [`LambdaRank`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct LambdaRankConfig {
     /// Strength of the tie to the reference, above 0. Default 0.1.
     pub beta: f64,
@@ -24,17 +23,6 @@ impl Default for LambdaRankConfig {
 }
 
 impl LambdaRankConfig {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the strength of the tie to the reference.
-    pub fn with_beta(mut self, beta: f64) -> Self {
-        self.beta = beta;
-        self
-    }
-
     /// Makes the loss.
     ///
     /// # Errors
@@ -92,7 +80,7 @@ impl LambdaRankConfig {
 /// # fn main() -> Result<(), pref_losses::Error> {
 /// let device = Device::flex().autodiff();
 /// let policy = Tensor::<2>::from_floats([[-3.0, -4.0, -5.0]], &device).require_grad();
-/// let output = LambdaRankConfig::new().init()?.forward(ResponseLogProbs {
+/// let output = LambdaRankConfig::default().init()?.forward(ResponseLogProbs {
 ///     policy: policy.clone(),
 ///     reference: policy.clone().detach(),
 ///     scores: Tensor::from_floats([[1.0, 0.0, 2.0]], &device),

@@ -15,7 +15,6 @@ use crate::parts::{PairParts, ResponseParts, weighted_sums};
 /// Settings of [`LdDpo`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct LdDpoConfig {
     /// Weight of the tokens by which the longer response exceeds the shorter one, 0 to 1. 1 counts
     /// them like the others, 0 cuts them off. Default 0.5; the right one differs between models.
@@ -28,29 +27,12 @@ impl Default for LdDpoConfig {
     fn default() -> Self {
         Self {
             alpha: 0.5,
-            loss: Box::new(PreferenceLossConfig::Dpo(DpoConfig::new())),
+            loss: Box::new(PreferenceLossConfig::Dpo(DpoConfig::default())),
         }
     }
 }
 
 impl LdDpoConfig {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the weight of the tokens by which the longer response exceeds the shorter one.
-    pub fn with_alpha(mut self, alpha: f64) -> Self {
-        self.alpha = alpha;
-        self
-    }
-
-    /// Sets the loss that takes the sums.
-    pub fn with_loss(mut self, loss: PreferenceLossConfig) -> Self {
-        self.loss = Box::new(loss);
-        self
-    }
-
     /// Makes the loss.
     ///
     /// # Errors
@@ -103,14 +85,14 @@ impl LdDpoConfig {
 ///     reference: Tensor::zeros([1, 3], &device),
 ///     mask: Tensor::<2, Bool>::from_data([mask], &device),
 /// };
-/// let log_probs = LdDpoConfig::new().with_alpha(0.5).init()?.log_probs(
+/// let log_probs = LdDpoConfig { alpha: 0.5, ..LdDpoConfig::default() }.init()?.log_probs(
 ///     tokens([-1.0, -2.0, -4.0], [true, true, true]),
 ///     tokens([-3.0, -9.0, -9.0], [true, false, false]),
 /// );
 /// // One token is shared; the two after it count half.
 /// assert_eq!(log_probs.policy_chosen.clone().into_scalar::<f32>(), -1.0 - 0.5 * 6.0);
 /// assert_eq!(log_probs.policy_rejected.clone().into_scalar::<f32>(), -3.0);
-/// let output = DpoConfig::new().init()?.forward(log_probs);
+/// let output = DpoConfig::default().init()?.forward(log_probs);
 /// assert_eq!(output.losses.dims(), [1]);
 /// # Ok(())
 /// # }

@@ -14,7 +14,7 @@
 //! let device = Device::flex().autodiff();
 //! let policy_chosen = Tensor::<1>::from_floats([-12.0, -30.0], &device).require_grad();
 //!
-//! let output = NcaConfig::new().with_beta(0.1).init()?.forward(PairLogProbs {
+//! let output = NcaConfig { beta: 0.1 }.init()?.forward(PairLogProbs {
 //!     policy_chosen: policy_chosen.clone(),
 //!     policy_rejected: Tensor::from_floats([-25.0, -31.0], &device),
 //!     reference_chosen: Tensor::from_floats([-14.0, -30.0], &device),

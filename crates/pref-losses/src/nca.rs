@@ -11,7 +11,6 @@ use crate::stable::negative_log_sigmoid;
 /// Settings of [`Nca`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct NcaConfig {
     /// Strength of the tie to the reference, above 0. Default 0.1.
     pub beta: f64,
@@ -24,17 +23,6 @@ impl Default for NcaConfig {
 }
 
 impl NcaConfig {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the strength of the tie to the reference.
-    pub fn with_beta(mut self, beta: f64) -> Self {
-        self.beta = beta;
-        self
-    }
-
     /// Makes the loss.
     ///
     /// # Errors
@@ -68,7 +56,7 @@ impl NcaConfig {
 /// # fn main() -> Result<(), pref_losses::Error> {
 /// let device = Device::flex();
 /// let log_probs = Tensor::<1>::from_floats([-10.0], &device);
-/// let output = NcaConfig::new().with_beta(0.1).init()?.forward(PairLogProbs {
+/// let output = NcaConfig { beta: 0.1 }.init()?.forward(PairLogProbs {
 ///     policy_chosen: log_probs.clone(),
 ///     policy_rejected: log_probs.clone(),
 ///     reference_chosen: log_probs.clone(),

@@ -12,7 +12,6 @@ use crate::stable::negative_log_sigmoid;
 /// Settings of [`NcaK`] and [`InfoNca`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct NcaKConfig {
     /// Strength of the tie to the reference, above 0. Default 0.1.
     pub beta: f64,
@@ -35,29 +34,6 @@ impl Default for NcaKConfig {
 }
 
 impl NcaKConfig {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the strength of the tie to the reference.
-    pub fn with_beta(mut self, beta: f64) -> Self {
-        self.beta = beta;
-        self
-    }
-
-    /// Sets what the scores are divided by.
-    pub fn with_temperature(mut self, temperature: f64) -> Self {
-        self.temperature = temperature;
-        self
-    }
-
-    /// Sets what is added to the first score of each prompt.
-    pub fn with_first_bonus(mut self, first_bonus: f64) -> Self {
-        self.first_bonus = first_bonus;
-        self
-    }
-
     fn validate(&self, loss: &'static str) -> Result<(), Error> {
         positive(loss, "beta", self.beta)?;
         positive(loss, "temperature", self.temperature)?;
@@ -139,7 +115,7 @@ impl NcaKConfig {
 /// # fn main() -> Result<(), pref_losses::Error> {
 /// let device = Device::flex();
 /// let log_probs = Tensor::<2>::from_floats([[-3.0, -4.0, -5.0]], &device);
-/// let output = NcaKConfig::new().with_beta(0.1).init_nca()?.forward(ResponseLogProbs {
+/// let output = NcaKConfig { beta: 0.1, ..NcaKConfig::default() }.init_nca()?.forward(ResponseLogProbs {
 ///     policy: log_probs.clone(),
 ///     reference: log_probs,
 ///     scores: Tensor::from_floats([[1.0, 0.0, 2.0]], &device),
@@ -196,7 +172,7 @@ impl ScoreLoss for NcaK {
 /// # fn main() -> Result<(), pref_losses::Error> {
 /// let device = Device::flex();
 /// let log_probs = Tensor::<2>::from_floats([[-3.0, -4.0, -5.0, -6.0]], &device);
-/// let output = NcaKConfig::new().init_info_nca()?.forward(ResponseLogProbs {
+/// let output = NcaKConfig::default().init_info_nca()?.forward(ResponseLogProbs {
 ///     policy: log_probs.clone(),
 ///     reference: log_probs,
 ///     scores: Tensor::from_floats([[1.0, 0.0, 2.0, 0.5]], &device),

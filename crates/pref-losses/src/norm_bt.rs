@@ -12,7 +12,6 @@ use crate::stable::negative_log_sigmoid;
 /// Settings of [`NormBt`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct NormBtConfig {
     /// Share of the running mean distance that a step keeps, at least 0 and below 1. Default 0.9.
     pub decay: f64,
@@ -30,23 +29,6 @@ impl Default for NormBtConfig {
 }
 
 impl NormBtConfig {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the share of the running mean distance that a step keeps.
-    pub fn with_decay(mut self, decay: f64) -> Self {
-        self.decay = decay;
-        self
-    }
-
-    /// Sets what is added to each distance.
-    pub fn with_epsilon(mut self, epsilon: f64) -> Self {
-        self.epsilon = epsilon;
-        self
-    }
-
     /// Makes the loss.
     ///
     /// # Errors
@@ -97,7 +79,7 @@ impl NormBtConfig {
 ///
 /// # fn main() -> Result<(), pref_losses::Error> {
 /// let device = Device::flex();
-/// let norm_bt = NormBtConfig::new().init()?;
+/// let norm_bt = NormBtConfig::default().init()?;
 /// let chosen = Tensor::<2>::from_floats([[3.0, 0.0], [1.0, 1.0]], &device);
 /// let rejected = Tensor::<2>::from_floats([[0.0, 4.0], [1.0, 2.0]], &device);
 /// let distances = representation_distances(chosen, rejected);

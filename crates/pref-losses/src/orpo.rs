@@ -12,7 +12,6 @@ use crate::stable::{exp_m1, negative_log_sigmoid, with_slope};
 /// Settings of [`Orpo`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct OrpoConfig {
     /// Weight of the odds-ratio term (the paper's lambda), above 0. Default 0.1.
     pub beta: f64,
@@ -31,23 +30,6 @@ impl Default for OrpoConfig {
 }
 
 impl OrpoConfig {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the weight of the odds-ratio term.
-    pub fn with_beta(mut self, beta: f64) -> Self {
-        self.beta = beta;
-        self
-    }
-
-    /// Sets the weight of the SFT term.
-    pub fn with_sft_weight(mut self, sft_weight: f64) -> Self {
-        self.sft_weight = sft_weight;
-        self
-    }
-
     /// Makes the loss.
     ///
     /// # Errors
@@ -89,7 +71,7 @@ impl OrpoConfig {
 ///
 /// # fn main() -> Result<(), pref_losses::Error> {
 /// let device = Device::flex();
-/// let orpo = OrpoConfig::new().with_beta(0.1).with_sft_weight(0.0).init()?;
+/// let orpo = OrpoConfig { beta: 0.1, sft_weight: 0.0 }.init()?;
 /// let output = orpo.forward(
 ///     PairLogProbs::without_reference(
 ///         Tensor::from_floats([-8.0], &device),

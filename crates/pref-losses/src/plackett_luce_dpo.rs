@@ -10,7 +10,6 @@ use crate::responses::{ResponseLogProbs, ResponseOutput};
 /// Settings of [`PlackettLuceDpo`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct PlackettLuceDpoConfig {
     /// Strength of the tie to the reference, above 0. Default 0.1.
     pub beta: f64,
@@ -23,17 +22,6 @@ impl Default for PlackettLuceDpoConfig {
 }
 
 impl PlackettLuceDpoConfig {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the strength of the tie to the reference.
-    pub fn with_beta(mut self, beta: f64) -> Self {
-        self.beta = beta;
-        self
-    }
-
     /// Makes the loss.
     ///
     /// # Errors
@@ -75,7 +63,7 @@ impl PlackettLuceDpoConfig {
 /// # fn main() -> Result<(), pref_losses::Error> {
 /// let device = Device::flex();
 /// let log_probs = Tensor::<2>::from_floats([[-3.0, -4.0, -5.0]; 2], &device);
-/// let output = PlackettLuceDpoConfig::new().init()?.forward(ResponseLogProbs {
+/// let output = PlackettLuceDpoConfig::default().init()?.forward(ResponseLogProbs {
 ///     policy: log_probs.clone(),
 ///     reference: log_probs,
 ///     scores: Tensor::from_floats([[1.0, 0.0, 2.0], [7.0, 0.0, 7.0]], &device),

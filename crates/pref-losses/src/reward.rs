@@ -33,24 +33,12 @@ pub struct RepresentationDistances {
 /// Settings of [`BradleyTerry`].
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct BradleyTerryConfig {
     /// Weight of the penalty `(r_c + r_r)^2` that centres the rewards, at least 0. Default 0.
     pub center_coefficient: f64,
 }
 
 impl BradleyTerryConfig {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the weight of the centering penalty.
-    pub fn with_center_coefficient(mut self, center_coefficient: f64) -> Self {
-        self.center_coefficient = center_coefficient;
-        self
-    }
-
     /// Makes the loss.
     ///
     /// # Errors
@@ -88,7 +76,7 @@ impl BradleyTerryConfig {
 ///
 /// # fn main() -> Result<(), pref_losses::Error> {
 /// let device = Device::flex();
-/// let loss = BradleyTerryConfig::new().init()?;
+/// let loss = BradleyTerryConfig::default().init()?;
 /// let rewards = Tensor::<1>::from_floats([3.0], &device);
 /// let tied = loss.forward(rewards.clone(), rewards).into_scalar::<f32>();
 /// assert!((tied - std::f32::consts::LN_2).abs() < 1e-6);
@@ -168,11 +156,6 @@ impl RewardPairLoss for BradleyTerry {
 pub struct LdrConfig {}
 
 impl LdrConfig {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Makes the loss.
     ///
     /// # Errors
@@ -238,7 +221,6 @@ impl RewardPairLoss for Ldr {
 /// Settings of [`UltraInteractReward`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct UltraInteractRewardConfig {
     /// Weight of the direct-reward term, at least 0. Default 1, as in the paper.
     pub direct_weight: f64,
@@ -256,23 +238,6 @@ impl Default for UltraInteractRewardConfig {
 }
 
 impl UltraInteractRewardConfig {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the weight of the direct-reward term.
-    pub fn with_direct_weight(mut self, direct_weight: f64) -> Self {
-        self.direct_weight = direct_weight;
-        self
-    }
-
-    /// Sets the weight of the centering penalty.
-    pub fn with_center_coefficient(mut self, center_coefficient: f64) -> Self {
-        self.center_coefficient = center_coefficient;
-        self
-    }
-
     /// Makes the loss.
     ///
     /// # Errors
@@ -315,7 +280,7 @@ impl UltraInteractRewardConfig {
 ///
 /// # fn main() -> Result<(), pref_losses::Error> {
 /// let device = Device::flex();
-/// let loss = UltraInteractRewardConfig::new().init()?;
+/// let loss = UltraInteractRewardConfig::default().init()?;
 /// let zeros = Tensor::<1>::zeros([2], &device);
 /// let rank_only = Tensor::<1, Bool>::from_data([false, true], &device);
 /// let losses = loss.forward_mixed(zeros.clone(), zeros, rank_only);

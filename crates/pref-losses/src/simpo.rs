@@ -23,7 +23,6 @@ pub enum SimpoMargin {
 /// Settings of [`Simpo`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct SimpoConfig {
     /// Scale of the rewards, above 0. Default 2; the paper takes 2 to 10.
     pub beta: f64,
@@ -48,35 +47,6 @@ impl Default for SimpoConfig {
 }
 
 impl SimpoConfig {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the scale of the rewards.
-    pub fn with_beta(mut self, beta: f64) -> Self {
-        self.beta = beta;
-        self
-    }
-
-    /// Sets the margin by which the chosen reward should lead.
-    pub fn with_margin(mut self, margin: SimpoMargin) -> Self {
-        self.margin = margin;
-        self
-    }
-
-    /// Sets the assumed rate of flipped labels.
-    pub fn with_label_smoothing(mut self, label_smoothing: f64) -> Self {
-        self.label_smoothing = label_smoothing;
-        self
-    }
-
-    /// Sets the bend of AlphaPO.
-    pub fn with_alpha(mut self, alpha: f64) -> Self {
-        self.alpha = alpha;
-        self
-    }
-
     /// Makes the loss.
     ///
     /// # Errors
@@ -135,7 +105,7 @@ impl SimpoConfig {
 ///
 /// # fn main() -> Result<(), pref_losses::Error> {
 /// let device = Device::flex();
-/// let simpo = SimpoConfig::new().with_beta(2.0).with_margin(SimpoMargin::Gamma(1.0)).init()?;
+/// let simpo = SimpoConfig { beta: 2.0, margin: SimpoMargin::Gamma(1.0), ..SimpoConfig::default() }.init()?;
 /// let output = simpo.forward(
 ///     PairLogProbs::without_reference(
 ///         Tensor::from_floats([-10.0], &device),

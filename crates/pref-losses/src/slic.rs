@@ -11,7 +11,6 @@ use crate::pairs::{PairLogProbs, PairOutput};
 /// Settings of [`Slic`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct SlicConfig {
     /// The margin in nats at which a pair stops pulling (the paper's delta, beta in HALOs), above
     /// 0. Default 1.
@@ -30,23 +29,6 @@ impl Default for SlicConfig {
 }
 
 impl SlicConfig {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the margin at which a pair stops pulling.
-    pub fn with_threshold(mut self, threshold: f64) -> Self {
-        self.threshold = threshold;
-        self
-    }
-
-    /// Sets the weight of the SFT term.
-    pub fn with_sft_weight(mut self, sft_weight: f64) -> Self {
-        self.sft_weight = sft_weight;
-        self
-    }
-
     /// Makes the loss.
     ///
     /// # Errors
@@ -84,7 +66,7 @@ impl SlicConfig {
 ///
 /// # fn main() -> Result<(), pref_losses::Error> {
 /// let device = Device::flex();
-/// let slic = SlicConfig::new().with_threshold(1.0).with_sft_weight(0.5).init()?;
+/// let slic = SlicConfig { threshold: 1.0, sft_weight: 0.5 }.init()?;
 /// let output = slic.forward(PairLogProbs::without_reference(
 ///     Tensor::from_floats([-4.0, -4.0], &device),
 ///     Tensor::from_floats([-4.0, -9.0], &device),

@@ -10,7 +10,6 @@ use crate::pairs::{PairLogProbs, PairOutput};
 /// Settings of [`Sppo`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct SppoConfig {
     /// Strength of the tie to the reference (one over the paper's eta), above 0. Default 0.1.
     pub beta: f64,
@@ -23,17 +22,6 @@ impl Default for SppoConfig {
 }
 
 impl SppoConfig {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the strength of the tie to the reference.
-    pub fn with_beta(mut self, beta: f64) -> Self {
-        self.beta = beta;
-        self
-    }
-
     /// Makes the loss.
     ///
     /// # Errors
@@ -67,7 +55,7 @@ impl SppoConfig {
 /// # fn main() -> Result<(), pref_losses::Error> {
 /// let device = Device::flex();
 /// let zero = Tensor::<1>::zeros([1], &device);
-/// let output = SppoConfig::new().with_beta(0.1).init()?.forward(PairLogProbs {
+/// let output = SppoConfig { beta: 0.1 }.init()?.forward(PairLogProbs {
 ///     policy_chosen: Tensor::from_floats([5.0], &device),
 ///     policy_rejected: Tensor::from_floats([-5.0], &device),
 ///     reference_chosen: zero.clone(),

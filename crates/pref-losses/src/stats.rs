@@ -158,7 +158,7 @@ fn of_known(a: Option<f64>, b: Option<f64>, mean: impl Fn(f64, f64) -> f64) -> O
 ///     reference_chosen: Tensor::from_floats([-12.0, -18.0], &device),
 ///     reference_rejected: Tensor::from_floats([-12.0, -18.0], &device),
 /// };
-/// let output = DpoConfig::new().with_beta(0.5).init()?.forward(pairs.clone());
+/// let output = DpoConfig { beta: 0.5, ..DpoConfig::default() }.init()?.forward(pairs.clone());
 /// let stats = PreferenceSums::of_pairs(&output, &pairs).read();
 /// assert_eq!((stats.groups, stats.accuracy, stats.chosen_reward), (2, Some(0.5), 0.0));
 ///
@@ -167,7 +167,7 @@ fn of_known(a: Option<f64>, b: Option<f64>, mean: impl Fn(f64, f64) -> f64) -> O
 ///     reference: Tensor::from_floats([-10.0, -18.0, -11.0], &device),
 ///     desirable: Tensor::<1, Bool>::from_data([true, false, true], &device),
 /// };
-/// let loss = UnpairedLossConfig::Bco(BcoConfig::new().with_beta(0.5)).init()?;
+/// let loss = UnpairedLossConfig::Bco(BcoConfig { beta: 0.5 }).init()?;
 /// let output = loss.forward(judged.clone(), &UnpairedContext::default())?;
 /// let stats = PreferenceSums::of_verdicts(&output, &judged).read();
 /// assert_eq!((stats.groups, stats.chosen, stats.accuracy), (3, 2, None));
@@ -178,7 +178,7 @@ fn of_known(a: Option<f64>, b: Option<f64>, mean: impl Fn(f64, f64) -> f64) -> O
 ///     reference: Tensor::from_floats([[-3.0, -4.0, -4.0]], &device),
 ///     scores: Tensor::from_floats([[0.0, 2.0, 1.0]], &device),
 /// };
-/// let loss = ScoredLossConfig::NcaK(NcaKConfig::new().with_beta(1.0)).init()?;
+/// let loss = ScoredLossConfig::NcaK(NcaKConfig { beta: 1.0, ..NcaKConfig::default() }).init()?;
 /// let stats = PreferenceSums::of_scores(&loss.forward(scored.clone()), &scored).read();
 /// // The second response has the highest score; the rewards are 0, 1 and -1.
 /// assert_eq!((stats.groups, stats.rejected, stats.accuracy), (1, 2, Some(1.0)));

@@ -40,7 +40,6 @@ fn one() -> f64 {
 /// Settings of [`Sum`].
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct SumConfig {
     /// The losses, at least one. Rewards that are reported are those of the first.
     pub terms: Vec<SumTerm>,
@@ -51,26 +50,9 @@ pub struct SumConfig {
 }
 
 impl SumConfig {
-    /// No terms yet and no SFT term.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
     /// Adds a loss.
     pub fn with_term(mut self, weight: f64, loss: PreferenceLossConfig) -> Self {
         self.terms.push(SumTerm { weight, loss });
-        self
-    }
-
-    /// Sets the weight of the SFT term.
-    pub fn with_sft_weight(mut self, sft_weight: f64) -> Self {
-        self.sft_weight = sft_weight;
-        self
-    }
-
-    /// Sets what the SFT term is a mean over.
-    pub fn with_sft_normalization(mut self, sft_normalization: SftNormalization) -> Self {
-        self.sft_normalization = sft_normalization;
         self
     }
 
@@ -137,10 +119,8 @@ impl SumConfig {
 ///
 /// # fn main() -> Result<(), pref_losses::Error> {
 /// let device = Device::flex();
-/// let rpo = SumConfig::new()
-///     .with_term(1.0, PreferenceLossConfig::Dpo(DpoConfig::new().with_beta(0.1)))
-///     .with_sft_weight(0.5)
-///     .init()?;
+/// let dpo = PreferenceLossConfig::Dpo(DpoConfig { beta: 0.1, ..DpoConfig::default() });
+/// let rpo = SumConfig { sft_weight: 0.5, ..SumConfig::default().with_term(1.0, dpo) }.init()?;
 /// let log_probs = Tensor::<1>::from_floats([-10.0, -20.0], &device);
 /// let context = PairContext {
 ///     lengths: Some(PairLengths {

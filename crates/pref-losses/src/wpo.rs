@@ -14,7 +14,6 @@ use crate::pairs::{PairLogProbs, PairOutput, assert_len};
 /// Settings of [`Wpo`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct WpoConfig {
     /// Largest weight of a pair, above 0; none by default, as in TRL. The authors' code has 1.
     pub cap: Option<f64>,
@@ -26,29 +25,12 @@ impl Default for WpoConfig {
     fn default() -> Self {
         Self {
             cap: None,
-            loss: Box::new(PreferenceLossConfig::Dpo(DpoConfig::new())),
+            loss: Box::new(PreferenceLossConfig::Dpo(DpoConfig::default())),
         }
     }
 }
 
 impl WpoConfig {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the largest weight of a pair.
-    pub fn with_cap(mut self, cap: Option<f64>) -> Self {
-        self.cap = cap;
-        self
-    }
-
-    /// Sets the loss that is weighted.
-    pub fn with_loss(mut self, loss: PreferenceLossConfig) -> Self {
-        self.loss = Box::new(loss);
-        self
-    }
-
     /// Makes the weighted loss.
     ///
     /// # Errors
@@ -142,7 +124,7 @@ pub struct PairLogWeights {
 ///     policy_rejected,
 /// };
 /// let weights = PairLogWeights { chosen, rejected };
-/// let wpo = WpoConfig::new().init()?; // of DPO
+/// let wpo = WpoConfig::default().init()?; // of DPO
 /// let weight = wpo.weights(&weights).into_scalar::<f32>();
 /// let context = PairContext { log_weights: Some(weights), ..PairContext::default() };
 /// let output = wpo.forward(log_probs, &context)?;

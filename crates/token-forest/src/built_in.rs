@@ -16,6 +16,16 @@ pub(crate) const CHATML_TURN_END: &str = "<|im_end|>";
 /// | `llama-2` | `BOS[INST] q1 [/INST] a1 EOSBOS[INST] q2 [/INST]`, texts stripped | `<<SYS>>` block in the first user turn |
 /// | `chatml` | `<\|im_start\|>user⏎q1<\|im_end\|>⏎<\|im_start\|>assistant⏎a1<\|im_end\|>⏎...` | a turn of its own |
 ///
+/// The others only append where the models' own templates may not, so that trees can be trained on; prompts and
+/// conversations of one turn are those of the models' own:
+///
+/// | name | of | what it keeps in every turn |
+/// | --- | --- | --- |
+/// | `qwen3` | Qwen3 | `<think>` with the reasoning of the answer, empty or not, before each answer |
+/// | `qwen3-thinking` | Qwen3 that only thinks: its prompt opens `<think>` | the same |
+/// | `smollm3` | SmolLM3 | the header with the date of the run, `/think` and `/no_think` of the system message |
+/// | `llama-3` | Llama 3.2 and 3.3 | the header with the date of the run; texts stripped |
+///
 /// ```
 /// use token_forest::{BuiltInTemplate, Message, ChatTokenizer, train_bpe};
 ///
@@ -39,20 +49,47 @@ pub enum BuiltInTemplate {
     /// `<|im_start|>` and `<|im_end|>`, without a default system message. A turn ends with `<|im_end|>`, whatever
     /// the tokenizer's EOS was.
     ChatMl,
+    /// Qwen3 with the reasoning of every turn. Its own template leaves it out of all turns but the last.
+    Qwen3,
+    /// Qwen3 that only thinks: the prompt for generation ends with `<think>`.
+    Qwen3Thinking,
+    /// SmolLM3, with a header that has the date.
+    SmolLm3,
+    /// Llama 3.2 and 3.3, with a header that has the date.
+    Llama3,
 }
 
 impl BuiltInTemplate {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Mistral, Self::Llama2, Self::ChatMl];
+    pub const ALL: [Self; 7] = [
+        Self::Mistral,
+        Self::Llama2,
+        Self::ChatMl,
+        Self::Qwen3,
+        Self::Qwen3Thinking,
+        Self::SmolLm3,
+        Self::Llama3,
+    ];
 
-    /// The name: `mistral`, `llama-2` or `chatml`.
+    /// The name, such as `llama-2`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Mistral => "mistral",
             Self::Llama2 => "llama-2",
             Self::ChatMl => "chatml",
+            Self::Qwen3 => "qwen3",
+            Self::Qwen3Thinking => "qwen3-thinking",
+            Self::SmolLm3 => "smollm3",
+            Self::Llama3 => "llama-3",
         }
+    }
+
+    /// All names, as `a, b or c`.
+    pub(crate) fn names() -> String {
+        let names = Self::ALL.map(Self::name);
+        let (last, others) = names.split_last().unwrap_or((&"", &[]));
+        format!("{} or {last}", others.join(", "))
     }
 
     /// The template of that name.
@@ -67,7 +104,21 @@ impl BuiltInTemplate {
         const MISTRAL: &str = include_str!("templates/mistral.jinja").trim_ascii_end();
         const LLAMA_2: &str = include_str!("templates/llama-2.jinja").trim_ascii_end();
         const CHATML: &str = include_str!("templates/chatml.jinja").trim_ascii_end();
+        const QWEN3: &str = concat!(
+            "{%- set prompt_opens_thought = false %}\n",
+            include_str!("templates/qwen3.jinja")
+        );
+        const QWEN3_THINKING: &str = concat!(
+            "{%- set prompt_opens_thought = true %}\n",
+            include_str!("templates/qwen3.jinja")
+        );
+        const SMOLLM3: &str = include_str!("templates/smollm3.jinja").trim_ascii_end();
+        const LLAMA_3: &str = include_str!("templates/llama-3.jinja").trim_ascii_end();
         match self {
+            Self::Qwen3 => QWEN3.trim_ascii_end(),
+            Self::Qwen3Thinking => QWEN3_THINKING.trim_ascii_end(),
+            Self::SmolLm3 => SMOLLM3,
+            Self::Llama3 => LLAMA_3,
             Self::Mistral => MISTRAL,
             Self::Llama2 => LLAMA_2,
             Self::ChatMl => CHATML,
@@ -78,7 +129,10 @@ impl BuiltInTemplate {
     #[must_use]
     pub fn turn_end(self) -> Option<&'static str> {
         match self {
-            Self::ChatMl => Some(CHATML_TURN_END),
+            Self::ChatMl | Self::Qwen3 | Self::Qwen3Thinking | Self::SmolLm3 => {
+                Some(CHATML_TURN_END)
+            }
+            Self::Llama3 => Some("<|eot_id|>"),
             Self::Mistral | Self::Llama2 => None,
         }
     }

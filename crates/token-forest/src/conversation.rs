@@ -1,6 +1,9 @@
 //! The text and the tokens of a conversation, message by message.
 
-use crate::{ChatTokenizer, Error, Message, MessageTree, Result, Role, TokenNode, TokenTree};
+use crate::{
+    ChatTokenizer, Error, Message, MessageTree, Result, Rewriting, Role, TextCounts, TokenNode,
+    TokenTree,
+};
 
 /// A conversation with branches as text and as tokens; node `i` is node `i` of the [`MessageTree`].
 #[derive(Debug, Clone, Default)]
@@ -8,6 +11,7 @@ pub(crate) struct EncodedTree {
     /// The text of every node's path, through that node.
     pub texts: Vec<String>,
     pub tokens: TokenTree,
+    pub counts: TextCounts,
 }
 
 impl ChatTokenizer {
@@ -85,11 +89,14 @@ impl ChatTokenizer {
         let messages = tree.path_messages(node);
         let text_and_tokens = self.text_through(before, &messages).and_then(|whole| {
             let earlier = messages.len() - tree.nodes[node].messages.len();
-            self.check_texts(&whole[before.len()..], &messages, earlier)?;
+            let changed = self.check_texts(before, &whole, &messages, earlier)?;
             let tokens = self.encode_after(before, &whole)?;
-            Ok((whole, tokens))
+            Ok((whole, tokens, earlier, changed))
         });
-        let (whole, tokens) = text_and_tokens.map_err(|problem| tree.place(problem, Some(node)))?;
+        let (whole, tokens, earlier, changed) =
+            text_and_tokens.map_err(|problem| tree.place(problem, Some(node)))?;
+        encoded.counts.other_white_space += changed;
+        encoded.counts += self.count_special(&messages, earlier, &tree.id);
         encoded.texts.push(whole);
         encoded.tokens.nodes.push(TokenNode {
             parent,
@@ -111,7 +118,7 @@ impl ChatTokenizer {
         }
         let mut whole = self.template().render(messages, !answers)?;
         let Some(added) = whole.strip_prefix(before) else {
-            return Err(self.rewritten(before, &whole, messages.len()));
+            return Err(self.rewritten(before, &whole, messages));
         };
         if answers {
             let eos = self.eos();
@@ -142,24 +149,7 @@ impl ChatTokenizer {
         Ok(())
     }
 
-    /// Checks that the messages after the first few stand whole in the text that was added for them. Templates may trim.
-    fn check_texts(&self, added: &str, messages: &[Message], earlier: usize) -> Result<()> {
-        let mut new = messages.iter().enumerate().skip(earlier);
-        let lost = new.find(|(_, message)| !added.contains(message.content.trim()));
-        let Some((index, message)) = lost else {
-            return Ok(());
-        };
-        let beginning = |text: &str| text.trim().chars().take(60).collect();
-        Err(Error::TextNotRendered {
-            template: self.template().name().to_string(),
-            message: index + 1,
-            role: message.role.as_str(),
-            text: beginning(&message.content),
-            rendered: beginning(added),
-        })
-    }
-
-    fn rewritten(&self, before: &str, now: &str, message: usize) -> Error {
+    fn rewritten(&self, before: &str, now: &str, messages: &[Message]) -> Error {
         let same = before
             .bytes()
             .zip(now.bytes())
@@ -172,7 +162,8 @@ impl ChatTokenizer {
         let excerpt = |text: &str| text[at..].chars().take(40).collect();
         Error::TemplateNotPrefixStable {
             template: self.template().name().to_string(),
-            message,
+            cause: Rewriting::found(self.template(), self.eos(), messages, [before, now], at),
+            message: messages.len(),
             at,
             before: excerpt(before),
             after: excerpt(now),

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::{BuiltInTemplate, Rewriting};
+
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -141,6 +143,18 @@ pub enum Error {
         /// A remedy.
         advice: &'static str,
     },
+    /// A folder without a file that every tokenizer has, and with something that it can be made of.
+    #[error("{folder}: there is no {wanted}, but {found}; {remedy}")]
+    OtherTokenizer {
+        /// The folder.
+        folder: String,
+        /// The file that was looked for.
+        wanted: &'static str,
+        /// What is there.
+        found: String,
+        /// How to make the file of it.
+        remedy: String,
+    },
     /// A file of the tokenizer is there but makes no sense.
     #[error("{file} is malformed: {reason}; {advice}")]
     Malformed {
@@ -155,7 +169,8 @@ pub enum Error {
     #[error(
         "{folder} has no chat template (neither chat_template.jinja nor `chat_template` in \
          tokenizer_config.json, as with most base models); add chat_template.jinja to it, or choose a \
-         built-in one: mistral, llama-2 or chatml"
+         built-in one: {}",
+        BuiltInTemplate::names()
     )]
     NoChatTemplate {
         /// Where the tokenizer was read from.
@@ -200,12 +215,14 @@ pub enum Error {
     },
     /// Adding a message changed the text before it, so a shared history has no one text.
     #[error(
-        "chat template {template} rewrites history: adding message {message} changes the text at byte {at} \
+        "chat template {template} rewrites history: {cause}; adding message {message} changes the text at byte {at} \
          from {before:?} to {after:?}; use a template that only appends"
     )]
     TemplateNotPrefixStable {
         /// Where the template came from.
         template: String,
+        /// What the template does.
+        cause: Rewriting,
         /// The message that was added, from 1.
         message: usize,
         /// The first byte that differs.

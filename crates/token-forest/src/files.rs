@@ -1,5 +1,7 @@
 //! The files of a tokenizer folder, kept in memory.
 
+mod missing;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -31,6 +33,11 @@ pub struct TokenizerFiles {
     /// Where the chat template comes from, when it was given here.
     given_template: Option<String>,
 }
+
+/// What to do without one of the files that must be there.
+const NOT_THERE: &str = "a tokenizer is a Hugging Face folder with tokenizer.json and \
+                         tokenizer_config.json; copy both from the model or write them with \
+                         `write_tokenizer_folder`";
 
 const TOKENIZER: &str = "tokenizer.json";
 const CONFIG: &str = "tokenizer_config.json";
@@ -77,17 +84,27 @@ impl TokenizerFiles {
                 Ok(bytes) => {
                     contents.insert(name.to_string(), bytes);
                 }
-                Err(e)
-                    if e.kind() == std::io::ErrorKind::NotFound
-                        && ![TOKENIZER, CONFIG].contains(&name) => {}
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                    let needed = [TOKENIZER, CONFIG].contains(&name);
+                    match missing::explained(folder, name).filter(|_| needed) {
+                        Some(error) => return Err(error),
+                        None if needed => {
+                            return Err(Error::File {
+                                action: "read",
+                                path,
+                                reason: e,
+                                advice: NOT_THERE,
+                            });
+                        }
+                        None => {}
+                    }
+                }
                 Err(reason) => {
                     return Err(Error::File {
                         action: "read",
                         path,
                         reason,
-                        advice: "a tokenizer is a Hugging Face folder with tokenizer.json and \
-                                 tokenizer_config.json; copy both from the model or write them with \
-                                 `write_tokenizer_folder`",
+                        advice: NOT_THERE,
                     });
                 }
             }
@@ -196,6 +213,11 @@ impl TokenizerFiles {
                 .into(),
             given_template: None,
         }
+    }
+
+    /// Whether the chat template was given, and did not come with the files.
+    pub(crate) fn has_given_template(&self) -> bool {
+        self.given_template.is_some()
     }
 
     /// Where the files come from.

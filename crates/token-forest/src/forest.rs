@@ -21,6 +21,7 @@ use crate::{Error, Result, TokenTree};
 /// let forest = PackedForest::from_trees([&tree])?;
 /// assert_eq!(forest.tokens, [1, 2, 3, 4, 5, 6]);
 /// assert_eq!(forest.positions, [0, 1, 2, 3, 4, 3]); // both actions continue at 3
+/// assert_eq!(forest.longest_paths, [5]);
 /// // the first token of either action is predicted by the last token of the prompt
 /// let predictors: Vec<u32> = forest.targets.iter().map(|t| t.predictor).collect();
 /// assert_eq!(predictors, [2, 3, 2]);
@@ -39,6 +40,9 @@ pub struct PackedForest {
     pub nodes: Vec<ForestNode>,
     /// The prediction targets, in the order of the predicted tokens (so grouped by node).
     pub targets: Vec<Target>,
+    /// Tokens of the longest path of each tree. [`Pieces`](crate::Pieces) of a tree have that of the whole tree, so that a
+    /// model that looks at lengths computes the same however small the pieces are.
+    pub longest_paths: Vec<u32>,
     /// First entry of each tree in `lookup`.
     tree_starts: Vec<usize>,
     /// Forest node of each tree node, tree after tree.
@@ -90,6 +94,7 @@ impl PackedForest {
             node_of: Vec::new(),
             nodes: Vec::new(),
             targets: Vec::new(),
+            longest_paths: Vec::new(),
             tree_starts: Vec::new(),
             lookup: Vec::new(),
         };
@@ -215,6 +220,7 @@ impl PackedForest {
             self.push_node(tree, tree_node, tree_index, parent);
             stack.extend(children[tree_node].iter().rev());
         }
+        self.longest_paths.push(tree.longest_path_tokens() as u32);
         Ok(())
     }
 

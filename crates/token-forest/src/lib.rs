@@ -49,8 +49,10 @@
 //! | `split.rs` | [`TokenTree::subtree`], [`TokenTree::split`]: trees larger than the budget |
 //! | `packing.rs`, `pieces.rs` | [`pack`], [`Pieces`]: which trees share a forest, and where their groups are in it |
 //! | `template.rs` | [`ChatTemplate`]: conversations of [`Message`]s to text |
-//! | `built_in.rs` | [`BuiltInTemplate`]: templates for models that have none |
+//! | `built_in.rs` | [`BuiltInTemplate`]: templates for models that have none, or whose own rewrites history |
+//! | `rewriting.rs` | [`StandIn`]: the latter, and how they are found; [`Rewriting`] |
 //! | `tokenizer.rs`, `conversation.rs` | [`ChatTokenizer`]: text to tokens, node by node |
+//! | `rendered.rs` | [`TextCounts`]: every message whole in the text, and what was done to it |
 //! | `message_tree.rs`, `training.rs` | [`MessageTree`], [`TrainingTree`]: what is learned, as text and as tokens |
 //! | [`rows`] | rows of any format to trees to train on |
 //! | `over_long.rs` | [`OverLong`]: what becomes of rows longer than a limit |
@@ -70,6 +72,8 @@ mod over_long;
 mod packing;
 mod pieces;
 mod preference;
+mod rendered;
+mod rewriting;
 pub mod rows;
 mod split;
 mod template;
@@ -87,6 +91,8 @@ pub use message_tree::{MessageNode, MessageTree};
 pub use over_long::{Fitted, LengthCounts, LengthLimit, OverLong, TooLong};
 pub use packing::{forests_needed, pack, utilization};
 pub use pieces::{GroupForest, PackedGroup, Pieces, Span};
+pub use rendered::TextCounts;
+pub use rewriting::{Rewriting, StandIn};
 pub use split::{Piece, Subtree};
 pub use template::ChatTemplate;
 pub use tokenizer::ChatTokenizer;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::AddAssign;
 
 use crate::conversation::EncodedTree;
-use crate::{ChatTokenizer, Error, MessageNode, MessageTree, Result, TokenTree};
+use crate::{ChatTokenizer, Error, MessageNode, MessageTree, Result, TextCounts, TokenTree};
 
 /// The policy for responses that are too long with their history.
 ///
@@ -107,6 +107,8 @@ pub struct Fitted {
     pub counts: LengthCounts,
     /// The groups that were dropped.
     pub too_long: Vec<TooLong>,
+    /// What became of the texts of all messages, each counted once.
+    pub texts: TextCounts,
 }
 
 /// A group that is too long and was dropped.
@@ -164,6 +166,8 @@ impl ChatTokenizer {
         policy: OverLong,
     ) -> Result<Fitted> {
         let mut work = Grafting::new(self, source)?;
+        // Before the nodes of cut histories come, whose texts are here already.
+        let texts = work.encoded.counts.clone();
         let mut counts = LengthCounts::default();
         let mut places = Vec::with_capacity(source.groups.len());
         let mut too_long = Vec::new();
@@ -209,9 +213,19 @@ impl ChatTokenizer {
                 }
             }
         }
-        work.finish(places, counts, too_long)
+        let (tree, groups) = work.finish(places)?;
+        Ok(Fitted {
+            tree,
+            groups,
+            counts,
+            too_long,
+            texts,
+        })
     }
 }
+
+/// Where the nodes of each group are; `None` for a group that was dropped.
+type Places = Vec<Option<Vec<usize>>>;
 
 /// The nodes of a history without its oldest turns.
 fn without_turns(path: &[usize], turns: usize) -> Vec<usize> {
@@ -366,20 +380,10 @@ impl<'a> Grafting<'a> {
     }
 
     /// The tree of the groups' paths, and where the groups are in it.
-    fn finish(
-        self,
-        places: Vec<Option<Vec<usize>>>,
-        counts: LengthCounts,
-        too_long: Vec<TooLong>,
-    ) -> Result<Fitted> {
+    fn finish(self, places: Places) -> Result<(Option<TokenTree>, Places)> {
         let kept: Vec<usize> = places.iter().flatten().flatten().copied().collect();
         if kept.is_empty() {
-            return Ok(Fitted {
-                tree: None,
-                groups: places,
-                counts,
-                too_long,
-            });
+            return Ok((None, places));
         }
         let part = self.encoded.tokens.subtree(&kept)?;
         let mut groups = Vec::with_capacity(places.len());
@@ -389,11 +393,6 @@ impl<'a> Grafting<'a> {
                 found.collect()
             }));
         }
-        Ok(Fitted {
-            tree: Some(part.tree),
-            groups,
-            counts,
-            too_long,
-        })
+        Ok((Some(part.tree), groups))
     }
 }

@@ -35,6 +35,8 @@ struct Piece<'a> {
     tree: Cow<'a, TokenTree>,
     /// By their index in the whole tree.
     groups: Vec<(usize, Scored)>,
+    /// Tokens of the whole tree's longest path.
+    longest_path: u32,
 }
 
 /// The nodes of a group that a loss looks at.
@@ -235,7 +237,8 @@ fn mismatched(tree: &TrainingTree) -> Vec<Scored> {
 }
 
 fn forest_of(pieces: &[(usize, &Piece<'_>)]) -> Result<GroupForest> {
-    let forest = PackedForest::from_trees(pieces.iter().map(|(_, piece)| &*piece.tree))?;
+    let mut forest = PackedForest::from_trees(pieces.iter().map(|(_, piece)| &*piece.tree))?;
+    forest.longest_paths = pieces.iter().map(|it| it.1.longest_path).collect();
     let mut groups = Vec::new();
     for (place, (tree, piece)) in pieces.iter().enumerate() {
         let placed = |nodes: &Vec<usize>| -> Vec<u32> {
@@ -257,6 +260,8 @@ fn forest_of(pieces: &[(usize, &Piece<'_>)]) -> Result<GroupForest> {
 /// The root paths of a tree's groups, in as many pieces as the budget asks for.
 fn cut(tree: &TokenTree, groups: Vec<Scored>, token_budget: usize) -> Result<Vec<Piece<'_>>> {
     let nodes: HashSet<usize> = groups.iter().flat_map(Scored::all).collect();
+    // A tree of more tokens than a forest can index is refused when it is packed.
+    let longest_path = u32::try_from(tree.longest_path_tokens()).unwrap_or(u32::MAX);
     let is_whole = tree.unique_tokens() <= token_budget
         && tree
             .nodes
@@ -268,6 +273,7 @@ fn cut(tree: &TokenTree, groups: Vec<Scored>, token_budget: usize) -> Result<Vec
         return Ok(vec![Piece {
             tree: Cow::Borrowed(tree),
             groups: groups.into_iter().enumerate().collect(),
+            longest_path,
         }]);
     }
     // Without what no group needs: mismatched responses, say.
@@ -275,7 +281,7 @@ fn cut(tree: &TokenTree, groups: Vec<Scored>, token_budget: usize) -> Result<Vec
     let groups: Vec<Scored> = groups.iter().map(|group| group.within(&whole)).collect();
     if whole.tree.unique_tokens() <= token_budget {
         let groups = groups.into_iter().enumerate().collect();
-        return Ok(vec![Piece::new(whole.tree, groups)]);
+        return Ok(vec![Piece::new(whole.tree, groups, longest_path)]);
     }
     // Turns are on the way to responses.
     let responses: Vec<Vec<usize>> = groups.iter().map(|group| group.nodes.clone()).collect();
@@ -283,14 +289,14 @@ fn cut(tree: &TokenTree, groups: Vec<Scored>, token_budget: usize) -> Result<Vec
     let pieces = split.into_iter().map(|part| {
         let placed = |&index: &usize| (index, groups[index].within(&part.subtree));
         let groups = part.groups.iter().map(placed).collect();
-        Piece::new(part.subtree.tree, groups)
+        Piece::new(part.subtree.tree, groups, longest_path)
     });
     Ok(pieces.collect())
 }
 
 impl Piece<'_> {
     /// A tree whose trainable nodes are those of these groups.
-    fn new(mut tree: TokenTree, groups: Vec<(usize, Scored)>) -> Self {
+    fn new(mut tree: TokenTree, groups: Vec<(usize, Scored)>, longest_path: u32) -> Self {
         let nodes: HashSet<usize> = groups.iter().flat_map(|it| it.1.all()).collect();
         for (node, token_node) in tree.nodes.iter_mut().enumerate() {
             token_node.trainable = nodes.contains(&node);
@@ -298,6 +304,7 @@ impl Piece<'_> {
         Self {
             tree: Cow::Owned(tree),
             groups,
+            longest_path,
         }
     }
 }

@@ -55,25 +55,18 @@ impl ChatTemplate {
         source: &str,
         special_tokens: BTreeMap<String, String>,
     ) -> Result<Self> {
-        let name = name.into();
-        let mut environment = environment();
         // One instant for the life of the template: two renderings of a history must agree.
         let time = Local::now().naive_local();
-        set_clock(&mut environment, time);
-        environment
-            .add_template_owned(ENTRY, without_generation_tags(source))
-            .map_err(|e| Error::TemplateSyntax {
-                template: name.clone(),
-                line: e.line().unwrap_or(0),
-                reason: reason(&e),
-            })?;
-        Ok(Self {
-            name,
-            environment,
+        let mut template = Self {
+            name: name.into(),
+            environment: environment(),
             special_tokens,
             time,
-            uses_time: source.contains("strftime_now"),
-        })
+            uses_time: false,
+        };
+        set_clock(&mut template.environment, time);
+        template.set_source(source)?;
+        Ok(template)
     }
 
     /// Sets the time that `strftime_now` gives to the template: seconds since 1970, UTC.
@@ -99,6 +92,25 @@ impl ChatTemplate {
     #[must_use]
     pub fn uses_time(&self) -> bool {
         self.uses_time
+    }
+
+    /// The template with another source, for the same tokenizer and at the same time.
+    pub(crate) fn with_source(&self, name: String, source: &str) -> Result<Self> {
+        let mut template = self.clone();
+        template.name = name;
+        template.set_source(source)?;
+        Ok(template)
+    }
+
+    fn set_source(&mut self, source: &str) -> Result<()> {
+        self.uses_time = source.contains("strftime_now");
+        self.environment
+            .add_template_owned(ENTRY, without_generation_tags(source))
+            .map_err(|e| Error::TemplateSyntax {
+                template: self.name.clone(),
+                line: e.line().unwrap_or(0),
+                reason: reason(&e),
+            })
     }
 
     /// Where the template came from.

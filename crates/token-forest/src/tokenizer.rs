@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tokenizers::Tokenizer;
 
-use crate::{ChatTemplate, Error, Message, Result, TokenizerFiles};
+use crate::{BuiltInTemplate, ChatTemplate, Error, Message, Result, StandIn, TokenizerFiles};
 
 /// A tokenizer with its chat template: conversations in, token trees out.
 ///
@@ -31,6 +31,9 @@ pub struct ChatTokenizer {
     files: TokenizerFiles,
     eos: String,
     eos_id: u32,
+    declared_eos: String,
+    stand_in: Option<StandIn>,
+    special: Vec<String>,
     /// A special token to stand before a piece that is not the start of a text; see [`Self::encode_after`].
     lead: Option<(String, u32)>,
     vocab_size: usize,
@@ -50,14 +53,54 @@ impl ChatTokenizer {
 
     /// Builds the tokenizer from files in memory.
     ///
+    /// Where the files' own template rewrites history and a [`BuiltInTemplate`] renders prompts and conversations of one
+    /// turn as it does, that one [stands in](Self::stand_in) for it. A template that was
+    /// [given](TokenizerFiles::with_template) is taken as it is.
+    ///
     /// # Errors
     ///
     /// As [`ChatTokenizer::from_folder`].
     pub fn from_files(files: TokenizerFiles) -> Result<Self> {
+        let mut chat = Self::with_own_template(files)?;
+        if !chat.files.has_given_template() {
+            chat.stand_in = StandIn::found(&chat);
+        }
+        chat.ready()
+    }
+
+    /// Builds the tokenizer with a template that comes along.
+    ///
+    /// Where it renders prompts and conversations of one turn as the files' own does, it [stands in](Self::stand_in) for
+    /// that one and the files stay as they are; otherwise it becomes part of them.
+    ///
+    /// # Errors
+    ///
+    /// As [`ChatTokenizer::from_files`] and [`TokenizerFiles::with_built_in_template`].
+    pub fn from_files_with(files: TokenizerFiles, template: BuiltInTemplate) -> Result<Self> {
+        if let Ok(mut chat) = Self::with_own_template(files.clone()) {
+            chat.stand_in = StandIn::chosen(&chat, template);
+            if chat.stand_in.is_some() {
+                return chat.ready();
+            }
+        }
+        Self::with_own_template(files.with_built_in_template(template)?)?.ready()
+    }
+
+    /// Puts the template that stands in into its place, and looks whether turns end.
+    fn ready(mut self) -> Result<Self> {
+        if let Some(stand_in) = &self.stand_in {
+            self.template = stand_in.template(&self.template)?;
+        }
+        // A template that never ends a turn must fail here, not after hours of training.
+        self.encode_action("probe")?;
+        Ok(self)
+    }
+
+    fn with_own_template(files: TokenizerFiles) -> Result<Self> {
         let tokenizer = files.tokenizer()?;
         let special_tokens = files.special_tokens()?;
         let (name, source) = files.chat_template()?;
-        let Some(eos) = special_tokens.get("eos_token").cloned() else {
+        let Some(declared_eos) = special_tokens.get("eos_token").cloned() else {
             return Err(Error::Malformed {
                 file: files.origin().to_string(),
                 reason: "no `eos_token` in tokenizer_config.json or special_tokens_map.json"
@@ -65,28 +108,29 @@ impl ChatTokenizer {
                 advice: "set it to the token that ends an assistant turn",
             });
         };
-        let eos_id = tokenizer
-            .token_to_id(&eos)
-            // It must become this one token in a text too, or no encoded turn would end with it.
-            .filter(|&id| ids(&tokenizer, &eos).is_ok_and(|ids| ids == [id]))
-            .ok_or_else(|| Error::EosNotInVocabulary {
-                token: eos.clone(),
+        let declared_id =
+            single_id(&tokenizer, &declared_eos).ok_or_else(|| Error::EosNotInVocabulary {
+                token: declared_eos.clone(),
                 folder: files.origin().to_string(),
             })?;
+        let template = ChatTemplate::new(name, &source, special_tokens)?;
+        let (eos, eos_id) = turn_end(&tokenizer, &template, &declared_eos)
+            .unwrap_or_else(|| (declared_eos.clone(), declared_id));
         // Ids may have gaps, so the number of tokens would be too small.
         let highest_id = tokenizer.get_vocab(true).into_values().max().unwrap_or(0);
-        let chat = Self {
+        let special = special_spellings(&tokenizer);
+        Ok(Self {
             lead: lead_token(&tokenizer, eos_id),
             vocab_size: highest_id as usize + 1,
-            template: ChatTemplate::new(name, &source, special_tokens)?,
+            template,
             tokenizer,
             files,
             eos,
             eos_id,
-        };
-        // A template that never ends a turn must fail here, not after hours of training.
-        chat.encode_action("probe")?;
-        Ok(chat)
+            declared_eos,
+            stand_in: None,
+            special,
+        })
     }
 
     /// Sets the time that the template may write into prompts; see [`ChatTemplate::with_time`].
@@ -111,16 +155,30 @@ impl ChatTokenizer {
         &self.files
     }
 
+    /// The template that comes along and is used in place of the files' own, if one is. The files keep their own.
+    #[must_use]
+    pub fn stand_in(&self) -> Option<&StandIn> {
+        self.stand_in.as_ref()
+    }
+
     /// The chat template.
     #[must_use]
     pub fn template(&self) -> &ChatTemplate {
         &self.template
     }
 
-    /// The token that ends an assistant turn, as text.
+    /// The token that ends an assistant turn, as text: the folder's `eos_token`, or the special token that the template
+    /// writes right after an answer where it does not write the `eos_token`. Base models often have a ChatML template and
+    /// an `eos_token` that ends documents.
     #[must_use]
     pub fn eos(&self) -> &str {
         &self.eos
+    }
+
+    /// The folder's `eos_token`, which need not be [the token that ends a turn](Self::eos).
+    #[must_use]
+    pub fn declared_eos(&self) -> &str {
+        &self.declared_eos
     }
 
     /// The token that ends an assistant turn.
@@ -133,6 +191,24 @@ impl ChatTokenizer {
     #[must_use]
     pub fn vocab_size(&self) -> usize {
         self.vocab_size
+    }
+
+    /// The first special token, in alphabetical order, whose spelling stands in a text.
+    pub(crate) fn special_token_in(&self, text: &str) -> Option<&str> {
+        // Most texts have none, and some vocabularies hundreds that begin alike.
+        let mut beginning = "";
+        let mut begins = false;
+        let mut all = self.special.iter().map(String::as_str);
+        all.find(|token| {
+            let first = &token[..token
+                .char_indices()
+                .nth(2)
+                .map_or(token.len(), |(at, _)| at)];
+            if first != beginning {
+                (beginning, begins) = (first, text.contains(first));
+            }
+            begins && text.contains(token)
+        })
     }
 
     /// The text of a token, as the vocabulary spells it; `None` when no token has this id.
@@ -245,6 +321,42 @@ fn ids(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>> {
             input: text.chars().take(80).collect(),
             reason: e.to_string(),
         })
+}
+
+/// The id of a text that is one token of the vocabulary, and becomes this token in a text too.
+fn single_id(tokenizer: &Tokenizer, token: &str) -> Option<u32> {
+    let id = tokenizer.token_to_id(token)?;
+    ids(tokenizer, token)
+        .is_ok_and(|ids| ids == [id])
+        .then_some(id)
+}
+
+/// The special tokens as they are spelled, those that begin alike together.
+fn special_spellings(tokenizer: &Tokenizer) -> Vec<String> {
+    let tokens = tokenizer.get_added_tokens_decoder().into_values();
+    let mut special: Vec<String> = tokens
+        .filter(|token| token.special && !token.content.is_empty())
+        .map(|token| token.content)
+        .collect();
+    special.sort();
+    special
+}
+
+/// The special token that a template writes right after an answer; `None` where the EOS token comes too, or nothing does.
+fn turn_end(tokenizer: &Tokenizer, template: &ChatTemplate, eos: &str) -> Option<(String, u32)> {
+    const ANSWER: &str = "an answer";
+    let messages = [Message::user("a question"), Message::assistant(ANSWER)];
+    let text = template.render(&messages, false).ok()?;
+    let after = &text[text.rfind(ANSWER)? + ANSWER.len()..];
+    if after.contains(eos) {
+        return None;
+    }
+    let special = tokenizer.get_added_tokens_decoder().into_values();
+    special
+        .filter(|token| token.special && after.trim_start().starts_with(&token.content))
+        // One may begin with another.
+        .max_by_key(|token| token.content.len())
+        .and_then(|token| Some((token.content.clone(), single_id(tokenizer, &token.content)?)))
 }
 
 /// The end-of-turn token, or the first special token, that leaves the whitespace after it alone.

@@ -25,10 +25,14 @@ pub fn paired(case: &Case<'_>) -> Result<PreferenceLossConfig, String> {
         }
         "fdpo_trl012_alpha" => {
             let alpha = 1.0 - case.number("alpha_coef")?;
-            let dpo = DpoConfig::new().with_beta(case.number("beta")?);
-            Ok(PreferenceLossConfig::Dpo(
-                dpo.with_divergence(Divergence::Alpha(alpha)),
-            ))
+            let dpo = DpoConfig {
+                beta: case.number("beta")?,
+                ..DpoConfig::default()
+            };
+            Ok(PreferenceLossConfig::Dpo(DpoConfig {
+                divergence: Divergence::Alpha(alpha),
+                ..dpo
+            }))
         }
         "cpo" | "alphapo" | "e2e_cpo" => cpo(case),
         loss => by_name(case, loss),
@@ -45,85 +49,89 @@ fn by_name(case: &Case<'_>, loss: &str) -> Result<PreferenceLossConfig, String> 
         DivergenceConstant::Kept
     };
     if loss == "slic_halos" {
-        let slic = SlicConfig::new()
-            .with_threshold(case.number("beta")?)
-            .with_sft_weight(case.number("lambda_coef")?);
+        let slic = SlicConfig {
+            threshold: case.number("beta")?,
+            sft_weight: case.number("lambda_coef")?,
+        };
         return Ok(PreferenceLossConfig::Slic(slic));
     }
     if loss == "orpo_halos" {
-        let orpo = OrpoConfig::new().with_beta(case.number("or_scale")?);
+        let orpo = OrpoConfig {
+            beta: case.number("or_scale")?,
+            ..OrpoConfig::default()
+        };
         return Ok(PreferenceLossConfig::Orpo(orpo));
     }
     let beta = case.number("beta")?;
-    let dpo = || {
-        DpoConfig::new()
-            .with_beta(beta)
-            .with_divergence(divergence)
-            .with_divergence_constant(constant)
+    let dpo = || DpoConfig {
+        beta,
+        divergence,
+        divergence_constant: constant,
+        ..DpoConfig::default()
     };
-    let ipo = || {
-        IpoConfig::new()
-            .with_beta(beta)
-            .with_divergence(divergence)
-            .with_divergence_constant(constant)
+    let ipo = || IpoConfig {
+        beta,
+        divergence,
+        divergence_constant: constant,
+        ..IpoConfig::default()
     };
     let aot = |pairing| {
-        PreferenceLossConfig::Aot(
-            AotConfig::new()
-                .with_beta(beta)
-                .with_label_smoothing(smoothing)
-                .with_pairing(pairing),
-        )
+        PreferenceLossConfig::Aot(AotConfig {
+            beta,
+            label_smoothing: smoothing,
+            pairing,
+        })
     };
-    let apo =
-        |variant| PreferenceLossConfig::Apo(ApoConfig::new().with_beta(beta).with_variant(variant));
+    let apo = |variant| PreferenceLossConfig::Apo(ApoConfig { beta, variant });
     Ok(match loss {
         "dpo" | "sigmoid" => PreferenceLossConfig::Dpo(dpo()),
-        "cdpo" => PreferenceLossConfig::Dpo(dpo().with_label_smoothing(smoothing)),
-        "robust" => PreferenceLossConfig::Dpo(
-            dpo()
-                .with_label_smoothing(smoothing)
-                .with_smoothing(LabelSmoothing::Robust),
-        ),
-        "sigmoid_norm" => PreferenceLossConfig::Dpo(dpo().with_length_normalized(true)),
+        "cdpo" => PreferenceLossConfig::Dpo(DpoConfig {
+            label_smoothing: smoothing,
+            ..dpo()
+        }),
+        "robust" => PreferenceLossConfig::Dpo(DpoConfig {
+            label_smoothing: smoothing,
+            smoothing: LabelSmoothing::Robust,
+            ..dpo()
+        }),
+        "sigmoid_norm" => PreferenceLossConfig::Dpo(DpoConfig {
+            length_normalized: true,
+            ..dpo()
+        }),
         "ipo_sum" => PreferenceLossConfig::Ipo(ipo()),
-        "ipo" | "ipo_halos_tokens" => PreferenceLossConfig::Ipo(ipo().with_length_normalized(true)),
-        "hinge" => PreferenceLossConfig::Hinge(
-            HingeConfig::new()
-                .with_beta(beta)
-                .with_divergence(divergence),
-        ),
-        "nca_pair" => PreferenceLossConfig::Nca(NcaConfig::new().with_beta(beta)),
-        "exo_pair" => PreferenceLossConfig::Exo(
-            ExoConfig::new()
-                .with_beta(beta)
-                .with_label_smoothing(case.number("label_smoothing")?)
-                .with_divergence(divergence),
-        ),
-        "bco_pair" | "bco_pair_delta" => {
-            PreferenceLossConfig::Bco(BcoConfig::new().with_beta(beta))
-        }
-        "sppo_hard" => PreferenceLossConfig::Sppo(SppoConfig::new().with_beta(beta)),
+        "ipo" | "ipo_halos_tokens" => PreferenceLossConfig::Ipo(IpoConfig {
+            length_normalized: true,
+            ..ipo()
+        }),
+        "hinge" => PreferenceLossConfig::Hinge(HingeConfig { beta, divergence }),
+        "nca_pair" => PreferenceLossConfig::Nca(NcaConfig { beta }),
+        "exo_pair" => PreferenceLossConfig::Exo(ExoConfig {
+            beta,
+            label_smoothing: case.number("label_smoothing")?,
+            divergence,
+        }),
+        "bco_pair" | "bco_pair_delta" => PreferenceLossConfig::Bco(BcoConfig { beta }),
+        "sppo_hard" => PreferenceLossConfig::Sppo(SppoConfig { beta }),
         "aot" => aot(AotPairing::Paired),
         "aot_unpaired" => aot(AotPairing::Unpaired),
         "apo_zero" => apo(ApoVariant::Zero),
         "apo_down" => apo(ApoVariant::Down),
-        "discopop" => PreferenceLossConfig::Discopop(
-            DiscopopConfig::new()
-                .with_beta(beta)
-                .with_tau(case.number("tau")?)
-                .with_divergence(divergence),
-        ),
-        "kto_pair" => PreferenceLossConfig::KtoPair(KtoPairConfig::new().with_beta(beta)),
+        "discopop" => PreferenceLossConfig::Discopop(DiscopopConfig {
+            beta,
+            tau: case.number("tau")?,
+            divergence,
+        }),
+        "kto_pair" => PreferenceLossConfig::KtoPair(KtoPairConfig { beta }),
         "simpo_trl" => simpo(case, SimpoMargin::Gamma(case.number("simpo_gamma")?))?,
         "simpo_halos" => {
             let ratio = case.number("gamma_beta_ratio")?;
             simpo(case, SimpoMargin::GammaBetaRatio(ratio))?
         }
         // The SFT term comes with the case, as `nll`.
-        "orpo_trl" | "e2e_orpo" => {
-            PreferenceLossConfig::Orpo(OrpoConfig::new().with_beta(beta).with_sft_weight(0.0))
-        }
+        "orpo_trl" | "e2e_orpo" => PreferenceLossConfig::Orpo(OrpoConfig {
+            beta,
+            sft_weight: 0.0,
+        }),
         _ => return Err(format!("unknown loss `{loss}`")),
     })
 }
@@ -137,24 +145,28 @@ fn cpo(case: &Case<'_>) -> Result<PreferenceLossConfig, String> {
         Some("simpo") => return simpo(case, SimpoMargin::Gamma(case.number("simpo_gamma")?)),
         other => return Err(format!("unknown loss_type {other:?}")),
     };
-    let cpo = CpoConfig::new()
-        .with_beta(case.number("beta")?)
-        .with_form(form);
+    let cpo = CpoConfig {
+        beta: case.number("beta")?,
+        form,
+        ..CpoConfig::default()
+    };
     let smoothing = case.setting("label_smoothing").unwrap_or(0.0);
     Ok(PreferenceLossConfig::Cpo(match form {
-        CpoForm::Sigmoid => cpo.with_label_smoothing(smoothing),
+        CpoForm::Sigmoid => CpoConfig {
+            label_smoothing: smoothing,
+            ..cpo
+        },
         CpoForm::Hinge | CpoForm::Ipo => cpo,
     }))
 }
 
 fn simpo(case: &Case<'_>, margin: SimpoMargin) -> Result<PreferenceLossConfig, String> {
-    Ok(PreferenceLossConfig::Simpo(
-        SimpoConfig::new()
-            .with_beta(case.number("beta")?)
-            .with_margin(margin)
-            .with_label_smoothing(case.setting("label_smoothing").unwrap_or(0.0))
-            .with_alpha(case.setting("alpha").unwrap_or(0.0)),
-    ))
+    Ok(PreferenceLossConfig::Simpo(SimpoConfig {
+        beta: case.number("beta")?,
+        margin,
+        label_smoothing: case.setting("label_smoothing").unwrap_or(0.0),
+        alpha: case.setting("alpha").unwrap_or(0.0),
+    }))
 }
 
 fn divergence(case: &Case<'_>) -> Result<Divergence, String> {

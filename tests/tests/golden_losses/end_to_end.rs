@@ -85,11 +85,10 @@ pub fn cpo(case: &Case<'_>) -> Result<Run, String> {
         .needs()
         .lengths;
     let weight = case.setting("cpo_alpha").unwrap_or(0.0);
-    let config = PreferenceLossConfig::Sum(
-        SumConfig::new()
-            .with_term(1.0, term)
-            .with_sft_weight(weight),
-    );
+    let config = PreferenceLossConfig::Sum(SumConfig {
+        sft_weight: weight,
+        ..SumConfig::default().with_term(1.0, term)
+    });
     let output = paired::forward(case, &config, log_probs.clone(), lengths.clone())?;
     let reduced = output.losses.mean();
     // TRL leaves the SFT term out, and reports 0, where its weight is 0.

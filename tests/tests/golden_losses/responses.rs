@@ -7,10 +7,11 @@ use super::comparison::Run;
 
 pub fn run(case: &Case<'_>) -> Run {
     let policy = case.leaf::<2>("policy");
-    let config = NcaKConfig::new()
-        .with_beta(case.setting("beta").expect("beta"))
-        .with_temperature(case.setting("temperature").unwrap_or(1.0))
-        .with_first_bonus(case.setting("first_bonus").unwrap_or(0.0));
+    let config = NcaKConfig {
+        beta: case.setting("beta").expect("beta"),
+        temperature: case.setting("temperature").unwrap_or(1.0),
+        first_bonus: case.setting("first_bonus").unwrap_or(0.0),
+    };
     let log_probs = ResponseLogProbs {
         policy: policy.clone(),
         reference: case.input("ref"),

@@ -24,16 +24,15 @@ pub fn run(case: &Case<'_>) -> Result<Run, String> {
         let losses = loss.forward(chosen.clone(), rejected.clone(), &context);
         losses.map_err(|error| error.to_string())
     };
-    let ranking = BradleyTerryConfig::new();
-    let plain = RewardLossConfig::BradleyTerry(ranking.clone());
-    let direct = RewardLossConfig::Ldr(LdrConfig::new());
+    let plain = RewardLossConfig::BradleyTerry(BradleyTerryConfig::default());
+    let direct = RewardLossConfig::Ldr(LdrConfig::default());
     let config = match case.loss() {
         "rm_bt" => plain.clone(),
-        "rm_bt_centered" => RewardLossConfig::BradleyTerry(
-            ranking.with_center_coefficient(case.number("center_coef")?),
-        ),
+        "rm_bt_centered" => RewardLossConfig::BradleyTerry(BradleyTerryConfig {
+            center_coefficient: case.number("center_coef")?,
+        }),
         "rm_ldr" => direct.clone(),
-        _ => RewardLossConfig::UltraInteract(UltraInteractRewardConfig::new()),
+        _ => RewardLossConfig::UltraInteract(UltraInteractRewardConfig::default()),
     };
     let losses = forward(config)?;
     let reduced = losses.clone().mean();
@@ -82,15 +81,16 @@ pub fn run_weighted(case: &Case<'_>) -> Result<Run, String> {
         (None, Some(leaves)) => leaves.clone(),
         (None, None) => return Err("neither rewards nor a head".to_owned()),
     };
-    let norm_bt = NormBtConfig::new()
-        .with_decay(case.number("ema_decay")?)
-        .with_epsilon(case.number("eps")?)
-        .init()
-        .map_err(|error| error.to_string())?;
+    let norm_bt = NormBtConfig {
+        decay: case.number("ema_decay")?,
+        epsilon: case.number("eps")?,
+    }
+    .init()
+    .map_err(|error| error.to_string())?;
     let mean = case.number("ema")?;
     let apart = representation_distances(chosen_hidden.clone(), rejected_hidden.clone());
     let losses = norm_bt.forward(chosen.clone(), rejected.clone(), apart.clone(), mean);
-    let plain = BradleyTerryConfig::new()
+    let plain = BradleyTerryConfig::default()
         .init()
         .map_err(|error| error.to_string())?
         .forward(chosen.clone(), rejected.clone());

@@ -124,15 +124,19 @@ fn from_hidden_states(case: &Case<'_>, logits: Tensor<3>) -> Scores {
 /// Runs the loss, with what the case asks for around it.
 fn values(case: &Case<'_>, chosen: Response, rejected: Response) -> Result<Outcome, String> {
     let alpha = case.setting("ld_alpha").unwrap_or(1.0);
-    let desensitized = LdDpoConfig::new()
-        .with_alpha(alpha)
-        .with_loss(configs::paired(case)?);
+    let desensitized = LdDpoConfig {
+        alpha,
+        loss: Box::new(configs::paired(case)?),
+    };
     let mut config = PreferenceLossConfig::LdDpo(desensitized.clone());
     let mut values = Vec::new();
     let mut log_weights = None;
     if case.loss().contains("wpo") {
         let cap = case.loss().contains("capped").then_some(1.0);
-        let weighted = WpoConfig::new().with_cap(cap).with_loss(config);
+        let weighted = WpoConfig {
+            cap,
+            loss: Box::new(config),
+        };
         let of_pairs = PairLogWeights {
             chosen: chosen.log_weights()?,
             rejected: rejected.log_weights()?,
@@ -160,7 +164,11 @@ fn values(case: &Case<'_>, chosen: Response, rejected: Response) -> Result<Outco
         log_weights,
         ..PairContext::default()
     };
-    let sums = desensitized.with_alpha(1.0).init();
+    let sums = LdDpoConfig {
+        alpha: 1.0,
+        ..desensitized
+    }
+    .init();
     let sums = sums.map_err(|error| error.to_string())?;
     let log_probs = sums.log_probs(chosen.tokens, rejected.tokens);
     let output: PairOutput = config

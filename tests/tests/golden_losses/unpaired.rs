@@ -10,11 +10,12 @@ use super::case::{Case, gradient, read};
 use super::comparison::Run;
 
 pub fn kto_config(case: &Case<'_>, kl: KlEstimate) -> Result<KtoConfig, String> {
-    Ok(KtoConfig::new()
-        .with_beta(case.number("beta")?)
-        .with_desirable_weight(case.setting("desirable_weight").unwrap_or(1.0))
-        .with_undesirable_weight(case.setting("undesirable_weight").unwrap_or(1.0))
-        .with_kl(kl))
+    Ok(KtoConfig {
+        beta: case.number("beta")?,
+        desirable_weight: case.setting("desirable_weight").unwrap_or(1.0),
+        undesirable_weight: case.setting("undesirable_weight").unwrap_or(1.0),
+        kl,
+    })
 }
 
 fn kl_estimate(case: &Case<'_>) -> KlEstimate {
@@ -28,12 +29,11 @@ fn kl_estimate(case: &Case<'_>) -> KlEstimate {
 fn config(case: &Case<'_>) -> Result<UnpairedLossConfig, String> {
     let kto = kto_config(case, kl_estimate(case))?;
     Ok(if kto.kl == KlEstimate::Zero {
-        UnpairedLossConfig::ApoZero(
-            UnpairedApoZeroConfig::new()
-                .with_beta(kto.beta)
-                .with_desirable_weight(kto.desirable_weight)
-                .with_undesirable_weight(kto.undesirable_weight),
-        )
+        UnpairedLossConfig::ApoZero(UnpairedApoZeroConfig {
+            beta: kto.beta,
+            desirable_weight: kto.desirable_weight,
+            undesirable_weight: kto.undesirable_weight,
+        })
     } else {
         UnpairedLossConfig::Kto(kto)
     })

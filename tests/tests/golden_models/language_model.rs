@@ -56,7 +56,12 @@ pub fn negative_log_prob(model: &Decoder, rows: &[Row], device: &Device) -> Resu
     Ok(target_log_probs(model, &batch, CHUNK).sum().neg())
 }
 
-fn check_case(subject: &Subject, model: &Decoder, case: &Case, report: &mut Report) -> Result<()> {
+pub fn check_case(
+    subject: &Subject,
+    model: &Decoder,
+    case: &Case,
+    report: &mut Report,
+) -> Result<()> {
     let tolerance = &subject.expected.tolerance;
     let rows = rows::rows(case);
     let forest = pack(&rows)?;

@@ -1,17 +1,19 @@
 //! Small checkpoints as Hugging Face transformers saves them, against the numbers that PyTorch gets from them.
 //!
-//! Every folder under `golden/models` is checked, whatever its name: a folder has `config.json`, weights,
-//! `expected.json`, `expected.safetensors` and `trees.json`, as the README there describes. With `--nocapture` the
+//! Every folder in a folder of the golden values is checked, whatever its name, if it has `config.json`, weights,
+//! `expected.json`, `expected.safetensors` and `trees.json`, as the READMEs there describe. With `--nocapture` the
 //! largest error of every check is printed. Without golden values the test says so and passes.
 
 #![allow(clippy::print_stdout, reason = "the errors are the result")]
 
+mod adapters;
 mod generation;
 mod gradients;
 mod language_model;
 mod loading;
 mod packed_trees;
 mod reward_model;
+mod rope_cases;
 mod rows;
 mod schema;
 mod subject;
@@ -35,12 +37,11 @@ fn golden_models_give_the_values_of_the_reference_implementation() {
     let Some(golden) = folders::golden() else {
         return;
     };
-    let models = golden.join("models");
-    let folders = model_folders(&models).expect("the folder of golden models can be listed");
+    let folders = model_folders(&golden).expect("the folders of golden values can be listed");
     assert!(
         !folders.is_empty(),
-        "{}: no folder with an expected.json",
-        models.display()
+        "{}: no folder of models with an expected.json each",
+        golden.display()
     );
     let mut failures = Vec::new();
     for folder in folders {
@@ -60,15 +61,25 @@ fn golden_models_give_the_values_of_the_reference_implementation() {
     );
 }
 
-fn model_folders(models: &Path) -> Result<Vec<PathBuf>> {
+/// The folders of models in all folders of the golden values.
+fn model_folders(golden: &Path) -> Result<Vec<PathBuf>> {
     let mut folders = Vec::new();
-    for entry in std::fs::read_dir(models).with_context(|| models.display().to_string())? {
+    for set in folders_in(golden)? {
+        let models = folders_in(&set)?.into_iter();
+        folders.extend(models.filter(|model| model.join("expected.json").is_file()));
+    }
+    folders.sort();
+    Ok(folders)
+}
+
+fn folders_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut folders = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
         let path = entry?.path();
-        if path.join("expected.json").is_file() {
+        if path.is_dir() {
             folders.push(path);
         }
     }
-    folders.sort();
     Ok(folders)
 }
 
@@ -92,6 +103,8 @@ fn check(folder: &Path) -> Result<Report> {
                 loading::check(&subject, &model, &config, &mut report)?;
                 language_model::check(&subject, &model, &config, &mut report)?;
                 generation::check(&subject, &model, &mut report)?;
+                rope_cases::check(&subject, &model, &config, &mut report)?;
+                adapters::check(&subject, &model, &mut report)?;
             }
             Err(error) => refused(&subject, &error, &mut report)?,
         }
@@ -107,7 +120,7 @@ fn refused(subject: &Subject, error: &Error, report: &mut Report) -> Result<()> 
         return Ok(());
     }
     let message = error.to_string();
-    let clear = matches!(error, Error::Config { field: "model_type", value, .. } if value == kind);
+    let clear = matches!(error, Error::Config { field, value, .. } if field == "model_type" && value == kind);
     if clear && message.contains(kind) {
         report.note(format_args!("refused: {message}"));
     } else {

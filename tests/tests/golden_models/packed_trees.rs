@@ -11,25 +11,25 @@ use token_forest::{PackedForest, TokenTree};
 
 use super::gradients::{self, Section};
 use super::language_model::CHUNK;
-use super::schema::Tree;
+use super::schema::{Node, Tree};
 use super::subject::Subject;
 
-/// All trees of the file in one forest.
-struct Forest {
-    packed: PackedForest,
+/// Trees of a file in one forest.
+pub struct Forest {
+    pub packed: PackedForest,
     /// Per tree: index of each node id among the tree's nodes.
     index_of: Vec<BTreeMap<usize, usize>>,
 }
 
 impl Forest {
     /// Every token is a target, so that the log-probs of prompts are compared too.
-    fn new(trees: &[Tree]) -> Result<Self> {
+    pub fn new<'a>(trees: impl IntoIterator<Item = &'a [Node]>) -> Result<Self> {
         let mut token_trees = Vec::new();
         let mut index_of = Vec::new();
-        for tree in trees {
+        for nodes in trees {
             let mut indices = BTreeMap::new();
             let mut tokens = TokenTree::default();
-            for (index, node) in tree.nodes.iter().enumerate() {
+            for (index, node) in nodes.iter().enumerate() {
                 indices.insert(node.id, index);
                 match node.parent {
                     None => tokens = TokenTree::new(node.input_ids.clone(), true),
@@ -48,14 +48,14 @@ impl Forest {
         })
     }
 
-    fn node(&self, tree: usize, id: usize) -> Result<usize> {
+    pub fn node(&self, tree: usize, id: usize) -> Result<usize> {
         let index = self.index_of[tree]
             .get(&id)
             .context("a path names no node")?;
         Ok(self.packed.node_index(tree, *index))
     }
 
-    fn batch(&self, device: &Device) -> ForestBatch {
+    pub fn batch(&self, device: &Device) -> ForestBatch {
         ForestBatch::new(self.packed.clone(), device)
     }
 }
@@ -121,7 +121,7 @@ pub fn check_log_probs(subject: &Subject, model: &Decoder, report: &mut Report) 
         tolerance.of("token_logprob_abs")?,
         tolerance.of("sum_logprob_abs")?,
     );
-    let forest = Forest::new(trees)?;
+    let forest = Forest::new(trees.iter().map(|tree| tree.nodes.as_slice()))?;
     check_positions(subject, &forest, report)?;
     let batch = forest.batch(&device);
     let tokens: Vec<f32> = target_log_probs(model, &batch, CHUNK)
@@ -190,7 +190,7 @@ pub fn check_rewards(subject: &Subject, model: &RewardModel, report: &mut Report
     let device = Device::flex().autodiff();
     let trees = &subject.trees.trees;
     let limit = subject.trees.tolerance.of("reward_abs")?;
-    let forest = Forest::new(trees)?;
+    let forest = Forest::new(trees.iter().map(|tree| tree.nodes.as_slice()))?;
     check_positions(subject, &forest, report)?;
     let batch = forest.batch(&device);
     let ends: Vec<u32> = (0..forest.packed.node_count())

@@ -15,7 +15,13 @@ pub struct Expected {
     pub tensors: BTreeMap<String, Vec<usize>>,
     #[serde(default)]
     pub tensors_to_ignore: Vec<String>,
+    /// Where tensors are that the files call otherwise, by their usual names.
+    #[serde(default)]
+    pub usual_names: BTreeMap<String, Part>,
     pub inv_freq_f64: Vec<f64>,
+    pub rope: Option<Rope>,
+    /// Per layer.
+    pub layer_windows: Option<Vec<Option<usize>>>,
     pub cases: Vec<Case>,
     pub pairs: Option<Pairs>,
     pub grad_sum_logprob: Option<Gradient>,
@@ -28,14 +34,68 @@ pub struct Expected {
     pub tolerance: Tolerance,
 }
 
+/// What is made of the rope settings besides the frequencies.
+#[derive(Debug, Deserialize)]
+pub struct Rope {
+    pub attention_factor_f64: f64,
+}
+
+/// A tensor of the files, or a part of it.
+#[derive(Debug, Deserialize)]
+pub struct Part {
+    pub tensor: String,
+    /// First index.
+    pub expert: Option<usize>,
+    /// Indices after that: from, to.
+    pub rows: Option<[usize; 2]>,
+}
+
 /// What is expected of a mixture of experts.
 #[derive(Debug, Deserialize)]
 pub struct Mixture {
     pub router_aux_loss_ragged_right: f64,
 }
 
-/// Limits by name.
+/// `expected.json` of an adapter.
 #[derive(Debug, Deserialize)]
+pub struct ExpectedAdapter {
+    pub support: String,
+    /// The adapted layers.
+    pub modules: BTreeMap<String, AdaptedModule>,
+    pub cases: Vec<AdaptedCase>,
+    pub merged: Option<Merged>,
+    pub grad_sum_logprob: Option<Gradient>,
+    #[serde(default)]
+    pub train: Vec<Train>,
+    pub tolerance: Tolerance,
+}
+
+/// The size of one adapter.
+#[derive(Debug, Deserialize)]
+pub struct AdaptedModule {
+    pub r: usize,
+}
+
+/// The base's case of the same `id` with the adapter on.
+#[derive(Debug, Deserialize)]
+pub struct AdaptedCase {
+    pub id: String,
+    pub token_logprobs_f64: Vec<Vec<f64>>,
+    pub sum_logprob_f64: Vec<f64>,
+    pub last_top5: Option<Vec<Top>>,
+}
+
+/// The weights that an adapter changes, merged.
+#[derive(Debug, Deserialize)]
+pub struct Merged {
+    pub changed: Vec<String>,
+    pub norms_f64: BTreeMap<String, f64>,
+    pub probe_at: BTreeMap<String, Vec<Vec<usize>>>,
+    pub probes_f64: BTreeMap<String, Vec<f64>>,
+}
+
+/// Limits by name.
+#[derive(Debug, Clone, Deserialize)]
 pub struct Tolerance(BTreeMap<String, f64>);
 
 impl Tolerance {
@@ -64,7 +124,7 @@ pub struct Case {
 }
 
 /// The likeliest tokens.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct Top {
     pub ids: Vec<usize>,
     pub logits_f64: Vec<f64>,
@@ -125,9 +185,12 @@ pub struct Train {
     #[serde(default)]
     pub no_decay_norms: bool,
     pub losses_f64: Vec<f64>,
+    #[serde(default)]
     pub grad_norms_per_step_f64: Vec<f64>,
     pub param_norms_after_f64: BTreeMap<String, f64>,
+    #[serde(default)]
     pub param_probe_at: BTreeMap<String, Vec<Vec<usize>>>,
+    #[serde(default)]
     pub param_probes_after_f64: BTreeMap<String, Vec<f64>>,
 }
 

@@ -19,7 +19,7 @@ pub struct Subject {
     pub trees: Trees,
 }
 
-fn json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+pub fn json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     serde_json::from_str(&text).with_context(|| path.display().to_string())
 }

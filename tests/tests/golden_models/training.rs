@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use eurus_models::{Decoder, RewardModel};
 use eurus_tests::parameters::{global_norm, gradients, parameters};
 use eurus_tests::report::Report;
-use eurus_train::{Decay, RewardTrainer, SftTrainer, StepProgress, TrainingConfig};
+use eurus_train::{Decay, RewardTrainer, SftTrainer, StepProgress, TrainingConfig, WeightDecayOn};
 use token_forest::{Group, TokenTree, TrainingTree};
 
 use super::language_model::negative_log_prob;
@@ -122,7 +122,6 @@ fn check_run<M: Module>(
         let error = (got - expected).abs() / expected;
         report.error(&check("parameter norms"), place, error, limit);
     }
-    let limit = tolerance.of("param_probe_abs_after_training")?;
     for (name, places) in &settings.param_probe_at {
         let expected = settings
             .param_probes_after_f64
@@ -134,23 +133,24 @@ fn check_run<M: Module>(
                 .and_then(|values| values.at(at))
                 .unwrap_or(f64::NAN);
             let place = format!("{} {name} {at:?}", settings.id);
+            let limit = tolerance.of("param_probe_abs_after_training")?;
             report.close(&check("parameter probes"), place, got, expected, limit);
         }
     }
     Ok(())
 }
 
-/// The constants that the trainers have built in, on this run's batch and learning rate.
-fn trainer_constants(settings: &Train, learning_rate: f64) -> Train {
+/// The run with the learning rate of its first step, which the trainers take as it is.
+fn at_one_rate(settings: &Train, learning_rate: f64) -> Train {
     Train {
         id: settings.id.clone(),
         loss_formula: settings.loss_formula.clone(),
         lr: vec![learning_rate; 3],
-        betas: [0.9, 0.999],
-        eps: 1e-8,
+        betas: settings.betas,
+        eps: settings.eps,
         weight_decay: settings.weight_decay,
-        max_grad_norm: Some(settings.max_grad_norm.unwrap_or(1.0)),
-        no_decay_norms: false,
+        max_grad_norm: settings.max_grad_norm,
+        no_decay_norms: settings.no_decay_norms,
         losses_f64: Vec::new(),
         grad_norms_per_step_f64: Vec::new(),
         param_norms_after_f64: Default::default(),
@@ -175,7 +175,15 @@ fn optimization(settings: &Train, trees: &[&TokenTree]) -> TrainingConfig {
         learning_rate: settings.lr[0],
         decay: Decay::Constant,
         warmup_ratio: 0.0,
+        beta_1: settings.betas[0],
+        beta_2: settings.betas[1],
+        epsilon: settings.eps,
         weight_decay: settings.weight_decay,
+        // Without biases, matrices are all but norms; no case has both.
+        weight_decay_on: match settings.no_decay_norms {
+            true => WeightDecayOn::Matrices,
+            false => WeightDecayOn::All,
+        },
         max_grad_norm: settings.max_grad_norm.unwrap_or(0.0),
         epochs: settings.lr.len(),
         trees_per_step: trees.len(),
@@ -216,6 +224,7 @@ fn check_trainer<M>(
         error,
         norm_limit,
     );
+    let is_steady = golden.lr.iter().all(|&rate| rate == golden.lr[0]);
     for (index, step) in steps.iter().enumerate() {
         let place = format!("{} step {index}", golden.id);
         report.close(
@@ -225,6 +234,11 @@ fn check_trainer<M>(
             by_hand.losses[index],
             loss_limit,
         );
+        if is_steady {
+            let expected = golden.losses_f64[index];
+            let check = "trainer: losses of the reference";
+            report.close(check, &place, step.loss, expected, loss_limit);
+        }
         let error = (step.grad_norm - by_hand.norms[index]).abs() / by_hand.norms[index];
         report.error("trainer: all gradient norms", place, error, norm_limit);
     }
@@ -238,6 +252,21 @@ fn batch_of<'a>(subject: &'a Subject, settings: &Train) -> Result<&'a str> {
     id.with_context(|| format!("training run {}: the formula names no case", settings.id))
 }
 
+/// Steps on an adapter's tensors alone.
+pub fn check_adapter(
+    subject: &Subject,
+    settings: &Train,
+    model: &Decoder,
+    report: &mut Report,
+) -> Result<()> {
+    let device = Device::flex().autodiff();
+    let rows = subject.rows_of(batch_of(subject, settings)?)?;
+    let counted: usize = rows.iter().map(Row::counted_tokens).sum();
+    let loss_of = |model: &Decoder| Ok(negative_log_prob(model, &rows, &device)? / counted as f64);
+    let run = train(model.clone(), settings, loss_of)?;
+    check_run(subject, settings, &run, report)
+}
+
 pub fn check_language_model(subject: &Subject, model: &Decoder, report: &mut Report) -> Result<()> {
     let device = Device::flex().autodiff();
     for settings in &subject.expected.train {
@@ -248,15 +277,15 @@ pub fn check_language_model(subject: &Subject, model: &Decoder, report: &mut Rep
         let run = train(model.clone().train(), settings, loss_of)?;
         check_run(subject, settings, &run, report)?;
 
-        let constants = trainer_constants(settings, settings.lr[0]);
-        let by_hand = train(model.clone().train(), &constants, loss_of)?;
+        let steady = at_one_rate(settings, settings.lr[0]);
+        let by_hand = train(model.clone().train(), &steady, loss_of)?;
         let trees: Vec<TrainingTree> = rows
             .iter()
             .enumerate()
             .map(|(row, tokens)| TrainingTree::imitated(format!("row {row}"), &tokens.tree()))
             .collect::<Result<_, _>>()?;
         let members: Vec<&TokenTree> = trees.iter().map(TrainingTree::tree).collect();
-        let trainer = SftTrainer::new(optimization(&constants, &members))?;
+        let trainer = SftTrainer::new(optimization(&steady, &members))?;
         let mut steps = Vec::new();
         trainer.train(model.clone(), &trees, &mut |event| {
             steps.extend(event.progress().cloned());
@@ -288,11 +317,11 @@ pub fn check_reward_model(
         let run = train(model.clone().train(), settings, loss_of)?;
         check_run(subject, settings, &run, report)?;
 
-        let constants = trainer_constants(settings, settings.lr[0]);
-        let by_hand = train(model.clone().train(), &constants, loss_of)?;
+        let steady = at_one_rate(settings, settings.lr[0]);
+        let by_hand = train(model.clone().train(), &steady, loss_of)?;
         let trees = paired_trees(&rows)?;
         let members: Vec<&TokenTree> = trees.iter().map(TrainingTree::tree).collect();
-        let trainer = RewardTrainer::new(optimization(&constants, &members), &loss)?;
+        let trainer = RewardTrainer::new(optimization(&steady, &members), &loss)?;
         let mut steps = Vec::new();
         trainer.train(model.clone(), &trees, &mut |event| {
             steps.extend(event.progress().cloned());

@@ -170,7 +170,7 @@ impl Machine<'_> {
     }
 
     fn train_rewards(&self, settings: &TrainingConfig) -> (Vec<f64>, Named) {
-        let loss = RewardLossConfig::UltraInteract(UltraInteractRewardConfig::new());
+        let loss = RewardLossConfig::UltraInteract(UltraInteractRewardConfig::default());
         let mut losses = Vec::new();
         let trained = RewardTrainer::new(settings.clone(), &loss)
             .expect("valid settings")
@@ -285,9 +285,9 @@ fn rewards_and_their_gradients_are_those_of_double_precision() {
 #[test]
 fn runs_of_the_trainers_are_those_of_double_precision() {
     let losses = [
-        PreferenceLossConfig::Dpo(DpoConfig::new()),
-        PreferenceLossConfig::Kto(KtoConfig::new()),
-        PreferenceLossConfig::Nca(NcaConfig::new()),
+        PreferenceLossConfig::Dpo(DpoConfig::default()),
+        PreferenceLossConfig::Kto(KtoConfig::default()),
+        PreferenceLossConfig::Nca(NcaConfig::default()),
     ];
     on_every_device(|name, machine, double| {
         for recompute_activations in [false, true] {
@@ -313,7 +313,7 @@ fn runs_of_the_trainers_are_those_of_double_precision() {
 #[test]
 fn trained_weights_are_those_of_double_precision() {
     let settings = settings();
-    let dpo = PreferenceLossConfig::Dpo(DpoConfig::new());
+    let dpo = PreferenceLossConfig::Dpo(DpoConfig::default());
     on_every_device(|name, machine, double| {
         let (_, weights) = machine.prefer(&dpo, &settings);
         let (_, expected) = double.prefer(&dpo, &settings);
@@ -332,7 +332,7 @@ fn trained_weights_are_those_of_double_precision() {
 /// Not every device can: WebGPU has no bfloat16.
 #[test]
 fn mixed_precision_follows_double_precision_where_the_device_has_it() {
-    let dpo = PreferenceLossConfig::Dpo(DpoConfig::new());
+    let dpo = PreferenceLossConfig::Dpo(DpoConfig::default());
     let mixed = TrainingConfig {
         precision: Precision::Bf16,
         ..settings()

@@ -56,6 +56,9 @@ impl Convert {
                 examples,
             );
         }
+        let (from, to) = (input.format, self.to);
+        self.files
+            .refuse_max_turns(format!("from `{from}` to `{to}`: no tree is put together"))?;
         write_records("convert", input, self.to, &self.out, &self.invalid)
     }
 }

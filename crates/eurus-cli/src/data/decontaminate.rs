@@ -33,6 +33,7 @@ Examples:
     --near-duplicates 0.8 --out clean.parquet --report removed.jsonl";
 
 #[derive(Debug, Args)]
+#[command(mut_arg("max_turns", |it| it.hide(true)))]
 pub struct Decontaminate {
     #[command(flatten)]
     files: Files,

@@ -8,6 +8,8 @@ use eurus::data::formats::Format;
 use eurus::data::input;
 use eurus::data::validate::Limits;
 
+use crate::usage::UsageError;
+
 /// Input files of a command, and their format.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Input")]
@@ -20,9 +22,9 @@ pub struct Files {
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<Format>,
 
-    /// The most turns that a tree may have
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    pub max_turns: usize,
+    /// The most turns that a tree may have [default: 5]
+    #[arg(long, value_name = "N")]
+    pub max_turns: Option<usize>,
 }
 
 /// Files that are there, and their format.
@@ -41,15 +43,33 @@ impl Files {
             Some(format) => format,
             None => find_format(&paths)?,
         };
+        if !has_trees(format) {
+            self.refuse_max_turns(format!("on `{format}`, which has no trees"))?;
+        }
         Ok(Input {
             bytes: bytes_of(&paths),
             paths,
             format,
-            limits: Limits {
-                max_turns: self.max_turns,
-            },
+            limits: self
+                .max_turns
+                .map_or_else(Limits::default, |max_turns| Limits { max_turns }),
         })
     }
+
+    /// Refuses a limit of turns where no tree is looked at.
+    pub fn refuse_max_turns(&self, why: impl std::fmt::Display) -> Result<()> {
+        match self.max_turns {
+            None => Ok(()),
+            Some(_) => {
+                let problem = format!("--max-turns has no effect {why}; leave it out");
+                Err(UsageError::new(problem).into())
+            }
+        }
+    }
+}
+
+fn has_trees(format: Format) -> bool {
+    matches!(format, Format::Tree | Format::Pair)
 }
 
 impl Input {
@@ -64,7 +84,7 @@ impl Input {
 
     /// Whether trees can be had from the files.
     pub fn has_trees(&self) -> bool {
-        matches!(self.format, Format::Tree | Format::Pair)
+        has_trees(self.format)
     }
 }
 

@@ -102,6 +102,14 @@ impl Pairs {
                 input.format
             );
         }
+        // Without trees the format to write says what becomes of a record.
+        let unpaired = [Format::TrlUnpaired, Format::TrlUnpairedChat].contains(&to);
+        if kind == Kind::Unpaired && !unpaired {
+            bail!(
+                "--kind unpaired has no effect with --to {to}: `{}` has no trees, and --to alone says what is written; leave one of the two out",
+                input.format
+            );
+        }
         write_records("pairs", input, to, &self.out, &self.invalid)
     }
 }

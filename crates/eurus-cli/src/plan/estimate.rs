@@ -24,13 +24,15 @@ pub struct Memory {
     pub parameters: usize,
     pub trained_parameters: usize,
     pub weights: usize,
-    /// AdamW's two moments.
+    /// What the optimizer keeps: AdamW's two moments, say.
     pub moments: usize,
     /// The sum over the step's forests, to which those of a forest are added where they lie.
     pub gradients: usize,
     pub activations: usize,
     /// The block of logits that exists at a time.
     pub logits: usize,
+    /// Weights of a reference that is another model; they are gone when training begins.
+    pub reference: usize,
     pub total: usize,
 }
 
@@ -67,15 +69,23 @@ impl Memory {
             parameters,
             trained_parameters,
             weights: NUMBER * parameters + copied,
-            moments: NUMBER * 2 * trained_parameters,
+            moments: NUMBER * costs.moments(),
             gradients: NUMBER * trained_parameters + computed * left,
             activations: computed * (largest.tokens * of_token + largest.targets * of_target),
             logits: NUMBER * logits,
+            reference: 0,
             total: 0,
         };
         memory.total =
             memory.weights + memory.moments + memory.gradients + memory.activations + memory.logits;
         memory
+    }
+
+    /// Adds a reference that is another model: it and the policy's weights are there at once, before anything else is.
+    pub fn add_reference(&mut self, costs: &Costs<'_>, largest: Work) {
+        self.reference = NUMBER * costs.parameters();
+        let pass = NUMBER * largest.tokens * costs.config.layer_activations_per_token();
+        self.total = self.total.max(self.weights + self.reference + pass);
     }
 }
 
@@ -145,6 +155,7 @@ fn matmul_flops_per_second(device: &Device, config: &DecoderConfig) -> Result<f6
 mod tests {
     use super::*;
     use crate::plan::work::Objective;
+    use eurus::train::Optimizer;
 
     fn smollm2() -> DecoderConfig {
         DecoderConfig {
@@ -163,6 +174,7 @@ mod tests {
             objective: Objective::LanguageModel,
             recompute,
             precision: Precision::Full,
+            optimizer: Optimizer::Adamw,
         };
         let memory = Memory::estimate(&costs, largest, 64);
         memory.total as f64 / 1024.0 / 1024.0

@@ -14,11 +14,13 @@ use clap::{Args, Command};
 use eurus::forest::rows::TrainingRows;
 use eurus::forest::{LabelKind, PackedForest, TrainingTree};
 use eurus::losses::Needs;
+use eurus::models::DecoderConfig;
 use eurus::train::Ranks;
 use eurus::train::plan::{self, PlannedStep};
 
 use crate::adapters::Adapters;
 use crate::input::{self, Wanted};
+use crate::other_model::OtherModel;
 use crate::prefer::Prefer;
 use crate::reward::Reward;
 use crate::setup::Setup;
@@ -77,6 +79,11 @@ pub fn without_result(run: Command) -> Command {
 }
 
 impl Plan {
+    /// The run that is planned.
+    pub fn training(&self) -> &Training {
+        &self.run
+    }
+
     pub fn run(&mut self) -> Result<()> {
         self.run.find_model()?;
         let report = match &self.run {
@@ -96,25 +103,29 @@ fn of_sft(run: &Sft) -> Result<Report> {
     let setup = Setup::open(&run.files, &run.text, &run.steps, &Ranks::default())?;
     let rows = input::rows(&run.files.data, &run.text.rows, &run.wanted(), &setup)?;
     let nothing = Needs::default();
-    report(
-        "sft",
-        Objective::LanguageModel,
-        &run.adapters,
-        nothing,
-        &setup,
-        rows,
-    )
+    let objective = Objective::LanguageModel;
+    report("sft", objective, &run.adapters, nothing, None, &setup, rows)
 }
 
 fn of_prefer(run: &Prefer) -> Result<Report> {
     let (kind, needs) = run.learns_from()?;
     let setup = Setup::open(&run.files, &run.text, &run.steps, &Ranks::default())?;
+    let reference = run.reference_found.as_ref();
+    let reference = reference
+        .map(|it| OtherModel::open(it, &setup))
+        .transpose()?;
     let rows = input::rows(&run.files.data, &run.text.rows, &Wanted::new(kind), &setup)?;
+    if let Some(reference) = &reference {
+        reference.check(&rows)?;
+    }
+    let objective = Objective::LanguageModel;
+    let reference = reference.as_ref().map(|it| &it.config);
     report(
         "prefer",
-        Objective::LanguageModel,
+        objective,
         &run.adapters,
         needs,
+        reference,
         &setup,
         rows,
     )
@@ -123,12 +134,15 @@ fn of_prefer(run: &Prefer) -> Result<Report> {
 fn of_reward(run: &Reward) -> Result<Report> {
     let setup = Setup::open(&run.files, &run.text, &run.steps, &Ranks::default())?;
     let rows = input::rows(&run.files.data, &run.text.rows, &run.wanted(), &setup)?;
+    run.check_rank_only(&rows)?;
     let nothing = Needs::default();
+    let objective = Objective::Reward;
     report(
         "reward",
-        Objective::Reward,
+        objective,
         &run.adapters,
         nothing,
+        None,
         &setup,
         rows,
     )
@@ -139,6 +153,8 @@ fn report(
     objective: Objective,
     adapters: &Adapters,
     needs: Needs,
+    // The reference, if it is another model.
+    reference: Option<&DecoderConfig>,
     setup: &Setup,
     mut rows: TrainingRows,
 ) -> Result<Report> {
@@ -158,9 +174,21 @@ fn report(
         objective,
         recompute: setup.settings.recompute_activations,
         precision: setup.settings.precision,
+        optimizer: setup.settings.optimizer,
     };
-    let memory = Memory::estimate(&costs, load.largest, setup.settings.log_prob_chunk);
-    let flops = costs.training(load.trained) + costs.forward(load.scored);
+    let mut memory = Memory::estimate(&costs, load.largest, setup.settings.log_prob_chunk);
+    let of_reference = Costs {
+        config: reference.unwrap_or(&setup.config),
+        // The adapted policy without its adapters.
+        adapters: None,
+        ..costs
+    };
+    if reference.is_some() {
+        memory.add_reference(&of_reference, load.largest);
+    }
+    let flops = costs.training(load.trained)
+        + costs.forward(load.scored)
+        + of_reference.forward(load.reference);
     let time = Time::estimate(flops, &setup.device, &setup.config)?;
     let kind = rows
         .trees
@@ -184,8 +212,10 @@ struct Load {
     steps: Steps,
     /// With gradients.
     trained: Work,
-    /// Without gradients: the reference, and mismatched completions.
+    /// Without gradients: mismatched completions.
     scored: Work,
+    /// Under the reference.
+    reference: Work,
     /// The forest with the most tokens of those with gradients.
     largest: Work,
 }
@@ -199,6 +229,7 @@ impl Load {
             steps: Steps::new(setup.settings.token_budget),
             trained: Work::default(),
             scored: Work::default(),
+            reference: Work::default(),
             largest: Work::default(),
         };
         let window = setup.config.sliding_window;
@@ -221,6 +252,6 @@ impl Load {
 
     fn add_reference(&mut self, forest: &PackedForest, setup: &Setup) {
         self.steps.reference_tokens += forest.len();
-        self.scored = self.scored + Work::of(forest, setup.config.sliding_window);
+        self.reference = self.reference + Work::of(forest, setup.config.sliding_window);
     }
 }

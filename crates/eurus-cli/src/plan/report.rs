@@ -117,11 +117,14 @@ impl Report {
             ),
         ];
         if steps.reference_tokens > 0 {
-            rows.push((
-                "reference tokens",
-                count(steps.reference_tokens),
-                "scored once before the first step, unless a cache has them".to_owned(),
-            ));
+            let mut about = "scored once before the first step, unless a cache has them".to_owned();
+            if memory.reference > 0 {
+                let weights = bytes(memory.reference);
+                about.push_str(&format!(
+                    "; weights of {weights}, gone when training begins"
+                ));
+            }
+            rows.push(("reference tokens", count(steps.reference_tokens), about));
         }
         rows.extend([
             (

@@ -5,8 +5,8 @@ use std::ops::Add;
 
 use eurus::forest::PackedForest;
 use eurus::models::DecoderConfig;
-use eurus::models::lora::LoraConfig;
-use eurus::train::Precision;
+use eurus::models::lora::{LoraConfig, SavedModule};
+use eurus::train::{Optimizer, Precision};
 
 /// Counts of tokens, targets and keys that make forests costly, whatever the model.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,12 +66,17 @@ pub struct Costs<'a> {
     /// Whether each layer is computed again for its gradients.
     pub recompute: bool,
     pub precision: Precision,
+    pub optimizer: Optimizer,
 }
 
 impl Costs<'_> {
     /// Parameters of the model, adapters included.
     pub fn parameters(&self) -> usize {
         let model = match self.objective {
+            // A tied output projection becomes a matrix of its own where one of the two is trained.
+            Objective::LanguageModel if self.config.tie_word_embeddings && self.saved() > 0 => {
+                self.config.parameters() + self.config.output_weights()
+            }
             Objective::LanguageModel => self.config.parameters(),
             Objective::Reward => self.config.body_parameters() + self.config.hidden_size,
         };
@@ -82,14 +87,40 @@ impl Costs<'_> {
     pub fn trained_parameters(&self) -> usize {
         match (self.adapters, self.objective) {
             (None, _) => self.parameters(),
-            (Some(_), Objective::LanguageModel) => self.adapter_parameters(),
-            (Some(_), Objective::Reward) => self.adapter_parameters() + self.config.hidden_size,
+            (Some(_), Objective::LanguageModel) => self.adapter_parameters() + self.saved(),
+            (Some(_), Objective::Reward) => {
+                self.adapter_parameters() + self.saved() + self.config.hidden_size
+            }
+        }
+    }
+
+    /// Parameters of what is trained whole beside adapters.
+    fn saved(&self) -> usize {
+        self.adapters
+            .map_or(0, |adapters| self.config.saved_module_parameters(adapters))
+    }
+
+    /// Numbers that the optimizer keeps.
+    pub fn moments(&self) -> usize {
+        if self.optimizer == Optimizer::Adamw {
+            return 2 * self.trained_parameters();
+        }
+        let config = self.config;
+        let head = match self.objective {
+            Objective::LanguageModel => 0,
+            Objective::Reward => 1 + config.hidden_size,
+        };
+        match (self.adapters, self.objective) {
+            (Some(adapters), _) => config.adapter_rows_and_columns(adapters) + head,
+            (None, Objective::LanguageModel) => config.rows_and_columns(),
+            (None, Objective::Reward) => config.body_rows_and_columns() + head,
         }
     }
 
     /// The most gradients that there are at once when activations are computed again: of a layer, or of the embedding.
     pub fn largest_gradient(&self) -> usize {
         match self.adapters {
+            Some(_) if self.saved() > 0 => self.config.output_weights(),
             Some(_) => self.adapter_parameters() / self.config.layers.max(1),
             None => self
                 .config
@@ -125,6 +156,7 @@ impl Costs<'_> {
     pub fn training(&self, work: Work) -> f64 {
         let (layers, output) = match self.adapters {
             None => (4.0, 6.0),
+            Some(it) if it.modules_to_save.contains(&SavedModule::LmHead) => (2.0, 6.0),
             Some(_) => (2.0, 4.0),
         };
         let again = if self.recompute {
@@ -198,6 +230,7 @@ mod tests {
             objective,
             recompute: false,
             precision: Precision::Full,
+            optimizer: Optimizer::Adamw,
         };
         let mut work = Work::of(&fork(), None);
         work.keys = 0;

@@ -187,3 +187,65 @@ fn tensorboard_is_told_of_every_step() -> Result<()> {
     ensure!(times("train/margin") == 2 && times("speed/groups_per_second") == 2);
     Ok(())
 }
+
+#[test]
+fn another_reference_is_what_the_policy_is_compared_with() -> Result<()> {
+    let place = Workplace::new()?;
+    let run = format!("{PREFER} --algorithm dpo");
+    place.succeed(&format!("{run} --learning-rate 1e-2 --out moved"))?;
+    place.succeed(&format!("{run} --out own"))?;
+    place.succeed(&format!("{run} --reference moved --out other"))?;
+    let first = |out: &str| -> Result<f64> {
+        let losses = losses(&events(&place.path(out).join("metrics.jsonl"))?);
+        losses.first().copied().context("a step")
+    };
+    let (own, other) = (first("own")?, first("other")?);
+    ensure!((own - 2f64.ln()).abs() < 1e-6, "{own}");
+    ensure!((other - 2f64.ln()).abs() > 1e-4, "{other}");
+    // From the other side: what one lacks of the other is what the other has of the one.
+    let back = run.replace("--model model", "--model moved");
+    place.succeed(&format!("{back} --reference model --out back"))?;
+    let margin = |out: &str| -> Result<f64> {
+        let events = events(&place.path(out).join("metrics.jsonl"))?;
+        let step = events.iter().find(|it| it["event"] == "preference");
+        step.context("a step")?["stats"]["margin"]
+            .as_f64()
+            .context("a margin")
+    };
+    let (there, back) = (margin("other")?, margin("back")?);
+    ensure!((there + back).abs() < 1e-5, "{there} and {back}");
+    let planned = place.succeed(&format!("plan {run} --reference moved"))?;
+    ensure_says(&planned, &["reference tokens", "gone when training begins"])
+}
+
+#[test]
+fn a_reference_that_cannot_read_the_rows_is_refused_before_training() -> Result<()> {
+    let place = Workplace::new()?;
+    place.succeed("sft --model model --data sft.jsonl --max-steps 1 --out other")?;
+    let run = format!("{PREFER} --algorithm dpo --reference other --out out");
+    let refused = |says: &[&str]| -> Result<()> {
+        for run in [run.clone(), format!("plan {run}")] {
+            ensure_says(&place.refusal(&run)?, says)?;
+        }
+        ensure!(!place.path("out").exists());
+        Ok(())
+    };
+    let edit = |name: &str, from: &str, to: &str| -> Result<()> {
+        let path = place.path("other").join(name);
+        let text = std::fs::read_to_string(&path)?;
+        ensure!(text.contains(from), "{name} has no {from}");
+        Ok(std::fs::write(path, text.replacen(from, to, 1))?)
+    };
+    edit(
+        "config.json",
+        "\"max_position_embeddings\": 2048",
+        "\"max_position_embeddings\": 20",
+    )?;
+    refused(&["--reference other", "reads 20 (max_position_embeddings)"])?;
+    edit("tokenizer.json", "<|im_start|>", "<|im_other|>")?;
+    refused(&["other/tokenizer.json", "another vocabulary than --model"])?;
+    let missing = place.refusal(&run.replace("reference other", "reference nowhere"))?;
+    ensure_says(&missing, &["nowhere", "(--reference) does not exist"])?;
+    let both = place.refusal(&format!("{run} --sync-reference-every 2"))?;
+    ensure_says(&both, &["cannot be used with"])
+}

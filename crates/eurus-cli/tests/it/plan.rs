@@ -94,3 +94,35 @@ fn adapters_have_few_gradients_and_the_reference_costs_a_pass() -> Result<()> {
     ensure!(number(&reward, "time", "flops") < number(&full, "time", "flops"));
     Ok(())
 }
+
+/// Bytes of the tensors in a safetensors file.
+fn bytes_of_tensors(file: &std::path::Path) -> Result<u64> {
+    let bytes = std::fs::read(file)?;
+    let header: [u8; 8] = bytes[..8].try_into()?;
+    Ok(bytes.len() as u64 - 8 - u64::from_le_bytes(header))
+}
+
+#[test]
+fn the_moments_that_are_planned_are_those_that_the_optimizer_keeps() -> Result<()> {
+    let place = Workplace::new()?;
+    let runs = [
+        "sft --model model --data sft.jsonl",
+        "sft --model model --data sft.jsonl --lora-rank 4",
+        "reward --model model --data pairs.jsonl",
+    ];
+    for (number, run) in runs.into_iter().enumerate() {
+        let mut planned = Vec::new();
+        for optimizer in ["adamw", "adafactor"] {
+            let run = format!("{run} --optimizer {optimizer} --max-steps 1");
+            let bytes = plan(&place, &run)?["memory"]["moments"].as_u64();
+            let out = format!("{optimizer}-{number}");
+            place.succeed(&format!("{run} --out {out} --snapshot-every 1"))?;
+            let snapshot = place.path(&format!("{out}.snapshots/step-00000001"));
+            let kept = bytes_of_tensors(&snapshot.join("moments.safetensors"))?;
+            ensure!(bytes == Some(kept), "{run}: {bytes:?} planned, {kept} kept");
+            planned.push(kept);
+        }
+        ensure!(planned[1] < planned[0], "{run}: {planned:?}");
+    }
+    Ok(())
+}

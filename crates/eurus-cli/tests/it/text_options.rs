@@ -92,7 +92,10 @@ fn a_chat_template_by_name_is_used_and_becomes_part_of_the_result() -> Result<()
     let without = place.run(SFT)?;
     let message = String::from_utf8(without.stderr)?;
     ensure!(message.contains("no chat template"), "{message}");
-    ensure!(message.contains("mistral, llama-2 or chatml"), "{message}");
+    ensure!(
+        message.contains("choose a built-in one: mistral, llama-2, chatml"),
+        "{message}"
+    );
 
     place.succeed(&format!("{SFT} --chat-template mistral"))?;
     let render = |folder: &str| -> Result<String> {
@@ -110,7 +113,8 @@ fn a_chat_template_by_name_is_used_and_becomes_part_of_the_result() -> Result<()
     ensure!(unknown.status.code() == Some(1), "{message}");
     ensure!(
         message.contains(
-            "alpaca: --chat-template is neither one of mistral, llama-2, chatml nor a file"
+            "alpaca: --chat-template is neither auto, nor one of mistral, llama-2, chatml, qwen3, qwen3-thinking, \
+             smollm3, llama-3, nor a file"
         ),
         "{message}"
     );

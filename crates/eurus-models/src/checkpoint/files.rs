@@ -5,6 +5,7 @@ use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
 
+use super::foreign;
 use super::header::Header;
 use crate::{Error, Result};
 
@@ -37,10 +38,7 @@ pub fn open(folder: &Path) -> Result<Vec<Header>> {
     }
     let path = folder.join(INDEX);
     if !path.is_file() {
-        return Err(Error::MissingFile {
-            folder: folder.into(),
-            file: SINGLE,
-        });
+        return Err(foreign::missing(folder, SINGLE));
     }
     let index = read_index(&path)?;
     let shards = open_shards(folder, &path, &index)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::floats::{self, WeightType};
@@ -20,6 +20,11 @@ pub trait Tensors {
     /// The file that has a tensor, and its shape.
     fn locate(&self, name: &str) -> Option<(&Path, &[usize])>;
 
+    /// Refuses a tensor of a type that cannot be read.
+    fn check_type(&self, _name: &str) -> Result<()> {
+        Ok(())
+    }
+
     /// Reads a tensor that is there into float32.
     fn read(&mut self, name: &str) -> Result<Vec<f32>>;
 }
@@ -35,7 +40,7 @@ fn ignorable(name: &str) -> bool {
 pub fn check_sizes(config: &DecoderConfig, tensors: &impl Tensors) -> Result<()> {
     let Some(last) = config.layers.checked_sub(1) else {
         return Err(Error::Config {
-            field: "num_hidden_layers",
+            field: "num_hidden_layers".into(),
             value: "0".into(),
             problem: "it must be at least 1".into(),
         });
@@ -78,23 +83,22 @@ fn locate(tensors: &impl Tensors, name: &str, expected: &[usize]) -> Result<()> 
     }
 }
 
-/// Fills every parameter of `module`. Each tensor is read into the buffer that the backend keeps.
-pub fn fill<M: Module, T: Tensors>(tensors: &mut T, module: M, device: &Device) -> Result<M> {
-    let mut filler = Filler {
+/// Compares every parameter of `module`, which may be empty, with the tensors: names, shapes and types. No numbers are read.
+pub fn check<M: Module>(tensors: &impl Tensors, module: &M) -> Result<()> {
+    let mut checker = Checker {
         unused: tensors.names().into_iter().collect(),
         tensors,
-        device,
         path: ModulePath::default(),
         missing: Vec::new(),
         error: None,
     };
-    let module = module.map(&mut filler);
-    let Filler {
+    module.visit(&mut checker);
+    let Checker {
         unused,
         missing,
         error,
         ..
-    } = filler;
+    } = checker;
     if let Some(error) = error {
         return Err(error);
     }
@@ -106,33 +110,75 @@ pub fn fill<M: Module, T: Tensors>(tensors: &mut T, module: M, device: &Device) 
     if !unused.is_empty() {
         return Err(Error::UnusedTensors { path, unused });
     }
-    Ok(module)
+    Ok(())
 }
 
-struct Filler<'a, T> {
-    tensors: &'a mut T,
-    device: &'a Device,
+struct Checker<'a, T> {
+    tensors: &'a T,
     path: ModulePath,
     unused: BTreeSet<String>,
     missing: Vec<String>,
     error: Option<Error>,
 }
 
+impl<T: Tensors> ModuleVisitor for Checker<'_, T> {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let name = self.path.name();
+        if !self.unused.remove(&name) {
+            self.missing.push(name);
+        } else if self.error.is_none() {
+            let shape: Vec<usize> = param.lazy_shape().to_vec();
+            let fits = locate(self.tensors, &name, &shape);
+            self.error = fits.and_then(|()| self.tensors.check_type(&name)).err();
+        }
+    }
+}
+
+/// Fills every parameter of `module`. Each tensor is read into the buffer that the backend keeps.
+pub fn fill<M: Module, T: Tensors>(tensors: &mut T, module: M, device: &Device) -> Result<M> {
+    check(tensors, &module)?;
+    let mut filler = Filler {
+        tensors,
+        device,
+        path: ModulePath::default(),
+        error: None,
+    };
+    let module = module.map(&mut filler);
+    match filler.error {
+        Some(error) => Err(error),
+        None => Ok(module),
+    }
+}
+
+struct Filler<'a, T> {
+    tensors: &'a mut T,
+    device: &'a Device,
+    path: ModulePath,
+    error: Option<Error>,
+}
+
 impl<T: Tensors> Filler<'_, T> {
-    fn data(&mut self, name: &str, expected: Vec<usize>) -> Result<TensorData> {
-        locate(self.tensors, name, &expected)?;
+    fn data(&mut self, name: &str, shape: Vec<usize>) -> Result<TensorData> {
         let values = self.tensors.read(name)?;
         if let Some(place) = floats::first_not_finite(&values) {
             let path = self.tensors.locate(name).map(|(path, _)| path);
             return Err(Error::NotFinite {
                 path: path.unwrap_or(self.tensors.origin()).into(),
                 name: name.into(),
-                index: floats::indices(place, &expected),
+                index: floats::indices(place, &shape),
                 value: values[place],
                 stored: WeightType::F32,
             });
         }
-        Ok(TensorData::new(values, expected))
+        Ok(TensorData::new(values, shape))
     }
 }
 
@@ -149,13 +195,8 @@ impl<T: Tensors> ModuleMapper for Filler<'_, T> {
         if self.error.is_some() {
             return param;
         }
-        let name = self.path.name();
-        if !self.unused.remove(&name) {
-            self.missing.push(name);
-            return param;
-        }
         let shape: Vec<usize> = param.lazy_shape().to_vec();
-        match self.data(&name, shape) {
+        match self.data(&self.path.name(), shape) {
             Ok(data) => Param::initialized(param.id, Tensor::from_data(data, self.device))
                 .set_require_grad(true),
             Err(error) => {

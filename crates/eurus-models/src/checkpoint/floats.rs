@@ -48,7 +48,7 @@ impl WeightType {
         }
     }
 
-    pub(super) fn from_safetensors(dtype: safetensors::Dtype) -> Option<Self> {
+    pub(crate) fn from_safetensors(dtype: safetensors::Dtype) -> Option<Self> {
         match dtype {
             safetensors::Dtype::F32 => Some(Self::F32),
             safetensors::Dtype::BF16 => Some(Self::Bf16),

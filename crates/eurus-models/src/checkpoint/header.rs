@@ -92,9 +92,9 @@ impl Header {
         self.metadata.info(name)
     }
 
-    /// The file, standing at the first byte of a tensor.
-    pub fn seek(&mut self, tensor: &TensorInfo) -> Result<&mut File> {
-        let start = self.data_start + tensor.data_offsets.0 as u64;
+    /// The file, standing so many bytes after the first one of a tensor.
+    pub fn seek(&mut self, tensor: &TensorInfo, bytes: usize) -> Result<&mut File> {
+        let start = self.data_start + (tensor.data_offsets.0 + bytes) as u64;
         self.file
             .seek(SeekFrom::Start(start))
             .map_err(Error::io(&self.path, "seeking"))?;
@@ -104,9 +104,8 @@ impl Header {
     /// A part of a tensor as it is stored.
     pub fn bytes(&mut self, tensor: &TensorInfo, start: usize, length: usize) -> Result<Vec<u8>> {
         let mut bytes = vec![0; length];
-        let file = self.seek(tensor)?;
-        file.seek_relative(start as i64)
-            .and_then(|()| file.read_exact(&mut bytes))
+        let file = self.seek(tensor, start)?;
+        file.read_exact(&mut bytes)
             .map_err(Error::io(&self.path, "reading"))?;
         Ok(bytes)
     }

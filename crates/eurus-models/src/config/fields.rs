@@ -3,8 +3,9 @@
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::rope::RopeFields;
-use super::{Architecture, Biases, DecoderConfig, MixtureOfExperts, RopeScaling, refuse};
+use super::{
+    Architecture, Biases, DecoderConfig, MixtureOfExperts, refuse, rope_settings, unknown,
+};
 use crate::{Error, Result};
 
 #[derive(Deserialize)]
@@ -18,9 +19,6 @@ struct Fields {
     num_key_value_heads: Option<usize>,
     head_dim: Option<usize>,
     rms_norm_eps: Option<f64>,
-    rope_theta: Option<f64>,
-    rope_scaling: Option<RopeFields>,
-    rope_parameters: Option<RopeFields>,
     sliding_window: Option<usize>,
     use_sliding_window: Option<bool>,
     max_window_layers: Option<usize>,
@@ -55,6 +53,7 @@ struct Defaults {
     rms_norm_epsilon: f64,
     rope_theta: f64,
     sliding_window: Option<usize>,
+    max_position_embeddings: usize,
 }
 
 impl Defaults {
@@ -65,16 +64,19 @@ impl Defaults {
             rms_norm_epsilon: 1e-6,
             rope_theta: 10_000.0,
             sliding_window: None,
+            max_position_embeddings: 2048,
         };
         match architecture {
             Architecture::Llama => llama,
             Architecture::Mistral => Self {
                 kv_heads: Some(8),
                 sliding_window: Some(4096),
+                max_position_embeddings: 131_072,
                 ..llama
             },
             Architecture::Mixtral => Self {
                 kv_heads: Some(8),
+                max_position_embeddings: 131_072,
                 rms_norm_epsilon: 1e-5,
                 rope_theta: 1e6,
                 ..llama
@@ -82,12 +84,14 @@ impl Defaults {
             Architecture::Qwen2 => Self {
                 kv_heads: Some(32),
                 sliding_window: Some(4096),
+                max_position_embeddings: 32_768,
                 ..llama
             },
             Architecture::Qwen3 => Self {
                 kv_heads: Some(32),
                 head_dim: Some(128),
                 sliding_window: Some(4096),
+                max_position_embeddings: 32_768,
                 ..llama
             },
         }
@@ -153,13 +157,29 @@ pub(super) fn read(source: Map<String, Value>) -> Result<DecoderConfig> {
         defaults.sliding_window,
     );
     let (sliding_window, full_attention_layers) = fields.windows(architecture, window)?;
-    let rope_scaling = match fields.rope() {
-        Some(rope) => rope.scaling()?,
-        None => RopeScaling::None,
-    };
-    let rope_theta = fields
-        .rope_theta
-        .or(fields.rope().and_then(|rope| rope.rope_theta));
+    let rms_norm_epsilon = fields.rms_norm_eps.unwrap_or(defaults.rms_norm_epsilon);
+    let biases = fields.biases(architecture)?;
+    unknown::refuse_what_changes_the_result(
+        &source,
+        &unknown::Known {
+            architecture,
+            hidden_size: fields.hidden_size,
+            head_dim,
+            rms_norm_epsilon,
+            biases,
+        },
+    )?;
+    let max_position_embeddings = fields
+        .max_position_embeddings
+        .unwrap_or(defaults.max_position_embeddings);
+    let (rope_theta, rope_scaling) = rope_settings::read(
+        &source,
+        &rope_settings::Shape {
+            head_dim,
+            max_position_embeddings,
+            default_theta: defaults.rope_theta,
+        },
+    )?;
     Ok(DecoderConfig {
         architecture,
         vocab_size: fields.vocab_size,
@@ -169,26 +189,22 @@ pub(super) fn read(source: Map<String, Value>) -> Result<DecoderConfig> {
         heads,
         kv_heads,
         head_dim,
-        rms_norm_epsilon: fields.rms_norm_eps.unwrap_or(defaults.rms_norm_epsilon),
-        rope_theta: rope_theta.unwrap_or(defaults.rope_theta),
+        rms_norm_epsilon,
+        rope_theta,
         rope_scaling,
         sliding_window,
         full_attention_layers,
-        biases: fields.biases(architecture)?,
+        biases,
         head_norms: architecture == Architecture::Qwen3,
         mixture: fields.mixture(architecture)?,
         tie_word_embeddings: fields.tie_word_embeddings,
         initializer_range: fields.initializer_range.unwrap_or(0.02),
-        max_position_embeddings: fields.max_position_embeddings.unwrap_or(2048),
+        max_position_embeddings,
         source,
     })
 }
 
 impl Fields {
-    fn rope(&self) -> Option<&RopeFields> {
-        self.rope_parameters.as_ref().or(self.rope_scaling.as_ref())
-    }
-
     fn refuse_what_is_not_supported(&self) -> Result<()> {
         if let Some(act) = self.hidden_act.as_deref().filter(|act| *act != "silu") {
             return Err(refuse("hidden_act", act, "supported is silu"));
@@ -225,8 +241,14 @@ impl Fields {
         window: Option<usize>,
     ) -> Result<(Option<usize>, usize)> {
         let (window, mut full) = match architecture {
-            Architecture::Llama => return Ok((None, 0)),
-            Architecture::Mistral | Architecture::Mixtral => (window, 0),
+            Architecture::Llama => {
+                self.refuse_window_of_llama()?;
+                return Ok((None, 0));
+            }
+            Architecture::Mistral | Architecture::Mixtral => {
+                self.refuse_layers_without_window(architecture, window)?;
+                (window, 0)
+            }
             Architecture::Qwen2 | Architecture::Qwen3 => (
                 window.filter(|_| self.use_sliding_window.unwrap_or(false)),
                 self.max_window_layers.unwrap_or(28),
@@ -251,6 +273,45 @@ impl Fields {
             }
         }
         Ok((window, full.min(self.num_hidden_layers)))
+    }
+
+    fn refuse_window_of_llama(&self) -> Result<()> {
+        let problem = "which llama does not have; use model_type mistral, or remove it if the weights do not need it";
+        let slides = |types: &Vec<String>| types.iter().any(|kind| kind != "full_attention");
+        match (self.sliding_window, &self.layer_types) {
+            (Some(window), _) => Err(refuse("sliding_window", window, problem)),
+            (_, Some(types)) if slides(types) => {
+                Err(refuse("layer_types", format!("{types:?}"), problem))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Every layer of Mistral and Mixtral has the window.
+    fn refuse_layers_without_window(
+        &self,
+        architecture: Architecture,
+        window: Option<usize>,
+    ) -> Result<()> {
+        let family = architecture.model_type();
+        let all = match window {
+            Some(_) => "sliding_attention",
+            None => "full_attention",
+        };
+        if window.is_some() && self.use_sliding_window == Some(false) {
+            let problem = format!("but {family} uses its sliding_window always; set that to null");
+            return Err(refuse("use_sliding_window", false, problem));
+        }
+        match &self.layer_types {
+            Some(types) if types.iter().any(|kind| kind != all) => Err(refuse(
+                "layer_types",
+                format!("{types:?}"),
+                format!(
+                    "but by sliding_window every layer of {family} is {all}; make them say the same"
+                ),
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn biases(&self, architecture: Architecture) -> Result<Biases> {

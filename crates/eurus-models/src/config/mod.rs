@@ -2,7 +2,9 @@
 
 mod fields;
 mod rope;
+mod rope_settings;
 mod size;
+mod unknown;
 
 use std::path::Path;
 
@@ -10,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{Error, Result};
 
-pub use rope::RopeScaling;
+pub use rope::{RopeScaling, Yarn};
 
 /// The family a checkpoint belongs to. They share one decoder; what a missing field means differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,9 +133,9 @@ pub struct DecoderConfig {
     pub source: Map<String, Value>,
 }
 
-fn refuse(field: &'static str, value: impl ToString, problem: impl Into<String>) -> Error {
+fn refuse(field: impl Into<String>, value: impl ToString, problem: impl Into<String>) -> Error {
     Error::Config {
-        field,
+        field: field.into(),
         value: value.to_string(),
         problem: problem.into(),
     }
@@ -175,10 +177,7 @@ impl DecoderConfig {
     pub fn from_folder(folder: &Path) -> Result<Self> {
         let path = folder.join("config.json");
         if !path.is_file() {
-            return Err(Error::MissingFile {
-                folder: folder.into(),
-                file: "config.json",
-            });
+            return Err(crate::checkpoint::missing_file(folder, "config.json"));
         }
         let text = std::fs::read_to_string(&path).map_err(Error::io(&path, "reading"))?;
         let source: Map<String, Value> =
@@ -201,10 +200,28 @@ impl DecoderConfig {
         fields::read(source)
     }
 
+    /// Tokens of the longest path that the model reads, stretching included: linear and dynamic scaling stretch
+    /// `max_position_embeddings`, YaRN its original length.
+    pub fn context_length(&self) -> usize {
+        let stretched = match &self.rope_scaling {
+            RopeScaling::Linear { factor } | RopeScaling::Dynamic { factor } => {
+                factor * self.max_position_embeddings as f64
+            }
+            RopeScaling::Yarn(yarn) => yarn.factor * yarn.original_positions,
+            RopeScaling::None | RopeScaling::Llama3 { .. } | RopeScaling::LongRope { .. } => 0.0,
+        };
+        self.max_position_embeddings.max(stretched as usize)
+    }
+
     /// The sliding window of one layer, if it has one.
     pub fn window_of(&self, layer: usize) -> Option<usize> {
         self.sliding_window
             .filter(|_| layer >= self.full_attention_layers)
+    }
+
+    /// The class that the `config.json` it was read from names, `LlamaForCausalLM` for example.
+    pub(crate) fn class(&self) -> Option<&str> {
+        self.source.get("architectures")?.get(0)?.as_str()
     }
 
     /// The `config.json` of this shape: the fields it was read from, or fresh ones.

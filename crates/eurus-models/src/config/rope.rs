@@ -1,18 +1,14 @@
-//! `rope_scaling` and its newer form `rope_parameters`.
+//! How rotary frequencies are stretched for long contexts.
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::refuse;
-use crate::Result;
-
 /// How rotary frequencies are stretched for long contexts.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum RopeScaling {
     /// Frequencies as trained.
     None,
-    /// Every frequency divided by a factor.
+    /// Every frequency divided by a factor (position interpolation, arXiv 2306.15595).
     Linear {
         /// The factor.
         factor: f64,
@@ -28,13 +24,61 @@ pub enum RopeScaling {
         /// Context length before stretching.
         original_positions: f64,
     },
+    /// Low frequencies divided, high ones kept, and scores scaled (YaRN, arXiv 2309.00071).
+    Yarn(Yarn),
+    /// A base that grows with the length of the sequence beyond `max_position_embeddings` (NTK-aware scaling by length,
+    /// arXiv 2309.00071, section 3.3).
+    Dynamic {
+        /// By how much the base grows.
+        factor: f64,
+    },
+    /// Every frequency divided by a number of its own, one for short and one for long sequences (arXiv 2402.13753).
+    LongRope {
+        /// Divisors for sequences up to `original_positions`, one per frequency.
+        short: Vec<f64>,
+        /// Divisors for longer ones.
+        long: Vec<f64>,
+        /// Context length before stretching.
+        original_positions: f64,
+        /// Factor of cosines and sines.
+        attention_factor: f64,
+    },
+}
+
+/// Settings of [`RopeScaling::Yarn`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Yarn {
+    /// The divisor of low frequencies.
+    pub factor: f64,
+    /// Waves that turn this often in the original context, or more often, are kept.
+    pub beta_fast: f64,
+    /// Waves that turn this often in the original context, or less often, are divided.
+    pub beta_slow: f64,
+    /// Whether the bounds of the blend are rounded to whole indices of frequencies.
+    pub truncate: bool,
+    /// Context length before stretching.
+    pub original_positions: f64,
+    /// Factor of cosines and sines: scores grow by its square.
+    pub attention_factor: f64,
 }
 
 impl RopeScaling {
-    pub(super) fn to_json(self) -> Value {
+    /// The factor of cosines and sines.
+    pub fn attention_factor(&self) -> f64 {
+        match self {
+            Self::Yarn(yarn) => yarn.attention_factor,
+            Self::LongRope {
+                attention_factor, ..
+            } => *attention_factor,
+            _ => 1.0,
+        }
+    }
+
+    pub(super) fn to_json(&self) -> Value {
         match self {
             Self::None => Value::Null,
             Self::Linear { factor } => json!({"rope_type": "linear", "factor": factor}),
+            Self::Dynamic { factor } => json!({"rope_type": "dynamic", "factor": factor}),
             Self::Llama3 {
                 factor,
                 low,
@@ -45,68 +89,29 @@ impl RopeScaling {
                 "factor": factor,
                 "low_freq_factor": low,
                 "high_freq_factor": high,
-                "original_max_position_embeddings": original_positions as u64,
+                "original_max_position_embeddings": *original_positions as u64,
             }),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-pub(super) struct RopeFields {
-    rope_type: Option<String>,
-    /// The older name of `rope_type`. Files that were read and written again often have both.
-    #[serde(rename = "type")]
-    legacy_type: Option<String>,
-    pub rope_theta: Option<f64>,
-    factor: Option<f64>,
-    low_freq_factor: Option<f64>,
-    high_freq_factor: Option<f64>,
-    original_max_position_embeddings: Option<f64>,
-    partial_rotary_factor: Option<f64>,
-}
-
-impl RopeFields {
-    pub fn scaling(&self) -> Result<RopeScaling> {
-        let number = |value: Option<f64>, field: &'static str| {
-            value.ok_or_else(|| refuse(field, "missing", "and this rope_type needs it"))
-        };
-        if let Some(part) = self.partial_rotary_factor.filter(|part| *part != 1.0) {
-            return Err(refuse(
-                "rope_parameters.partial_rotary_factor",
-                part,
-                "supported is 1",
-            ));
-        }
-        let rope_type = match (&self.rope_type, &self.legacy_type) {
-            (Some(rope_type), Some(legacy)) if rope_type != legacy => {
-                return Err(refuse(
-                    "rope_scaling.rope_type",
-                    rope_type,
-                    format!("but rope_scaling.type is {legacy}; keep the right one"),
-                ));
-            }
-            (Some(rope_type), _) | (None, Some(rope_type)) => rope_type,
-            (None, None) => "default",
-        };
-        match rope_type {
-            "default" => Ok(RopeScaling::None),
-            "linear" => Ok(RopeScaling::Linear {
-                factor: number(self.factor, "rope_scaling.factor")?,
+            Self::Yarn(yarn) => json!({
+                "rope_type": "yarn",
+                "factor": yarn.factor,
+                "beta_fast": yarn.beta_fast,
+                "beta_slow": yarn.beta_slow,
+                "truncate": yarn.truncate,
+                "original_max_position_embeddings": yarn.original_positions as u64,
+                "attention_factor": yarn.attention_factor,
             }),
-            "llama3" => Ok(RopeScaling::Llama3 {
-                factor: number(self.factor, "rope_scaling.factor")?,
-                low: number(self.low_freq_factor, "rope_scaling.low_freq_factor")?,
-                high: number(self.high_freq_factor, "rope_scaling.high_freq_factor")?,
-                original_positions: number(
-                    self.original_max_position_embeddings,
-                    "rope_scaling.original_max_position_embeddings",
-                )?,
+            Self::LongRope {
+                short,
+                long,
+                original_positions,
+                attention_factor,
+            } => json!({
+                "rope_type": "longrope",
+                "short_factor": short,
+                "long_factor": long,
+                "original_max_position_embeddings": *original_positions as u64,
+                "attention_factor": attention_factor,
             }),
-            other => Err(refuse(
-                "rope_scaling.rope_type",
-                other,
-                "supported are default, linear and llama3",
-            )),
         }
     }
 }

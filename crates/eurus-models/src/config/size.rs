@@ -1,6 +1,7 @@
 //! How large a decoder is, read off its shape: parameters, and what a training pass keeps of every token.
 
 use super::DecoderConfig;
+use crate::Result;
 use crate::lora::LoraConfig;
 
 /// A linear layer of every decoder layer, of which a mixture has one for each expert.
@@ -26,6 +27,11 @@ impl LinearShape {
 
     fn adapter_parameters(&self, rank: usize) -> usize {
         rank * (self.inputs + self.outputs)
+    }
+
+    fn rows_and_columns(&self) -> usize {
+        let bias = if self.bias { 1 + self.outputs } else { 0 };
+        self.copies * (self.outputs + self.inputs + bias)
     }
 }
 
@@ -116,6 +122,37 @@ impl DecoderConfig {
         linear + 2 * self.hidden_size + head_norms
     }
 
+    /// Rows and columns of all matrices of the language model, added up: what an optimizer keeps that has a number for each
+    /// (Adafactor). A vector is a matrix of one row.
+    pub fn rows_and_columns(&self) -> usize {
+        let output = match self.tie_word_embeddings {
+            true => 0,
+            false => self.vocab_size + self.hidden_size,
+        };
+        self.body_rows_and_columns() + output
+    }
+
+    /// Those of everything below the output projection.
+    pub fn body_rows_and_columns(&self) -> usize {
+        let d = self.hidden_size;
+        let linear = self.linear_layers();
+        let linear: usize = linear.iter().map(LinearShape::rows_and_columns).sum();
+        let head_norms = match self.head_norms {
+            true => 2 * (1 + self.head_dim),
+            false => 0,
+        };
+        (self.vocab_size + d) + self.layers * (linear + 2 * (1 + d) + head_norms) + (1 + d)
+    }
+
+    /// Those of the adapters that [`LoraConfig`] puts on the decoder layers, and of what is trained whole beside them.
+    pub fn adapter_rows_and_columns(&self, adapters: &LoraConfig) -> usize {
+        let of_layer = |linear: LinearShape| {
+            linear.copies * (linear.inputs + linear.outputs + 2 * adapters.rank)
+        };
+        let saved = adapters.modules_to_save.len() * (self.vocab_size + self.hidden_size);
+        self.adapted(adapters).map(of_layer).sum::<usize>() * self.layers + saved
+    }
+
     /// Weights of the output projection, whether it is the embedding or not.
     pub fn output_weights(&self) -> usize {
         self.vocab_size * self.hidden_size
@@ -145,6 +182,23 @@ impl DecoderConfig {
             .map(|linear| linear.copies_per_token * linear.adapter_parameters(adapters.rank))
             .sum::<usize>()
             * self.layers
+    }
+
+    /// Parameters of the modules that [`LoraConfig`] trains whole beside the adapters.
+    pub fn saved_module_parameters(&self, adapters: &LoraConfig) -> usize {
+        adapters.modules_to_save.len() * self.output_weights()
+    }
+
+    /// Refuses adapters that a model of this shape cannot have.
+    ///
+    /// # Errors
+    ///
+    /// When the settings make no sense or name a linear layer that the model does not have.
+    pub fn check_adapters(&self, adapters: &LoraConfig) -> Result<()> {
+        let layers = self.linear_layers();
+        let names = layers.iter().map(|linear| linear.name);
+        // The router of a mixture takes no adapter.
+        adapters.check_for(&names.filter(|&name| name != "gate").collect())
     }
 
     fn adapted(&self, adapters: &LoraConfig) -> impl Iterator<Item = LinearShape> {

@@ -10,7 +10,8 @@ use burn::tensor::{DType, Device, Int, Tensor};
 
 use crate::config::DecoderConfig;
 use crate::ops::{self, AttentionShape};
-use crate::{ForestBatch, ForestBlocks, ForestBody, ForestModel, rope};
+use crate::rope::{self, Frequencies, Sequence};
+use crate::{ForestBatch, ForestBlocks, ForestBody, ForestModel};
 
 use attention::Rotary;
 pub use attention::{LayerKeysValues, SelfAttention};
@@ -177,7 +178,7 @@ pub struct Body {
     /// Norm after the last layer.
     pub norm: Norm,
     #[module(skip)]
-    frequencies: Vec<f64>,
+    frequencies: Frequencies,
     auxiliary_loss_coefficient: f64,
 }
 
@@ -191,7 +192,7 @@ pub struct BodyOutput {
 }
 
 impl Body {
-    fn new(config: &DecoderConfig, device: &Device) -> Self {
+    pub(crate) fn new(config: &DecoderConfig, device: &Device) -> Self {
         Self {
             embed_tokens: Embedding {
                 weight: projection::zeros([config.vocab_size, config.hidden_size], device),
@@ -200,16 +201,22 @@ impl Body {
                 .map(|index| Layer::new(config, index, device))
                 .collect(),
             norm: Norm::new(config.hidden_size, config.rms_norm_epsilon, device),
-            frequencies: rope::frequencies(config),
+            frequencies: Frequencies::new(config),
             auxiliary_loss_coefficient: config
                 .mixture
                 .map_or(0.0, |mixture| mixture.auxiliary_loss_coefficient),
         }
     }
 
-    fn rotary(&self, positions: &[u32]) -> Rotary {
+    /// The model's rotary frequencies.
+    pub fn frequencies(&self) -> &Frequencies {
+        &self.frequencies
+    }
+
+    fn rotary(&self, positions: &[u32], sequences: &[Sequence]) -> Rotary {
         let embedding = self.embed_tokens.weight.val();
-        let (cos, sin) = rope::table(&self.frequencies, positions, &embedding.device());
+        let device = embedding.device();
+        let (cos, sin) = self.frequencies.table(positions, sequences, &device);
         // Half precision has too few digits for the angles of far positions.
         let dtype = wide_type(embedding.dtype());
         Rotary {
@@ -218,22 +225,37 @@ impl Body {
         }
     }
 
+    fn rotary_of(&self, batch: &ForestBatch) -> Rotary {
+        let forest = &batch.forest;
+        self.rotary(&forest.positions, &rope::sequences(forest))
+    }
+
     fn embed(&self, tokens: Tensor<1, Int>) -> Tensor<2> {
         ops::embed(self.embed_tokens.weight.val(), tokens)
     }
 
-    /// Runs the tokens through all layers; `attend(layer, queries, keys_values, shape)` mixes values.
+    /// Runs the tokens through all layers; `attend(layer, queries, keys_values, shape)` mixes values. Every token is in one of
+    /// the sequences, which follow each other.
     pub fn forward_with(
         &self,
         tokens: Tensor<1, Int>,
         positions: &[u32],
+        sequences: &[Sequence],
+        attend: impl FnMut(usize, Tensor<2>, LayerKeysValues, AttentionShape) -> Tensor<2>,
+    ) -> BodyOutput {
+        self.forward_rotated(tokens, &self.rotary(positions, sequences), attend)
+    }
+
+    fn forward_rotated(
+        &self,
+        tokens: Tensor<1, Int>,
+        rotary: &Rotary,
         mut attend: impl FnMut(usize, Tensor<2>, LayerKeysValues, AttentionShape) -> Tensor<2>,
     ) -> BodyOutput {
-        let rotary = self.rotary(positions);
         let mut x = self.embed(tokens);
         let mut routing = Vec::new();
         for (index, layer) in self.layers.iter().enumerate() {
-            let (y, routed) = layer.forward(x, &rotary, |queries, keys_values, shape| {
+            let (y, routed) = layer.forward(x, rotary, |queries, keys_values, shape| {
                 attend(index, queries, keys_values, shape)
             });
             x = y;
@@ -247,26 +269,21 @@ impl Body {
 
     /// Runs a packed forest through all layers.
     pub fn forward(&self, batch: &ForestBatch) -> BodyOutput {
-        self.forward_with(
-            batch.tokens.clone(),
-            &batch.forest.positions,
-            |_, queries, kv, shape| {
-                ops::tree_attention(queries, kv.keys, kv.values, &batch.spans, shape)
-            },
-        )
+        let rotary = self.rotary_of(batch);
+        self.forward_rotated(batch.tokens.clone(), &rotary, |_, queries, kv, shape| {
+            ops::tree_attention(queries, kv.keys, kv.values, &batch.spans, shape)
+        })
     }
 
     /// As [`forward`](Self::forward), keeping every layer's keys and values.
     pub fn forward_keeping(&self, batch: &ForestBatch) -> (Tensor<2>, Vec<LayerKeysValues>) {
         let mut kept = Vec::with_capacity(self.layers.len());
-        let output = self.forward_with(
-            batch.tokens.clone(),
-            &batch.forest.positions,
-            |_, queries, kv, shape| {
+        let rotary = self.rotary_of(batch);
+        let output =
+            self.forward_rotated(batch.tokens.clone(), &rotary, |_, queries, kv, shape| {
                 kept.push(kv.clone());
                 ops::tree_attention(queries, kv.keys, kv.values, &batch.spans, shape)
-            },
-        );
+            });
         (output.hidden, kept)
     }
 
@@ -293,7 +310,7 @@ impl Body {
         Box::new(BodyBlocks {
             body: self,
             batch,
-            rotary: self.rotary(&batch.forest.positions),
+            rotary: self.rotary_of(batch),
         })
     }
 }

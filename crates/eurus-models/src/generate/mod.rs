@@ -1,5 +1,6 @@
 //! Generation with a key/value cache: many prompts at once, each prompt computed once for all its samples.
 
+mod rotation;
 mod sampling;
 mod statistics;
 
@@ -9,6 +10,7 @@ use burn::tensor::{Int, Tensor};
 use token_forest::{PackedForest, TokenTree};
 
 use crate::ops::{self, DecodeCache, DecodeSpans, PromptGroup, Segment};
+use crate::rope::Sequence;
 use crate::{Decoder, Error, ForestBatch, ForestModel, Result, int_tensor};
 
 use sampling::Sampler;
@@ -80,6 +82,10 @@ pub struct Continuation {
 ///
 /// Prompts are packed without padding and computed once each; all samples of all prompts of a batch then advance
 /// together, and finished sequences leave the batch.
+///
+/// Where rotary frequencies change with the length of a sequence, every token is drawn as a pass over the text so far would
+/// draw it: what is cached is computed anew when the frequencies change, which is once with LongRoPE, and for every token
+/// beyond the original context with dynamic scaling.
 #[derive(Debug, Clone)]
 pub struct Generator {
     model: Decoder,
@@ -111,6 +117,12 @@ impl Generator {
             stop_tokens,
             max_rows: DEFAULT_MAX_ROWS,
         }
+    }
+
+    /// Lets a continuation end at these tokens too.
+    pub fn with_stop_tokens(mut self, ids: impl IntoIterator<Item = u32>) -> Self {
+        self.stop_tokens.extend(ids);
+        self
     }
 
     /// Sets how many sequences advance together; more is faster until memory runs out.
@@ -267,17 +279,27 @@ impl Generator {
             if (live as f64) < REPACK_BELOW * rows.len() as f64 {
                 last = repack(rows, finished, last, &mut caches);
             }
+            let groups = groups(rows, &segments);
+            rotation::renew(&self.model, prompts, rows, &groups, step, &mut caches)?;
             let spans = Arc::new(DecodeSpans {
-                groups: groups(rows, &segments),
+                groups,
                 steps: step + 1,
             });
             let positions: Vec<u32> = rows
                 .iter()
                 .map(|row| (segments[row.prompt].len + step) as u32)
                 .collect();
+            let sequences: Vec<Sequence> = positions
+                .iter()
+                .map(|&position| Sequence {
+                    tokens: 1,
+                    length: position as usize + 1,
+                })
+                .collect();
             let output = self.model.model.forward_with(
                 int_tensor(&last, &device),
                 &positions,
+                &sequences,
                 |layer, queries, kv, shape| {
                     let cache = &mut caches[layer];
                     append(&mut cache.step_k, kv.keys, step);
@@ -344,12 +366,8 @@ impl Generator {
 /// Writes one step's keys or values, `[B, width]`, in place.
 fn append(cache: &mut Tensor<3>, values: Tensor<2>, step: usize) {
     let [rows, width] = values.dims();
-    // Taking the tensor out leaves it the only owner of its memory, so nothing is copied.
-    let taken = std::mem::replace(cache, Tensor::zeros([1, 1, 1], &values.device()));
-    *cache = taken.slice_assign(
-        [step..step + 1, 0..rows, 0..width],
-        values.unsqueeze_dim::<3>(0),
-    );
+    let to = [step..step + 1, 0..rows, 0..width];
+    rotation::write(cache, to, values.unsqueeze_dim::<3>(0));
 }
 
 fn groups(rows: &[Row], segments: &[Segment]) -> Vec<PromptGroup> {

@@ -1,13 +1,13 @@
 //! Models with adapters on their linear layers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
-use super::{LoraConfig, LowRankAdapter, generator};
+use super::{LoraConfig, LowRankAdapter, SavedModule, generator};
 use crate::decoder::{Body, Projection};
-use crate::{Decoder, Error, Result, RewardModel, RewardProjection};
+use crate::{Decoder, Error, ForestModel, Result, RewardHead, RewardModel};
 
 /// A model whose linear layers can carry adapters.
 pub trait Adapted: Module {
@@ -19,12 +19,12 @@ pub trait Adapted: Module {
         self
     }
 
-    /// The path of the head that is trained and saved beside the adapters, if the model has one.
-    fn head_name(&self) -> Option<&'static str> {
+    /// The head that is trained and saved beside the adapters, if the model has one.
+    fn head(&self) -> Option<RewardHead> {
         None
     }
 
-    /// The weight of that head, `[outputs, d]`.
+    /// The weight of that head, `[1, d]`.
     fn head_weight(&self) -> Option<Tensor<2>> {
         None
     }
@@ -32,16 +32,41 @@ pub trait Adapted: Module {
     /// Replaces the weight of that head; does nothing without one.
     fn set_head(&mut self, _weight: Tensor<2>) {}
 
-    /// Freezes the model and puts fresh adapters on its linear layers. The update starts as zero.
+    /// The features of the hidden states, `d`, which are those that a head reads.
+    fn head_width(&self) -> usize;
+
+    /// The shape of a module that can be trained whole beside adapters, `[vocab, d]`; `None` if the model does not have it.
+    fn saved_module_shape(&self, module: SavedModule) -> Option<[usize; 2]>;
+
+    /// The weight of such a module, `[vocab, d]`. The output projection may be the embedding.
+    fn saved_module(&self, module: SavedModule) -> Option<Tensor<2>>;
+
+    /// Puts a weight in the place of such a module's, to be trained. A tied output projection is another matrix than the
+    /// embedding from then on, and stays what it was if the embedding is replaced.
+    fn set_saved_module(&mut self, module: SavedModule, weight: Tensor<2>);
+
+    /// Freezes the model and puts fresh adapters on its linear layers. The update starts as zero. Modules to be trained whole
+    /// beside them start as they are.
     ///
     /// # Errors
     ///
     /// When the configuration makes no sense or names no layer of this model.
     fn with_adapters(self, config: &LoraConfig, seed: u64) -> Result<Self> {
-        config.validate()?;
-        let mut rng = generator(seed);
-        let mut found = 0;
         let mut model = self.no_grad().unfreeze_head();
+        let mut names = BTreeSet::new();
+        model.for_each_linear(&mut |path, _| {
+            names.extend(path.rsplit('.').next().map(str::to_owned));
+        });
+        config.check_for(&names.iter().map(String::as_str).collect())?;
+        for &module in &config.modules_to_save {
+            let Some(weight) = model.saved_module(module) else {
+                return Err(Error::Adapter {
+                    problem: format!("this model has no `{}` to be trained", module.name()),
+                });
+            };
+            model.set_saved_module(module, weight);
+        }
+        let mut rng = generator(seed);
         model.for_each_linear(&mut |path, linear| {
             let name = path.rsplit('.').next().unwrap_or(path);
             if config.targets.iter().any(|target| target == name) {
@@ -49,14 +74,8 @@ pub trait Adapted: Module {
                 let adapter =
                     LowRankAdapter::fresh(config, weight.dims(), &mut rng, &weight.device());
                 linear.adapter = Some(adapter);
-                found += 1;
             }
         });
-        if found == 0 {
-            return Err(Error::Adapter {
-                problem: format!("this model has none of the layers {:?}", config.targets),
-            });
-        }
         Ok(model)
     }
 
@@ -71,7 +90,8 @@ pub trait Adapted: Module {
         adapters
     }
 
-    /// The base: the same weights without adapters. Nothing is copied.
+    /// The same weights without adapters, which is the base unless modules were trained whole beside them. Nothing is
+    /// copied.
     fn without_adapters(&self) -> Self {
         let mut model = self.clone();
         model.for_each_linear(&mut |_, linear| linear.adapter = None);
@@ -129,9 +149,48 @@ fn for_each_linear_of_body(body: &mut Body, visit: &mut dyn FnMut(&str, &mut Pro
     }
 }
 
+/// The shape of a matrix that may be empty yet.
+fn shape_of(weight: &Param<Tensor<2>>) -> [usize; 2] {
+    let shape = weight.lazy_shape();
+    [shape[0], shape[1]]
+}
+
+fn trained(weight: &Param<Tensor<2>>, value: Tensor<2>) -> Param<Tensor<2>> {
+    Param::initialized(weight.id, value.detach()).set_require_grad(true)
+}
+
 impl Adapted for Decoder {
     fn for_each_linear(&mut self, visit: &mut dyn FnMut(&str, &mut Projection)) {
         for_each_linear_of_body(&mut self.model, visit);
+    }
+
+    fn head_width(&self) -> usize {
+        shape_of(&self.model.embed_tokens.weight)[1]
+    }
+
+    fn saved_module_shape(&self, _module: SavedModule) -> Option<[usize; 2]> {
+        Some(shape_of(&self.model.embed_tokens.weight))
+    }
+
+    fn saved_module(&self, module: SavedModule) -> Option<Tensor<2>> {
+        Some(match module {
+            SavedModule::EmbedTokens => self.model.embed_tokens.weight.val(),
+            SavedModule::LmHead => self.output_weight(),
+        })
+    }
+
+    fn set_saved_module(&mut self, module: SavedModule, weight: Tensor<2>) {
+        let embedding = &mut self.model.embed_tokens.weight;
+        let head = self.lm_head.get_or_insert_with(|| {
+            let tied = embedding.val().detach();
+            let mut head = Projection::new(tied.dims()[1], tied.dims()[0], false, &tied.device());
+            head.weight = Param::initialized(head.weight.id, tied).set_require_grad(false);
+            head
+        });
+        match module {
+            SavedModule::EmbedTokens => *embedding = trained(embedding, weight),
+            SavedModule::LmHead => head.weight = trained(&head.weight, weight),
+        }
     }
 }
 
@@ -145,15 +204,33 @@ impl Adapted for RewardModel {
         self
     }
 
-    fn head_name(&self) -> Option<&'static str> {
-        Some(match self.head {
-            RewardProjection::RegressionHead(_) => "regression_head",
-            RewardProjection::Score(_) => "score",
-        })
+    fn head(&self) -> Option<RewardHead> {
+        Some(self.head.head())
     }
 
     fn head_weight(&self) -> Option<Tensor<2>> {
         Some(self.head.projection().weight.val())
+    }
+
+    fn head_width(&self) -> usize {
+        shape_of(&self.model.embed_tokens.weight)[1]
+    }
+
+    fn saved_module_shape(&self, module: SavedModule) -> Option<[usize; 2]> {
+        let embedding = || shape_of(&self.model.embed_tokens.weight);
+        (module == SavedModule::EmbedTokens).then(embedding)
+    }
+
+    fn saved_module(&self, module: SavedModule) -> Option<Tensor<2>> {
+        let embedding = || self.model.embed_tokens.weight.val();
+        (module == SavedModule::EmbedTokens).then(embedding)
+    }
+
+    fn set_saved_module(&mut self, module: SavedModule, weight: Tensor<2>) {
+        if module == SavedModule::EmbedTokens {
+            let embedding = &mut self.model.embed_tokens.weight;
+            *embedding = trained(embedding, weight);
+        }
     }
 
     fn set_head(&mut self, weight: Tensor<2>) {

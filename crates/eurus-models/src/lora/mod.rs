@@ -22,6 +22,9 @@
 
 mod adapted;
 mod peft;
+mod saved;
+
+use std::collections::BTreeSet;
 
 use burn::module::{Module, Param, ParamId};
 use burn::tensor::{Device, Distribution, Tensor, TensorData};
@@ -32,7 +35,9 @@ use rand_distr::{Distribution as _, Uniform};
 use crate::{Error, Result, ops};
 
 pub use adapted::Adapted;
+pub(crate) use peft::ADAPTER_CONFIG;
 pub use peft::AdapterFolder;
+pub use saved::SavedModule;
 
 /// Which layers get an adapter, and of which size.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,7 +53,12 @@ pub struct LoraConfig {
     pub targets: Vec<String>,
     /// Scale by `alpha / sqrt(rank)` (rsLoRA, arXiv 2312.03732).
     pub rank_stabilized: bool,
+    /// Modules that are trained whole beside the adapters. They stay in a model that its adapters are taken off of.
+    pub modules_to_save: Vec<SavedModule>,
 }
+
+/// PEFT's name for all linear layers of attention and MLP.
+const ALL_LINEAR_NAME: &str = "all-linear";
 
 /// Every linear layer of attention and MLP; a model without one of them is not asked for it.
 pub const ALL_LINEAR: [&str; 10] = [
@@ -73,6 +83,7 @@ impl LoraConfig {
             dropout: 0.0,
             targets: ALL_LINEAR.map(str::to_owned).to_vec(),
             rank_stabilized: false,
+            modules_to_save: Vec::new(),
         }
     }
 
@@ -88,9 +99,20 @@ impl LoraConfig {
         self
     }
 
-    /// Sets the linear layers, by the last part of their paths.
+    /// Sets the linear layers, by the last part of their paths; `all-linear` stands for all of them.
     pub fn with_targets<S: Into<String>>(mut self, targets: impl IntoIterator<Item = S>) -> Self {
         self.targets = targets.into_iter().map(Into::into).collect();
+        if self.targets.iter().any(|target| target == ALL_LINEAR_NAME) {
+            self.targets = ALL_LINEAR.map(str::to_owned).to_vec();
+        }
+        self
+    }
+
+    /// Sets the modules that are trained whole beside the adapters.
+    pub fn with_modules_to_save(mut self, modules: impl IntoIterator<Item = SavedModule>) -> Self {
+        self.modules_to_save = modules.into_iter().collect();
+        self.modules_to_save.sort_unstable();
+        self.modules_to_save.dedup();
         self
     }
 
@@ -105,13 +127,24 @@ impl LoraConfig {
             }
     }
 
-    pub(crate) fn validate(&self) -> Result<()> {
+    /// Checks every setting's range.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Adapter`] with the first setting that is outside its range.
+    pub fn validate(&self) -> Result<()> {
         let refuse = |problem: String| Err(Error::Adapter { problem });
         if self.rank == 0 {
             return refuse("rank is 0; it must be at least 1".into());
         }
-        if !self.alpha.is_finite() {
-            return refuse(format!("alpha is {}; it must be finite", self.alpha));
+        if self.alpha == 0.0 {
+            return refuse(
+                "alpha is 0; the adapters would change nothing: give one above 0, twice the rank for example"
+                    .into(),
+            );
+        }
+        if !(self.alpha.is_finite() && self.alpha > 0.0) {
+            return refuse(format!("alpha is {}; it must be above 0", self.alpha));
         }
         if !(0.0..1.0).contains(&self.dropout) {
             return refuse(format!("dropout is {}; it must be in [0, 1)", self.dropout));
@@ -119,14 +152,26 @@ impl LoraConfig {
         if self.targets.is_empty() {
             return refuse("there are no targets; name linear layers, q_proj for example".into());
         }
-        let unknown = |target: &&String| !ALL_LINEAR.contains(&target.as_str());
-        if let Some(target) = self.targets.iter().find(unknown) {
-            let known = ALL_LINEAR.join(", ");
-            return refuse(format!(
-                "no linear layer is called `{target}`; there are {known}"
-            ));
-        }
         Ok(())
+    }
+
+    /// Refuses settings that make no sense, and targets that a model does not have, whose linear layers have these names.
+    /// All linear layers of any family may be asked for together.
+    pub(crate) fn check_for(&self, names: &BTreeSet<&str>) -> Result<()> {
+        self.validate()?;
+        let unknown = |target: &&String| !names.contains(target.as_str());
+        match self.targets.iter().find(unknown) {
+            Some(target) if self.targets != ALL_LINEAR => {
+                let names: Vec<&str> = names.iter().copied().collect();
+                Err(Error::Adapter {
+                    problem: format!(
+                        "this model has no linear layer called `{target}`; it has {} ({ALL_LINEAR_NAME} for all of them)",
+                        names.join(", ")
+                    ),
+                })
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -138,6 +183,8 @@ pub struct LowRankAdapter {
     /// `[out, rank]`, PEFT's `lora_B`.
     pub up: Param<Tensor<2>>,
     scale: f64,
+    /// What `scale` comes from.
+    alpha: f64,
     dropout: f64,
 }
 
@@ -167,8 +214,17 @@ impl LowRankAdapter {
             down: trained(down),
             up: trained(up),
             scale: config.scale(),
+            alpha: config.alpha,
             dropout: config.dropout,
         }
+    }
+
+    fn rank(&self) -> usize {
+        self.down.dims()[0]
+    }
+
+    fn alpha(&self) -> f64 {
+        self.alpha
     }
 
     pub(crate) fn has_dropout(&self) -> bool {

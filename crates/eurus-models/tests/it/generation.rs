@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::activation::log_softmax;
 use burn::tensor::{Device, Tensor};
 use chat_model::{ChatModel, ChatRequest, Message, Role, Sampling};
 use eurus_models::generate::{Finish, Flow, GenerationEvent, Generator, Prompt, SamplingParams};
-use eurus_models::{Decoder, DecoderConfig, Error, ForestBatch, ForestBody, LocalChatModel};
+use eurus_models::{
+    Decoder, DecoderConfig, Error, ForestBatch, ForestBody, ForestModel, LocalChatModel,
+    RopeScaling, ops,
+};
 use token_forest::{ChatTokenizer, PackedForest, TokenTree, train_bpe};
 
 fn model(vocab_size: usize) -> Decoder {
@@ -61,6 +65,57 @@ fn the_observer_hears_every_token_in_order() {
         }
     }
     assert!(heard.is_empty());
+}
+
+/// A model whose frequencies change beyond 6 tokens.
+fn model_with_frequencies_by_length(rope_scaling: RopeScaling) -> Decoder {
+    let mut config = DecoderConfig::llama(40, 16, 2, 2);
+    config.initializer_range = 0.3;
+    config.max_position_embeddings = 6;
+    config.rope_scaling = rope_scaling;
+    Decoder::init(&config, 5, &Device::flex())
+}
+
+#[test]
+fn every_token_is_drawn_as_a_pass_over_the_text_so_far_would_draw_it() {
+    for scaling in [
+        RopeScaling::Dynamic { factor: 4.0 },
+        RopeScaling::LongRope {
+            short: vec![1.0, 1.1, 1.3, 1.4],
+            long: vec![1.0, 2.5, 6.0, 9.0],
+            original_positions: 6.0,
+            attention_factor: 1.2,
+        },
+    ] {
+        let model = model_with_frequencies_by_length(scaling.clone());
+        // Prompts of 1 to 3 tokens cross the limit at different steps; 7 and 8 end some rows on the way.
+        let generator = Generator::new(&model, vec![7, 8]);
+        let params = SamplingParams::at_temperature(1.0, 12);
+        let all = generator
+            .generate(&prompts(), &params, &mut |_| Flow::Continue)
+            .expect("it generates");
+        let mut compared = 0;
+        for (prompt, samples) in prompts().iter().zip(&all) {
+            for continuation in samples {
+                for (step, &token) in continuation.tokens.iter().enumerate() {
+                    let mut text = prompt.tokens.clone();
+                    text.extend(&continuation.tokens[..step]);
+                    let tree = TokenTree::new(text, false);
+                    let forest = PackedForest::from_trees([&tree]).expect("a tree");
+                    let last = forest.len() - 1;
+                    let hidden = model.hidden_states(&ForestBatch::new(forest, &Device::flex()));
+                    let logits = ops::project(hidden.narrow(0, last, 1), model.output_weight());
+                    let expected = log_softmax(logits, 1).narrow(1, token as usize, 1);
+                    let expected = expected.into_scalar::<f32>();
+                    let got = continuation.log_probs[step];
+                    let difference = (got - expected).abs();
+                    assert!(difference < 1e-4, "{scaling:?}: {got}, alone {expected}");
+                    compared += 1;
+                }
+            }
+        }
+        assert!(compared > 40, "{compared} tokens");
+    }
 }
 
 #[test]
@@ -197,5 +252,30 @@ fn hidden_states_after_attention_to_what_is_not_a_number_are_not_numbers() {
             "token {token}"
         );
         assert!(finite(&sound, token));
+    }
+}
+
+#[test]
+fn a_continuation_ends_at_each_token_that_ends_a_text() {
+    let prompt = [Prompt {
+        tokens: vec![1, 2, 3],
+        samples: 1,
+        seed: 0,
+    }];
+    let params = SamplingParams::at_temperature(1.0, 12);
+    let continued = |generator: Generator| {
+        let all = generator.generate(&prompt, &params, &mut |_| Flow::Continue);
+        all.expect("it generates")[0][0].clone()
+    };
+    let model = model(40);
+    let whole = continued(Generator::new(&model, vec![40])).tokens;
+    for end in [whole[2], whole[7]] {
+        let cut = continued(Generator::new(&model, vec![40]).with_stop_tokens([end]));
+        let place = whole
+            .iter()
+            .position(|&token| token == end)
+            .expect("it is there");
+        assert_eq!(cut.tokens, whole[..place]);
+        assert_eq!(cut.finish, Finish::Stop);
     }
 }

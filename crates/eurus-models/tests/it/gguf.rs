@@ -16,7 +16,7 @@ use std::path::Path;
 use crate::ALLOCATOR;
 use crate::common::{Weights, weights};
 use burn::tensor::Device;
-use eurus_models::{Checkpoint, DecoderConfig, Error, GgufFile, Result};
+use eurus_models::{Checkpoint, DecoderConfig, Error, GgufFile, Result, RopeScaling};
 use half::f16;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -302,6 +302,25 @@ fn experts_that_lie_one_behind_the_other_are_taken_apart() -> Result<()> {
 }
 
 #[test]
+fn yarn_is_that_of_transformers_with_its_defaults() -> Result<(), Box<dyn std::error::Error>> {
+    let (mut file, _) = tiny();
+    file.string("llama.rope.scaling.type", "yarn");
+    file.float("llama.rope.scaling.factor", 4.0);
+    file.number("llama.rope.scaling.original_context_length", 16);
+    let (_, config) = load_bytes(&file.bytes())?;
+    let RopeScaling::Yarn(yarn) = config.rope_scaling else {
+        panic!("{:?}", config.rope_scaling);
+    };
+    assert_eq!((yarn.factor, yarn.original_positions), (4.0, 16.0));
+    assert_eq!(
+        (yarn.beta_fast, yarn.beta_slow, yarn.truncate),
+        (32.0, 1.0, true)
+    );
+    assert_eq!(yarn.attention_factor, 1.0 + 0.1 * 4.0_f64.ln());
+    Ok(())
+}
+
+#[test]
 fn what_would_change_the_result_is_refused() {
     let with = |change: &dyn Fn(&mut Gguf)| {
         let (mut file, _) = tiny();
@@ -312,9 +331,25 @@ fn what_would_change_the_result_is_refused() {
         &with(&|file| file.number("llama.logit_scale", 2)),
         &["llama.logit_scale"],
     );
+    for (kind, told) in [
+        ("yarn", "is yarn, and there is no rope.scaling.factor"),
+        (
+            "longrope",
+            "is longrope, which is not supported; none, linear and yarn are",
+        ),
+    ] {
+        refused(
+            &with(&|file| file.string("llama.rope.scaling.type", kind)),
+            &["rope.scaling.type", told],
+        );
+    }
     refused(
-        &with(&|file| file.string("llama.rope.scaling.type", "yarn")),
-        &["rope.scaling.type"],
+        &with(&|file| {
+            file.string("llama.rope.scaling.type", "yarn");
+            file.float("llama.rope.scaling.factor", 4.0);
+            file.float("llama.rope.scaling.yarn_beta_fast", 16.0);
+        }),
+        &["llama.rope.scaling.yarn_beta_fast"],
     );
     refused(
         &with(&|file| file.metadata[0].2[8..].copy_from_slice(b"gemma")),
@@ -447,7 +482,7 @@ fn files_agree_with_transformers() -> Result<()> {
                 c.layers,
                 c.rms_norm_epsilon as f32,
                 c.rope_theta,
-                c.rope_scaling,
+                c.rope_scaling.clone(),
                 c.tie_word_embeddings,
             )
         };

@@ -18,6 +18,7 @@ mod lora;
 mod packed_trees;
 mod reference_logits;
 mod size;
+mod spellings;
 
 /// Counts what a test allocates that runs in its own process.
 #[global_allocator]

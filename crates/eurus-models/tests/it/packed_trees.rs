@@ -37,6 +37,8 @@ const DOUBLE: Precision = Precision {
 enum Kind {
     Llama,
     GroupedHeadsAndScaledRotations,
+    DynamicRotations,
+    LongRope,
     SlidingWindow,
     Mixtral,
     Qwen2,
@@ -78,6 +80,18 @@ fn config(kind: Kind) -> DecoderConfig {
                 low: 1.0,
                 high: 4.0,
                 original_positions: 16.0,
+            };
+        }
+        Kind::DynamicRotations => {
+            config.max_position_embeddings = 12;
+            config.rope_scaling = RopeScaling::Dynamic { factor: 4.0 };
+        }
+        Kind::LongRope => {
+            config.rope_scaling = RopeScaling::LongRope {
+                short: vec![1.0, 1.1, 1.3],
+                long: vec![1.0, 2.5, 6.0],
+                original_positions: 12.0,
+                attention_factor: 1.2,
             };
         }
         Kind::SlidingWindow => {
@@ -203,7 +217,9 @@ fn check(trees: &[TokenTree], kind: Kind, precision: Precision) {
                 .flat_map(|&n| tree.nodes[n].tokens.clone())
                 .collect();
             let single = TokenTree::new(tokens, true);
-            let single = PackedForest::from_trees([&single]).expect("a path is a tree");
+            let mut single = PackedForest::from_trees([&single]).expect("a path is a tree");
+            // Where frequencies depend on lengths, that of the tree decides.
+            single.longest_paths = vec![tree.longest_path_tokens() as u32];
             if single.targets.is_empty() {
                 continue;
             }
@@ -281,6 +297,12 @@ proptest! {
     #[test]
     fn grouped_heads_and_scaled_rotations_equal_the_path_alone(trees in trees()) {
         check(&trees, Kind::GroupedHeadsAndScaledRotations, SINGLE);
+    }
+
+    #[test]
+    fn rotations_by_length_are_those_of_the_trees_longest_path_whatever_it_is_packed_with(trees in trees()) {
+        check(&trees, Kind::DynamicRotations, SINGLE);
+        check(&trees, Kind::LongRope, SINGLE);
     }
 
     #[test]

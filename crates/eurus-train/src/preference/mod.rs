@@ -13,12 +13,12 @@ use serde_json::{Value, json};
 use token_forest::{GroupForest, Pieces, TrainingTree};
 
 use crate::activations::Pass;
-use crate::adamw::StepOptimizer;
 use crate::evaluation::Evaluation;
 use crate::events::Event;
 use crate::events::StepProgress;
 use crate::examples::check_examples;
 use crate::log_probs::{by_node, node_log_probs, of_hidden, of_hidden_with_weights};
+use crate::optimizer::StepOptimizer;
 use crate::reference::{Detail, ReferenceCache, ReferenceLogProbs, ReferencePass, read};
 use crate::run::{
     Memory, Objective, Run, RunSetup, StepOutcome, StepTrees, plain_device, training_device,
@@ -129,7 +129,7 @@ impl PreferenceTrainer {
     ///     judged(vec![1, 7], &[(8, true)])?,
     /// ];
     /// add_mismatched(&mut trees, 0)?; // KTO's KL estimate looks at these
-    /// let kto = UnpairedLossConfig::Kto(KtoConfig::new());
+    /// let kto = UnpairedLossConfig::Kto(KtoConfig::default());
     /// let losses = losses_of(&PreferenceTrainer::new(settings.clone(), &kto)?, &trees)?;
     /// assert!(losses[1] < losses[0]);
     ///
@@ -138,7 +138,7 @@ impl PreferenceTrainer {
     /// let mut rollout = |token, score| (tree.push(0, vec![token, 9], true), score);
     /// let rollouts = Group::scored([rollout(4, 0.1), rollout(5, 2.0), rollout(6, -1.3)]);
     /// let trees = [TrainingTree::new("p1", &tree, vec![rollouts])?];
-    /// let nca = ScoredLossConfig::NcaK(NcaKConfig::new());
+    /// let nca = ScoredLossConfig::NcaK(NcaKConfig::default());
     /// let losses = losses_of(&PreferenceTrainer::new(settings, &nca)?, &trees)?;
     /// assert!((losses[0] - 4f64.ln()).abs() < 1e-4 && losses[1] < losses[0]);
     /// # Ok(())
@@ -203,7 +203,7 @@ impl PreferenceTrainer {
             settings,
             loss,
             objective,
-            monitor: Some(CollapseMonitorConfig::new().init()?),
+            monitor: Some(CollapseMonitorConfig::default().init()?),
             snapshots: None,
             other_reference: false,
             reference_sync: None,
@@ -326,7 +326,7 @@ impl PreferenceTrainer {
     ///
     /// Before training: no trees, a path longer than allowed, a token the model does not know, reference log-probs of other
     /// trees or another model, or a loss with a KL term and trees without mismatched completions. During training: a loss or
-    /// gradient that is not finite.
+    /// gradient that is not finite, or gradients that are all zero.
     pub fn train<M: ForestModel>(
         &self,
         model: M,

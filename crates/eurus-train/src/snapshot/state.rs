@@ -34,6 +34,7 @@ pub(crate) struct Judged {
 }
 
 impl State {
+    /// 3: weight decay is on matrices alone unless told otherwise.
     pub const VERSION: u32 = 3;
 
     /// Reads the file's text.

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::tensors::{self, Named, Parameters};
 use super::{Fault, Judged, RunIdentity, Snapshots, State};
-use crate::adamw::{Moments, StepOptimizer};
 use crate::digest::{of_bytes, of_file};
 use crate::evaluation::Best;
 use crate::events::Event;
+use crate::optimizer::{Moment, Moments, StepOptimizer, moments_of};
 use crate::ranks::tensors::{flat_tensor, floats};
 use crate::run::Memory;
 use crate::{Error, Ranks, Result};
@@ -108,13 +108,14 @@ impl<'a> Store<'a> {
                 continue;
             };
             updates.insert(name.clone(), of_parameter.updates);
-            for (moment, part) in [
-                ("first", &of_parameter.first),
-                ("second", &of_parameter.second),
-            ] {
-                let whole = ranks.put_together(part.clone(), value.num_elements())?;
+            let layout = moments_of(optimizer.kind(), &value.shape().to_vec());
+            for (moment, part) in layout.into_iter().zip(&of_parameter.tensors) {
+                let whole = match moment.is_shared {
+                    true => ranks.put_together(part.clone(), moment.elements)?,
+                    false => part.clone(),
+                };
                 if ranks.is_first() {
-                    moments.push((format!("{name}.{moment}"), whole.into_data()));
+                    moments.push((format!("{name}.{}", moment.name), whole.into_data()));
                 }
             }
         }
@@ -472,25 +473,26 @@ impl Loaded {
             let Some(&updates) = state.updates.get(name) else {
                 continue;
             };
-            let mut part_of = |moment: &str| {
+            let mut part_of = |moment: Moment| {
+                let kept = format!("{name}.{}", moment.name);
                 let mut whole = ranks.all_ok(match &mut moments {
                     Some(moments) => moments
-                        .remove(&format!("{name}.{moment}"))
+                        .remove(&kept)
                         .map(floats)
-                        .filter(|values| values.len() == value.num_elements())
-                        .ok_or_else(|| failed(format!("no {moment} moment of `{name}`"))),
-                    None => Ok(vec![0.0; value.num_elements()]),
+                        .filter(|values| values.len() == moment.elements)
+                        .ok_or_else(|| failed(format!("no moment `{kept}` of this model"))),
+                    None => Ok(vec![0.0; moment.elements]),
                 })?;
                 ranks.broadcast(&mut whole)?;
                 let whole = flat_tensor(whole, &device, value.dtype());
-                Ok::<_, Error>(ranks.own_part(whole))
+                Ok::<_, Error>(match moment.is_shared {
+                    true => ranks.own_part(whole),
+                    false => whole,
+                })
             };
-            let moments = Moments {
-                first: part_of("first")?,
-                second: part_of("second")?,
-                updates,
-            };
-            restored.insert(*id, moments);
+            let [one, other] = moments_of(optimizer.kind(), &value.shape().to_vec());
+            let tensors = [part_of(one)?, part_of(other)?];
+            restored.insert(*id, Moments { tensors, updates });
         }
         optimizer.set_moments(restored);
         Ok(model)

@@ -52,7 +52,7 @@ fn adapters_learn_alone(precision: Precision) {
     let reference = policy.without_adapters();
     let reference = ReferenceLogProbs::compute(&reference, &trees, &settings, &mut |_| {})
         .expect("reference log-probs");
-    let loss = PreferenceLossConfig::Dpo(DpoConfig::new());
+    let loss = PreferenceLossConfig::Dpo(DpoConfig::default());
     let mut losses = Vec::new();
     let trained = PreferenceTrainer::new(settings, &loss)
         .expect("a trainer")

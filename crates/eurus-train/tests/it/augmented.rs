@@ -127,7 +127,7 @@ fn rewards_of_matched_actions_are_those_of_their_rows_alone() {
         );
     }
 
-    let loss = RewardLossConfig::BradleyTerry(BradleyTerryConfig::new());
+    let loss = RewardLossConfig::BradleyTerry(BradleyTerryConfig::default());
     let trainer = RewardTrainer::new(settings, &loss).expect("valid settings");
     let of_tree = trainer.evaluate(&setting.model, &[setting.tree(&all)]);
     let of_rows = trainer.evaluate(&setting.model, &alone).expect("a loss");

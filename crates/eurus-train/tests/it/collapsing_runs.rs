@@ -9,7 +9,10 @@ const ABSURD: f64 = 0.3;
 const CALM: f64 = 1e-3;
 
 fn dpo() -> PreferenceLossConfig {
-    PreferenceLossConfig::Dpo(DpoConfig::new().with_beta(0.1))
+    PreferenceLossConfig::Dpo(DpoConfig {
+        beta: 0.1,
+        ..DpoConfig::default()
+    })
 }
 
 fn settings(learning_rate: f64) -> TrainingConfig {
@@ -52,7 +55,7 @@ fn warnings(events: &[Event]) -> Vec<(usize, CollapseWarning)> {
 
 #[test]
 fn a_run_at_an_absurd_learning_rate_is_reported_right_after_the_step() {
-    let events = run(ABSURD, Some(&CollapseMonitorConfig::new()));
+    let events = run(ABSURD, Some(&CollapseMonitorConfig::default()));
     let found = warnings(&events);
     let (step, first) = found.first().expect("chosen rewards fall by ten");
     assert_eq!((*step, first.step()), (32, 32), "one window is enough");
@@ -83,7 +86,7 @@ fn a_run_at_an_absurd_learning_rate_is_reported_right_after_the_step() {
 
 #[test]
 fn a_calm_run_is_not_reported() {
-    let events = run(CALM, Some(&CollapseMonitorConfig::new()));
+    let events = run(CALM, Some(&CollapseMonitorConfig::default()));
     assert_eq!((events.len(), warnings(&events)), (48, Vec::new()));
 }
 
@@ -104,10 +107,16 @@ fn the_monitor_is_on_can_be_set_and_switched_off_and_changes_nothing_else() {
         }
         count
     };
-    let watched = run(ABSURD, Some(&CollapseMonitorConfig::new()));
+    let watched = run(ABSURD, Some(&CollapseMonitorConfig::default()));
     assert_eq!(default, 2 * warnings(&watched).len());
 
-    let early = run(ABSURD, Some(&CollapseMonitorConfig::new().with_window(8)));
+    let early = run(
+        ABSURD,
+        Some(&CollapseMonitorConfig {
+            window: 8,
+            ..CollapseMonitorConfig::default()
+        }),
+    );
     assert!(warnings(&early)[0].0 < 32);
     let unwatched = run(ABSURD, None);
     assert!(warnings(&unwatched).is_empty());
@@ -119,7 +128,10 @@ fn the_monitor_is_on_can_be_set_and_switched_off_and_changes_nothing_else() {
 
     let wrong = PreferenceTrainer::new(settings(CALM), &dpo())
         .expect("valid settings")
-        .with_collapse_monitor(Some(&CollapseMonitorConfig::new().with_window(2)));
+        .with_collapse_monitor(Some(&CollapseMonitorConfig {
+            window: 2,
+            ..CollapseMonitorConfig::default()
+        }));
     assert!(matches!(
         wrong,
         Err(Error::Loss(pref_losses::Error::InvalidMonitor {

@@ -169,7 +169,7 @@ fn held_out_losses_are_those_of_a_step_on_the_same_trees() {
         .expect("it trains");
 
     let trees = trees(6);
-    let loss = PreferenceLossConfig::Dpo(DpoConfig::new());
+    let loss = PreferenceLossConfig::Dpo(DpoConfig::default());
     let dpo = PreferenceTrainer::new(whole.clone(), &loss).expect("good settings");
     let reference = ReferenceLogProbs::compute(&model(1), &trees, &whole, &mut |_| {});
     let reference = reference.expect("log-probs");
@@ -179,7 +179,7 @@ fn held_out_losses_are_those_of_a_step_on_the_same_trees() {
     dpo.train(model(1), &trees, &reference, &mut take)
         .expect("it trains");
 
-    let loss = RewardLossConfig::UltraInteract(UltraInteractRewardConfig::new());
+    let loss = RewardLossConfig::UltraInteract(UltraInteractRewardConfig::default());
     let reward = RewardTrainer::new(whole, &loss).expect("good settings");
     let body = || RewardModel::from_decoder(model(1));
     let rewards = reward.evaluate(&body(), &trees).expect("statistics");

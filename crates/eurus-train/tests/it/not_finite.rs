@@ -73,7 +73,7 @@ fn dpo(policy: NotFinitePolicy) -> (Result<Decoder, Error>, Vec<Event>) {
     let reference = ReferenceLogProbs::compute(&healthy, &data, &settings(policy), &mut |_| {})
         .expect("log-probs");
     let mut events = Vec::new();
-    let loss = PreferenceLossConfig::Dpo(DpoConfig::new());
+    let loss = PreferenceLossConfig::Dpo(DpoConfig::default());
     let trained = PreferenceTrainer::new(settings(policy), &loss)
         .expect("good settings")
         .with_other_reference(true)
@@ -168,7 +168,7 @@ fn fine_tuning_names_the_tree() {
 #[test]
 fn reward_models_name_the_pair() {
     let data = data();
-    let loss = RewardLossConfig::UltraInteract(UltraInteractRewardConfig::new());
+    let loss = RewardLossConfig::UltraInteract(UltraInteractRewardConfig::default());
     let trained = RewardTrainer::new(settings(NotFinitePolicy::Stop), &loss)
         .expect("good settings")
         .train(RewardModel::from_decoder(poisoned()), &data, &mut |_| {});

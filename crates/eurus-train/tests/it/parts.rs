@@ -138,13 +138,22 @@ fn one_by_one(
 }
 
 fn losses() -> [PreferenceLossConfig; 4] {
-    let desensitized = PreferenceLossConfig::LdDpo(LdDpoConfig::new().with_alpha(0.3));
+    let desensitized = PreferenceLossConfig::LdDpo(LdDpoConfig {
+        alpha: 0.3,
+        ..LdDpoConfig::default()
+    });
     [
         desensitized.clone(),
-        PreferenceLossConfig::Dmpo(DmpoConfig::new().with_gamma(0.8)),
-        PreferenceLossConfig::Wpo(WpoConfig::new()),
+        PreferenceLossConfig::Dmpo(DmpoConfig {
+            gamma: 0.8,
+            ..DmpoConfig::default()
+        }),
+        PreferenceLossConfig::Wpo(WpoConfig::default()),
         // Both at once: tokens and weights.
-        PreferenceLossConfig::Wpo(WpoConfig::new().with_loss(desensitized)),
+        PreferenceLossConfig::Wpo(WpoConfig {
+            loss: Box::new(desensitized),
+            ..WpoConfig::default()
+        }),
     ]
 }
 
@@ -247,7 +256,7 @@ fn norm_bt(
 fn norm_bt_weighs_pairs_by_the_distances_of_their_ends() {
     let reward_model = RewardModel::from_decoder(model(5));
     let data = data();
-    let config = NormBtConfig::new();
+    let config = NormBtConfig::default();
     let loss = RewardLossConfig::NormBt(config.clone());
     let trainer = RewardTrainer::new(settings(), &loss).expect("valid settings");
     let found = trainer.evaluate(&reward_model, &data).expect("a judgement");
@@ -291,7 +300,10 @@ fn norm_bt_remembers_its_mean_over_forests_ranks_and_interruptions() {
         epochs: 3,
         ..settings()
     });
-    let config = NormBtConfig::new().with_decay(0.5);
+    let config = NormBtConfig {
+        decay: 0.5,
+        ..NormBtConfig::default()
+    };
     let alone = || norm_bt(&config, &settings, None, Ranks::default());
     let whole = alone();
     assert_eq!(whole, alone());
@@ -307,11 +319,22 @@ fn norm_bt_remembers_its_mean_over_forests_ranks_and_interruptions() {
         }
     }
     // Another decay, another mean: the second step is the first that it tells.
-    let (other, _) = norm_bt(&config.with_decay(0.0), &settings, None, Ranks::default());
+    let (other, _) = norm_bt(
+        &NormBtConfig {
+            decay: 0.0,
+            ..config
+        },
+        &settings,
+        None,
+        Ranks::default(),
+    );
     assert_eq!(whole.0[..2], other[..2]);
     assert_ne!(whole.0[2..], other[2..]);
 
-    let config = NormBtConfig::new().with_decay(0.5);
+    let config = NormBtConfig {
+        decay: 0.5,
+        ..NormBtConfig::default()
+    };
     let folder = tempfile::tempdir().expect("a folder");
     let snapshots = || {
         Snapshots::new(folder.path())

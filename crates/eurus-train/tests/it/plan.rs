@@ -69,14 +69,14 @@ fn the_steps_of_preference_learning_and_reward_models_are_those_planned() {
     let preference = of_run(|on_event| {
         let policy = model(5);
         let reference = ReferenceLogProbs::compute(&policy, &trees, &settings, &mut |_| {});
-        let loss = PreferenceLossConfig::Kto(KtoConfig::new());
+        let loss = PreferenceLossConfig::Kto(KtoConfig::default());
         PreferenceTrainer::new(settings.clone(), &loss)
             .expect("valid settings")
             .train(policy, &trees, &reference.expect("a reference"), on_event)
             .expect("training");
     });
     let reward = of_run(|on_event| {
-        let loss = RewardLossConfig::BradleyTerry(BradleyTerryConfig::new());
+        let loss = RewardLossConfig::BradleyTerry(BradleyTerryConfig::default());
         RewardTrainer::new(settings.clone(), &loss)
             .expect("valid settings")
             .train(RewardModel::from_decoder(model(5)), &trees, on_event)
@@ -119,7 +119,7 @@ fn steps_of_whole_forests_have_as_many_and_are_those_of_the_run() {
     assert_eq!(forests, [2, 2, 2, 2, 2, 2, 2, 1, 2, 2, 2, 2, 2, 2, 2, 1]);
     let planned: Vec<usize> = steps.iter().map(PlannedStep::unique_tokens).collect();
     let run = of_run(|on_event| {
-        let loss = RewardLossConfig::BradleyTerry(BradleyTerryConfig::new());
+        let loss = RewardLossConfig::BradleyTerry(BradleyTerryConfig::default());
         RewardTrainer::new(settings.clone(), &loss)
             .expect("valid settings")
             .train(RewardModel::from_decoder(model(5)), &trees, on_event)

@@ -52,7 +52,7 @@ fn prefer(
 }
 
 fn dpo() -> PreferenceLossConfig {
-    PreferenceLossConfig::Dpo(DpoConfig::new())
+    PreferenceLossConfig::Dpo(DpoConfig::default())
 }
 
 fn sft(settings: &TrainingConfig) -> Run {
@@ -64,7 +64,7 @@ fn sft(settings: &TrainingConfig) -> Run {
 }
 
 fn reward(settings: &TrainingConfig) -> Run {
-    let loss = RewardLossConfig::UltraInteract(UltraInteractRewardConfig::new());
+    let loss = RewardLossConfig::UltraInteract(UltraInteractRewardConfig::default());
     let mut events = Vec::new();
     let trained = RewardTrainer::new(settings.clone(), &loss)
         .expect("valid settings")
@@ -88,7 +88,7 @@ fn mixtral() -> Decoder {
 
 #[test]
 fn ten_losses_follow_those_of_full_precision() {
-    let kto = PreferenceLossConfig::Kto(KtoConfig::new());
+    let kto = PreferenceLossConfig::Kto(KtoConfig::default());
     let recomputed = |settings: &TrainingConfig| TrainingConfig {
         recompute_activations: true,
         ..settings.clone()
@@ -214,7 +214,7 @@ fn a_reference_file_of_the_other_precision_is_refused() {
         ReferenceKey::new(&policy, "none"),
     );
     let compute = |precision| {
-        let dpo = PreferenceLossConfig::Dpo(DpoConfig::new());
+        let dpo = PreferenceLossConfig::Dpo(DpoConfig::default());
         let trainer = PreferenceTrainer::new(settings(precision), &dpo).expect("valid settings");
         trainer.reference(&policy, &trees, Some(&cache), &mut |_| {})
     };

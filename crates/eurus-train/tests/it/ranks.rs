@@ -64,7 +64,7 @@ fn sft(ranks: Ranks) -> Run {
 }
 
 fn reward(ranks: Ranks) -> Run {
-    let loss = RewardLossConfig::UltraInteract(UltraInteractRewardConfig::new());
+    let loss = RewardLossConfig::UltraInteract(UltraInteractRewardConfig::default());
     let mut events = Vec::new();
     let trained = RewardTrainer::new(settings(), &loss)
         .expect("valid settings")
@@ -137,9 +137,12 @@ fn assert_shares_out(what: &str, run: impl Fn(Ranks) -> Run + Sync) {
 #[test]
 fn preference_learning_is_the_same_on_any_number_of_ranks() {
     for loss in [
-        PreferenceLossConfig::Dpo(DpoConfig::new()),
-        PreferenceLossConfig::Kto(KtoConfig::new().with_desirable_weight(1.33)),
-        PreferenceLossConfig::Nca(NcaConfig::new()),
+        PreferenceLossConfig::Dpo(DpoConfig::default()),
+        PreferenceLossConfig::Kto(KtoConfig {
+            desirable_weight: 1.33,
+            ..KtoConfig::default()
+        }),
+        PreferenceLossConfig::Nca(NcaConfig::default()),
     ] {
         assert_shares_out(loss.name(), |ranks| {
             prefer(&loss, &settings(), None, ranks).expect("training")
@@ -161,14 +164,14 @@ fn a_rank_without_a_tree_in_a_step_takes_part_all_the_same() {
         ..settings()
     };
     assert_shares_out("two trees a step", |ranks| {
-        let loss = PreferenceLossConfig::Kto(KtoConfig::new());
+        let loss = PreferenceLossConfig::Kto(KtoConfig::default());
         prefer(&loss, &few, None, ranks).expect("training")
     });
 }
 
 #[test]
 fn a_run_goes_on_with_another_number_of_ranks() {
-    let loss = PreferenceLossConfig::Dpo(DpoConfig::new());
+    let loss = PreferenceLossConfig::Dpo(DpoConfig::default());
     let go = |folder: &Path, ranks: Ranks| {
         let snapshots = Snapshots::new(folder)
             .with_every_steps(2)
@@ -206,7 +209,7 @@ fn the_first_rank_alone_keeps_the_reference_file() {
     let path = folder.path().join("reference.jsonl");
     let compute = |ranks: Ranks| {
         let cache = ReferenceCache::new(&path, ReferenceKey::new(&policy, "words"));
-        let dpo = PreferenceLossConfig::Dpo(DpoConfig::new());
+        let dpo = PreferenceLossConfig::Dpo(DpoConfig::default());
         let trainer = PreferenceTrainer::new(settings(), &dpo).expect("valid settings");
         let mut done = Vec::new();
         let reference =
@@ -229,7 +232,7 @@ fn the_first_rank_alone_keeps_the_reference_file() {
         };
         assert_eq!(done.last(), Some(&all));
     }
-    let dpo = PreferenceLossConfig::Dpo(DpoConfig::new());
+    let dpo = PreferenceLossConfig::Dpo(DpoConfig::default());
     let trainer = PreferenceTrainer::new(settings(), &dpo).expect("valid settings");
     let loss = |of: &ReferenceLogProbs| trainer.evaluate(&policy, &trees, of).expect("a loss").loss;
     assert!((loss(&alone) - loss(&first[0].0)).abs() < 1e-6);
@@ -240,7 +243,7 @@ fn ranks_that_would_train_something_else_are_told_apart() {
     let results = on_ranks(3, |ranks| {
         let seed = u64::from(ranks.rank() == 2);
         let other = TrainingConfig { seed, ..settings() };
-        let loss = PreferenceLossConfig::Dpo(DpoConfig::new());
+        let loss = PreferenceLossConfig::Dpo(DpoConfig::default());
         prefer(&loss, &other, None, ranks)
     });
     for result in results {
@@ -294,7 +297,7 @@ fn no_rank_waits_for_one_that_is_gone() {
         if ranks.rank() == 1 {
             return Ok(());
         }
-        let loss = PreferenceLossConfig::Dpo(DpoConfig::new());
+        let loss = PreferenceLossConfig::Dpo(DpoConfig::default());
         prefer(&loss, &settings(), None, ranks).map(drop)
     });
     for rank in [0, 2] {

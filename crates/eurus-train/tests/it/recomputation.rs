@@ -64,7 +64,7 @@ fn dpo(policy: &Decoder, settings: TrainingConfig, on_event: &mut dyn FnMut(&Eve
     let base = policy.without_adapters();
     let reference = ReferenceLogProbs::compute(&base, &trees, &settings, &mut |_| {})
         .expect("reference log-probs");
-    let loss = PreferenceLossConfig::Dpo(DpoConfig::new());
+    let loss = PreferenceLossConfig::Dpo(DpoConfig::default());
     let trained = PreferenceTrainer::new(settings, &loss)
         .expect("good settings")
         .train(policy.clone(), &trees, &reference, on_event)
@@ -115,7 +115,7 @@ fn adapters_are_the_same_with_recomputation() {
 #[test]
 fn reward_models_are_the_same_with_recomputation() {
     assert_same(|settings, on_event| {
-        let loss = RewardLossConfig::UltraInteract(UltraInteractRewardConfig::new());
+        let loss = RewardLossConfig::UltraInteract(UltraInteractRewardConfig::default());
         let trained = RewardTrainer::new(settings, &loss)
             .expect("good settings")
             .train(RewardModel::from_decoder(model(3)), &trees(6), on_event)

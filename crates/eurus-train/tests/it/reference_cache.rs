@@ -102,7 +102,7 @@ fn training_from_the_file_is_training_from_live_log_probs() {
     let path = folder.path().join("reference.jsonl");
     let data = data();
     cached(&path, &data).expect("a fresh file");
-    let loss = PreferenceLossConfig::Dpo(DpoConfig::new());
+    let loss = PreferenceLossConfig::Dpo(DpoConfig::default());
     let losses = |reference: &ReferenceLogProbs| {
         let mut losses = Vec::new();
         let trainer = PreferenceTrainer::new(settings(), &loss).expect("good settings");
@@ -153,7 +153,7 @@ fn a_file_of_something_else_is_refused_with_the_reason_and_left_as_it_is() {
 fn another_reference_than_the_policy_is_refused_unless_it_is_allowed() {
     let data = data();
     let reference = live(&data);
-    let loss = PreferenceLossConfig::Dpo(DpoConfig::new());
+    let loss = PreferenceLossConfig::Dpo(DpoConfig::default());
     let trainer = PreferenceTrainer::new(settings(), &loss).expect("good settings");
     let train = |trainer: &PreferenceTrainer| {
         let mut first = None;

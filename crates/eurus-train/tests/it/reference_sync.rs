@@ -54,7 +54,10 @@ fn learn(
 }
 
 fn dpo() -> PreferenceLossConfig {
-    PreferenceLossConfig::Dpo(DpoConfig::new().with_beta(1.0))
+    PreferenceLossConfig::Dpo(DpoConfig {
+        beta: 1.0,
+        ..DpoConfig::default()
+    })
 }
 
 fn alone(sync: Option<ReferenceSync>) -> Run {
@@ -87,7 +90,7 @@ fn the_reference_follows_when_it_is_time_and_as_far_as_it_shall() {
 
 #[test]
 fn a_moving_reference_does_not_depend_on_the_token_budget_or_on_the_ranks() {
-    let kto = PreferenceLossConfig::Kto(KtoConfig::new());
+    let kto = PreferenceLossConfig::Kto(KtoConfig::default());
     for loss in [dpo(), kto] {
         let settings = proportional_steps(settings());
         let run = |settings: &TrainingConfig, ranks| {
@@ -146,7 +149,7 @@ fn settings_that_make_no_sense_are_refused() {
         let error = trainer(&dpo()).with_reference_sync(sync(every_steps, mixing));
         assert!(matches!(error, Err(Error::Config { .. })));
     }
-    let simpo = PreferenceLossConfig::Simpo(SimpoConfig::new());
+    let simpo = PreferenceLossConfig::Simpo(SimpoConfig::default());
     let error = trainer(&simpo)
         .with_reference_sync(sync(1, 1.0))
         .expect_err("no reference");

@@ -66,9 +66,10 @@ fn direct_rewards_margins_and_centering_follow_the_labels_pair_by_pair() {
         })
         .sum::<f64>()
         / rewards.len() as f64;
-    let config = UltraInteractRewardConfig::new()
-        .with_direct_weight(0.5)
-        .with_center_coefficient(0.1);
+    let config = UltraInteractRewardConfig {
+        direct_weight: 0.5,
+        center_coefficient: 0.1,
+    };
     let loss = loss_of(&RewardLossConfig::UltraInteract(config), &data);
     assert!((loss - expected).abs() < 1e-5, "{loss} and {expected}");
 }
@@ -79,8 +80,8 @@ fn pairs_that_are_only_ranked_have_the_loss_of_bradley_terry() {
         rank_only: true,
         margin: 0.0,
     });
-    let both = RewardLossConfig::UltraInteract(UltraInteractRewardConfig::new());
-    let ranking = RewardLossConfig::BradleyTerry(BradleyTerryConfig::new());
+    let both = RewardLossConfig::UltraInteract(UltraInteractRewardConfig::default());
+    let ranking = RewardLossConfig::BradleyTerry(BradleyTerryConfig::default());
     assert_eq!(loss_of(&both, &ranked), loss_of(&ranking, &trees(9)));
     assert!(loss_of(&both, &trees(9)) > loss_of(&both, &ranked) + 0.5);
 }

@@ -37,7 +37,10 @@ fn settings() -> TrainingConfig {
 }
 
 fn losses() -> [ScoredLossConfig; 2] {
-    let config = NcaKConfig::new().with_temperature(0.5);
+    let config = NcaKConfig {
+        temperature: 0.5,
+        ..NcaKConfig::default()
+    };
     [
         ScoredLossConfig::NcaK(config.clone()),
         ScoredLossConfig::InfoNca(config),

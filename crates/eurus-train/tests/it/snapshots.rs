@@ -64,7 +64,7 @@ fn bco_with_adapters(
     let policy = model(2).with_adapters(&adapters, 4).expect("they fit");
     let reference = policy.without_adapters();
     let reference = ReferenceLogProbs::compute(&reference, &trees, &settings, &mut |_| {})?;
-    let loss = PreferenceLossConfig::Bco(BcoConfig::new());
+    let loss = PreferenceLossConfig::Bco(BcoConfig::default());
     let mut events = Vec::new();
     let trained = PreferenceTrainer::new(settings, &loss)?
         .with_snapshots(snapshots)?
@@ -75,7 +75,7 @@ fn bco_with_adapters(
 }
 
 fn reward(snapshots: Option<Snapshots>, settings: TrainingConfig) -> Result<Outcome, Error> {
-    let loss = RewardLossConfig::UltraInteract(UltraInteractRewardConfig::new());
+    let loss = RewardLossConfig::UltraInteract(UltraInteractRewardConfig::default());
     let mut events = Vec::new();
     let trained = RewardTrainer::new(settings, &loss)?
         .with_snapshots(snapshots)?
@@ -182,7 +182,7 @@ fn a_run_does_not_go_on_with_another_reference() {
     let run = |reference_seed, snapshots: Snapshots| {
         let reference = model(reference_seed);
         let reference = ReferenceLogProbs::compute(&reference, &data, &settings(), &mut |_| {})?;
-        let loss = PreferenceLossConfig::Dpo(DpoConfig::new());
+        let loss = PreferenceLossConfig::Dpo(DpoConfig::default());
         PreferenceTrainer::new(settings(), &loss)?
             .with_other_reference(true)
             .with_snapshots(Some(snapshots))?

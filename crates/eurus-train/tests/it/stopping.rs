@@ -55,7 +55,7 @@ fn bco(snapshots: Option<Snapshots>, after: Option<usize>) -> (Vec<f32>, Vec<Eve
     let data = trees(6);
     let reference = ReferenceLogProbs::compute(&model(2), &data, &settings(), &mut |_| {});
     let reference = reference.expect("log-probs");
-    let loss = PreferenceLossConfig::Bco(BcoConfig::new());
+    let loss = PreferenceLossConfig::Bco(BcoConfig::default());
     let trained = PreferenceTrainer::new(settings(), &loss)
         .and_then(|it| it.with_snapshots(snapshots))
         .expect("good settings")
@@ -72,7 +72,7 @@ fn bco(snapshots: Option<Snapshots>, after: Option<usize>) -> (Vec<f32>, Vec<Eve
 
 fn reward(snapshots: Option<Snapshots>, after: Option<usize>) -> (Vec<f32>, Vec<Event>) {
     let (mut events, stop) = (Vec::new(), StopRequest::default());
-    let loss = RewardLossConfig::UltraInteract(UltraInteractRewardConfig::new());
+    let loss = RewardLossConfig::UltraInteract(UltraInteractRewardConfig::default());
     let body = RewardModel::from_decoder(model(2));
     let trained = RewardTrainer::new(settings(), &loss)
         .and_then(|it| it.with_snapshots(snapshots))

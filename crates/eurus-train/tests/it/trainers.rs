@@ -39,20 +39,26 @@ fn settings() -> TrainingConfig {
 
 fn losses() -> [PreferenceLossConfig; 3] {
     [
-        PreferenceLossConfig::Dpo(DpoConfig::new()),
-        PreferenceLossConfig::Kto(KtoConfig::new().with_desirable_weight(1.33)),
-        PreferenceLossConfig::Nca(NcaConfig::new()),
+        PreferenceLossConfig::Dpo(DpoConfig::default()),
+        PreferenceLossConfig::Kto(KtoConfig {
+            desirable_weight: 1.33,
+            ..KtoConfig::default()
+        }),
+        PreferenceLossConfig::Nca(NcaConfig::default()),
     ]
 }
 
 /// A loss that looks at lengths, of each response and of the whole step.
 fn loss_of_lengths() -> PreferenceLossConfig {
-    let dpo = DpoConfig::new().with_beta(1.0).with_length_normalized(true);
-    PreferenceLossConfig::Sum(
-        SumConfig::new()
-            .with_term(1.0, PreferenceLossConfig::Dpo(dpo))
-            .with_sft_weight(0.5),
-    )
+    let dpo = DpoConfig {
+        beta: 1.0,
+        length_normalized: true,
+        ..DpoConfig::default()
+    };
+    PreferenceLossConfig::Sum(SumConfig {
+        sft_weight: 0.5,
+        ..SumConfig::default().with_term(1.0, PreferenceLossConfig::Dpo(dpo))
+    })
 }
 
 struct Steps(Vec<(f64, f64, pref_losses::PreferenceStats, usize, usize)>);
@@ -167,7 +173,7 @@ fn sft_and_reward_steps_are_the_same_in_one_forest_of_eight_trees_two_of_four_an
             seen[0]
         })
     };
-    let loss = RewardLossConfig::UltraInteract(UltraInteractRewardConfig::new());
+    let loss = RewardLossConfig::UltraInteract(UltraInteractRewardConfig::default());
     let sft = first(&|settings, on_event| {
         let trainer = SftTrainer::new(settings.clone()).expect("good settings");
         let trained = trainer.train(model(5), &imitated, on_event);
@@ -241,7 +247,7 @@ fn bco_is_shifted_by_the_mean_reward_of_the_steps_before() {
         epochs: 3,
         ..settings()
     };
-    let loss = PreferenceLossConfig::Bco(BcoConfig::new().with_beta(0.5));
+    let loss = PreferenceLossConfig::Bco(BcoConfig { beta: 0.5 });
     let softplus = |x: f64| x.exp().ln_1p();
     let (mut sum, mut shifts) = (0.0, Vec::new());
     for (before, step) in learn(&rows, &settings, &loss).0.iter().enumerate() {
@@ -344,10 +350,12 @@ fn direct_rewards_put_zero_between_chosen_and_rejected() {
             .expect("training");
         pair_rewards(&trained, &trees, &settings).expect("rewards")
     };
-    let ranked = train(&RewardLossConfig::BradleyTerry(BradleyTerryConfig::new()));
+    let ranked = train(&RewardLossConfig::BradleyTerry(
+        BradleyTerryConfig::default(),
+    ));
     assert!(ranked.iter().all(|pair| pair.chosen > pair.rejected));
     let direct = train(&RewardLossConfig::UltraInteract(
-        UltraInteractRewardConfig::new(),
+        UltraInteractRewardConfig::default(),
     ));
     assert!(
         direct
@@ -452,7 +460,7 @@ fn a_token_the_model_does_not_know_is_refused_before_any_training() {
     refused(trainer.train(model(1), &sft, &mut |_| {}).err(), "sft");
     let reference = ReferenceLogProbs::compute(&policy, &trees, &settings(), &mut |_| {});
     refused(reference.err(), "reference");
-    let loss = RewardLossConfig::BradleyTerry(BradleyTerryConfig::new());
+    let loss = RewardLossConfig::BradleyTerry(BradleyTerryConfig::default());
     let trainer = RewardTrainer::new(settings(), &loss).expect("valid settings");
     let body = RewardModel::from_decoder(policy);
     refused(trainer.train(body, &trees, &mut |_| {}).err(), "reward");

@@ -54,8 +54,11 @@ fn settings() -> TrainingConfig {
 
 fn losses() -> [UnpairedLossConfig; 3] {
     [
-        UnpairedLossConfig::Kto(KtoConfig::new().with_desirable_weight(1.33)),
-        UnpairedLossConfig::Bco(BcoConfig::new()),
+        UnpairedLossConfig::Kto(KtoConfig {
+            desirable_weight: 1.33,
+            ..KtoConfig::default()
+        }),
+        UnpairedLossConfig::Bco(BcoConfig::default()),
         serde_json::from_str(r#"{"type": "apo_zero"}"#).expect("a loss"),
     ]
 }

@@ -8,7 +8,6 @@ use crate::error::Error;
 /// When [`CollapseMonitor`] warns.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[non_exhaustive]
 pub struct CollapseMonitorConfig {
     /// Observations that a trend is fitted over, at least 3. Nothing but non-finite numbers is
     /// reported before that many. Default 32.
@@ -50,49 +49,6 @@ impl Default for CollapseMonitorConfig {
 }
 
 impl CollapseMonitorConfig {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets the number of observations that a trend is fitted over.
-    pub fn with_window(mut self, window: usize) -> Self {
-        self.window = window;
-        self
-    }
-
-    /// Sets by how many standard errors a trend must differ from none.
-    pub fn with_confidence(mut self, confidence: f64) -> Self {
-        self.confidence = confidence;
-        self
-    }
-
-    /// Sets how far chosen rewards may be below their start and fall per step.
-    pub fn with_chosen_reward(mut self, fall: f64, slope: f64) -> Self {
-        self.chosen_reward_fall = fall;
-        self.chosen_reward_slope = slope;
-        self
-    }
-
-    /// Sets how far log-probs of chosen responses may be below their start and fall per step.
-    pub fn with_chosen_log_prob(mut self, fall: f64, slope: f64) -> Self {
-        self.chosen_log_prob_fall = fall;
-        self.chosen_log_prob_slope = slope;
-        self
-    }
-
-    /// Sets how far the chosen reward may be below the rejected one.
-    pub fn with_rejected_lead(mut self, rejected_lead: f64) -> Self {
-        self.rejected_lead = rejected_lead;
-        self
-    }
-
-    /// Sets the margin above which it should not grow further.
-    pub fn with_margin(mut self, margin: f64) -> Self {
-        self.margin = margin;
-        self
-    }
-
     /// Makes the monitor.
     ///
     /// # Errors

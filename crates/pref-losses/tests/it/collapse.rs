@@ -24,7 +24,7 @@ fn stats(chosen_reward: f64) -> PreferenceStats {
 }
 
 fn monitor() -> CollapseMonitor {
-    CollapseMonitorConfig::new()
+    CollapseMonitorConfig::default()
         .init()
         .expect("defaults are valid")
 }
@@ -52,7 +52,7 @@ proptest! {
         window in 3usize..60,
         confidence in 0.0f64..4.0,
     ) {
-        let config = CollapseMonitorConfig::new().with_window(window).with_confidence(confidence);
+        let config = CollapseMonitorConfig { window, confidence, ..CollapseMonitorConfig::default() };
         let mut level = start;
         let run = rises.iter().map(|rise| {
             level += rise;
@@ -69,9 +69,12 @@ proptest! {
         start in -100.0f64..100.0,
         window in 3usize..60,
     ) {
-        let config = CollapseMonitorConfig::new()
-            .with_window(window)
-            .with_chosen_reward(fall, 1e-3);
+        let config = CollapseMonitorConfig {
+            window,
+            chosen_reward_fall: fall,
+            chosen_reward_slope: 1e-3,
+            ..CollapseMonitorConfig::default()
+        };
         let due = ((fall / slope).floor() as usize + 1).max(window - 1);
         let run = (0..due + 3).map(|step| stats(start - slope * step as f64));
         let warnings = watch(&mut config.init().unwrap(), run);
@@ -227,23 +230,50 @@ fn going_back_to_a_checkpoint_changes_nothing() {
 
 #[test]
 fn settings_out_of_range_and_unknown_ones_are_refused() {
-    let config = CollapseMonitorConfig::new();
+    let config = CollapseMonitorConfig::default();
     for (config, field) in [
-        (config.clone().with_window(2), "window"),
-        (config.clone().with_confidence(-1.0), "confidence"),
         (
-            config.clone().with_chosen_reward(0.0, 1.0),
+            CollapseMonitorConfig {
+                window: 2,
+                ..config.clone()
+            },
+            "window",
+        ),
+        (
+            CollapseMonitorConfig {
+                confidence: -1.0,
+                ..config.clone()
+            },
+            "confidence",
+        ),
+        (
+            CollapseMonitorConfig {
+                chosen_reward_fall: 0.0,
+                ..config.clone()
+            },
             "chosen_reward_fall",
         ),
         (
-            config.clone().with_chosen_log_prob(1.0, f64::NAN),
+            CollapseMonitorConfig {
+                chosen_log_prob_slope: f64::NAN,
+                ..config.clone()
+            },
             "chosen_log_prob_slope",
         ),
         (
-            config.clone().with_rejected_lead(f64::INFINITY),
+            CollapseMonitorConfig {
+                rejected_lead: f64::INFINITY,
+                ..config.clone()
+            },
             "rejected_lead",
         ),
-        (config.clone().with_margin(-1.0), "margin"),
+        (
+            CollapseMonitorConfig {
+                margin: -1.0,
+                ..config.clone()
+            },
+            "margin",
+        ),
     ] {
         let error = config.init().unwrap_err();
         assert!(

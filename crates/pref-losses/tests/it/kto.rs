@@ -17,7 +17,7 @@ fn read(tensor: Tensor<1>) -> Vec<f32> {
 
 #[test]
 fn kto_gradient_does_not_flow_through_the_kl_estimate() {
-    let kto = KtoConfig::new().init().unwrap();
+    let kto = KtoConfig::default().init().unwrap();
     let mismatched = tracked(&[-10.0, -11.0]);
     let policy = tracked(&[-5.0]);
     let kl = kto.kl(mismatched.clone(), vector(&[-12.0, -12.0]));
@@ -35,7 +35,12 @@ fn kto_gradient_does_not_flow_through_the_kl_estimate() {
 #[test]
 fn kto_kl_is_never_negative_and_zero_without_rows() {
     for estimate in [KlEstimate::Mean, KlEstimate::NonZeroMean, KlEstimate::Zero] {
-        let kto = KtoConfig::new().with_kl(estimate).init().unwrap();
+        let kto = KtoConfig {
+            kl: estimate,
+            ..KtoConfig::default()
+        }
+        .init()
+        .unwrap();
         assert_eq!(
             read(kto.kl(vector(&[-9.0, -9.0]), vector(&[-1.0, -9.0]))),
             [0.0]
@@ -43,7 +48,14 @@ fn kto_kl_is_never_negative_and_zero_without_rows() {
         let none = Tensor::<1>::zeros([0], &Device::flex());
         assert_eq!(read(kto.kl(none.clone(), none)), [0.0]);
     }
-    let kto = |kl| KtoConfig::new().with_kl(kl).init().unwrap();
+    let kto = |kl| {
+        KtoConfig {
+            kl,
+            ..KtoConfig::default()
+        }
+        .init()
+        .unwrap()
+    };
     let rows = || (vector(&[-4.0, -9.0]), vector(&[-8.0, -9.0]));
     let (policy, reference) = rows();
     assert_eq!(read(kto(KlEstimate::Mean).kl(policy, reference)), [2.0]);
@@ -56,7 +68,7 @@ fn kto_kl_is_never_negative_and_zero_without_rows() {
 
 #[test]
 fn one_sided_kto_batches_have_finite_losses() {
-    let kto = KtoConfig::new().init().unwrap();
+    let kto = KtoConfig::default().init().unwrap();
     for flag in [true, false] {
         let output = kto.forward(
             UnpairedLogProbs {

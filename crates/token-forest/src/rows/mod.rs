@@ -40,7 +40,7 @@ pub use report::{Found, Problem, RowReport};
 use crate::message_tree::beginning;
 use crate::{
     BoundaryDifferences, ChatTokenizer, Error, Fitted, Group, Label, LabelKind, LengthLimit,
-    MessageTree, OverLong, Result, TokenTree, TooLong, TrainingTree,
+    MessageTree, OverLong, Result, TextCounts, TokenTree, TooLong, TrainingTree,
 };
 use example::{Fields, Row, rows_of};
 use report::Unusable;
@@ -269,6 +269,7 @@ pub fn read(
         trees.extend(tree);
         report.over_long += fit.counts;
         report.tokens.found += fit.differences;
+        report.texts += fit.texts;
         for (why, location, problem) in fit.unusable {
             report.add(why, &location, || problem);
         }
@@ -433,6 +434,7 @@ fn sample(trees: usize) -> Vec<bool> {
 struct FitReport {
     counts: crate::LengthCounts,
     differences: BoundaryDifferences,
+    texts: TextCounts,
     unusable: Vec<(Unusable, Location, String)>,
 }
 
@@ -454,9 +456,11 @@ fn fit(
         groups,
         counts,
         too_long,
+        texts,
     } = tokenizer
         .fit(&tree.messages, options.limit, policy)
         .map_err(|problem| refused(tree, tokenizer).unwrap_or(problem))?;
+    report.texts = texts;
     if options.over_long == OverLong::Error {
         report.unusable.extend(too_long.iter().map(|group| {
             let (location, fields) = &tree.sources[group.group];

@@ -8,7 +8,7 @@ use serde::Serialize;
 use ultrainteract::input::Location;
 
 use super::OptionNames;
-use crate::{BoundaryDifferences, LabelKind, LengthCounts, LengthLimit};
+use crate::{BoundaryDifferences, LabelKind, LengthCounts, LengthLimit, TextCounts};
 
 /// Why a record cannot be trained on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +84,8 @@ pub struct RowReport {
     pub dropped: bool,
     /// Responses that were too long, by what became of them.
     pub over_long: LengthCounts,
+    /// What the template and the tokenizer made of texts.
+    pub texts: TextCounts,
     /// Too long where that is an error.
     #[serde(skip)]
     too_long: Found,
@@ -328,6 +330,10 @@ impl RowReport {
     /// What goes after what is trained on: long responses, and how tokens were made.
     pub(super) fn write_details(&self, f: &mut fmt::Formatter<'_>, kind: LabelKind) -> fmt::Result {
         self.write_lengths(f, kind)?;
+        let texts = self.texts.to_string();
+        if !texts.is_empty() {
+            write!(f, "\n  texts: {texts}")?;
+        }
         self.write_differences(f)
     }
 }

@@ -124,7 +124,9 @@ fn a_base_model_without_a_template_is_told_to_add_one() {
     let error = broken(|folder| set_config(folder, "chat_template", json!(null)));
     assert!(
         error.starts_with("FOLDER has no chat template")
-            && error.ends_with("choose a built-in one: mistral, llama-2 or chatml")
+            && error.ends_with(
+                "choose a built-in one: mistral, llama-2, chatml, qwen3, qwen3-thinking, smollm3 or llama-3"
+            )
     );
 }
 

@@ -3,10 +3,12 @@
 //! All tests of the crate are one program: it is linked once, and they share the threads of this machine.
 
 mod common;
+mod families;
 mod folders;
 mod forest_properties;
 mod golden;
 mod over_long;
+mod rendered;
 mod rows;
 mod templates;
 mod tokenizer;

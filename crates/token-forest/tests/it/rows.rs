@@ -123,6 +123,9 @@ proptest! {
                 path.extend(&packed.forest.tokens[packed.forest.tokens_of(node)]);
                 let tree = &read.trees[group.tree];
                 prop_assert_eq!(path, tree.tree().path_tokens(tree.groups()[group.index].nodes[0]));
+                let piece = packed.forest.nodes[node].tree as usize;
+                let length = packed.forest.longest_paths[piece] as usize;
+                prop_assert_eq!(length, tree.tree().longest_path_tokens());
                 seen.push((group.tree, group.index));
             }
         }

@@ -265,7 +265,8 @@ fn a_template_that_rewrites_history_is_refused_with_the_place() {
     );
     assert!(
         error.ends_with(
-            "chat_template.jinja rewrites history: adding message 3 changes the text at byte 12 \
+            "chat_template.jinja rewrites history: it writes earlier messages in another way once others follow; \
+             adding message 3 changes the text at byte 12 \
              from \"41<|im_end|>\" to \"...<|im_end|><u>Out: 41\\nYour answer is w\"; \
              use a template that only appends"
         ),

@@ -115,7 +115,12 @@ fn python_renders_the_templates_that_come_along_the_same() {
     ];
     let mut with_system = vec![Message::system(" Be brief. ")];
     with_system.extend_from_slice(&turns);
-    for template in BuiltInTemplate::ALL {
+    // The others need tokens that this vocabulary lacks.
+    for template in [
+        BuiltInTemplate::Mistral,
+        BuiltInTemplate::Llama2,
+        BuiltInTemplate::ChatMl,
+    ] {
         let mut conversations = vec![&turns[..1], &turns[..3], &turns[..]];
         if template != BuiltInTemplate::Mistral {
             conversations.extend([&with_system[..2], &with_system[..]]);

@@ -17,7 +17,8 @@ use crate::{Critic, Environment, Error, Problem, Result};
 /// This is what is implemented of arXiv 2404.02078, section 2.3 ("preference trees"). At each turn
 /// of each problem:
 ///
-/// 1. `samples_per_turn` actions are drawn for the history so far.
+/// 1. `samples_per_turn` actions are drawn for the history so far, or, with `samples_per_round`, only
+///    until there are a correct and an incorrect one.
 /// 2. Dropped are actions that were cut off or withheld, empty ones, repetitions of an action of the
 ///    same turn, and those whose code is not Python.
 /// 3. The rest are tried and judged. One correct and one incorrect action are kept, drawn by the

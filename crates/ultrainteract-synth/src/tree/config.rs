@@ -12,6 +12,10 @@ pub struct SynthConfig {
     /// Actions drawn per problem and turn; divided among the actors or drawn from each, see
     /// [`ActorPlan`]. Default 20.
     pub samples_per_turn: usize,
+    /// How many of an actor's actions are drawn at a time. A problem that has a correct and an
+    /// incorrect action at this turn is asked for no more: a pair needs one of each, and where both
+    /// are common the first round is enough. Default all at once.
+    pub samples_per_round: Option<usize>,
     /// The most turns of a tree. Default 5.
     pub max_turns: usize,
     /// How actions are drawn; its seed is replaced. Default temperature 1, at most 512 tokens.
@@ -34,6 +38,7 @@ impl Default for SynthConfig {
     fn default() -> Self {
         Self {
             samples_per_turn: 20,
+            samples_per_round: None,
             max_turns: 5,
             sampling: Sampling::default(),
             seed: 0,
@@ -74,6 +79,7 @@ impl SynthConfig {
     pub(super) fn validate(&self) -> Result<()> {
         for (field, value) in [
             ("samples_per_turn", self.samples_per_turn),
+            ("samples_per_round", self.samples_per_round.unwrap_or(1)),
             ("max_turns", self.max_turns),
             ("problems_per_batch", self.problems_per_batch.unwrap_or(1)),
             ("sampling.max_tokens", self.sampling.max_tokens),

@@ -49,6 +49,13 @@ pub struct TurnCounts {
     pub fallbacks: usize,
 }
 
+impl TurnCounts {
+    /// Whether there is a correct and an incorrect action, so that a pair can be made.
+    pub(super) fn has_both(&self) -> bool {
+        self.correct > 0 && self.incorrect > 0
+    }
+}
+
 impl AddAssign<&TurnCounts> for TurnCounts {
     fn add_assign(&mut self, other: &TurnCounts) {
         self.sampled += other.sampled;

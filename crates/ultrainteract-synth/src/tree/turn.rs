@@ -80,7 +80,7 @@ impl Turn<'_> {
             .collect()
     }
 
-    /// Has one actor draw its samples for all problems that want them, and tries these.
+    /// Has one actor draw its samples for all problems that want them, round by round, and tries these.
     fn ask_actor(
         &self,
         index: usize,
@@ -98,22 +98,49 @@ impl Turn<'_> {
                 each + usize::from(index < rest)
             }
         };
-        let asked: Vec<usize> = (0..works.len())
-            .filter(|&work| works[work].failure.is_none())
+        let mut asked: Vec<usize> = (0..works.len())
             .filter(|&work| {
                 self.config.actors == ActorPlan::Share || works[work].counts.correct == 0
             })
             .collect();
-        if asked.is_empty() {
-            return Ok(());
+        let most = self.config.samples_per_round.unwrap_or(samples);
+        let mut drawn = 0;
+        while drawn < samples {
+            asked.retain(|&work| works[work].failure.is_none());
+            if self.config.samples_per_round.is_some() {
+                asked.retain(|&work| !works[work].counts.has_both());
+            }
+            if asked.is_empty() {
+                break;
+            }
+            let count = most.min(samples - drawn);
+            let purpose = match drawn {
+                0 => format!("sample {index}"),
+                drawn => format!("sample {index} after {drawn}"),
+            };
+            self.draw(actor, &asked, count, &purpose, works, observer)?;
+            drawn += count;
         }
+        Ok(())
+    }
+
+    /// Has one actor draw so many samples for each of these problems, and tries them.
+    fn draw(
+        &self,
+        actor: &dyn ChatModel,
+        asked: &[usize],
+        samples: usize,
+        purpose: &str,
+        works: &mut [Work<'_, '_>],
+        observer: &mut Observer<'_>,
+    ) -> Result<()> {
         let requests: Vec<ChatRequest> = asked
             .iter()
             .map(|&work| ChatRequest {
                 messages: works[work].messages.clone(),
                 samples,
                 sampling: Sampling {
-                    seed: self.seed(works[work].tree, &format!("sample {index}")),
+                    seed: self.seed(works[work].tree, purpose),
                     ..self.config.sampling.clone()
                 },
             })

@@ -229,24 +229,69 @@ fn the_same_seed_gives_the_same_trees_in_any_order_and_any_batches() {
     let actor = Actor::drawing();
     let forward = problems(9);
     let backward: Vec<_> = forward.iter().rev().cloned().collect();
+    for samples_per_round in [None, Some(2)] {
+        let config = SynthConfig {
+            samples_per_turn: 6,
+            samples_per_round,
+            ..config()
+        };
+        let reference = try_build(config.clone(), &[&actor], &forward).unwrap();
+        assert!(reference.trees.iter().any(|tree| tree.pairs().len() > 1));
+        for size in [1, 2, 4, 100] {
+            let config = SynthConfig {
+                problems_per_batch: Some(size),
+                ..config.clone()
+            };
+            let mut other = try_build(config, &[&actor], &backward).unwrap();
+            other.trees.reverse();
+            assert_eq!(other.trees, reference.trees);
+            assert_eq!(other.stats, reference.stats);
+        }
+        let other = try_build(SynthConfig { seed: 4, ..config }, &[&actor], &forward).unwrap();
+        assert_ne!(other.trees, reference.trees);
+    }
+}
+
+#[test]
+fn in_rounds_a_problem_is_asked_until_it_has_a_correct_and_an_incorrect_action() {
+    // A third of the requests find the answer.
+    let actor = Actor::new(|request, _| {
+        let easy = request.messages[0].content.contains("(p1)");
+        let right = easy || request.sampling.seed.is_multiple_of(3);
+        fill(
+            &["Answer: 1", if right { "Answer: 42" } else { "Answer: 2" }],
+            request.samples,
+        )
+    });
     let config = SynthConfig {
-        samples_per_turn: 6,
+        samples_per_turn: 7,
+        samples_per_round: Some(2),
+        max_turns: 1,
+        fallback: Fallback::Never,
         ..config()
     };
-    let reference = try_build(config.clone(), &[&actor], &forward).unwrap();
-    assert!(reference.trees.iter().any(|tree| tree.pairs().len() > 1));
-    for size in [1, 2, 4, 100] {
-        let config = SynthConfig {
-            problems_per_batch: Some(size),
-            ..config.clone()
-        };
-        let mut other = try_build(config, &[&actor], &backward).unwrap();
-        other.trees.reverse();
-        assert_eq!(other.trees, reference.trees);
-        assert_eq!(other.stats, reference.stats);
+    let build = try_build(config.clone(), &[&actor], &problems(30)).unwrap();
+    let sampled: Vec<usize> = problems(30)
+        .into_iter()
+        .map(|problem| {
+            let alone = try_build(config.clone(), &[&actor], &[problem]).unwrap();
+            let counts = alone.stats.total();
+            let drawn = counts.sampled;
+            // One of each ends it, and nothing else does before all are drawn.
+            assert_eq!(
+                counts.pairs == 1,
+                counts.correct > 0 && counts.incorrect > 0
+            );
+            assert!(counts.pairs == 1 || drawn == 7, "{counts:?}");
+            drawn
+        })
+        .collect();
+    assert_eq!(sampled[1], 2);
+    // The last round is what is left.
+    for drawn in [2, 4, 6, 7] {
+        assert!(sampled.contains(&drawn), "{drawn}: {sampled:?}");
     }
-    let other = try_build(SynthConfig { seed: 4, ..config }, &[&actor], &forward).unwrap();
-    assert_ne!(other.trees, reference.trees);
+    assert_eq!(build.stats.total().sampled, sampled.iter().sum::<usize>());
 }
 
 #[test]
@@ -386,6 +431,13 @@ fn settings_and_problems_that_cannot_be_right_are_refused() {
             ..config()
         })
         .contains("samples_per_turn")
+    );
+    assert!(
+        refused(SynthConfig {
+            samples_per_round: Some(0),
+            ..config()
+        })
+        .contains("samples_per_round")
     );
     assert!(
         refused(SynthConfig {

@@ -12,8 +12,15 @@
 
 mod answer;
 mod blocks;
+mod expression;
+mod final_answer;
 mod number;
+mod quantity;
+mod times;
+mod typeset;
+mod units;
 
-pub use answer::{answers_match, final_answer};
+pub use answer::answers_match;
 pub use blocks::{dedent, python_blocks};
+pub use final_answer::final_answer;
 pub use number::{RELATIVE_TOLERANCE, numbers_equal, parse_number};

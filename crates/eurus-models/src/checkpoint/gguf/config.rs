@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::names::in_layer;
 use super::refuse;
-use crate::{DecoderConfig, Result, rope};
+use crate::rope::Frequencies;
+use crate::{DecoderConfig, Result, RopeScaling};
 
 /// Keys, after the architecture's name, that are used.
 const USED: [&str; 15] = [
@@ -253,11 +254,31 @@ impl Metadata {
             Some(factor) => Some(factor),
             None => self.number("rope.scale_linear")?,
         };
+        if kind != "none" && self.rope_factors.is_some() {
+            let told = format!(
+                "is {kind}, and there are factors of frequencies too ({})",
+                super::names::ROPE_FACTORS
+            );
+            return Err(self.problem("rope.scaling.type", &told));
+        }
         match (kind, factor) {
             ("linear", Some(factor)) => Ok(json!({"rope_type": "linear", "factor": factor})),
             ("none", None) => self.llama3_scaling(theta, head_dim),
             ("none", Some(1.0)) => self.llama3_scaling(theta, head_dim),
-            _ => Err(self.problem("rope.scaling.type", "is not supported; none and linear are")),
+            // What llama.cpp computes by itself is the default of `transformers`; keys of its other settings are unknown here.
+            ("yarn", Some(factor)) => Ok(json!({
+                "rope_type": "yarn",
+                "factor": factor,
+                "original_max_position_embeddings": self.integer("rope.scaling.original_context_length")?,
+            })),
+            ("yarn", None) => Err(self.problem(
+                "rope.scaling.type",
+                "is yarn, and there is no rope.scaling.factor",
+            )),
+            (kind, _) => Err(self.problem(
+                "rope.scaling.type",
+                &format!("is {kind}, which is not supported; none, linear and yarn are"),
+            )),
         }
     }
 
@@ -293,14 +314,15 @@ fn llama3_divisors(theta: f64, head_dim: u64, factor: f64) -> Vec<f64> {
     let mut config = DecoderConfig::llama(1, 2, 1, 1);
     config.head_dim = head_dim.min(1 << 16) as usize;
     config.rope_theta = theta;
-    let plain = rope::frequencies(&config);
-    config.rope_scaling = crate::config::RopeScaling::Llama3 {
+    let frequencies = |config: &DecoderConfig| Frequencies::new(config).of_length(0).into_owned();
+    let plain = frequencies(&config);
+    config.rope_scaling = RopeScaling::Llama3 {
         factor,
         low: 1.0,
         high: 4.0,
         original_positions: 8192.0,
     };
-    let stretched = rope::frequencies(&config);
+    let stretched = frequencies(&config);
     plain.iter().zip(stretched).map(|(a, b)| a / b).collect()
 }
 

@@ -290,10 +290,12 @@ fn the_kl_estimates_equal_their_oracle() {
         }
         let ratios = Array1::from(ratios[..rows].to_vec());
         for estimate in oracles::KL_ESTIMATES {
-            let kto = KtoConfig::new()
-                .with_kl(estimate)
-                .init()
-                .expect("defaults are valid");
+            let kto = KtoConfig {
+                kl: estimate,
+                ..KtoConfig::default()
+            }
+            .init()
+            .expect("defaults are valid");
             let device = Device::flex();
             let kl = kto.kl(
                 vector(&batch.policy_chosen[..rows], &device),

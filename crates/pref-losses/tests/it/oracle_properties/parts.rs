@@ -117,8 +117,13 @@ fn compare(
 fn length_desensitized_dpo_equals_its_oracle() {
     let inputs = (prop_oneof![Just(0.0), Just(1.0), 0.0f64..1.0], sides());
     check("ld_dpo", inputs, |(alpha, sides)| {
-        let ld = LdDpoConfig::new().with_alpha(alpha).init().expect("valid");
-        let dpo = DpoConfig::new().init().expect("valid");
+        let ld = LdDpoConfig {
+            alpha,
+            ..LdDpoConfig::default()
+        }
+        .init()
+        .expect("valid");
+        let dpo = DpoConfig::default().init().expect("valid");
         let masks = sides.each_ref().map(Side::wide_mask);
         let [c, r] = [0, 1].map(|side| oracle::part_counts(masks[side].view()));
         let shared = Array1::from_iter(c.iter().zip(&r).map(|(c, r)| *c.min(r)));
@@ -139,8 +144,17 @@ fn dmpo_equals_its_oracle() {
     let gammas = prop_oneof![Just(1.0), Just(0.999), 0.05f64..1.0];
     let inputs = (gammas, 0.05f64..1.0, 0.0f64..0.4, sides());
     check("dmpo", inputs, |(gamma, beta, rate, sides)| {
-        let config = DmpoConfig::new().with_beta(beta).with_gamma(gamma);
-        let dmpo = config.with_label_smoothing(rate).init().expect("valid");
+        let config = DmpoConfig {
+            beta,
+            gamma,
+            ..DmpoConfig::default()
+        };
+        let dmpo = DmpoConfig {
+            label_smoothing: rate,
+            ..config
+        }
+        .init()
+        .expect("valid");
         let masks = sides.each_ref().map(Side::wide_mask);
         let sum = |ratios: &Array2<f64>, side: usize| {
             oracle::discounted_turns(ratios.view(), masks[side].view(), gamma)
@@ -160,7 +174,12 @@ fn dmpo_equals_its_oracle() {
 fn weights_of_the_policys_own_probabilities_equal_their_oracle() {
     let caps = prop_oneof![Just(None), (0.1f64..2.0).prop_map(Some)];
     check("wpo", (caps, sides()), |(cap, sides)| {
-        let wpo = WpoConfig::new().with_cap(cap).init().expect("valid");
+        let wpo = WpoConfig {
+            cap,
+            ..WpoConfig::default()
+        }
+        .init()
+        .expect("valid");
         let of = |side: &Side| {
             let (policy, squares) = (side.matrix(&side.policy), side.matrix(&side.squares));
             log_weights(policy, squares, side.mask())
@@ -188,7 +207,7 @@ fn weights_of_the_policys_own_probabilities_equal_their_oracle() {
         let policy = leaf(&numbers);
         let log_probs =
             PairLogProbs::without_reference(policy.clone(), policy.clone().detach() * 2.0);
-        let dpo = PreferenceLoss::new(DpoConfig::new().init().expect("valid"));
+        let dpo = PreferenceLoss::new(DpoConfig::default().init().expect("valid"));
         let context = PairContext {
             log_weights: Some(log_weights),
             ..PairContext::default()
@@ -256,10 +275,12 @@ fn norm_bt_equals_its_oracle() {
                 })
                 .collect();
             close("distances", &read(&apart), &want)?;
-            let norm_bt = NormBtConfig::new()
-                .with_epsilon(epsilon)
-                .init()
-                .expect("valid");
+            let norm_bt = NormBtConfig {
+                epsilon,
+                ..NormBtConfig::default()
+            }
+            .init()
+            .expect("valid");
             let (chosen, rejected) = (leaf(&c), leaf(&r));
             let losses = norm_bt.forward(chosen.clone(), rejected.clone(), apart, mean);
             let wide = |values: &[f32]| {

@@ -50,38 +50,34 @@ pub fn preference(name: &str) -> BoxedStrategy<PreferenceLossConfig> {
         "dpo" => dpo().prop_map(P::Dpo).boxed(),
         "ipo" => (betas(), divergences(), constants(), any::<bool>())
             .prop_map(|(beta, divergence, constant, per_token)| {
-                let config = IpoConfig::new().with_beta(beta).with_divergence(divergence);
-                let config = config.with_divergence_constant(constant);
-                P::Ipo(config.with_length_normalized(per_token))
+                P::Ipo(IpoConfig {
+                    beta,
+                    divergence,
+                    divergence_constant: constant,
+                    length_normalized: per_token,
+                })
             })
             .boxed(),
         "hinge" => (betas(), divergences())
-            .prop_map(|(beta, divergence)| {
-                P::Hinge(
-                    HingeConfig::new()
-                        .with_beta(beta)
-                        .with_divergence(divergence),
-                )
-            })
+            .prop_map(|(beta, divergence)| P::Hinge(HingeConfig { beta, divergence }))
             .boxed(),
-        "nca" => betas()
-            .prop_map(|beta| P::Nca(NcaConfig::new().with_beta(beta)))
-            .boxed(),
+        "nca" => betas().prop_map(|beta| P::Nca(NcaConfig { beta })).boxed(),
         "kto" => kto().prop_map(P::Kto).boxed(),
         "kto_pair" => betas()
-            .prop_map(|beta| P::KtoPair(KtoPairConfig::new().with_beta(beta)))
+            .prop_map(|beta| P::KtoPair(KtoPairConfig { beta }))
             .boxed(),
         "exo" => (betas(), 0.001f64..0.5, divergences())
             .prop_map(|(beta, rate, divergence)| {
-                let config = ExoConfig::new().with_beta(beta).with_label_smoothing(rate);
-                P::Exo(config.with_divergence(divergence))
+                P::Exo(ExoConfig {
+                    beta,
+                    label_smoothing: rate,
+                    divergence,
+                })
             })
             .boxed(),
-        "bco" => betas()
-            .prop_map(|beta| P::Bco(BcoConfig::new().with_beta(beta)))
-            .boxed(),
+        "bco" => betas().prop_map(|beta| P::Bco(BcoConfig { beta })).boxed(),
         "sppo" => betas()
-            .prop_map(|beta| P::Sppo(SppoConfig::new().with_beta(beta)))
+            .prop_map(|beta| P::Sppo(SppoConfig { beta }))
             .boxed(),
         "aot" => (
             betas(),
@@ -89,24 +85,33 @@ pub fn preference(name: &str) -> BoxedStrategy<PreferenceLossConfig> {
             one_of([AotPairing::Paired, AotPairing::Unpaired]),
         )
             .prop_map(|(beta, rate, pairing)| {
-                let config = AotConfig::new().with_beta(beta).with_label_smoothing(rate);
-                P::Aot(config.with_pairing(pairing))
+                P::Aot(AotConfig {
+                    beta,
+                    label_smoothing: rate,
+                    pairing,
+                })
             })
             .boxed(),
         "apo" => (betas(), one_of([ApoVariant::Zero, ApoVariant::Down]))
-            .prop_map(|(beta, variant)| {
-                P::Apo(ApoConfig::new().with_beta(beta).with_variant(variant))
-            })
+            .prop_map(|(beta, variant)| P::Apo(ApoConfig { beta, variant }))
             .boxed(),
         "discopop" => (betas(), one_of([0.05, 0.2, 1.0]), divergences())
             .prop_map(|(beta, tau, divergence)| {
-                let config = DiscopopConfig::new().with_beta(beta).with_tau(tau);
-                P::Discopop(config.with_divergence(divergence))
+                P::Discopop(DiscopopConfig {
+                    beta,
+                    tau,
+                    divergence,
+                })
             })
             .boxed(),
         "simpo" => simpo().prop_map(P::Simpo).boxed(),
         "orpo" => (betas(), prop_oneof![Just(0.0), weights()])
-            .prop_map(|(beta, sft)| P::Orpo(OrpoConfig::new().with_beta(beta).with_sft_weight(sft)))
+            .prop_map(|(beta, sft)| {
+                P::Orpo(OrpoConfig {
+                    beta,
+                    sft_weight: sft,
+                })
+            })
             .boxed(),
         "cpo" => (
             betas(),
@@ -114,18 +119,20 @@ pub fn preference(name: &str) -> BoxedStrategy<PreferenceLossConfig> {
             one_of([CpoForm::Sigmoid, CpoForm::Hinge, CpoForm::Ipo]),
         )
             .prop_map(|(beta, rate, form)| {
-                let config = CpoConfig::new().with_beta(beta).with_form(form);
                 let rate = if form == CpoForm::Sigmoid { rate } else { 0.0 };
-                P::Cpo(config.with_label_smoothing(rate))
+                P::Cpo(CpoConfig {
+                    beta,
+                    form,
+                    label_smoothing: rate,
+                })
             })
             .boxed(),
         "slic" => (weights(), prop_oneof![Just(0.0), weights()])
             .prop_map(|(threshold, sft)| {
-                P::Slic(
-                    SlicConfig::new()
-                        .with_threshold(threshold)
-                        .with_sft_weight(sft),
-                )
+                P::Slic(SlicConfig {
+                    threshold,
+                    sft_weight: sft,
+                })
             })
             .boxed(),
         "sum" => sum().prop_map(P::Sum).boxed(),
@@ -143,25 +150,25 @@ fn dpo() -> impl Strategy<Value = DpoConfig> {
         constants(),
         any::<bool>(),
     )
-        .prop_map(|(beta, rate, smoothing, divergence, constant, per_token)| {
-            DpoConfig::new()
-                .with_beta(beta)
-                .with_label_smoothing(rate)
-                .with_smoothing(smoothing)
-                .with_divergence(divergence)
-                .with_divergence_constant(constant)
-                .with_length_normalized(per_token)
-        })
+        .prop_map(
+            |(beta, rate, smoothing, divergence, constant, per_token)| DpoConfig {
+                beta,
+                label_smoothing: rate,
+                smoothing,
+                divergence,
+                divergence_constant: constant,
+                length_normalized: per_token,
+            },
+        )
 }
 
 fn kto() -> impl Strategy<Value = KtoConfig> {
     (betas(), weights(), weights(), one_of(KL_ESTIMATES)).prop_map(
-        |(beta, desirable, undesirable, kl)| {
-            KtoConfig::new()
-                .with_beta(beta)
-                .with_desirable_weight(desirable)
-                .with_undesirable_weight(undesirable)
-                .with_kl(kl)
+        |(beta, desirable, undesirable, kl)| KtoConfig {
+            beta,
+            desirable_weight: desirable,
+            undesirable_weight: undesirable,
+            kl,
         },
     )
 }
@@ -172,12 +179,11 @@ fn simpo() -> impl Strategy<Value = SimpoConfig> {
         (0.0f64..1.0).prop_map(SimpoMargin::GammaBetaRatio),
     ];
     (betas(), margin, rates(), one_of([0.0, 0.25, 1.0, -0.25])).prop_map(
-        |(beta, margin, rate, alpha)| {
-            SimpoConfig::new()
-                .with_beta(beta)
-                .with_margin(margin)
-                .with_label_smoothing(rate)
-                .with_alpha(alpha)
+        |(beta, margin, rate, alpha)| SimpoConfig {
+            beta,
+            margin,
+            label_smoothing: rate,
+            alpha,
         },
     )
 }
@@ -188,8 +194,11 @@ fn sum() -> impl Strategy<Value = SumConfig> {
     let normalization = one_of([SftNormalization::Tokens, SftNormalization::Responses]);
     (terms, prop_oneof![Just(0.0), weights()], normalization).prop_map(
         |(terms, sft, normalization)| {
-            let config = SumConfig::new().with_sft_weight(sft);
-            let config = config.with_sft_normalization(normalization);
+            let config = SumConfig {
+                sft_weight: sft,
+                sft_normalization: normalization,
+                ..SumConfig::default()
+            };
             terms.into_iter().fold(config, |config, (weight, loss)| {
                 config.with_term(weight, loss)
             })
@@ -203,14 +212,18 @@ pub fn reward(name: &str) -> BoxedStrategy<RewardLossConfig> {
     match name {
         "bradley_terry" => centering()
             .prop_map(|coefficient| {
-                let config = BradleyTerryConfig::new().with_center_coefficient(coefficient);
+                let config = BradleyTerryConfig {
+                    center_coefficient: coefficient,
+                };
                 RewardLossConfig::BradleyTerry(config)
             })
             .boxed(),
         "ultra_interact" => (weights(), centering())
             .prop_map(|(weight, coefficient)| {
-                let config = UltraInteractRewardConfig::new().with_direct_weight(weight);
-                RewardLossConfig::UltraInteract(config.with_center_coefficient(coefficient))
+                RewardLossConfig::UltraInteract(UltraInteractRewardConfig {
+                    direct_weight: weight,
+                    center_coefficient: coefficient,
+                })
             })
             .boxed(),
         "ldr" => Just(RewardLossConfig::Ldr(LdrConfig::default())).boxed(),
@@ -223,14 +236,14 @@ pub fn unpaired(name: &str) -> BoxedStrategy<UnpairedLossConfig> {
     use UnpairedLossConfig as U;
     match name {
         "kto" => kto().prop_map(U::Kto).boxed(),
-        "bco" => betas()
-            .prop_map(|beta| U::Bco(BcoConfig::new().with_beta(beta)))
-            .boxed(),
+        "bco" => betas().prop_map(|beta| U::Bco(BcoConfig { beta })).boxed(),
         "apo_zero" => (betas(), weights(), weights())
             .prop_map(|(beta, desirable, undesirable)| {
-                let config = UnpairedApoZeroConfig::new().with_beta(beta);
-                let config = config.with_desirable_weight(desirable);
-                U::ApoZero(config.with_undesirable_weight(undesirable))
+                U::ApoZero(UnpairedApoZeroConfig {
+                    beta,
+                    desirable_weight: desirable,
+                    undesirable_weight: undesirable,
+                })
             })
             .boxed(),
         other => panic!("the unpaired loss `{other}` has no oracle here"),
@@ -241,21 +254,20 @@ pub fn unpaired(name: &str) -> BoxedStrategy<UnpairedLossConfig> {
 pub fn scored(name: &str) -> BoxedStrategy<ScoredLossConfig> {
     use ScoredLossConfig as S;
     let nca = || {
-        (betas(), 0.1f64..4.0, 0.0f64..1.0).prop_map(|(beta, temperature, bonus)| {
-            NcaKConfig::new()
-                .with_beta(beta)
-                .with_temperature(temperature)
-                .with_first_bonus(bonus)
+        (betas(), 0.1f64..4.0, 0.0f64..1.0).prop_map(|(beta, temperature, bonus)| NcaKConfig {
+            beta,
+            temperature,
+            first_bonus: bonus,
         })
     };
     match name {
         "nca_k" => nca().prop_map(S::NcaK).boxed(),
         "info_nca" => nca().prop_map(S::InfoNca).boxed(),
         "plackett_luce" => betas()
-            .prop_map(|beta| S::PlackettLuce(PlackettLuceDpoConfig::new().with_beta(beta)))
+            .prop_map(|beta| S::PlackettLuce(PlackettLuceDpoConfig { beta }))
             .boxed(),
         "lambda_rank" => betas()
-            .prop_map(|beta| S::LambdaRank(LambdaRankConfig::new().with_beta(beta)))
+            .prop_map(|beta| S::LambdaRank(LambdaRankConfig { beta }))
             .boxed(),
         other => panic!("the loss over scored responses `{other}` has no oracle here"),
     }

@@ -49,7 +49,7 @@ fn a_sum_of_one_loss_is_that_loss() {
             continue;
         }
         let log_probs = || pairs(vector(&[1.0, -4.0, 0.5]), vector(&[0.0, 2.0, -3.0]));
-        let sum = SumConfig::new().with_term(1.0, config.clone());
+        let sum = SumConfig::default().with_term(1.0, config.clone());
         let sum = PreferenceLossConfig::Sum(sum);
         assert_eq!(sum.init().unwrap().needs(), config.init().unwrap().needs());
         let (got, want) = (forward(&sum, log_probs()), forward(&config, log_probs()));
@@ -64,12 +64,13 @@ fn a_sum_of_one_loss_is_that_loss() {
 
 #[test]
 fn the_sft_term_is_a_mean_over_tokens_or_over_responses() {
-    let dpo = || PreferenceLossConfig::Dpo(DpoConfig::new());
+    let dpo = || PreferenceLossConfig::Dpo(DpoConfig::default());
     let losses = |normalization, mean_chosen_tokens| {
-        let sum = SumConfig::new()
-            .with_term(1.0, dpo())
-            .with_sft_weight(2.0)
-            .with_sft_normalization(normalization);
+        let sum = SumConfig {
+            sft_weight: 2.0,
+            sft_normalization: normalization,
+            ..SumConfig::default().with_term(1.0, dpo())
+        };
         let context = PairContext {
             lengths: Some(PairLengths {
                 chosen: vector(&[5.0, 15.0]),
@@ -99,20 +100,32 @@ fn the_sft_term_is_a_mean_over_tokens_or_over_responses() {
 
 #[test]
 fn sums_that_cannot_be_are_errors() {
-    let dpo = PreferenceLossConfig::Dpo(DpoConfig::new());
-    let sum = SumConfig::new().with_term(1.0, dpo.clone());
-    let nested = SumConfig::new().with_term(1.0, PreferenceLossConfig::Sum(sum.clone()));
-    let kto = |kl| PreferenceLossConfig::Kto(KtoConfig::new().with_kl(kl));
-    let torn = SumConfig::new()
+    let dpo = PreferenceLossConfig::Dpo(DpoConfig::default());
+    let sum = SumConfig::default().with_term(1.0, dpo.clone());
+    let nested = SumConfig::default().with_term(1.0, PreferenceLossConfig::Sum(sum.clone()));
+    let kto = |kl| {
+        PreferenceLossConfig::Kto(KtoConfig {
+            kl,
+            ..KtoConfig::default()
+        })
+    };
+    let torn = SumConfig::default()
         .with_term(1.0, kto(KlEstimate::Mean))
         .with_term(1.0, kto(KlEstimate::NonZeroMean));
-    for config in [SumConfig::new(), nested, torn] {
+    for config in [SumConfig::default(), nested, torn] {
         let error = config.init().unwrap_err();
         assert!(matches!(error, Error::InvalidSum { .. }), "{error}");
     }
     assert!(sum.clone().with_term(0.0, dpo).init().is_err());
-    assert!(sum.with_sft_weight(-1.0).init().is_err());
-    let agreed = SumConfig::new()
+    assert!(
+        SumConfig {
+            sft_weight: -1.0,
+            ..sum
+        }
+        .init()
+        .is_err()
+    );
+    let agreed = SumConfig::default()
         .with_term(1.0, kto(KlEstimate::Zero))
         .with_term(1.0, kto(KlEstimate::Mean));
     let agreed = PreferenceLossConfig::Sum(agreed).init().unwrap();
@@ -124,9 +137,11 @@ fn sums_that_cannot_be_are_errors() {
 fn aot_pulls_each_response_by_its_rank() {
     // Quantiles: chosen 1, 5 against rejected 2, 3.
     let (chosen, rejected) = (tracked(&[5.0, 1.0]), tracked(&[2.0, 3.0]));
-    let aot = AotConfig::new()
-        .with_beta(1.0)
-        .with_pairing(AotPairing::Unpaired);
+    let aot = AotConfig {
+        beta: 1.0,
+        pairing: AotPairing::Unpaired,
+        ..AotConfig::default()
+    };
     let losses = aot
         .init()
         .unwrap()
@@ -162,9 +177,9 @@ proptest! {
     #[test]
     fn sums_are_linear(batch in batch(), first in 0.1f64..3.0, second in 0.1f64..3.0) {
         let (a, b): (Vec<f32>, Vec<f32>) = batch.into_iter().unzip();
-        let dpo = PreferenceLossConfig::Dpo(DpoConfig::new());
-        let ipo = PreferenceLossConfig::Ipo(IpoConfig::new().with_beta(0.5));
-        let sum = SumConfig::new().with_term(first, dpo.clone()).with_term(second, ipo.clone());
+        let dpo = PreferenceLossConfig::Dpo(DpoConfig::default());
+        let ipo = PreferenceLossConfig::Ipo(IpoConfig { beta: 0.5, ..IpoConfig::default() });
+        let sum = SumConfig::default().with_term(first, dpo.clone()).with_term(second, ipo.clone());
         let losses = |config: &PreferenceLossConfig| {
             read(forward(config, pairs(vector(&a), vector(&b))).losses)
         };
@@ -185,7 +200,7 @@ proptest! {
             values
         };
         for pairing in [AotPairing::Paired, AotPairing::Unpaired] {
-            let aot = AotConfig::new().with_pairing(pairing).init().unwrap();
+            let aot = AotConfig { pairing, ..AotConfig::default() }.init().unwrap();
             let losses = |a: &[f32], b: &[f32]| {
                 read(aot.forward(pairs(vector(a), vector(b))).losses)
             };

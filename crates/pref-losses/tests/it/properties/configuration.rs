@@ -16,48 +16,138 @@ use super::support::{configs, context, forward, pairs, read, vector};
 #[test]
 fn numbers_out_of_range_are_errors_that_name_the_field() {
     use PreferenceLossConfig::*;
-    let robust = DpoConfig::new().with_smoothing(LabelSmoothing::Robust);
-    let hinge = CpoConfig::new().with_form(CpoForm::Hinge);
+    let robust = DpoConfig {
+        smoothing: LabelSmoothing::Robust,
+        ..DpoConfig::default()
+    };
+    let hinge = CpoConfig {
+        form: CpoForm::Hinge,
+        ..CpoConfig::default()
+    };
     let bad = [
-        (Dpo(DpoConfig::new().with_beta(0.0)), "beta"),
-        (Dpo(DpoConfig::new().with_beta(f64::NAN)), "beta"),
         (
-            Dpo(DpoConfig::new().with_label_smoothing(0.6)),
+            Dpo(DpoConfig {
+                beta: 0.0,
+                ..DpoConfig::default()
+            }),
+            "beta",
+        ),
+        (
+            Dpo(DpoConfig {
+                beta: f64::NAN,
+                ..DpoConfig::default()
+            }),
+            "beta",
+        ),
+        (
+            Dpo(DpoConfig {
+                label_smoothing: 0.6,
+                ..DpoConfig::default()
+            }),
             "label_smoothing",
         ),
-        (Dpo(robust.with_label_smoothing(0.5)), "label_smoothing"),
         (
-            Dpo(DpoConfig::new().with_divergence(Divergence::Alpha(f64::INFINITY))),
+            Dpo(DpoConfig {
+                label_smoothing: 0.5,
+                ..robust
+            }),
+            "label_smoothing",
+        ),
+        (
+            Dpo(DpoConfig {
+                divergence: Divergence::Alpha(f64::INFINITY),
+                ..DpoConfig::default()
+            }),
             "divergence.alpha",
         ),
-        (Ipo(IpoConfig::new().with_beta(-1.0)), "beta"),
-        (Hinge(HingeConfig::new().with_beta(f64::INFINITY)), "beta"),
-        (Nca(NcaConfig::new().with_beta(-0.1)), "beta"),
         (
-            Kto(KtoConfig::new().with_undesirable_weight(0.0)),
+            Ipo(IpoConfig {
+                beta: -1.0,
+                ..IpoConfig::default()
+            }),
+            "beta",
+        ),
+        (
+            Hinge(HingeConfig {
+                beta: f64::INFINITY,
+                ..HingeConfig::default()
+            }),
+            "beta",
+        ),
+        (Nca(NcaConfig { beta: -0.1 }), "beta"),
+        (
+            Kto(KtoConfig {
+                undesirable_weight: 0.0,
+                ..KtoConfig::default()
+            }),
             "undesirable_weight",
         ),
-        (KtoPair(KtoPairConfig::new().with_beta(0.0)), "beta"),
+        (KtoPair(KtoPairConfig { beta: 0.0 }), "beta"),
         (
-            Exo(ExoConfig::new().with_label_smoothing(0.0)),
+            Exo(ExoConfig {
+                label_smoothing: 0.0,
+                ..ExoConfig::default()
+            }),
             "label_smoothing",
         ),
-        (Bco(BcoConfig::new().with_beta(0.0)), "beta"),
-        (Sppo(SppoConfig::new().with_beta(0.0)), "beta"),
+        (Bco(BcoConfig { beta: 0.0 }), "beta"),
+        (Sppo(SppoConfig { beta: 0.0 }), "beta"),
         (
-            Aot(AotConfig::new().with_label_smoothing(-0.1)),
+            Aot(AotConfig {
+                label_smoothing: -0.1,
+                ..AotConfig::default()
+            }),
             "label_smoothing",
         ),
-        (Apo(ApoConfig::new().with_beta(0.0)), "beta"),
-        (Discopop(DiscopopConfig::new().with_tau(0.0)), "tau"),
         (
-            Simpo(SimpoConfig::new().with_margin(SimpoMargin::Gamma(-1.0))),
+            Apo(ApoConfig {
+                beta: 0.0,
+                ..ApoConfig::default()
+            }),
+            "beta",
+        ),
+        (
+            Discopop(DiscopopConfig {
+                tau: 0.0,
+                ..DiscopopConfig::default()
+            }),
+            "tau",
+        ),
+        (
+            Simpo(SimpoConfig {
+                margin: SimpoMargin::Gamma(-1.0),
+                ..SimpoConfig::default()
+            }),
             "margin.gamma",
         ),
-        (Simpo(SimpoConfig::new().with_alpha(f64::NAN)), "alpha"),
-        (Orpo(OrpoConfig::new().with_sft_weight(-1.0)), "sft_weight"),
-        (Cpo(hinge.with_label_smoothing(0.1)), "label_smoothing"),
-        (Slic(SlicConfig::new().with_threshold(0.0)), "threshold"),
+        (
+            Simpo(SimpoConfig {
+                alpha: f64::NAN,
+                ..SimpoConfig::default()
+            }),
+            "alpha",
+        ),
+        (
+            Orpo(OrpoConfig {
+                sft_weight: -1.0,
+                ..OrpoConfig::default()
+            }),
+            "sft_weight",
+        ),
+        (
+            Cpo(CpoConfig {
+                label_smoothing: 0.1,
+                ..hinge
+            }),
+            "label_smoothing",
+        ),
+        (
+            Slic(SlicConfig {
+                threshold: 0.0,
+                ..SlicConfig::default()
+            }),
+            "threshold",
+        ),
     ];
     for (config, name) in bad {
         let error = config.init().unwrap_err();
@@ -66,32 +156,85 @@ fn numbers_out_of_range_are_errors_that_name_the_field() {
             "{config:?}: {error}"
         );
     }
-    let error = DpoConfig::new().with_beta(-2.0).init().unwrap_err();
+    let error = DpoConfig {
+        beta: -2.0,
+        ..DpoConfig::default()
+    }
+    .init()
+    .unwrap_err();
     assert_eq!(
         error.to_string(),
         "dpo loss: `beta` is -2; it must be finite and above 0"
     );
     let scored = [
-        ScoredLossConfig::NcaK(NcaKConfig::new().with_temperature(0.0)),
-        ScoredLossConfig::InfoNca(NcaKConfig::new().with_first_bonus(-1.0)),
-        ScoredLossConfig::PlackettLuce(PlackettLuceDpoConfig::new().with_beta(0.0)),
-        ScoredLossConfig::LambdaRank(LambdaRankConfig::new().with_beta(-0.1)),
+        ScoredLossConfig::NcaK(NcaKConfig {
+            temperature: 0.0,
+            ..NcaKConfig::default()
+        }),
+        ScoredLossConfig::InfoNca(NcaKConfig {
+            first_bonus: -1.0,
+            ..NcaKConfig::default()
+        }),
+        ScoredLossConfig::PlackettLuce(PlackettLuceDpoConfig { beta: 0.0 }),
+        ScoredLossConfig::LambdaRank(LambdaRankConfig { beta: -0.1 }),
     ];
     for config in scored {
         let error = config.init().unwrap_err().to_string();
         assert!(error.starts_with(config.name()), "{error}");
     }
     let called_directly = [
-        (WpoConfig::new().with_cap(Some(0.0)).init().map(drop), "cap"),
-        (LdDpoConfig::new().with_alpha(1.1).init().map(drop), "alpha"),
-        (DmpoConfig::new().with_gamma(0.0).init().map(drop), "gamma"),
-        (DmpoConfig::new().with_beta(0.0).init().map(drop), "beta"),
         (
-            NormBtConfig::new().with_decay(1.0).init().map(drop),
+            WpoConfig {
+                cap: Some(0.0),
+                ..WpoConfig::default()
+            }
+            .init()
+            .map(drop),
+            "cap",
+        ),
+        (
+            LdDpoConfig {
+                alpha: 1.1,
+                ..LdDpoConfig::default()
+            }
+            .init()
+            .map(drop),
+            "alpha",
+        ),
+        (
+            DmpoConfig {
+                gamma: 0.0,
+                ..DmpoConfig::default()
+            }
+            .init()
+            .map(drop),
+            "gamma",
+        ),
+        (
+            DmpoConfig {
+                beta: 0.0,
+                ..DmpoConfig::default()
+            }
+            .init()
+            .map(drop),
+            "beta",
+        ),
+        (
+            NormBtConfig {
+                decay: 1.0,
+                ..NormBtConfig::default()
+            }
+            .init()
+            .map(drop),
             "decay",
         ),
         (
-            NormBtConfig::new().with_epsilon(0.0).init().map(drop),
+            NormBtConfig {
+                epsilon: 0.0,
+                ..NormBtConfig::default()
+            }
+            .init()
+            .map(drop),
             "epsilon",
         ),
     ];
@@ -100,16 +243,19 @@ fn numbers_out_of_range_are_errors_that_name_the_field() {
         assert!(matches!(error, Error::InvalidConfig { field, .. } if field == name));
     }
     assert!(
-        BradleyTerryConfig::new()
-            .with_center_coefficient(-1.0)
-            .init()
-            .is_err()
+        BradleyTerryConfig {
+            center_coefficient: -1.0
+        }
+        .init()
+        .is_err()
     );
     assert!(
-        UltraInteractRewardConfig::new()
-            .with_direct_weight(-1.0)
-            .init()
-            .is_err()
+        UltraInteractRewardConfig {
+            direct_weight: -1.0,
+            ..UltraInteractRewardConfig::default()
+        }
+        .init()
+        .is_err()
     );
 }
 
@@ -118,20 +264,25 @@ fn configs_read_from_json_with_defaults_and_refuse_unknown_fields() {
     let read = |text: &str| serde_json::from_str::<PreferenceLossConfig>(text);
     assert_eq!(
         read(r#"{"type": "kto", "beta": 0.2, "kl": "non_zero_mean"}"#).unwrap(),
-        PreferenceLossConfig::Kto(
-            KtoConfig::new()
-                .with_beta(0.2)
-                .with_kl(KlEstimate::NonZeroMean)
-        )
+        PreferenceLossConfig::Kto(KtoConfig {
+            beta: 0.2,
+            kl: KlEstimate::NonZeroMean,
+            ..KtoConfig::default()
+        })
     );
-    let simpo = SimpoConfig::new().with_margin(SimpoMargin::GammaBetaRatio(0.3));
+    let simpo = SimpoConfig {
+        margin: SimpoMargin::GammaBetaRatio(0.3),
+        ..SimpoConfig::default()
+    };
     assert_eq!(
         read(r#"{"type": "simpo", "margin": {"gamma_beta_ratio": 0.3}}"#).unwrap(),
         PreferenceLossConfig::Simpo(simpo)
     );
-    let dpo = DpoConfig::new()
-        .with_divergence(Divergence::Alpha(0.5))
-        .with_length_normalized(true);
+    let dpo = DpoConfig {
+        divergence: Divergence::Alpha(0.5),
+        length_normalized: true,
+        ..DpoConfig::default()
+    };
     assert_eq!(
         read(r#"{"type": "dpo", "divergence": {"alpha": 0.5}, "length_normalized": true}"#)
             .unwrap(),
@@ -192,7 +343,7 @@ fn reward_and_unpaired_configs_read_from_json_too() {
     }
     assert!(reward(r#"{"type": "ldr", "weight": 1.0}"#).is_err());
     assert_eq!(
-        RewardLossConfig::Ldr(LdrConfig::new()),
+        RewardLossConfig::Ldr(LdrConfig::default()),
         reward(r#"{"type": "ldr"}"#).unwrap()
     );
     let unpaired = |text: &str| serde_json::from_str::<UnpairedLossConfig>(text);
@@ -220,19 +371,28 @@ fn configs_of_scored_responses_and_of_losses_that_are_called_directly_read_from_
     }
     assert_eq!(
         serde_json::from_str::<WpoConfig>(r#"{"cap": 1.0}"#).unwrap(),
-        WpoConfig::new().with_cap(Some(1.0))
+        WpoConfig {
+            cap: Some(1.0),
+            ..WpoConfig::default()
+        }
     );
     assert_eq!(
         serde_json::from_str::<LdDpoConfig>("{}").unwrap(),
-        LdDpoConfig::new()
+        LdDpoConfig::default()
     );
     assert_eq!(
         serde_json::from_str::<DmpoConfig>(r#"{"gamma": 0.9}"#).unwrap(),
-        DmpoConfig::new().with_gamma(0.9)
+        DmpoConfig {
+            gamma: 0.9,
+            ..DmpoConfig::default()
+        }
     );
     assert_eq!(
         serde_json::from_str::<NormBtConfig>(r#"{"decay": 0.5}"#).unwrap(),
-        NormBtConfig::new().with_decay(0.5)
+        NormBtConfig {
+            decay: 0.5,
+            ..NormBtConfig::default()
+        }
     );
     assert!(serde_json::from_str::<WpoConfig>(r#"{"weight": 1}"#).is_err());
     assert!(serde_json::from_str::<LdDpoConfig>(r#"{"ld_alpha": 1}"#).is_err());
@@ -278,7 +438,9 @@ fn losses_without_a_reference_do_not_look_at_it() {
 
 #[test]
 fn unpaired_kto_without_its_kl_is_an_error() {
-    let loss = UnpairedLossConfig::Kto(KtoConfig::new()).init().unwrap();
+    let loss = UnpairedLossConfig::Kto(KtoConfig::default())
+        .init()
+        .unwrap();
     assert!(loss.needs().kl);
     let log_probs = UnpairedLogProbs {
         policy: vector(&[1.0]),
@@ -296,15 +458,17 @@ fn unpaired_kto_without_its_kl_is_an_error() {
 fn a_reference_that_would_broadcast_is_refused() {
     let mut log_probs = pairs(vector(&[1.0, 2.0]), vector(&[0.0, 0.0]));
     log_probs.reference_chosen = vector(&[0.0]);
-    DpoConfig::new().init().unwrap().forward(log_probs);
+    DpoConfig::default().init().unwrap().forward(log_probs);
 }
 
 #[test]
 #[should_panic(expected = "call `Dpo::forward_per_token`")]
 fn a_length_normalized_loss_is_not_computed_without_lengths() {
-    let dpo = DpoConfig::new()
-        .with_length_normalized(true)
-        .init()
-        .unwrap();
+    let dpo = DpoConfig {
+        length_normalized: true,
+        ..DpoConfig::default()
+    }
+    .init()
+    .unwrap();
     dpo.forward(pairs(vector(&[1.0]), vector(&[0.0])));
 }

@@ -131,8 +131,8 @@ fn losses_of_k_responses_lead_back_where_there_is_one_or_no_prompt() {
 
 #[test]
 fn losses_of_parts_lead_back_where_nothing_counts() {
-    let ld = LdDpoConfig::new().init().unwrap();
-    let dmpo = DmpoConfig::new().init().unwrap();
+    let ld = LdDpoConfig::default().init().unwrap();
+    let dmpo = DmpoConfig::default().init().unwrap();
     for dims in [[0, 3], [2, 3], [1, 1]] {
         for counts in [false, true] {
             let (chosen, rejected) = (leaf(dims, -1.5), leaf(dims, -2.5));

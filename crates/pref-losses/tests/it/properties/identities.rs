@@ -17,8 +17,13 @@ use super::support::{assert_close, forward, pairs, read, tracked, vector};
 fn at_the_reference_dpo_is_ln_2_and_nca_twice_that() {
     let zeros = || pairs(vector(&[0.0; 3]), vector(&[0.0; 3]));
     for beta in [0.01, 0.1, 1.0] {
-        let dpo = DpoConfig::new().with_beta(beta).init().unwrap();
-        let nca = NcaConfig::new().with_beta(beta).init().unwrap();
+        let dpo = DpoConfig {
+            beta,
+            ..DpoConfig::default()
+        }
+        .init()
+        .unwrap();
+        let nca = NcaConfig { beta }.init().unwrap();
         assert!(
             read(dpo.forward(zeros()).losses)
                 .iter()
@@ -35,7 +40,12 @@ fn at_the_reference_dpo_is_ln_2_and_nca_twice_that() {
 #[test]
 fn at_the_reference_dpo_pulls_with_half_of_beta() {
     let (chosen, rejected) = (tracked(&[0.0]), tracked(&[0.0]));
-    let dpo = DpoConfig::new().with_beta(0.1).init().unwrap();
+    let dpo = DpoConfig {
+        beta: 0.1,
+        ..DpoConfig::default()
+    }
+    .init()
+    .unwrap();
     let output = dpo.forward(pairs(chosen.clone(), rejected.clone()));
     let gradients = output.losses.sum().backward();
     assert!((read(chosen.grad(&gradients).unwrap())[0] + 0.05).abs() < 1e-7);
@@ -45,23 +55,25 @@ fn at_the_reference_dpo_pulls_with_half_of_beta() {
 #[test]
 fn two_responses_with_one_hot_weights_are_a_pair() {
     let device = Device::flex();
-    let config = NcaKConfig::new().with_beta(0.3).with_temperature(1e-4);
+    let config = NcaKConfig {
+        beta: 0.3,
+        temperature: 1e-4,
+        ..NcaKConfig::default()
+    };
     let responses = || ResponseLogProbs {
         policy: Tensor::from_floats([[-18.0, -23.0]], &device),
         reference: Tensor::from_floats([[-20.0, -20.0]], &device),
         scores: Tensor::from_floats([[1.0, 0.0]], &device),
     };
     let pair = || pairs(vector(&[2.0]), vector(&[-3.0]));
-    let nca = NcaConfig::new()
-        .with_beta(0.3)
-        .init()
-        .unwrap()
-        .forward(pair());
-    let dpo = DpoConfig::new()
-        .with_beta(0.3)
-        .init()
-        .unwrap()
-        .forward(pair());
+    let nca = NcaConfig { beta: 0.3 }.init().unwrap().forward(pair());
+    let dpo = DpoConfig {
+        beta: 0.3,
+        ..DpoConfig::default()
+    }
+    .init()
+    .unwrap()
+    .forward(pair());
     let nca_k = config.init_nca().unwrap().forward(responses());
     let info_nca = config.init_info_nca().unwrap().forward(responses());
     assert!((read(nca.losses)[0] - read(nca_k.losses)[0]).abs() < 1e-6);
@@ -72,9 +84,9 @@ fn two_responses_with_one_hot_weights_are_a_pair() {
 fn ultra_interact_is_bradley_terry_plus_ldr_where_asked() {
     let (chosen, rejected) = (vector(&[0.3, -1.2]), vector(&[0.9, -2.0]));
     let rank_only = Tensor::<1, Bool>::from_data([false, true], &Device::flex());
-    let both = UltraInteractRewardConfig::new().init().unwrap();
+    let both = UltraInteractRewardConfig::default().init().unwrap();
     let ranked = read(
-        BradleyTerryConfig::new()
+        BradleyTerryConfig::default()
             .init()
             .unwrap()
             .forward(chosen.clone(), rejected.clone()),
@@ -105,7 +117,12 @@ fn near_the_reference_every_divergence_pulls_alike() {
         Divergence::Alpha(3.0),
     ] {
         let (chosen, rejected) = (tracked(&[0.0]), tracked(&[0.0]));
-        let dpo = DpoConfig::new().with_divergence(divergence).init().unwrap();
+        let dpo = DpoConfig {
+            divergence,
+            ..DpoConfig::default()
+        }
+        .init()
+        .unwrap();
         let losses = dpo.forward(pairs(chosen.clone(), rejected.clone())).losses;
         assert_close(&read(losses.clone()), &[LN_2], "at the reference");
         let gradients = losses.sum().backward();
@@ -128,7 +145,11 @@ fn label_smoothing_of_exo_is_its_optimum() {
     for rate in [0.01f64, 0.2, 0.4] {
         let margin = ((1.0 - rate) / rate).ln() as f32;
         let chosen = tracked(&[margin]);
-        let exo = ExoConfig::new().with_beta(1.0).with_label_smoothing(rate);
+        let exo = ExoConfig {
+            beta: 1.0,
+            label_smoothing: rate,
+            ..ExoConfig::default()
+        };
         let losses = exo
             .init()
             .unwrap()
@@ -147,9 +168,11 @@ fn lengths_of_empty_responses_count_as_one() {
         rejected: vector(&[2.0]),
     };
     let log_probs = PairLogProbs::without_reference(vector(&[0.0]), vector(&[-3.0]));
-    let simpo = SimpoConfig::new()
-        .with_beta(1.0)
-        .with_margin(SimpoMargin::Gamma(0.0));
+    let simpo = SimpoConfig {
+        beta: 1.0,
+        margin: SimpoMargin::Gamma(0.0),
+        ..SimpoConfig::default()
+    };
     let output = simpo.init().unwrap().forward(log_probs, lengths());
     assert_close(&read(output.chosen_rewards), &[0.0], "chosen");
     assert_close(&read(output.rejected_rewards), &[-1.5], "rejected");
@@ -161,7 +184,7 @@ proptest! {
         a in -20.0f32..20.0, b in -20.0f32..20.0, beta in 0.01f64..1.0,
     ) {
         let losses = |divergence| {
-            let dpo = DpoConfig::new().with_beta(beta).with_divergence(divergence);
+            let dpo = DpoConfig { beta, divergence, ..DpoConfig::default() };
             read(forward(&PreferenceLossConfig::Dpo(dpo), pairs(vector(&[a]), vector(&[b]))).losses)
         };
         prop_assert_eq!(losses(Divergence::Alpha(1.0)), losses(Divergence::ReverseKl));
@@ -174,8 +197,8 @@ proptest! {
     ) {
         let ones = || PairLengths { chosen: vector(&[1.0]), rejected: vector(&[1.0]) };
         let log_probs = || pairs(vector(&[a]), vector(&[b]));
-        let dpo = DpoConfig::new().with_beta(beta).init().unwrap();
-        let ipo = IpoConfig::new().with_beta(beta).init().unwrap();
+        let dpo = DpoConfig { beta, ..DpoConfig::default() }.init().unwrap();
+        let ipo = IpoConfig { beta, ..IpoConfig::default() }.init().unwrap();
         prop_assert_eq!(
             read(dpo.forward(log_probs()).losses),
             read(dpo.forward_per_token(log_probs(), ones()).losses)
@@ -186,9 +209,9 @@ proptest! {
         );
         // Without a margin, SimPO of one token each is CPO, and that is DPO with a flat reference.
         let free = || PairLogProbs::without_reference(vector(&[a]), vector(&[b]));
-        let simpo = SimpoConfig::new().with_beta(beta).with_margin(SimpoMargin::Gamma(0.0));
+        let simpo = SimpoConfig { beta, margin: SimpoMargin::Gamma(0.0), ..SimpoConfig::default() };
         let simpo = read(simpo.init().unwrap().forward(free(), ones()).losses);
-        let cpo = CpoConfig::new().with_beta(beta).init().unwrap();
+        let cpo = CpoConfig { beta, ..CpoConfig::default() }.init().unwrap();
         prop_assert_eq!(&simpo, &read(cpo.forward(free()).losses));
         prop_assert_eq!(&simpo, &read(dpo.forward(free()).losses));
     }
@@ -198,19 +221,19 @@ proptest! {
         a in -80.0f32..80.0, b in -80.0f32..80.0, beta in 0.01f64..1.0, shift in -2.0f64..2.0,
     ) {
         let log_probs = || pairs(vector(&[a]), vector(&[b]));
-        let bco = BcoConfig::new().with_beta(beta).init().unwrap();
+        let bco = BcoConfig { beta }.init().unwrap();
         let sum = read(bco.forward_unpaired(unpaired(&[a], true), shift).losses)[0]
             + read(bco.forward_unpaired(unpaired(&[b], false), shift).losses)[0];
         assert_close(&read(bco.forward(log_probs(), shift).losses), &[sum], "bco");
 
-        let apo = ApoConfig::new().with_beta(beta).init().unwrap();
-        let zero = UnpairedApoZeroConfig::new().with_beta(beta).init().unwrap();
+        let apo = ApoConfig { beta, ..ApoConfig::default() }.init().unwrap();
+        let zero = UnpairedApoZeroConfig { beta, ..UnpairedApoZeroConfig::default() }.init().unwrap();
         let none = || vector(&[0.0]);
         let sum = read(zero.forward(unpaired(&[a], true), none()).losses)[0]
             + read(zero.forward(unpaired(&[b], false), none()).losses)[0];
         assert_close(&read(apo.forward(log_probs()).losses), &[sum], "apo");
 
-        let kto = KtoConfig::new().with_beta(beta).with_kl(KlEstimate::Zero).init().unwrap();
+        let kto = KtoConfig { beta, kl: KlEstimate::Zero, ..KtoConfig::default() }.init().unwrap();
         assert_close(&read(kto.forward_pairs(log_probs(), none()).losses), &[0.5 * sum], "kto");
     }
 
@@ -219,7 +242,7 @@ proptest! {
         let (chosen, rejected) = (tracked(&[a]), tracked(&[b]));
         let ranked = Tensor::stack::<2>(vec![chosen.clone(), rejected.clone()], 1);
         let ranked = PlackettLuce.forward(ranked);
-        let pair = BradleyTerryConfig::new().init().unwrap().forward(chosen.clone(), rejected.clone());
+        let pair = BradleyTerryConfig::default().init().unwrap().forward(chosen.clone(), rejected.clone());
         prop_assert_eq!(read(ranked.clone()), read(pair.clone()));
         let (of_ranked, of_pair) = (ranked.sum().backward(), pair.sum().backward());
         for leaf in [chosen, rejected] {
@@ -251,7 +274,7 @@ proptest! {
     fn simpo_does_not_see_a_shift_of_both_means(
         a in -5.0f32..0.0, b in -5.0f32..0.0, shift in -5.0f32..0.0, beta in 0.1f64..10.0,
     ) {
-        let simpo = SimpoConfig::new().with_beta(beta).init().unwrap();
+        let simpo = SimpoConfig { beta, ..SimpoConfig::default() }.init().unwrap();
         let lengths = || PairLengths { chosen: vector(&[16.0]), rejected: vector(&[4.0]) };
         let loss = |shift: f32| {
             let chosen = vector(&[16.0 * (a + shift)]);
@@ -268,8 +291,8 @@ proptest! {
         let lengths = || PairLengths { chosen: vector(&[3.0]), rejected: vector(&[5.0]) };
         let log_probs =
             || PairLogProbs::without_reference(vector(&[3.0 * c]), vector(&[5.0 * r]));
-        let odds = OrpoConfig::new().with_beta(beta).with_sft_weight(0.0).init().unwrap();
-        let whole = OrpoConfig::new().with_beta(beta).init().unwrap();
+        let odds = OrpoConfig { beta, sft_weight: 0.0 }.init().unwrap();
+        let whole = OrpoConfig { beta, ..OrpoConfig::default() }.init().unwrap();
         let odds = read(odds.forward(log_probs(), lengths()).losses)[0];
         assert_close(&read(whole.forward(log_probs(), lengths()).losses), &[odds - c], "orpo");
     }
@@ -282,12 +305,12 @@ proptest! {
         let (x, y) = (f64::from(a), f64::from(b));
         let target = 0.5 / beta;
         let close = |got: f32, want: f64| (f64::from(got) - want).abs() <= 1e-5 * want.abs().max(10.0);
-        let sppo = SppoConfig::new().with_beta(beta).init().unwrap();
+        let sppo = SppoConfig { beta }.init().unwrap();
         prop_assert!(close(
             read(sppo.forward(log_probs()).losses)[0],
             (x - target).powi(2) + (y + target).powi(2)
         ));
-        let hinge = HingeConfig::new().with_beta(beta).init().unwrap();
+        let hinge = HingeConfig { beta, ..HingeConfig::default() }.init().unwrap();
         prop_assert!(close(
             read(hinge.forward(log_probs()).losses)[0],
             (1.0 - beta * (x - y)).max(0.0)

@@ -11,7 +11,7 @@ proptest! {
     fn swapping_chosen_and_rejected_flips_the_sign_of_the_margin(
         chosen in -60.0f32..60.0, rejected in -60.0f32..60.0, beta in 0.01f64..1.0,
     ) {
-        let dpo = DpoConfig::new().with_beta(beta).init().unwrap();
+        let dpo = DpoConfig { beta, ..DpoConfig::default() }.init().unwrap();
         let there = dpo.forward(pairs(vector(&[chosen]), vector(&[rejected])));
         let back = dpo.forward(pairs(vector(&[rejected]), vector(&[chosen])));
         let margin = read(there.chosen_rewards - there.rejected_rewards)[0];

@@ -124,7 +124,7 @@ fn a_loss_of_ones_own_is_a_loss_like_any_other() {
 
 #[test]
 fn a_loss_of_the_crate_can_be_given_without_a_configuration_of_all() {
-    let kto = KtoConfig::new().init().unwrap();
+    let kto = KtoConfig::default().init().unwrap();
     let paired = PreferenceLoss::new(kto.clone());
     let unpaired = UnpairedLoss::new(kto);
     assert!(paired.needs().kl && unpaired.needs().kl);

@@ -67,7 +67,7 @@ proptest! {
         alpha in 0.0f64..1.0,
     ) {
         let sums = |alpha: f64, chosen: &[f32], rejected: &[f32]| {
-            let ld = LdDpoConfig::new().with_alpha(alpha).init().unwrap();
+            let ld = LdDpoConfig { alpha, ..LdDpoConfig::default() }.init().unwrap();
             all(ld.log_probs(parts(chosen), parts(rejected)))
         };
         prop_assert_eq!(sums(1.0, &chosen, &rejected), all(plain(&chosen, &rejected)));
@@ -84,8 +84,8 @@ proptest! {
         rejected in -20.0f32..20.0,
         gamma in 0.01f64..=1.0,
     ) {
-        let dmpo = DmpoConfig::new().with_gamma(gamma).init().unwrap();
-        let dpo = DpoConfig::new().init().unwrap();
+        let dmpo = DmpoConfig { gamma, ..DmpoConfig::default() }.init().unwrap();
+        let dpo = DpoConfig::default().init().unwrap();
         let got = dmpo.forward(parts(&[chosen]), parts(&[rejected]));
         let want = dpo.forward(plain(&[chosen], &[rejected]));
         prop_assert_eq!(read(got.losses), read(want.losses));
@@ -97,7 +97,7 @@ proptest! {
         turns in 2usize..8,
         gamma in 0.05f64..=1.0,
     ) {
-        let dmpo = DmpoConfig::new().with_gamma(gamma).init().unwrap();
+        let dmpo = DmpoConfig { gamma, ..DmpoConfig::default() }.init().unwrap();
         let weight = |turn: usize| {
             let mut ratios = vec![0.0; turns];
             ratios[turn] = 1.0;
@@ -125,7 +125,12 @@ fn holes_of_a_mask_take_no_number() {
         reference: Tensor::zeros([1, 2], &device),
         mask: Tensor::<2, Bool>::from_data([[true, true]], &device),
     };
-    let ld = LdDpoConfig::new().with_alpha(0.25).init().unwrap();
+    let ld = LdDpoConfig {
+        alpha: 0.25,
+        ..LdDpoConfig::default()
+    }
+    .init()
+    .unwrap();
     let log_probs = ld.log_probs(chosen, rejected);
     assert_eq!(read(log_probs.policy_chosen), [-4.0]);
     assert_eq!(read(log_probs.policy_rejected), [-6.0]);
@@ -136,7 +141,7 @@ fn holes_of_a_mask_take_no_number() {
 fn responses_of_different_numbers_of_pairs_are_refused() {
     let mut rejected = parts(&[1.0]);
     rejected.policy = Tensor::zeros([2, 1], &Device::flex());
-    let ld = LdDpoConfig::new().init().unwrap();
+    let ld = LdDpoConfig::default().init().unwrap();
     ld.log_probs(parts(&[1.0]), rejected);
 }
 
@@ -149,15 +154,21 @@ fn log_weights(chosen: &[f32], rejected: &[f32]) -> PairLogWeights {
 
 #[test]
 fn losses_that_sort_their_batch_are_not_weighted() {
-    let aot = PreferenceLossConfig::Aot(AotConfig::new());
-    let sum = SumConfig::new().with_term(1.0, aot.clone());
-    let weigh = |config: PreferenceLossConfig| WpoConfig::new().with_loss(config).init();
+    let aot = PreferenceLossConfig::Aot(AotConfig::default());
+    let sum = SumConfig::default().with_term(1.0, aot.clone());
+    let weigh = |config: PreferenceLossConfig| {
+        WpoConfig {
+            loss: Box::new(config),
+            ..WpoConfig::default()
+        }
+        .init()
+    };
     for config in [aot, PreferenceLossConfig::Sum(sum)] {
         let error = weigh(config).unwrap_err();
         assert_eq!(error, Error::NotPerPair { weighting: "wpo" });
         assert!(error.to_string().contains("sorts its batch"));
     }
-    let kto_pair = PreferenceLossConfig::KtoPair(KtoPairConfig::new());
+    let kto_pair = PreferenceLossConfig::KtoPair(KtoPairConfig::default());
     assert!(weigh(kto_pair).is_ok());
 }
 
@@ -168,7 +179,7 @@ fn no_gradient_flows_through_weights_and_unlikely_pairs_pull_at_nothing() {
         chosen: chosen.clone().mul_scalar(-500.0) * vector(&[0.0, 1.0]),
         rejected: rejected.clone(),
     };
-    let wpo = WpoConfig::new().init().unwrap();
+    let wpo = WpoConfig::default().init().unwrap();
     let context = PairContext {
         log_weights: Some(weights),
         ..PairContext::default()
@@ -185,14 +196,24 @@ fn no_gradient_flows_through_weights_and_unlikely_pairs_pull_at_nothing() {
 
 #[test]
 fn a_cap_holds_the_product_of_both_weights() {
-    let capped = WpoConfig::new().with_cap(Some(1.0)).init().unwrap();
+    let capped = WpoConfig {
+        cap: Some(1.0),
+        ..WpoConfig::default()
+    }
+    .init()
+    .unwrap();
     let weights = capped.weights(&log_weights(&[3.0, 3.0, 500.0], &[-2.0, -4.0, 500.0]));
     assert_close(&read(weights), &[1.0, (-1f32).exp(), 1.0], "weights");
 }
 
 #[test]
 fn the_running_mean_distance_starts_with_the_first_step() {
-    let norm_bt = NormBtConfig::new().with_decay(0.75).init().unwrap();
+    let norm_bt = NormBtConfig {
+        decay: 0.75,
+        ..NormBtConfig::default()
+    }
+    .init()
+    .unwrap();
     let first = norm_bt.next_mean(None, 4.0);
     assert_eq!(first, 4.0);
     assert_eq!(norm_bt.next_mean(Some(first), 8.0), 5.0);
@@ -202,7 +223,12 @@ fn the_running_mean_distance_starts_with_the_first_step() {
 fn no_pairs_pull_at_a_linear_head_depends_on_its_distance() {
     // Equal leads, distances of 1 to 1000.
     let device = Device::flex().autodiff();
-    let norm_bt = NormBtConfig::new().with_epsilon(1e-9).init().unwrap();
+    let norm_bt = NormBtConfig {
+        epsilon: 1e-9,
+        ..NormBtConfig::default()
+    }
+    .init()
+    .unwrap();
     for size in [1.0f32, 30.0, 1000.0] {
         let head = Tensor::<2>::from_floats([[0.0], [0.1]], &device).require_grad();
         let chosen = Tensor::<2>::from_floats([[size, 1.0]], &device);

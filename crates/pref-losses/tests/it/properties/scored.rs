@@ -12,11 +12,11 @@ use super::support::{assert_close, pairs, read, vector};
 const BETA: f64 = 0.3;
 
 fn ranking() -> ScoredLossConfig {
-    ScoredLossConfig::PlackettLuce(PlackettLuceDpoConfig::new().with_beta(BETA))
+    ScoredLossConfig::PlackettLuce(PlackettLuceDpoConfig { beta: BETA })
 }
 
 fn lambda_rank() -> ScoredLossConfig {
-    ScoredLossConfig::LambdaRank(LambdaRankConfig::new().with_beta(BETA))
+    ScoredLossConfig::LambdaRank(LambdaRankConfig { beta: BETA })
 }
 
 fn row(values: &[f32]) -> Tensor<2> {
@@ -86,7 +86,7 @@ proptest! {
 
     #[test]
     fn two_responses_are_a_pair_of_dpo(better in -20.0f32..20.0, worse in -20.0f32..20.0) {
-        let dpo = DpoConfig::new().with_beta(BETA).init().unwrap();
+        let dpo = DpoConfig { beta: BETA, ..DpoConfig::default() }.init().unwrap();
         let want = read(dpo.forward(pairs(vector(&[better]), vector(&[worse]))).losses);
         for config in [ranking(), lambda_rank()] {
             let loss = config.init().unwrap();
@@ -166,7 +166,7 @@ fn rankings_of_log_ratios_of_1e4_are_finite_and_right() {
 
 #[test]
 fn rewards_of_scored_responses_carry_no_gradient() {
-    let nca = ScoredLossConfig::NcaK(NcaKConfig::new());
+    let nca = ScoredLossConfig::NcaK(NcaKConfig::default());
     for config in [nca, ranking(), lambda_rank()] {
         let policy = row(&[1.0, 2.0]).require_grad();
         let output = config.init().unwrap().forward(ResponseLogProbs {

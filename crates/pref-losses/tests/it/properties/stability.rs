@@ -112,7 +112,10 @@ proptest! {
 
 #[test]
 fn forward_kl_keeps_the_order_of_scores_that_are_out_of_range() {
-    let dpo = PreferenceLossConfig::Dpo(DpoConfig::new().with_divergence(Divergence::ForwardKl));
+    let dpo = PreferenceLossConfig::Dpo(DpoConfig {
+        divergence: Divergence::ForwardKl,
+        ..DpoConfig::default()
+    });
     // exp(1000) and exp(10000): of both only the order is known in f32.
     let (c, r) = (tracked(&[-1e3, -1e4]), tracked(&[-1e4, -1e3]));
     let losses = forward(&dpo, pairs(c.clone(), r.clone())).losses;
@@ -124,17 +127,19 @@ fn forward_kl_keeps_the_order_of_scores_that_are_out_of_range() {
         assert_eq!(read(leaf.grad(&gradients).unwrap()), [0.0, 0.0]);
     }
     // The same with each divided by a length.
-    let per_token = DpoConfig::new()
-        .with_divergence(Divergence::ForwardKl)
-        .init()
-        .unwrap()
-        .forward_per_token(
-            pairs(vector(&[-1e3, -1e4]), vector(&[-1e4, -1e3])),
-            PairLengths {
-                chosen: vector(&[10.0, 500.0]),
-                rejected: vector(&[500.0, 10.0]),
-            },
-        );
+    let per_token = DpoConfig {
+        divergence: Divergence::ForwardKl,
+        ..DpoConfig::default()
+    }
+    .init()
+    .unwrap()
+    .forward_per_token(
+        pairs(vector(&[-1e3, -1e4]), vector(&[-1e4, -1e3])),
+        PairLengths {
+            chosen: vector(&[10.0, 500.0]),
+            rejected: vector(&[500.0, 10.0]),
+        },
+    );
     let values = read(per_token.losses);
     assert_eq!(values[0], 0.0);
     assert!(values[1] > 1e34 && values[1].is_finite(), "{values:?}");

@@ -9,7 +9,7 @@ use super::support::{pairs, tracked, vector};
 
 #[test]
 fn sums_of_two_batches_are_the_sums_of_the_joined_batch() {
-    let dpo = DpoConfig::new().init().unwrap();
+    let dpo = DpoConfig::default().init().unwrap();
     let stats = |chosen: &[f32], rejected: &[f32]| {
         let log_probs = pairs(vector(chosen), vector(rejected));
         PreferenceSums::of_pairs(&dpo.forward(log_probs.clone()), &log_probs)
@@ -29,7 +29,7 @@ fn sums_of_two_batches_are_the_sums_of_the_joined_batch() {
 
 #[test]
 fn tracked_tensors_can_be_put_into_sums() {
-    let dpo = DpoConfig::new().init().unwrap();
+    let dpo = DpoConfig::default().init().unwrap();
     let log_probs = pairs(tracked(&[1.0]), tracked(&[0.0]));
     let output = dpo.forward(log_probs.clone());
     let stats = PreferenceSums::of_pairs(&output, &log_probs).read();
@@ -39,7 +39,7 @@ fn tracked_tensors_can_be_put_into_sums() {
 
 #[test]
 fn unpaired_means_are_over_the_responses_of_each_verdict_however_they_are_split() {
-    let bco = UnpairedLossConfig::Bco(BcoConfig::new().with_beta(0.5));
+    let bco = UnpairedLossConfig::Bco(BcoConfig { beta: 0.5 });
     let bco = bco.init().unwrap();
     let sums = |policy: &[f32], verdicts: &[bool]| {
         let log_probs = UnpairedLogProbs {

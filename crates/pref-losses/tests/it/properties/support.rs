@@ -35,71 +35,145 @@ pub fn pairs(chosen: Tensor<1>, rejected: Tensor<1>) -> PairLogProbs {
 /// Every loss over pairs, in all its forms.
 pub fn configs(beta: f64) -> Vec<PreferenceLossConfig> {
     use PreferenceLossConfig::*;
-    let dpo = DpoConfig::new().with_beta(beta);
-    let sum = SumConfig::new()
-        .with_term(0.5, Dpo(dpo.clone()))
-        .with_term(2.0, Bco(BcoConfig::new().with_beta(beta)))
-        .with_sft_weight(0.3);
-    let cpo = CpoConfig::new().with_beta(beta);
-    let simpo = SimpoConfig::new().with_beta(beta);
+    let dpo = DpoConfig {
+        beta,
+        ..DpoConfig::default()
+    };
+    let sum = SumConfig {
+        sft_weight: 0.3,
+        ..SumConfig::default()
+            .with_term(0.5, Dpo(dpo.clone()))
+            .with_term(2.0, Bco(BcoConfig { beta }))
+    };
+    let cpo = CpoConfig {
+        beta,
+        ..CpoConfig::default()
+    };
+    let simpo = SimpoConfig {
+        beta,
+        ..SimpoConfig::default()
+    };
     vec![
         Dpo(dpo.clone()),
-        Dpo(dpo.clone().with_label_smoothing(0.2)),
-        Dpo(dpo
-            .clone()
-            .with_label_smoothing(0.2)
-            .with_smoothing(LabelSmoothing::Robust)),
-        Dpo(dpo.clone().with_length_normalized(true)),
-        Dpo(dpo.clone().with_divergence(Divergence::ForwardKl)),
-        Dpo(dpo.clone().with_divergence(Divergence::JensenShannon)),
-        Dpo(dpo.clone().with_divergence(Divergence::Alpha(0.5))),
-        Dpo(dpo
-            .clone()
-            .with_divergence(Divergence::Alpha(2.0))
-            .with_length_normalized(true)),
-        Dpo(dpo
-            .with_divergence(Divergence::ForwardKl)
-            .with_length_normalized(true)),
-        Ipo(IpoConfig::new().with_beta(beta)),
-        Ipo(IpoConfig::new()
-            .with_beta(beta)
-            .with_length_normalized(true)),
-        Hinge(HingeConfig::new().with_beta(beta)),
-        Nca(NcaConfig::new().with_beta(beta)),
-        Kto(KtoConfig::new()
-            .with_beta(beta)
-            .with_desirable_weight(1.33)
-            .with_kl(KlEstimate::Zero)),
-        Kto(KtoConfig::new().with_beta(beta)),
-        KtoPair(KtoPairConfig::new().with_beta(beta)),
-        Exo(ExoConfig::new().with_beta(beta)),
-        Bco(BcoConfig::new().with_beta(beta)),
-        Sppo(SppoConfig::new().with_beta(beta)),
-        Aot(AotConfig::new().with_beta(beta)),
-        Aot(AotConfig::new()
-            .with_beta(beta)
-            .with_label_smoothing(0.1)
-            .with_pairing(AotPairing::Unpaired)),
-        Apo(ApoConfig::new().with_beta(beta)),
-        Apo(ApoConfig::new()
-            .with_beta(beta)
-            .with_variant(ApoVariant::Down)),
-        Discopop(DiscopopConfig::new().with_beta(beta)),
+        Dpo(DpoConfig {
+            label_smoothing: 0.2,
+            ..dpo.clone()
+        }),
+        Dpo(DpoConfig {
+            label_smoothing: 0.2,
+            smoothing: LabelSmoothing::Robust,
+            ..dpo.clone()
+        }),
+        Dpo(DpoConfig {
+            length_normalized: true,
+            ..dpo.clone()
+        }),
+        Dpo(DpoConfig {
+            divergence: Divergence::ForwardKl,
+            ..dpo.clone()
+        }),
+        Dpo(DpoConfig {
+            divergence: Divergence::JensenShannon,
+            ..dpo.clone()
+        }),
+        Dpo(DpoConfig {
+            divergence: Divergence::Alpha(0.5),
+            ..dpo.clone()
+        }),
+        Dpo(DpoConfig {
+            divergence: Divergence::Alpha(2.0),
+            length_normalized: true,
+            ..dpo.clone()
+        }),
+        Dpo(DpoConfig {
+            divergence: Divergence::ForwardKl,
+            length_normalized: true,
+            ..dpo
+        }),
+        Ipo(IpoConfig {
+            beta,
+            ..IpoConfig::default()
+        }),
+        Ipo(IpoConfig {
+            beta,
+            length_normalized: true,
+            ..IpoConfig::default()
+        }),
+        Hinge(HingeConfig {
+            beta,
+            ..HingeConfig::default()
+        }),
+        Nca(NcaConfig { beta }),
+        Kto(KtoConfig {
+            beta,
+            desirable_weight: 1.33,
+            kl: KlEstimate::Zero,
+            ..KtoConfig::default()
+        }),
+        Kto(KtoConfig {
+            beta,
+            ..KtoConfig::default()
+        }),
+        KtoPair(KtoPairConfig { beta }),
+        Exo(ExoConfig {
+            beta,
+            ..ExoConfig::default()
+        }),
+        Bco(BcoConfig { beta }),
+        Sppo(SppoConfig { beta }),
+        Aot(AotConfig {
+            beta,
+            ..AotConfig::default()
+        }),
+        Aot(AotConfig {
+            beta,
+            label_smoothing: 0.1,
+            pairing: AotPairing::Unpaired,
+        }),
+        Apo(ApoConfig {
+            beta,
+            ..ApoConfig::default()
+        }),
+        Apo(ApoConfig {
+            beta,
+            variant: ApoVariant::Down,
+        }),
+        Discopop(DiscopopConfig {
+            beta,
+            ..DiscopopConfig::default()
+        }),
         Simpo(simpo.clone()),
-        Simpo(
-            simpo
-                .clone()
-                .with_margin(SimpoMargin::GammaBetaRatio(0.3))
-                .with_label_smoothing(0.1),
-        ),
-        Simpo(simpo.with_alpha(0.25)),
-        Orpo(OrpoConfig::new().with_beta(beta)),
-        Cpo(cpo.clone().with_label_smoothing(0.1)),
-        Cpo(cpo.clone().with_form(CpoForm::Hinge)),
-        Cpo(cpo.with_form(CpoForm::Ipo)),
-        Slic(SlicConfig::new()),
+        Simpo(SimpoConfig {
+            margin: SimpoMargin::GammaBetaRatio(0.3),
+            label_smoothing: 0.1,
+            ..simpo.clone()
+        }),
+        Simpo(SimpoConfig {
+            alpha: 0.25,
+            ..simpo
+        }),
+        Orpo(OrpoConfig {
+            beta,
+            ..OrpoConfig::default()
+        }),
+        Cpo(CpoConfig {
+            label_smoothing: 0.1,
+            ..cpo.clone()
+        }),
+        Cpo(CpoConfig {
+            form: CpoForm::Hinge,
+            ..cpo.clone()
+        }),
+        Cpo(CpoConfig {
+            form: CpoForm::Ipo,
+            ..cpo
+        }),
+        Slic(SlicConfig::default()),
         Sum(sum.clone()),
-        Sum(sum.with_sft_normalization(SftNormalization::Responses)),
+        Sum(SumConfig {
+            sft_normalization: SftNormalization::Responses,
+            ..sum
+        }),
     ]
 }
 

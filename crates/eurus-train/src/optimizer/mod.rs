@@ -1,9 +1,10 @@
-//! AdamW (arXiv 1711.05101, algorithm 2) with the gradients of a step summed over its forests and clipped to a global norm.
+//! Optimizers, with the gradients of a step summed over its forests and clipped to a global norm.
 //!
-//! Per parameter, with gradient `g` and step `t` of that parameter: `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`,
+//! AdamW (arXiv 1711.05101, algorithm 2) per parameter, with gradient `g` and step `t` of that parameter: `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`,
 //! `p = (1 - lr * decay) p - lr * (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + epsilon)`. A parameter without a gradient in a
-//! step stays as it is and its `t` does not count.
+//! step stays as it is and its `t` does not count. Adafactor is in [`adafactor`].
 
+pub(crate) mod adafactor;
 mod carry;
 mod gradients;
 mod ops;
@@ -15,17 +16,45 @@ use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::tensor::Tensor;
 
 use crate::activations::Tape;
-use crate::{Error, Ranks, Result, TrainingConfig};
+use crate::{Error, Optimizer, Ranks, Result, TrainingConfig, WeightDecayOn};
+use adafactor::AdafactorStep;
 use cpu_kernels::adamw::AdamWStep;
 pub(crate) use gradients::StepGradients;
 use sums::GradientSums;
 
-/// Moments of one parameter, flat: of this rank's part of it.
+/// What the optimizer keeps of one parameter.
 pub(crate) struct Moments {
-    pub first: Tensor<1>,
-    pub second: Tensor<1>,
+    /// As the optimizer's [layout](moments_of) says, flat.
+    pub tensors: [Tensor<1>; 2],
     /// Updates so far.
     pub updates: u32,
+}
+
+/// One of the two tensors that an optimizer keeps of a parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment {
+    pub name: &'static str,
+    pub elements: usize,
+    /// Whether each rank has a part of it, rather than all of it.
+    pub is_shared: bool,
+}
+
+/// The tensors that an optimizer keeps of a parameter of this shape.
+pub(crate) fn moments_of(optimizer: Optimizer, shape: &[usize]) -> [Moment; 2] {
+    let [matrices, rows, columns] = adafactor::matrices(shape);
+    let moment = |name, elements, is_shared| Moment {
+        name,
+        elements,
+        is_shared,
+    };
+    let all = matrices * rows * columns;
+    match optimizer {
+        Optimizer::Adamw => [moment("first", all, true), moment("second", all, true)],
+        Optimizer::Adafactor => [
+            moment("rows", matrices * rows, false),
+            moment("columns", matrices * columns, false),
+        ],
+    }
 }
 
 pub(crate) struct StepOptimizer {
@@ -37,6 +66,8 @@ pub(crate) struct StepOptimizer {
 
 #[derive(Clone, Copy)]
 struct Settings {
+    optimizer: Optimizer,
+    weight_decay_on: WeightDecayOn,
     beta_1: f64,
     beta_2: f64,
     epsilon: f64,
@@ -51,6 +82,8 @@ impl StepOptimizer {
             auxiliary_loss: None,
             moments: HashMap::new(),
             settings: Settings {
+                optimizer: settings.optimizer,
+                weight_decay_on: settings.weight_decay_on,
                 beta_1: f64::from(settings.beta_1),
                 beta_2: f64::from(settings.beta_2),
                 epsilon: f64::from(settings.epsilon),
@@ -80,8 +113,11 @@ impl StepOptimizer {
                     Some(auxiliary) => auxiliary.cast(loss.dtype()) + loss,
                     None => loss,
                 };
-                let gradients = sums.backward(model, loss);
-                sums.add(model, gradients);
+                // What reaches no parameter has no graph to go back through; the run says so of a whole step.
+                if loss.is_tracked() {
+                    let gradients = sums.backward(model, loss);
+                    sums.add(model, gradients);
+                }
                 value
             }
         };
@@ -141,7 +177,17 @@ impl StepOptimizer {
         update.fault.map_or(Ok(model), Err)
     }
 
-    /// The moments of a parameter that has been updated: this rank's part.
+    /// Whether any parameter has been updated.
+    pub fn has_updated(&self) -> bool {
+        !self.moments.is_empty()
+    }
+
+    /// How parameters are moved.
+    pub fn kind(&self) -> Optimizer {
+        self.settings.optimizer
+    }
+
+    /// The moments of a parameter that has been updated: this rank's part where they are shared out.
     pub fn moments(&self, id: ParamId) -> Option<&Moments> {
         self.moments.get(&id)
     }
@@ -169,23 +215,64 @@ struct Update<'a> {
 }
 
 impl Update<'_> {
-    /// Moves this rank's part of a parameter, flat.
-    fn part(&mut self, id: ParamId, parameter: Tensor<1>, gradient: Tensor<1>) -> Tensor<1> {
-        let Moments {
-            first,
-            second,
-            updates,
-        } = self.moments.remove(&id).unwrap_or_else(|| Moments {
-            first: parameter.zeros_like(),
-            second: parameter.zeros_like(),
+    /// Moves a parameter, flat: by itself, or each rank its part. `shape` is the parameter's own.
+    fn moved(
+        &mut self,
+        id: ParamId,
+        parameter: Tensor<1>,
+        gradient: Tensor<1>,
+        shape: &[usize],
+    ) -> Result<Tensor<1>> {
+        let is_decayed = shape.len() > 1 || self.settings.weight_decay_on == WeightDecayOn::All;
+        let decay = match is_decayed {
+            true => (1.0 - self.learning_rate * self.settings.weight_decay) as f32,
+            false => 1.0,
+        };
+        let [elements] = parameter.dims();
+        let ranks = self.ranks;
+        match self.settings.optimizer {
+            Optimizer::Adamw => {
+                let part = self.adamw(id, ranks.own_part(parameter), gradient, decay);
+                ranks.put_together(part, elements)
+            }
+            Optimizer::Adafactor => {
+                let gradient = ranks.put_together(gradient, elements)?;
+                Ok(self.adafactor(id, parameter, gradient, decay, shape))
+            }
+        }
+    }
+
+    /// What is kept of a parameter, with one update more; at first zeros of these lengths.
+    fn take_moments(&mut self, id: ParamId, like: &Tensor<1>, lengths: [usize; 2]) -> Moments {
+        let options = (&like.device(), like.dtype());
+        let zeros = || lengths.map(|length| Tensor::zeros([length], options));
+        let kept = self.moments.remove(&id);
+        let moments = kept.unwrap_or_else(|| Moments {
+            tensors: zeros(),
             updates: 0,
         });
-        let updates = updates + 1;
+        Moments {
+            updates: moments.updates + 1,
+            ..moments
+        }
+    }
+
+    fn adamw(
+        &mut self,
+        id: ParamId,
+        parameter: Tensor<1>,
+        gradient: Tensor<1>,
+        decay: f32,
+    ) -> Tensor<1> {
+        let [length] = parameter.dims();
+        let Moments {
+            tensors: [first, second],
+            updates,
+        } = self.take_moments(id, &parameter, [length; 2]);
         let Settings {
             beta_1,
             beta_2,
             epsilon,
-            weight_decay,
             ..
         } = self.settings;
         // The corrections are computed in f64: for a beta near 1, `1 - beta^t` loses digits in f32.
@@ -194,31 +281,41 @@ impl Update<'_> {
             beta_1: beta_1 as f32,
             beta_2: beta_2 as f32,
             epsilon: epsilon as f32,
-            decay: (1.0 - self.learning_rate * weight_decay) as f32,
+            decay,
             step_size: (self.learning_rate / (1.0 - beta_1.powi(updates as i32))) as f32,
             second_correction: (1.0 - beta_2.powi(updates as i32)).sqrt().recip() as f32,
         };
         let (parameter, first, second) = ops::adamw_step(parameter, gradient, first, second, step);
-        let moments = Moments {
-            first,
-            second,
-            updates,
-        };
-        self.moments.insert(id, moments);
+        let tensors = [first, second];
+        self.moments.insert(id, Moments { tensors, updates });
         parameter
     }
 
-    /// Moves a whole parameter, flat: by itself, or each rank its part.
-    fn whole(
+    fn adafactor(
         &mut self,
         id: ParamId,
         parameter: Tensor<1>,
         gradient: Tensor<1>,
-    ) -> Result<Tensor<1>> {
-        let [elements] = parameter.dims();
-        let part = self.ranks.own_part(parameter);
-        let part = self.part(id, part, gradient);
-        self.ranks.put_together(part, elements)
+        decay: f32,
+        shape: &[usize],
+    ) -> Tensor<1> {
+        let lengths = moments_of(Optimizer::Adafactor, shape).map(|it| it.elements);
+        let Moments {
+            tensors: [rows, columns],
+            updates,
+        } = self.take_moments(id, &parameter, lengths);
+        let step = AdafactorStep {
+            shape: adafactor::matrices(shape),
+            gradient_factor: self.gradient_factor as f32,
+            beta_2: adafactor::decay_of_squares(updates) as f32,
+            decay,
+            learning_rate: self.learning_rate as f32,
+        };
+        let (parameter, rows, columns) =
+            ops::adafactor_step(parameter, gradient, rows, columns, step);
+        let tensors = [rows, columns];
+        self.moments.insert(id, Moments { tensors, updates });
+        parameter
     }
 }
 
@@ -235,7 +332,7 @@ impl ModuleMapper for Update<'_> {
         // Off the autodiff graph and with no other owner, the parameter is updated where it lies.
         let parameter = flat(tensor.inner());
         let device = parameter.device();
-        let moved = match self.whole(id, parameter, gradient) {
+        let moved = match self.moved(id, parameter, gradient, &shape.to_vec()) {
             Ok(moved) => moved,
             Err(error) => {
                 // The run ends with it, and the model is dropped.
@@ -255,10 +352,13 @@ mod tests {
     use burn::tensor::Device;
 
     /// Elements of all moments of a rank after one update of 5 x 7 weights and 7 biases.
-    fn moment_elements(ranks: &Ranks) -> usize {
+    fn moment_elements(ranks: &Ranks, optimizer: Optimizer) -> usize {
         let device = Device::flex();
         let model: Linear = LinearConfig::new(5, 7).init(&device.clone().autodiff());
-        let mut optimizer = StepOptimizer::new(&TrainingConfig::default());
+        let mut optimizer = StepOptimizer::new(&TrainingConfig {
+            optimizer,
+            ..TrainingConfig::default()
+        });
         let input = Tensor::<2>::ones([3, 5], &device.autodiff());
         let tape = Tape::Whole { auxiliary: None };
         optimizer.add(&model, model.forward(input).sum(), tape, 1.0);
@@ -266,16 +366,30 @@ mod tests {
         optimizer
             .step(model, gradients, norm, 1e-3, ranks)
             .expect("an update");
-        let elements = |it: &Moments| it.first.dims()[0] + it.second.dims()[0];
+        let elements = |it: &Moments| it.tensors.iter().map(|it| it.dims()[0]).sum::<usize>();
         optimizer.moments.values().map(elements).sum()
     }
 
     #[test]
-    fn each_rank_keeps_its_part_of_the_moments() {
-        assert_eq!(moment_elements(&Ranks::default()), 2 * (35 + 7));
+    fn each_rank_keeps_its_part_of_the_moments_of_adamw() {
+        let of = |ranks: &Ranks| moment_elements(ranks, Optimizer::Adamw);
+        assert_eq!(of(&Ranks::default()), 2 * (35 + 7));
         std::thread::scope(|scope| {
             for ranks in Ranks::threads(4) {
-                scope.spawn(move || assert_eq!(moment_elements(&ranks), 2 * (9 + 2)));
+                scope.spawn(move || assert_eq!(of(&ranks), 2 * (9 + 2)));
+            }
+        });
+    }
+
+    #[test]
+    fn adafactor_keeps_a_number_a_row_and_a_column_on_every_rank() {
+        // A vector is a row: its columns, and one number.
+        let kept = (5 + 7) + (7 + 1);
+        let of = |ranks: &Ranks| moment_elements(ranks, Optimizer::Adafactor);
+        assert_eq!(of(&Ranks::default()), kept);
+        std::thread::scope(|scope| {
+            for ranks in Ranks::threads(2) {
+                scope.spawn(move || assert_eq!(of(&ranks), kept));
             }
         });
     }

@@ -120,6 +120,11 @@ impl StepGradients {
         Tensor::cat(squares, 0).into_data().iter::<f64>().sum()
     }
 
+    /// Parameters that have a gradient.
+    pub fn count(&self) -> usize {
+        self.order.len()
+    }
+
     /// This rank's part of a parameter's gradient, once.
     pub fn remove(&mut self, id: ParamId) -> Option<Tensor<1>> {
         self.parts.remove(&id)

@@ -7,6 +7,8 @@ use burn_flex::FlexTensor;
 use cpu_kernels::adamw::{self, AdamWStep};
 use rayon::prelude::*;
 
+use super::adafactor::{self, AdafactorStep};
+
 /// Elements a task takes at a time. Fixed, so that a sum does not depend on the number of threads.
 const CHUNK: usize = 16 * 1024;
 
@@ -26,6 +28,18 @@ pub trait OptimizerOps: Backend {
         step: AdamWStep,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         stock_adamw_step::<Self>(parameter, gradient, first, second, step)
+    }
+
+    /// One update of matrices `[b, r, c]`: `parameter` and `gradient [b * r * c]`, means of squares over columns `[b * r]` and
+    /// over rows `[b * c]`.
+    fn adafactor_step(
+        parameter: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        rows: FloatTensor<Self>,
+        columns: FloatTensor<Self>,
+        step: AdafactorStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        adafactor::stock::<Self>(parameter, gradient, rows, columns, step)
     }
 
     /// The sum of the squares of `x [n]`, `[1]`.
@@ -68,7 +82,7 @@ fn stock_adamw_step<B: Backend>(
 
 /// Lays the values one after another from the start of their storage; copies only if they are not
 /// so already.
-fn contiguous(tensor: FlexTensor) -> FlexTensor {
+pub(super) fn contiguous(tensor: FlexTensor) -> FlexTensor {
     if tensor.is_contiguous() && tensor.layout().start_offset() == 0 {
         tensor
     } else {
@@ -103,6 +117,19 @@ impl OptimizerOps for Flex {
                 adamw::update(parameter, first, second, gradients, step);
             });
         (parameter, first, second)
+    }
+
+    fn adafactor_step(
+        parameter: FlexTensor,
+        gradient: FlexTensor,
+        rows: FlexTensor,
+        columns: FlexTensor,
+        step: AdafactorStep,
+    ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        if !adafactor::is_f32(&[&parameter, &gradient, &rows, &columns]) {
+            return adafactor::stock::<Self>(parameter, gradient, rows, columns, step);
+        }
+        adafactor::flex(parameter, gradient, rows, columns, step)
     }
 
     fn sum_of_squares(x: FlexTensor) -> FlexTensor {
@@ -146,6 +173,28 @@ pub fn adamw_step(
         Tensor::from_dispatch(parameter),
         Tensor::from_dispatch(first),
         Tensor::from_dispatch(second),
+    )
+}
+
+/// See [`OptimizerOps::adafactor_step`].
+pub fn adafactor_step(
+    parameter: Tensor<1>,
+    gradient: Tensor<1>,
+    rows: Tensor<1>,
+    columns: Tensor<1>,
+    step: AdafactorStep,
+) -> (Tensor<1>, Tensor<1>, Tensor<1>) {
+    let (parameter, rows, columns) = Dispatch::adafactor_step(
+        parameter.into_dispatch(),
+        gradient.into_dispatch(),
+        rows.into_dispatch(),
+        columns.into_dispatch(),
+        step,
+    );
+    (
+        Tensor::from_dispatch(parameter),
+        Tensor::from_dispatch(rows),
+        Tensor::from_dispatch(columns),
     )
 }
 
@@ -196,6 +245,44 @@ mod tests {
                     (a - b).abs() < 2e-6 * (1.0 + b.abs()),
                     "{a} fused, {b} stock"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn adafactor_on_the_cpu_equals_the_stock_operations_in_double_precision() {
+        let device = Device::flex();
+        // Matrices of more rows than a task takes, one after another; a vector; a single row.
+        for shape in [[2, 300, 130], [1, 1, 40_000], [3, 1, 7], [1, 9, 1]] {
+            let [b, r, c] = shape;
+            let noise = |n| Tensor::<1>::random([n], Distribution::Normal(0.0, 1.0), &device);
+            let (parameter, gradient) = (noise(b * r * c), noise(b * r * c));
+            let (rows, columns) = (noise(b * r).powi_scalar(2), noise(b * c).powi_scalar(2));
+            for beta_2 in [0.0, 0.7] {
+                let step = AdafactorStep {
+                    shape,
+                    gradient_factor: 0.5,
+                    beta_2,
+                    decay: 0.999,
+                    learning_rate: 1e-2,
+                };
+                let inputs = [&parameter, &gradient, &rows, &columns];
+                let [p, g, r, c] = inputs.map(|tensor| tensor.clone().cast(DType::F64));
+                let double = adafactor_step(p, g, r, c, step);
+                let [p, g, r, c] = inputs.map(Tensor::clone);
+                let fused = adafactor_step(p, g, r, c, step);
+                for (fused, double) in [
+                    (fused.0, double.0),
+                    (fused.1, double.1),
+                    (fused.2, double.2),
+                ] {
+                    for (a, b) in read(fused).into_iter().zip(read(double)) {
+                        assert!(
+                            (a - b).abs() < 2e-6 * (1.0 + b.abs()),
+                            "{shape:?}: {a} fused, {b} stock"
+                        );
+                    }
+                }
             }
         }
     }

@@ -1,0 +1,302 @@
+//! A number with what stands around it: currency, percent sign, unit, words.
+
+use super::expression::number_prefix;
+use super::number::Number;
+use super::units::{Unit, known, units};
+
+/// A number and the units that it is counted in.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Quantity {
+    pub number: Number,
+    /// Units that are known, as they are written behind each other; others do not matter.
+    units: Vec<Unit>,
+}
+
+impl Quantity {
+    /// The one number that a plain text is, if it is one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim().trim_end_matches(['.', ',', ';']);
+        let text = without_gloss(without_approximation(text));
+        Self::bare(text)
+            .or_else(|| Self::spelled(text))
+            .or_else(|| Self::in_sentence(text))
+    }
+
+    /// Sign, currency, number, unit.
+    fn bare(text: &str) -> Option<Self> {
+        let (negative, units, rest) = sign_and_currency(text);
+        let (number, rest) = number_prefix(rest)?;
+        Self::with_unit(number, rest, units, negative)
+    }
+
+    fn with_unit(number: Number, rest: &str, before: Vec<Unit>, negative: bool) -> Option<Self> {
+        let (scale, after) = units(rest)?;
+        let number = number.times(&Number::whole(scale))?;
+        Some(Self {
+            number: if negative { number.negated() } else { number },
+            units: if before.is_empty() { after } else { before },
+        })
+    }
+
+    /// A number in words: "twenty-one apples".
+    fn spelled(text: &str) -> Option<Self> {
+        let lower = text.to_lowercase();
+        let first = lower.split([' ', '-']).next()?;
+        let mut value = word_value(first)?;
+        let mut rest = &lower[first.len()..];
+        if value >= 20
+            && let Some(after) = rest.strip_prefix(['-', ' '])
+            && let Some(second) = after.split(' ').next()
+            && let Some(ones @ 1..=9) = word_value(second)
+        {
+            value += ones;
+            rest = &after[second.len()..];
+        }
+        Self::with_unit(Number::whole(value), rest, Vec::new(), false)
+    }
+
+    /// The one number of a sentence without other mathematics: "She has 42 apples".
+    fn in_sentence(text: &str) -> Option<Self> {
+        if !text.starts_with(char::is_alphabetic) {
+            return None;
+        }
+        let digit = text.find(|c: char| c.is_ascii_digit())?;
+        let start = text[..digit].rfind(char::is_whitespace)? + 1;
+        let words = text[..start].split_whitespace();
+        let says_nothing = |word: &str| {
+            let word = word.trim_end_matches([':', ',']).to_lowercase();
+            let pronoun = ["a", "i"].contains(&word.as_str());
+            (pronoun || word.chars().count() > 1)
+                && word.chars().all(|c| c.is_alphabetic() || c == '\'')
+                && !CHANGES_A_NUMBER.contains(&word.as_str())
+        };
+        let mut words = words;
+        words
+            .all(says_nothing)
+            .then(|| Self::bare(&text[start..]))?
+    }
+
+    /// Whether both say the same: units that are known on both sides are converted or must be the same.
+    pub fn same_as(&self, other: &Self) -> bool {
+        if let (Some(ours), Some(theirs)) = (self.simple_unit(), other.simple_unit()) {
+            let (ours_in_smallest, theirs_in_smallest) = (
+                self.number.times(&Number::whole(ours.size)),
+                other.number.times(&Number::whole(theirs.size)),
+            );
+            return ours.measures == theirs.measures
+                && ours_in_smallest
+                    .zip(theirs_in_smallest)
+                    .is_some_and(|(a, b)| a.same_as(&b));
+        }
+        if !self.units.is_empty() && !other.units.is_empty() {
+            return self.units == other.units && self.number.same_as(&other.number);
+        }
+        self.number.same_as(&other.number) || self.is_share_of(other) || other.is_share_of(self)
+    }
+
+    fn simple_unit(&self) -> Option<Unit> {
+        match self.units[..] {
+            [unit] if !unit.composed => Some(unit),
+            _ => None,
+        }
+    }
+
+    /// "50%" beside "0.5".
+    fn is_share_of(&self, other: &Self) -> bool {
+        let percent = |it: &Self| it.units.iter().any(|unit| unit.measures == "percent");
+        let share = self.number.over(&Number::whole(100));
+        percent(self) && other.units.is_empty() && share.is_some_and(|it| it.same_as(&other.number))
+    }
+}
+
+const ABOUT: &[&str] = &[
+    "~",
+    "approximately ",
+    "approx. ",
+    "approx ",
+    "about ",
+    "around ",
+    "roughly ",
+    "nearly ",
+];
+
+fn without_approximation(text: &str) -> &str {
+    let word = |about: &&&str| {
+        text.get(..about.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(about))
+    };
+    match ABOUT.iter().find(word) {
+        Some(about) => text[about.len()..].trim_start(),
+        None => text,
+    }
+}
+
+/// Without words in parentheses at the end: "18 (eighteen)".
+fn without_gloss(text: &str) -> &str {
+    let gloss = text
+        .strip_suffix(')')
+        .and_then(|inside| inside.rsplit_once(" ("));
+    match gloss {
+        Some((before, words))
+            if !words.is_empty()
+                && words
+                    .chars()
+                    .all(|c| c.is_alphabetic() || c == ' ' || c == '-') =>
+        {
+            before
+        }
+        _ => text,
+    }
+}
+
+fn sign_and_currency(text: &str) -> (bool, Vec<Unit>, &str) {
+    let mut negative = false;
+    let mut signed = false;
+    let mut units = Vec::new();
+    let mut rest = text;
+    loop {
+        rest = rest.trim_start();
+        let lower = rest.get(..9).unwrap_or(rest).to_lowercase();
+        let spoken = ["negative ", "minus "]
+            .into_iter()
+            .find(|word| lower.starts_with(word));
+        match rest.chars().next() {
+            // Other signs belong to the first number of a sum alone.
+            Some(c @ ('-' | '+'))
+                if !signed && rest[1..].trim_start().starts_with(['$', '€', '£', '¥']) =>
+            {
+                signed = true;
+                negative = c == '-';
+                rest = &rest[1..];
+            }
+            Some(c @ ('$' | '€' | '£' | '¥')) => {
+                units.extend(known(&c.to_string(), false));
+                rest = &rest[c.len_utf8()..];
+            }
+            _ => match spoken {
+                Some(word) if !signed => {
+                    signed = true;
+                    negative = true;
+                    rest = &rest[word.len()..];
+                }
+                _ => return (negative, units, rest),
+            },
+        }
+    }
+}
+
+/// Words before a number that say something else than the number.
+const CHANGES_A_NUMBER: &[&str] = &[
+    "not", "no", "never", "or", "and", "than", "least", "most", "between", "under", "over",
+    "above", "below", "up", "to", "from", "half", "twice", "double", "triple", "square", "squared",
+    "root", "cube", "minus", "negative", "plus", "times", "by", "option", "choice", "step",
+    "problem", "question", "case", "equation", "exceeds", "mod", "modulo", "except", "isn't",
+    "sqrt", "ln", "exp", "max", "min", "gcd", "lcm", "log", "sin", "cos", "tan", "if", "pi",
+    "infinity",
+];
+
+fn word_value(word: &str) -> Option<u64> {
+    const ONES: [&str; 20] = [
+        "zero",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "thirteen",
+        "fourteen",
+        "fifteen",
+        "sixteen",
+        "seventeen",
+        "eighteen",
+        "nineteen",
+    ];
+    const TENS: [&str; 8] = [
+        "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety",
+    ];
+    let place = |words: &[&str]| words.iter().position(|it| *it == word);
+    place(&ONES)
+        .map(|ones| ones as u64)
+        .or_else(|| place(&TENS).map(|tens| 10 * (tens as u64 + 2)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> Option<f64> {
+        Quantity::parse(text).map(|it| it.number.value())
+    }
+
+    #[test]
+    fn words_around_a_number_leave_it_and_those_that_change_it_do_not() {
+        for (text, value) in [
+            ("$18 per day", 18.0),
+            ("She makes $18 every day", 18.0),
+            ("18 (eighteen)", 18.0),
+            ("2 dozen eggs", 24.0),
+            ("minus 5", -5.0),
+            ("-$5", -5.0),
+            ("-6 + 8", 2.0),
+            ("twenty-one apples", 21.0),
+            ("three million", 3e6),
+            ("3.5 m/s^2", 3.5),
+            ("1st", 1.0),
+        ] {
+            assert_eq!(of(text), Some(value), "{text}");
+        }
+        for text in [
+            "not 5",
+            "more than 5",
+            "at least 5",
+            "two thirds",
+            "7 pm",
+            "4g",
+            "5x",
+            "5 or",
+            "x 5",
+            "half of 5",
+            "5 squared",
+            "square root of 2",
+            "option 5",
+        ] {
+            assert_eq!(of(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn units_are_converted_where_both_are_known() {
+        let same = |a: &str, b: &str| {
+            let of = |text| Quantity::parse(text).expect("a quantity");
+            of(a).same_as(&of(b))
+        };
+        for (a, b) in [
+            ("2 hours", "120 minutes"),
+            ("$5", "500 cents"),
+            ("1 mile", "1.609344 km"),
+            ("5 cents", "5"),
+            ("50%", "0.5"),
+            ("3.5 m/s", "3.5 meters per second"),
+            ("5 apples", "5"),
+        ] {
+            assert!(same(a, b), "{a} is {b}");
+        }
+        for (a, b) in [
+            ("2 hours", "2 minutes"),
+            ("$5", "5 cents"),
+            ("5 miles", "5 km"),
+            ("20%", "20 dollars"),
+            ("5 m", "5 kg"),
+            ("5 m/s", "5 km/h"),
+        ] {
+            assert!(!same(a, b), "{a} is not {b}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Answers that are the same and answers that are not, and where they stand in a text.
+
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+use serde::Deserialize;
+use ultrainteract::action_text::{answers_match, final_answer, parse_number};
+
+/// A line of a table of cases: an answer or a text, the truth, and whether the one says the other.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Case {
+    Answer {
+        given: String,
+        truth: String,
+        #[serde(alias = "should")]
+        same: bool,
+        kind: String,
+    },
+    Text {
+        text: String,
+        truth: String,
+        #[serde(default = "yes", alias = "should")]
+        same: bool,
+        kind: String,
+    },
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The cases that come out wrong, one a line.
+fn wrong(lines: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for line in lines.lines().filter(|line| !line.trim().is_empty()) {
+        let (said, is, should) = match serde_json::from_str(line).expect(line) {
+            Case::Answer {
+                given,
+                truth,
+                same,
+                kind,
+            } => (
+                format!("{kind}: {given:?} against {truth:?}"),
+                answers_match(&given, &truth),
+                same,
+            ),
+            Case::Text {
+                text,
+                truth,
+                same,
+                kind,
+            } => {
+                let answer = final_answer(&text);
+                (
+                    format!("{kind}: {answer:?} of {text:?} against {truth:?}"),
+                    answer.is_some_and(|answer| answers_match(&answer, &truth)),
+                    same,
+                )
+            }
+        };
+        if is != should {
+            wrong.push(format!("{said}: {is}, should be {should}"));
+        }
+    }
+    wrong
+}
+
+#[test]
+fn answers_that_say_the_same_match_and_no_others() {
+    let wrong = wrong(include_str!("../data/answers.jsonl"));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Cases that others have reported, where they are at hand.
+#[test]
+fn reported_answers_are_judged_right() {
+    let golden = std::env::var_os("EURUS_GOLDEN_DIR").map(PathBuf::from);
+    let Some(folder) = golden.map(|folder| folder.join("../cases/answers")) else {
+        return test_support::skip("EURUS_GOLDEN_DIR is not set");
+    };
+    if !folder.is_dir() {
+        return test_support::skip(format!("there is no folder {}", folder.display()));
+    }
+    for name in ["equivalence.jsonl", "extraction.jsonl"] {
+        let cases = std::fs::read_to_string(folder.join(name)).expect(name);
+        let wrong = wrong(&cases);
+        assert!(wrong.is_empty(), "{name}:\n{}", wrong.join("\n"));
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_number_matches_itself_with_commas_and_signs(n in 0u64..10_000_000_000) {
+        let digits = n.to_string();
+        let mut commas = String::new();
+        for (place, digit) in digits.chars().enumerate() {
+            if place > 0 && (digits.len() - place).is_multiple_of(3) {
+                commas.push(',');
+            }
+            commas.push(digit);
+        }
+        for given in [format!("${commas}"), format!("{commas} km"), format!("{n}.00")] {
+            prop_assert!(answers_match(&given, &digits), "{given}");
+        }
+        prop_assert!(!answers_match(&commas, &(n + 1).to_string()));
+    }
+
+    #[test]
+    fn any_text_is_read_without_panic(text in r"[\\boxed{}answer: is0-9.,/%$é√½±^_!()\[\]=<>;~\n-]{0,60}") {
+        let _ = final_answer(&text);
+        let _ = answers_match(&text, "1");
+        let _ = answers_match("(B) 1, 2", &text);
+        let _ = parse_number(&text);
+    }
+
+    #[test]
+    fn matching_does_not_depend_on_the_side(a in r"[0-9x=+.,()\[\] {}/^%$-]{0,12}", b in r"[0-9x=+.,()\[\] {}/^%$-]{0,12}") {
+        prop_assert_eq!(answers_match(&a, &b), answers_match(&b, &a));
+    }
+}
