@@ -119,7 +119,7 @@ fn room_for_the_result_and_its_snapshots_is_looked_for_before_training() -> Resu
         &[
             "error: there is no room for the run: it needs ",
             "TiB (the result ",
-            " KiB in out, 1000000001 snapshots ",
+            " KiB in out, 1000000000 snapshots ",
             " in states), and ",
             " are free; make room, name another folder with --out or --snapshots",
         ],

@@ -53,11 +53,11 @@ fn a_plan_has_the_steps_and_tokens_of_the_run() -> Result<()> {
 }
 
 #[test]
-fn a_plan_reads_no_weights_and_writes_nothing() -> Result<()> {
+fn a_plan_reads_the_headers_of_the_weights_and_writes_nothing() -> Result<()> {
     let place = Workplace::new()?;
-    std::fs::remove_file(place.path("model/model.safetensors"))?;
+    let plan = format!("plan {PREFER} --out runs/kto --snapshot-every 5");
     let before = place.names()?;
-    let table = place.succeed(&format!("plan {PREFER} --out runs/kto --snapshot-every 5"))?;
+    let table = place.succeed(&plan)?;
     ensure_says(
         &table,
         &[
@@ -70,6 +70,10 @@ fn a_plan_reads_no_weights_and_writes_nothing() -> Result<()> {
         ],
     )?;
     ensure!(before == place.names()?);
+    std::fs::remove_file(place.path("model/model.safetensors"))?;
+    let message = place.refusal(&plan)?;
+    ensure_says(&message, &["model: no model.safetensors"])?;
+    ensure!(!message.contains("rows read"), "{message}");
     Ok(())
 }
 
