@@ -208,12 +208,12 @@ impl<'a> Beginning<'a> {
         snapshots: &'b Snapshots,
         identity: &RunIdentity,
     ) -> Job<'b> {
-        interrupt::enter(Phase::Training);
         Job {
             output: self.output.take(),
             snapshots,
             record: Record::new(&self.given.files.model, identity, &self.data),
             title,
+            phase: Phase::Training,
         }
     }
 }

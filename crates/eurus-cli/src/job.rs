@@ -22,6 +22,8 @@ pub struct Job<'a> {
     /// What is told of the run beside its result.
     pub record: Record,
     pub title: &'a str,
+    /// What the run begins with.
+    pub phase: Phase,
 }
 
 /// What the events of a run leave behind.
@@ -76,7 +78,9 @@ pub fn run<M>(
         snapshots,
         record,
         title,
+        phase,
     } = job;
+    interrupt::enter(phase);
     let mut seen = Seen::default();
     let Some(mut output) = output else {
         let model = train(&mut |event| seen.take(event))?;

@@ -300,7 +300,7 @@ impl Prefer {
         let identity = trainer.identity().of_examples(&rows.trees);
         run.check_whole(&snapshots, &identity)?;
 
-        let job = run.job(loss.name(), &snapshots, &identity);
+        let mut job = run.job(loss.name(), &snapshots, &identity);
         let setup = &run.setup;
         let policy = self.adapters.put_on(setup.decoder()?, settings.seed)?;
         let base = match &reference {
@@ -311,16 +311,16 @@ impl Prefer {
         let questions = self.samples.questions(setup, held_out_trees);
         let config = reference.as_ref().map_or(&setup.config, |it| &it.config);
         let cache = self.cache(&snapshots, &base, config, setup);
+        if ranks.is_first() {
+            job.phase = Phase::Reference {
+                file: Some(cache.path().to_path_buf()),
+                done: 0,
+                of: rows.groups(),
+            };
+        }
         job::run(
             job,
             |on_event| {
-                if ranks.is_first() {
-                    interrupt::enter(Phase::Reference {
-                        file: Some(cache.path().to_path_buf()),
-                        done: 0,
-                        of: rows.groups(),
-                    });
-                }
                 let compute = |trees: &[TrainingTree], on_event: &mut dyn FnMut(&Event)| {
                     trainer.reference(&base, trees, Some(&cache), on_event)
                 };

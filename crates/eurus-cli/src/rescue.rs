@@ -92,12 +92,13 @@ impl Attempt<'_> {
         if !no_space {
             return Err(error);
         }
+        // Before it is said, so that who reads it can end the wait.
+        interrupt::enter(Phase::Waiting);
         eprintln!(
             "error: {message}\nthere is no room for the trained model, which is still in memory. Make room for {}; it is tried again every {} s, until it is written or the program is ended (Ctrl-C)",
             self.out.display(),
             LONGEST_PAUSE.as_secs()
         );
-        interrupt::enter(Phase::Waiting);
         std::thread::sleep(self.pause);
         self.pause = (2 * self.pause).min(LONGEST_PAUSE);
         interrupt::enter(Phase::Writing);

@@ -1,9 +1,9 @@
-//! Ctrl-C, SIGTERM and a full disk at any moment: nothing is lost, and the printed command goes on. `EURUS_KILLS` says how
-//! often; half of it of each command.
+//! Ctrl-C, SIGTERM and a full disk at any moment: nothing is lost, and the printed command goes on. `EURUS_INTERRUPTS`
+//! says how often each of them happens to each command.
 
 use std::fs;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::common::{Watched, Workplace, ensure_says, events, pair_rows};
 use anyhow::{Context, Result, ensure};
@@ -57,19 +57,19 @@ fn shell(place: &Workplace, command: &str) -> Result<std::process::Child> {
 /// there were.
 fn run_with_interrupts(
     place: &Workplace,
-    run: &str,
+    run: &Measured<'_>,
     out: &str,
-    most: usize,
+    signals: &[Signal],
     rng: &mut ChaCha8Rng,
 ) -> Result<usize> {
-    let mut command = format!("{} {run} --out {out}", env!("CARGO_BIN_EXE_eurus"));
-    for number in 0..most {
-        let signal = match number % 2 {
-            0 => Signal::INT,
-            _ => Signal::TERM,
-        };
+    let mut command = format!(
+        "{} {} --out {out}",
+        env!("CARGO_BIN_EXE_eurus"),
+        run.command
+    );
+    for (number, &signal) in signals.iter().enumerate() {
         let child = shell(place, &command)?;
-        std::thread::sleep(Duration::from_millis(rng.random_range(20..600)));
+        std::thread::sleep(run.moment(rng));
         // It may have ended by itself.
         let _ = send(signal, child.id());
         let output = child.wait_with_output()?;
@@ -97,28 +97,55 @@ fn run_with_interrupts(
         }
     }
     go_on(place, &command)?;
-    Ok(most)
+    Ok(signals.len())
 }
 
-fn interrupted_at_random(run: &str, seed: u64) -> Result<()> {
+/// A run that has been made once, into the folder `whole`.
+struct Measured<'a> {
+    command: &'a str,
+    took: Duration,
+}
+
+impl<'a> Measured<'a> {
+    fn of(place: &Workplace, command: &'a str) -> Result<Self> {
+        let started = Instant::now();
+        place.succeed(&format!("{command} --out whole"))?;
+        Ok(Self {
+            command,
+            took: started.elapsed(),
+        })
+    }
+
+    /// How long to wait for a random moment of it.
+    fn moment(&self, rng: &mut ChaCha8Rng) -> Duration {
+        self.took.mul_f64(rng.random_range(0.02..1.0))
+    }
+
+    /// Checks that a result is that of the run that nothing came into the way of.
+    fn ensure_whole(&self, place: &Workplace, out: &str) -> Result<()> {
+        ensure!(place.weights(out)? == place.weights("whole")?, "{out}");
+        let metrics = |out: &str| steps(place, &format!("{out}/metrics.jsonl"));
+        ensure!(metrics(out)? == metrics("whole")?, "{out}: metrics");
+        Ok(())
+    }
+}
+
+fn interrupted_at_random(command: &str, seed: u64) -> Result<()> {
     let place = Workplace::new()?;
-    place.succeed(&format!("{run} --out whole"))?;
-    let whole = place.weights("whole")?;
+    let run = Measured::of(&place, command)?;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let wanted = count("EURUS_KILLS", 4) / 2;
-    let mut interrupts = 0;
+    let signals = [Signal::INT, Signal::TERM].repeat(count("EURUS_INTERRUPTS", 1));
+    let mut done = 0;
     // A fast machine ends a run before all of the interrupts; then another one takes the rest.
-    for number in 0..20 * wanted {
+    for number in 0..20 * signals.len() {
         let out = format!("out-{number}");
-        interrupts += run_with_interrupts(&place, run, &out, wanted - interrupts, &mut rng)?;
-        ensure!(place.weights(&out)? == whole, "{out}");
-        let metrics = |out: &str| steps(&place, &format!("{out}/metrics.jsonl"));
-        ensure!(metrics(&out)? == metrics("whole")?, "{out}");
-        if interrupts >= wanted {
+        done += run_with_interrupts(&place, &run, &out, &signals[done..], &mut rng)?;
+        run.ensure_whole(&place, &out)?;
+        if done == signals.len() {
             return Ok(());
         }
     }
-    anyhow::bail!("runs ended before they could be interrupted; {interrupts} interrupts")
+    anyhow::bail!("runs ended before they could be interrupted; {done} interrupts")
 }
 
 #[test]
@@ -134,6 +161,78 @@ fn preference_learning_interrupted_at_random_moments_ends_as_if_it_had_not_been(
 #[test]
 fn a_reward_model_interrupted_at_random_moments_ends_as_if_it_had_not_been() -> Result<()> {
     interrupted_at_random(REWARD, 7)
+}
+
+/// Fills the disk under runs at random moments: files cannot grow any more, to a size that is random, too.
+#[cfg(target_os = "linux")]
+fn disk_full_at_random(command: &str, seed: u64) -> Result<()> {
+    let place = Workplace::new()?;
+    let run = Measured::of(&place, command)?;
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut moments = 0;
+    // One that ended before its moment does not count.
+    for number in 0..20 * count("EURUS_INTERRUPTS", 1) {
+        let out = format!("out-{number}");
+        let saves = ["", " --snapshot-every 5"][number % 2];
+        let arguments = format!("{command}{saves} --out {out}");
+        let mut full = place.watch(&arguments)?;
+        std::thread::sleep(run.moment(&mut rng));
+        if limit_files(full.id(), Some(rng.random_range(0..96 * 1024))).is_err() {
+            continue;
+        }
+        // Until it waits for room, or has ended by itself.
+        if full.wait_for(NO_ROOM).is_ok() {
+            ensure!(!place.path(&out).exists());
+            limit_files(full.id(), None)?;
+        }
+        let (status, message) = full.end()?;
+        let ended_before = status == Some(0) && !message.contains("could not be written");
+        if !(ended_before || message.contains(NO_ROOM)) {
+            // It did not come to its end, or has all that it needs to write the result.
+            ensure!(status == Some(1), "{status:?}: {message}");
+            match to_go_on(&message).or_else(|| result_written_by(&message)) {
+                Some(next) => go_on(&place, next)?,
+                None => {
+                    ensure!(!message.contains("interrupted"), "{message}");
+                    place.succeed(&format!("{arguments} --resume"))?;
+                }
+            }
+        }
+        run.ensure_whole(&place, &out)
+            .with_context(|| message.clone())?;
+        moments += usize::from(!ended_before);
+        if moments == count("EURUS_INTERRUPTS", 1) {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("runs ended before the disk was full; {moments} were in time")
+}
+
+/// What a run says that has a trained model and no room for it.
+const NO_ROOM: &str = "there is no room for the trained model, which is still in memory";
+
+/// The command that a message says to write the result with.
+fn result_written_by(message: &str) -> Option<&str> {
+    let (_, command) = message.split_once("the result is written by:\n")?;
+    command.lines().next()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn fine_tuning_on_a_disk_that_is_full_at_a_random_moment_loses_nothing() -> Result<()> {
+    disk_full_at_random(SFT, 15)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn preference_learning_on_a_disk_that_is_full_at_a_random_moment_loses_nothing() -> Result<()> {
+    disk_full_at_random(PREFER, 16)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_reward_model_on_a_disk_that_is_full_at_a_random_moment_loses_nothing() -> Result<()> {
+    disk_full_at_random(REWARD, 17)
 }
 
 /// A run that is at its steps.
