@@ -122,10 +122,11 @@ pub fn run<M>(
         }
         failed(error.into(), steps.last(), snapshots)
     })?;
-    faults.extend(log.finish().err());
     let taken = steps.last().and_then(Event::progress).map(|it| it.step);
     let mut written = output.commit(&record, taken, |checkpoint| write(checkpoint, &model))?;
     faults.append(&mut written.faults);
+    // After the result: there may be room again.
+    faults.extend(log.finish().err());
     if snapshots.every_steps.is_none() {
         event_log::tidy(snapshots);
     }

@@ -17,6 +17,7 @@ mod interrupt;
 mod invocation;
 mod job;
 mod judging;
+mod lines;
 mod loss;
 mod model_folder;
 mod no_effect;

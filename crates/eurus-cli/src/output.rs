@@ -6,7 +6,6 @@ use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Error, Result, anyhow, bail};
-use eurus::data::formats::JsonlWriter;
 use eurus::forest::TokenizerFiles;
 use eurus::models::{Checkpoint, WeightType};
 use eurus::train::Event;
@@ -14,6 +13,7 @@ use eurus::train::tensorboard::TensorBoard;
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::interrupt::{self, Phase};
+use crate::lines::Lines;
 use crate::options::Files;
 use crate::record::Record;
 use crate::rescue::{self, Attempt};
@@ -39,11 +39,11 @@ pub struct Output {
     /// The end of turn that is trained.
     eos_token_id: Option<u32>,
     staging: TempDir,
-    metrics: JsonlWriter,
+    metrics: Lines,
     /// The log for TensorBoard, if it is wanted: outside of the result, because it is looked at during the run.
     tensorboard: Option<TensorBoard>,
-    /// The first event that could not be written; training goes on, but the run fails.
-    fault: Option<Error>,
+    /// The first event that it could not be told of; training goes on, but the run fails.
+    unshown: Option<Error>,
 }
 
 /// Paths and counts of a result that was written.
@@ -74,7 +74,7 @@ impl Output {
                 )
             })?;
         interrupt::state().remove_when_interrupted(staging.path());
-        let metrics = JsonlWriter::create(staging.path().join(METRICS))?;
+        let metrics = Lines::create(staging.path().join(METRICS))?;
         let tensorboard = files.tensorboard.as_ref().map(TensorBoard::create);
         let tensorboard = tensorboard
             .transpose()
@@ -94,7 +94,7 @@ impl Output {
             staging,
             metrics,
             tensorboard,
-            fault: None,
+            unshown: None,
         })
     }
 
@@ -116,15 +116,13 @@ impl Output {
 
     /// Adds an event to the metrics.
     pub fn record(&mut self, event: &Event) {
-        if self.fault.is_none() {
-            self.fault = self.metrics.write(event).err().map(Into::into);
-        }
+        self.metrics.add(event);
     }
 
     /// Shows an event that happened just now, rather than before an interruption, to those who watch.
     pub fn show(&mut self, event: &Event) {
-        if let (Some(board), None) = (&mut self.tensorboard, &self.fault) {
-            self.fault = board.write(event).err().map(Into::into);
+        if let (Some(board), None) = (&mut self.tensorboard, &self.unshown) {
+            self.unshown = board.write(event).err().map(Into::into);
         }
     }
 
@@ -161,13 +159,13 @@ impl Output {
             })?;
         }
         faults.extend(record.write(&folder).err());
-        if let Some(fault) = self.fault {
-            faults.push(fault.context("the metrics are not complete"));
+        if let Some(fault) = self.unshown {
+            faults.push(fault.context("the log for TensorBoard (--tensorboard) is not complete"));
         }
 
         let events = self.metrics.finish();
         let events = events.unwrap_or_else(|error| {
-            faults.push(Error::from(error).context("the metrics are not complete"));
+            faults.push(error);
             0
         });
         let staged = self.staging.path().join(METRICS);

@@ -127,6 +127,9 @@ pub fn template_time(snapshots: &Snapshots) -> Result<Option<i64>> {
 
 impl Record {
     pub fn new(model: &Path, identity: &RunIdentity, data: &BTreeMap<String, String>) -> Self {
+        // Through text, where a number of 32 bits has no more digits than it was given.
+        let identity = serde_json::to_string(identity).unwrap_or_default();
+        let identity: Value = serde_json::from_str(&identity).unwrap_or_default();
         Self(json!({
             "program": {
                 "name": env!("CARGO_BIN_NAME"),

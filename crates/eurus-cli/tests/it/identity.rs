@@ -50,6 +50,62 @@ fn other_adapters_are_refused_before_rows_are_read_each_with_both_values() -> Re
 }
 
 #[test]
+fn every_setting_that_changes_the_numbers_is_told_before_rows_are_read() -> Result<()> {
+    let place = Workplace::new()?;
+    let run = format!("{PREFER} --out out --lora-rank 2 --snapshot-every 3");
+    place.succeed(&run)?;
+    for (other, difference) in [
+        ("--precision bf16", r#"precision was "full" and is "bf16""#),
+        (
+            "--optimizer adafactor",
+            r#"optimizer was "adamw" and is "adafactor""#,
+        ),
+        ("--adam-beta1 0.8", "beta_1 was 0.9 and is 0.8"),
+        ("--adam-beta2 0.95", "beta_2 was 0.999 and is 0.95"),
+        ("--weight-decay 0.1", "weight_decay was 0.0 and is 0.1"),
+        ("--max-grad-norm 0.5", "max_grad_norm was 1.0 and is 0.5"),
+        ("--beta 0.2", "beta was 0.1 and is 0.2"),
+        (
+            "--modules-to-save embed_tokens",
+            r#"adapters.modules_to_save was [] and is ["embed_tokens"]"#,
+        ),
+    ] {
+        let message = place.refusal(&format!("{run} --overwrite {other} --resume"))?;
+        ensure_says(
+            &message,
+            &["out.snapshots/step-00000006 is of another run", difference],
+        )?;
+        ensure!(!message.contains("rows read"), "{message}");
+    }
+    Ok(())
+}
+
+#[test]
+fn another_reference_is_refused_by_its_hash() -> Result<()> {
+    let place = Workplace::new()?;
+    for (name, rate) in [("one", "1e-2"), ("other", "2e-2")] {
+        place.succeed(&format!(
+            "sft --model model --data sft.jsonl --learning-rate {rate} --out {name}"
+        ))?;
+    }
+    let run = format!("{PREFER} --out out --snapshot-every 3");
+    place.succeed(&format!("{run} --reference one"))?;
+    for (reference, difference) in [
+        (
+            "--reference other",
+            "reference_files.model.safetensors was \"",
+        ),
+        ("", "reference_files was {"),
+    ] {
+        let message = place.refusal(&format!("{run} {reference} --overwrite --resume"))?;
+        ensure_says(&message, &[difference])?;
+        ensure!(!message.contains("rows read"), "{message}");
+    }
+    place.succeed(&format!("{run} --reference one --overwrite --resume"))?;
+    Ok(())
+}
+
+#[test]
 fn another_model_is_refused_by_its_hash() -> Result<()> {
     let place = Workplace::new()?;
     place.succeed("sft --model model --data sft.jsonl --learning-rate 1e-2 --out other")?;

@@ -85,6 +85,14 @@ fn a_run_whose_evaluations_get_no_better_ends_with_its_best_weights() -> Result<
     // The best weights are those before the first step.
     let weights = |folder: &str| fs::read(place.path(folder).join("model.safetensors"));
     ensure!(weights("out")? == weights("model")?);
+    // What counts is kept in snapshots.
+    let kept = format!("{run} --patience 3 --out kept --snapshot-every 1 --snapshots-keep 9");
+    place.succeed(&kept)?;
+    fs::remove_dir_all(place.path("kept.snapshots/step-00000003"))?;
+    let told = place.told(&format!("{kept} --overwrite --resume"))?;
+    ensure!(told.contains("going on after step 2"), "{told}");
+    ensure!(told.contains("the run ends after step 3 of 12"), "{told}");
+    ensure!(weights("kept")? == weights("model")?);
     let refused = place.run(&format!("{PREFER} --patience 3 --out again"))?;
     ensure!(
         refused.status.code() == Some(2),
