@@ -311,13 +311,11 @@ impl Prefer {
         let questions = self.samples.questions(setup, held_out_trees);
         let config = reference.as_ref().map_or(&setup.config, |it| &it.config);
         let cache = self.cache(&snapshots, &base, config, setup);
-        if ranks.is_first() {
-            job.phase = Phase::Reference {
-                file: Some(cache.path().to_path_buf()),
-                done: 0,
-                of: rows.groups(),
-            };
-        }
+        job.phase = Phase::Reference {
+            file: Some(cache.path().to_path_buf()),
+            done: 0,
+            of: rows.groups(),
+        };
         job::run(
             job,
             |on_event| {
@@ -330,9 +328,7 @@ impl Prefer {
                     None => None,
                 };
                 drop(base);
-                if ranks.is_first() {
-                    interrupt::enter(Phase::Training);
-                }
+                interrupt::enter(Phase::Training);
                 let mut judge = |model: &Decoder| match &held_out {
                     Some((trees, reference)) => {
                         let stats = trainer.evaluate(model, trees, reference)?;
@@ -369,8 +365,10 @@ impl Prefer {
     ) -> ReferenceCache {
         let beside = || snapshots.folder.join(event_log::REFERENCE);
         let path = self.reference_cache.clone().unwrap_or_else(beside);
+        // What an earlier run left there without being told to is in nobody's way.
+        let replace = self.reference_cache.is_none() && !snapshots.resume && !snapshots.extend;
         let key = ReferenceKey::new(base, setup.tokenizer.files().fingerprint())
             .with_config(format!("{config:?}"));
-        ReferenceCache::new(path, key)
+        ReferenceCache::new(path, key).with_replace_stale(replace)
     }
 }

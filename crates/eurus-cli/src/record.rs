@@ -97,6 +97,7 @@ pub fn details(
         })
     });
     let template = tokenizer.template();
+    let stand_in = tokenizer.stand_in().map(|it| it.built_in.name());
     let snapshots = snapshots
         .with_detail("weight_files", json!(weights))
         .with_detail("reference_files", json!(reference))
@@ -105,6 +106,7 @@ pub fn details(
             "tokenizer",
             digest::of_bytes(tokenizer.files().fingerprint()),
         )
+        .with_detail("stand_in_template", json!(stand_in))
         .with_detail("adapters", json!(adapters));
     match template.uses_time() {
         true => snapshots.with_detail(TEMPLATE_TIME, template.time()),

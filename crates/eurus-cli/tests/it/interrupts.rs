@@ -298,6 +298,38 @@ fn an_extended_run_that_is_interrupted_goes_on_as_one_of_its_new_length() -> Res
 }
 
 #[test]
+fn an_interrupt_during_an_evaluation_keeps_the_step_and_the_judgement() -> Result<()> {
+    let place = Workplace::new()?;
+    let run = format!(
+        "{SFT} --eval sft.jsonl --eval-every 5 --eval-samples 6 --eval-max-tokens 400 --max-steps 15"
+    );
+    place.succeed(&format!("{run} --out whole"))?;
+    let mut judged = place.watch(&format!("{run} --out out"))?;
+    let metrics = place.path("out.snapshots/metrics.jsonl");
+    // The evaluation before the first step, and five steps.
+    while fs::read_to_string(&metrics).map_or(0, |text| text.lines().count()) < 6 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    send(Signal::TERM, judged.id())?;
+    judged.wait_for("a second interrupt ends the program at once")?;
+    let (status, message) = judged.end()?;
+    ensure!(status == Some(143), "{status:?}: {message}");
+    ensure_says(
+        &message,
+        &["interrupted after step 5 of 15; the state is kept in"],
+    )?;
+    go_on(&place, to_go_on(&message).context("a command")?)?;
+    ensure!(place.weights("out")? == place.weights("whole")?);
+    let evaluations = |out: &str| -> Result<Vec<Value>> {
+        let mut all = events(&place.path(out).join("metrics.jsonl"))?;
+        all.retain(|event| event["event"] == "evaluated");
+        Ok(all)
+    };
+    ensure!(evaluations("out")? == evaluations("whole")?);
+    Ok(())
+}
+
+#[test]
 fn the_second_interrupt_ends_at_once() -> Result<()> {
     let place = Workplace::new()?;
     // The evaluation before the first step takes its time.
@@ -360,6 +392,16 @@ fn an_interrupt_during_the_reference_pass_keeps_the_log_probs_that_are_done() ->
     )?;
     let kept = fs::read_to_string(&log_probs)?;
     let kept: Vec<&str> = kept.lines().collect();
+    // Those of another run are in nobody's way.
+    let template = "{% for m in messages %}<|im_start|>{{ m.role }}: {{ m.content }}<|im_end|>{% endfor %}\
+                    {% if add_generation_prompt %}<|im_start|>assistant: {% endif %}";
+    fs::write(place.path("other.jinja"), template)?;
+    let left = fs::read(&log_probs)?;
+    place.succeed(&format!("{run} --chat-template other.jinja"))?;
+    ensure!(!log_probs.exists());
+    fs::remove_dir_all(place.path("out"))?;
+    fs::create_dir(place.path("out.snapshots"))?;
+    fs::write(&log_probs, left)?;
     // The others are not computed again: the file is only added to.
     place.succeed(&format!("{run} --snapshot-every 100 --resume"))?;
     let all = fs::read_to_string(&log_probs)?;

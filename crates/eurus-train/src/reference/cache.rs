@@ -82,6 +82,7 @@ impl ReferenceKey {
 pub struct ReferenceCache {
     path: PathBuf,
     key: ReferenceKey,
+    replace_stale: bool,
 }
 
 /// The first line.
@@ -117,7 +118,14 @@ impl ReferenceCache {
         Self {
             path: path.into(),
             key,
+            replace_stale: false,
         }
+    }
+
+    /// Sets whether a file of another model, tokenizer or version is begun anew; otherwise it is an error.
+    pub fn with_replace_stale(mut self, replace: bool) -> Self {
+        self.replace_stale = replace;
+        self
     }
 
     /// The file.
@@ -136,30 +144,21 @@ impl ReferenceCache {
             text => text.map_err(Error::io(path, "reading"))?,
         };
         // A kill in the middle of a line leaves a part of it.
-        let whole = text
+        let mut whole = text
             .iter()
             .rposition(|&byte| byte == b'\n')
             .map_or(0, |end| end + 1);
-        let mut lines = text[..whole].split(|&byte| byte == b'\n');
-        let stale = |difference: String| Error::StaleCache {
-            path: path.clone(),
-            difference,
-        };
-        if whole > 0 {
-            let header = lines.next().unwrap_or_default();
-            let header: Header = serde_json::from_slice(header).map_err(|error| {
-                stale(format!("its first line is not that of a cache ({error})"))
-            })?;
-            if header.version != VERSION {
-                return Err(stale(format!(
-                    "it has version {}, and this program writes version {VERSION}",
-                    header.version
-                )));
+        let header = text[..whole].split(|&byte| byte == b'\n').next();
+        let header = header.filter(|header| !header.is_empty());
+        match header.and_then(|header| stale(header, &key)) {
+            Some(_) if self.replace_stale => whole = 0,
+            Some(difference) => {
+                let path = path.clone();
+                return Err(Error::StaleCache { path, difference });
             }
-            if let Some(difference) = header.key.difference(&key) {
-                return Err(stale(difference.to_owned()));
-            }
+            None => {}
         }
+        let lines = text[..whole].split(|&byte| byte == b'\n').skip(1);
         // What cannot be read is computed again.
         let trees = lines
             .filter_map(|line| serde_json::from_slice::<Vec<Entry>>(line).ok())
@@ -190,6 +189,21 @@ impl ReferenceCache {
         }
         Ok(file)
     }
+}
+
+/// Why a file that begins with this line is of no use.
+fn stale(header: &[u8], wanted: &ReferenceKey) -> Option<String> {
+    let header: Header = match serde_json::from_slice(header) {
+        Ok(header) => header,
+        Err(error) => return Some(format!("its first line is not that of a cache ({error})")),
+    };
+    if header.version != VERSION {
+        return Some(format!(
+            "it has version {}, and this program writes version {VERSION}",
+            header.version
+        ));
+    }
+    header.key.difference(wanted).map(str::to_owned)
 }
 
 /// The key of a tree in the cache: all that its log-probs depend on, without names and labels.
