@@ -301,7 +301,7 @@ fn an_extended_run_that_is_interrupted_goes_on_as_one_of_its_new_length() -> Res
 fn an_interrupt_during_an_evaluation_keeps_the_step_and_the_judgement() -> Result<()> {
     let place = Workplace::new()?;
     let run = format!(
-        "{SFT} --eval sft.jsonl --eval-every 5 --eval-samples 6 --eval-max-tokens 400 --max-steps 15"
+        "{SFT} --eval sft.jsonl --eval-every 5 --eval-samples 2 --eval-max-tokens 120 --max-steps 15"
     );
     place.succeed(&format!("{run} --out whole"))?;
     let mut judged = place.watch(&format!("{run} --out out"))?;
