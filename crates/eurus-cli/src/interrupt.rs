@@ -148,7 +148,7 @@ fn handle(exit_code: i32) {
         _ => end_at_once(&state, exit_code),
     };
     if !state.silent {
-        eprintln!("\ninterrupted: {waits}; a second interrupt ends the program at once");
+        tell!("\ninterrupted: {waits}; a second interrupt ends the program at once");
     }
 }
 
@@ -163,7 +163,7 @@ fn end_at_once(state: &State, exit_code: i32) -> ! {
         };
     }
     if !state.silent {
-        eprintln!("\ninterrupted{}", kept(state));
+        tell!("\ninterrupted{}", kept(state));
     }
     std::process::exit(exit_code)
 }

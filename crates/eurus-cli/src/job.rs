@@ -132,7 +132,7 @@ pub fn run<M>(
     }
     print(&summary::of_run(title, &steps, warnings, &written));
     if interrupt::state().exit_code.is_some() {
-        eprintln!("interrupted; {} is complete", written.out.display());
+        tell!("interrupted; {} is complete", written.out.display());
         return Err(Interrupted::now().into());
     }
     match faults.is_empty() {
@@ -153,18 +153,18 @@ fn tell_of_interrupt(step: usize, of: usize) {
     let state = interrupt::state();
     let go_on = invocation::to_go_on();
     match &state.saved {
-        Some((saved, path)) if *saved == step => eprintln!(
+        Some((saved, path)) if *saved == step => tell!(
             "interrupted after step {step} of {of}; the state is kept in {}. Go on with:\n  {go_on}",
             path.display()
         ),
-        Some((saved, path)) => eprintln!(
+        Some((saved, path)) => tell!(
             "interrupted after step {step} of {of}, which could not be saved; the state after step {saved} is kept in {}. Go on with:\n  {go_on}",
             path.display()
         ),
-        None if step == 0 => eprintln!(
+        None if step == 0 => tell!(
             "interrupted before the first step; there is nothing to save yet, and the same command begins again"
         ),
-        None => eprintln!("interrupted after step {step} of {of}, which could not be saved"),
+        None => tell!("interrupted after step {step} of {of}, which could not be saved"),
     }
 }
 

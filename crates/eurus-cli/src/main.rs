@@ -5,8 +5,15 @@
 //! those that cannot be trained on) -> `job` (training with `progress`, `output` and `summary`), or `plan` in its place. One
 //! file for each command says what is its own.
 
-// A command line prints; libraries do not.
-#![allow(clippy::print_stderr)]
+/// Writes a line to standard error. Who read it may have gone away; that must not end a run, as the panic of `eprintln` would.
+macro_rules! tell {
+    ($($argument:tt)*) => {{
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("{}\n", format_args!($($argument)*)),
+        );
+    }};
+}
 
 mod adapters;
 mod begin;
@@ -286,7 +293,7 @@ fn main() -> ExitCode {
             if let Some(interrupted) = error.downcast_ref::<interrupt::Interrupted>() {
                 return ExitCode::from(interrupted.exit_code);
             }
-            eprintln!("error: {}", with_causes(&error));
+            tell!("error: {}", with_causes(&error));
             let usage = error.is::<usage::UsageError>();
             ExitCode::from(if usage { WRONG_USAGE } else { FAILED })
         }

@@ -129,7 +129,7 @@ impl Progress {
                 |(at, about): &(Instant, String)| at.elapsed() < LINE_PAUSE && about == what;
             if done == of || !self.last_line.as_ref().is_some_and(fresh) {
                 self.last_line = Some((Instant::now(), what.to_owned()));
-                eprintln!("{}", format!("{what} {done}/{of} {message}").trim_end());
+                tell!("{}", format!("{what} {done}/{of} {message}").trim_end());
             }
             return;
         }
@@ -154,8 +154,8 @@ impl Progress {
     /// Writes a line that stays, above the bar.
     fn line(&self, line: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{line}")),
-            None => eprintln!("{line}"),
+            Some(bar) => bar.suspend(|| tell!("{line}")),
+            None => tell!("{line}"),
         }
     }
 

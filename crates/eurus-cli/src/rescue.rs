@@ -94,7 +94,7 @@ impl Attempt<'_> {
         }
         // Before it is said, so that who reads it can end the wait.
         interrupt::enter(Phase::Waiting);
-        eprintln!(
+        tell!(
             "error: {message}\nthere is no room for the trained model, which is still in memory. Make room for {}; it is tried again every {} s, until it is written or the program is ended (Ctrl-C)",
             self.out.display(),
             LONGEST_PAUSE.as_secs()

@@ -52,11 +52,11 @@ impl Setup {
         let (checkpoint, config) = checked(files, ranks)?;
         let tokenizer = tokenizer(tokenizer_folder(files), text.chat_template.as_deref())?;
         if let (true, Some(stand_in)) = (ranks.is_first(), tokenizer.stand_in()) {
-            eprintln!("{stand_in}");
+            tell!("{stand_in}");
         }
         let eos_token_ids = Checkpoint::new(folder).eos_token_ids()?;
         if let (true, Some(line)) = (ranks.is_first(), other_end(&tokenizer, &eos_token_ids)) {
-            eprintln!("{line}");
+            tell!("{line}");
         }
         let mut stop_tokens = eos_token_ids.all();
         stop_tokens.push(tokenizer.eos_id());
@@ -110,7 +110,7 @@ impl Setup {
     /// Tells something on standard error, once for all ranks.
     pub fn tell(&self, message: &str) {
         if self.ranks.is_first() {
-            eprintln!("{message}");
+            tell!("{message}");
         }
     }
 
@@ -153,7 +153,7 @@ fn checked(files: &Files, ranks: &Ranks) -> Result<(Checkpoint, DecoderConfig)> 
     let mut checkpoint = Checkpoint::new(&files.model);
     let tell = |line: String| {
         if ranks.is_first() {
-            eprintln!("{line}");
+            tell!("{line}");
         }
     };
     if let Some(adapter) = &files.found.adapter {

@@ -101,7 +101,7 @@ impl Decontaminate {
             bail!("--against: there is no test problem in these files");
         }
         let tests = Arc::new(TestSet::new(items, rules)?);
-        eprintln!("{} test problems", count(tests.len() as u64));
+        tell!("{} test problems", count(tests.len() as u64));
 
         let mut output = self.out.create(input.format)?;
         let mut report = match &self.report {

@@ -152,6 +152,12 @@ impl Watched {
         anyhow::bail!("it never said `{words}`:\n{}", self.said.join("\n"))
     }
 
+    /// Stops reading, and waits for its end. Returns the exit code.
+    pub fn end_unheard(mut self) -> Result<Option<i32>> {
+        drop(self.lines);
+        Ok(self.child.wait()?.code())
+    }
+
     /// Ends it without warning.
     pub fn kill(mut self) -> Result<()> {
         self.child.kill()?;

@@ -157,6 +157,19 @@ fn metrics_are_on_the_disk_as_they_come() -> Result<()> {
 }
 
 #[test]
+fn a_reader_of_standard_error_that_goes_away_costs_nothing() -> Result<()> {
+    let place = Workplace::new()?;
+    place.succeed(&format!("{SFT} --out whole"))?;
+    let run = at_steps(
+        &place,
+        &format!("{SFT} --out out --eval sft.jsonl --eval-every 1"),
+    )?;
+    ensure!(run.end_unheard()? == Some(0));
+    ensure!(place.weights("out")? == place.weights("whole")?);
+    Ok(())
+}
+
+#[test]
 fn a_run_that_needs_no_snapshots_leaves_nothing_beside_its_result() -> Result<()> {
     let place = Workplace::new()?;
     place.succeed("prefer --model model --data pairs.jsonl --algorithm dpo --out out")?;
