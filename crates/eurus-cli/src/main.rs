@@ -42,6 +42,7 @@ mod setup;
 mod sft;
 mod space;
 mod summary;
+mod untrained;
 mod usage;
 
 use std::process::ExitCode;

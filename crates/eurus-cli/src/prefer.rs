@@ -302,7 +302,7 @@ impl Prefer {
 
         let mut job = run.job(loss.name(), &snapshots, &identity);
         let setup = &run.setup;
-        let policy = self.adapters.put_on(setup.decoder()?, settings.seed)?;
+        let policy = setup.put_on(setup.decoder()?, &self.adapters)?;
         let base = match &reference {
             Some(reference) => ranks.all_ok(reference.decoder())?,
             None => policy.without_adapters(),

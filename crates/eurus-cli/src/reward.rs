@@ -185,8 +185,7 @@ impl Reward {
         let snapshots = run.snapshots()?;
 
         let setup = &run.setup;
-        let model = setup.reward_start()?;
-        let model = self.adapters.put_on(model, setup.settings.seed)?;
+        let model = setup.put_on(setup.reward_start()?, &self.adapters)?;
         let trainer = trainer_with(snapshots.clone())?
             .with_ranks(ranks.clone())
             .with_stop_request(interrupt::stop_request());

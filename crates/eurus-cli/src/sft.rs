@@ -98,9 +98,7 @@ impl Sft {
         let snapshots = run.snapshots()?;
 
         let setup = &run.setup;
-        let model = self
-            .adapters
-            .put_on(setup.decoder()?, setup.settings.seed)?;
+        let model = setup.put_on(setup.decoder()?, &self.adapters)?;
         let trainer = trainer_with(snapshots.clone())?
             .with_ranks(ranks.clone())
             .with_stop_request(interrupt::stop_request());

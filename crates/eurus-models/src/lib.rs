@@ -89,6 +89,7 @@ mod module_path;
 pub mod ops;
 mod reward;
 pub mod rope;
+mod untrained;
 
 pub use batch::{ForestBatch, int_tensor};
 pub use chat::LocalChatModel;
@@ -101,6 +102,7 @@ pub use error::{Error, Result};
 pub use model::{ForestBlocks, ForestBody, ForestModel, ForestRewardModel};
 pub use module_path::ModulePath;
 pub use reward::{RewardHead, RewardModel, RewardProjection};
+pub use untrained::{Untrained, untrained_tokens};
 
 /// The parts that a decoder is made of.
 pub mod layers {
