@@ -157,6 +157,19 @@ fn metrics_are_on_the_disk_as_they_come() -> Result<()> {
 }
 
 #[test]
+fn metrics_that_could_not_be_kept_are_told_before_the_first_step() -> Result<()> {
+    let place = Workplace::new()?;
+    fs::create_dir_all(place.path("out.snapshots/metrics.jsonl"))?;
+    let message = place.refusal(&format!("{SFT} --out out"))?;
+    ensure_says(
+        &message,
+        &["error: out.snapshots/metrics.jsonl: cannot keep the metrics of the snapshots"],
+    )?;
+    ensure!(!message.contains("sft 1/"), "{message}");
+    Ok(())
+}
+
+#[test]
 fn a_reader_of_standard_error_that_goes_away_costs_nothing() -> Result<()> {
     let place = Workplace::new()?;
     place.succeed(&format!("{SFT} --out whole"))?;
