@@ -1,5 +1,5 @@
-//! Ctrl-C, SIGTERM and a full disk at any moment: nothing is lost, and the printed command goes on. `EURUS_INTERRUPTS`
-//! says how often each of them happens to each command.
+//! Ctrl-C and SIGTERM at any moment: nothing is lost, and the printed command goes on. `EURUS_INTERRUPTS` says how often
+//! each of them happens to each command.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -13,12 +13,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use test_support::count;
 
-const SFT: &str = "sft --model model --data sft.jsonl --epochs 60 --trees-per-step 2";
-const PREFER: &str = "prefer --model model --data pairs.jsonl --algorithm dpo --epochs 40 \
+pub const SFT: &str = "sft --model model --data sft.jsonl --epochs 60 --trees-per-step 2";
+pub const PREFER: &str = "prefer --model model --data pairs.jsonl --algorithm dpo --epochs 40 \
                       --trees-per-step 2 --learning-rate 1e-3";
-const REWARD: &str = "reward --model model --data pairs.jsonl --epochs 40 --trees-per-step 2";
+pub const REWARD: &str = "reward --model model --data pairs.jsonl --epochs 40 --trees-per-step 2";
 
-fn send(signal: Signal, to: u32) -> Result<()> {
+pub fn send(signal: Signal, to: u32) -> Result<()> {
     let pid = Pid::from_raw(i32::try_from(to)?).context("a process")?;
     Ok(kill_process(pid, signal)?)
 }
@@ -31,12 +31,12 @@ fn steps(place: &Workplace, file: &str) -> Result<Vec<Value>> {
 }
 
 /// The command that a message says to go on with.
-fn to_go_on(message: &str) -> Option<&str> {
+pub fn to_go_on(message: &str) -> Option<&str> {
     message.split("o on with:\n").nth(1)?.lines().next()
 }
 
 /// Goes on with a command as a shell reads it, which must succeed.
-fn go_on(place: &Workplace, command: &str) -> Result<()> {
+pub fn go_on(place: &Workplace, command: &str) -> Result<()> {
     let output = shell(place, command)?.wait_with_output()?;
     let message = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{command}: {message}");
@@ -101,13 +101,13 @@ fn run_with_interrupts(
 }
 
 /// A run that has been made once, into the folder `whole`.
-struct Measured<'a> {
+pub struct Measured<'a> {
     command: &'a str,
     took: Duration,
 }
 
 impl<'a> Measured<'a> {
-    fn of(place: &Workplace, command: &'a str) -> Result<Self> {
+    pub fn of(place: &Workplace, command: &'a str) -> Result<Self> {
         let started = Instant::now();
         place.succeed(&format!("{command} --out whole"))?;
         Ok(Self {
@@ -117,12 +117,12 @@ impl<'a> Measured<'a> {
     }
 
     /// How long to wait for a random moment of it.
-    fn moment(&self, rng: &mut ChaCha8Rng) -> Duration {
+    pub fn moment(&self, rng: &mut ChaCha8Rng) -> Duration {
         self.took.mul_f64(rng.random_range(0.02..1.0))
     }
 
     /// Checks that a result is that of the run that nothing came into the way of.
-    fn ensure_whole(&self, place: &Workplace, out: &str) -> Result<()> {
+    pub fn ensure_whole(&self, place: &Workplace, out: &str) -> Result<()> {
         ensure!(place.weights(out)? == place.weights("whole")?, "{out}");
         let metrics = |out: &str| steps(place, &format!("{out}/metrics.jsonl"));
         ensure!(metrics(out)? == metrics("whole")?, "{out}: metrics");
@@ -163,80 +163,8 @@ fn a_reward_model_interrupted_at_random_moments_ends_as_if_it_had_not_been() -> 
     interrupted_at_random(REWARD, 7)
 }
 
-/// Fills the disk under runs at random moments: files cannot grow any more, to a size that is random, too.
-#[cfg(target_os = "linux")]
-fn disk_full_at_random(command: &str, seed: u64) -> Result<()> {
-    let place = Workplace::new()?;
-    let run = Measured::of(&place, command)?;
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut moments = 0;
-    // One that ended before its moment does not count.
-    for number in 0..20 * count("EURUS_INTERRUPTS", 1) {
-        let out = format!("out-{number}");
-        let saves = ["", " --snapshot-every 5"][number % 2];
-        let arguments = format!("{command}{saves} --out {out}");
-        let mut full = place.watch(&arguments)?;
-        std::thread::sleep(run.moment(&mut rng));
-        if limit_files(full.id(), Some(rng.random_range(0..96 * 1024))).is_err() {
-            continue;
-        }
-        // Until it waits for room, or has ended by itself.
-        if full.wait_for(NO_ROOM).is_ok() {
-            ensure!(!place.path(&out).exists());
-            limit_files(full.id(), None)?;
-        }
-        let (status, message) = full.end()?;
-        let ended_before = status == Some(0) && !message.contains("could not be written");
-        if !(ended_before || message.contains(NO_ROOM)) {
-            // It did not come to its end, or has all that it needs to write the result.
-            ensure!(status == Some(1), "{status:?}: {message}");
-            match to_go_on(&message).or_else(|| result_written_by(&message)) {
-                Some(next) => go_on(&place, next)?,
-                None => {
-                    ensure!(!message.contains("interrupted"), "{message}");
-                    place.succeed(&format!("{arguments} --resume"))?;
-                }
-            }
-        }
-        run.ensure_whole(&place, &out)
-            .with_context(|| message.clone())?;
-        moments += usize::from(!ended_before);
-        if moments == count("EURUS_INTERRUPTS", 1) {
-            return Ok(());
-        }
-    }
-    anyhow::bail!("runs ended before the disk was full; {moments} were in time")
-}
-
-/// What a run says that has a trained model and no room for it.
-const NO_ROOM: &str = "there is no room for the trained model, which is still in memory";
-
-/// The command that a message says to write the result with.
-fn result_written_by(message: &str) -> Option<&str> {
-    let (_, command) = message.split_once("the result is written by:\n")?;
-    command.lines().next()
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn fine_tuning_on_a_disk_that_is_full_at_a_random_moment_loses_nothing() -> Result<()> {
-    disk_full_at_random(SFT, 15)
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn preference_learning_on_a_disk_that_is_full_at_a_random_moment_loses_nothing() -> Result<()> {
-    disk_full_at_random(PREFER, 16)
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn a_reward_model_on_a_disk_that_is_full_at_a_random_moment_loses_nothing() -> Result<()> {
-    disk_full_at_random(REWARD, 17)
-}
-
 /// A run that is at its steps.
-fn at_steps(place: &Workplace, arguments: &str, title: &str) -> Result<Watched> {
+pub fn at_steps(place: &Workplace, arguments: &str, title: &str) -> Result<Watched> {
     let mut run = place.watch(arguments)?;
     run.wait_for(&format!("{title} 1/"))?;
     Ok(run)
@@ -410,81 +338,4 @@ fn an_interrupt_during_the_reference_pass_keeps_the_log_probs_that_are_done() ->
     // The first line says whose they are; a line for each 64 trees.
     ensure!(lines()? == 1 + 360_usize.div_ceil(64), "{} lines", lines()?);
     Ok(())
-}
-
-/// What a file may be large; the weights are larger, the metrics of a few steps are not.
-#[cfg(target_os = "linux")]
-fn limit_files(of: u32, bytes: Option<u64>) -> Result<()> {
-    use rustix::process::{Resource, Rlimit, prlimit};
-    let limit = Rlimit {
-        current: bytes,
-        maximum: None,
-    };
-    prlimit(Pid::from_raw(i32::try_from(of)?), Resource::Fsize, limit)?;
-    Ok(())
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn a_result_without_room_waits_in_memory_until_there_is_some() -> Result<()> {
-    let place = Workplace::new()?;
-    for (name, run) in [
-        ("sft", SFT),
-        ("dpo", PREFER),
-        ("reward model, BT + LDR", REWARD),
-    ] {
-        let command = name.split(' ').next().context("a word")?;
-        let run = format!("{run} --max-steps 12");
-        place.succeed(&format!("{run} --out {command}-whole"))?;
-        let mut full = at_steps(&place, &format!("{run} --out {command}"), name)?;
-        limit_files(full.id(), Some(32 * 1024))?;
-        full.wait_for("there is no room for the trained model, which is still in memory")?;
-        ensure!(!place.path(command).exists());
-        limit_files(full.id(), None)?;
-        let (status, message) = full.end()?;
-        ensure!(status == Some(0), "{status:?}: {message}");
-        ensure!(place.weights(command)? == place.weights(&format!("{command}-whole"))?);
-    }
-    Ok(())
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn snapshots_without_room_cost_nothing_but_themselves() -> Result<()> {
-    let place = Workplace::new()?;
-    let run = format!("{SFT} --snapshot-every 1");
-    let mut full = at_steps(&place, &format!("{run} --out out"), "sft")?;
-    // One is written whole.
-    while !place.path("out.snapshots/step-00000001").exists() {
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    limit_files(full.id(), Some(32 * 1024))?;
-    full.wait_for("there is no room for the trained model")?;
-    ensure_says(
-        &full.said.join("\n"),
-        &["could not be written, and the run goes on"],
-    )?;
-    // Who does not wait has the newest snapshot that there was room for.
-    send(Signal::INT, full.id())?;
-    let (status, message) = full.end()?;
-    ensure!(status == Some(130), "{status:?}: {message}");
-    ensure_says(&message, &["no result was written. The state after step "])?;
-    go_on(&place, to_go_on(&message).context("a command")?)?;
-    place.succeed(&format!("{SFT} --out whole"))?;
-    ensure!(place.weights("out")? == place.weights("whole")?);
-    Ok(())
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn metrics_that_had_no_room_are_written_when_there_is_some() -> Result<()> {
-    let place = Workplace::new()?;
-    let run = Measured::of(&place, SFT)?;
-    let mut full = at_steps(&place, &format!("{SFT} --out out"), "sft")?;
-    limit_files(full.id(), Some(8 * 1024))?;
-    full.wait_for(NO_ROOM)?;
-    limit_files(full.id(), None)?;
-    let (status, message) = full.end()?;
-    ensure!(status == Some(0), "{status:?}: {message}");
-    run.ensure_whole(&place, "out")
 }

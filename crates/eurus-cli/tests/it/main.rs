@@ -9,6 +9,8 @@ mod common;
 mod data;
 mod devices;
 mod found_checkpoints;
+#[cfg(target_os = "linux")]
+mod full_disk;
 mod identity;
 #[cfg(unix)]
 mod interrupts;
