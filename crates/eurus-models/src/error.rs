@@ -260,6 +260,16 @@ pub enum Error {
         /// Tokens of the longest text that the model reads.
         context: usize,
     },
+    /// A model of one's own that does not do what trainers rely on.
+    #[error(
+        "the model breaks a rule of packed forests: {rule}. Found on a forest of 11 tokens: {found}"
+    )]
+    Contract {
+        /// The rule, and what to look at.
+        rule: &'static str,
+        /// Where the model breaks it.
+        found: String,
+    },
     /// A setting that no token can be drawn with.
     #[error("sampling: {setting} is {value}; {problem}")]
     Sampling {

@@ -219,6 +219,9 @@ pub enum Error {
     /// Token trees could not be packed.
     #[error(transparent)]
     Forest(#[from] token_forest::Error),
+    /// The model does not do what trainers rely on.
+    #[error(transparent)]
+    Model(#[from] eurus_models::Error),
     /// A loss's settings are wrong.
     #[error(transparent)]
     Loss(#[from] pref_losses::Error),
