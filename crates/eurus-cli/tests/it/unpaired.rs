@@ -215,7 +215,7 @@ fn answers_that_are_both_desirable_and_undesirable_are_warned_about_with_counts(
                 "6 responses, 3 of them desirable, in 3 trees",
                 "warning: 2 answers are both desirable and undesirable (first in `",
                 "row 2 of judged.jsonl`)",
-                "keep one label of each",
+                "so keep one of each",
             ],
         )?;
     }
@@ -235,7 +235,7 @@ fn pairs_that_are_preferred_both_ways_are_warned_about_with_counts() -> Result<(
         &told,
         &[
             "3 pairs in 1 trees",
-            "warning: 1 pairs are preferred both ways (first in `",
+            "warning: 1 pair is preferred both ways (first in `",
         ],
     )
 }

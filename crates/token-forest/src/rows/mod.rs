@@ -207,14 +207,16 @@ impl fmt::Display for TrainingRows {
         let contradictory = self.trees.iter().map(contradictions).sum::<usize>();
         let first = self.trees.iter().find(|tree| contradictions(tree) > 0);
         if let Some(first) = first {
-            let what = match self.kind {
-                LabelKind::Verdict => "answers are both desirable and undesirable",
+            let what = match (self.kind, contradictory) {
+                (LabelKind::Verdict, 1) => "answer is both desirable and undesirable",
+                (LabelKind::Verdict, _) => "answers are both desirable and undesirable",
+                (_, 1) => "pair is preferred both ways",
                 _ => "pairs are preferred both ways",
             };
             let id = first.id();
             write!(
                 f,
-                "; warning: {contradictory} {what} (first in `{id}`), so what they teach cancels out; keep one label of each"
+                "; warning: {contradictory} {what} (first in `{id}`); their labels cancel out, so keep one of each"
             )?;
         }
         self.report.write_details(f, self.kind)
