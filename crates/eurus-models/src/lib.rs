@@ -40,8 +40,8 @@
 //!
 //! A folder with `config.json` and `model.safetensors` (or shards with an index), `model_type` `llama`, `mistral`,
 //! `mixtral`, `qwen2` or `qwen3`, weights in float32, float16 or bfloat16; they are widened to float32. Grouped key/value
-//! heads, tied embeddings, biases, sliding windows, mixtures of experts and `rope_scaling` of the types `default`, `linear`
-//! and `llama3` are supported. A field that would change the result and is not supported is an error, never ignored.
+//! heads, tied embeddings, biases, sliding windows, mixtures of experts and `rope_scaling` of the types `default`, `linear`,
+//! `llama3`, `yarn`, `dynamic` and `longrope` are supported. A field that would change the result and is not supported is an error, never ignored.
 //!
 //! # Features
 //!
