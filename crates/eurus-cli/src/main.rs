@@ -29,6 +29,7 @@ mod reward;
 mod setup;
 mod sft;
 mod summary;
+mod untrained;
 mod usage;
 
 use std::process::ExitCode;

@@ -269,7 +269,7 @@ impl Prefer {
                 ranks.all_ok(reference.check(rows))?;
             }
         }
-        let policy = self.adapters.put_on(setup.decoder()?, settings.seed)?;
+        let policy = setup.put_on(setup.decoder()?, &self.adapters)?;
         let base = match &reference {
             Some(reference) => ranks.all_ok(reference.decoder())?,
             None => policy.without_adapters(),

@@ -164,8 +164,7 @@ impl Reward {
         let pairs = read(&self.files.data)?;
         self.check_rank_only(&pairs)?;
         let held_out = self.judging.eval.as_deref().map(read).transpose()?;
-        let model = setup.reward_start()?;
-        let model = self.adapters.put_on(model, setup.settings.seed)?;
+        let model = setup.put_on(setup.reward_start()?, &self.adapters)?;
         let trainer = RewardTrainer::new(setup.settings.clone(), &loss)?
             .with_snapshots(snapshots.clone())?
             .with_ranks(ranks.clone());

@@ -5,19 +5,23 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use eurus::burn::tensor::Device;
 use eurus::forest::{BuiltInTemplate, ChatTokenizer, TokenTree, TokenizerFiles};
-use eurus::models::lora::AdapterFolder;
+use eurus::models::lora::{Adapted, AdapterFolder};
 use eurus::models::{Checkpoint, Decoder, DecoderConfig, EosTokenIds, RewardModel};
 use eurus::train::{Ranks, TrainingConfig};
 
+use crate::adapters::Adapters;
 use crate::options::{DeviceName, Files, Steps, Text, WantedModel};
 use crate::output::Output;
 use crate::ranks::gpu;
+use crate::untrained;
 use crate::usage::UsageError;
 
 /// A model folder that has been looked at, and the settings of the run. Weights are not loaded yet.
 pub struct Setup {
     pub settings: TrainingConfig,
     pub tokenizer: ChatTokenizer,
+    /// Special tokens of the template that the model's own folder does not use.
+    new_tokens: Vec<u32>,
     /// The tokens that end an answer: the end of turn that is trained, and those that the checkpoint lists.
     pub stop_tokens: Vec<u32>,
     /// The most tokens a path may have: the user's limit or the model's.
@@ -71,6 +75,10 @@ impl Setup {
         }
         let (checkpoint, config) = checked(files, ranks)?;
         let tokenizer = tokenizer(tokenizer_folder(files), text.chat_template.as_deref())?;
+        let new_tokens = match text.chat_template {
+            Some(_) => tokenizer.tokens_new_to(&TokenizerFiles::read(tokenizer_folder(files))?)?,
+            None => Vec::new(),
+        };
         if let (true, Some(stand_in)) = (ranks.is_first(), tokenizer.stand_in()) {
             eprintln!("{stand_in}");
         }
@@ -98,6 +106,7 @@ impl Setup {
         Ok(Self {
             settings,
             tokenizer,
+            new_tokens,
             stop_tokens,
             path_limit,
             config,
@@ -120,6 +129,16 @@ impl Setup {
         let loaded = self.checkpoint.reward_start(&self.device);
         let (model, _) = self.ranks.all_ok(loaded.map_err(anyhow::Error::from))?;
         Ok(model)
+    }
+
+    /// The model to train: as it is, or frozen with fresh adapters. Warns if these cannot learn the tokens of the template.
+    pub fn put_on<M: Adapted>(&self, model: M, adapters: &Adapters) -> Result<M> {
+        if let Some(config) = adapters.config() {
+            let (tokenizer, new) = (&self.tokenizer, &self.new_tokens);
+            let warning = untrained::warning(tokenizer, new, &model, &config.modules_to_save);
+            warning.iter().for_each(|it| self.tell(it));
+        }
+        adapters.put_on(model, self.settings.seed)
     }
 
     /// A file of the model folder.

@@ -78,9 +78,7 @@ impl Sft {
         let rows = read(&self.files.data)?;
         let held_out = self.judging.eval.as_deref().map(read).transpose()?;
 
-        let model = self
-            .adapters
-            .put_on(setup.decoder()?, setup.settings.seed)?;
+        let model = setup.put_on(setup.decoder()?, &self.adapters)?;
         let trainer = SftTrainer::new(setup.settings.clone())?
             .with_snapshots(snapshots.clone())?
             .with_ranks(ranks.clone());

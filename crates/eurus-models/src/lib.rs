@@ -93,6 +93,7 @@ pub mod ops;
 mod reward;
 pub mod rope;
 mod rows;
+mod untrained;
 
 pub use batch::{ForestBatch, int_tensor};
 pub use chat::LocalChatModel;
@@ -106,6 +107,7 @@ pub use model::{ForestBlocks, ForestBody, ForestModel, ForestRewardModel};
 pub use module_path::ModulePath;
 pub use reward::{RewardHead, RewardModel, RewardProjection};
 pub use rows::{FromRows, PaddedRows, RowModel};
+pub use untrained::{Untrained, untrained_tokens};
 
 /// The parts that a decoder is made of.
 pub mod layers {

@@ -133,7 +133,7 @@ impl ChatTokenizer {
 
     fn check_turn(&self, messages: &[Message], last: &Message) -> Result<()> {
         let message = messages.len();
-        if last.content.contains(self.eos()) {
+        if last.texts().any(|text| text.contains(self.eos())) {
             return Err(Error::EosInText {
                 message,
                 eos: self.eos().to_string(),

@@ -249,6 +249,21 @@ pub enum Error {
         /// What is there instead, with what stands around it, or the beginning of it.
         rendered: String,
     },
+    /// The template does not write something that a message says beside its text.
+    #[error(
+        "chat template {template} does not write `{field}` of message {message} ({role}); what is set must not be lost without a \
+         word, so use a template that has a place for it, or leave it out"
+    )]
+    FieldNotRendered {
+        /// Where the template came from.
+        template: String,
+        /// The message, from 1.
+        message: usize,
+        /// Who says it.
+        role: &'static str,
+        /// What is left out.
+        field: &'static str,
+    },
     /// The template never closes an assistant turn with the end-of-turn token.
     #[error(
         "chat template {template} does not write the eos token `{eos}` after an assistant turn, so a model \

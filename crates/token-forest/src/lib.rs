@@ -51,6 +51,7 @@
 //! | `template.rs` | [`ChatTemplate`]: conversations of [`Message`]s to text |
 //! | `built_in.rs` | [`BuiltInTemplate`]: templates for models that have none, or whose own rewrites history |
 //! | `rewriting.rs` | [`StandIn`]: the latter, and how they are found; [`Rewriting`] |
+//! | `template_tokens.rs` | the special tokens of a template |
 //! | `tokenizer.rs`, `conversation.rs` | [`ChatTokenizer`]: text to tokens, node by node |
 //! | `rendered.rs` | [`TextCounts`]: every message whole in the text, and what was done to it |
 //! | `message_tree.rs`, `training.rs` | [`MessageTree`], [`TrainingTree`]: what is learned, as text and as tokens |
@@ -77,6 +78,7 @@ mod rewriting;
 pub mod rows;
 mod split;
 mod template;
+mod template_tokens;
 mod tokenizer;
 mod training;
 mod tree;
@@ -98,7 +100,7 @@ pub use template::ChatTemplate;
 pub use tokenizer::ChatTokenizer;
 pub use training::{Group, Label, LabelKind, TrainingTree, add_mismatched};
 pub use tree::{TokenNode, TokenTree};
-pub use ultrainteract::{Message, Role};
+pub use ultrainteract::{Beside, Message, Role, ToolCall};
 
 /// The example of the README is compiled with the tests.
 #[cfg(doctest)]

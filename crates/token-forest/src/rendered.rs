@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::AddAssign;
 
-use crate::{ChatTokenizer, Error, Message, Result, Role};
+use crate::{Beside, ChatTokenizer, Error, Message, Result, Role};
 
 /// What templates and tokenizers made of texts that are not simply written as they are. Counts of several trees are added
 /// with `+=`.
@@ -15,12 +15,15 @@ pub struct TextCounts {
     pub special_tokens: usize,
     /// The first of these tokens and where it is.
     pub first_special_token: Option<String>,
+    /// Messages of the developer that are written as the system's, since the template does not name that role.
+    pub developer_as_system: usize,
 }
 
 impl AddAssign for TextCounts {
     fn add_assign(&mut self, other: Self) {
         self.other_white_space += other.other_white_space;
         self.special_tokens += other.special_tokens;
+        self.developer_as_system += other.developer_as_system;
         if self.first_special_token.is_none() {
             self.first_special_token = other.first_special_token;
         }
@@ -44,6 +47,12 @@ impl fmt::Display for TextCounts {
                 self.other_white_space
             ));
         }
+        if self.developer_as_system > 0 {
+            said.push(format!(
+                "{} of the role `developer` are written as `system`, since the template does not name that role",
+                self.developer_as_system
+            ));
+        }
         f.write_str(&said.join("; "))
     }
 }
@@ -64,6 +73,9 @@ impl ChatTokenizer {
         let asks = messages
             .last()
             .is_some_and(|last| last.role != Role::Assistant);
+        for index in earlier..messages.len() {
+            self.check_beside(whole, messages, index, asks)?;
+        }
         let marked = self.marked(messages, earlier.., asks);
         if let Some(pieces) = marked
             .as_deref()
@@ -81,6 +93,8 @@ impl ChatTokenizer {
                 .as_deref()
                 .is_none_or(|text| text.contains(&mark(index - earlier)));
             let found = match message.content.trim() {
+                // It has the text of its calls.
+                "" if !message.tool_calls().is_empty() => Some((rest, false)),
                 "" => self
                     .is_empty_there(whole, messages, index, asks)
                     .then_some((rest, false)),
@@ -97,7 +111,64 @@ impl ChatTokenizer {
         Ok(changed)
     }
 
-    /// Counts the messages after the first few that hold the spelling of a special token.
+    /// Looks whether the template writes each of what a message says beside its text. What a result and its call refer to each
+    /// other by is no text: most templates leave it out.
+    fn check_beside(
+        &self,
+        whole: &str,
+        messages: &[Message],
+        index: usize,
+        asks: bool,
+    ) -> Result<()> {
+        let message = &messages[index];
+        let Some(beside) = message.beside.as_deref() else {
+            return Ok(());
+        };
+        let mut marked: Vec<(&'static str, Beside)> = Vec::new();
+        if beside.name.is_some() {
+            let name = Some(mark(0));
+            marked.push((
+                "name",
+                Beside {
+                    name,
+                    ..beside.clone()
+                },
+            ));
+        }
+        if beside.reasoning_content.is_some() {
+            let reasoning_content = Some(mark(0));
+            let other = Beside {
+                reasoning_content,
+                ..beside.clone()
+            };
+            marked.push(("reasoning_content", other));
+        }
+        for call in 0..beside.tool_calls.len() {
+            let mut named = beside.clone();
+            named.tool_calls[call].name = mark(0);
+            let mut given = beside.clone();
+            given.tool_calls[call].arguments = format!("{{\"{0}\": \"{0}\"}}", mark(0));
+            marked.extend([("tool_calls", named), ("tool_calls", given)]);
+        }
+        for (field, other) in marked {
+            let mut with_mark = messages.to_vec();
+            with_mark[index].beside = Some(Box::new(other));
+            let rendered = self.template().render(&with_mark, asks);
+            let marks = |text: &str| text.matches(&mark(0)).count();
+            if !rendered.is_ok_and(|text| marks(&text) > marks(whole)) {
+                return Err(Error::FieldNotRendered {
+                    template: self.template().name().to_string(),
+                    message: index + 1,
+                    role: message.role.as_str(),
+                    field,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts the messages after the first few that hold the spelling of a special token, and those of the developer that are
+    /// written as the system's.
     pub(crate) fn count_special(
         &self,
         messages: &[Message],
@@ -106,7 +177,10 @@ impl ChatTokenizer {
     ) -> TextCounts {
         let mut counts = TextCounts::default();
         for (index, message) in messages.iter().enumerate().skip(earlier) {
-            if let Some(token) = self.special_token_in(&message.content) {
+            counts.developer_as_system +=
+                usize::from(self.template().writes_as_system(message.role));
+            let mut texts = message.texts();
+            if let Some(token) = texts.find_map(|text| self.special_token_in(text)) {
                 counts.special_tokens += 1;
                 let tree = if tree.is_empty() {
                     String::new()
@@ -257,7 +331,7 @@ fn find<'a>(place: &'a str, text: &str) -> Option<(&'a str, bool)> {
 fn without_switches<'a>(place: &'a str, message: &Message) -> Option<(&'a str, bool)> {
     let words = || message.content.split_whitespace();
     let is_switch = |word: &&str| SWITCHES.contains(word);
-    if message.role != Role::System || !words().any(|word| is_switch(&word)) {
+    if !message.role.instructs() || !words().any(|word| is_switch(&word)) {
         return None;
     }
     let kept: Vec<&str> = words().filter(|word| !is_switch(word)).collect();

@@ -76,9 +76,7 @@ impl Rewriting {
         {
             return Self::AddsToPrompt(before[at..].to_owned());
         }
-        let system = messages
-            .iter()
-            .filter(|message| message.role == Role::System);
+        let system = messages.iter().filter(|message| message.role.instructs());
         let moved = |message: &Message| {
             let places = [before, now].map(|text| text.find(message.content.trim()));
             !message.content.trim().is_empty() && places[0] != places[1]

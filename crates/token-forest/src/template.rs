@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Local, NaiveDateTime};
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Kwargs;
+use minijinja::value::{Kwargs, ValueKind};
 use minijinja::{AutoEscape, Environment, ErrorKind, Value};
 use serde::Serialize;
 
-use crate::{Error, Message, Result};
+use crate::{Error, Message, Result, Role, ToolCall};
 
 /// A compiled chat template.
 ///
@@ -35,6 +35,8 @@ pub struct ChatTemplate {
     name: String,
     environment: Environment<'static>,
     special_tokens: BTreeMap<String, String>,
+    /// Whether it has a way of its own with messages of the developer.
+    names_developer: bool,
 }
 
 /// The one template of the environment; a name without an extension that would mean escaping.
@@ -56,6 +58,7 @@ impl ChatTemplate {
             name: name.into(),
             environment: environment(),
             special_tokens,
+            names_developer: false,
         };
         // One instant for the life of the template: two renderings of a history must agree.
         set_clock(&mut template.environment, Local::now().naive_local());
@@ -82,7 +85,13 @@ impl ChatTemplate {
         Ok(template)
     }
 
+    /// Whether a message of this role is written as the system's: the template does not name the role.
+    pub(crate) fn writes_as_system(&self, role: Role) -> bool {
+        role == Role::Developer && !self.names_developer
+    }
+
     fn set_source(&mut self, source: &str) -> Result<()> {
+        self.names_developer = source.contains("developer");
         self.environment
             .add_template_owned(ENTRY, without_generation_tags(source))
             .map_err(|e| Error::TemplateSyntax {
@@ -113,7 +122,10 @@ impl ChatTemplate {
         let mut context = BTreeMap::from([
             (
                 "messages",
-                messages.iter().map(message_value).collect::<Value>(),
+                messages
+                    .iter()
+                    .map(|it| self.message(it))
+                    .collect::<Value>(),
             ),
             ("add_generation_prompt", Value::from(add_generation_prompt)),
             ("tools", Value::from(())),
@@ -125,13 +137,49 @@ impl ChatTemplate {
         let template = self.environment.get_template(ENTRY).map_err(failed)?;
         template.render(Value::from_pairs(context)).map_err(failed)
     }
+
+    /// A message as templates see it: what is not set is not there.
+    fn message(&self, message: &Message) -> Value {
+        let role = match self.writes_as_system(message.role) {
+            true => Role::System,
+            false => message.role,
+        };
+        let mut fields = vec![
+            ("role", Value::from(role.as_str())),
+            ("content", Value::from(message.content.as_str())),
+        ];
+        if let Some(beside) = &message.beside {
+            let texts = [
+                ("name", &beside.name),
+                ("reasoning_content", &beside.reasoning_content),
+                ("tool_call_id", &beside.tool_call_id),
+            ];
+            let set = texts.into_iter().filter_map(|(name, text)| {
+                let text = text.as_deref()?;
+                Some((name, Value::from(text)))
+            });
+            fields.extend(set);
+            if !beside.tool_calls.is_empty() {
+                let calls = beside.tool_calls.iter().map(tool_call);
+                fields.push(("tool_calls", calls.collect()));
+            }
+        }
+        Value::from_pairs(fields)
+    }
 }
 
-fn message_value(message: &Message) -> Value {
-    Value::from_pairs([
-        ("role", message.role.as_str()),
-        ("content", &message.content),
-    ])
+/// A call as templates see it: arguments are an object, whose names keep their order.
+fn tool_call(call: &ToolCall) -> Value {
+    let object = serde_json::from_str::<Value>(&call.arguments).ok();
+    let object = object.filter(|it| it.kind() == ValueKind::Map);
+    let arguments = object.unwrap_or_else(|| Value::from(call.arguments.as_str()));
+    let function = Value::from_pairs([
+        ("name", Value::from(call.name.as_str())),
+        ("arguments", arguments),
+    ]);
+    let id = call.id.as_deref().map(|id| ("id", Value::from(id)));
+    let others = [("type", Value::from("function")), ("function", function)];
+    Value::from_pairs(id.into_iter().chain(others))
 }
 
 fn environment() -> Environment<'static> {

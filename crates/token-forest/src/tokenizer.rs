@@ -193,6 +193,13 @@ impl ChatTokenizer {
         self.vocab_size
     }
 
+    /// Whether a token of this spelling is special.
+    pub(crate) fn is_special(&self, token: &str) -> bool {
+        self.special
+            .binary_search_by(|it| it.as_str().cmp(token))
+            .is_ok()
+    }
+
     /// The first special token, in alphabetical order, whose spelling stands in a text.
     pub(crate) fn special_token_in(&self, text: &str) -> Option<&str> {
         // Most texts have none, and some vocabularies hundreds that begin alike.

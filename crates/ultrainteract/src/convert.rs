@@ -186,7 +186,7 @@ fn head(origin: Origin) -> Result<Head, Unfit> {
 
 fn pair_row(preference: Preference) -> Result<PairRow, Unfit> {
     let mut messages = preference.prompt.iter();
-    if messages.any(|message| message.role == Role::System) {
+    if messages.any(|message| message.role.instructs()) {
         return Err("its rows have no system message".to_string());
     }
     let head = head(preference.origin)?;

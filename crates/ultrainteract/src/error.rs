@@ -262,6 +262,15 @@ pub enum Error {
         limit: usize,
     },
 
+    /// A file whose text cannot be read to its end.
+    #[error("{fault}; {read} bytes of its text were read before that, and nothing after them")]
+    RestNotRead {
+        /// Bytes of text that were read, decompressed.
+        read: u64,
+        /// Why.
+        fault: Box<Error>,
+    },
+
     /// A part of a table that cannot be read; the rest is.
     #[error("{rows} rows could not be read: {fault}")]
     RowsNotRead {
@@ -332,12 +341,31 @@ pub enum Error {
     },
 
     /// A file that is a JSON array ends before the array does.
-    #[error("the array is not closed; the file is cut off, or was meant to be JSONL")]
-    ArrayNotClosed,
+    #[error(
+        "the array is not closed, and its last {bytes} bytes are no whole element; the file is cut off, or was meant to be JSONL"
+    )]
+    ArrayNotClosed {
+        /// Bytes of the element that is cut off.
+        bytes: u64,
+    },
 
     /// Something follows the array that a file should be.
-    #[error("there is text after the array; a file is one JSON array or JSONL")]
-    AfterArray,
+    #[error(
+        "there is text after the array, {bytes} bytes that were not read; a file is one JSON array or JSONL"
+    )]
+    AfterArray {
+        /// Bytes from there to the end.
+        bytes: u64,
+    },
+
+    /// A file in another encoding than UTF-8.
+    #[error(
+        "{} is UTF-16; convert it to UTF-8, for example with `iconv -f UTF-16 -t UTF-8`", file.display()
+    )]
+    Utf16 {
+        /// The file.
+        file: PathBuf,
+    },
 
     /// An array with a comma too many.
     #[error("there is nothing between two commas of the array, or after the last")]

@@ -96,7 +96,7 @@ mod tree;
 pub mod validate;
 
 pub use error::{Error, Result};
-pub use message::{Message, Role};
+pub use message::{Beside, Message, Role, ToolCall};
 pub use node::{Action, ActionSource, Content, Node, NodeId, Observation, Schema, Verdict};
 pub use task::Task;
 pub use tree::{Pair, PreferenceTree};

@@ -15,6 +15,7 @@ mod losses;
 mod mpi;
 mod no_effect;
 mod plan;
+mod rendered_forms;
 mod resume;
 mod rows;
 mod scored;

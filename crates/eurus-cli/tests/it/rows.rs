@@ -119,7 +119,11 @@ fn what_is_set_and_would_not_be_used_is_refused_by_name() -> Result<()> {
         ),
         (
             json!({"role": "assistant", "content": "6", "reasoning_content": "2 * 3"}),
-            "reasoning_content",
+            "does not write `reasoning_content` of message 2 (assistant)",
+        ),
+        (
+            json!({"role": "assistant", "content": "6", "reasoning": "2 * 3"}),
+            "messages[1]`: `reasoning` of a message is set",
         ),
         (
             json!({"role": "assistant", "content": "6", "weight": 0}),
@@ -135,12 +139,16 @@ fn what_is_set_and_would_not_be_used_is_refused_by_name() -> Result<()> {
         ),
         (
             json!({"role": "tool", "content": "6"}),
-            "unknown role `tool`",
+            "`messages` ends with `tool`",
+        ),
+        (
+            json!({"role": "narrator", "content": "6"}),
+            "messages[1]`: unknown role `narrator`",
         ),
     ] {
         place.write_rows("rows.jsonl", &[json!({"messages": [asked, answer]})])?;
         let refusal = place.refusal(&sft("rows.jsonl"))?;
-        ensure_says(&refusal, &["row 1 of rows.jsonl", "messages[1]", named])?;
+        ensure_says(&refusal, &["row 1 of rows.jsonl: field `messages", named])?;
     }
     place.write_rows(
         "rows.jsonl",

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::common::{Workplace, ensure_says};
 use anyhow::{Context, Result, ensure};
-use eurus::burn::tensor::Device;
+use eurus::burn::tensor::{Device, Tensor};
 use eurus::forest::{train_bpe, write_tokenizer_folder};
 use eurus::models::{Checkpoint, Decoder, DecoderConfig};
 use serde_json::{Value, json};
@@ -20,13 +20,13 @@ const SPECIAL: [&str; 7] = [
     "[/INST]",
 ];
 
-const CHATML: &str = "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' + '\n' }}\
+pub const CHATML: &str = "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' + '\n' }}\
     {% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
 
 const SFT: &str = "sft --model model --data sft.jsonl --out out --max-steps 1 --learning-rate 1e-3";
 
 /// A workplace whose model has this template and EOS token.
-fn place_with(template: Option<&str>, eos: &str) -> Result<Workplace> {
+pub fn place_with(template: Option<&str>, eos: &str) -> Result<Workplace> {
     let place = Workplace::new()?;
     let texts = ["Tom has 12 apples. How many? Step 1: 3 * 4 = 12. Answer: 12"];
     let bpe = train_bpe(texts, 300, &SPECIAL)?;
@@ -103,6 +103,20 @@ fn the_end_of_turn_that_is_trained_is_among_those_of_the_result() -> Result<()> 
         )?;
         ensure!(!again.contains("answers are trained to end"), "{again}");
         ensure!(read(&place, "twice/config.json")?["eos_token_id"] == json!([0, 2]));
+        // Of every command, and with adapters that are merged.
+        for command in [
+            format!("{SFT} --lora-rank 2"),
+            PREFER.to_owned(),
+            format!("{PREFER} --lora-rank 2"),
+            "reward --model model --data pairs.jsonl --out out --max-steps 1".to_owned(),
+        ] {
+            let told = place.told(&format!("{command}{option} --overwrite"))?;
+            ensure_says(&told, &["answers are trained to end with `<|im_end|>` (2)"])?;
+            for file in ["out/config.json", "out/generation_config.json"] {
+                let ends = &read(&place, file)?["eos_token_id"];
+                ensure!(*ends == json!([0, 2]), "{command}: {file}: {ends}");
+            }
+        }
     }
     Ok(())
 }
@@ -373,4 +387,73 @@ fn what_a_tokenizer_does_to_texts_is_done_once() -> Result<()> {
         ensure!(place.losses_of("out")? == losses);
     }
     Ok(())
+}
+
+#[test]
+fn adapters_on_tokens_that_nothing_trained_are_warned_about() -> Result<()> {
+    let place = place_with(None, "<|endoftext|>")?;
+    let chatml = format!("{SFT} --chat-template chatml --overwrite");
+    let warning = |modules: &str| {
+        format!(
+            "warning: the chat template writes tokens that look untrained: `<|im_start|>`, `<|im_end|>` (the model comes with no \
+             template that writes them); adapters leave the vectors of tokens as they are, so train them beside the adapters \
+             (--modules-to-save {modules}), or train all weights (without --lora-rank)"
+        )
+    };
+    let both = "embed_tokens,lm_head";
+    let prefer = format!("{PREFER} --chat-template chatml --overwrite");
+    let reward = "reward --model model --data pairs.jsonl --out out --max-steps 1 --chat-template chatml --overwrite";
+    for (command, modules) in [
+        (chatml.as_str(), both),
+        (&prefer, both),
+        (reward, "embed_tokens"),
+    ] {
+        let told = place.told(&format!("{command} --lora-rank 4"))?;
+        ensure_says(&told, &[&warning(modules)])?;
+        // Silent where they are trained, beside the adapters or with all weights.
+        for trains in [
+            format!("--lora-rank 4 --modules-to-save {modules}"),
+            String::new(),
+        ] {
+            let told = place.told(&format!("{command} {trains}"))?;
+            ensure!(
+                !told.contains("look untrained"),
+                "{command} {trains}: {told}"
+            );
+        }
+    }
+    let half = place.told(&format!(
+        "{chatml} --lora-rank 4 --modules-to-save embed_tokens"
+    ))?;
+    ensure_says(&half, &[&warning(both)])?;
+    // EOS of the model and tokens of its own template are known to it.
+    let told = place.told(&format!(
+        "{SFT} --overwrite --chat-template mistral --lora-rank 4"
+    ))?;
+    ensure_says(&told, &["untrained: `[INST]`, `[/INST]` (the model comes"])?;
+    let place = place_with(Some(CHATML), "<|im_end|>")?;
+    let told = place.told(&format!("{chatml} --lora-rank 4"))?;
+    ensure!(!told.contains("look untrained"), "{told}");
+
+    // A base model that comes with a template: the vectors show it.
+    let folder = Checkpoint::new(place.path("model"));
+    let (mut model, config) = folder.decoder(&Device::flex())?;
+    let embedding = &mut model.model.embed_tokens.weight;
+    let [_, width] = embedding.dims();
+    *embedding = embedding.clone().map(|weight| {
+        let zeros = Tensor::zeros([1, width], &weight.device());
+        weight.slice_assign([2..3, 0..width], zeros)
+    });
+    Checkpoint::new(place.path("base"))
+        .with_tokenizer_from(folder.folder())
+        .write_decoder(&model, &config)?;
+    let sft = SFT.replace("--model model", "--model base");
+    let told = place.told(&format!("{sft} --overwrite --lora-rank 4"))?;
+    ensure_says(
+        &told,
+        &[
+            "look untrained: `<|im_end|>` (their vectors are nearly zero); adapters leave",
+            "(--modules-to-save embed_tokens,lm_head)",
+        ],
+    )
 }

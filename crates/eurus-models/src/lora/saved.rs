@@ -13,7 +13,8 @@ pub enum SavedModule {
 }
 
 impl SavedModule {
-    pub(crate) const ALL: [Self; 2] = [Self::EmbedTokens, Self::LmHead];
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::EmbedTokens, Self::LmHead];
 
     /// The last part of its path, as `modules_to_save` names it.
     pub fn name(self) -> &'static str {

@@ -20,6 +20,7 @@ mod packed_trees;
 mod reference_logits;
 mod size;
 mod spellings;
+mod untrained;
 
 /// Counts what a test allocates that runs in its own process.
 #[global_allocator]

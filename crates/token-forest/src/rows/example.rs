@@ -196,33 +196,33 @@ fn verdicts(example: &Example) -> Result<Vec<Row>> {
 }
 
 fn scores(example: &Example) -> Result<Vec<Row>> {
-    let row = |history, answers: Vec<(String, f64)>, fields| Row {
+    let row = |history, answers: Vec<(Message, f64)>, fields| Row {
         history,
-        responses: answers
-            .iter()
-            .map(|(text, _)| Message::assistant(text))
-            .collect(),
+        responses: answers.iter().map(|(it, _)| it.clone()).collect(),
         label: Label::Scores(answers.iter().map(|&(_, score)| score as f32).collect()),
         fields,
     };
     let rows: Vec<Row> = match example {
         Example::Ranking(ranking) => {
             let history = vec![Message::user(&ranking.instruction)];
-            vec![row(history, scored_answers(ranking), RANKING)]
+            let answers = scored_answers(ranking).into_iter();
+            let answers = answers.map(|(text, score)| (Message::assistant(text), score));
+            vec![row(history, answers.collect(), RANKING)]
         }
         // A verdict is a score of two values.
         Example::Tree(tree) => siblings(tree)
             .map(|(prompt, judged)| {
                 let score = |verdict| f64::from(u8::from(verdict == Verdict::Correct));
                 let answers = judged.into_iter();
-                let answers = answers.map(|(text, verdict)| (text, score(verdict)));
+                let answers =
+                    answers.map(|(text, verdict)| (Message::assistant(text), score(verdict)));
                 row(tree.messages(prompt), answers.collect(), TREE)
             })
             .collect(),
         Example::Preference(it) => {
             let (better, worse) = it.scores.unwrap_or((1.0, 0.0));
-            let chosen = one_message(it.chosen.clone(), "chosen")?.content;
-            let rejected = one_message(it.rejected.clone(), "rejected")?.content;
+            let chosen = one_message(it.chosen.clone(), "chosen")?;
+            let rejected = one_message(it.rejected.clone(), "rejected")?;
             let answers = vec![(chosen, better), (rejected, worse)];
             vec![row(it.prompt.clone(), answers, PREFERENCE)]
         }

@@ -1,7 +1,10 @@
 //! Nothing vanishes: every message stands whole, in its own place, in the text that is trained on.
 
 use crate::common::with_template;
-use token_forest::{BuiltInTemplate, LengthLimit, Message, MessageTree, OverLong, TextCounts};
+use token_forest::{
+    Beside, BuiltInTemplate, LengthLimit, Message, MessageTree, OverLong, Role, TextCounts,
+    ToolCall,
+};
 
 /// What the template makes of a conversation: the counts, or the refusal.
 fn texts(template: &str, messages: &[Message]) -> Result<TextCounts, String> {
@@ -165,4 +168,185 @@ fn special_tokens_in_texts_are_counted_by_message() {
         .iter()
         .filter(|&&id| id == tokenizer.eos_id());
     assert_eq!(marks.count(), 3);
+}
+
+#[test]
+fn what_is_said_beside_a_text_must_be_written() {
+    let plain = BuiltInTemplate::ChatMl.source();
+    let qwen3 = BuiltInTemplate::Qwen3.source();
+    let call = ToolCall {
+        id: Some("1".to_owned()),
+        name: "larger".to_owned(),
+        arguments: r#"{"b": 1, "a": [4, "é"]}"#.to_owned(),
+    };
+    let calls = Beside {
+        tool_calls: vec![call],
+        ..Beside::default()
+    };
+    let thinks = Beside {
+        reasoning_content: Some("Of two.".to_owned()),
+        ..Beside::default()
+    };
+    let named = Beside {
+        name: Some("Tom".to_owned()),
+        ..Beside::default()
+    };
+    let result = Beside {
+        tool_call_id: Some("1".to_owned()),
+        ..Beside::default()
+    };
+    let messages = [
+        Message::user("Which is larger?"),
+        Message::assistant("").with_beside(calls),
+        Message::new(Role::Tool, "4").with_beside(result),
+        Message::assistant("4.").with_beside(thinks.clone()),
+    ];
+    assert_eq!(texts(qwen3, &messages), Ok(TextCounts::default()));
+    let tokenizer = with_template(qwen3).unwrap();
+    let tree = tokenizer.encode_messages(&messages).unwrap();
+    let text = |node: usize| {
+        let tokens = &tree.nodes[node].tokens;
+        tokenizer.decode_with_special_tokens(tokens).unwrap()
+    };
+    assert_eq!(
+        text(1),
+        "<think>\n\n</think>\n\n<tool_call>\n{\"name\": \"larger\", \"arguments\": {\"b\": 1, \"a\": [4, \"é\"]}}\n</tool_call><|im_end|>"
+    );
+    assert_eq!(text(3), "<think>\nOf two.\n</think>\n\n4.<|im_end|>");
+    assert!(text(2).contains("user\n<tool_response>\n4\n</tool_response>"));
+
+    let refused = |template: &str, messages: &[Message], words: &str| {
+        let error = texts(template, messages).unwrap_err();
+        assert!(error.contains(words), "{error}");
+    };
+    refused(plain, &messages, "does not write `tool_calls` of message 2");
+    // The name of the function alone is not the call.
+    let half = chatml(
+        "message['content'] + (message.tool_calls[0].function.name if message.tool_calls else '')",
+    );
+    refused(&half, &messages, "does not write `tool_calls` of message 2");
+    let answer = Message::assistant("4.");
+    let asked = Message::user("Which?");
+    let thought = [asked.clone(), answer.clone().with_beside(thinks)];
+    refused(
+        plain,
+        &thought,
+        "does not write `reasoning_content` of message 2",
+    );
+    let named = [asked.with_beside(named), answer];
+    refused(qwen3, &named, "does not write `name` of message 1 (user)");
+}
+
+#[test]
+fn an_answer_before_any_question_has_no_thought_to_write() {
+    let qwen3 = BuiltInTemplate::Qwen3.source();
+    let messages = [
+        Message::assistant("Hello."),
+        Message::user("6?"),
+        Message::assistant("6"),
+    ];
+    let tokenizer = with_template(qwen3).unwrap();
+    let tree = tokenizer.encode_messages(&messages).unwrap();
+    let history = &tree.nodes[0].tokens;
+    let history = tokenizer.decode_with_special_tokens(history).unwrap();
+    assert!(history.starts_with("<|im_start|>assistant\nHello.<|im_end|>\n"));
+    assert_eq!(tree.nodes.len(), 2);
+}
+
+#[test]
+fn mutated_templates_are_refused_or_keep_every_text() {
+    let conversations = [
+        ask("Count.", "Which is larger, 1 or 4?", "It is 4."),
+        ask(
+            "",
+            "So?",
+            "<think>\nbecause of this\n</think>\n\nThat is why.",
+        ),
+        [ask("Be brief.", "6 * 7?", "42"), {
+            let later = ask("", "And 1 < 2?", "Yes & always.");
+            later[1..].to_vec()
+        }]
+        .concat(),
+    ];
+    let dense = |text: &str| -> String { text.chars().filter(|c| !c.is_whitespace()).collect() };
+    let mut state = 7_u64;
+    let mut draw = |below: usize| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let swaps = [
+        ("content", "role"),
+        ("content", "content[:5]"),
+        ("content", "content.upper()"),
+        ("content", "content | replace('i', '')"),
+        ("'user'", "'system'"),
+        ("'assistant'", "'user'"),
+        ("messages", "messages[1:]"),
+        ("messages", "messages[:-1]"),
+        ("messages", "messages | reverse"),
+        ("<|im_end|>", ""),
+        (" + ", " ~ ''[:0] ~ "),
+        ("if", "if not"),
+    ];
+    let (mut kept, mut refused) = (0, 0);
+    let rounds = test_support::count("EURUS_MUTATIONS", 200);
+    for round in 0..rounds {
+        let built_in = BuiltInTemplate::ALL[round % BuiltInTemplate::ALL.len()];
+        let mut source = built_in.source().to_owned();
+        for _ in 0..=draw(2) {
+            if draw(2) == 0 {
+                let (from, to) = swaps[draw(swaps.len())];
+                let places: Vec<usize> = source.match_indices(from).map(|(at, _)| at).collect();
+                if !places.is_empty() {
+                    let at = places[draw(places.len())];
+                    source.replace_range(at..at + from.len(), to);
+                }
+            } else {
+                let places: Vec<usize> = source.char_indices().map(|(at, _)| at).collect();
+                let first = draw(places.len());
+                let last = (first + 1 + draw(6)).min(places.len() - 1);
+                source.replace_range(places[first]..places[last], "");
+            }
+        }
+        let Ok(tokenizer) = with_template(&source) else {
+            refused += 1;
+            continue;
+        };
+        for messages in &conversations {
+            let Ok(tree) = tokenizer.encode_messages(messages) else {
+                refused += 1;
+                continue;
+            };
+            kept += 1;
+            let spelled = |tokens: &[u32]| tokenizer.decode_with_special_tokens(tokens).unwrap();
+            let whole = spelled(&tree.path_tokens(tree.nodes.len() - 1));
+            let mut rest = dense(&whole);
+            for message in messages {
+                let text = dense(&message.content);
+                let at = rest.find(&text).unwrap_or_else(|| {
+                    panic!("{round}: {message:?} is lost in {whole:?} of {source}")
+                });
+                rest = rest[at + text.len()..].to_owned();
+            }
+            let answers = messages.iter().filter(|it| it.role == Role::Assistant);
+            let trained = tree.nodes.iter().filter(|node| node.trainable);
+            assert_eq!(answers.clone().count(), trained.clone().count(), "{source}");
+            for (answer, node) in answers.zip(trained) {
+                let text = dense(&answer.content);
+                let begun = text.strip_prefix("<think>").unwrap_or(&text);
+                let span = dense(&spelled(&node.tokens));
+                assert!(
+                    span.contains(begun),
+                    "{round}: {text:?} in {span:?} of {source}"
+                );
+            }
+        }
+    }
+    let least = rounds / 5;
+    assert!(
+        kept > least && refused > least,
+        "{kept} kept, {refused} refused"
+    );
 }

@@ -73,8 +73,8 @@ impl Turn<'_> {
         system
             .into_iter()
             .chain(path.into_iter().map(|message| match message.role {
-                Role::System => Message::system(message.content),
-                Role::User => Message::user(message.content),
+                Role::System | Role::Developer => Message::system(message.content),
+                Role::User | Role::Tool => Message::user(message.content),
                 Role::Assistant => Message::assistant(message.content),
             }))
             .collect()

@@ -188,11 +188,11 @@ fn sign_and_currency(text: &str) -> (bool, Vec<Unit>, &str) {
 /// Words before a number that say something else than the number.
 const CHANGES_A_NUMBER: &[&str] = &[
     "not", "no", "never", "or", "and", "than", "least", "most", "between", "under", "over",
-    "above", "below", "up", "to", "from", "half", "twice", "double", "triple", "square", "squared",
-    "root", "cube", "minus", "negative", "plus", "times", "by", "option", "choice", "step",
-    "problem", "question", "case", "equation", "exceeds", "mod", "modulo", "except", "isn't",
-    "sqrt", "ln", "exp", "max", "min", "gcd", "lcm", "log", "sin", "cos", "tan", "if", "pi",
-    "infinity",
+    "above", "below", "before", "after", "past", "up", "to", "from", "half", "quarter", "twice",
+    "double", "triple", "square", "squared", "root", "cube", "minus", "negative", "plus", "times",
+    "by", "option", "choice", "step", "problem", "question", "case", "equation", "exceeds", "mod",
+    "modulo", "except", "isn't", "sqrt", "ln", "exp", "max", "min", "gcd", "lcm", "log", "sin",
+    "cos", "tan", "if", "pi", "infinity",
 ];
 
 fn word_value(word: &str) -> Option<u64> {

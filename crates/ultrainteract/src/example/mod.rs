@@ -147,6 +147,19 @@ impl Example {
         }
     }
 
+    /// The messages in it, of examples that have some.
+    pub(crate) fn messages(&self) -> impl Iterator<Item = &Message> {
+        let parts: [&[Message]; 3] = match self {
+            Example::Tree(_) | Example::Sft(_) | Example::Ranking(_) => [&[], &[], &[]],
+            Example::Pair(row) => [&row.trajectory, &[], &[]],
+            Example::Conversation(it) => [&it.messages, &[], &[]],
+            Example::Completion(it) => [&it.prompt, &it.completion, &[]],
+            Example::Unpaired(it) => [&it.prompt, &it.completion, &[]],
+            Example::Preference(it) => [&it.prompt, &it.chosen, &it.rejected],
+        };
+        parts.into_iter().flatten()
+    }
+
     /// Name, problem, task and data set.
     pub fn origin(&self) -> Origin {
         match self {

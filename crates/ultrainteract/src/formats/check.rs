@@ -111,11 +111,11 @@ fn chat(field: &str, messages: &[Message], part: Part, found: &mut Vec<Error>) {
     }
     for (index, message) in messages.iter().enumerate() {
         // An answer is a trajectory. What else may follow what is the chat template's business, and a refusal of its own.
-        let expected = match index % 2 {
-            0 => Role::Assistant,
-            _ => Role::User,
+        let (expected, is_in_turn) = match index % 2 {
+            0 => (Role::Assistant, message.role == Role::Assistant),
+            _ => (Role::User, message.role.asks()),
         };
-        if part == Part::Answer && message.role != expected {
+        if part == Part::Answer && !is_in_turn {
             found.push(Error::WrongSpeaker {
                 field: format!("{field}[{index}].role"),
                 expected: expected.as_str(),
@@ -123,7 +123,8 @@ fn chat(field: &str, messages: &[Message], part: Part, found: &mut Vec<Error>) {
             });
         }
         // An empty message of the system says that there is none, where a template would write one of its own.
-        if message.content.trim().is_empty() && message.role != Role::System {
+        let may_be_empty = message.role.instructs() || !message.tool_calls().is_empty();
+        if message.content.trim().is_empty() && !may_be_empty {
             not_blank(&format!("{field}[{index}].content"), "", found);
         }
     }
@@ -134,7 +135,8 @@ fn chat(field: &str, messages: &[Message], part: Part, found: &mut Vec<Error>) {
     let ends_with = messages[messages.len() - 1].role;
     // What the user says after the last answer teaches nothing, and does no harm.
     let is_answered = part == Part::Whole && messages.iter().any(|it| it.role == last);
-    if ends_with != last && !is_answered {
+    let is_asked = part == Part::Prompt && ends_with.asks();
+    if ends_with != last && !is_asked && !is_answered {
         found.push(Error::WrongEnd {
             field: field.to_string(),
             expected: last.as_str(),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::lenient::numbers_as_strings;
 use crate::input::{BYTE_ORDER_MARK, Location, NextLine, Place, next_line, open_text};
 use crate::output::TextFile;
 use crate::{Error, Result};
@@ -73,7 +74,13 @@ pub(crate) fn parse_object<T: DeserializeOwned>(record: &[u8]) -> Result<T> {
             "invalid type: a list, expected an object",
         ));
     }
-    parse_json(record)
+    parse_json(record).or_else(|fault| match &fault {
+        Error::NotJson { .. } => match numbers_as_strings(record) {
+            Some(changed) => parse_json(&changed),
+            None => Err(fault),
+        },
+        _ => Err(fault),
+    })
 }
 
 /// The field at which parsing fails, or the value if it does not.

@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::chat::{self, Style};
 use super::check;
-use super::jsonl::{Record, parse_json};
-use super::{FORMAT, TreeRecord, ranking, rows};
+use super::jsonl::{Record, parse_object};
+use super::{FORMAT, TreeRecord, ranking, rows, unused};
 use crate::example::Example;
 use crate::{Error, PreferenceTree, Result, input};
 
@@ -96,32 +96,37 @@ impl Format {
         Format::ALL.map(Format::as_str).to_vec()
     }
 
-    /// The format of a file, by the fields of its first record; `None` if the file has no record.
+    /// The format of a file, by the fields of the first record that has those of one; `None` if the file has no record.
     ///
     /// # Errors
     ///
-    /// The file cannot be read, its first record is no JSON object, or no format has its fields.
+    /// The file cannot be read, or no format has the fields of its records.
     pub fn of_file(path: &Path) -> Result<Option<Format>> {
-        let Some(record) = input::first_record(path)? else {
-            return Ok(None);
-        };
-        let unknown = |found: String| Error::UnknownFormat {
-            file: path.to_path_buf(),
-            found,
-            known: Format::names(),
-        };
-        match parse_json::<Value>(&record) {
-            Ok(value) => Format::of_record(&value).map(Some).ok_or_else(|| {
-                unknown(match &value {
-                    Value::Object(fields) => fields
+        // A first record that is damaged does not hide what the others are.
+        let mut unknown = None;
+        let found = input::first_found(path, |record| {
+            let value = parse_object::<Value>(record);
+            let format = value.as_ref().ok().and_then(Format::of_record);
+            if format.is_none() && unknown.is_none() {
+                unknown = Some(match value {
+                    Ok(Value::Object(fields)) => fields
                         .keys()
                         .map(|name| format!("`{name}`"))
                         .collect::<Vec<_>>()
                         .join(", "),
-                    _ => "of anything but an object".to_string(),
-                })
+                    Ok(_) => "of anything but an object".to_string(),
+                    Err(error) => format!("of its first record ({error})"),
+                });
+            }
+            format
+        })?;
+        match (found, unknown) {
+            (None, Some(found)) => Err(Error::UnknownFormat {
+                file: path.to_path_buf(),
+                found,
+                known: Format::names(),
             }),
-            Err(error) => Err(unknown(format!("of its first record ({error})"))),
+            (found, _) => Ok(found),
         }
     }
 
@@ -188,6 +193,15 @@ impl Format {
     /// Reads a record of the right form; what is in it may break the rules of its kind.
     pub(crate) fn parse_unchecked(self, record: &[u8]) -> Result<Example> {
         match self {
+            Format::Tree => {}
+            // What stands around the instruction of a tree is in its nodes.
+            Format::Pair | Format::UltraFeedback | Format::UltraSafety => {
+                unused::refuse(record, &unused::CONTEXT)?;
+            }
+            Format::Sft => unused::refuse(record, &["history"])?,
+            _ => unused::refuse(record, &[])?,
+        }
+        match self {
             Format::Tree => {
                 PreferenceTree::from_json(record).map(|tree| Example::Tree(Box::new(tree)))
             }
@@ -229,6 +243,21 @@ impl Format {
             Format::TrlCompletion | Format::TrlPreference | Format::TrlUnpaired => Style::Plain,
             _ => Style::Chat,
         };
+        let has_place_beside_texts = matches!(
+            self,
+            Format::TrlMessages
+                | Format::TrlCompletionChat
+                | Format::TrlPreferenceChat
+                | Format::TrlUnpairedChat
+        );
+        let mut messages = example.messages();
+        if let Some(field) = messages.find_map(|it| it.beside.as_deref()?.field())
+            && !has_place_beside_texts
+        {
+            return Err(not_held(format!(
+                "its messages have no place for `{field}`"
+            )));
+        }
         let rows: Result<usize, String> = match self {
             Format::Tree => example
                 .tree()

@@ -29,9 +29,11 @@ mod chat;
 pub(crate) mod check;
 mod jsonl;
 mod kind;
+mod lenient;
 mod ranking;
 mod record;
 mod rows;
+mod unused;
 mod wire;
 
 pub use jsonl::{

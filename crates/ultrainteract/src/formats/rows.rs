@@ -153,8 +153,10 @@ struct LooseSft {
     parent_id: Option<String>,
     task: Option<Task>,
     dataset: Option<String>,
+    #[serde(alias = "system_prompt")]
     system: Option<String>,
     instruction: String,
+    #[serde(alias = "context")]
     input: Option<String>,
     response: String,
 }

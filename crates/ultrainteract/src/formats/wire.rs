@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::jsonl::parse_object;
 use crate::example::Origin;
-use crate::{Error, Message, Role, Task};
+use crate::{Beside, Error, Message, Role, Task, ToolCall};
 
 type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -42,10 +42,8 @@ pub(super) struct Wire {
     pub system: Option<String>,
     #[serde(skip_serializing)]
     pub history: Option<Vec<(String, String)>>,
-    #[serde(skip_serializing)]
+    #[serde(alias = "context", skip_serializing)]
     pub input: Option<String>,
-    #[serde(skip_serializing)]
-    pub tools: Option<Value>,
 
     // TRL
     #[serde(alias = "instruction", skip_serializing_if = "Option::is_none")]
@@ -120,11 +118,10 @@ const ORIGIN: [&[&str]; 4] = [
 ];
 
 /// The fields that stand around a prompt.
-const CONTEXT: [&[&str]; 4] = [
+const CONTEXT: [&[&str]; 3] = [
     &["system", "system_prompt"],
     &["history"],
-    &["input"],
-    &["tools"],
+    &["input", "context"],
 ];
 
 impl Wire {
@@ -136,15 +133,17 @@ impl Wire {
             Ok(row) => return Ok(row),
             Err(fault) => fault,
         };
-        let Ok(Value::Object(mut fields)) = serde_json::from_slice(record) else {
+        let Ok(Object(fields)) = parse_object::<Object>(record) else {
             return Err(fault);
         };
         let mut kept = serde_json::Map::new();
         for names in used.iter().chain(&CONTEXT).chain(&ORIGIN) {
-            let found = names
-                .iter()
-                .find_map(|&name| fields.remove(name).filter(|value| !value.is_null()));
-            if let Some(value) = found {
+            // Of several names the first one that is set counts.
+            let mut found = names.iter().map(|&name| (name, taken_once(&fields, name)));
+            let found = found.find(|(_, value)| !matches!(value, Ok(None)));
+            if let Some((_, value)) = found
+                && let Some(value) = value?
+            {
                 kept.insert(names[0].to_string(), value);
             }
         }
@@ -181,9 +180,6 @@ impl Wire {
     /// them, the input after the first one.
     pub fn in_context(&mut self, messages: Vec<Message>) -> Result<Vec<Message>> {
         let refuse = |field: &str, problem: &str| Err(Error::malformed(field, problem));
-        if self.tools.take().is_some_and(|tools| is_set(&tools)) {
-            return refuse("tools", "is set, and chats with tools are not read");
-        }
         let not_empty = |text: &String| !text.is_empty();
         let system = self.system.take().filter(not_empty);
         let history = self.history.take().unwrap_or_default();
@@ -191,9 +187,7 @@ impl Wire {
         if system.is_none() && history.is_empty() && input.is_none() {
             return Ok(messages);
         }
-        let has_system = messages
-            .first()
-            .is_some_and(|first| first.role == Role::System);
+        let has_system = messages.first().is_some_and(|first| first.role.instructs());
         if system.is_some() && has_system {
             return refuse(
                 "system",
@@ -224,12 +218,51 @@ impl Wire {
     }
 }
 
+/// The fields of an object as they stand there, one that is there twice too.
+struct Object(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Object;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Object(fields))
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+/// The value of a field that is there, if it says anything. What two of one name say must be the same.
+fn taken_once(fields: &[(String, Value)], name: &str) -> Result<Option<Value>> {
+    let mut values = fields.iter().filter(|(known, _)| known == name);
+    let first = values.next().map(|(_, value)| value);
+    match values.find(|(_, value)| Some(value) != first) {
+        Some(_) => Err(Error::malformed(
+            name,
+            "is there twice, with different values",
+        )),
+        None => Ok(first.filter(|value| !value.is_null()).cloned()),
+    }
+}
+
 /// Whether a value says anything.
-fn is_set(value: &Value) -> bool {
+pub(super) fn is_set(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => false,
-        Value::Array(items) => !items.is_empty(),
-        Value::Object(fields) => !fields.is_empty(),
+        // Tables fill up what other rows have with nulls.
+        Value::Array(items) => items.iter().any(is_set),
+        Value::Object(fields) => fields.values().any(is_set),
         Value::String(text) => !text.is_empty(),
         _ => true,
     }
@@ -293,49 +326,132 @@ impl<'de> Deserialize<'de> for Text {
 #[serde(try_from = "Spelled")]
 struct Said(Message);
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 struct Spelled {
-    #[serde(alias = "from")]
-    role: String,
-    #[serde(default, alias = "value")]
+    role: Option<String>,
+    from: Option<String>,
     content: Value,
-    #[serde(default)]
-    tool_calls: Value,
-    #[serde(default)]
-    reasoning_content: Value,
-    #[serde(default)]
-    name: Value,
-    #[serde(default)]
-    weight: Option<f64>,
+    value: Value,
+    #[serde(flatten)]
+    others: serde_json::Map<String, Value>,
 }
+
+/// What a message may have beside its role and text that changes what is asked or learned.
+const UNUSED_OF_MESSAGE: [&str; 9] = [
+    "function_call",
+    "reasoning",
+    "thinking",
+    "weight",
+    "images",
+    "image",
+    "audio",
+    "train",
+    "loss",
+];
 
 impl TryFrom<Spelled> for Said {
     type Error = String;
 
     fn try_from(spelled: Spelled) -> Result<Self, String> {
-        let role = role_of(&spelled.role)?;
-        let unused = [
-            ("tool_calls", is_set(&spelled.tool_calls)),
-            ("reasoning_content", is_set(&spelled.reasoning_content)),
-            ("name", is_set(&spelled.name)),
-            ("weight", spelled.weight.is_some_and(|weight| weight != 1.0)),
-        ];
-        if let Some((field, _)) = unused.into_iter().find(|(_, set)| *set) {
+        let name = match (&spelled.role, &spelled.from) {
+            (Some(role), Some(from)) if role_of(role)? != role_of(from)? => {
+                return Err(format!("`role` is `{role}` and `from` is `{from}`"));
+            }
+            (Some(name), _) | (None, Some(name)) => name,
+            (None, None) => return Err("missing field `role`".to_string()),
+        };
+        let role = role_of(name)?;
+        let trains = |value: &Value| value == true || value.as_f64() == Some(1.0);
+        let is_used = |name: &str, value: &Value| match name {
+            "weight" | "train" | "loss" => value.is_null() || trains(value),
+            _ => !is_set(value),
+        };
+        let unused = UNUSED_OF_MESSAGE.into_iter().find(|&name| {
+            let value = spelled.others.get(name);
+            value.is_some_and(|value| !is_used(name, value))
+        });
+        if let Some(field) = unused {
             return Err(format!(
                 "`{field}` of a message is set, and would not be used; leave it out"
             ));
         }
-        let content = match spelled.content {
+        let mut beside = beside_of(&spelled.others)?;
+        let said = match (spelled.content, spelled.value) {
+            (Value::Null, value) => value,
+            (content, Value::Null) => content,
+            (content, value) if content == value => content,
+            _ => return Err("`content` and `value` of a message differ".to_string()),
+        };
+        let content = match said {
+            // The whole message of LLaMA-Factory's `function_call` is the call.
+            Value::String(text) if CALL_ROLES.contains(&name.to_ascii_lowercase().as_str()) => {
+                let call = serde_json::from_str::<Value>(&text).ok();
+                let call = call.as_ref().and_then(tool_call);
+                beside.tool_calls.push(call.ok_or_else(|| {
+                    format!("a message of `{name}` is no call: expected JSON with `name` and `arguments`")
+                })?);
+                String::new()
+            }
             Value::String(text) => text,
             Value::Array(parts) => parts.iter().map(text_part).collect::<Result<_, _>>()?,
+            Value::Null if !beside.tool_calls.is_empty() => String::new(),
             Value::Null => {
-                return Err(format!("a message of `{}` has no `content`", spelled.role));
+                return Err(format!("a message of `{name}` has no `content`"));
             }
             _ => return Err("`content` is neither a string nor a list of parts".to_string()),
         };
-        Ok(Self(Message::new(role, content)))
+        if !beside.tool_calls.is_empty() && role != Role::Assistant {
+            return Err(format!(
+                "`tool_calls` of a message of `{name}`: the assistant alone calls tools"
+            ));
+        }
+        Ok(Self(Message::new(role, content).with_beside(beside)))
     }
 }
+
+/// The fields of a message that templates may write.
+fn beside_of(fields: &serde_json::Map<String, Value>) -> Result<Beside, String> {
+    let text = |name: &str| match fields.get(name) {
+        Some(Value::String(text)) if !text.is_empty() => Ok(Some(text.clone())),
+        Some(value) if is_set(value) => Err(format!("`{name}` of a message is no string")),
+        _ => Ok(None),
+    };
+    let calls = match fields.get("tool_calls") {
+        Some(Value::Array(calls)) => calls.iter().map(tool_call).collect(),
+        Some(value) if is_set(value) => None,
+        _ => Some(Vec::new()),
+    };
+    Ok(Beside {
+        name: text("name")?,
+        reasoning_content: text("reasoning_content")?,
+        tool_call_id: text("tool_call_id")?,
+        tool_calls: calls.ok_or(
+            "`tool_calls` of a message is no list of calls with a `function` of `name` and `arguments`",
+        )?,
+    })
+}
+
+/// A call as OpenAI spells it, or without what stands around its function; `None` for anything else.
+fn tool_call(call: &Value) -> Option<ToolCall> {
+    let function = call.get("function").unwrap_or(call);
+    Some(ToolCall {
+        id: call.get("id").and_then(Value::as_str).map(str::to_string),
+        name: function
+            .get("name")?
+            .as_str()
+            .filter(|it| !it.is_empty())?
+            .to_string(),
+        arguments: match function.get("arguments") {
+            Some(Value::String(json)) => json.clone(),
+            Some(Value::Null) | None => "{}".to_string(),
+            Some(arguments) => arguments.to_string(),
+        },
+    })
+}
+
+/// Roles whose messages are calls of tools.
+const CALL_ROLES: [&str; 1] = ["function_call"];
 
 fn text_part(part: &Value) -> Result<&str, String> {
     let kind = part.get("type").and_then(Value::as_str).unwrap_or("?");
@@ -347,13 +463,17 @@ fn text_part(part: &Value) -> Result<&str, String> {
 /// The names of the roles that are in use, in any case.
 fn role_of(name: &str) -> Result<Role, String> {
     Ok(match name.to_ascii_lowercase().as_str() {
+        "system" => Role::System,
         // OpenAI's later name of the system's messages.
-        "system" | "developer" => Role::System,
+        "developer" => Role::Developer,
         "user" | "human" => Role::User,
-        "assistant" | "gpt" | "model" | "chatgpt" | "bing" | "bard" => Role::Assistant,
+        "assistant" | "gpt" | "model" | "chatgpt" | "bing" | "bard" | "function_call" => {
+            Role::Assistant
+        }
+        "tool" | "observation" => Role::Tool,
         _ => {
             return Err(format!(
-                "unknown role `{name}`, expected `system`, `user` or `assistant`; tools are not read"
+                "unknown role `{name}`, expected `system`, `user`, `assistant` or `tool`"
             ));
         }
     })
@@ -409,9 +529,9 @@ fn shared<S: Serializer>(
     let messages = messages.as_deref().unwrap_or_default();
     serializer.collect_seq(messages.iter().map(|message| Shared {
         from: match message.role {
-            Role::System => "system",
             Role::User => "human",
             Role::Assistant => "gpt",
+            other => other.as_str(),
         },
         value: &message.content,
     }))
@@ -447,7 +567,11 @@ pub(crate) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optio
     match Value::deserialize(deserializer)? {
         Value::Null => Ok(None),
         Value::Number(number) => Ok(number.as_f64()),
-        Value::String(text) => match text.trim().parse() {
+        Value::String(text) => match text.trim().parse::<f64>() {
+            Ok(number) if number.is_nan() => Ok(None),
+            Ok(number) if number.is_infinite() => {
+                Err(de::Error::custom(format!("{text} is not finite")))
+            }
             Ok(number) => Ok(Some(number)),
             Err(_)
                 if ["", "n/a", "na", "none"]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::Place;
 use super::line::KEPT_BYTES;
-use super::source::{Batch, RawRecord};
+use super::source::{Batch, RawRecord, rest_not_read};
 use crate::formats::MAX_LINE_BYTES;
 use crate::{Error, Result};
 
@@ -15,6 +15,8 @@ pub(crate) struct ArrayElements<R> {
     input: R,
     element: u64,
     state: State,
+    /// Bytes of text so far.
+    read: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,6 +27,8 @@ enum State {
     Inside,
     /// After the closing bracket.
     Closed,
+    /// At the end of a file that has none.
+    CutOff,
 }
 
 impl<R: BufRead> ArrayElements<R> {
@@ -33,6 +37,7 @@ impl<R: BufRead> ArrayElements<R> {
             input,
             element: 0,
             state: State::Start,
+            read: 0,
         }
     }
 
@@ -53,15 +58,27 @@ impl<R: BufRead> ArrayElements<R> {
             let buffer = self
                 .input
                 .fill_buf()
-                .map_err(|error| Error::io("read", path, error))?;
+                .map_err(|error| rest_not_read(self.read, path, place, error))?;
+            if buffer.is_empty() && self.state == State::Closed {
+                return Ok(false);
+            }
             if buffer.is_empty() {
-                return match self.state {
-                    State::Closed => Ok(false),
-                    _ => Err(Error::ArrayNotClosed.at(path, place)),
-                };
+                let cut_off = &batch.bytes[start..];
+                let whole = depth == 0 && !in_string && passed_over == 0;
+                if !whole || cut_off.trim_ascii().is_empty() {
+                    let bytes = passed_over + cut_off.len() as u64;
+                    batch.bytes.truncate(start);
+                    return Err(Error::ArrayNotClosed { bytes }.at(path, place));
+                }
+                // Only the bracket is missing; the next call says so.
+                self.state = State::CutOff;
+                self.element += 1;
+                let record = RawRecord::whole(start..batch.bytes.len());
+                batch.records.push((place, record));
+                return Ok(true);
             }
             // The number of bytes looked at, and whether an element ended there.
-            let (mut used, mut ended) = (0, false);
+            let (mut used, mut ended, mut after) = (0, false, false);
             for &byte in buffer {
                 used += 1;
                 let keep = match (self.state, byte) {
@@ -72,7 +89,10 @@ impl<R: BufRead> ArrayElements<R> {
                     // White space or a byte-order mark: what else is there has been looked at.
                     (State::Start, _) => false,
                     (State::Closed, byte) if byte.is_ascii_whitespace() => false,
-                    (State::Closed, _) => return Err(Error::AfterArray.at(path, place)),
+                    (State::Closed | State::CutOff, _) => {
+                        after = true;
+                        break;
+                    }
                     (State::Inside, _) if in_string => {
                         in_string = escaped || byte != b'"';
                         escaped = byte == b'\\' && !escaped;
@@ -102,7 +122,16 @@ impl<R: BufRead> ArrayElements<R> {
                     break;
                 }
             }
+            if after {
+                let unread = 1 + (buffer.len() - used) as u64;
+                let seen = buffer.len();
+                self.input.consume(seen);
+                let rest = std::io::copy(&mut self.input, &mut std::io::sink());
+                let bytes = unread + rest.unwrap_or(0);
+                return Err(Error::AfterArray { bytes }.at(path, place));
+            }
             self.input.consume(used);
+            self.read += used as u64;
             let kept = batch.bytes.len() - start;
             if kept > MAX_LINE_BYTES || (passed_over > 0 && kept > KEPT_BYTES) {
                 passed_over += (kept - KEPT_BYTES) as u64;
@@ -171,15 +200,19 @@ mod tests {
         for (text, said) in [
             (
                 "[1, {\"a\": 2",
-                "element 2 of x.json: the array is not closed",
+                "element 2 of x.json: the array is not closed, and its last 8 bytes are no whole element",
+            ),
+            (
+                "[1, 2",
+                "element 3 of x.json: the array is not closed, and its last 0 bytes",
             ),
             (
                 "[1,,2]",
                 "element 2 of x.json: there is nothing between two commas",
             ),
             (
-                "[1] 2",
-                "element 2 of x.json: there is text after the array",
+                "[1] 2 and more",
+                "element 2 of x.json: there is text after the array, 10 bytes that",
             ),
             ("[1,]", "element 2 of x.json: there is nothing"),
         ] {

@@ -48,6 +48,15 @@ impl Rejected {
             record,
         }
     }
+
+    /// How many records it stands for: rows of a table that could not be read are refused together, and what cannot be read
+    /// of a file is one.
+    pub fn records(&self) -> u64 {
+        match self.error.fault() {
+            Error::RowsNotRead { rows, .. } => (*rows).max(1),
+            _ => 1,
+        }
+    }
 }
 
 impl Serialize for Rejected {
@@ -216,12 +225,39 @@ impl<T> Iterator for Records<T> {
     }
 }
 
-/// The first record of a file as it stands there, or `None` if there is none.
-pub(crate) fn first_record(path: &Path) -> Result<Option<Vec<u8>>> {
+/// Shows the first records of a file, as they stand there, until `look` finds something. What cannot be read is passed over
+/// if there is anything that can.
+pub(crate) fn first_found<T>(
+    path: &Path,
+    mut look: impl FnMut(&[u8]) -> Option<T>,
+) -> Result<Option<T>> {
+    /// Records that are looked at.
+    const MOST: usize = 1000;
     let mut source = Source::open(path, Arc::default())?;
     let mut batch = Batch::default();
-    source.next_batch(path, &mut batch)?;
-    let mut records = batch.records.into_iter();
-    let first = records.find(|(_, record)| record.fault.is_none());
-    Ok(first.map(|(_, record)| batch.bytes[record.bytes].to_vec()))
+    let (mut seen, mut fault) = (0, None);
+    while seen < MOST {
+        match source.next_batch(path, &mut batch) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => {
+                fault.get_or_insert(error);
+                break;
+            }
+        }
+        for (place, record) in std::mem::take(&mut batch.records) {
+            if let Some(error) = record.fault {
+                fault.get_or_insert(error.at(path, place));
+                continue;
+            }
+            seen += 1;
+            if let Some(found) = look(&batch.bytes[record.bytes]) {
+                return Ok(Some(found));
+            }
+        }
+    }
+    match fault {
+        Some(fault) if seen == 0 => Err(fault),
+        _ => Ok(None),
+    }
 }

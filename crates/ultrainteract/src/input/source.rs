@@ -83,13 +83,21 @@ impl Source {
             }
         }
         let mut text = decompressed(raw, path)?;
-        let first = first_byte(&mut text).map_err(|error| Error::io("read", path, error))?;
-        Ok(Self::new(if first == Some(b'[') {
+        let head = text
+            .fill_buf()
+            .map_err(|error| Error::io("read", path, error))?;
+        if is_utf16(head) {
+            return Err(Error::Utf16 {
+                file: path.to_path_buf(),
+            });
+        }
+        Ok(Self::new(if is_array(head) {
             Kind::Array(ArrayElements::new(text))
         } else {
             Kind::Lines(Lines {
                 input: text,
                 line: 0,
+                read: 0,
             })
         }))
     }
@@ -158,33 +166,56 @@ fn decompressed(mut raw: BufReader<Counted<File>>, path: &Path) -> Result<Text> 
     })
 }
 
-/// The first byte that is no white space and no byte-order mark, if the buffer shows it; a file
-/// that begins with more than a buffer of white space is read as lines.
-fn first_byte(input: &mut impl BufRead) -> std::io::Result<Option<u8>> {
-    let head = input.fill_buf()?;
+/// Whether a file that begins so is one array: it begins with a bracket, and is no file of lines of which the first one is
+/// damaged. A file that begins with more than a buffer of white space is read as lines.
+fn is_array(head: &[u8]) -> bool {
     let head = head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head);
-    Ok(head
-        .iter()
-        .copied()
-        .find(|byte| !byte.is_ascii_whitespace()))
+    let mut lines = head
+        .split(|&byte| byte == b'\n')
+        .map(<[u8]>::trim_ascii)
+        .filter(|line| !line.is_empty());
+    let Some(first) = lines.next().and_then(|line| line.strip_prefix(b"[")) else {
+        return false;
+    };
+    // Between two elements there is a comma.
+    let goes_on = matches!(first.last(), None | Some(b',' | b'[' | b'{' | b':'));
+    goes_on || lines.next().is_none_or(|second| second[0] != b'{')
+}
+
+/// Whether a text that begins so has two bytes a character: a mark says so, or every other byte of ASCII is zero.
+fn is_utf16(head: &[u8]) -> bool {
+    match head {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,
+        [0, second, 0, fourth, ..] => second.is_ascii() && fourth.is_ascii() && *second > 0,
+        [first, 0, third, 0, ..] => first.is_ascii() && third.is_ascii() && *first > 0,
+        _ => false,
+    }
 }
 
 /// Lines of a JSONL file.
 pub(crate) struct Lines {
     input: Text,
     line: u64,
+    /// Bytes of text so far.
+    read: u64,
 }
 
 impl Lines {
     fn fill(&mut self, path: &Path, batch: &mut Batch) -> Result<()> {
         while batch.bytes.len() < BATCH_BYTES {
             let start = batch.bytes.len();
-            let next = next_line(&mut self.input, &mut batch.bytes)
-                .map_err(|error| Error::io("read", path, error))?;
+            let next = next_line(&mut self.input, &mut batch.bytes).map_err(|error| {
+                let place = Place::Line(self.line + 1);
+                rest_not_read(self.read, path, place, error)
+            })?;
             if next == NextLine::None {
                 return Ok(());
             }
             self.line += 1;
+            self.read += match next {
+                NextLine::TooLong(bytes) => bytes + 1,
+                _ => (batch.bytes.len() - start) as u64 + 1,
+            };
             let place = Place::Line(self.line);
             if let NextLine::TooLong(bytes) = next {
                 let limit = MAX_LINE_BYTES;
@@ -209,6 +240,12 @@ impl Lines {
         }
         Ok(())
     }
+}
+
+/// The fault of a file that cannot be read beyond a place.
+pub(super) fn rest_not_read(read: u64, path: &Path, place: Place, error: std::io::Error) -> Error {
+    let fault = Box::new(Error::io("read", path, error));
+    Error::RestNotRead { read, fault }.at(path, place)
 }
 
 /// Counts the bytes that pass.

@@ -53,6 +53,8 @@ impl ParquetFile {
             .map_err(|error| Error::io("create", path, error))?;
         let decoder = ReaderBuilder::new(schema.clone())
             .with_batch_size(BATCH_ROWS)
+            // What has no column, such as calls of tools, must not vanish.
+            .with_strict_mode(true)
             .build_decoder()
             .map_err(|error| unwritable(path, &error))?;
         let writer = ArrowWriter::try_new(copy, schema, Some(properties))

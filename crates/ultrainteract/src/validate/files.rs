@@ -51,6 +51,8 @@ pub fn files(
 ) -> Result<Report> {
     let mut report = Report::default();
     let mut keys = Spill::default();
+    // Records that could be read, which the numbers of `keys` count.
+    let mut readable = 0;
     let parse = move |bytes: &[u8]| {
         let checked = record(format, bytes, &limits);
         let key = match &checked.example {
@@ -63,14 +65,17 @@ pub fn files(
     for parsed in input::read_counting(paths.clone(), parse, read_bytes.clone()) {
         match parsed {
             Err(rejected) => {
+                report.records += rejected.records();
+                report.invalid += rejected.records();
                 report.violations += 1;
                 each(rejected.error);
             }
             Ok(Located { value, location }) => {
                 let (violations, key) = value;
                 if let Some(key) = key {
-                    keys.push(key, report.records)?;
+                    keys.push(key, readable)?;
                 }
+                readable += 1;
                 report.records += 1;
                 report.invalid += u64::from(!violations.is_empty());
                 report.violations += violations.len() as u64;

@@ -192,6 +192,89 @@ fn spellings_of_other_tools_are_understood() {
 }
 
 #[test]
+fn what_messages_say_beside_their_text_is_kept_by_formats_that_have_a_place_for_it() {
+    use serde_json::json;
+    let call = json!({"id": "c1", "type": "function", "function": {"name": "larger", "arguments": "{\"b\": 1, \"a\": 4}"}});
+    let row = json!({"messages": [
+        {"role": "developer", "content": "Be brief."},
+        {"role": "user", "content": "Which?", "name": "Tom"},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "content": "4", "tool_call_id": "c1"},
+        {"role": "assistant", "content": "4.", "reasoning_content": "4 > 1"}]});
+    let parsed = |format: Format, row: &serde_json::Value| format.parse(row.to_string().as_bytes());
+    let example = parsed(Format::TrlMessages, &row).unwrap();
+    let messages = &example.conversations().unwrap()[0].messages;
+    let roles: Vec<&str> = messages.iter().map(|it| it.role.as_str()).collect();
+    assert_eq!(
+        roles,
+        ["developer", "user", "assistant", "tool", "assistant"]
+    );
+    assert_eq!(messages[2].tool_calls()[0].arguments, r#"{"b": 1, "a": 4}"#);
+    let mut lines = Vec::new();
+    for format in [Format::TrlMessages, Format::TrlCompletionChat] {
+        lines.clear();
+        format.encode(&example, &mut lines).unwrap();
+        let again = format.parse(&lines).unwrap().conversations().unwrap();
+        assert_eq!(&again[0].messages, messages);
+    }
+    lines.clear();
+    Format::TrlMessages.encode(&example, &mut lines).unwrap();
+    let written: serde_json::Value = serde_json::from_slice(&lines).unwrap();
+    assert_eq!(written, row);
+    for format in [
+        Format::ShareGpt,
+        Format::OpenOrca,
+        Format::TrlCompletion,
+        Format::Sft,
+    ] {
+        let error = format.encode(&example, &mut Vec::new()).unwrap_err();
+        let words = "its messages have no place for `name`";
+        assert!(error.to_string().ends_with(words), "{error}");
+    }
+    #[cfg(feature = "parquet")]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.parquet");
+        let mut out = Output::create(&path, Format::TrlMessages).unwrap();
+        let error = out.write(&example).and_then(|_| out.finish()).unwrap_err();
+        assert!(
+            error.to_string().contains("'name' missing from schema"),
+            "{error}"
+        );
+        assert!(!path.exists());
+    }
+
+    // Calls without what stands around their function, arguments as an object, ShareGPT's calls.
+    let calls = json!([{"name": "f", "arguments": {"a": 1}}]);
+    let row = json!({"messages": [{"role": "user", "content": "?"}, {"role": "assistant", "content": null, "tool_calls": calls}]});
+    let example = parsed(Format::TrlMessages, &row).unwrap();
+    let call = &example.conversations().unwrap()[0].messages[1].tool_calls()[0].clone();
+    assert_eq!((&call.name[..], &call.arguments[..]), ("f", r#"{"a":1}"#));
+    for (message, words) in [
+        (
+            json!({"role": "assistant", "content": null, "tool_calls": [{"id": "1"}]}),
+            "`tool_calls` of a message is no list of calls",
+        ),
+        (
+            json!({"role": "user", "content": "?", "tool_calls": [{"name": "f"}]}),
+            "the assistant alone calls tools",
+        ),
+        (
+            json!({"role": "assistant", "content": "!", "name": 7}),
+            "`name` of a message is no string",
+        ),
+        (
+            json!({"role": "function_call", "content": "f(1)"}),
+            "a message of `function_call` is no call",
+        ),
+    ] {
+        let row = json!({"messages": [{"role": "user", "content": "?"}, message]});
+        let error = parsed(Format::TrlMessages, &row).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[test]
 fn rows_of_ultrainteract_may_lack_names() {
     let row = br#"{"task": "math_cot", "trajectory": [{"from": "user", "value": "abc"}], "chosen": "a", "rejected": "b"}"#;
     let Example::Pair(row) = Format::Pair.parse(row).unwrap() else {
