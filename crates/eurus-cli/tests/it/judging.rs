@@ -130,3 +130,38 @@ fn activations_computed_again_give_the_same_weights() -> Result<()> {
     ensure!(weights("kept")? == weights("again")?);
     Ok(())
 }
+
+#[test]
+fn numbers_that_are_not_finite_are_one_warning_and_one_count_whatever_the_steps() -> Result<()> {
+    let place = Workplace::new()?;
+    let run = "sft --model model --data sft.jsonl --trees-per-step 1 --epochs 2 --learning-rate 1e30 --max-grad-norm 0";
+    let told = place.told(&format!("{run} --on-not-finite skip --out out"))?;
+    let events = events(&place.path("out/metrics.jsonl"))?;
+    let skipped = events.iter().filter(|it| it["event"] == "not_finite");
+    let skipped = skipped.count();
+    ensure!(skipped > 5, "{skipped} steps of {events:?}");
+    let lines: Vec<&str> = told
+        .lines()
+        .filter(|line| line.starts_with("warning: "))
+        .collect();
+    ensure!(lines.len() == 2, "{lines:#?}");
+    ensure!(
+        lines[0].contains("is skipped: the gradient norm is NaN; the gradient of `model.embed_tokens.weight` and of "),
+        "{}",
+        lines[0]
+    );
+    let count = format!("warning: {skipped} of 12 steps had a loss or gradient that is not finite");
+    ensure!(lines[1].starts_with(&count), "{}", lines[1]);
+
+    let error = place.refusal(&format!("{run} --out stopped"))?;
+    ensure!(
+        error
+            .lines()
+            .filter(|line| line.contains("is not finite"))
+            .count()
+            == 1,
+        "{error}"
+    );
+    ensure!(error.contains("lower the learning rate"), "{error}");
+    Ok(())
+}
