@@ -180,7 +180,7 @@ impl Drop for Progress {
         self.finish();
         if self.not_finite > 1 {
             let steps = self.totals.steps + self.not_finite;
-            eprintln!(
+            tell!(
                 "warning: {} of {steps} steps had a loss or gradient that is not finite; look at the examples that the metrics file names, or lower the learning rate",
                 self.not_finite
             );
