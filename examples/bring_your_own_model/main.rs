@@ -4,17 +4,21 @@
 //! small network over the last four tokens of its own path. That is all the trainers ask for: where a path branches, both
 //! branches look back into the shared history, and nothing else of the architecture matters to them. Here it learns to
 //! repeat the last symbol it was told, first from good answers (SFT), then from pairs of a good and a bad one (DPO).
+//!
+//! `contract::check_model` says beforehand whether a model looks where it may. A model that takes padded rows and knows nothing
+//! of trees, `RowNGram`, is trained through `FromRows`.
 
 mod data;
 mod model;
 
 use anyhow::Result;
 use burn::tensor::Device;
+use eurus_models::{FromRows, contract};
 use eurus_train::{Event, PreferenceTrainer, ReferenceLogProbs, SftTrainer, TrainingConfig};
 use pref_losses::{DpoConfig, PreferenceLossConfig, PreferenceStats};
 
 use data::Task;
-use model::NGram;
+use model::{NGram, RowNGram};
 
 /// How the good and the bad answer of held-out pairs fare before and after each stage.
 struct Outcome {
@@ -46,6 +50,9 @@ fn train() -> Result<Outcome> {
     };
 
     let model = NGram::init(data::SYMBOLS, 32, 3, &Device::flex());
+    contract::check_model(&model)?;
+    let network = model.clone();
+    contract::check_model(&FromRows::new(RowNGram { network }))?;
     let fresh = held_out(&model)?;
     let model = SftTrainer::new(settings.clone())?.train(model, &task.good_answers, &mut |_| {})?;
     let imitating = held_out(&model)?;
@@ -92,6 +99,23 @@ fn main() -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use eurus_models::{ForestBatch, ForestBody};
+    use token_forest::PackedForest;
+
+    #[test]
+    fn the_network_over_padded_rows_is_the_network_over_forests() {
+        let device = Device::flex();
+        let network = NGram::init(data::SYMBOLS, 32, 3, &device);
+        let over_rows = FromRows::new(RowNGram {
+            network: network.clone(),
+        });
+        let task = Task::draw(7);
+        let trees = task.pairs.iter().map(|tree| tree.tree());
+        let forest = PackedForest::from_trees(trees).expect("whole trees");
+        let batch = ForestBatch::new(forest, &device);
+        let difference = network.hidden_states(&batch) - over_rows.hidden_states(&batch);
+        assert!(difference.abs().max().into_scalar::<f32>() < 1e-6);
+    }
 
     #[test]
     fn a_stranger_to_the_library_learns_from_both_stages() {

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor};
-use eurus_models::{ForestBatch, ForestBody, ForestModel, int_tensor};
+use eurus_models::{ForestBatch, ForestBody, ForestModel, PaddedRows, RowModel, int_tensor};
 
 /// Tokens that a state depends on: its own and those before it on its path.
 const CONTEXT: usize = 4;
@@ -75,5 +75,29 @@ impl ForestBody for NGram {
 impl ForestModel for NGram {
     fn output_weight(&self) -> Tensor<2> {
         self.embedding.weight.val()
+    }
+}
+
+/// The network over rows `[rows, time]`, as most models are written: it knows nothing of trees. `FromRows` makes a model over
+/// forests of it, for the price of rows.
+#[derive(Module, Debug)]
+pub struct RowNGram {
+    pub network: NGram,
+}
+
+impl RowModel for RowNGram {
+    fn hidden_states(&self, rows: &PaddedRows) -> Tensor<3> {
+        let embedded = self.network.embedding.forward(rows.tokens.clone());
+        let [count, time, d_model] = embedded.dims();
+        // Zeros before the first token. Padding comes after all tokens, and none sees it.
+        let none = Tensor::zeros([count, CONTEXT, d_model], &rows.device());
+        let embedded = Tensor::cat(vec![none, embedded], 1);
+        let before = |steps: usize| embedded.clone().narrow(1, CONTEXT - steps, time);
+        let context = (0..CONTEXT).map(before).collect();
+        self.network.hidden.forward(Tensor::cat(context, 2)).tanh()
+    }
+
+    fn output_weight(&self) -> Tensor<2> {
+        self.network.output_weight()
     }
 }

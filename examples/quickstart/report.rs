@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use eurus_eval::Table;
+use eurus_eval::metrics::Estimate;
 use eurus_eval::report::{Figure, Report};
 use eurus_eval::reranking::RerankingReport;
 use eurus_eval::reward_model::{RewardModelReport, comparison_table};
@@ -104,8 +105,12 @@ fn learning_table(learned: &[Learned]) -> Table {
 }
 
 fn pass_table(rows: &[PassRow]) -> Table {
-    let mut table = Table::new("Greedy pass@1 on held-out problems.")
-        .headers(["Policy", "Solved", "pass@1", "Over SFT"]);
+    let mut table = Table::new("Greedy pass@1 on held-out problems.").headers([
+        "Policy",
+        "Solved",
+        "pass@1",
+        "Gain over SFT",
+    ]);
     for row in rows {
         table = table.row([
             row.name.to_owned(),
@@ -113,10 +118,12 @@ fn pass_table(rows: &[PassRow]) -> Table {
             row.pass.to_string(),
             row.over_sft
                 .as_ref()
-                .map_or_else(String::new, ToString::to_string),
+                .map_or_else(|| "–".to_owned(), Estimate::in_points),
         ]);
     }
-    table.note("± is the standard error over problems.")
+    table.note(
+        "± is the standard error over problems. Gains are points of pass@1, paired problem by problem.",
+    )
 }
 
 /// Trees worth seeing: long ones, with a fallback among them if there is one.

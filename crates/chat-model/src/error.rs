@@ -13,6 +13,16 @@ pub enum Error {
         /// The fault of the setting, and a value to write instead.
         problem: String,
     },
+    /// A setting that nothing can be drawn with.
+    #[error("sampling: {setting} is {value}; {problem}")]
+    Sampling {
+        /// The field of [`Sampling`](crate::Sampling).
+        setting: &'static str,
+        /// Its value.
+        value: f64,
+        /// The values that it can have.
+        problem: &'static str,
+    },
     /// The environment has no key.
     #[error(
         "environment variable `{variable}` is not set, or is empty or not plain text; export the API key under \

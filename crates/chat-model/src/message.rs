@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{Error, Result};
+
 /// Who speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -77,6 +79,42 @@ impl Default for Sampling {
     }
 }
 
+impl Sampling {
+    /// Refuses settings that nothing can be drawn with.
+    ///
+    /// # Errors
+    ///
+    /// When `temperature` is negative or no finite number, `top_p` is not above 0 and up to 1, or `max_tokens` is 0.
+    ///
+    /// ```
+    /// use chat_model::Sampling;
+    ///
+    /// let error = Sampling { top_p: 1.5, ..Sampling::default() }.check().unwrap_err();
+    /// assert!(error.to_string().starts_with("sampling: top_p is 1.5"));
+    /// ```
+    pub fn check(&self) -> Result<()> {
+        let refuse = |setting, value: f64, problem| {
+            Err(Error::Sampling {
+                setting,
+                value,
+                problem,
+            })
+        };
+        if !self.temperature.is_finite() || self.temperature < 0.0 {
+            let problem = "a finite number of at least 0 is wanted; 0 takes the likeliest token";
+            return refuse("temperature", self.temperature.into(), problem);
+        }
+        if !(self.top_p > 0.0 && self.top_p <= 1.0) {
+            let problem = "a share above 0 and up to 1 is wanted; 1 keeps all tokens";
+            return refuse("top_p", self.top_p.into(), problem);
+        }
+        if self.max_tokens == 0 {
+            return refuse("max_tokens", 0.0, "at least 1 is wanted");
+        }
+        Ok(())
+    }
+}
+
 /// A conversation that is to be continued, and how often.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChatRequest {
@@ -147,5 +185,74 @@ impl Completion {
             finish: Finish::Stop,
             tokens,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_nothing_can_be_drawn_with_are_refused_by_name() {
+        let sound = Sampling::default;
+        for (sampling, said) in [
+            (
+                Sampling {
+                    temperature: -0.5,
+                    ..sound()
+                },
+                "sampling: temperature is -0.5; a finite",
+            ),
+            (
+                Sampling {
+                    temperature: f32::NAN,
+                    ..sound()
+                },
+                "temperature is NaN",
+            ),
+            (
+                Sampling {
+                    temperature: f32::INFINITY,
+                    ..sound()
+                },
+                "temperature is inf",
+            ),
+            (
+                Sampling {
+                    top_p: 0.0,
+                    ..sound()
+                },
+                "top_p is 0; a share",
+            ),
+            (
+                Sampling {
+                    top_p: 2.0,
+                    ..sound()
+                },
+                "top_p is 2",
+            ),
+            (
+                Sampling {
+                    top_p: f32::NAN,
+                    ..sound()
+                },
+                "top_p is NaN",
+            ),
+            (
+                Sampling {
+                    max_tokens: 0,
+                    ..sound()
+                },
+                "max_tokens is 0; at least 1",
+            ),
+        ] {
+            let error = sampling.check().unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+        let greedy = Sampling {
+            temperature: 0.0,
+            ..sound()
+        };
+        assert!(greedy.check().is_ok() && sound().check().is_ok());
     }
 }

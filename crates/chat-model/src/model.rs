@@ -17,7 +17,8 @@ pub trait ChatModel: Send + Sync {
     ///
     /// # Errors
     ///
-    /// When the model could not be asked, or its answer could not be understood.
+    /// When the model could not be asked, or its answer could not be understood; the models of this workspace also
+    /// [check](crate::Sampling::check) how they are to draw.
     fn complete(&self, request: &ChatRequest) -> Result<Vec<Completion>>;
 
     /// Completes many requests at once: one entry per request, in order.
@@ -111,6 +112,7 @@ where
     }
 
     fn complete(&self, request: &ChatRequest) -> Result<Vec<Completion>> {
+        request.sampling.check()?;
         let completions = (self.function)(request)?;
         if completions.len() == request.samples {
             return Ok(completions);

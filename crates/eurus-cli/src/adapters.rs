@@ -95,7 +95,7 @@ impl Adapters {
         };
         write(&model.merged())?;
         if files.found.adapter.is_some() {
-            eprintln!(
+            tell!(
                 "the adapters are merged into the result and not written apart: their base is merged, too"
             );
             return Ok(());

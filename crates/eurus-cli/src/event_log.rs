@@ -1,23 +1,24 @@
 //! The events of a run beside its snapshots, so that a run that goes on has the metrics of the whole.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
 
 use anyhow::{Context, Result};
 use eurus::train::{Event, Snapshots};
 
-/// The file while it is written anew. It always has this name, so a kill leaves one at most, and the next run takes it.
-const PARTIAL: &str = ".metrics.jsonl.part";
+use crate::lines::Lines;
+use crate::record;
+
+/// The events, among the snapshots.
+const METRICS: &str = "metrics.jsonl";
+/// Reference log-probs, among the snapshots unless another place is named.
+pub const REFERENCE: &str = "reference.jsonl";
 
 /// A file of events, one JSON object a line, that survives the run.
 pub struct EventLog {
-    path: PathBuf,
-    file: File,
-    /// Events that the file had when it was opened.
-    before: Vec<Event>,
-    /// The first event that could not be written; training goes on, but the run fails.
-    fault: Option<io::Error>,
+    lines: Lines,
+    /// Events that the file had when it was opened, each with the byte after it.
+    before: Vec<(Event, u64)>,
 }
 
 /// The step that an event belongs to.
@@ -41,82 +42,82 @@ impl EventLog {
                 folder.display()
             )
         })?;
-        let path = folder.join("metrics.jsonl");
+        let path = folder.join(METRICS);
         let problem = || {
             format!(
                 "{}: cannot keep the metrics of the snapshots",
                 path.display()
             )
         };
-        let text = match fs::read_to_string(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        let text = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             text => text.with_context(problem)?,
         };
+        let mut end = 0;
         // The last line of a killed run may be half a line.
-        let before = text
-            .lines()
-            .map_while(|line| serde_json::from_str(line).ok())
+        let before: Vec<(Event, u64)> = text
+            .split_inclusive(|&byte| byte == b'\n')
+            .take_while(|line| line.ends_with(b"\n"))
+            .map_while(|line| {
+                end += line.len() as u64;
+                Some((serde_json::from_slice(line).ok()?, end))
+            })
             .collect();
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .with_context(problem)?;
-        Ok(Self {
-            path,
-            file,
-            before,
-            fault: None,
-        })
+        let mut lines = Lines::append_to(path)?;
+        lines.truncate(before.last().map_or(0, |(_, end)| *end));
+        Ok(Self { lines, before })
     }
 
     /// Drops what came after a step, and returns the steps and warnings that came before.
     pub fn keep_until(&mut self, step: usize) -> Vec<Event> {
-        let kept: Vec<Event> = std::mem::take(&mut self.before)
+        // Steps come one after another.
+        let is_kept = |event: &Event| step_of(event).is_some_and(|of_event| of_event <= step);
+        let kept: Vec<_> = std::mem::take(&mut self.before)
             .into_iter()
-            .filter(|event| step_of(event).is_some_and(|of_event| of_event <= step))
+            .take_while(|(event, _)| is_kept(event))
             .collect();
-        if let Err(error) = self.rewrite(&kept) {
-            self.fault.get_or_insert(error);
-        }
-        kept
-    }
-
-    /// Puts these events in place of the file's. A kill in between leaves the old ones.
-    fn rewrite(&mut self, events: &[Event]) -> io::Result<()> {
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        let partial = folder.join(PARTIAL);
-        let mut file = File::create(&partial)?;
-        for event in events {
-            serde_json::to_writer(&mut file, event)?;
-            writeln!(file)?;
-        }
-        fs::rename(&partial, &self.path)?;
-        self.file = OpenOptions::new().append(true).open(&self.path)?;
-        Ok(())
+        self.lines.truncate(kept.last().map_or(0, |(_, end)| *end));
+        kept.into_iter().map(|(event, _)| event).collect()
     }
 
     /// Adds an event that belongs to a step.
     pub fn add(&mut self, event: &Event) {
-        if step_of(event).is_none() || self.fault.is_some() {
+        if step_of(event).is_none() {
             return;
         }
         if !std::mem::take(&mut self.before).is_empty() {
             // They are of a run that is not gone on with.
-            self.fault = self.rewrite(&[]).err();
+            self.lines.truncate(0);
         }
-        let written = serde_json::to_string(event)
-            .map_err(io::Error::other)
-            .and_then(|line| writeln!(self.file, "{line}"));
-        self.fault = self.fault.take().or(written.err());
+        self.lines.add(event);
     }
 
     /// Reports a fault of the run's time.
     pub fn finish(self) -> Result<()> {
-        match self.fault {
-            None => Ok(()),
-            Some(fault) => Err(fault)
-                .with_context(|| format!("{}: the metrics of the snapshots", self.path.display())),
+        self.lines.finish().map(drop)
+    }
+}
+
+/// Removes what a finished run that was not to save its state leaves among its snapshots, unless there are any.
+pub fn tidy(snapshots: &Snapshots) {
+    let folder = &snapshots.folder;
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let ours = [METRICS, record::FILE, REFERENCE];
+    if names.into_iter().all(|name| ours.contains(&name.as_str())) {
+        for name in ours {
+            let _ = fs::remove_file(folder.join(name));
         }
+        let _ = fs::remove_dir(folder);
+    }
+}
+
+/// As [`tidy`], after a failure before the first step: reference log-probs are worth keeping, and so are the metrics of a run
+/// that was to be gone on with.
+pub fn tidy_unused(snapshots: &Snapshots) {
+    let folder = &snapshots.folder;
+    let is_used = |name: &str| fs::metadata(folder.join(name)).is_ok_and(|it| it.len() > 0);
+    if ![METRICS, REFERENCE].into_iter().any(is_used) {
+        tidy(snapshots);
     }
 }

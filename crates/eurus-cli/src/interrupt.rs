@@ -1,62 +1,204 @@
-//! Ctrl-C and its kin: a clear message, and nothing half-written.
+//! Ctrl-C and its kin: the first one ends a run in order, the second at once, and each says what there is to go on with.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use eurus::train::StopRequest;
 
-/// Exit code of a program that was interrupted, as shells expect it.
-const INTERRUPTED: i32 = 130;
+use crate::invocation;
 
-/// Files and folders that an interrupt must know of.
-#[derive(Debug, Default)]
-pub struct Files {
-    /// Folders and files to remove.
-    temporary: Vec<PathBuf>,
-    /// The result, once it is whole.
-    pub written: Option<PathBuf>,
-    /// Whether another process says that the run was interrupted.
-    pub silent: bool,
+/// What a shell adds to the number of the signal that ended a program.
+const BY_SIGNAL: i32 = 128;
+
+/// What the program is at, as far as an interrupt is concerned.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// A command that does not train.
+    #[default]
+    Elsewhere,
+    /// Options, rows, weights: nothing to keep yet.
+    Preparing,
+    /// Reference log-probs, and the file that keeps those that are done.
+    Reference {
+        file: Option<PathBuf>,
+        done: usize,
+        of: usize,
+    },
+    /// Steps, which a request ends.
+    Training,
+    /// The trained model becomes the result.
+    Writing,
+    /// There is no room for the result.
+    Waiting,
+    /// The result is whole.
+    Written(PathBuf),
 }
 
-static FILES: Mutex<Files> = Mutex::new(Files {
+/// What an interrupt must know of.
+#[derive(Debug, Default)]
+pub struct State {
+    /// Folders and files to remove when the program ends at once.
+    temporary: Vec<PathBuf>,
+    pub phase: Phase,
+    /// The newest snapshot of the run, and its step.
+    pub saved: Option<(usize, PathBuf)>,
+    /// Whether another process says that the run was interrupted.
+    pub silent: bool,
+    /// The exit code that the first interrupt asks for.
+    pub exit_code: Option<i32>,
+}
+
+static STATE: Mutex<State> = Mutex::new(State {
     temporary: Vec::new(),
-    written: None,
+    phase: Phase::Elsewhere,
+    saved: None,
     silent: false,
+    exit_code: None,
 });
 
-impl Files {
-    /// Removes this hidden folder or file on an interrupt, if it is still there.
+static STOP: LazyLock<StopRequest> = LazyLock::new(StopRequest::default);
+
+/// The run was interrupted: what there is to say has been said, and the program ends with this code.
+#[derive(Debug)]
+pub struct Interrupted {
+    pub exit_code: u8,
+}
+
+impl std::fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+impl Interrupted {
+    /// As an interrupt asked for it; on a rank that heard of none, as Ctrl-C does.
+    pub fn now() -> Self {
+        let exit_code = state().exit_code.unwrap_or(BY_SIGNAL + 2);
+        Self {
+            exit_code: u8::try_from(exit_code).unwrap_or(u8::MAX),
+        }
+    }
+}
+
+impl State {
+    /// Removes this hidden folder or file when the program ends at once, if it is still there.
     pub fn remove_when_interrupted(&mut self, path: &Path) {
         self.temporary.push(path.to_path_buf());
     }
 }
 
-/// Handles interrupts from now on.
-pub fn install() -> Result<()> {
-    ctrlc::set_handler(|| {
-        // Held until the process is gone, so that the main thread cannot begin to write the result meanwhile.
-        let files = files();
-        for path in &files.temporary {
-            // Nobody is left to be told of a failure; what stays is hidden and harmless.
-            let _ = if path.is_dir() {
-                std::fs::remove_dir_all(path)
-            } else {
-                std::fs::remove_file(path)
-            };
-        }
-        match &files.written {
-            _ if files.silent => {}
-            Some(out) => eprintln!("\ninterrupted; {} is complete", out.display()),
-            None => eprintln!("\ninterrupted; nothing was written"),
-        }
-        std::process::exit(INTERRUPTED);
-    })
-    .context("cannot listen for interrupts")
+/// The request that an interrupt makes of a trainer.
+pub fn stop_request() -> StopRequest {
+    STOP.clone()
 }
 
-/// The files to care for. While the guard is held, an interrupt waits: hold it to write a result that must be whole.
-pub fn files() -> MutexGuard<'static, Files> {
+/// What an interrupt knows. It waits while the guard is held: hold it for what must not be cut in two, and not for long.
+pub fn state() -> MutexGuard<'static, State> {
     // The paths are valid whatever another thread did while it held them.
-    FILES.lock().unwrap_or_else(PoisonError::into_inner)
+    STATE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Says what the program is at from now on.
+pub fn enter(phase: Phase) {
+    state().phase = phase;
+}
+
+/// Handles interrupts from now on.
+#[cfg(unix)]
+pub fn install() -> Result<()> {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    use anyhow::Context;
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+    use signal_hook::iterator::Signals;
+
+    let problem = "cannot listen for interrupts";
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context(problem)?;
+    // A file that grows beyond the limit of the system is an error of writing then, which is reported and survived.
+    signal_hook::flag::register(SIGXFSZ, Arc::<AtomicBool>::default()).context(problem)?;
+    std::thread::spawn(move || {
+        for signal in signals.forever() {
+            handle(BY_SIGNAL + signal);
+        }
+    });
+    Ok(())
+}
+
+/// Interrupts end the program as the system does it.
+#[cfg(not(unix))]
+pub fn install() -> Result<()> {
+    Ok(())
+}
+
+#[cfg_attr(not(unix), allow(dead_code))]
+fn handle(exit_code: i32) {
+    let mut state = state();
+    let again = state.exit_code.replace(exit_code).is_some();
+    let waits = match state.phase {
+        Phase::Training if !again => {
+            STOP.make();
+            "the step is finished and the state saved, then the run ends"
+        }
+        Phase::Writing if !again => "the result is written to its end",
+        // The guard is held until the process is gone, so that nothing is begun meanwhile.
+        _ => end_at_once(&state, exit_code),
+    };
+    if !state.silent {
+        tell!("\ninterrupted: {waits}; a second interrupt ends the program at once");
+    }
+}
+
+#[cfg_attr(not(unix), allow(dead_code))]
+fn end_at_once(state: &State, exit_code: i32) -> ! {
+    for path in &state.temporary {
+        // Nobody is left to be told of a failure; what stays is hidden and harmless.
+        let _ = if path.is_dir() {
+            std::fs::remove_dir_all(path)
+        } else {
+            std::fs::remove_file(path)
+        };
+    }
+    if !state.silent {
+        tell!("\ninterrupted{}", kept(state));
+    }
+    std::process::exit(exit_code)
+}
+
+/// What is left of the work, and how to go on with it.
+fn kept(state: &State) -> String {
+    let go_on = invocation::to_go_on();
+    match (&state.phase, &state.saved) {
+        (Phase::Written(out), _) => format!("; {} is complete", out.display()),
+        (Phase::Training | Phase::Writing | Phase::Waiting, Some((step, path))) => format!(
+            "; no result was written. The state after step {step} is kept in {}; go on with:\n  {go_on}",
+            path.display()
+        ),
+        (Phase::Training | Phase::Writing | Phase::Waiting, None) => {
+            "; no result was written, and no state was saved".to_owned()
+        }
+        (
+            Phase::Reference {
+                file: Some(file),
+                done,
+                of,
+            },
+            _,
+        ) => format!(
+            " after {done} of {of} reference log-probs; there is nothing to save, and those that were finished are kept in {}. Go on with:\n  {go_on}",
+            file.display()
+        ),
+        (Phase::Preparing | Phase::Reference { .. }, Some((step, path))) => format!(
+            " before the run went on; its state after step {step} is still in {}. Go on with:\n  {go_on}",
+            path.display()
+        ),
+        (Phase::Preparing | Phase::Reference { .. }, None) => {
+            " before the first step; there is nothing to save yet, and the same command begins again"
+                .to_owned()
+        }
+        (Phase::Elsewhere, _) => "; nothing was written".to_owned(),
+    }
 }

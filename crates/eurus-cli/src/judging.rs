@@ -73,7 +73,7 @@ pub struct Samples {
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub eval_samples: usize,
 
-    /// Most tokens of such an answer
+    /// Most tokens of such an answer, which ends with the model's context at the latest
     #[arg(long, value_name = "N", default_value_t = 256)]
     pub eval_max_tokens: usize,
 }
@@ -93,20 +93,37 @@ impl Samples {
         setup: &'a Setup,
         trees: impl Iterator<Item = &'a TrainingTree>,
     ) -> Questions<'a> {
+        Questions {
+            tokenizer: &setup.tokenizer,
+            stop_tokens: &setup.stop_tokens,
+            prompts: self.prompts(trees),
+            max_tokens: self.eval_max_tokens,
+        }
+    }
+
+    fn prompts<'a>(&self, trees: impl Iterator<Item = &'a TrainingTree>) -> Vec<Vec<u32>> {
         let first_action = |tree: &TrainingTree| {
             let tree = tree.tree();
             let action = tree.nodes.iter().find(|node| node.trainable)?;
             Some(tree.path_tokens(action.parent?))
         };
-        Questions {
-            tokenizer: &setup.tokenizer,
-            stop_tokens: &setup.stop_tokens,
-            prompts: trees
-                .filter_map(first_action)
-                .take(self.eval_samples)
-                .collect(),
-            max_tokens: self.eval_max_tokens,
-        }
+        trees
+            .filter_map(first_action)
+            .take(self.eval_samples)
+            .collect()
+    }
+
+    /// Tokens of each prompt and of its longest answer in a model with this context.
+    pub fn lengths<'a>(
+        &self,
+        trees: impl Iterator<Item = &'a TrainingTree>,
+        context: usize,
+    ) -> Vec<(usize, usize)> {
+        let of_prompt = |prompt: Vec<u32>| {
+            let room = context.saturating_sub(prompt.len());
+            (prompt.len(), self.eval_max_tokens.min(room))
+        };
+        self.prompts(trees).into_iter().map(of_prompt).collect()
     }
 }
 

@@ -5,16 +5,26 @@
 //! those that cannot be trained on) -> `job` (training with `progress`, `output` and `summary`), or `plan` in its place. One
 //! file for each command says what is its own.
 
-// A command line prints; libraries do not.
-#![allow(clippy::print_stderr)]
+/// Writes a line to standard error. Who read it may have gone away; that must not end a run, as the panic of `eprintln` would.
+macro_rules! tell {
+    ($($argument:tt)*) => {{
+        let _ = std::io::Write::write_fmt(
+            &mut std::io::stderr(),
+            format_args!("{}\n", format_args!($($argument)*)),
+        );
+    }};
+}
 
 mod adapters;
+mod begin;
 mod data;
 mod event_log;
 mod input;
 mod interrupt;
+mod invocation;
 mod job;
 mod judging;
+mod lines;
 mod loss;
 mod model_folder;
 mod no_effect;
@@ -25,10 +35,13 @@ mod plan;
 mod prefer;
 mod progress;
 mod ranks;
+mod record;
+mod rescue;
 mod reward;
 mod score_by;
 mod setup;
 mod sft;
+mod space;
 mod summary;
 mod untrained;
 mod usage;
@@ -51,7 +64,8 @@ Examples:
   eurus data stats pairs.parquet
 
 `eurus help COMMAND` shows the rows that a command reads and more examples.
-Exit codes: 0 done, 1 failed (one message says what, where and what to do), 2 wrong usage.";
+Exit codes: 0 done, 1 failed (one message says what, where and what to do), 2 wrong usage, 130 interrupted with Ctrl-C,
+143 with SIGTERM (the state is saved first, and the command that goes on is printed; a second one ends at once).";
 
 /// Learn from preference trees: fine-tune, learn preferences, train reward models.
 ///
@@ -187,12 +201,16 @@ impl Training {
     fn run_on_processes(&mut self) -> Result<()> {
         let ranks = ranks::start(self.steps().mpi)?;
         if !ranks.is_first() {
-            interrupt::files().silent = true;
+            interrupt::state().silent = true;
         }
         match self.find_model_on(&ranks).and_then(|()| self.run(&ranks)) {
             Ok(()) => {
                 ranks.finish();
                 Ok(())
+            }
+            Err(error) if error.is::<interrupt::Interrupted>() => {
+                ranks.finish();
+                Err(error)
             }
             Err(error) if ranks::is_reported_elsewhere(&error, &ranks) => {
                 std::process::exit(FAILED.into())
@@ -274,7 +292,10 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", with_causes(&error));
+            if let Some(interrupted) = error.downcast_ref::<interrupt::Interrupted>() {
+                return ExitCode::from(interrupted.exit_code);
+            }
+            tell!("error: {}", with_causes(&error));
             let usage = error.is::<usage::UsageError>();
             ExitCode::from(if usage { WRONG_USAGE } else { FAILED })
         }
@@ -291,6 +312,7 @@ fn cli() -> (Cli, ArgMatches) {
         rayon::current_num_threads(),
     );
     let matches = Cli::command().long_version(version).get_matches();
+    invocation::remember(&matches);
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     (cli, matches)
 }

@@ -103,7 +103,7 @@ impl Shown {
             if std::io::stderr().is_terminal() {
                 self.bar = Some(bar(download));
             } else {
-                eprintln!("downloading {} ({} bytes)", download.file, download.bytes);
+                tell!("downloading {} ({} bytes)", download.file, download.bytes);
             }
         }
         if let Some(bar) = &self.bar {

@@ -267,6 +267,11 @@ mod tests {
         "metrics",
         "tensorboard",
         "snapshot_every",
+        // An interrupted run has snapshots, too.
+        "snapshots_keep",
+        "snapshots",
+        "resume",
+        "extend",
         "eval",
         "json",
         // Rows and text.

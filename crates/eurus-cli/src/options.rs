@@ -78,37 +78,44 @@ pub enum WantedModel {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Snapshots")]
 pub struct SnapshotOptions {
-    /// Save weights, optimizer and metrics after every so many steps
+    /// Save weights, optimizer and metrics after every so many steps and at the end. With or without it, Ctrl-C and SIGTERM
+    /// save the state before the run ends
     #[arg(long, value_name = "STEPS")]
     pub snapshot_every: Option<usize>,
 
     /// Snapshots to keep, the newest ones; that of the best evaluation stays with --keep-best
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = at_least_one, requires = "snapshot_every")]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = at_least_one)]
     pub snapshots_keep: usize,
 
     /// Folder of the snapshots [default: --out with .snapshots at its end]
-    #[arg(long, value_name = "DIR", requires = "snapshot_every")]
+    #[arg(long, value_name = "DIR")]
     pub snapshots: Option<PathBuf>,
 
     /// Go on from the newest whole snapshot, with the same options and data; the rest of the run is what it would have
     /// been. Starts from the beginning if there is none
-    #[arg(long, requires = "snapshot_every")]
+    #[arg(long)]
     pub resume: bool,
+
+    /// Go on from the last snapshot of a finished run to more --epochs or --max-steps than it had; its other options must be
+    /// the same. Steps that are left get the learning rates that they have in a run of the new length: after a decay to 0 the
+    /// rate rises again, without a warm-up
+    #[arg(long)]
+    pub extend: bool,
 }
 
 impl SnapshotOptions {
-    /// The snapshots for the trainers, if any are wanted.
-    pub fn snapshots(&self, out: &Path) -> Option<Snapshots> {
+    /// The snapshots for the trainers. Without --snapshot-every there are some only if the run ends before its last step.
+    pub fn snapshots(&self, out: &Path) -> Snapshots {
         let folder = self.snapshots.clone().unwrap_or_else(|| {
             let mut name = out.as_os_str().to_owned();
             name.push(".snapshots");
             name.into()
         });
-        let snapshots = Snapshots::new(folder)
-            .with_every_steps(self.snapshot_every?)
+        Snapshots::new(folder)
+            .with_every_steps(self.snapshot_every)
             .with_keep(self.snapshots_keep)
-            .with_resume(self.resume);
-        Some(snapshots)
+            .with_resume(self.resume)
+            .with_extend(self.extend)
     }
 }
 

@@ -14,11 +14,13 @@ use eurus::models::{Decoder, DecoderConfig};
 use eurus::train::ResponseLossConfig;
 use eurus::train::{
     Event, Judgement, PreferenceTrainer, Ranks, ReferenceCache, ReferenceKey, ReferenceSync,
-    Snapshots,
+    Snapshots, TrainingConfig,
 };
 
 use crate::adapters::Adapters;
+use crate::begin::{Beginning, Given};
 use crate::input::{self, Wanted};
+use crate::interrupt::{self, Phase};
 use crate::judging::{Judging, Samples, judgement_of};
 use crate::loss::described_loss;
 use crate::model_folder::ModelFolder;
@@ -26,7 +28,7 @@ use crate::options::{Files, SnapshotOptions, Steps, Text, at_least_one};
 use crate::other_model::OtherModel;
 use crate::setup::Setup;
 use crate::usage::UsageError;
-use crate::{job, setup};
+use crate::{event_log, job, plan};
 
 pub const EXAMPLES: &str = r#"Rows of any format that `eurus data` reads, with preferences; rows that begin alike share what they have in common:
   {"prompt": "...", "chosen": "...", "rejected": "..."}                        texts, or lists of messages
@@ -115,7 +117,7 @@ pub struct Prefer {
     pub steps: Steps,
 
     /// File that keeps the reference log-probs for other runs on the same model and rows, also after a kill
-    /// [default: reference.jsonl among the snapshots, if there are any]
+    /// [default: reference.jsonl among the snapshots; without --snapshot-every it goes when the run is done]
     #[arg(long, value_name = "FILE", help_heading = "Files")]
     pub reference_cache: Option<PathBuf>,
 
@@ -244,54 +246,81 @@ impl Prefer {
     pub fn run(&self, ranks: &Ranks) -> Result<()> {
         let (kind, needs) = self.learns_from()?;
         let loss = self.loss()?;
-        let snapshots = self.snapshots.snapshots(&self.files.out);
-        let (output, setup) = setup::begin(&self.files, &self.text, &self.steps, ranks)?;
+        PreferenceTrainer::new(TrainingConfig::default(), loss.clone())?
+            .with_reference_sync(self.reference_sync())
+            .map_err(UsageError::new)?;
+        let mut run = Beginning::of(
+            Given {
+                files: &self.files,
+                text: &self.text,
+                steps: &self.steps,
+                adapters: self.adapters.config(),
+                reference: self.reference_found.as_ref(),
+                judging: &self.judging,
+                snapshots: &self.snapshots,
+            },
+            ranks,
+        )?;
+        let other_reference = self.reference_found.is_some();
+        let trainer_with = |settings, snapshots| {
+            PreferenceTrainer::new(settings, loss.clone())?
+                .with_reference_sync(self.reference_sync())?
+                .with_other_reference(other_reference)
+                .with_snapshots(Some(snapshots))
+        };
+        let settings = run.setup.settings.clone();
+        run.check(|snapshots| Ok(trainer_with(settings.clone(), snapshots)?.identity()))?;
 
+        let setup = &run.setup;
+        let reference = self.reference_found.as_ref();
+        let reference = reference.map(|found| OtherModel::open(found, setup));
+        let reference = ranks.all_ok(reference.transpose())?;
         let wanted = Wanted::new(kind);
-        let read = |files: &[String]| input::rows(files, &self.text.rows, &wanted, &setup);
+        let read = |files: &[String]| input::rows(files, &self.text.rows, &wanted, setup);
         let mut rows = read(&self.files.data)?;
         let mut held_out = self.judging.eval.as_deref().map(read).transpose()?;
-        let mut settings = setup.settings.clone();
+        let mut settings = settings;
         if needs.kl {
             for rows in [Some(&mut rows), held_out.as_mut()].into_iter().flatten() {
-                let longest = input::add_mismatched_responses(rows, &setup)?;
+                let longest = input::add_mismatched_responses(rows, setup)?;
                 settings.max_path_tokens = settings.max_path_tokens.max(longest);
             }
         }
 
-        let reference = self.reference_found.as_ref();
-        let reference = reference
-            .map(|found| OtherModel::open(found, &setup))
-            .transpose();
-        let reference = ranks.all_ok(reference)?;
         if let Some(reference) = &reference {
             for rows in [Some(&rows), held_out.as_ref()].into_iter().flatten() {
                 ranks.all_ok(reference.check(rows))?;
             }
         }
+        run.check_space(&rows.trees, plan::Objective::LanguageModel)?;
+        let snapshots = run.snapshots()?;
+        let trainer = trainer_with(settings.clone(), snapshots.clone())?
+            .with_ranks(ranks.clone())
+            .with_stop_request(interrupt::stop_request());
+        let identity = trainer.identity().of_examples(&rows.trees);
+        run.check_whole(&snapshots, &identity)?;
+
+        let mut job = run.job(loss.name(), &snapshots, &identity);
+        let setup = &run.setup;
         let policy = setup.put_on(setup.decoder()?, &self.adapters)?;
         let base = match &reference {
             Some(reference) => ranks.all_ok(reference.decoder())?,
             None => policy.without_adapters(),
         };
-        let trainer = PreferenceTrainer::new(settings, loss.clone())?
-            .with_reference_sync(self.reference_sync())
-            .map_err(UsageError::new)?
-            .with_other_reference(reference.is_some())
-            .with_snapshots(snapshots.clone())?
-            .with_ranks(ranks.clone());
         let held_out_trees = held_out.iter().flat_map(|rows| &rows.trees);
-        let questions = self.samples.questions(&setup, held_out_trees);
+        let questions = self.samples.questions(setup, held_out_trees);
         let config = reference.as_ref().map_or(&setup.config, |it| &it.config);
-        let cache = self.cache(snapshots.as_ref(), &base, config, &setup);
+        let cache = self.cache(&snapshots, &base, config, setup);
+        job.phase = Phase::Reference {
+            file: Some(cache.path().to_path_buf()),
+            done: 0,
+            of: rows.groups(),
+        };
         job::run(
-            output,
-            snapshots.as_ref(),
-            loss.name(),
+            job,
             |on_event| {
-                let cache = cache.as_ref();
                 let compute = |trees: &[TrainingTree], on_event: &mut dyn FnMut(&Event)| {
-                    trainer.reference(&base, trees, cache, on_event)
+                    trainer.reference(&base, trees, Some(&cache), on_event)
                 };
                 let reference = compute(&rows.trees, on_event)?;
                 let held_out = match &held_out {
@@ -299,6 +328,7 @@ impl Prefer {
                     None => None,
                 };
                 drop(base);
+                interrupt::enter(Phase::Training);
                 let mut judge = |model: &Decoder| match &held_out {
                     Some((trees, reference)) => {
                         let stats = trainer.evaluate(model, trees, reference)?;
@@ -325,18 +355,20 @@ impl Prefer {
         Ok(())
     }
 
-    /// Where reference log-probs are kept, if they are.
+    /// Where reference log-probs are kept.
     fn cache(
         &self,
-        snapshots: Option<&Snapshots>,
+        snapshots: &Snapshots,
         base: &Decoder,
         config: &DecoderConfig,
         setup: &Setup,
-    ) -> Option<ReferenceCache> {
-        let beside = || Some(snapshots?.folder.join("reference.jsonl"));
-        let path = self.reference_cache.clone().or_else(beside)?;
+    ) -> ReferenceCache {
+        let beside = || snapshots.folder.join(event_log::REFERENCE);
+        let path = self.reference_cache.clone().unwrap_or_else(beside);
+        // What an earlier run left there without being told to is in nobody's way.
+        let replace = self.reference_cache.is_none() && !snapshots.resume && !snapshots.extend;
         let key = ReferenceKey::new(base, setup.tokenizer.files().fingerprint())
             .with_config(format!("{config:?}"));
-        Some(ReferenceCache::new(path, key))
+        ReferenceCache::new(path, key).with_replace_stale(replace)
     }
 }

@@ -21,6 +21,8 @@ pub struct Progress {
     totals: Totals,
     /// When the last line was written, and about what.
     last_line: Option<(Instant, String)>,
+    /// Steps with numbers that are not finite.
+    not_finite: usize,
 }
 
 /// Sums over all steps so far.
@@ -41,6 +43,7 @@ impl Progress {
             bar: None,
             totals: Totals::default(),
             last_line: None,
+            not_finite: 0,
         }
     }
 
@@ -69,12 +72,17 @@ impl Progress {
                 skipped,
                 fault,
             } => {
-                let then = if *skipped {
-                    "skipped"
-                } else {
-                    "taken all the same"
-                };
-                self.line(&format!("warning: step {step} is {then}: {fault}"));
+                self.not_finite += 1;
+                // One number that is not finite often makes all that follow so.
+                if self.not_finite == 1 {
+                    let then = match skipped {
+                        true => "skipped",
+                        false => "taken all the same",
+                    };
+                    self.line(&format!(
+                        "warning: step {step} is {then}: {fault}; further such steps are counted, and told in the metrics file"
+                    ));
+                }
             }
             Event::Collapse { warning, .. } => self.line(&format!("warning: {warning}")),
             Event::DamagedSnapshot { path, problem } => self.line(&format!(
@@ -129,7 +137,7 @@ impl Progress {
                 |(at, about): &(Instant, String)| at.elapsed() < LINE_PAUSE && about == what;
             if done == of || !self.last_line.as_ref().is_some_and(fresh) {
                 self.last_line = Some((Instant::now(), what.to_owned()));
-                eprintln!("{}", format!("{what} {done}/{of} {message}").trim_end());
+                tell!("{}", format!("{what} {done}/{of} {message}").trim_end());
             }
             return;
         }
@@ -154,8 +162,8 @@ impl Progress {
     /// Writes a line that stays, above the bar.
     fn line(&self, line: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{line}")),
-            None => eprintln!("{line}"),
+            Some(bar) => bar.suspend(|| tell!("{line}")),
+            None => tell!("{line}"),
         }
     }
 
@@ -170,6 +178,13 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.finish();
+        if self.not_finite > 1 {
+            let steps = self.totals.steps + self.not_finite;
+            tell!(
+                "warning: {} of {steps} steps had a loss or gradient that is not finite; look at the examples that the metrics file names, or lower the learning rate",
+                self.not_finite
+            );
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! `eurus reward`: a reward model on the body of a language model.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use eurus::eval::reward_model::{PairLengths, comparison_table, evaluate_rewards};
 use eurus::eval::terminal;
@@ -11,13 +11,14 @@ use eurus::models::RewardModel;
 use eurus::train::{Judgement, Ranks, RewardTrainer, pair_rewards};
 
 use crate::adapters::Adapters;
+use crate::begin::{Beginning, Given};
 use crate::input::Wanted;
 use crate::judging::{Judging, with_metrics};
 use crate::loss::described_loss;
 use crate::options::{Files, SnapshotOptions, Steps, Text};
 use crate::setup::Setup;
 use crate::usage::UsageError;
-use crate::{input, job, setup};
+use crate::{input, interrupt, job, plan};
 
 pub const EXAMPLES: &str = r#"Rows are those of `eurus prefer`. The result has the tensors of the language model's body and
 `regression_head.weight`, as Eurus-RM and UltraRM are stored.
@@ -155,19 +156,42 @@ impl Reward {
     }
 
     pub fn run(&self, ranks: &Ranks) -> Result<()> {
-        let snapshots = self.snapshots.snapshots(&self.files.out);
         let (title, loss) = self.loss.config()?;
         let title = title.as_str();
         loss.init().map_err(UsageError::new)?;
-        let (output, setup) = setup::begin(&self.files, &self.text, &self.steps, ranks)?;
-        let read = |files: &[String]| input::rows(files, &self.text.rows, &self.wanted(), &setup);
+        let mut run = Beginning::of(
+            Given {
+                files: &self.files,
+                text: &self.text,
+                steps: &self.steps,
+                adapters: self.adapters.config(),
+                reference: None,
+                judging: &self.judging,
+                snapshots: &self.snapshots,
+            },
+            ranks,
+        )?;
+        let settings = run.setup.settings.clone();
+        let trainer_with = |snapshots| {
+            RewardTrainer::new(settings.clone(), &loss)?.with_snapshots(Some(snapshots))
+        };
+        run.check(|snapshots| Ok(trainer_with(snapshots)?.identity()))?;
+        let setup = &run.setup;
+        let read = |files: &[String]| input::rows(files, &self.text.rows, &self.wanted(), setup);
         let pairs = read(&self.files.data)?;
         self.check_rank_only(&pairs)?;
         let held_out = self.judging.eval.as_deref().map(read).transpose()?;
+        run.check_space(&pairs.trees, plan::Objective::Reward)?;
+        let snapshots = run.snapshots()?;
+
+        let setup = &run.setup;
         let model = setup.put_on(setup.reward_start()?, &self.adapters)?;
-        let trainer = RewardTrainer::new(setup.settings.clone(), &loss)?
-            .with_snapshots(snapshots.clone())?
-            .with_ranks(ranks.clone());
+        let trainer = trainer_with(snapshots.clone())?
+            .with_ranks(ranks.clone())
+            .with_stop_request(interrupt::stop_request());
+        let identity = trainer.identity().of_examples(&pairs.trees);
+        let job = run.job(title, &snapshots, &identity);
+        let setup = &run.setup;
         let mut judge = |model: &RewardModel| {
             let trees = held_out.as_ref().map_or(&[][..], |pairs| &pairs.trees);
             let stats = trainer.evaluate(model, trees)?;
@@ -178,9 +202,7 @@ impl Reward {
         };
         let mut evaluation = self.judging.evaluation(&mut judge);
         let trained = job::run(
-            output,
-            snapshots.as_ref(),
-            title,
+            job,
             |on_event| trainer.train_evaluated(model, &pairs.trees, evaluation.as_mut(), on_event),
             |checkpoint, model| {
                 self.adapters
@@ -190,7 +212,11 @@ impl Reward {
             },
         )?;
         if let (Some(held_out), true) = (&held_out, ranks.is_first()) {
-            job::print(&compare(title, &trained, held_out, &setup)?);
+            let table = compare(title, &trained, held_out, setup).with_context(|| {
+                let out = self.files.out.display();
+                format!("the model is complete in {out}, but its rewards of --eval could not be compared")
+            })?;
+            job::print(&table);
         }
         Ok(())
     }

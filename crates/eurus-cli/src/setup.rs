@@ -11,7 +11,6 @@ use eurus::train::{Ranks, TrainingConfig};
 
 use crate::adapters::Adapters;
 use crate::options::{DeviceName, Files, Steps, Text, WantedModel};
-use crate::output::Output;
 use crate::ranks::gpu;
 use crate::untrained;
 use crate::usage::UsageError;
@@ -41,25 +40,6 @@ pub struct PathLimit {
     pub set_by: &'static str,
 }
 
-/// Begins a command: makes a place for the result, on the first rank, and looks at the model folder.
-pub fn begin(
-    files: &Files,
-    text: &Text,
-    steps: &Steps,
-    ranks: &Ranks,
-) -> Result<(Option<Output>, Setup)> {
-    let first = ranks.is_first();
-    let mut output = ranks.all_ok(first.then(|| Output::create(files)).transpose())?;
-    let setup = ranks.all_ok(Setup::open(files, text, steps, ranks))?;
-    if let Some(output) = &mut output {
-        if text.chat_template.is_some() || files.found.adapter.is_some() {
-            output.replace_tokenizer(setup.tokenizer.files());
-        }
-        output.stop_at(setup.tokenizer.eos_id());
-    }
-    Ok((output, setup))
-}
-
 impl Setup {
     /// Looks at the model folder; nothing is written.
     pub fn open(files: &Files, text: &Text, steps: &Steps, ranks: &Ranks) -> Result<Self> {
@@ -80,11 +60,11 @@ impl Setup {
             None => Vec::new(),
         };
         if let (true, Some(stand_in)) = (ranks.is_first(), tokenizer.stand_in()) {
-            eprintln!("{stand_in}");
+            tell!("{stand_in}");
         }
         let eos_token_ids = Checkpoint::new(folder).eos_token_ids()?;
         if let (true, Some(line)) = (ranks.is_first(), other_end(&tokenizer, &eos_token_ids)) {
-            eprintln!("{line}");
+            tell!("{line}");
         }
         let mut stop_tokens = eos_token_ids.all();
         stop_tokens.push(tokenizer.eos_id());
@@ -149,7 +129,7 @@ impl Setup {
     /// Tells something on standard error, once for all ranks.
     pub fn tell(&self, message: &str) {
         if self.ranks.is_first() {
-            eprintln!("{message}");
+            tell!("{message}");
         }
     }
 
@@ -192,7 +172,7 @@ fn checked(files: &Files, ranks: &Ranks) -> Result<(Checkpoint, DecoderConfig)> 
     let mut checkpoint = Checkpoint::new(&files.model);
     let tell = |line: String| {
         if ranks.is_first() {
-            eprintln!("{line}");
+            tell!("{line}");
         }
     };
     if let Some(adapter) = &files.found.adapter {

@@ -7,10 +7,12 @@ use eurus::models::Decoder;
 use eurus::train::{Judgement, Ranks, SftTrainer};
 
 use crate::adapters::Adapters;
+use crate::begin::{Beginning, Given};
 use crate::input::Wanted;
 use crate::judging::{Judging, Samples};
 use crate::options::{Files, SnapshotOptions, Steps, Text};
-use crate::{input, job, setup};
+use crate::plan::Objective;
+use crate::{input, interrupt, job};
 
 pub const EXAMPLES: &str = r#"Rows of any format that `eurus data` reads, with answers to imitate:
   {"instruction": "...", "response": "..."}                                    UltraInteract_sft
@@ -72,18 +74,39 @@ impl Sft {
     }
 
     pub fn run(&self, ranks: &Ranks) -> Result<()> {
-        let snapshots = self.snapshots.snapshots(&self.files.out);
-        let (output, setup) = setup::begin(&self.files, &self.text, &self.steps, ranks)?;
-        let read = |files: &[String]| input::rows(files, &self.text.rows, &self.wanted(), &setup);
+        let mut run = Beginning::of(
+            Given {
+                files: &self.files,
+                text: &self.text,
+                steps: &self.steps,
+                adapters: self.adapters.config(),
+                reference: None,
+                judging: &self.judging,
+                snapshots: &self.snapshots,
+            },
+            ranks,
+        )?;
+        let settings = run.setup.settings.clone();
+        let trainer_with =
+            |snapshots| SftTrainer::new(settings.clone())?.with_snapshots(Some(snapshots));
+        run.check(|snapshots| Ok(trainer_with(snapshots)?.identity()))?;
+        let setup = &run.setup;
+        let read = |files: &[String]| input::rows(files, &self.text.rows, &self.wanted(), setup);
         let rows = read(&self.files.data)?;
         let held_out = self.judging.eval.as_deref().map(read).transpose()?;
+        run.check_space(&rows.trees, Objective::LanguageModel)?;
+        let snapshots = run.snapshots()?;
 
+        let setup = &run.setup;
         let model = setup.put_on(setup.decoder()?, &self.adapters)?;
-        let trainer = SftTrainer::new(setup.settings.clone())?
-            .with_snapshots(snapshots.clone())?
-            .with_ranks(ranks.clone());
+        let trainer = trainer_with(snapshots.clone())?
+            .with_ranks(ranks.clone())
+            .with_stop_request(interrupt::stop_request());
+        let identity = trainer.identity().of_examples(&rows.trees);
+        let job = run.job("sft", &snapshots, &identity);
+        let setup = &run.setup;
         let held_out_trees = held_out.iter().flat_map(|rows| &rows.trees);
-        let questions = self.samples.questions(&setup, held_out_trees);
+        let questions = self.samples.questions(setup, held_out_trees);
         let mut judge = |model: &Decoder| {
             let trees = held_out.as_ref().map_or(&[][..], |rows| &rows.trees);
             let loss = trainer.evaluate(model, trees)?;
@@ -91,9 +114,7 @@ impl Sft {
         };
         let mut evaluation = self.judging.evaluation(&mut judge);
         job::run(
-            output,
-            snapshots.as_ref(),
-            "sft",
+            job,
             |on_event| trainer.train_evaluated(model, &rows.trees, evaluation.as_mut(), on_event),
             |checkpoint, model| {
                 self.adapters

@@ -95,6 +95,21 @@ impl Estimate {
         self.standard_error
             .is_some_and(|error| self.mean > errors * error)
     }
+
+    /// A difference of shares in points, with its sign, and the standard error where there is one: `+21.0 ± 3.2`.
+    ///
+    /// ```
+    /// let gain = eurus_eval::metrics::paired_difference(&[1.0, 1.0], &[0.0, 1.0])?;
+    /// assert_eq!(gain.in_points(), "+50.0 ± 50.0");
+    /// # Ok::<(), eurus_eval::Error>(())
+    /// ```
+    pub fn in_points(&self) -> String {
+        let points = typeset(format!("{:+.1}", self.mean * 100.0));
+        match self.standard_error {
+            Some(error) => format!("{points} ± {:.1}", error * 100.0),
+            None => points,
+        }
+    }
 }
 
 impl fmt::Display for Estimate {

@@ -116,6 +116,7 @@ impl LocalChatModel {
         let Some(first) = requests.first() else {
             return Ok(Vec::new());
         };
+        first.sampling.check()?;
         let prompts = requests
             .iter()
             .map(|request| self.prompt(request))

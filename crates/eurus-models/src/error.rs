@@ -248,6 +248,38 @@ pub enum Error {
         /// The model's vocabulary.
         vocab_size: usize,
     },
+    /// A prompt fills the model's context.
+    #[error(
+        "prompt {prompt} has {tokens} tokens, and the model's context of {context} leaves no room for one more; shorten the prompt, or take a model with a longer context"
+    )]
+    PromptTooLong {
+        /// The prompt, by its place in the list.
+        prompt: usize,
+        /// Its tokens.
+        tokens: usize,
+        /// Tokens of the longest text that the model reads.
+        context: usize,
+    },
+    /// A model of one's own that does not do what trainers rely on.
+    #[error(
+        "the model breaks a rule of packed forests: {rule}. Found on a forest of 11 tokens: {found}"
+    )]
+    Contract {
+        /// The rule, and what to look at.
+        rule: &'static str,
+        /// Where the model breaks it.
+        found: String,
+    },
+    /// A setting that no token can be drawn with.
+    #[error("sampling: {setting} is {value}; {problem}")]
+    Sampling {
+        /// The setting.
+        setting: &'static str,
+        /// Its value.
+        value: f64,
+        /// The values that it can have.
+        problem: &'static str,
+    },
     /// The model gives no distribution to draw a token from.
     #[error(
         "prompt {prompt}, sample {sample}: the logits of new token {step} are not finite; check the model's weights, or compute in another number type"

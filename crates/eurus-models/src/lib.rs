@@ -40,8 +40,8 @@
 //!
 //! A folder with `config.json` and `model.safetensors` (or shards with an index), `model_type` `llama`, `mistral`,
 //! `mixtral`, `qwen2` or `qwen3`, weights in float32, float16 or bfloat16; they are widened to float32. Grouped key/value
-//! heads, tied embeddings, biases, sliding windows, mixtures of experts and `rope_scaling` of the types `default`, `linear`
-//! and `llama3` are supported. A field that would change the result and is not supported is an error, never ignored.
+//! heads, tied embeddings, biases, sliding windows, mixtures of experts and `rope_scaling` of the types `default`, `linear`,
+//! `llama3`, `yarn`, `dynamic` and `longrope` are supported. A field that would change the result and is not supported is an error, never ignored.
 //!
 //! # Features
 //!
@@ -68,6 +68,8 @@
 //! | [`Checkpoint`], [`WeightType`] | Hugging Face folders, read with one copy in memory, written whole or not at all |
 //! | [`ForestBatch`] | a packed forest on a device |
 //! | [`ForestBody`], [`ForestModel`], [`ForestRewardModel`], [`ForestBlocks`] | what trainers know of a model; implement them for your own |
+//! | [`RowModel`], [`FromRows`], [`PaddedRows`] | a model over padded rows `[rows, time]` as one over forests |
+//! | [`contract`] | whether a model of your own keeps the rules of forests |
 //! | [`generate`] | sampling with a key/value cache, each prompt computed once for all its samples |
 //! | [`LocalChatModel`] | a decoder with its tokenizer as a [`ChatModel`](chat_model::ChatModel) |
 //! | [`ops`] | tree attention and the other operations, with their backward passes |
@@ -78,6 +80,7 @@ mod batch;
 mod chat;
 mod checkpoint;
 mod config;
+pub mod contract;
 mod decoder;
 mod error;
 pub mod generate;
@@ -89,6 +92,7 @@ mod module_path;
 pub mod ops;
 mod reward;
 pub mod rope;
+mod rows;
 mod untrained;
 
 pub use batch::{ForestBatch, int_tensor};
@@ -102,6 +106,7 @@ pub use error::{Error, Result};
 pub use model::{ForestBlocks, ForestBody, ForestModel, ForestRewardModel};
 pub use module_path::ModulePath;
 pub use reward::{RewardHead, RewardModel, RewardProjection};
+pub use rows::{FromRows, PaddedRows, RowModel};
 pub use untrained::{Untrained, untrained_tokens};
 
 /// The parts that a decoder is made of.

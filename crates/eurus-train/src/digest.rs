@@ -1,4 +1,4 @@
-//! SHA-256 as text.
+//! SHA-256 as text, two digits a byte: what runs, results and files are told apart by.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -14,7 +14,7 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 /// The SHA-256 of some bytes.
-pub(crate) fn digest(bytes: impl AsRef<[u8]>) -> String {
+pub fn of_bytes(bytes: impl AsRef<[u8]>) -> String {
     hexadecimal(&Sha256::digest(bytes))
 }
 
@@ -22,7 +22,11 @@ pub(crate) fn digest(bytes: impl AsRef<[u8]>) -> String {
 const PART: usize = 1 << 20;
 
 /// The SHA-256 of a file, read in parts.
-pub(crate) fn of_file(path: &Path) -> io::Result<String> {
+///
+/// # Errors
+///
+/// When the file cannot be read.
+pub fn of_file(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let mut hash = Sha256::new();
     let mut part = vec![0; PART];

@@ -105,7 +105,9 @@ pub enum Error {
         difference: f64,
     },
     /// A loss or gradient is not a finite number.
-    #[error("step {step}: {fault}")]
+    #[error(
+        "step {step}: {fault}; look at these examples and at the model's weights, lower the learning rate, or let such steps be skipped (`on_not_finite`)"
+    )]
     NotFinite {
         /// Optimizer step, from 1.
         step: usize,
@@ -113,7 +115,7 @@ pub enum Error {
         fault: NotFinite,
     },
     /// A step has nothing to learn from: no parameter would move.
-    #[error("step {step}: all gradients are zero, so nothing would be learned: {cause}; examples of the step: {}", .examples.join(", "))]
+    #[error("step {step}: all gradients are zero, so nothing would be learned: {cause}; examples of the step: {}", the_first(.examples, ", "))]
     NoGradient {
         /// Optimizer step, from 1.
         step: usize,
@@ -172,7 +174,7 @@ pub enum Error {
     },
     /// The snapshot is of a run with other settings or data.
     #[error(
-        "snapshot {path} is of another run: {difference}; go on with what it was made with, or name another folder"
+        "snapshot {path} is of another run: {difference}; go on with what it was made with, extend it if it is only to be longer, or name another folder"
     )]
     OtherRun {
         /// The snapshot.
@@ -217,12 +219,15 @@ pub enum Error {
     /// Token trees could not be packed.
     #[error(transparent)]
     Forest(#[from] token_forest::Error),
+    /// The model does not do what trainers rely on.
+    #[error(transparent)]
+    Model(#[from] eurus_models::Error),
     /// A loss's settings are wrong.
     #[error(transparent)]
     Loss(#[from] pref_losses::Error),
 }
 
-/// A number of a step that is not finite.
+/// A number of a step that is not finite. As text it is one line, with the first few terms and examples.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct NotFinite {
     /// Which number.
@@ -240,10 +245,25 @@ impl std::fmt::Display for NotFinite {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} is {}", self.what, self.value)?;
         if !self.terms.is_empty() {
-            write!(f, "; {}", self.terms.join("; "))?;
+            write!(f, "; {}", the_first(&self.terms, "; "))?;
         }
-        write!(f, "; examples of the step: {}", self.examples.join(", "))
+        write!(
+            f,
+            "; examples of the step: {}",
+            the_first(&self.examples, ", ")
+        )
     }
+}
+
+/// The first few of a list, and how many there are beside them.
+fn the_first(all: &[String], separator: &str) -> String {
+    const SHOWN: usize = 3;
+    let shown = all.len().min(SHOWN);
+    let mut text = all[..shown].join(separator);
+    if all.len() > shown {
+        text.push_str(&format!(" and {} more", all.len() - shown));
+    }
+    text
 }
 
 impl Error {

@@ -84,12 +84,13 @@
 //! | [`plan`] | the forests of every step and of the reference, found without a model |
 //! | [`Event`], [`StepProgress`] | what a run tells its callback, ready for JSON |
 //! | [`tensorboard`] | the numbers of the events as TensorBoard reads them |
+//! | [`digest`] | SHA-256 of files and bytes, as run identities have them |
 //! | [`log_probs`] | log-probs of a forest's targets and nodes |
 //! | [`Error`] | what can go wrong, and what to do about it |
 
 mod activations;
 mod config;
-mod digest;
+pub mod digest;
 mod error;
 mod evaluation;
 mod events;

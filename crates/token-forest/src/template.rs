@@ -35,6 +35,9 @@ pub struct ChatTemplate {
     name: String,
     environment: Environment<'static>,
     special_tokens: BTreeMap<String, String>,
+    /// What `strftime_now` gives.
+    time: NaiveDateTime,
+    uses_time: bool,
     /// Whether it has a way of its own with messages of the developer.
     names_developer: bool,
 }
@@ -54,14 +57,17 @@ impl ChatTemplate {
         source: &str,
         special_tokens: BTreeMap<String, String>,
     ) -> Result<Self> {
+        // One instant for the life of the template: two renderings of a history must agree.
+        let time = Local::now().naive_local();
         let mut template = Self {
             name: name.into(),
             environment: environment(),
             special_tokens,
+            time,
+            uses_time: false,
             names_developer: false,
         };
-        // One instant for the life of the template: two renderings of a history must agree.
-        set_clock(&mut template.environment, Local::now().naive_local());
+        set_clock(&mut template.environment, time);
         template.set_source(source)?;
         Ok(template)
     }
@@ -73,8 +79,22 @@ impl ChatTemplate {
     #[must_use]
     pub fn with_time(mut self, unix_seconds: i64) -> Self {
         let time = DateTime::from_timestamp(unix_seconds, 0).unwrap_or_default();
-        set_clock(&mut self.environment, time.naive_utc());
+        self.time = time.naive_utc();
+        set_clock(&mut self.environment, self.time);
         self
+    }
+
+    /// The time that `strftime_now` gives, for [`with_time`](Self::with_time) of another day: seconds from the beginning of
+    /// 1970 on the template's own clock, whatever its time zone.
+    #[must_use]
+    pub fn time(&self) -> i64 {
+        self.time.and_utc().timestamp()
+    }
+
+    /// Whether the template asks for the time: then its prompts are others on another day.
+    #[must_use]
+    pub fn uses_time(&self) -> bool {
+        self.uses_time
     }
 
     /// The template with another source, for the same tokenizer and at the same time.
@@ -91,6 +111,7 @@ impl ChatTemplate {
     }
 
     fn set_source(&mut self, source: &str) -> Result<()> {
+        self.uses_time = source.contains("strftime_now");
         self.names_developer = source.contains("developer");
         self.environment
             .add_template_owned(ENTRY, without_generation_tags(source))
@@ -381,6 +402,12 @@ mod tests {
 
     #[test]
     fn the_clock_stands_still_and_can_be_set() {
+        let source = "{{ strftime_now('%d %b %Y %H:%M:%S') }}";
+        let now = ChatTemplate::new("test", source, BTreeMap::new()).unwrap();
+        let time = now.time();
+        assert!(now.uses_time());
+        let text = now.render(&[], false).unwrap();
+        assert_eq!(now.with_time(time).render(&[], false).unwrap(), text);
         let template =
             ChatTemplate::new("test", "{{ strftime_now('%d %b %Y') }}", BTreeMap::new()).unwrap();
         let text = template

@@ -152,6 +152,7 @@ impl ChatModel for OpenAiClient {
     /// Asks until all samples are there: servers may limit or ignore `n`, but every call brings at
     /// least one sample or an error.
     fn complete(&self, request: &ChatRequest) -> Result<Vec<Completion>> {
+        request.sampling.check()?;
         let mut completions = Vec::with_capacity(request.samples);
         while completions.len() < request.samples {
             completions.extend(self.call(request, completions.len())?);

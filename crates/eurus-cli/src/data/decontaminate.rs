@@ -101,14 +101,14 @@ impl Decontaminate {
             bail!("--against: there is no test problem in these files");
         }
         let tests = Arc::new(TestSet::new(items, rules)?);
-        eprintln!("{} test problems", count(tests.len() as u64));
+        tell!("{} test problems", count(tests.len() as u64));
 
         let mut output = self.out.create(input.format)?;
         let mut report = match &self.report {
             None => None,
             Some(path) => {
                 let file = JsonlWriter::create(path)?;
-                interrupt::files().remove_when_interrupted(file.temporary());
+                interrupt::state().remove_when_interrupted(file.temporary());
                 Some(file)
             }
         };

@@ -38,7 +38,7 @@ impl Out {
     pub fn create(&self, format: Format) -> Result<Output> {
         check_new(&self.out, "--out", self.overwrite)?;
         let out = Output::create(&self.out, format)?;
-        interrupt::files().remove_when_interrupted(out.temporary());
+        interrupt::state().remove_when_interrupted(out.temporary());
         Ok(out)
     }
 }
@@ -71,7 +71,7 @@ impl Rejects {
             Some(path) => {
                 check_new(path, "--skip-invalid", overwrite)?;
                 let file = JsonlWriter::create(path)?;
-                interrupt::files().remove_when_interrupted(file.temporary());
+                interrupt::state().remove_when_interrupted(file.temporary());
                 Some(file)
             }
         };

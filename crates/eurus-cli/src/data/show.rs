@@ -56,7 +56,7 @@ impl Show {
             }
             // What is not shown need not be valid, but nothing is hidden where it stops the search.
             if let Some(rejected) = problem.rejected.into_iter().next() {
-                eprintln!("left out: {}", rejected.error);
+                tell!("left out: {}", rejected.error);
             }
         }
         if shown == 0 {

@@ -119,7 +119,7 @@ impl Stats {
         }
         let left_out = rejects.finish()?;
         if !left_out.is_empty() {
-            eprintln!("{}", left_out.trim_start_matches("; "));
+            tell!("{}", left_out.trim_start_matches("; "));
         }
         Ok(())
     }

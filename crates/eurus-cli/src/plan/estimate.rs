@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use eurus::burn::tensor::{Device, Distribution, Tensor};
 use eurus::models::DecoderConfig;
+use eurus::models::generate::DEFAULT_MAX_ROWS;
 use eurus::models::ops::project;
 use eurus::train::Precision;
 use serde::Serialize;
@@ -33,6 +34,8 @@ pub struct Memory {
     pub logits: usize,
     /// Weights of a reference that is another model; they are gone when training begins.
     pub reference: usize,
+    /// What answering prompts of an evaluation takes, if no answer ends before it must.
+    pub evaluation: usize,
     pub total: usize,
 }
 
@@ -74,6 +77,7 @@ impl Memory {
             activations: computed * (largest.tokens * of_token + largest.targets * of_target),
             logits: NUMBER * logits,
             reference: 0,
+            evaluation: 0,
             total: 0,
         };
         memory.total =
@@ -86,6 +90,26 @@ impl Memory {
         self.reference = NUMBER * costs.parameters();
         let pass = NUMBER * largest.tokens * costs.config.layer_activations_per_token();
         self.total = self.total.max(self.weights + self.reference + pass);
+    }
+}
+
+impl Memory {
+    /// Adds the answers to prompts, each with its tokens and the most of its answer. They are written between steps, when
+    /// weights and moments are there alone.
+    pub fn add_evaluation(&mut self, config: &DecoderConfig, lengths: &[(usize, usize)]) {
+        let of_batch = |batch: &[(usize, usize)]| {
+            let prompts: usize = batch.iter().map(|it| it.0).sum();
+            // All rows of the cache are as long as the longest; what is drawn last is not read.
+            let steps = batch.iter().map(|it| it.1).max().unwrap_or(0).max(1) - 1;
+            let cached = config.cached_per_token() * (prompts + batch.len() * steps);
+            let pass = prompts * (config.layer_activations_per_token() + 2 * config.hidden_size);
+            let logits = 2 * batch.len() * config.vocab_size; // and their copy for the sampler
+            NUMBER * (cached + pass.max(logits))
+        };
+        let batches = lengths.chunks(DEFAULT_MAX_ROWS).map(of_batch);
+        self.evaluation = batches.max().unwrap_or(0);
+        let during = self.weights + self.moments + self.evaluation;
+        self.total = self.total.max(during);
     }
 }
 
@@ -205,6 +229,32 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn answers_are_counted_up_to_their_limits_with_the_rows_of_a_batch_as_long_as_the_longest() {
+        let config = smollm2();
+        let costs = Costs {
+            config: &config,
+            adapters: None,
+            objective: Objective::LanguageModel,
+            recompute: false,
+            precision: Precision::Full,
+            optimizer: Optimizer::Adamw,
+        };
+        let mut memory = Memory::estimate(&costs, Work::default(), 64);
+        let before = memory.total;
+        memory.add_evaluation(&config, &[]);
+        assert_eq!((memory.evaluation, memory.total), (0, before));
+        // 30 layers of keys and values of 3 heads of 64 numbers.
+        let of_token = 30 * 2 * 3 * 64 * 4;
+        let logits = 2 * 2 * 49152 * 4;
+        memory.add_evaluation(&config, &[(1, 2001), (1, 11)]);
+        assert_eq!(memory.evaluation, of_token * (2 + 2 * 2000) + logits);
+        assert_eq!(memory.total, before, "gradients took more");
+        memory.add_evaluation(&config, &[(1, 20_001); 20]);
+        let fixed = memory.weights + memory.moments;
+        assert_eq!(memory.total, fixed + memory.evaluation);
     }
 
     #[test]

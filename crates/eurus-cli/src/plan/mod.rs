@@ -7,6 +7,8 @@ mod estimate;
 mod report;
 mod work;
 
+pub use work::{Costs, Objective};
+
 use anyhow::Result;
 use clap::{Args, Command};
 use eurus::forest::rows::TrainingRows;
@@ -18,6 +20,7 @@ use eurus::train::plan::{self, PlannedStep};
 
 use crate::adapters::Adapters;
 use crate::input::{self, Wanted};
+use crate::judging::{Judging, Samples};
 use crate::other_model::OtherModel;
 use crate::prefer::Prefer;
 use crate::reward::Reward;
@@ -27,11 +30,12 @@ use crate::{Training, job};
 
 use estimate::{Memory, Time};
 use report::{Report, Steps};
-use work::{Costs, Objective, Work};
+use work::Work;
 
 pub const EXAMPLES: &str = "\
 Put `plan` before the command that would train, with the same options; --out may be left out. The tokens, steps and \
-forests are those of the run; memory and time are estimates. Judging on --eval is not planned.
+forests are those of the run; memory and time are estimates. Of judging on \
+--eval the memory of --eval-samples is planned, not the time.
 
 Examples:
   eurus plan sft    --model SmolLM2-135M-Instruct --data sft.jsonl
@@ -49,7 +53,7 @@ pub struct Plan {
 }
 
 /// Options of what a run writes, and of who runs it.
-const OF_RESULT: [&str; 12] = [
+const OF_RESULT: [&str; 13] = [
     "out",
     "overwrite",
     "weight_type",
@@ -60,6 +64,7 @@ const OF_RESULT: [&str; 12] = [
     "snapshots",
     "snapshots_keep",
     "resume",
+    "extend",
     "mpi",
     "devices",
 ];
@@ -101,7 +106,10 @@ fn of_sft(run: &Sft) -> Result<Report> {
     let rows = input::rows(&run.files.data, &run.text.rows, &run.wanted(), &setup)?;
     let nothing = Needs::default();
     let objective = Objective::LanguageModel;
-    report("sft", objective, &run.adapters, nothing, None, &setup, rows)
+    let read = |files: &[String]| input::rows(files, &run.text.rows, &run.wanted(), &setup);
+    let answers = answers(&run.judging, &run.samples, read, &setup)?;
+    let planned = report("sft", objective, &run.adapters, nothing, None, &setup, rows)?;
+    Ok(planned.with_answers(&setup, &answers))
 }
 
 fn of_prefer(run: &Prefer) -> Result<Report> {
@@ -115,9 +123,11 @@ fn of_prefer(run: &Prefer) -> Result<Report> {
     if let Some(reference) = &reference {
         reference.check(&rows)?;
     }
+    let read = |files: &[String]| input::rows(files, &run.text.rows, &Wanted::new(kind), &setup);
+    let answers = answers(&run.judging, &run.samples, read, &setup)?;
     let objective = Objective::LanguageModel;
     let reference = reference.as_ref().map(|it| &it.config);
-    report(
+    let planned = report(
         "prefer",
         objective,
         &run.adapters,
@@ -125,7 +135,22 @@ fn of_prefer(run: &Prefer) -> Result<Report> {
         reference,
         &setup,
         rows,
-    )
+    )?;
+    Ok(planned.with_answers(&setup, &answers))
+}
+
+/// Tokens of the prompts that are answered at each evaluation, and the most of each answer.
+fn answers(
+    judging: &Judging,
+    samples: &Samples,
+    read: impl FnOnce(&[String]) -> Result<TrainingRows>,
+    setup: &Setup,
+) -> Result<Vec<(usize, usize)>> {
+    let Some(files) = judging.eval.as_deref().filter(|_| samples.eval_samples > 0) else {
+        return Ok(Vec::new());
+    };
+    let rows = read(files)?;
+    Ok(samples.lengths(rows.trees.iter(), setup.config.context_length()))
 }
 
 fn of_reward(run: &Reward) -> Result<Report> {
@@ -202,6 +227,14 @@ fn report(
         memory,
         time,
     })
+}
+
+impl Report {
+    /// Adds the memory of answers that an evaluation writes.
+    fn with_answers(mut self, setup: &Setup, lengths: &[(usize, usize)]) -> Self {
+        self.memory.add_evaluation(&setup.config, lengths);
+        self
+    }
 }
 
 /// The load of a run on its model: steps and work.

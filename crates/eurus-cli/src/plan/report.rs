@@ -154,17 +154,26 @@ impl Report {
                     bytes(memory.logits)
                 ),
             ),
-            (
-                "time",
-                FormattedDuration(seconds).to_string(),
-                format!(
-                    "{:.3e} operations at {:.0} % of the {:.1} GFLOP/s that matrix products reach",
-                    time.flops,
-                    100.0 * time.assumed_share,
-                    time.matmul_flops_per_second / 1e9
-                ),
-            ),
         ]);
+        if memory.evaluation > 0 {
+            rows.push((
+                "evaluation",
+                bytes(memory.evaluation),
+                "for the answers of --eval-samples, if none ends before --eval-max-tokens or the model's context; \
+                 between steps, beside weights and moments"
+                    .to_owned(),
+            ));
+        }
+        rows.extend([(
+            "time",
+            FormattedDuration(seconds).to_string(),
+            format!(
+                "{:.3e} operations at {:.0} % of the {:.1} GFLOP/s that matrix products reach",
+                time.flops,
+                100.0 * time.assumed_share,
+                time.matmul_flops_per_second / 1e9
+            ),
+        )]);
         let table =
             Table::new(format!("plan of `eurus {}`", self.command)).headers(["", "", "about"]);
         let table = rows
@@ -173,7 +182,7 @@ impl Report {
                 table.row([what.to_owned(), number, about])
             });
         terminal::render(&table.note(
-            "Memory and time are estimates, without loading, evaluation, snapshots and writing the result.",
+            "Memory and time are estimates, without loading, held-out losses, snapshots and writing the result.",
         ))
     }
 }

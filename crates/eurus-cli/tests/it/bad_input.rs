@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use crate::common::{Workplace, pair_rows, sft_rows};
-use anyhow::{Result, ensure};
+use crate::common::{Workplace, ensure_says, events, pair_rows, sft_rows};
+use anyhow::{Context, Result, ensure};
 use eurus::burn::tensor::Device;
 use eurus::models::{Checkpoint, Decoder, DecoderConfig};
 use serde_json::{Value, json};
@@ -300,8 +300,28 @@ fn a_device_that_is_not_built_in() -> Result<()> {
 }
 
 #[test]
-fn a_loss_that_is_no_number_writes_nothing() -> Result<()> {
+fn a_loss_that_is_no_number_writes_no_result_and_keeps_the_state_before_it() -> Result<()> {
     let place = Workplace::new()?;
     let arguments = format!("{PREFER} --learning-rate 1e30 --epochs 20 --trees-per-step 2");
-    assert_refused(&place, &arguments, &["step", "p"])
+    let message = place.refusal(&arguments)?;
+    let (_, kept) = message
+        .split_once("the state after step ")
+        .with_context(|| message.clone())?;
+    let step: usize = kept.split(' ').next().context("a step")?.parse()?;
+    let snapshot = format!("out.snapshots/step-{step:08}");
+    ensure_says(
+        &message,
+        &[
+            "error: step ",
+            &format!("is kept in {snapshot}; go on with:"),
+        ],
+    )?;
+    ensure!(place.path(&snapshot).join("weights.safetensors").is_file());
+    ensure!(!place.path("out").exists());
+    let events = events(&place.path("out.snapshots/metrics.jsonl"))?;
+    ensure!(events.len() == step, "{events:?}");
+    // As the message has it, with another policy for such steps.
+    let told = place.run(&format!("{arguments} --resume --on-not-finite skip"))?;
+    let told = String::from_utf8(told.stderr)?;
+    ensure_says(&told, &[&format!("going on after step {step}")])
 }

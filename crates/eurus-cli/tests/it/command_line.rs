@@ -235,43 +235,6 @@ fn a_checkpoint_is_replaced_when_asked() -> Result<()> {
     Ok(())
 }
 
-#[cfg(unix)]
-#[test]
-fn an_interrupt_ends_with_a_message_and_leaves_nothing() -> Result<()> {
-    use std::io::{BufRead, BufReader};
-    use std::process::{Command, Stdio};
-
-    let place = Workplace::new()?;
-    let endless = PREFER.replace("--epochs 5", "--epochs 100000");
-    let arguments: Vec<&str> = endless.split_whitespace().collect();
-    let mut child = place
-        .command(&arguments)
-        .args(["--algorithm", "dpo", "--out", "dpo"])
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let mut lines = BufReader::new(child.stderr.take().context("piped")?).lines();
-    // The first line about steps: training goes on.
-    let started = lines
-        .by_ref()
-        .find(|line| !matches!(line, Ok(line) if !line.starts_with("dpo")));
-    ensure!(started.is_some(), "it ended by itself");
-    let kill = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status()?;
-    ensure!(kill.success());
-    let rest: Vec<String> = lines.collect::<Result<_, _>>()?;
-    let status = child.wait()?;
-    ensure!(status.code() == Some(130), "{status}");
-    ensure!(
-        rest.iter()
-            .any(|line| line.contains("interrupted; nothing was written")),
-        "{rest:?}"
-    );
-    let names = place.names()?;
-    ensure!(names == ["model", "pairs.jsonl", "sft.jsonl"], "{names:?}");
-    Ok(())
-}
-
 #[test]
 fn help_teaches_and_wrong_usage_is_told_apart_from_failure() -> Result<()> {
     let place = Workplace::new()?;

@@ -4,8 +4,9 @@
 #![allow(dead_code)]
 
 use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Lines};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use eurus::burn::tensor::Device;
@@ -98,6 +99,78 @@ impl Workplace {
             .collect::<Result<Vec<_>>>()?;
         names.sort_unstable();
         Ok(names)
+    }
+}
+
+/// A run of the program whose standard error is read line by line.
+pub struct Watched {
+    child: Child,
+    lines: Lines<BufReader<ChildStderr>>,
+    /// What it has said so far.
+    pub said: Vec<String>,
+}
+
+impl Workplace {
+    /// Starts the program.
+    pub fn watch(&self, arguments: &str) -> Result<Watched> {
+        let words: Vec<&str> = arguments.split_whitespace().collect();
+        let mut child = self
+            .command(&words)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let lines = BufReader::new(child.stderr.take().context("piped")?).lines();
+        Ok(Watched {
+            child,
+            lines,
+            said: Vec::new(),
+        })
+    }
+
+    /// The weights of a result.
+    pub fn weights(&self, out: &str) -> Result<Vec<u8>> {
+        let path = self.path(out).join("model.safetensors");
+        std::fs::read(&path).with_context(|| path.display().to_string())
+    }
+}
+
+impl Watched {
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Reads until it says something.
+    pub fn wait_for(&mut self, words: &str) -> Result<()> {
+        for line in self.lines.by_ref() {
+            let line = line?;
+            let found = line.contains(words);
+            self.said.push(line);
+            if found {
+                return Ok(());
+            }
+        }
+        anyhow::bail!("it never said `{words}`:\n{}", self.said.join("\n"))
+    }
+
+    /// Stops reading, and waits for its end. Returns the exit code.
+    pub fn end_unheard(mut self) -> Result<Option<i32>> {
+        drop(self.lines);
+        Ok(self.child.wait()?.code())
+    }
+
+    /// Ends it without warning.
+    pub fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Waits for its end. Returns the exit code and all that it said.
+    pub fn end(mut self) -> Result<(Option<i32>, String)> {
+        for line in self.lines {
+            self.said.push(line?);
+        }
+        Ok((self.child.wait()?.code(), self.said.join("\n")))
     }
 }
 

@@ -10,7 +10,13 @@ mod data;
 mod devices;
 mod forms;
 mod found_checkpoints;
+#[cfg(target_os = "linux")]
+mod full_disk;
+mod identity;
+#[cfg(unix)]
+mod interrupts;
 mod judging;
+mod keeping;
 mod losses;
 #[cfg(feature = "mpi")]
 mod mpi;

@@ -130,3 +130,37 @@ fn the_moments_that_are_planned_are_those_that_the_optimizer_keeps() -> Result<(
     }
     Ok(())
 }
+
+#[test]
+fn answers_of_an_evaluation_are_planned_up_to_the_context_and_take_what_they_need() -> Result<()> {
+    let place = Workplace::new()?;
+    let config: Value =
+        serde_json::from_str(&std::fs::read_to_string(place.path("model/config.json"))?)?;
+    let number = |field: &str| config[field].as_u64().unwrap_or(0);
+    let run = "prefer --model model --data pairs.jsonl --algorithm dpo --max-steps 1";
+    let eval = format!("{run} --eval pairs.jsonl --eval-samples 2 --eval-max-tokens");
+    ensure!(plan(&place, run)?["memory"]["evaluation"] == 0);
+    let bytes = |tokens: usize| -> Result<u64> {
+        let planned = plan(&place, &format!("{eval} {tokens}"))?;
+        Ok(planned["memory"]["evaluation"].as_u64().unwrap_or(0))
+    };
+    // Two rows of keys and values, one step fewer than tokens.
+    let of_token =
+        2 * number("num_hidden_layers") * number("num_key_value_heads") * number("head_dim") * 4;
+    ensure!(of_token > 0, "{config}");
+    ensure!(bytes(105)? - bytes(5)? == 2 * 100 * of_token);
+    let context = number("max_position_embeddings") as usize;
+    ensure!(bytes(20_000)? == bytes(context)?, "capped at the context");
+    let table = place.succeed(&format!("plan {eval} 20000"))?;
+    ensure_says(&table, &["evaluation", "for the answers of --eval-samples"])?;
+
+    // And the run with that limit is one that a small machine can do.
+    place.succeed(&format!("{eval} 20000 --out out"))?;
+    let events = events(&place.path("out/metrics.jsonl"))?;
+    let answered = events.iter().filter(|event| event["event"] == "evaluated");
+    for event in answered {
+        let tokens = event["judgement"]["metrics"]["mean_tokens"].as_f64();
+        ensure!(tokens < Some(context as f64), "{event}");
+    }
+    Ok(())
+}

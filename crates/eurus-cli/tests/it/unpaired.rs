@@ -160,3 +160,82 @@ fn rows_that_cannot_be_trained_on_are_named() -> Result<()> {
         ],
     )
 }
+
+/// What is told of rows before training, and before a plan.
+fn told_of(place: &Workplace, rows: &[Value]) -> Result<Vec<String>> {
+    place.write_rows("judged.jsonl", rows)?;
+    let out = format!("out-{}", place.names()?.len());
+    Ok(vec![
+        place.told(&format!("{PREFER} --algorithm kto --out {out}"))?,
+        place.told(&format!("plan {PREFER} --algorithm kto"))?,
+    ])
+}
+
+#[test]
+fn verdicts_that_all_say_the_same_are_warned_about_with_counts() -> Result<()> {
+    let place = Workplace::new()?;
+    for (label, counts) in [
+        (
+            true,
+            "3 responses, 3 of them desirable, in 3 trees; warning: none is undesirable",
+        ),
+        (
+            false,
+            "3 responses, 0 of them desirable, in 3 trees; warning: none is desirable",
+        ),
+    ] {
+        let rows: Vec<Value> = (2..5).map(|it| row(it, "Answer: 6", label)).collect();
+        for told in told_of(&place, &rows)? {
+            ensure_says(&told, &[counts])?;
+        }
+    }
+    let both = [row(2, "Answer: 6", true), row(3, "Answer: 4", false)];
+    for told in told_of(&place, &both)? {
+        ensure!(!told.contains("warning: none is"), "{told}");
+        ensure!(!told.contains("both desirable"), "{told}");
+    }
+    Ok(())
+}
+
+#[test]
+fn answers_that_are_both_desirable_and_undesirable_are_warned_about_with_counts() -> Result<()> {
+    let place = Workplace::new()?;
+    let rows = [
+        row(2, "Answer: 6", true),
+        row(3, "Answer: 9", true),
+        row(3, "Answer: 9", false),
+        row(4, "Answer: 7", false),
+        row(4, "Answer: 7", true),
+        row(4, "Answer: 7", false),
+    ];
+    for told in told_of(&place, &rows)? {
+        ensure_says(
+            &told,
+            &[
+                "6 responses, 3 of them desirable, in 3 trees",
+                "warning: 2 answers are both desirable and undesirable (first in `",
+                "row 2 of judged.jsonl`)",
+                "so keep one of each",
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+#[test]
+fn pairs_that_are_preferred_both_ways_are_warned_about_with_counts() -> Result<()> {
+    let place = Workplace::new()?;
+    let pair = |chosen: &str, rejected: &str| json!({"prompt": "2?", "chosen": chosen, "rejected": rejected});
+    place.write_rows(
+        "pairs.jsonl",
+        &[pair("2", "3"), pair("3", "2"), pair("2", "4")],
+    )?;
+    let told = place.told("prefer --model model --data pairs.jsonl --algorithm dpo --out dpo")?;
+    ensure_says(
+        &told,
+        &[
+            "3 pairs in 1 trees",
+            "warning: 1 pair is preferred both ways (first in `",
+        ],
+    )
+}

@@ -2,14 +2,15 @@
 
 use serde::Serialize;
 
-use super::axis::{Axis, spoken};
+use super::axis::{Axis, Tick, spoken};
 use super::figure::{Figure, Panel, Series};
 
 const WIDTH: f64 = 400.0;
 const HEIGHT: f64 = 290.0;
 const TOP: f64 = 36.0;
 const BOTTOM: f64 = 240.0;
-const RIGHT: f64 = 390.0;
+/// The least room beside the plot.
+const MARGIN: f64 = 10.0;
 /// Room that the rotated label and one character of a tick take, in units of the picture.
 const Y_LABEL: f64 = 26.0;
 const CHARACTER: f64 = 7.5;
@@ -39,7 +40,7 @@ struct PanelView {
     width: f64,
     height: f64,
     left: String,
-    right: f64,
+    right: String,
     top: f64,
     bottom: f64,
     middle_x: String,
@@ -133,9 +134,17 @@ impl PanelView {
             .map(|tick| tick.label.chars().count())
             .max()
             .unwrap_or(1);
-        let left = Y_LABEL + longest as f64 * CHARACTER;
-        let x_values = panel.series.iter().flat_map(finite_points).map(|(x, _)| x);
-        let x_axis = Axis::over(x_values, 0.0, 5, (left, RIGHT));
+        let x_values = || panel.series.iter().flat_map(finite_points).map(|(x, _)| x);
+        // Which ticks there are does not depend on the pixels. The labels of the outermost are centred on them, and these may
+        // lie where the axis ends.
+        let ticks_of_x = Axis::over(x_values(), 0.0, 5, (0.0, WIDTH)).ticks;
+        let half = |tick: Option<&Tick>| {
+            let label = tick.map_or(0, |tick| tick.label.chars().count());
+            label as f64 * CHARACTER / 2.0
+        };
+        let left = (Y_LABEL + longest as f64 * CHARACTER).max(half(ticks_of_x.first()));
+        let right = WIDTH - half(ticks_of_x.last()).max(MARGIN);
+        let x_axis = Axis::over(x_values(), 0.0, 5, (left, right));
 
         let mut lines = Vec::new();
         if figure.smoothing.is_some() {
@@ -158,7 +167,7 @@ impl PanelView {
             ));
         }
         let ticks = |axis: &Axis| {
-            let view = |tick: &super::axis::Tick| TickView {
+            let view = |tick: &Tick| TickView {
                 at: coordinate(axis.pixel(tick.value)),
                 label: tick.label.clone(),
                 zero: tick.value == 0.0,
@@ -172,10 +181,10 @@ impl PanelView {
             width: WIDTH,
             height: HEIGHT,
             left: coordinate(left),
-            right: RIGHT,
+            right: coordinate(right),
             top: TOP,
             bottom: BOTTOM,
-            middle_x: coordinate((left + RIGHT) / 2.0),
+            middle_x: coordinate((left + right) / 2.0),
             middle_y: (TOP + BOTTOM) / 2.0,
             x_label: figure.x_label.clone(),
             y_label: figure.y_label.clone(),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Candidates, Method};
 use crate::error::{Error, Result};
-use crate::metrics::{Estimate, Proportion, paired_difference, typeset};
+use crate::metrics::{Estimate, Proportion, paired_difference};
 use crate::table::Table;
 
 /// Accuracy of every method on the same candidates.
@@ -47,11 +47,9 @@ impl RerankingReport {
                 Method::PassAtN => format!("Pass@{} (upper bound)", self.n),
                 method => method.to_string(),
             };
-            let points = typeset(format!("{:+.1}", row.over_random.mean * 100.0));
-            let gain = match (&row.method, row.over_random.standard_error) {
-                (Method::Random, _) => "–".to_owned(),
-                (_, Some(error)) => format!("{points} ± {:.1}", error * 100.0),
-                (_, None) => points,
+            let gain = match &row.method {
+                Method::Random => "–".to_owned(),
+                _ => row.over_random.in_points(),
             };
             table = table.row([name, row.accuracy.to_string(), gain]);
         }
@@ -151,6 +149,20 @@ mod tests {
             })
         ));
         assert_eq!(all.first(2).unwrap().report().unwrap().n, 2);
+    }
+
+    #[test]
+    fn gains_are_points_of_accuracy() {
+        let failed = || Candidate {
+            correct: false,
+            ..solved()
+        };
+        let mut all = one_problem(vec![solved(), failed()]);
+        all.add_problem(vec![solved(), solved()]).unwrap();
+        let table = all.report().unwrap().table("Reranking");
+        let gains: Vec<&str> = table.rows.iter().map(|row| row[2].as_str()).collect();
+        assert_eq!(gains[0], "–", "random choice itself");
+        assert_eq!(gains[4], "+25.0 ± 25.0", "a share of 0.25");
     }
 
     #[test]

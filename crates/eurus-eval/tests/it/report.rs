@@ -298,3 +298,51 @@ fn a_folder_that_does_not_exist_is_named() {
     assert!(matches!(&error, Error::Write { path: named, .. } if named == &path));
     assert!(error.to_string().contains("missing/report.html"));
 }
+
+/// The attribute of an element, as it is written.
+fn attribute<'a>(element: &'a str, name: &str) -> &'a str {
+    let from = element
+        .find(&format!("{name}=\""))
+        .unwrap_or_else(|| panic!("`{element}` has no {name}"));
+    let value = &element[from + name.len() + 2..];
+    &value[..value.find('"').expect("a closing quote")]
+}
+
+#[test]
+fn the_labels_of_all_ticks_are_inside_of_the_picture() {
+    // What a character of a label takes at least, in units of the picture.
+    const CHARACTER: f64 = 7.0;
+    let mut labels = 0;
+    for last in [0.5, 1.0, 200.0, 12_500.0, 1e6, 2.5e7, 1e-6] {
+        for first in [0.0, -last] {
+            let points = [(first, 0.1), (last, 0.3)];
+            let figure =
+                Figure::new("c", "Step", "Reward").panel("p", vec![Series::new("s", points)]);
+            let html = Report::new("t").figure(figure).to_html().unwrap();
+            let svg = html
+                .split("<svg ")
+                .nth(2)
+                .expect("a legend, then a picture");
+            let width: f64 = attribute(svg, "viewBox")
+                .split(' ')
+                .nth(2)
+                .unwrap()
+                .parse()
+                .unwrap();
+            let ticks = svg
+                .split("<text ")
+                .filter(|text| text.contains("dy=\"18\""));
+            for tick in ticks {
+                let at: f64 = attribute(tick, "x").parse().unwrap();
+                let label = &tick[tick.find('>').unwrap() + 1..tick.find("</text>").unwrap()];
+                let half = label.chars().count() as f64 * CHARACTER / 2.0;
+                assert!(
+                    at - half >= 0.0 && at + half <= width,
+                    "{label} at {at} of {width}"
+                );
+                labels += 1;
+            }
+        }
+    }
+    assert!(labels > 40, "{labels}");
+}

@@ -158,6 +158,11 @@ impl DecoderConfig {
         self.vocab_size * self.hidden_size
     }
 
+    /// Keys and values that generation keeps of a token, in all layers.
+    pub fn cached_per_token(&self) -> usize {
+        2 * self.layers * self.kv_heads * self.head_dim
+    }
+
     /// Weights of all decoder layers that one token is multiplied with; of a mixture the experts that it goes through.
     pub fn layer_weights_per_token(&self) -> usize {
         let of_layer: usize = self

@@ -180,6 +180,7 @@ pub struct Body {
     #[module(skip)]
     frequencies: Frequencies,
     auxiliary_loss_coefficient: f64,
+    context_length: usize,
 }
 
 /// What the body makes of a batch.
@@ -205,7 +206,13 @@ impl Body {
             auxiliary_loss_coefficient: config
                 .mixture
                 .map_or(0.0, |mixture| mixture.auxiliary_loss_coefficient),
+            context_length: config.context_length(),
         }
+    }
+
+    /// Tokens of the longest text that the model reads.
+    pub fn context_length(&self) -> usize {
+        self.context_length
     }
 
     /// The model's rotary frequencies.

@@ -1,18 +1,20 @@
 //! Generation with a key/value cache: many prompts at once, each prompt computed once for all its samples.
 
+mod cache;
 mod rotation;
 mod sampling;
 mod statistics;
 
 use std::sync::Arc;
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::Tensor;
 use token_forest::{PackedForest, TokenTree};
 
-use crate::ops::{self, DecodeCache, DecodeSpans, PromptGroup, Segment};
+use crate::ops::{self, DecodeSpans, PromptGroup, Segment};
 use crate::rope::Sequence;
 use crate::{Decoder, Error, ForestBatch, ForestModel, Result, int_tensor};
 
+use cache::Caches;
 use sampling::Sampler;
 pub use sampling::SamplingParams;
 pub use statistics::{GenerationStatistics, REPEATED};
@@ -33,7 +35,7 @@ pub struct Prompt {
 pub enum Finish {
     /// A stop token came, or the observer ended it.
     Stop,
-    /// The limit of new tokens was reached.
+    /// The limit of new tokens was reached, or the end of the model's context.
     Length,
 }
 
@@ -81,7 +83,8 @@ pub struct Continuation {
 /// Continues prompts with a decoder.
 ///
 /// Prompts are packed without padding and computed once each; all samples of all prompts of a batch then advance
-/// together, and finished sequences leave the batch.
+/// together, and finished sequences leave the batch. A continuation ends with the model's context at the latest, and the
+/// cache of keys and values grows with the longest one.
 ///
 /// Where rotary frequencies change with the length of a sequence, every token is drawn as a pass over the text so far would
 /// draw it: what is cached is computed anew when the frequencies change, which is once with LongRoPE, and for every token
@@ -94,7 +97,7 @@ pub struct Generator {
 }
 
 /// Sequences that advance together by default.
-const DEFAULT_MAX_ROWS: usize = 1024;
+pub const DEFAULT_MAX_ROWS: usize = 1024;
 
 /// The batch is packed anew when fewer than this share of its rows is still going.
 const REPACK_BELOW: f64 = 0.75;
@@ -105,6 +108,8 @@ struct Row {
     sample: usize,
     sampler: Sampler,
     continuation: Continuation,
+    /// Most new tokens.
+    limit: usize,
     done: bool,
 }
 
@@ -137,13 +142,25 @@ impl Generator {
     ///
     /// # Errors
     ///
-    /// When a prompt is empty or has a token id outside the vocabulary, or logits are not finite.
+    /// When a setting cannot be right, a prompt is empty, leaves no room for a token in the model's context or has a token id
+    /// outside the vocabulary, or logits are not finite.
     pub fn generate(
         &self,
         prompts: &[Prompt],
         params: &SamplingParams,
         observe: &mut dyn FnMut(GenerationEvent<'_>) -> Flow,
     ) -> Result<Vec<Vec<Continuation>>> {
+        params.check()?;
+        let context = self.model.model.context_length();
+        for (index, prompt) in prompts.iter().enumerate() {
+            if prompt.tokens.len() >= context {
+                return Err(Error::PromptTooLong {
+                    prompt: index,
+                    tokens: prompt.tokens.len(),
+                    context,
+                });
+            }
+        }
         let vocab_size = self.model.output_weight().dims()[0];
         for token in prompts.iter().flat_map(|prompt| &prompt.tokens) {
             if *token as usize >= vocab_size {
@@ -182,6 +199,7 @@ impl Generator {
         params: &SamplingParams,
         observe: &mut dyn FnMut(GenerationEvent<'_>) -> Flow,
     ) -> Result<Vec<Vec<Continuation>>> {
+        let context = self.model.model.context_length();
         let mut rows: Vec<Row> = prompts
             .iter()
             .enumerate()
@@ -195,12 +213,13 @@ impl Generator {
                         log_probs: Vec::new(),
                         finish: Finish::Length,
                     },
+                    limit: params.max_tokens.min(context - prompt.tokens.len()),
                     done: false,
                 })
             })
             .collect();
         let mut finished: Vec<Row> = Vec::with_capacity(rows.len());
-        if !rows.is_empty() && params.max_tokens > 0 {
+        if !rows.is_empty() {
             let mut observe = |row: &Row, log_prob: f32| {
                 observe(GenerationEvent::Token {
                     prompt: first + row.prompt,
@@ -257,21 +276,10 @@ impl Generator {
         let hidden = hidden.select(0, int_tensor(&ends, &device));
         let mut last = self.choose(hidden, rows, params, observe)?;
 
-        let capacity = params.max_tokens;
-        let mut caches: Vec<DecodeCache> = kept
-            .into_iter()
-            .map(|layer| {
-                let steps = [capacity, rows.len(), layer.keys.dims()[1]];
-                let of_weights = (&device, layer.keys.dtype());
-                DecodeCache {
-                    step_k: Tensor::zeros(steps, of_weights),
-                    step_v: Tensor::zeros(steps, of_weights),
-                    prompt_k: layer.keys,
-                    prompt_v: layer.values,
-                }
-            })
-            .collect();
-        for step in 0..capacity - 1 {
+        let longest = rows.iter().map(|row| row.limit).max().unwrap_or(0);
+        // The last token of a continuation is drawn and not read.
+        let mut caches = Caches::new(kept, rows.len(), longest - 1);
+        for step in 0..longest - 1 {
             let live = rows.iter().filter(|row| !row.done).count();
             if live == 0 {
                 break;
@@ -280,7 +288,8 @@ impl Generator {
                 last = repack(rows, finished, last, &mut caches);
             }
             let groups = groups(rows, &segments);
-            rotation::renew(&self.model, prompts, rows, &groups, step, &mut caches)?;
+            caches.make_room(step);
+            rotation::renew(&self.model, prompts, rows, &groups, step, caches.layers())?;
             let spans = Arc::new(DecodeSpans {
                 groups,
                 steps: step + 1,
@@ -301,9 +310,7 @@ impl Generator {
                 &positions,
                 &sequences,
                 |layer, queries, kv, shape| {
-                    let cache = &mut caches[layer];
-                    append(&mut cache.step_k, kv.keys, step);
-                    append(&mut cache.step_v, kv.values, step);
+                    let cache = caches.append(layer, kv, step);
                     ops::decode_attention(queries, cache, &spans, shape)
                 },
             );
@@ -352,7 +359,7 @@ impl Generator {
                 row.done = true;
             } else {
                 row.continuation.tokens.push(choice.token);
-                row.done = row.continuation.tokens.len() >= params.max_tokens;
+                row.done = row.continuation.tokens.len() >= row.limit;
                 if observe(row, choice.log_prob) == Flow::Stop {
                     row.continuation.finish = Finish::Stop;
                     row.done = true;
@@ -361,13 +368,6 @@ impl Generator {
         }
         Ok(chosen.into_iter().map(|choice| choice.token).collect())
     }
-}
-
-/// Writes one step's keys or values, `[B, width]`, in place.
-fn append(cache: &mut Tensor<3>, values: Tensor<2>, step: usize) {
-    let [rows, width] = values.dims();
-    let to = [step..step + 1, 0..rows, 0..width];
-    rotation::write(cache, to, values.unsqueeze_dim::<3>(0));
 }
 
 fn groups(rows: &[Row], segments: &[Segment]) -> Vec<PromptGroup> {
@@ -391,7 +391,7 @@ fn repack(
     rows: &mut Vec<Row>,
     finished: &mut Vec<Row>,
     last: Vec<u32>,
-    caches: &mut [DecodeCache],
+    caches: &mut Caches,
 ) -> Vec<u32> {
     let kept: Vec<u32> = (0..rows.len() as u32)
         .filter(|&index| !rows[index as usize].done)
@@ -400,10 +400,6 @@ fn repack(
     let (done, live): (Vec<Row>, Vec<Row>) = rows.drain(..).partition(|row| row.done);
     finished.extend(done);
     *rows = live;
-    for cache in caches {
-        let index: Tensor<1, Int> = int_tensor(&kept, &cache.step_k.device());
-        cache.step_k = cache.step_k.clone().select(1, index.clone());
-        cache.step_v = cache.step_v.clone().select(1, index);
-    }
+    caches.keep(&kept);
     last
 }

@@ -5,6 +5,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use crate::{Error, Result};
+
 /// How tokens are drawn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SamplingParams {
@@ -39,6 +41,37 @@ impl SamplingParams {
             temperature,
             ..Self::greedy(max_tokens)
         }
+    }
+
+    /// Refuses what no token can be drawn with.
+    pub(super) fn check(&self) -> Result<()> {
+        let refuse = |setting, value: f64, problem| {
+            Err(Error::Sampling {
+                setting,
+                value,
+                problem,
+            })
+        };
+        if !self.temperature.is_finite() || self.temperature < 0.0 {
+            let problem = "a finite number of at least 0 is wanted; 0 takes the likeliest token";
+            return refuse("temperature", self.temperature.into(), problem);
+        }
+        if !(self.top_p > 0.0 && self.top_p <= 1.0) {
+            let problem = "a share above 0 and up to 1 is wanted; 1 keeps all tokens";
+            return refuse("top_p", self.top_p.into(), problem);
+        }
+        if !self.repetition_penalty.is_finite() || self.repetition_penalty <= 0.0 {
+            let problem = "a finite number above 0 is wanted; 1 changes nothing";
+            return refuse(
+                "repetition_penalty",
+                self.repetition_penalty.into(),
+                problem,
+            );
+        }
+        if self.max_tokens == 0 {
+            return refuse("max_tokens", 0.0, "at least 1 is wanted");
+        }
+        Ok(())
     }
 }
 

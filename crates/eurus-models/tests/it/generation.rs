@@ -71,7 +71,10 @@ fn the_observer_hears_every_token_in_order() {
 fn model_with_frequencies_by_length(rope_scaling: RopeScaling) -> Decoder {
     let mut config = DecoderConfig::llama(40, 16, 2, 2);
     config.initializer_range = 0.3;
-    config.max_position_embeddings = 6;
+    config.max_position_embeddings = match rope_scaling {
+        RopeScaling::LongRope { .. } => 24, // it counts from 6 by itself
+        _ => 6,
+    };
     config.rope_scaling = rope_scaling;
     Decoder::init(&config, 5, &Device::flex())
 }
@@ -278,4 +281,144 @@ fn a_continuation_ends_at_each_token_that_ends_a_text() {
         assert_eq!(cut.tokens, whole[..place]);
         assert_eq!(cut.finish, Finish::Stop);
     }
+}
+
+#[test]
+fn a_prompt_that_fills_the_context_is_refused_and_a_continuation_ends_with_it() {
+    let mut config = DecoderConfig::llama(40, 16, 2, 2);
+    config.max_position_embeddings = 10;
+    let model = Decoder::init(&config, 5, &Device::flex());
+    let generate = |lengths: &[usize]| {
+        let prompts: Vec<Prompt> = lengths
+            .iter()
+            .map(|&tokens| Prompt {
+                tokens: vec![1; tokens],
+                samples: 2,
+                seed: 3,
+            })
+            .collect();
+        let params = SamplingParams::at_temperature(1.0, 1000);
+        Generator::new(&model, Vec::new()).generate(&prompts, &params, &mut |_| Flow::Continue)
+    };
+    let all = generate(&[9, 4, 1]).expect("it generates");
+    for (samples, room) in all.iter().zip([1, 6, 9]) {
+        for continuation in samples {
+            assert_eq!(continuation.tokens.len(), room);
+            assert_eq!(continuation.finish, Finish::Length);
+        }
+    }
+    // What one draws does not depend on the room of another.
+    assert_eq!(generate(&[4]).expect("it generates")[0], all[1]);
+    for tokens in [10, 11] {
+        let error = generate(&[4, tokens]).expect_err("no room");
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "prompt 1 has {tokens} tokens, and the model's context of 10 leaves no room for one more; shorten the prompt, or take a model with a longer context"
+            )
+        );
+    }
+}
+
+#[test]
+fn settings_that_no_token_can_be_drawn_with_are_refused_by_name() {
+    let sound = || SamplingParams::at_temperature(1.0, 4);
+    for (params, said) in [
+        (
+            SamplingParams {
+                temperature: -1.0,
+                ..sound()
+            },
+            "sampling: temperature is -1; a finite",
+        ),
+        (
+            SamplingParams {
+                temperature: f32::NAN,
+                ..sound()
+            },
+            "temperature is NaN",
+        ),
+        (
+            SamplingParams {
+                top_p: 0.0,
+                ..sound()
+            },
+            "top_p is 0; a share above 0",
+        ),
+        (
+            SamplingParams {
+                top_p: 1.5,
+                ..sound()
+            },
+            "top_p is 1.5",
+        ),
+        (
+            SamplingParams {
+                repetition_penalty: 0.0,
+                ..sound()
+            },
+            "repetition_penalty is 0",
+        ),
+        (
+            SamplingParams {
+                repetition_penalty: f32::NAN,
+                ..sound()
+            },
+            "repetition_penalty is NaN",
+        ),
+        (
+            SamplingParams {
+                max_tokens: 0,
+                ..sound()
+            },
+            "max_tokens is 0; at least 1",
+        ),
+    ] {
+        let drawn =
+            Generator::new(&model(40), Vec::new())
+                .generate(&prompts(), &params, &mut |_| Flow::Continue);
+        let error = drawn.expect_err("refused").to_string();
+        assert!(error.contains(said), "{error}");
+    }
+}
+
+#[test]
+fn a_chat_model_refuses_a_long_conversation_and_bad_settings_and_answers_the_rest_of_a_batch() {
+    let bpe = train_bpe(["one two three four"], 280, &["<|im_start|>", "<|im_end|>"]).expect("bpe");
+    let tokenizer = ChatTokenizer::from_files(bpe.files().expect("files")).expect("a tokenizer");
+    let mut config = DecoderConfig::llama(tokenizer.vocab_size(), 16, 2, 2);
+    config.max_position_embeddings = 64;
+    let model = LocalChatModel::new(
+        "small",
+        &Decoder::init(&config, 5, &Device::flex()),
+        tokenizer,
+    );
+    let request = |text: String, max_tokens| {
+        ChatRequest::new([Message::user(text)]).with_sampling(Sampling {
+            max_tokens,
+            ..Sampling::default()
+        })
+    };
+    let requests = [
+        request("one".into(), 5),
+        request("one two ".repeat(40), 5),
+        request("one".into(), 0),
+        request("two".into(), 5000),
+    ];
+    let answers = model.complete_batch(&requests);
+    let refusal = |index: usize| match &answers[index] {
+        Ok(_) => panic!("request {index} was answered"),
+        Err(error) => error.to_string(),
+    };
+    assert!(answers[0].is_ok() && answers[3].is_ok());
+    assert!(
+        refusal(1).starts_with("model `small`: prompt 0 has "),
+        "{}",
+        refusal(1)
+    );
+    assert!(refusal(1).contains("context of 64"), "{}", refusal(1));
+    assert_eq!(
+        refusal(2),
+        "sampling: max_tokens is 0; at least 1 is wanted"
+    );
 }

@@ -15,6 +15,7 @@ mod gguf;
 #[cfg(feature = "hub")]
 mod hub;
 mod lora;
+mod own_models;
 mod packed_trees;
 mod reference_logits;
 mod size;

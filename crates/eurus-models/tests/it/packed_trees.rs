@@ -8,7 +8,7 @@ use eurus_models::{Decoder, DecoderConfig, ForestBatch, ForestBody, ForestModel,
 use proptest::prelude::*;
 use token_forest::{PackedForest, TokenTree};
 
-const VOCAB: u32 = 40;
+pub const VOCAB: u32 = 40;
 
 /// How exactly the two ways must agree: absolute on log-probs, relative to a parameter's largest entry on gradients.
 #[derive(Clone, Copy)]
@@ -46,7 +46,7 @@ enum Kind {
 }
 
 /// A tree of at most five turns with random branching and lengths.
-fn trees() -> impl Strategy<Value = Vec<TokenTree>> {
+pub fn trees() -> impl Strategy<Value = Vec<TokenTree>> {
     let node = (0usize..1000, prop::collection::vec(0..VOCAB, 1..9));
     let tree = prop::collection::vec(node, 1..10).prop_map(|nodes| {
         let mut depths = vec![0];
@@ -153,7 +153,7 @@ fn target_log_probs(model: &Decoder, forest: PackedForest, device: &Device) -> T
         .squeeze_dim(1)
 }
 
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
+pub fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
     tensor.into_data().iter::<f64>().collect()
 }
 
@@ -170,7 +170,7 @@ impl ModuleVisitor for Gradients<'_> {
     }
 }
 
-fn gradients(model: &Decoder, loss: Tensor<1>) -> Vec<Vec<f64>> {
+pub fn gradients<M: Module>(model: &M, loss: Tensor<1>) -> Vec<Vec<f64>> {
     let grads = loss.backward();
     let mut visitor = Gradients {
         of: &grads,

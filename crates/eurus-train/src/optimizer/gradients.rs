@@ -130,20 +130,26 @@ impl StepGradients {
         self.parts.remove(&id)
     }
 
-    /// The parameters whose gradients are not finite on some rank, the first few by name. For gradients that no parameter
-    /// was updated with yet.
+    /// The parameters whose gradients are not finite on some rank: the first by name, the others by their number. For gradients
+    /// that no parameter was updated with yet.
     pub fn not_finite(&self, ranks: &Ranks) -> Result<Vec<String>> {
-        const NAMED: usize = 3;
         let is_wrong = |(_, part)| !ops::sum_of_squares(part).into_scalar::<f32>().is_finite();
         let here: Vec<bool> = self.in_order().map(is_wrong).collect();
         let of_ranks = ranks.all_gather(Ok(here))?;
         let wrong = |place: usize| of_ranks.iter().any(|wrong| wrong[place]);
-        Ok(self
-            .in_order()
-            .enumerate()
-            .filter(|(place, _)| wrong(*place))
-            .take(NAMED)
-            .map(|(_, (name, _))| format!("the gradient of `{name}` is not finite"))
-            .collect())
+        let mut found = self.in_order().enumerate();
+        let Some((first, (name, _))) = found.find(|(place, _)| wrong(*place)) else {
+            return Ok(Vec::new());
+        };
+        let count = of_ranks.first().map_or(0, Vec::len);
+        let others = (first + 1..count).filter(|&place| wrong(place)).count();
+        let and_of = match others {
+            0 => String::new(),
+            1 => " and of another parameter".to_owned(),
+            _ => format!(" and of {others} other parameters"),
+        };
+        Ok(vec![format!(
+            "the gradient of `{name}`{and_of} is not finite"
+        )])
     }
 }

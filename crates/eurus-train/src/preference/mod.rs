@@ -5,7 +5,7 @@ mod objective;
 mod reference_sync;
 
 use burn::tensor::{Device, Tensor};
-use eurus_models::{ForestBatch, ForestModel};
+use eurus_models::{ForestBatch, ForestModel, contract};
 use pref_losses::collapse::{CollapseMonitor, CollapseMonitorConfig};
 use pref_losses::{PreferenceStats, PreferenceSums};
 use serde::{Deserialize, Serialize};
@@ -651,8 +651,13 @@ impl<M: ForestModel> Objective<M> for Learning<'_, M> {
         };
         let begins_as_reference = trainer.loss.needs().reference && !trainer.other_reference;
         trainer.pass(model, &part, &self.device, &trainer.ranks, &mut |pass| {
-            if begins_as_reference && step == 0 {
-                same_model(&part, &pass)?;
+            if begins_as_reference
+                && step == 0
+                && let Err(differs) = same_model(&part, &pass)
+            {
+                // A model that sees what is not on a path differs with the packing, and no reference would do.
+                contract::check_model(model)?;
+                return Err(differs);
             }
             optimizer.add(model, pass.loss, pass.tape, pass.share);
             Ok(())

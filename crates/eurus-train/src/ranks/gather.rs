@@ -56,7 +56,11 @@ impl Ranks {
     }
 
     /// Shares rank 0's value with all ranks.
-    pub(crate) fn of_first<T: Serialize + DeserializeOwned>(
+    ///
+    /// # Errors
+    ///
+    /// Rank 0's own, heard by all, and those of the [`Communicator`](crate::Communicator).
+    pub fn of_first<T: Serialize + DeserializeOwned>(
         &self,
         value: impl FnOnce() -> Result<T>,
     ) -> Result<T> {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use token_forest::{Group, TrainingTree};
 
 use super::TreeReference;
-use crate::digest::{digest, of_model};
+use crate::digest::{of_bytes, of_model};
 use crate::{Error, Precision, Result};
 
 /// The key of a cache of reference log-probs: all that they depend on besides the trees. Another model, tokenizer or
@@ -34,8 +34,8 @@ impl ReferenceKey {
         let (model, dtype) = of_model(model);
         Self {
             model,
-            config: digest([]),
-            tokenizer: digest(tokenizer),
+            config: of_bytes([]),
+            tokenizer: of_bytes(tokenizer),
             dtype: dtype
                 .map(|dtype| format!("{dtype:?}").to_lowercase())
                 .unwrap_or_default(),
@@ -45,7 +45,7 @@ impl ReferenceKey {
     /// Adds the model's configuration to the key, in whatever form: the base of rotary embeddings or the reach of a
     /// window change log-probs and are no parameters.
     pub fn with_config(mut self, config: impl AsRef<[u8]>) -> Self {
-        self.config = digest(config);
+        self.config = of_bytes(config);
         self
     }
 
@@ -82,6 +82,7 @@ impl ReferenceKey {
 pub struct ReferenceCache {
     path: PathBuf,
     key: ReferenceKey,
+    replace_stale: bool,
 }
 
 /// The first line.
@@ -117,7 +118,14 @@ impl ReferenceCache {
         Self {
             path: path.into(),
             key,
+            replace_stale: false,
         }
+    }
+
+    /// Sets whether a file of another model, tokenizer or version is begun anew; otherwise it is an error.
+    pub fn with_replace_stale(mut self, replace: bool) -> Self {
+        self.replace_stale = replace;
+        self
     }
 
     /// The file.
@@ -136,30 +144,21 @@ impl ReferenceCache {
             text => text.map_err(Error::io(path, "reading"))?,
         };
         // A kill in the middle of a line leaves a part of it.
-        let whole = text
+        let mut whole = text
             .iter()
             .rposition(|&byte| byte == b'\n')
             .map_or(0, |end| end + 1);
-        let mut lines = text[..whole].split(|&byte| byte == b'\n');
-        let stale = |difference: String| Error::StaleCache {
-            path: path.clone(),
-            difference,
-        };
-        if whole > 0 {
-            let header = lines.next().unwrap_or_default();
-            let header: Header = serde_json::from_slice(header).map_err(|error| {
-                stale(format!("its first line is not that of a cache ({error})"))
-            })?;
-            if header.version != VERSION {
-                return Err(stale(format!(
-                    "it has version {}, and this program writes version {VERSION}",
-                    header.version
-                )));
+        let header = text[..whole].split(|&byte| byte == b'\n').next();
+        let header = header.filter(|header| !header.is_empty());
+        match header.and_then(|header| stale(header, &key)) {
+            Some(_) if self.replace_stale => whole = 0,
+            Some(difference) => {
+                let path = path.clone();
+                return Err(Error::StaleCache { path, difference });
             }
-            if let Some(difference) = header.key.difference(&key) {
-                return Err(stale(difference.to_owned()));
-            }
+            None => {}
         }
+        let lines = text[..whole].split(|&byte| byte == b'\n').skip(1);
         // What cannot be read is computed again.
         let trees = lines
             .filter_map(|line| serde_json::from_slice::<Vec<Entry>>(line).ok())
@@ -192,6 +191,21 @@ impl ReferenceCache {
     }
 }
 
+/// Why a file that begins with this line is of no use.
+fn stale(header: &[u8], wanted: &ReferenceKey) -> Option<String> {
+    let header: Header = match serde_json::from_slice(header) {
+        Ok(header) => header,
+        Err(error) => return Some(format!("its first line is not that of a cache ({error})")),
+    };
+    if header.version != VERSION {
+        return Some(format!(
+            "it has version {}, and this program writes version {VERSION}",
+            header.version
+        ));
+    }
+    header.key.difference(wanted).map(str::to_owned)
+}
+
 /// The key of a tree in the cache: all that its log-probs depend on, without names and labels.
 fn tree_key(tree: &TrainingTree) -> String {
     let turns_of = |group: &Group| -> Vec<Vec<usize>> {
@@ -203,7 +217,7 @@ fn tree_key(tree: &TrainingTree) -> String {
         .iter()
         .map(|group| (&group.nodes, turns_of(group), group.mismatched))
         .collect();
-    digest(serde_json::to_vec(&(tree.tree(), groups)).unwrap_or_default())
+    of_bytes(serde_json::to_vec(&(tree.tree(), groups)).unwrap_or_default())
 }
 
 impl CacheFile {

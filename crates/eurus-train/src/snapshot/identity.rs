@@ -115,7 +115,9 @@ impl RunIdentity {
     /// The settings that change what steps compute. A run that ended for a number that is not finite wants to go on with
     /// another policy, one that ran out of memory with activations computed again; and the limit of paths only refuses.
     fn settings_that_count(&self, extended: bool) -> Value {
-        let mut settings = json!(self.settings);
+        // Through text, where a number of 32 bits has no more digits than it was given.
+        let text = serde_json::to_string(&self.settings).unwrap_or_default();
+        let mut settings: Value = serde_json::from_str(&text).unwrap_or_default();
         if let Some(fields) = settings.as_object_mut() {
             for field in ["on_not_finite", "recompute_activations", "max_path_tokens"] {
                 fields.remove(field);

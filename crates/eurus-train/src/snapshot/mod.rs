@@ -101,6 +101,15 @@ impl Snapshots {
         store::newest_state(&self.folder)
     }
 
+    /// As [`check`](Self::check), without a look at tensors: for what is known before examples are read.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`check`](Self::check).
+    pub fn check_identity(&self, run: &RunIdentity) -> Result<Option<usize>> {
+        store::check_identity(self, run)
+    }
+
     /// Checks, before anything is computed, that a run can begin or go on: that there is no snapshot, or that the newest whole
     /// one is of this run, as far as its identity is known yet. Every byte of it is read. Returns the step that the run goes
     /// on after. Damaged snapshots are told as events, as when the run goes on.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tensors::{self, Named, Parameters};
 use super::{Fault, Judged, RunIdentity, Snapshots, State};
-use crate::digest::{digest, of_file};
+use crate::digest::{of_bytes, of_file};
 use crate::evaluation::Best;
 use crate::events::Event;
 use crate::optimizer::{Moment, Moments, StepOptimizer, moments_of};
@@ -272,6 +272,12 @@ pub(super) fn check(
     Ok(found.map(|(_, state, ())| state.step))
 }
 
+/// As [`check`], of the snapshots' states alone.
+pub(super) fn check_identity(snapshots: &Snapshots, run: &RunIdentity) -> Result<Option<usize>> {
+    let found = newest_whole(snapshots, run, &mut |_| {}, |_, _| Ok(()))?;
+    Ok(found.map(|(_, state, ())| state.step))
+}
+
 /// The newest snapshot whose state can be read.
 pub(super) fn newest_state(folder: &Path) -> Result<Option<(usize, RunIdentity)>> {
     let all = list(folder)?.into_iter().rev();
@@ -377,7 +383,7 @@ impl Manifest {
     /// The bytes of a file, if they are those that were written.
     fn bytes(&self, folder: &Path, name: &str) -> Result<Vec<u8>, String> {
         let bytes = fs::read(folder.join(name)).map_err(|error| format!("{name}: {error}"))?;
-        self.compare(name, &digest(&bytes)).map(|()| bytes)
+        self.compare(name, &of_bytes(&bytes)).map(|()| bytes)
     }
 
     fn compare(&self, name: &str, digest: &str) -> Result<(), String> {

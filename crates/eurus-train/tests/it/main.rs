@@ -13,6 +13,7 @@ mod mismatched;
 mod no_gradient;
 mod not_finite;
 mod optimizers;
+mod own_models;
 mod parts;
 mod plan;
 mod precision;

@@ -197,6 +197,7 @@ fn gradients_that_are_not_finite_name_the_parameters() {
         .to_string();
     assert!(message.contains("the gradient norm"), "{message}");
     assert!(message.contains("the gradient of `"), "{message}");
+    assert_eq!(message.matches("not finite").count(), 1, "{message}");
 }
 
 #[test]
@@ -229,4 +230,23 @@ fn what_was_trained_before_a_number_that_is_not_finite_is_saved() {
     let (trained, events) = run(NotFinitePolicy::Skip, true);
     trained.expect("it goes on");
     assert!(matches!(events[0], Event::Resumed { step: taken, .. } if taken == step - 1));
+}
+
+#[test]
+fn many_terms_and_examples_are_one_line_with_the_first_few() {
+    let named = |name: &str| {
+        (1..=12)
+            .map(|it| format!("{name} {it}"))
+            .collect::<Vec<_>>()
+    };
+    let fault = NotFinite {
+        what: "the loss".into(),
+        value: "NaN".into(),
+        terms: named("term"),
+        examples: named("row"),
+    };
+    assert_eq!(
+        Error::NotFinite { step: 7, fault }.to_string(),
+        "step 7: the loss is NaN; term 1; term 2; term 3 and 9 more; examples of the step: row 1, row 2, row 3 and 9 more; look at these examples and at the model's weights, lower the learning rate, or let such steps be skipped (`on_not_finite`)"
+    );
 }

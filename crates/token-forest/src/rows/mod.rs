@@ -211,19 +211,29 @@ impl fmt::Display for TrainingRows {
             }
         }
         write!(f, ", {tokens} tokens")?;
-        match self.trees.iter().map(contradictions).sum() {
-            0 => {}
-            1 => f.write_str("; warning: 1 label contradicts another one")?,
-            several => write!(f, "; warning: {several} labels contradict others")?,
+        let contradictory = self.trees.iter().map(contradictions).sum::<usize>();
+        let first = self.trees.iter().find(|tree| contradictions(tree) > 0);
+        if let Some(first) = first {
+            let what = match (self.kind, contradictory) {
+                (LabelKind::Verdict, 1) => "answer is both desirable and undesirable",
+                (LabelKind::Verdict, _) => "answers are both desirable and undesirable",
+                (_, 1) => "pair is preferred both ways",
+                _ => "pairs are preferred both ways",
+            };
+            let id = first.id();
+            write!(
+                f,
+                "; warning: {contradictory} {what} (first in `{id}`); their labels cancel out, so keep one of each"
+            )?;
         }
         self.report.write_details(f, self.kind)
     }
 }
 
-/// Labels of a tree that say the opposite of an earlier one: a response with the other verdict, or a pair the other way round.
+/// Answers of a tree that have both verdicts, or pairs that are there both ways round.
 fn contradictions(tree: &TrainingTree) -> usize {
     let mut said = HashSet::new();
-    let mut contradicting = 0;
+    let mut contradictory = HashSet::new();
     for group in tree.groups() {
         let (label, opposite) = match (&group.label, &group.nodes[..]) {
             (Label::Verdict { desirable }, &[node]) => {
@@ -233,10 +243,12 @@ fn contradictions(tree: &TrainingTree) -> usize {
             (Label::Pair { .. }, &[chosen, rejected]) => ((chosen, rejected), (rejected, chosen)),
             _ => continue,
         };
-        contradicting += usize::from(said.contains(&opposite));
+        if said.contains(&opposite) {
+            contradictory.insert(label.min(opposite));
+        }
         said.insert(label);
     }
-    contradicting
+    contradictory.len()
 }
 
 /// Reads files of any format that [`Format`] knows, compressed or not, JSON lines, a JSON array or Parquet.

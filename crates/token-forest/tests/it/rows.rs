@@ -304,7 +304,8 @@ fn labels_that_are_one_sided_or_contradict_each_other_are_warned_about() {
     );
     let contradicting = told(&[judged(true, "4"), judged(false, "4")], LabelKind::Verdict);
     assert!(
-        contradicting.contains("warning: 1 label contradicts another one"),
+        contradicting
+            .contains("warning: 1 answer is both desirable and undesirable (first in `row 1 of "),
         "{contradicting}"
     );
     let pair = |chosen: &str, rejected: &str| json!({"prompt": "2 + 2?", "chosen": chosen, "rejected": rejected});
@@ -316,7 +317,7 @@ fn labels_that_are_one_sided_or_contradict_each_other_are_warned_about() {
     ];
     let told = told(&pairs, LabelKind::Pair);
     assert!(
-        told.contains("warning: 2 labels contradict others"),
+        told.contains("warning: 2 pairs are preferred both ways (first in `row 1 of "),
         "{told}"
     );
 }
