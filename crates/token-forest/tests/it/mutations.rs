@@ -17,6 +17,7 @@ use test_support::count;
 use token_forest::rows::{RowOptions, read};
 use token_forest::{
     BuiltInTemplate, ChatTokenizer, Error, LabelKind, LengthLimit, Message, MessageTree, OverLong,
+    Role,
 };
 
 /// Changes a text in up to three places, by characters.
@@ -91,12 +92,7 @@ fn a_template_that_was_changed_renders_every_message_or_is_refused() {
         Message::user("No; count again."),
         Message::assistant("Forty-two it is."),
     ];
-    let templates = [
-        BuiltInTemplate::ChatMl,
-        BuiltInTemplate::Llama2,
-        BuiltInTemplate::Llama3,
-        BuiltInTemplate::Mistral,
-    ];
+    let templates = BuiltInTemplate::ALL;
     let mutations = count("EURUS_MUTATIONS", 150);
     let (mut rendered, mut refused) = (0, 0);
     let mut reasons = BTreeMap::new();
@@ -113,7 +109,13 @@ fn a_template_that_was_changed_renders_every_message_or_is_refused() {
         let run = || {
             let tokenizer = with_template(&template)?;
             tokenizer.fit(&tree, LengthLimit::default(), OverLong::Error)?;
-            tokenizer.template().render(messages, false)
+            let tokens = tokenizer.encode_messages(messages)?;
+            let trained = tokens.nodes.iter().filter(|node| node.trainable);
+            let trained = trained.map(|node| tokenizer.decode(&node.tokens));
+            Ok::<_, Error>((
+                tokenizer.template().render(messages, false)?,
+                trained.collect::<Result<Vec<_>, _>>()?,
+            ))
         };
         match catch_unwind(AssertUnwindSafe(run)) {
             Err(_) => panic!("seed {seed}: a panic on {template}"),
@@ -124,13 +126,18 @@ fn a_template_that_was_changed_renders_every_message_or_is_refused() {
                 *reasons.entry(kind.to_owned()).or_insert(0) += 1;
                 assert!(!error.to_string().is_empty(), "seed {seed}");
             }
-            Ok(Ok(text)) => {
+            Ok(Ok((text, trained))) => {
                 rendered += 1;
+                let mut rest = text.as_str();
                 for message in messages {
-                    assert!(
-                        text.contains(&message.content),
-                        "seed {seed}: {template}\n{text}"
-                    );
+                    let at = rest.find(&message.content);
+                    let at = at.unwrap_or_else(|| panic!("seed {seed}: {template}\n{text}"));
+                    rest = &rest[at + message.content.len()..];
+                }
+                let answers = messages.iter().filter(|it| it.role == Role::Assistant);
+                assert_eq!(answers.clone().count(), trained.len(), "seed {seed}");
+                for (answer, span) in answers.zip(trained) {
+                    assert!(span.contains(&answer.content), "seed {seed}: {span:?}");
                 }
             }
         }
