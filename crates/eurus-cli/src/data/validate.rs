@@ -55,24 +55,29 @@ impl Validate {
         if shown > self.show {
             job::print(&format!("... and {} more", count(shown - self.show)));
         }
-        let records = count(report.records);
+        let records = counted(report.records, "record");
         let warnings = match report.warnings {
             0 => String::new(),
-            1 => "; 1 warning".to_owned(),
-            several => format!("; {} warnings", count(several)),
+            warnings => format!("; {}", counted(warnings, "warning")),
         };
         if report.is_valid() {
             job::print(&format!(
-                "{records} records ({}), all valid{warnings}",
+                "{records} ({}), all valid{warnings}",
                 input.format
             ));
             return Ok(());
         }
         bail!(
-            "{} violations in {records} records ({}), {} of which are invalid by themselves{warnings}",
-            count(report.violations),
+            "{} in {records} ({}), {} of which are invalid by themselves{warnings}",
+            counted(report.violations, "violation"),
             input.format,
             count(report.invalid)
         )
     }
+}
+
+/// A number of things: `1 record`, `2,001 records`.
+fn counted(number: usize, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {thing}{plural}", count(number))
 }

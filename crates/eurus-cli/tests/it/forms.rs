@@ -272,7 +272,7 @@ fn messages_of_every_form_are_read_or_refused_by_their_field() -> Result<()> {
                 let place_of = format!("row 1 of {file}");
                 ensure_says(
                     &violations(&place, &file)?,
-                    &[&place_of, why, "1 violations in 1 records"],
+                    &[&place_of, why, "1 violation in 1 record "],
                 )?;
                 let refused = [
                     "1 of 1 rows cannot be trained on: 1 invalid",
@@ -784,7 +784,7 @@ fn one_row_that_is_too_long_costs_that_row_alone() -> Result<()> {
             rows[1].len()
         );
         let said = violations(&place, file)?;
-        ensure_says(&said, &[&why, "1 violations in 4 records"])?;
+        ensure_says(&said, &[&why, "1 violation in 4 records"])?;
         let said = place.succeed(&format!("data convert {file} --to trl-preference --out x.jsonl --skip-invalid rejects.jsonl --overwrite"))?;
         ensure_says(
             &said,
@@ -811,7 +811,7 @@ fn the_last_row_is_read_before_anything_is_rendered_and_weights_before_rows() ->
     place.write_rows("rows.jsonl", &rows)?;
     let said = violations(&place, "rows.jsonl")?;
     let why = "row 2001 of rows.jsonl: field `rejected`: is missing";
-    ensure_says(&said, &[why, "1 violations in 2,001 records"])?;
+    ensure_says(&said, &[why, "1 violation in 2,001 records"])?;
     let run = format!("{PREFER} --model model --data rows.jsonl {OF_A_STEP}");
     let refused = ["1 of 2001 rows cannot be trained on: 1 invalid", why];
     for run in [run.clone(), format!("plan {run}")] {
