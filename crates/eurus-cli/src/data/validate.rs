@@ -77,7 +77,7 @@ impl Validate {
 }
 
 /// A number of things: `1 record`, `2,001 records`.
-fn counted(number: usize, thing: &str) -> String {
+fn counted(number: u64, thing: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{} {thing}{plural}", count(number))
 }
