@@ -8,10 +8,11 @@
 //! use chat_model::{ChatModel, ChatRequest, Completion, FnModel};
 //! use code_interpreter::{Limits, Python};
 //! use ultrainteract_synth::word_problems::{self, Options};
-//! use ultrainteract_synth::{PythonEnvironment, RuleCritic, SynthConfig, TreeBuilder};
+//! use ultrainteract_synth::{Problem, PythonEnvironment, RuleCritic, SynthConfig, TreeBuilder};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let problems = word_problems::generate(7, 10, &Options::default())?;
+//! let problems: Vec<Problem> = problems.into_iter().map(|word| word.problem).collect();
 //!
 //! // An actor that never gets it right; a real one is a local model or an `OpenAiClient`.
 //! let actor = FnModel::new("guesser", |request: &ChatRequest| {

@@ -60,6 +60,7 @@ fn outcome(request: &CritiqueRequest<'_>) -> String {
         (Some(given), Some(truth)) if given > truth => "The answer is too large.".to_owned(),
         (Some(given), Some(truth)) if given < truth => "The answer is too small.".to_owned(),
         (None, Some(_)) => "The answer is not a number.".to_owned(),
+        (Some(_), None) => "The answer is a number.".to_owned(),
         _ => "The answer is wrong.".to_owned(),
     }
 }
@@ -296,6 +297,7 @@ mod tests {
     #[test]
     fn the_ground_truth_never_appears() {
         let problems = word_problems::generate(9, 400, &Options::default()).unwrap();
+        let problems: Vec<Problem> = problems.into_iter().map(|word| word.problem).collect();
         let mut actions: Vec<String> = problems.iter().map(|p| p.rationale.clone()).collect();
         // Solutions of neighbours, and solutions with a slip, are wrong in every way.
         actions.extend(problems.iter().map(|p| p.rationale.replace(" + ", " - ")));

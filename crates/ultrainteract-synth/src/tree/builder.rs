@@ -49,6 +49,7 @@ use crate::{Critic, Environment, Error, Problem, Result};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let problems = word_problems::generate(7, 1, &Options::default())?;
+/// let problems = problems.into_iter().map(|word| word.problem).collect::<Vec<_>>();
 /// // An actor that always gives 1, and sometimes what the problem's solution prints.
 /// let solution = problems[0].rationale.clone();
 /// let actor = FnModel::new("actor", move |request: &ChatRequest| {

@@ -55,6 +55,16 @@ impl<'a, R: Rng> Draw<'a, R> {
         self.between(2, i64::from(self.options.largest_number))
     }
 
+    /// A term of a sum that differs from this one.
+    pub fn another_number(&mut self, number: i64) -> i64 {
+        loop {
+            let other = self.number();
+            if other != number {
+                return other;
+            }
+        }
+    }
+
     /// A factor: 2 up to the largest factor.
     pub fn factor(&mut self) -> i64 {
         self.between(2, i64::from(self.options.largest_factor))

@@ -1,21 +1,25 @@
 //! Math word problems from a seed, with right answers and annotated solutions.
 //!
-//! Seventeen templates of one to three steps: sums, differences, products, quotients, percentages,
-//! units (hours, weeks, dozens), comparisons, wages, prices and rates. All numbers are small
-//! positive integers and every division is exact. Instructions are short and the vocabulary is
-//! small, so that a model of a few million parameters can learn them from scratch in minutes.
+//! Twenty-five templates of one to three steps: sums, differences, products, quotients, percentages,
+//! units (hours, weeks, dozens), comparisons, wages, prices, rates and days of the week. All numbers are
+//! small positive integers. Instructions are short and the vocabulary is small, so that a model of a
+//! few million parameters can learn them from scratch in minutes.
 //!
-//! Problems alternate between [`Task::MathPot`], whose instruction begins with [`PROGRAM_HEAD`] and
-//! whose solution is a program, and [`Task::MathCot`], which begins with [`REASONING_HEAD`] and is
-//! solved in numbered sentences with a boxed answer.
+//! No instruction says how to solve it. Each problem comes with two ways to write its steps down, a
+//! program and numbered sentences, as two people would who each have one habit. The program computes
+//! without mistakes but always prints the number that the steps end with: it is
+//! [right](WordProblem::program_is_right) where the question asks for that number, and not where it asks
+//! whether something is more or fewer, odd or even, or on what day. The sentences are right
+//! everywhere, but whoever writes them has to calculate in the head. So no way is the best for all
+//! problems, and only trying tells which is the best for one.
 //!
 //! ```
 //! use ultrainteract_synth::word_problems::{self, Options};
 //!
 //! let problems = word_problems::generate(7, 4, &Options::default())?;
-//! assert!(problems[0].instruction.starts_with(word_problems::PROGRAM_HEAD));
-//! assert!(problems[0].rationale.contains("```python"));
-//! assert!(problems[1].rationale.ends_with(&format!("\\boxed{{{}}}", problems[1].ground_truth)));
+//! let first = &problems[0];
+//! assert!(first.program.contains("```python"));
+//! assert!(first.reasoning.ends_with(&format!("\\boxed{{{}}}", first.problem.ground_truth)));
 //! // The same seed gives the same problems, and asking for more does not change the first ones.
 //! assert_eq!(problems[..3], word_problems::generate(7, 3, &Options::default())?);
 //! # Ok::<(), ultrainteract_synth::Error>(())
@@ -32,14 +36,11 @@ use ultrainteract::decontaminate::Decontaminator;
 use ultrainteract::{Schema, Task};
 
 use self::draw::Draw;
+use self::templates::Draft;
 use crate::{Error, Problem, Result, seed};
 
-/// The beginning of instructions that ask for a program. Short, since a fixed run of eight words
-/// would be shared by all problems.
-pub const PROGRAM_HEAD: &str = "Use Python. ";
-
-/// The beginning of the other instructions, which ask for reasoning.
-pub const REASONING_HEAD: &str = "Think. ";
+/// How many problems a round has. Every template has its turn in it, and those that ask for a word have two.
+pub const ROUND: usize = templates::ROUND;
 
 /// How often a problem is drawn again that is there already, or too similar to a held-out one,
 /// before the generator gives up.
@@ -85,12 +86,28 @@ impl Options {
     }
 }
 
+/// A problem and two ways to write its solution down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WordProblem {
+    /// The problem. Its rationale is right: a program where that is, for half of the problems, else
+    /// sentences.
+    pub problem: Problem,
+    /// A plan and a program that prints the number that the steps end with.
+    pub program: String,
+    /// True when the question asks for that number.
+    pub program_is_right: bool,
+    /// Numbered sentences with a boxed answer; always right.
+    pub reasoning: String,
+    /// Name of the template, such as "more or fewer".
+    pub template: &'static str,
+}
+
 /// Different problems from a seed. Their ids are `wp-<seed>-<number>`.
 ///
 /// # Errors
 ///
 /// When an option is out of its range, or allows for fewer different problems than asked for.
-pub fn generate(seed: u64, count: usize, options: &Options) -> Result<Vec<Problem>> {
+pub fn generate(seed: u64, count: usize, options: &Options) -> Result<Vec<WordProblem>> {
     options.validate()?;
     let set = Set {
         seed,
@@ -112,8 +129,8 @@ pub fn generate(seed: u64, count: usize, options: &Options) -> Result<Vec<Proble
 /// use ultrainteract_synth::word_problems::{self, Options};
 ///
 /// let (train, test) = word_problems::train_and_held_out(1, 60, 20, &Options::default())?;
-/// let index = Decontaminator::new(test.iter().map(|problem| &problem.instruction), 8)?;
-/// assert!(train.iter().all(|problem| index.find(&problem.instruction).is_none()));
+/// let index = Decontaminator::new(test.iter().map(|word| &word.problem.instruction), 8)?;
+/// assert!(train.iter().all(|word| index.find(&word.problem.instruction).is_none()));
 /// # Ok::<(), ultrainteract_synth::Error>(())
 /// ```
 ///
@@ -125,7 +142,7 @@ pub fn train_and_held_out(
     train_count: usize,
     held_out_count: usize,
     options: &Options,
-) -> Result<(Vec<Problem>, Vec<Problem>)> {
+) -> Result<(Vec<WordProblem>, Vec<WordProblem>)> {
     options.validate()?;
     let set = |name, count| Set {
         seed,
@@ -137,7 +154,7 @@ pub fn train_and_held_out(
     // Held-out problems come first, so that those to train on can be drawn to differ from them.
     let held_out = set("test-", held_out_count).draw(&mut taken, |_| true)?;
     let index = Decontaminator::new(
-        held_out.iter().map(|problem| &problem.instruction),
+        held_out.iter().map(|word| &word.problem.instruction),
         Decontaminator::DEFAULT_N,
     )?;
     let train = set("train-", train_count)
@@ -159,55 +176,52 @@ impl Set<'_> {
         &self,
         taken: &mut HashSet<String>,
         admissible: impl Fn(&str) -> bool,
-    ) -> Result<Vec<Problem>> {
+    ) -> Result<Vec<WordProblem>> {
         let mut problems = Vec::with_capacity(self.count);
         for index in 0..self.count {
             // Each problem has a generator of its own: redrawing one does not move the others.
             let mut rng = seed::rng(self.seed, &["word problem", self.name, &index.to_string()]);
             let problem = (0..ATTEMPTS)
                 .map(|_| self.problem(index, &mut rng))
-                .find(|problem| {
+                .find(|WordProblem { problem, .. }| {
                     !taken.contains(&problem.instruction) && admissible(&problem.instruction)
                 })
                 .ok_or(Error::Exhausted {
                     wanted: self.count,
                     made: index,
                 })?;
-            taken.insert(problem.instruction.clone());
+            taken.insert(problem.problem.instruction.clone());
             problems.push(problem);
         }
         Ok(problems)
     }
 
-    fn problem(&self, index: usize, rng: &mut rand_chacha::ChaCha8Rng) -> Problem {
-        let templates = templates::all();
-        // Every template has as many programs as chains of thought.
-        let draft = templates[index / 2 % templates.len()](&mut Draw::new(rng, self.options));
-        let (head, task, schema, rationale) = if index.is_multiple_of(2) {
-            let program = draft.solution.program();
-            (
-                PROGRAM_HEAD,
-                Task::MathPot,
-                Schema::ModularProgramming,
-                program,
-            )
+    fn problem(&self, index: usize, rng: &mut rand_chacha::ChaCha8Rng) -> WordProblem {
+        let round = templates::round();
+        let (template, draft) = round[index % ROUND];
+        let Draft { text, solution } = draft(&mut Draw::new(rng, self.options));
+        let (program, reasoning) = (solution.program(), solution.chain_of_thought());
+        let program_is_right = solution.ends_with_its_number();
+        let (task, schema, rationale) = if program_is_right && (index / ROUND).is_multiple_of(2) {
+            (Task::MathPot, Schema::ModularProgramming, &program)
         } else {
-            let reasoning = draft.solution.chain_of_thought();
-            (
-                REASONING_HEAD,
-                Task::MathCot,
-                Schema::ChainOfThought,
-                reasoning,
-            )
+            (Task::MathCot, Schema::ChainOfThought, &reasoning)
         };
-        Problem {
+        let problem = Problem {
             id: format!("wp-{}-{}{index:05}", self.seed, self.name),
-            instruction: format!("{head}{}", draft.text),
-            ground_truth: draft.solution.answer().to_string(),
-            rationale,
+            instruction: text,
+            ground_truth: solution.answer(),
+            rationale: rationale.clone(),
             task,
             schema,
             dataset: self.options.dataset.clone(),
+        };
+        WordProblem {
+            problem,
+            program,
+            program_is_right,
+            reasoning,
+            template,
         }
     }
 }

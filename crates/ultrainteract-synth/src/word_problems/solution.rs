@@ -1,4 +1,4 @@
-//! A solution as data: computed once, rendered as reasoning or as a program.
+//! A solution as data: computed once, written down as reasoning or as a program.
 
 /// An arithmetic operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,11 +60,19 @@ struct Step {
     unit: String,
 }
 
-/// One to three steps, the last of which gives the answer.
+/// What follows from the last step where the question does not ask for its number.
+#[derive(Debug)]
+struct Conclusion {
+    sentence: String,
+    answer: String,
+}
+
+/// One to three steps. The last one gives the answer, unless there is a conclusion.
 #[derive(Debug)]
 pub(super) struct Solution {
     plan: String,
     steps: Vec<Step>,
+    conclusion: Option<Conclusion>,
 }
 
 /// The names of results in a program.
@@ -76,10 +84,12 @@ impl Solution {
         Self {
             plan: plan.into(),
             steps: Vec::new(),
+            conclusion: None,
         }
     }
 
-    /// Adds a step that reads "`subject` 6 * 7 = 42 `unit`." and returns its result.
+    /// Adds a step that reads "`subject` 6 * 7 = 42 `unit`." and returns its result. One without a subject is not spoken:
+    /// it stands in the program alone.
     pub fn step(
         &mut self,
         left: impl Into<Operand>,
@@ -96,8 +106,6 @@ impl Solution {
             Op::Multiply => a * b,
             Op::Divide => a / b,
         };
-        debug_assert!(op != Op::Divide || value * b == a, "{a} / {b} is not exact");
-        debug_assert!(value > 0, "{a} {op:?} {b} is not positive");
         self.steps.push(Step {
             left,
             op,
@@ -109,6 +117,19 @@ impl Solution {
         Operand::Result(self.steps.len() - 1)
     }
 
+    /// Adds what follows from the steps: a sentence without its full stop, and the answer.
+    pub fn conclude(&mut self, sentence: impl Into<String>, answer: impl Into<String>) {
+        self.conclusion = Some(Conclusion {
+            sentence: sentence.into(),
+            answer: answer.into(),
+        });
+    }
+
+    /// True when the answer is the number that the steps end with.
+    pub fn ends_with_its_number(&self) -> bool {
+        self.conclusion.is_none()
+    }
+
     fn value(&self, operand: Operand) -> i64 {
         match operand {
             Operand::Given(number) => number,
@@ -117,31 +138,40 @@ impl Solution {
     }
 
     /// The answer.
-    pub fn answer(&self) -> i64 {
-        self.steps.last().map_or(0, |step| step.value)
+    pub fn answer(&self) -> String {
+        match &self.conclusion {
+            Some(conclusion) => conclusion.answer.clone(),
+            None => self.steps.last().map_or(0, |step| step.value).to_string(),
+        }
     }
 
     /// Numbered sentences and a boxed answer.
     pub fn chain_of_thought(&self) -> String {
         let mut text = String::new();
-        for (index, step) in self.steps.iter().enumerate() {
-            text += &format!(
-                "Step {}: {} {} {} {} = {} {}.\n",
-                index + 1,
-                step.subject,
-                self.value(step.left),
-                step.op.on_paper(),
-                self.value(step.right),
-                step.value,
-                step.unit
-            );
+        let spoken = self.steps.iter().filter(|step| !step.subject.is_empty());
+        let sentences = spoken
+            .map(|step| {
+                format!(
+                    "{} {} {} {} = {} {}",
+                    step.subject,
+                    self.value(step.left),
+                    step.op.on_paper(),
+                    self.value(step.right),
+                    step.value,
+                    step.unit
+                )
+            })
+            .chain(self.conclusion.iter().map(|end| end.sentence.clone()));
+        for (index, sentence) in sentences.enumerate() {
+            text += &format!("Step {}: {sentence}.\n", index + 1);
         }
         text + &format!("Answer:\n\\boxed{{{}}}", self.answer())
     }
 
-    /// A plan, and a program that prints the answer.
+    /// A program that prints the number that the steps end with, its plan as the first comment. So the first token tells
+    /// programs and sentences apart.
     pub fn program(&self) -> String {
-        let mut text = format!("Step 1: {}.\n```python\n", self.plan);
+        let mut text = format!("```python\n# {}\n", self.plan);
         for (index, step) in self.steps.iter().enumerate() {
             let expression = format!(
                 "{} {} {}",
@@ -149,14 +179,12 @@ impl Solution {
                 step.op.in_python(),
                 in_program(step.right)
             );
-            text += &format!("# Step {}: {} {}\n", index + 2, step.op.verb(), step.unit);
-            text += &if index + 1 == self.steps.len() {
-                format!("print({expression})\n")
-            } else {
-                format!("{} = {expression}\n", VARIABLES[index])
-            };
+            text += &format!("# Step {}: {} {}\n", index + 1, step.op.verb(), step.unit);
+            text += &format!("{} = {expression}\n", VARIABLES[index]);
         }
-        text + "```"
+        // Printed by name: so every number has a space before it here as in the instruction, and is the same token there.
+        let last = VARIABLES[self.steps.len().saturating_sub(1)];
+        text + &format!("print({last})\n```")
     }
 }
 
@@ -176,15 +204,30 @@ mod tests {
         let mut solution = Solution::new("Multiply, then subtract");
         let all = solution.step(12, Op::Multiply, 3, "Tom has", "pens");
         solution.step(all, Op::Subtract, 4, "Tom keeps", "pens");
-        assert_eq!(solution.answer(), 32);
+        assert_eq!(solution.answer(), "32");
+        assert!(solution.ends_with_its_number());
         assert_eq!(
             solution.chain_of_thought(),
             "Step 1: Tom has 12 * 3 = 36 pens.\nStep 2: Tom keeps 36 - 4 = 32 pens.\nAnswer:\n\\boxed{32}"
         );
         assert_eq!(
             solution.program(),
-            "Step 1: Multiply, then subtract.\n```python\n# Step 2: multiply pens\nx = 12 * 3\n\
-             # Step 3: subtract pens\nprint(x - 4)\n```"
+            "```python\n# Multiply, then subtract\n# Step 1: multiply pens\nx = 12 * 3\n\
+             # Step 2: subtract pens\ny = x - 4\nprint(y)\n```"
         );
+    }
+
+    #[test]
+    fn a_program_prints_the_number_of_the_last_step_where_the_answer_is_another() {
+        let mut solution = Solution::new("Compare the pens");
+        solution.step(12, Op::Subtract, 30, "", "pens");
+        solution.conclude("12 is less than 30", "Ann");
+        assert_eq!(solution.answer(), "Ann");
+        assert!(!solution.ends_with_its_number());
+        assert_eq!(
+            solution.chain_of_thought(),
+            "Step 1: 12 is less than 30.\nAnswer:\n\\boxed{Ann}"
+        );
+        assert!(solution.program().ends_with("\nx = 12 - 30\nprint(x)\n```"));
     }
 }

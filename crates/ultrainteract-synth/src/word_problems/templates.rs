@@ -19,26 +19,45 @@ pub(super) struct Draft {
 /// Draws a problem of one template.
 type Template<R> = fn(&mut Draw<'_, R>) -> Draft;
 
-/// The templates, in the order in which they are used.
-pub(super) fn all<R: Rng>() -> [Template<R>; 17] {
+/// How many turns a round has.
+pub(super) const ROUND: usize = 32;
+
+/// The templates by their names, in the order of their turns. Those that ask for a word have two in a round, so that about half
+/// of the problems do.
+pub(super) fn round<R: Rng>() -> [(&'static str, Template<R>); ROUND] {
     [
-        gain,
-        groups,
-        percent_of,
-        more_than,
-        loss,
-        hours_and_minutes,
-        share,
-        two_makers,
-        percent_off,
-        times_as_many,
-        change,
-        every_day,
-        difference,
-        wages,
-        dozens,
-        rest_in_containers,
-        add_and_take,
+        ("gain", gain),
+        ("first or last", first_or_last),
+        ("groups", groups),
+        ("day of the week", day_of_the_week),
+        ("percent of", percent_of),
+        ("is older", is_older),
+        ("more than", more_than),
+        ("enough money", enough_money),
+        ("loss", loss),
+        ("has more", has_more),
+        ("hours and minutes", hours_and_minutes),
+        ("more or fewer", more_or_fewer),
+        ("share", share),
+        ("odd or even", odd_or_even),
+        ("two makers", two_makers),
+        ("percent off", percent_off),
+        ("first or last", first_or_last),
+        ("times as many", times_as_many),
+        ("day of the week", day_of_the_week),
+        ("change", change),
+        ("is older", is_older),
+        ("more than another", more_than_another),
+        ("enough money", enough_money),
+        ("every day", every_day),
+        ("has more", has_more),
+        ("difference", difference),
+        ("more or fewer", more_or_fewer),
+        ("wages", wages),
+        ("odd or even", odd_or_even),
+        ("dozens", dozens),
+        ("rest in containers", rest_in_containers),
+        ("add and take", add_and_take),
     ]
 }
 
@@ -305,5 +324,159 @@ fn add_and_take<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
     let held = solution.step(count, Op::Multiply, each, format!("The {c} hold"), o);
     let more = solution.step(held, Op::Add, added, format!("With {second}"), o);
     solution.step(more, Op::Subtract, taken, format!("{name} has"), o);
+    Draft { text, solution }
+}
+
+/// The wording suggests a sum.
+fn more_than_another<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
+    let ([name, other], o) = (draw.people(), draw.object());
+    let (more, rest) = (draw.number(), draw.number());
+    let a = more + rest;
+    let text = match draw.pick(&[0, 1]) {
+        0 => format!("{name} has {a} {o}, {more} more than {other}. How many {o} has {other}?"),
+        _ => format!("With {a} {o} {name} has {more} more than {other}. How many has {other}?"),
+    };
+    let mut solution = Solution::new(format!("Find the {o} of {other}"));
+    solution.step(a, Op::Subtract, more, format!("{other} has"), o);
+    Draft { text, solution }
+}
+
+fn first_or_last<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
+    let [name, other] = draw.people();
+    let verb = draw.pick(&["come", "leave", "eat", "call"]);
+    let a = draw.number();
+    let b = draw.another_number(a);
+    let text = match draw.pick(&[0, 1]) {
+        0 => format!("{name} {verb}s on day {a} and {other} on day {b}. Is {name} first or last?"),
+        _ => format!("On day {a} {name} {verb}s, and on day {b} {other}. Is {name} first or last?"),
+    };
+    let mut solution = Solution::new("Compare the days");
+    solution.step(a, Op::Subtract, b, "", "days");
+    let answer = if a > b { "last" } else { "first" };
+    solution.conclude(compared(a, b), answer);
+    Draft { text, solution }
+}
+
+fn more_or_fewer<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
+    let ([name, other], o) = (draw.people(), draw.object());
+    let a = draw.number();
+    let b = draw.another_number(a);
+    let text = match draw.pick(&[0, 1]) {
+        0 => format!("{name} has {a} {o} and {other} has {b}. Has {name} more or fewer?"),
+        _ => format!("Are {a} {o} of {name} more or fewer than {b} of {other}?"),
+    };
+    let mut solution = Solution::new(format!("Compare the {o}"));
+    solution.step(a, Op::Subtract, b, "", o);
+    let answer = if a > b { "more" } else { "fewer" };
+    solution.conclude(compared(a, b), answer);
+    Draft { text, solution }
+}
+
+fn enough_money<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
+    let ([name], o) = (draw.people(), draw.object());
+    let price = draw.number();
+    let has = draw.another_number(price);
+    let text = match draw.pick(&[0, 1]) {
+        0 => format!("{name} has {has} dollars. The {o} cost {price} dollars. Is that enough?"),
+        _ => format!("With {has} dollars, can {name} buy {o} for {price}?"),
+    };
+    let mut solution = Solution::new("Compare the dollars");
+    solution.step(has, Op::Subtract, price, "", "dollars");
+    let answer = if has > price { "yes" } else { "no" };
+    solution.conclude(compared(has, price), answer);
+    Draft { text, solution }
+}
+
+fn compared(a: i64, b: i64) -> String {
+    let order = if a > b { "more" } else { "fewer" };
+    format!("{a} is {order} than {b}")
+}
+
+/// All is said but the number that nobody asks for.
+fn has_more<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
+    let ([name, other], o) = (draw.people(), draw.object());
+    let (a, difference) = (draw.number(), draw.number());
+    let amounts = ["more", "fewer"];
+    let (said, asked) = (draw.pick(&amounts), draw.pick(&amounts));
+    let (a, op, has) = match said {
+        "more" => (a + difference, Op::Subtract, "fewer"),
+        _ => (a, Op::Add, "more"),
+    };
+    let text = match draw.pick(&[0, 1]) {
+        0 => format!("{name} has {a} {o}, {difference} {said} than {other}. Has {other} {asked}?"),
+        _ => format!("{name} has {difference} {said} than {other}: {a} {o}. Has {other} {asked}?"),
+    };
+    let mut solution = Solution::new(format!("Find the {o} of {other}"));
+    solution.step(a, op, difference, "", o);
+    let answer = if asked == has { "yes" } else { "no" };
+    solution.conclude(format!("One has {said} and the other has {has}"), answer);
+    Draft { text, solution }
+}
+
+fn is_older<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
+    let [name, other] = draw.people();
+    let (age, years) = (draw.number(), draw.factor());
+    let ages = ["older", "younger"];
+    let (said, asked) = (draw.pick(&ages), draw.pick(&ages));
+    let age = age + years;
+    let text = format!("{name} is {age}, {years} years {said} than {other}. Is {other} {asked}?");
+    let (op, is) = match said {
+        "older" => (Op::Subtract, "younger"),
+        _ => (Op::Add, "older"),
+    };
+    let mut solution = Solution::new(format!("Find the age of {other}"));
+    solution.step(age, op, years, "", "years");
+    let answer = if asked == is { "yes" } else { "no" };
+    solution.conclude(format!("One is {said} and the other is {is}"), answer);
+    Draft { text, solution }
+}
+
+fn odd_or_even<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
+    let ([name], o) = (draw.people(), draw.object());
+    let number = draw.between(2, 20);
+    let text = match draw.pick(&[0, 1]) {
+        0 => format!("{name} has {number} {o}. Is that odd or even?"),
+        _ => format!("Is {number}, the {o} of {name}, odd or even?"),
+    };
+    let mut solution = Solution::new(format!("Divide the {o} by 2"));
+    solution.step(number, Op::Divide, 2, "", o);
+    let answer = if number % 2 == 0 { "even" } else { "odd" };
+    solution.conclude(format!("{number} is {answer}"), answer);
+    Draft { text, solution }
+}
+
+const DAYS: [&str; 7] = [
+    "Sunday",
+    "Monday",
+    "Tuesday",
+    "Wednesday",
+    "Thursday",
+    "Friday",
+    "Saturday",
+];
+
+/// Days are counted and have names.
+fn day_of_the_week<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
+    let [name] = draw.people();
+    let verb = draw.pick(&["come", "leave", "eat", "call"]);
+    let (today, wait) = (draw.between(0, 6), draw.between(1, 3));
+    let day = |number: i64| DAYS[(number % 7) as usize];
+    let text = match draw.pick(&[0, 1]) {
+        0 => format!(
+            "Today is {}. {name} {verb}s in {wait} days. On what day?",
+            day(today)
+        ),
+        _ => format!(
+            "{name} {verb}s {wait} days after {}. On what day?",
+            day(today)
+        ),
+    };
+    let mut solution = Solution::new("Add the days");
+    solution.step(today, Op::Add, wait, "", "days");
+    let passed: Vec<&str> = (0..=wait).map(|days| day(today + days)).collect();
+    solution.conclude(
+        format!("The days are {}", passed.join(", ")),
+        day(today + wait),
+    );
     Draft { text, solution }
 }

@@ -5,19 +5,29 @@ use ultrainteract::decontaminate::words;
 
 use super::*;
 
-fn many() -> Vec<Problem> {
-    generate(11, 3400, &Options::default()).unwrap()
+fn many() -> Vec<WordProblem> {
+    generate(11, ROUND * 120, &Options::default()).unwrap()
+}
+
+fn instruction(word: &WordProblem) -> &str {
+    &word.problem.instruction
 }
 
 #[test]
-fn instructions_are_short_and_different_and_answers_are_small_positive_integers() {
+fn instructions_are_short_and_different() {
     let problems = many();
-    let instructions: HashSet<_> = problems.iter().map(|p| &p.instruction).collect();
+    let instructions: HashSet<_> = problems.iter().map(instruction).collect();
     assert_eq!(instructions.len(), problems.len());
-    for problem in &problems {
-        assert!(words(&problem.instruction).len() < 40, "{problem:?}");
-        let answer: i64 = problem.ground_truth.parse().unwrap();
-        assert!((1..1000).contains(&answer), "{problem:?}");
+    for word in &problems {
+        assert!(words(instruction(word)).len() < 40, "{word:?}");
+    }
+}
+
+#[test]
+fn answers_are_small_positive_integers_where_a_number_of_the_steps_is_asked_for() {
+    for word in many().iter().filter(|word| word.program_is_right) {
+        let answer: i64 = word.problem.ground_truth.parse().unwrap();
+        assert!((1..1000).contains(&answer), "{word:?}");
     }
 }
 
@@ -26,50 +36,78 @@ fn the_vocabulary_is_small() {
     let problems = many();
     let vocabulary: HashSet<_> = problems
         .iter()
-        .flat_map(|p| words(&p.instruction).into_iter().chain(words(&p.rationale)))
+        .flat_map(|word| [instruction(word), &word.program, &word.reasoning])
+        .flat_map(words)
         .filter(|word| word.parse::<i64>().is_err())
         .collect();
     assert!(vocabulary.len() < 250, "{} words", vocabulary.len());
 }
 
 #[test]
-fn half_of_the_problems_of_every_template_ask_for_a_program() {
-    let problems = many();
-    for pair in problems.chunks(2) {
-        assert_eq!(pair[0].task, Task::MathPot);
-        assert!(pair[0].instruction.starts_with(PROGRAM_HEAD));
-        assert_eq!(action_text::python_blocks(&pair[0].rationale).len(), 1);
-        assert_eq!(pair[1].task, Task::MathCot);
-        assert!(pair[1].instruction.starts_with(REASONING_HEAD));
-        assert!(action_text::python_blocks(&pair[1].rationale).is_empty());
+fn no_instruction_says_how_to_solve_it_and_the_first_word_of_a_solution_does() {
+    for word in &many() {
+        assert!(!instruction(word).contains("program"), "{word:?}");
+        assert_eq!(action_text::python_blocks(&word.program).len(), 1);
+        assert!(word.program.starts_with("```python"), "{word:?}");
+        assert!(action_text::python_blocks(&word.reasoning).is_empty());
+        assert!(word.reasoning.starts_with("Step 1: "), "{word:?}");
     }
 }
 
 #[test]
-fn the_boxed_answer_of_every_chain_of_thought_is_the_ground_truth() {
-    for problem in many().iter().filter(|p| p.task == Task::MathCot) {
-        let answer = action_text::final_answer(&problem.rationale).unwrap();
-        assert_eq!(answer, problem.ground_truth);
-        for statement in crate::arithmetic::statements(&problem.rationale) {
-            assert!(statement.is_right(), "{problem:?}");
+fn a_rationale_is_a_program_for_half_of_the_problems_that_one_is_right_for() {
+    let (mut programs, mut right) = (0, 0);
+    for word in &many() {
+        right += usize::from(word.program_is_right);
+        if word.problem.task == Task::MathPot {
+            assert!(word.program_is_right, "{word:?}");
+            assert_eq!(word.problem.rationale, word.program);
+            programs += 1;
+        } else {
+            assert_eq!(word.problem.rationale, word.reasoning);
         }
     }
+    assert_eq!(2 * programs, right);
+}
+
+#[test]
+fn the_boxed_answer_of_all_sentences_is_the_ground_truth() {
+    for word in &many() {
+        let answer = action_text::final_answer(&word.reasoning).unwrap();
+        assert_eq!(answer, word.problem.ground_truth);
+        for statement in crate::arithmetic::statements(&word.reasoning) {
+            assert!(statement.is_right(), "{word:?}");
+        }
+    }
+}
+
+#[test]
+fn a_template_is_one_that_programs_are_right_for_or_it_is_not() {
+    let mut by_template: HashMap<&str, HashSet<bool>> = HashMap::new();
+    for word in &many() {
+        let seen = by_template.entry(word.template).or_default();
+        seen.insert(word.program_is_right);
+    }
+    assert_eq!(by_template.len(), 25);
+    assert!(by_template.values().all(|seen| seen.len() == 1));
+    let wrong = by_template.values().filter(|seen| seen.contains(&false));
+    assert_eq!(wrong.count(), 7);
 }
 
 /// A window that only a few things vary in would be shared by a large part of its template.
 #[test]
 fn no_run_of_eight_words_is_common_among_the_problems_of_a_template() {
-    let problems = generate(5, 34 * 600, &Options::default()).unwrap();
+    let problems = generate(5, ROUND * 500, &Options::default()).unwrap();
     let mut counts: HashMap<Vec<String>, usize> = HashMap::new();
     for problem in &problems {
-        let words = words(&problem.instruction);
+        let words = words(instruction(problem));
         for window in words.windows(8) {
             *counts.entry(window.to_vec()).or_default() += 1;
         }
     }
     let (window, count) = counts.iter().max_by_key(|(_, count)| **count).unwrap();
-    // A template has 1200 of the problems; 36 of them are 3%.
-    assert!(*count <= 36, "{count} x {window:?}");
+    // A template has 500 of the problems or more; 15 of them are 3 %.
+    assert!(*count <= 15, "{count} x {window:?}");
 }
 
 #[test]
@@ -78,11 +116,12 @@ fn training_and_held_out_problems_share_no_run_of_eight_words() {
         let (train, held_out) = train_and_held_out(seed, 2000, 200, &Options::default()).unwrap();
         assert_eq!((train.len(), held_out.len()), (2000, 200));
         // From the other side than the generator looks.
-        let index = Decontaminator::new(train.iter().map(|p| &p.instruction), 8).unwrap();
+        let index = Decontaminator::new(train.iter().map(instruction), 8).unwrap();
         for problem in &held_out {
-            assert_eq!(index.find(&problem.instruction), None);
+            assert_eq!(index.find(instruction(problem)), None);
         }
-        let ids: HashSet<_> = train.iter().chain(&held_out).map(|p| &p.id).collect();
+        let all = train.iter().chain(&held_out);
+        let ids: HashSet<_> = all.map(|word| &word.problem.id).collect();
         assert_eq!(ids.len(), 2200);
     }
 }
@@ -110,7 +149,7 @@ fn more_problems_than_there_are_is_an_error() {
         ..Options::default()
     };
     // Thirty thousand problems of every template are more than the narrowest one has.
-    let error = generate(1, 34 * 30_000, &options).unwrap_err();
+    let error = generate(1, ROUND * 30_000, &options).unwrap_err();
     assert!(matches!(error, Error::Exhausted { .. }), "{error}");
 }
 

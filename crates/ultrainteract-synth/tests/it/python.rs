@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::problem;
 use code_interpreter::{Limits, Status};
-use ultrainteract::{Task, Verdict};
+use ultrainteract::Verdict;
 use ultrainteract_synth::word_problems::{self, Options};
 use ultrainteract_synth::{Attempt, Environment, Outcome, PythonEnvironment};
 
@@ -24,17 +24,18 @@ fn outcome(environment: &PythonEnvironment, history: &[String], action: &str) ->
 }
 
 #[test]
-fn every_program_of_the_word_problems_prints_the_ground_truth() {
+fn programs_of_the_word_problems_are_right_where_they_say_so_and_sentences_are_right_everywhere() {
     let Some(environment) = support::python(Limits::default()) else {
         return;
     };
-    let problems = word_problems::generate(21, 1020, &Options::default()).unwrap();
+    let problems = word_problems::generate(21, 1000, &Options::default()).unwrap();
     let attempts: Vec<_> = problems
         .iter()
-        .map(|problem| Attempt {
-            problem,
+        .flat_map(|word| [(word, &word.program), (word, &word.reasoning)])
+        .map(|(word, action)| Attempt {
+            problem: &word.problem,
             history: &[],
-            action: &problem.rationale,
+            action,
         })
         .collect();
     assert!(
@@ -44,13 +45,17 @@ fn every_program_of_the_word_problems_prints_the_ground_truth() {
             .iter()
             .all(|check| check.is_ok())
     );
-    for (problem, outcome) in problems.iter().zip(environment.execute(&attempts).unwrap()) {
-        assert_eq!(outcome.verdict, Verdict::Correct, "{problem:?}");
-        assert_eq!(
-            outcome.answer.as_deref(),
-            Some(problem.ground_truth.as_str())
-        );
-        assert_eq!(outcome.execution.is_some(), problem.task == Task::MathPot);
+    let outcomes = environment.execute(&attempts).unwrap();
+    for (word, outcomes) in problems.iter().zip(outcomes.chunks(2)) {
+        let [program, reasoning] = outcomes else {
+            panic!("two attempts for each problem");
+        };
+        let is_right = program.verdict == Verdict::Correct;
+        assert_eq!(is_right, word.program_is_right, "{word:?}");
+        assert_eq!(reasoning.verdict, Verdict::Correct, "{word:?}");
+        let truth = Some(word.problem.ground_truth.as_str());
+        assert_eq!(reasoning.answer.as_deref(), truth);
+        assert!(program.execution.is_some() && reasoning.execution.is_none());
     }
 }
 
