@@ -9,7 +9,7 @@ use ultrainteract::decontaminate::Decontaminator;
 use ultrainteract::derive::instruction_hash;
 use ultrainteract::formats::SftRow;
 use ultrainteract::{Action, ActionSource, Observation, PreferenceTree, Verdict};
-use ultrainteract_synth::word_problems::{Options as ProblemOptions, train_and_held_out};
+use ultrainteract_synth::word_problems::{self, ROUND, WordProblem, train_and_held_out};
 use ultrainteract_synth::{
     Attempt, Critic, CritiqueRequest, Environment, Problem, PythonEnvironment, RuleCritic,
 };
@@ -18,8 +18,14 @@ use crate::options::Scale;
 use crate::run_folder::RunFolder;
 
 pub struct Corpus {
-    pub training: Vec<Problem>,
-    pub held_out: Vec<Problem>,
+    /// Problems that the model is fine-tuned on.
+    pub worked: usize,
+    /// Problems that trees are built for.
+    pub tree_problems: Vec<WordProblem>,
+    /// Problems that nothing is trained on, to choose settings by.
+    pub development: Vec<WordProblem>,
+    /// Problems that nothing is trained on and no setting was chosen by.
+    pub held_out: Vec<WordProblem>,
     pub tokenizer: ChatTokenizer,
     pub sft: Vec<TrainingTree>,
 }
@@ -33,20 +39,20 @@ pub fn make(
     environment: &PythonEnvironment,
     folder: &RunFolder,
 ) -> Result<Corpus> {
-    let (training, held_out) = train_and_held_out(
+    let (training, mut held_out) = train_and_held_out(
         seed,
         scale.training_problems,
-        scale.held_out_problems,
-        &ProblemOptions {
+        2 * scale.held_out_problems,
+        &word_problems::Options {
             largest_number: scale.largest_number,
             largest_factor: scale.largest_factor,
-            ..ProblemOptions::default()
+            ..word_problems::Options::default()
         },
     )?;
-    let index = Decontaminator::new(held_out.iter().map(|problem| &problem.instruction), 8)?;
+    let index = Decontaminator::new(held_out.iter().map(|word| &word.problem.instruction), 8)?;
     let shared = training
         .iter()
-        .filter(|problem| index.find(&problem.instruction).is_some())
+        .filter(|word| index.find(&word.problem.instruction).is_some())
         .count();
     ensure!(
         shared == 0,
@@ -55,7 +61,8 @@ pub fn make(
 
     // The actor meets problems in the trees that it was not fine-tuned on.
     let solved = &training[..training.len() - scale.tree_problems];
-    let corrections = corrections(seed, solved, environment)?;
+    let worked: Vec<(&WordProblem, &str)> = solved.iter().enumerate().map(worked).collect();
+    let corrections = corrections(seed, &worked, environment)?;
     let observations: Vec<String> = corrections
         .iter()
         .flat_map(|tree| tree.nodes())
@@ -63,14 +70,17 @@ pub fn make(
         .collect();
     let texts = training
         .iter()
-        .flat_map(|problem| [problem.instruction.as_str(), problem.rationale.as_str()])
+        .flat_map(|word| [&*word.problem.instruction, &*word.program, &*word.reasoning])
         .chain(observations.iter().map(String::as_str));
     let bpe = train_bpe(texts, scale.vocabulary, &["<|im_start|>", "<|im_end|>"])?;
     let path = folder.path("tokenizer");
     write_tokenizer_folder(&path, &bpe)?;
     let tokenizer = ChatTokenizer::from_folder(&path)?;
 
-    let rows: Vec<SftRow> = solved.iter().map(solution_row).collect();
+    let rows: Vec<SftRow> = worked
+        .iter()
+        .map(|(word, text)| worked_row(&word.problem, text))
+        .collect();
     ultrainteract::formats::write_jsonl(folder.path("sft_seed.jsonl"), &rows)?;
     let mut sft = rows
         .iter()
@@ -91,16 +101,31 @@ pub fn make(
         let tokens = tokenizer.encode_tree(tree, is_correct)?;
         sft.push(TrainingTree::imitated(tree.id(), &tokens)?);
     }
+    let development = held_out.split_off(scale.held_out_problems);
     Ok(Corpus {
-        training,
+        worked: solved.len(),
+        tree_problems: training[solved.len()..].to_vec(),
+        development,
         held_out,
         tokenizer,
         sft,
     })
 }
 
-/// A problem with its worked solution, as a row of the released SFT format.
-fn solution_row(problem: &Problem) -> SftRow {
+/// What the model imitates before it acts: one way of writing the solution down, each for half of the problems of every
+/// template. Nobody has tried whether it is right.
+fn worked((index, word): (usize, &WordProblem)) -> (&WordProblem, &str) {
+    let (template, round) = (index % ROUND, index / ROUND);
+    let text = if (template + round).is_multiple_of(2) {
+        &word.program
+    } else {
+        &word.reasoning
+    };
+    (word, text)
+}
+
+/// A problem as it was worked, as a row of the released SFT format.
+fn worked_row(problem: &Problem, text: &str) -> SftRow {
     let hash = instruction_hash(&problem.instruction);
     SftRow {
         id: format!("{hash}_1_1"),
@@ -108,34 +133,38 @@ fn solution_row(problem: &Problem) -> SftRow {
         task: problem.task,
         dataset: problem.dataset.clone(),
         instruction: problem.instruction.clone(),
-        response: problem.rationale.clone(),
+        response: text.to_owned(),
     }
 }
 
-/// Problems shown with a mistake, its observation, and then the solution; only the solution is trained on. Without them
-/// the model would meet its first observation when it is already acting.
+/// Problems shown with a mistake, its observation, and then a solution that is right and was not hard to get right: the program
+/// where that is, else sentences. Only the solution is trained on. Without them the model would meet its first observation
+/// when it is already acting.
 fn corrections(
     seed: u64,
-    problems: &[Problem],
+    worked: &[(&WordProblem, &str)],
     environment: &PythonEnvironment,
 ) -> Result<Vec<PreferenceTree>> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mistakes: Vec<(&Problem, String)> = problems
+    let mistakes: Vec<(&WordProblem, String)> = worked
         .iter()
-        .step_by(CORRECTION_EVERY)
-        .filter_map(|problem| Some((problem, with_mistake(&problem.rationale, &mut rng)?)))
+        .enumerate()
+        // Shifted every second round, so that all templates have their turn, in both ways of writing.
+        .filter(|(index, _)| (index % ROUND + index / (2 * ROUND)).is_multiple_of(CORRECTION_EVERY))
+        .filter_map(|(_, (word, text))| Some((*word, with_mistake(text, &mut rng)?)))
         .collect();
     let attempts: Vec<Attempt<'_>> = mistakes
         .iter()
-        .map(|(problem, action)| Attempt {
-            problem,
+        .map(|(word, action)| Attempt {
+            problem: &word.problem,
             history: &[],
             action,
         })
         .collect();
     let outcomes = environment.execute(&attempts)?;
     let mut trees = Vec::new();
-    for ((problem, mistake), outcome) in mistakes.iter().zip(&outcomes) {
+    for ((word, mistake), outcome) in mistakes.iter().zip(&outcomes) {
+        let problem = &word.problem;
         if outcome.verdict != Verdict::Incorrect {
             continue;
         }
@@ -147,6 +176,11 @@ fn corrections(
             history: &[],
             seed,
         })?;
+        let right = if word.program_is_right {
+            &word.program
+        } else {
+            &word.reasoning
+        };
         let action = |text: &str, verdict| Action {
             text: text.to_owned(),
             verdict,
@@ -169,7 +203,7 @@ fn corrections(
                 critique: Some(critique),
             },
         )?;
-        tree.add_action(observation, action(&problem.rationale, Verdict::Correct))?;
+        tree.add_action(observation, action(right, Verdict::Correct))?;
         trees.push(tree);
     }
     Ok(trees)

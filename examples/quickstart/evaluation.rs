@@ -1,62 +1,162 @@
 //! Held-out problems: pass@1 of every policy, reward models on pairs, and best-of-N.
 
+use std::collections::{BTreeMap, HashMap};
+
 use anyhow::Result;
 use eurus_eval::metrics::paired_difference;
 use eurus_eval::metrics::{Estimate, Proportion};
-use eurus_eval::reranking::{Candidate, Candidates, RerankingReport};
+use eurus_eval::reranking::{Candidate, Candidates};
 use eurus_eval::reward_model::{PairLengths, RewardModelReport, evaluate_rewards};
 use eurus_models::{Decoder, LocalChatModel, RewardModel};
 use eurus_train::{TrainingConfig, leaf_rewards, pair_rewards};
 use token_forest::{ChatTokenizer, Group, Message, TokenTree, TrainingTree};
-use ultrainteract_synth::{Problem, PythonEnvironment};
+use ultrainteract_synth::word_problems::WordProblem;
+use ultrainteract_synth::{Critic, CritiqueRequest, Problem, PythonEnvironment, RuleCritic};
 
 use crate::console::Stage;
-use crate::policy::{Answered, greedy_pass, solve};
+use crate::policy::{Answered, Habit, Solved, greedy, solve};
 
-/// Greedy pass@1 of one policy.
+/// Greedy pass@1 of one policy, or of the fine-tuned one held to a habit.
 pub struct PassRow {
-    pub name: &'static str,
+    pub name: String,
     pub solved: usize,
     pub pass: Proportion,
+    /// Share of the solutions that are programs.
+    pub programs: f64,
+    /// Mean length of a solution in characters.
+    pub characters: f64,
     /// Against the fine-tuned policy on the same problems; `None` for itself.
     pub over_sft: Option<Estimate>,
 }
 
-/// Greedy pass@1 of every policy; the first one is what the others are compared with.
+/// What the policies solve.
+pub struct Pass {
+    pub rows: Vec<PassRow>,
+    /// Kinds of mistakes of the fine-tuned policy: how many programs, and how many solutions in sentences.
+    pub mistakes: BTreeMap<String, [usize; 2]>,
+}
+
+/// Greedy pass@1 of the fine-tuned policy, of the same with its choice taken away, and of every policy that learned to
+/// choose. Which habit is the best for a template is found out on the problems that the trees were built for.
 pub fn pass_table(
-    policies: &[(&'static str, &Decoder)],
+    sft: &Decoder,
+    learned: &[(&'static str, &Decoder)],
     tokenizer: &ChatTokenizer,
-    problems: &[Problem],
+    unseen: &[WordProblem],
+    practised: &[WordProblem],
     environment: &PythonEnvironment,
-) -> Result<Vec<PassRow>> {
-    let stage = Stage::start("pass@1", policies.len(), "policies");
-    let mut rows = Vec::new();
-    let mut first: Option<Vec<f64>> = None;
-    for (index, (name, model)) in policies.iter().enumerate() {
-        let model = LocalChatModel::new(*name, model, tokenizer.clone());
-        let solved = greedy_pass(&model, problems, environment)?;
-        let values: Vec<f64> = solved.iter().map(|&s| f64::from(u8::from(s))).collect();
-        let over_sft = match &first {
-            Some(first) => Some(paired_difference(&values, first)?),
-            None => None,
-        };
-        rows.push(PassRow {
-            name,
-            solved: solved.iter().filter(|&&s| s).count(),
-            pass: Proportion::from_bools(&solved)?,
-            over_sft,
-        });
-        first.get_or_insert(values);
-        stage.position(index + 1, String::new());
+) -> Result<Pass> {
+    let stage = Stage::start("pass@1", 5 + learned.len(), "runs");
+    let mut runs = 0;
+    let mut solve = |model: &Decoder, words: &[WordProblem], habit: Option<Habit>| {
+        let problems: Vec<Problem> = words.iter().map(|word| word.problem.clone()).collect();
+        let solved = greedy(model, tokenizer, &problems, habit, environment);
+        runs += 1;
+        stage.position(runs, String::new());
+        solved
+    };
+
+    let free = solve(sft, unseen, None)?;
+    let baseline = values(&free);
+    let mut rows = vec![row("SFT", &free, None)?];
+
+    let mut right_by_template: HashMap<&str, [usize; 2]> = HashMap::new();
+    let mut held_to: Vec<Vec<Solved>> = Vec::new();
+    for (index, habit) in Habit::ALL.into_iter().enumerate() {
+        for (word, solved) in practised.iter().zip(solve(sft, practised, Some(habit))?) {
+            right_by_template.entry(word.template).or_default()[index] +=
+                usize::from(solved.is_correct());
+        }
+        held_to.push(solve(sft, unseen, Some(habit))?);
     }
-    stage.finish(
-        &rows
-            .iter()
-            .map(|row| format!("{} {:.1} %", row.name, 100.0 * row.pass.mean))
-            .collect::<Vec<_>>()
-            .join(", "),
-    );
-    Ok(rows)
+    for (name, solved) in ["SFT, always a program", "SFT, always sentences"]
+        .into_iter()
+        .zip(&held_to)
+    {
+        rows.push(row(name, solved, Some(&baseline))?);
+    }
+    let best = unseen.iter().enumerate().map(|(index, word)| {
+        let [program, sentences] = right_by_template
+            .get(word.template)
+            .copied()
+            .unwrap_or_default();
+        &held_to[usize::from(sentences > program)][index]
+    });
+    let name = "SFT, best habit per template";
+    rows.push(row(name, best.collect::<Vec<_>>(), Some(&baseline))?);
+
+    for (name, model) in learned {
+        rows.push(row(name, &solve(model, unseen, None)?, Some(&baseline))?);
+    }
+    let rates = rows
+        .iter()
+        .map(|row| format!("{} {:.1} %", row.name, 100.0 * row.pass.mean));
+    stage.finish(&rates.collect::<Vec<_>>().join("; "));
+    Ok(Pass {
+        rows,
+        mistakes: mistakes(unseen, &free)?,
+    })
+}
+
+fn values<'a>(solved: impl IntoIterator<Item = &'a Solved>) -> Vec<f64> {
+    let right = solved.into_iter().map(|it| u8::from(it.is_correct()));
+    right.map(f64::from).collect()
+}
+
+fn row<'a>(
+    name: &str,
+    solved: impl IntoIterator<Item = &'a Solved>,
+    baseline: Option<&[f64]>,
+) -> Result<PassRow> {
+    let solved: Vec<&Solved> = solved.into_iter().collect();
+    let right: Vec<bool> = solved.iter().map(|it| it.is_correct()).collect();
+    let count = solved.len() as f64;
+    let programs = solved
+        .iter()
+        .filter(|it| Habit::of(&it.action) == Some(Habit::Program));
+    let characters: usize = solved.iter().map(|it| it.action.chars().count()).sum();
+    Ok(PassRow {
+        name: name.to_owned(),
+        solved: right.iter().filter(|&&right| right).count(),
+        pass: Proportion::from_bools(&right)?,
+        programs: programs.count() as f64 / count,
+        characters: characters as f64 / count,
+        over_sft: match baseline {
+            Some(baseline) => Some(paired_difference(
+                &values(solved.iter().copied()),
+                baseline,
+            )?),
+            None => None,
+        },
+    })
+}
+
+/// What the rule-based critic says of wrong solutions, with dots for its numbers, and how many of each habit it says it of: programs,
+/// then sentences.
+fn mistakes(words: &[WordProblem], solved: &[Solved]) -> Result<BTreeMap<String, [usize; 2]>> {
+    let mut mistakes: BTreeMap<String, [usize; 2]> = BTreeMap::new();
+    let wrong = words.iter().zip(solved).filter(|(_, it)| !it.is_correct());
+    for (word, solved) in wrong {
+        let critique = RuleCritic.critique(&CritiqueRequest {
+            problem: &word.problem,
+            action: &solved.action,
+            execution: solved.outcome.execution.as_ref(),
+            answer: solved.outcome.answer.as_deref(),
+            history: &[],
+            seed: 0,
+        })?;
+        let is_program = Habit::of(&solved.action) == Some(Habit::Program);
+        let mut kind = String::new();
+        for c in critique.chars() {
+            match c.is_ascii_digit() {
+                false => kind.push(c),
+                true if kind.ends_with('…') => {}
+                true => kind.push('…'),
+            }
+        }
+        mistakes.entry(kind).or_default()[usize::from(!is_program)] += 1;
+    }
+    Ok(mistakes)
 }
 
 /// Samples of every problem from the fine-tuned policy, judged.
@@ -119,12 +219,12 @@ impl Samples {
         Ok(trees)
     }
 
-    /// Best of N by each reward model, against random choice, self-consistency and pass@N.
-    pub fn rerank(
+    /// The samples with the rewards that each reward model gives them.
+    pub fn candidates(
         &self,
         scorers: &[(&'static str, &RewardModel)],
         settings: &TrainingConfig,
-    ) -> Result<RerankingReport> {
+    ) -> Result<Candidates> {
         let scores: Vec<Vec<Vec<f32>>> = scorers
             .iter()
             .map(|(_, model)| leaf_rewards(*model, &self.trees, settings))
@@ -141,8 +241,31 @@ impl Samples {
             };
             candidates.add_problem(answers.iter().enumerate().map(of).collect())?;
         }
-        Ok(candidates.report()?)
+        Ok(candidates)
     }
+}
+
+/// How often a judge who prefers programs to sentences ranks a pair right; half a point where it sees no difference.
+pub fn programs_ranked_right(
+    pairs: &[TrainingTree],
+    tokenizer: &ChatTokenizer,
+) -> Result<Option<f64>> {
+    let mut points = Vec::new();
+    for tree in pairs {
+        let is_program = |node: usize| -> Result<bool> {
+            let action = tokenizer.decode(&tree.tree().nodes[node].tokens)?;
+            Ok(Habit::of(&action) == Some(Habit::Program))
+        };
+        for pair in tree.groups() {
+            let (chosen, rejected) = (is_program(pair.nodes[0])?, is_program(pair.nodes[1])?);
+            points.push(match (chosen, rejected) {
+                (true, false) => 1.0,
+                (false, true) => 0.0,
+                _ => 0.5,
+            });
+        }
+    }
+    Ok((!points.is_empty()).then(|| points.iter().sum::<f64>() / points.len() as f64))
 }
 
 /// Accuracy and rewards of a reward model on held-out pairs.

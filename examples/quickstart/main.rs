@@ -18,8 +18,10 @@ mod preference;
 mod report;
 mod reward;
 mod run_folder;
+mod summary;
 mod trees;
 
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -30,38 +32,61 @@ use code_interpreter::{Limits, Python};
 use eurus_eval::terminal;
 use eurus_models::{Checkpoint, LocalChatModel};
 use process_memory::{TrainingAllocator, keep_freed_memory};
-use ultrainteract_synth::PythonEnvironment;
+use ultrainteract_synth::{Problem, PythonEnvironment};
 
 use options::{Options, Scale};
 use run_folder::RunFolder;
+use summary::Summary;
 
 #[global_allocator]
 static ALLOCATOR: TrainingAllocator = TrainingAllocator;
 
 fn main() -> Result<()> {
     keep_freed_memory();
-    let started = Instant::now();
     let options = Options::parse();
+    // What the machine must have is asked for before anything is computed.
+    let python = Python::find().context("the trees need a Python interpreter")?;
+    let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    let environment = PythonEnvironment::start(&python, Limits::default(), workers)?;
+
+    let seeds = options.seed..options.seed.saturating_add(options.seeds);
+    if seeds.clone().count() == 1 {
+        run(options.seed, &options, &options.out, &environment)?;
+        return Ok(());
+    }
+    let mut summaries = Vec::new();
+    for seed in seeds {
+        println!("Seed {seed}");
+        let out = options.out.join(format!("seed-{seed}"));
+        summaries.push(run(seed, &options, &out, &environment)?);
+    }
+    println!("\n{}", terminal::render(&summary::over_seeds(&summaries)?));
+    Ok(())
+}
+
+/// The recipe for one seed.
+fn run(
+    seed: u64,
+    options: &Options,
+    out: &Path,
+    environment: &PythonEnvironment,
+) -> Result<Summary> {
+    let started = Instant::now();
     let scale = if options.quick {
         Scale::quick()
     } else {
         Scale::full()
     };
-    let seed = options.seed;
     let device = Device::flex();
+    let mut folder = RunFolder::create(out)?;
 
-    // What the machine must have is asked for before anything is computed.
-    let python = Python::find().context("the trees need a Python interpreter")?;
-    let workers = std::thread::available_parallelism().map_or(2, usize::from);
-    let environment = PythonEnvironment::start(&python, Limits::default(), workers)?;
-    let mut folder = RunFolder::create(&options.out)?;
-
-    let corpus = corpus::make(seed, &scale, &environment, &folder)?;
+    let corpus = corpus::make(seed, &scale, environment, &folder)?;
     let tokenizer = &corpus.tokenizer;
     println!(
-        "{:>18}  {} training and {} held-out problems, {} tokens in the vocabulary",
+        "{:>18}  {} to imitate, {} for trees, {} held out, {} tokens in the vocabulary",
         "Problems",
-        corpus.training.len(),
+        corpus.worked,
+        corpus.tree_problems.len(),
         corpus.held_out.len(),
         tokenizer.vocab_size()
     );
@@ -75,8 +100,10 @@ fn main() -> Result<()> {
     checkpoint(&folder, "SFT").write_decoder(&sft, &config)?;
 
     let actor = LocalChatModel::new("sft", &sft, tokenizer.clone());
-    let problems = &corpus.training[corpus.training.len() - scale.tree_problems..];
-    let built = trees::build(seed, &scale, &actor, problems, &environment, &mut folder)?;
+    let problems: Vec<Problem> = (corpus.tree_problems.iter())
+        .map(|word| word.problem.clone())
+        .collect();
+    let built = trees::build(seed, &scale, &actor, &problems, environment, &mut folder)?;
 
     // KTO's KL estimate wants a mismatched completion per pair; DPO and NCA do not look at them.
     let mut paired = trees::sampled_pairs(&built.trees, tokenizer)?;
@@ -103,11 +130,11 @@ fn main() -> Result<()> {
         seed,
         &actor,
         tokenizer,
-        problems,
+        &problems,
         scale.samples_per_turn,
-        &environment,
+        environment,
     )?;
-    paired.extend(first_answers.pairs(problems)?);
+    paired.extend(first_answers.pairs(&problems)?);
     let settings = reward::settings(seed, &scale);
     let mut reward_models = Vec::new();
     for (name, loss) in reward::losses() {
@@ -116,18 +143,30 @@ fn main() -> Result<()> {
         reward_models.push((name, model));
     }
 
-    let mut policies = vec![("SFT", &sft)];
-    policies.extend(learned.iter().map(|run| (run.name, &run.model)));
-    let pass = evaluation::pass_table(&policies, tokenizer, &corpus.held_out, &environment)?;
+    let (unseen_name, unseen) = if options.development {
+        ("development", &corpus.development)
+    } else {
+        ("held-out", &corpus.held_out)
+    };
+    let policies: Vec<_> = learned.iter().map(|run| (run.name, &run.model)).collect();
+    let pass = evaluation::pass_table(
+        &sft,
+        &policies,
+        tokenizer,
+        unseen,
+        &corpus.tree_problems,
+        environment,
+    )?;
+    let unseen: Vec<Problem> = unseen.iter().map(|word| word.problem.clone()).collect();
     let samples = evaluation::sample(
         seed,
         &actor,
         tokenizer,
-        &corpus.held_out,
+        &unseen,
         scale.candidates,
-        &environment,
+        environment,
     )?;
-    let pairs = samples.pairs(&corpus.held_out)?;
+    let pairs = samples.pairs(&unseen)?;
     if pairs.is_empty() {
         println!(
             "No held-out problem has both correct and incorrect samples: no pairs to judge by."
@@ -142,26 +181,31 @@ fn main() -> Result<()> {
         .iter()
         .map(|(name, model)| (*name, model))
         .collect();
-    let reranking = samples.rerank(&scorers, &settings)?;
+    let candidates = samples.candidates(&scorers, &settings)?;
 
     let results = report::Results {
         seed,
+        unseen: unseen_name,
         parameters: sft.num_params(),
         trees: built,
         learned,
         pass,
+        programs_ranked_right: evaluation::programs_ranked_right(&pairs, tokenizer)?,
         rewards,
-        reranking,
+        reranking: candidates.first(scale.best_of)?.report()?,
+        candidates,
     };
     report::write(&results, &scale, &folder)?;
+    let summary = Summary::of(&results, started.elapsed().as_secs_f64());
+    summary.write(&folder.path("summary.json"))?;
     let path = folder.finish()?;
     for table in report::tables(&results) {
         println!("\n{}", terminal::render(&table));
     }
     println!(
         "\nDone in {:.0} s. Open {}",
-        started.elapsed().as_secs_f64(),
+        summary.seconds,
         path.join("report.html").display()
     );
-    Ok(())
+    Ok(summary)
 }

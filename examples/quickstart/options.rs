@@ -20,9 +20,18 @@ pub struct Options {
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
 
+    /// How many seeds to run, one after the other from the first on, each in a folder of its own below --out; at the end, means
+    /// over them with standard errors.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub seeds: u64,
+
     /// Folder for checkpoints, data, metrics and the report; replaced if it is one of this program's.
     #[arg(long, default_value = "target/quickstart")]
     pub out: PathBuf,
+
+    /// Evaluate on the development problems: settings are chosen by them, so that the held-out ones stay unseen.
+    #[arg(long)]
+    pub development: bool,
 
     /// A run of under a minute that touches every part; its model learns next to nothing.
     #[arg(long)]
@@ -55,34 +64,39 @@ pub struct Scale {
     pub reward_epochs: usize,
     pub reward_learning_rate: f64,
     pub samples_per_turn: usize,
+    pub samples_per_round: usize,
+    /// Samples of every held-out problem, and of how many of them the tables choose the best.
     pub candidates: usize,
+    pub best_of: usize,
 }
 
 impl Scale {
     pub fn full() -> Self {
         Self {
-            training_problems: 2600,
-            largest_number: 9,
-            largest_factor: 9,
+            training_problems: 2900,
+            largest_number: 40,
+            largest_factor: 12,
             held_out_problems: 200,
-            tree_problems: 200,
+            tree_problems: 300,
             vocabulary: 512,
             hidden_size: 160,
             layers: 4,
             heads: 4,
             kv_heads: 4,
-            sft_epochs: 3,
+            sft_epochs: 6,
             sft_learning_rate: 1.5e-3,
             sft_trees_per_step: 6,
             sft_beta_2: 0.95,
             initializer_range: 0.06,
-            preference_epochs: 1,
-            preference_learning_rate: 1e-4,
-            preference_trees_per_step: 8,
-            reward_epochs: 3,
+            preference_epochs: 4,
+            preference_learning_rate: 5e-4,
+            preference_trees_per_step: 6,
+            reward_epochs: 2,
             reward_learning_rate: 1e-3,
-            samples_per_turn: 20,
-            candidates: 8,
+            samples_per_turn: 10,
+            samples_per_round: 5,
+            candidates: 16,
+            best_of: 8,
         }
     }
 

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use burn::tensor::Device;
 use chat_model::{ChatModel, ChatRequest, Completion, Message, Sampling};
+use eurus_models::generate::{Flow, Generator, Prompt, SamplingParams};
 use eurus_models::{Decoder, DecoderConfig, LocalChatModel};
 use eurus_train::{Event, SftTrainer, TrainingConfig, WeightDecayOn};
 use token_forest::ChatTokenizer;
@@ -43,7 +44,7 @@ pub fn fine_tune(
         epochs: scale.sft_epochs,
         trees_per_step: scale.sft_trees_per_step,
         weight_decay: 0.01,
-        // As when the numbers of the guide were made.
+        // Of norms too: the other settings were chosen with it.
         weight_decay_on: WeightDecayOn::All,
         beta_2: scale.sft_beta_2,
         seed,
@@ -142,15 +143,85 @@ pub fn solve(
         .collect())
 }
 
-/// Whether the greedy solution of each problem is right.
-pub fn greedy_pass(
-    model: &LocalChatModel,
+/// How a solution is written down; its first word tells which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Habit {
+    Program,
+    Sentences,
+}
+
+impl Habit {
+    pub const ALL: [Self; 2] = [Self::Program, Self::Sentences];
+
+    const fn first_word(self) -> &'static str {
+        match self {
+            Self::Program => "```",
+            Self::Sentences => "Step",
+        }
+    }
+
+    pub fn of(action: &str) -> Option<Self> {
+        let is_it = |habit: &Self| action.trim_start().starts_with(habit.first_word());
+        Self::ALL.into_iter().find(is_it)
+    }
+}
+
+/// A solution and what the environment says of it.
+pub struct Solved {
+    pub action: String,
+    pub outcome: Outcome,
+}
+
+impl Solved {
+    pub fn is_correct(&self) -> bool {
+        self.outcome.verdict == Verdict::Correct
+    }
+}
+
+/// The most likely solution of each problem, of all or of those that begin with the first word of a habit.
+pub fn greedy(
+    model: &Decoder,
+    tokenizer: &ChatTokenizer,
     problems: &[Problem],
+    habit: Option<Habit>,
     environment: &PythonEnvironment,
-) -> Result<Vec<bool>> {
-    let answered = solve(model, problems, 1, 0.0, 0, environment)?;
-    Ok(answered
+) -> Result<Vec<Solved>> {
+    let first_word = habit.map_or("", Habit::first_word);
+    let first_tokens = tokenizer.encode_text(first_word)?;
+    let prompts = problems
         .iter()
-        .map(|answers| answers.iter().all(Answered::is_correct))
+        .map(|problem| {
+            let mut tokens =
+                tokenizer.encode_prompt(&[token_forest::Message::user(&problem.instruction)])?;
+            tokens.extend(&first_tokens);
+            Ok(Prompt {
+                tokens,
+                samples: 1,
+                seed: 0,
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let generator = Generator::new(model, vec![tokenizer.eos_id()]);
+    let params = SamplingParams::greedy(MAX_ACTION_TOKENS);
+    let continuations = generator.generate(&prompts, &params, &mut |_| Flow::Continue)?;
+    let actions = continuations
+        .iter()
+        .flatten()
+        .map(|it| Ok(format!("{first_word}{}", tokenizer.decode(&it.tokens)?)))
+        .collect::<Result<Vec<_>>>()?;
+    let attempts: Vec<Attempt<'_>> = problems
+        .iter()
+        .zip(&actions)
+        .map(|(problem, action)| Attempt {
+            problem,
+            history: &[],
+            action,
+        })
+        .collect();
+    let outcomes = environment.execute(&attempts)?;
+    Ok(actions
+        .into_iter()
+        .zip(outcomes)
+        .map(|(action, outcome)| Solved { action, outcome })
         .collect())
 }

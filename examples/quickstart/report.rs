@@ -1,15 +1,17 @@
 //! The tables and the page.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use eurus_eval::Table;
 use eurus_eval::metrics::Estimate;
-use eurus_eval::report::{Figure, Report};
-use eurus_eval::reranking::RerankingReport;
+use eurus_eval::report::{Figure, Report, Series};
+use eurus_eval::reranking::{Candidates, Method, RerankingReport};
 use eurus_eval::reward_model::{RewardModelReport, comparison_table};
 use ultrainteract::{ActionSource, PreferenceTree};
 use ultrainteract_synth::SynthStats;
 
-use crate::evaluation::PassRow;
+use crate::evaluation::{Pass, PassRow};
 use crate::options::Scale;
 use crate::preference::{BETA, DESIRABLE_WEIGHT, Learned};
 use crate::run_folder::RunFolder;
@@ -20,23 +22,26 @@ const TREES_DRAWN: usize = 4;
 
 pub struct Results {
     pub seed: u64,
+    /// Which problems all is judged on: "held-out" or "development".
+    pub unseen: &'static str,
     pub parameters: usize,
     pub trees: Trees,
     pub learned: Vec<Learned>,
-    pub pass: Vec<PassRow>,
+    pub pass: Pass,
     pub rewards: Vec<(&'static str, RewardModelReport)>,
+    /// How often a judge who only sees whether there is code ranks a held-out pair right; half a point where both or none have.
+    pub programs_ranked_right: Option<f64>,
+    pub candidates: Candidates,
     pub reranking: RerankingReport,
 }
 
-pub fn tables(results: &Results) -> [Table; 5] {
+pub fn tables(results: &Results) -> [Table; 6] {
     [
         tree_table(&results.trees.stats),
         learning_table(&results.learned),
-        pass_table(&results.pass),
-        comparison_table(
-            "Reward models on held-out pairs.",
-            results.rewards.iter().map(|(name, report)| (*name, report)),
-        ),
+        pass_table(results.unseen, &results.pass.rows),
+        mistake_table(&results.pass.mistakes),
+        reward_table(results),
         results.reranking.table(format!(
             "Choosing one of {} samples of the SFT policy.",
             results.reranking.n
@@ -104,26 +109,60 @@ fn learning_table(learned: &[Learned]) -> Table {
         .note("Unique tokens: each node of a tree once. As rows: every pair as two full sequences.")
 }
 
-fn pass_table(rows: &[PassRow]) -> Table {
-    let mut table = Table::new("Greedy pass@1 on held-out problems.").headers([
+fn pass_table(unseen: &str, rows: &[PassRow]) -> Table {
+    let mut table = Table::new(format!("Greedy pass@1 on {unseen} problems.")).headers([
         "Policy",
         "Solved",
         "pass@1",
         "Gain over SFT",
+        "Programs",
+        "Characters",
     ]);
     for row in rows {
         table = table.row([
-            row.name.to_owned(),
+            row.name.clone(),
             row.solved.to_string(),
             row.pass.to_string(),
             row.over_sft
                 .as_ref()
                 .map_or_else(|| "–".to_owned(), Estimate::in_points),
+            format!("{:.0} %", 100.0 * row.programs),
+            format!("{:.0}", row.characters),
         ]);
     }
     table.note(
-        "± is the standard error over problems. Gains are points of pass@1, paired problem by problem.",
+        "± is the standard error over problems. Gains are points of pass@1, paired problem by problem. Programs: share of the solutions that are one. The best habit for each \
+         template of problems is the one with more right solutions of the problems that trees were built for.",
     )
+}
+
+fn mistake_table(mistakes: &BTreeMap<String, [usize; 2]>) -> Table {
+    let mut table = Table::new("What is wrong with the solutions of the SFT policy.").headers([
+        "The rule-based critic says",
+        "Programs",
+        "Sentences",
+    ]);
+    let mut sorted: Vec<_> = mistakes.iter().collect();
+    sorted.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.iter().sum::<usize>()));
+    for (kind, [programs, sentences]) in sorted {
+        table = table.row([kind.clone(), programs.to_string(), sentences.to_string()]);
+    }
+    table.note("Dots stand for the numbers in what it says.")
+}
+
+fn reward_table(results: &Results) -> Table {
+    let rewards = results.rewards.iter().map(|(name, report)| (*name, report));
+    let table = comparison_table(
+        format!("Reward models on {} pairs.", results.unseen),
+        rewards,
+    );
+    match results.programs_ranked_right {
+        Some(share) => table.note(format!(
+            "A judge who prefers programs to sentences, whatever they say, ranks {:.1} % of the pairs right.",
+            100.0 * share
+        )),
+        None => table,
+    }
 }
 
 /// Trees worth seeing: long ones, with a fallback among them if there is one.
@@ -147,20 +186,131 @@ fn examples(trees: &[PreferenceTree]) -> Vec<&PreferenceTree> {
     shown
 }
 
+/// Accuracy of each way to choose among the first N samples, for every N.
+fn best_of_n(candidates: &Candidates) -> Result<Figure> {
+    let count = candidates
+        .problems()
+        .iter()
+        .map(Vec::len)
+        .min()
+        .unwrap_or(0);
+    let mut curves: Vec<(Method, Vec<(f64, f64)>)> = Vec::new();
+    for n in 1..=count {
+        for row in candidates.first(n)?.report()?.rows {
+            let point = (n as f64, row.accuracy.mean);
+            match curves.iter_mut().find(|(method, _)| *method == row.method) {
+                Some((_, points)) => points.push(point),
+                None => curves.push((row.method, vec![point])),
+            }
+        }
+    }
+    let shown = curves
+        .into_iter()
+        .filter(|(method, _)| !matches!(method, Method::WeightedVote { .. }));
+    let series = shown.map(|(method, points)| {
+        let name = match &method {
+            Method::BestOfN { scorer } => format!("Best by {scorer}"),
+            Method::PassAtN => "Any of them".to_owned(),
+            method => method.to_string(),
+        };
+        Series::new(name, points)
+    });
+    let caption = "Problems solved by choosing one of the first N samples of the SFT policy.";
+    Ok(Figure::new(caption, "Samples, N", "Accuracy").panel("", series.collect()))
+}
+
+/// What was learned, in a paragraph made of the numbers.
+fn story(results: &Results) -> String {
+    let rows = &results.pass.rows;
+    let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+    let mut text = String::new();
+    if let Some(sft) = rows.first() {
+        text += &format!(
+            "Of the {} problems the SFT policy solves {}; {} of its solutions are programs. ",
+            results.unseen,
+            percent(sft.pass.mean),
+            percent(sft.programs)
+        );
+    }
+    let learned = rows
+        .iter()
+        .filter(|row| results.learned.iter().any(|run| run.name == row.name));
+    for row in learned {
+        let Some(over) = &row.over_sft else { continue };
+        let verdict = match over.standard_error {
+            Some(error) if over.mean.abs() > 2.0 * error => {
+                format!("{:.0} standard errors", over.mean.abs() / error)
+            }
+            _ => "not significant".to_owned(),
+        };
+        text += &format!(
+            "After {} it is {} ({:+.1} points, {verdict}), with {} programs. ",
+            row.name,
+            percent(row.pass.mean),
+            100.0 * over.mean,
+            percent(row.programs)
+        );
+    }
+    let best = |row: &&PassRow| row.name.starts_with("SFT, ");
+    if let Some(fixed) = rows
+        .iter()
+        .filter(best)
+        .max_by(|a, b| a.pass.mean.total_cmp(&b.pass.mean))
+    {
+        text += &format!(
+            "No choice made in advance does better than {} (\u{201c}{}\u{201d}). ",
+            percent(fixed.pass.mean),
+            fixed.name
+        );
+    }
+    for row in &results.reranking.rows {
+        if let Method::BestOfN { scorer } = &row.method {
+            text += &format!(
+                "The best of {} samples by {scorer} is right for {}, {:+.1} points over a random one. ",
+                results.reranking.n,
+                percent(row.accuracy.mean),
+                100.0 * row.over_random.mean
+            );
+        }
+    }
+    text.trim_end().to_owned()
+}
+
+/// Which way the rewards went, in a sentence for each algorithm.
+fn movements(learned: &[Learned]) -> String {
+    let direction = |reward: f64| match reward {
+        up if up > 0.0 => "up",
+        _ => "down",
+    };
+    let sentences = learned.iter().map(|run| {
+        format!(
+            "{} moved the chosen reward {} to {:+.2} and the rejected one {} to {:+.2}.",
+            run.name,
+            direction(run.late.chosen_reward),
+            run.late.chosen_reward,
+            direction(run.late.rejected_reward),
+            run.late.rejected_reward
+        )
+    });
+    sentences.collect::<Vec<_>>().join(" ")
+}
+
 pub fn write(results: &Results, scale: &Scale, folder: &RunFolder) -> Result<()> {
-    let [trees, learning, pass, rewards, reranking] = tables(results);
+    let [trees, learning, pass, mistakes, rewards, reranking] = tables(results);
     let mut report = Report::new("Eurus in miniature");
     report
+        .paragraph(story(results))
         .paragraph(format!(
             "A Llama-architecture model of {:.2} million parameters, trained from scratch on {} worked word problems, \
              acted on {} other ones for up to five turns with {} samples a turn; a Python interpreter executed what it \
              wrote. From the preference trees it learned with DPO, KTO and NCA, and two reward models were trained. \
-             Everything is judged on {} held-out problems that share no eight words in a row with the others. Seed {}.",
+             Everything is judged on {} {} problems that share no eight words in a row with the others. Seed {}.",
             results.parameters as f64 / 1e6,
             scale.training_problems - scale.tree_problems,
             scale.tree_problems,
             scale.samples_per_turn,
             scale.held_out_problems,
+            results.unseen,
             results.seed,
         ))
         .section("Preference learning")
@@ -178,15 +328,18 @@ pub fn write(results: &Results, scale: &Scale, folder: &RunFolder) -> Result<()>
             )
             .smooth(2),
         )
+        .paragraph(movements(&results.learned))
         .table(learning)
-        .section("Held-out problems")
+        .section("Unseen problems")
         .table(pass)
+        .table(mistakes)
         .section("Reward models")
         .paragraph(
             "BT ranks chosen above rejected. LDR also pushes chosen rewards above zero and rejected ones below.",
         )
         .table(rewards)
         .table(reranking)
+        .figure(best_of_n(&results.candidates)?)
         .section("Trees")
         .table(trees);
     for tree in examples(&results.trees.trees) {

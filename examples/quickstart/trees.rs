@@ -31,6 +31,7 @@ pub fn build(
 ) -> Result<Trees> {
     let config = SynthConfig {
         samples_per_turn: scale.samples_per_turn,
+        samples_per_round: Some(scale.samples_per_round),
         sampling: Sampling {
             temperature: 1.0,
             max_tokens: MAX_ACTION_TOKENS,
