@@ -137,8 +137,8 @@ fn worked_row(problem: &Problem, text: &str) -> SftRow {
     }
 }
 
-/// Problems shown with a mistake, its observation, and then a solution that is right and was not hard to get right: the program
-/// where that is, else sentences. Only the solution is trained on. Without them the model would meet its first observation
+/// Problems shown with a mistake, its observation, and then a solution in the way that is right: a program where that is, else
+/// sentences. Only the solution is trained on. Without them the model would meet its first observation
 /// when it is already acting.
 fn corrections(
     seed: u64,

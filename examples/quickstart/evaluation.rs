@@ -1,4 +1,4 @@
-//! Held-out problems: pass@1 of every policy, reward models on pairs, and best-of-N.
+//! Unseen problems: pass@1 of every policy, reward models on pairs, and best-of-N.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,14 +7,14 @@ use eurus_eval::metrics::paired_difference;
 use eurus_eval::metrics::{Estimate, Proportion};
 use eurus_eval::reranking::{Candidate, Candidates};
 use eurus_eval::reward_model::{PairLengths, RewardModelReport, evaluate_rewards};
-use eurus_models::{Decoder, LocalChatModel, RewardModel};
+use eurus_models::{Decoder, RewardModel};
 use eurus_train::{TrainingConfig, leaf_rewards, pair_rewards};
 use token_forest::{ChatTokenizer, Group, Message, TokenTree, TrainingTree};
 use ultrainteract_synth::word_problems::WordProblem;
 use ultrainteract_synth::{Critic, CritiqueRequest, Problem, PythonEnvironment, RuleCritic};
 
 use crate::console::Stage;
-use crate::policy::{Answered, Habit, Solved, greedy, solve};
+use crate::policy::{Answered, Draws, Habit, solve};
 
 /// Greedy pass@1 of one policy, or of the fine-tuned one held to a habit.
 pub struct PassRow {
@@ -48,26 +48,27 @@ pub fn pass_table(
 ) -> Result<Pass> {
     let stage = Stage::start("pass@1", 5 + learned.len(), "runs");
     let mut runs = 0;
-    let mut solve = |model: &Decoder, words: &[WordProblem], habit: Option<Habit>| {
+    let mut greedy = |model: &Decoder, words: &[WordProblem], habit: Option<Habit>| {
         let problems: Vec<Problem> = words.iter().map(|word| word.problem.clone()).collect();
-        let solved = greedy(model, tokenizer, &problems, habit, environment);
+        let draws = Draws::greedy(habit);
+        let answered = solve(model, tokenizer, &problems, &draws, environment)?;
         runs += 1;
         stage.position(runs, String::new());
-        solved
+        anyhow::Ok(answered.into_iter().flatten().collect::<Vec<Answered>>())
     };
 
-    let free = solve(sft, unseen, None)?;
+    let free = greedy(sft, unseen, None)?;
     let baseline = values(&free);
     let mut rows = vec![row("SFT", &free, None)?];
 
     let mut right_by_template: HashMap<&str, [usize; 2]> = HashMap::new();
-    let mut held_to: Vec<Vec<Solved>> = Vec::new();
+    let mut held_to: Vec<Vec<Answered>> = Vec::new();
     for (index, habit) in Habit::ALL.into_iter().enumerate() {
-        for (word, solved) in practised.iter().zip(solve(sft, practised, Some(habit))?) {
+        for (word, solved) in practised.iter().zip(greedy(sft, practised, Some(habit))?) {
             right_by_template.entry(word.template).or_default()[index] +=
                 usize::from(solved.is_correct());
         }
-        held_to.push(solve(sft, unseen, Some(habit))?);
+        held_to.push(greedy(sft, unseen, Some(habit))?);
     }
     for (name, solved) in ["SFT, always a program", "SFT, always sentences"]
         .into_iter()
@@ -86,7 +87,7 @@ pub fn pass_table(
     rows.push(row(name, best.collect::<Vec<_>>(), Some(&baseline))?);
 
     for (name, model) in learned {
-        rows.push(row(name, &solve(model, unseen, None)?, Some(&baseline))?);
+        rows.push(row(name, &greedy(model, unseen, None)?, Some(&baseline))?);
     }
     let rates = rows
         .iter()
@@ -98,17 +99,17 @@ pub fn pass_table(
     })
 }
 
-fn values<'a>(solved: impl IntoIterator<Item = &'a Solved>) -> Vec<f64> {
+fn values<'a>(solved: impl IntoIterator<Item = &'a Answered>) -> Vec<f64> {
     let right = solved.into_iter().map(|it| u8::from(it.is_correct()));
     right.map(f64::from).collect()
 }
 
 fn row<'a>(
     name: &str,
-    solved: impl IntoIterator<Item = &'a Solved>,
+    solved: impl IntoIterator<Item = &'a Answered>,
     baseline: Option<&[f64]>,
 ) -> Result<PassRow> {
-    let solved: Vec<&Solved> = solved.into_iter().collect();
+    let solved: Vec<&Answered> = solved.into_iter().collect();
     let right: Vec<bool> = solved.iter().map(|it| it.is_correct()).collect();
     let count = solved.len() as f64;
     let programs = solved
@@ -133,7 +134,7 @@ fn row<'a>(
 
 /// What the rule-based critic says of wrong solutions, with dots for its numbers, and how many of each habit it says it of: programs,
 /// then sentences.
-fn mistakes(words: &[WordProblem], solved: &[Solved]) -> Result<BTreeMap<String, [usize; 2]>> {
+fn mistakes(words: &[WordProblem], solved: &[Answered]) -> Result<BTreeMap<String, [usize; 2]>> {
     let mut mistakes: BTreeMap<String, [usize; 2]> = BTreeMap::new();
     let wrong = words.iter().zip(solved).filter(|(_, it)| !it.is_correct());
     for (word, solved) in wrong {
@@ -168,14 +169,20 @@ pub struct Samples {
 
 pub fn sample(
     seed: u64,
-    model: &LocalChatModel,
+    model: &Decoder,
     tokenizer: &ChatTokenizer,
     problems: &[Problem],
     samples: usize,
     environment: &PythonEnvironment,
 ) -> Result<Samples> {
     let stage = Stage::start("Samples", problems.len() * samples, "samples");
-    let answered = solve(model, problems, samples, 1.0, seed, environment)?;
+    let draws = Draws {
+        samples,
+        temperature: 1.0,
+        seed,
+        habit: None,
+    };
+    let answered = solve(model, tokenizer, problems, &draws, environment)?;
     let trees = problems
         .iter()
         .zip(&answered)
@@ -183,7 +190,7 @@ pub fn sample(
             let prompt = tokenizer.encode_prompt(&[Message::user(&problem.instruction)])?;
             let mut tree = TokenTree::new(prompt, false);
             for answer in answers {
-                tree.push(0, tokenizer.encode_action(&answer.completion.text)?, true);
+                tree.push(0, tokenizer.encode_action(&answer.action)?, true);
             }
             Ok(tree)
         })
@@ -268,7 +275,7 @@ pub fn programs_ranked_right(
     Ok((!points.is_empty()).then(|| points.iter().sum::<f64>() / points.len() as f64))
 }
 
-/// Accuracy and rewards of a reward model on held-out pairs.
+/// Accuracy and rewards of a reward model on pairs.
 pub fn judge(
     model: &RewardModel,
     pairs: &[TrainingTree],

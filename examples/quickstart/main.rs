@@ -128,7 +128,7 @@ fn run(
     // The reward models will choose among first answers, of which a tree has one pair only.
     let first_answers = evaluation::sample(
         seed,
-        &actor,
+        &sft,
         tokenizer,
         &problems,
         scale.samples_per_turn,
@@ -160,7 +160,7 @@ fn run(
     let unseen: Vec<Problem> = unseen.iter().map(|word| word.problem.clone()).collect();
     let samples = evaluation::sample(
         seed,
-        &actor,
+        &sft,
         tokenizer,
         &unseen,
         scale.candidates,
@@ -169,7 +169,7 @@ fn run(
     let pairs = samples.pairs(&unseen)?;
     if pairs.is_empty() {
         println!(
-            "No held-out problem has both correct and incorrect samples: no pairs to judge by."
+            "No {unseen_name} problem has both correct and incorrect samples: no pairs to judge by."
         );
     }
     let rewards = reward_models

@@ -65,7 +65,7 @@ pub struct Scale {
     pub reward_learning_rate: f64,
     pub samples_per_turn: usize,
     pub samples_per_round: usize,
-    /// Samples of every held-out problem, and of how many of them the tables choose the best.
+    /// Samples of every unseen problem, and of how many of them the tables choose the best.
     pub candidates: usize,
     pub best_of: usize,
 }

@@ -2,11 +2,10 @@
 
 use anyhow::Result;
 use burn::tensor::Device;
-use chat_model::{ChatModel, ChatRequest, Completion, Message, Sampling};
-use eurus_models::generate::{Flow, Generator, Prompt, SamplingParams};
-use eurus_models::{Decoder, DecoderConfig, LocalChatModel};
+use eurus_models::generate::{Continuation, Flow, Generator, Prompt, SamplingParams};
+use eurus_models::{Decoder, DecoderConfig};
 use eurus_train::{Event, SftTrainer, TrainingConfig, WeightDecayOn};
-use token_forest::ChatTokenizer;
+use token_forest::{ChatTokenizer, Message};
 use ultrainteract::Verdict;
 use ultrainteract_synth::{Attempt, Environment, Outcome, Problem, PythonEnvironment};
 
@@ -71,78 +70,6 @@ pub fn fine_tune(
     Ok(trained)
 }
 
-/// One turn of solving: the instruction alone.
-fn request(problem: &Problem, samples: usize, sampling: Sampling) -> ChatRequest {
-    ChatRequest::new([Message::user(&problem.instruction)])
-        .with_samples(samples)
-        .with_sampling(sampling)
-}
-
-/// A completion and what the environment says of it.
-pub struct Answered {
-    pub completion: Completion,
-    pub outcome: Outcome,
-}
-
-impl Answered {
-    pub fn is_correct(&self) -> bool {
-        self.outcome.verdict == Verdict::Correct
-    }
-}
-
-/// Samples solutions of every problem and tries them.
-pub fn solve(
-    model: &LocalChatModel,
-    problems: &[Problem],
-    samples: usize,
-    temperature: f32,
-    seed: u64,
-    environment: &PythonEnvironment,
-) -> Result<Vec<Vec<Answered>>> {
-    let requests: Vec<ChatRequest> = problems
-        .iter()
-        .enumerate()
-        .map(|(index, problem)| {
-            let sampling = Sampling {
-                temperature,
-                max_tokens: MAX_ACTION_TOKENS,
-                seed: seed.wrapping_mul(1_000_003).wrapping_add(index as u64),
-                ..Sampling::default()
-            };
-            request(problem, samples, sampling)
-        })
-        .collect();
-    let completions = model
-        .complete_batch(&requests)
-        .into_iter()
-        .collect::<Result<Vec<_>, _>>()?;
-    let attempts: Vec<Attempt<'_>> = problems
-        .iter()
-        .zip(&completions)
-        .flat_map(|(problem, completions)| {
-            completions.iter().map(move |completion| Attempt {
-                problem,
-                history: &[],
-                action: &completion.text,
-            })
-        })
-        .collect();
-    let mut outcomes = environment.execute(&attempts)?.into_iter();
-    Ok(completions
-        .into_iter()
-        .map(|completions| {
-            completions
-                .into_iter()
-                .zip(outcomes.by_ref())
-                .map(|(completion, outcome)| Answered {
-                    completion,
-                    outcome,
-                })
-                .collect()
-        })
-        .collect())
-}
-
 /// How a solution is written down; its first word tells which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Habit {
@@ -166,62 +93,93 @@ impl Habit {
     }
 }
 
-/// A solution and what the environment says of it.
-pub struct Solved {
+/// How solutions are drawn.
+pub struct Draws {
+    pub samples: usize,
+    pub temperature: f32,
+    pub seed: u64,
+    /// The habit whose first word every solution begins with; `None` leaves it to the model.
+    pub habit: Option<Habit>,
+}
+
+impl Draws {
+    /// The most likely solution of each problem.
+    pub fn greedy(habit: Option<Habit>) -> Self {
+        Self {
+            samples: 1,
+            temperature: 0.0,
+            seed: 0,
+            habit,
+        }
+    }
+}
+
+/// An action and what the environment says of it.
+pub struct Answered {
     pub action: String,
     pub outcome: Outcome,
 }
 
-impl Solved {
+impl Answered {
     pub fn is_correct(&self) -> bool {
         self.outcome.verdict == Verdict::Correct
     }
 }
 
-/// The most likely solution of each problem, of all or of those that begin with the first word of a habit.
-pub fn greedy(
+/// Draws solutions of every problem from its instruction alone, and tries them.
+pub fn solve(
     model: &Decoder,
     tokenizer: &ChatTokenizer,
     problems: &[Problem],
-    habit: Option<Habit>,
+    draws: &Draws,
     environment: &PythonEnvironment,
-) -> Result<Vec<Solved>> {
-    let first_word = habit.map_or("", Habit::first_word);
+) -> Result<Vec<Vec<Answered>>> {
+    let first_word = draws.habit.map_or("", Habit::first_word);
     let first_tokens = tokenizer.encode_text(first_word)?;
     let prompts = problems
         .iter()
-        .map(|problem| {
-            let mut tokens =
-                tokenizer.encode_prompt(&[token_forest::Message::user(&problem.instruction)])?;
+        .enumerate()
+        .map(|(index, problem)| {
+            let mut tokens = tokenizer.encode_prompt(&[Message::user(&problem.instruction)])?;
             tokens.extend(&first_tokens);
             Ok(Prompt {
                 tokens,
-                samples: 1,
-                seed: 0,
+                samples: draws.samples,
+                seed: draws
+                    .seed
+                    .wrapping_mul(1_000_003)
+                    .wrapping_add(index as u64),
             })
         })
         .collect::<Result<Vec<_>>>()?;
     let generator = Generator::new(model, vec![tokenizer.eos_id()]);
-    let params = SamplingParams::greedy(MAX_ACTION_TOKENS);
+    let params = SamplingParams::at_temperature(draws.temperature, MAX_ACTION_TOKENS);
     let continuations = generator.generate(&prompts, &params, &mut |_| Flow::Continue)?;
+    let action = |it: &Continuation| -> Result<String> {
+        Ok(format!("{first_word}{}", tokenizer.decode(&it.tokens)?))
+    };
     let actions = continuations
         .iter()
-        .flatten()
-        .map(|it| Ok(format!("{first_word}{}", tokenizer.decode(&it.tokens)?)))
-        .collect::<Result<Vec<_>>>()?;
+        .map(|samples| samples.iter().map(action).collect())
+        .collect::<Result<Vec<Vec<String>>>>()?;
     let attempts: Vec<Attempt<'_>> = problems
         .iter()
         .zip(&actions)
-        .map(|(problem, action)| Attempt {
-            problem,
-            history: &[],
-            action,
+        .flat_map(|(problem, actions)| {
+            actions.iter().map(move |action| Attempt {
+                problem,
+                history: &[],
+                action,
+            })
         })
         .collect();
-    let outcomes = environment.execute(&attempts)?;
+    let mut outcomes = environment.execute(&attempts)?.into_iter();
     Ok(actions
         .into_iter()
-        .zip(outcomes)
-        .map(|(action, outcome)| Solved { action, outcome })
+        .map(|actions| {
+            let pairs = actions.into_iter().zip(outcomes.by_ref());
+            let answered = pairs.map(|(action, outcome)| Answered { action, outcome });
+            answered.collect()
+        })
         .collect())
 }

@@ -29,7 +29,7 @@ pub struct Results {
     pub learned: Vec<Learned>,
     pub pass: Pass,
     pub rewards: Vec<(&'static str, RewardModelReport)>,
-    /// How often a judge who only sees whether there is code ranks a held-out pair right; half a point where both or none have.
+    /// How often a judge who only sees whether there is code ranks a pair right; half a point where both or none have.
     pub programs_ranked_right: Option<f64>,
     pub candidates: Candidates,
     pub reranking: RerankingReport,
@@ -131,8 +131,9 @@ fn pass_table(unseen: &str, rows: &[PassRow]) -> Table {
         ]);
     }
     table.note(
-        "± is the standard error over problems. Gains are points of pass@1, paired problem by problem. Programs: share of the solutions that are one. The best habit for each \
-         template of problems is the one with more right solutions of the problems that trees were built for.",
+        "± is the standard error over problems. Gains are points of pass@1, paired problem by problem. Programs: share of \
+         the solutions that are one. The best habit for each template of problems is the one with more right solutions of \
+         the problems that trees were built for.",
     )
 }
 

@@ -9,7 +9,7 @@ use crate::{Problem, Result, arithmetic};
 /// Compares an action with the ground truth and the annotated solution, and says in one or two
 /// plain sentences what is wrong, never what is right.
 ///
-/// The first sentence is about the outcome: the answer is too large or too small, or there is none,
+/// The first sentence is about the outcome: the answer is too large or too small, of another kind, or missing,
 /// or how the code failed. The second points at a place, whichever of these is found first:
 ///
 /// 1. a statement like `12 * 3 = 35` that is not so,
