@@ -192,7 +192,8 @@ impl TrainingConfig {
     /// Optimizer steps for this many trees, in steps of `trees_per_step`. With `forests_per_step` it depends on the trees:
     /// [`plan`](crate::plan) tells.
     pub fn steps(&self, trees: usize) -> usize {
-        let steps = trees.div_ceil(self.trees_per_step) * self.epochs;
+        let steps = trees.div_ceil(self.trees_per_step);
+        let steps = steps.saturating_mul(self.epochs);
         self.max_steps.map_or(steps, |most| steps.min(most))
     }
 }

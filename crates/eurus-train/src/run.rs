@@ -480,10 +480,11 @@ impl<'a, 'b, M: Module, O: Objective<M>> Run<'a, 'b, M, O> {
         Ok(weights)
     }
 
-    /// Refuses a step whose gradients are all zero. A loss that is 0 once the run has learned something is at its least, as
-    /// a hinge is for pairs that are far enough apart, and no fault.
+    /// Refuses a step whose gradients are all zero. A loss that is 0 or nearly so once the run has learned something is at its
+    /// least, as a hinge is for pairs that are far enough apart, and no fault.
     fn check_no_gradient(&self, step: usize, loss: f64, parameters: usize) -> Result<()> {
-        let is_learned = loss == 0.0 && self.optimizer.has_updated();
+        // Squares of gradients this small are 0 in single precision before the loss is.
+        let is_learned = loss.abs() < 1e-20 && self.optimizer.has_updated();
         if is_learned {
             return Ok(());
         }
@@ -566,17 +567,17 @@ impl<'a, 'b, M: Module, O: Objective<M>> Run<'a, 'b, M, O> {
     /// Saves the state that an error leaves behind, as far as all ranks know of the error: otherwise one would wait for the
     /// others. Another error of saving does not hide the first.
     fn keep_after(&mut self, error: &Error, step: usize, model: &M) {
-        let known = matches!(error, Error::NotFinite { .. }) || self.setup.ranks.size() == 1;
-        if known {
+        let of_all = matches!(error, Error::NotFinite { .. } | Error::NoGradient { .. });
+        if of_all || self.setup.ranks.size() == 1 {
             let _ = self.save(step, model);
         }
     }
 
-    /// Saves the state after `step` steps, if it is due or the best so far.
+    /// Saves the state after `step` steps, if it is due: the best so far always is in a run with snapshots.
     fn save_if_due(&mut self, step: usize, model: &M, is_new_best: bool) -> Result<()> {
         let is_last = step == self.order.len();
         let store = self.store.as_ref();
-        match store.is_some_and(|it| is_new_best || it.is_due(step, is_last)) {
+        match store.is_some_and(|it| it.is_due(step, is_last || is_new_best)) {
             true => self.save(step, model),
             false => Ok(()),
         }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// Clones are one request: a trainer is given one, and a callback, another thread or the handler of a signal makes it. The run
 /// then saves its state, if it has [`Snapshots`](crate::Snapshots), tells [`Event::Stopped`](crate::Event::Stopped) and returns
-/// the model as it is.
+/// the model as it is, or the best one if it keeps that.
 ///
 /// ```
 /// use burn::tensor::Device;

@@ -152,7 +152,6 @@ impl RewardPairLoss for BradleyTerry {
 /// Settings of [`Ldr`]: there are none.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[non_exhaustive]
 pub struct LdrConfig {}
 
 impl LdrConfig {

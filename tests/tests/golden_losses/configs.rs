@@ -25,13 +25,10 @@ pub fn paired(case: &Case<'_>) -> Result<PreferenceLossConfig, String> {
         }
         "fdpo_trl012_alpha" => {
             let alpha = 1.0 - case.number("alpha_coef")?;
-            let dpo = DpoConfig {
-                beta: case.number("beta")?,
-                ..DpoConfig::default()
-            };
             Ok(PreferenceLossConfig::Dpo(DpoConfig {
+                beta: case.number("beta")?,
                 divergence: Divergence::Alpha(alpha),
-                ..dpo
+                ..DpoConfig::default()
             }))
         }
         "cpo" | "alphapo" | "e2e_cpo" => cpo(case),

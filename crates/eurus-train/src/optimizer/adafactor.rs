@@ -7,11 +7,11 @@
 
 use burn::backend::Backend;
 use burn::backend::tensor::FloatTensor;
-use burn::tensor::{DType, Scalar, Shape};
+use burn::tensor::{Scalar, Shape};
 use burn_flex::FlexTensor;
 use rayon::prelude::*;
 
-use super::ops::contiguous;
+use super::ops::{CHUNK, contiguous, scale};
 
 /// Numbers of one update.
 #[derive(Debug, Clone, Copy)]
@@ -56,14 +56,17 @@ pub fn stock<B: Backend>(
     step: AdafactorStep,
 ) -> Updated<FloatTensor<B>> {
     let [b, r, c] = step.shape;
-    let scale = |tensor, factor: f32| B::float_mul_scalar(tensor, Scalar::from(factor));
     let shaped = |tensor, shape: [usize; 3]| B::float_reshape(tensor, Shape::from(shape));
     let flat = |tensor, elements: usize| B::float_reshape(tensor, Shape::from([elements]));
-    let gradient = scale(shaped(gradient, step.shape), step.gradient_factor);
+    let gradient = scale::<B>(shaped(gradient, step.shape), step.gradient_factor);
     let squares = B::float_mul(gradient.clone(), gradient.clone());
     let squares = B::float_add_scalar(squares, Scalar::from(EPSILON));
-    let mixed =
-        |before, now| B::float_add(scale(before, step.beta_2), scale(now, 1.0 - step.beta_2));
+    let mixed = |before, now| {
+        B::float_add(
+            scale::<B>(before, step.beta_2),
+            scale::<B>(now, 1.0 - step.beta_2),
+        )
+    };
     let rows = mixed(
         shaped(rows, [b, r, 1]),
         B::float_mean_dim(squares.clone(), 2),
@@ -75,17 +78,14 @@ pub fn stock<B: Backend>(
     let square = B::float_mean(B::float_mul(update.clone(), update.clone()));
     let root = B::float_clamp_min(B::float_sqrt(square), Scalar::from(1.0_f32));
     let update = B::float_div(update, shaped(root, [1, 1, 1]));
-    let parameter = scale(shaped(parameter, step.shape), step.decay);
-    let parameter = B::float_sub(parameter, scale(update, step.learning_rate));
+    let parameter = scale::<B>(shaped(parameter, step.shape), step.decay);
+    let parameter = B::float_sub(parameter, scale::<B>(update, step.learning_rate));
     (
         flat(parameter, b * r * c),
         flat(rows, b * r),
         flat(columns, b * c),
     )
 }
-
-/// Elements that a task takes at a time, at least. Fixed, so that a sum does not depend on the number of threads.
-const CHUNK: usize = 16 * 1024;
 
 /// The update of a CPU, where the parameter lies: nothing of its size is made besides.
 pub fn flex(
@@ -169,11 +169,6 @@ pub fn flex(
             }
         });
     (parameter, rows, columns)
-}
-
-/// Whether the update of a CPU can be taken.
-pub fn is_f32(tensors: &[&FlexTensor]) -> bool {
-    tensors.iter().all(|tensor| tensor.dtype() == DType::F32)
 }
 
 fn rows_of_chunk(columns: usize) -> usize {

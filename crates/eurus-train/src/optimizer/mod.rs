@@ -1,6 +1,7 @@
 //! Optimizers, with the gradients of a step summed over its forests and clipped to a global norm.
 //!
-//! AdamW (arXiv 1711.05101, algorithm 2) per parameter, with gradient `g` and step `t` of that parameter: `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`,
+//! AdamW (arXiv 1711.05101, algorithm 2) per parameter, with gradient `g` and step `t` of that parameter:
+//! `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`,
 //! `p = (1 - lr * decay) p - lr * (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + epsilon)`. A parameter without a gradient in a
 //! step stays as it is and its `t` does not count. Adafactor is in [`adafactor`].
 
@@ -97,12 +98,15 @@ impl StepOptimizer {
     /// model's own loss of the forest counts with `share`, the forest's share of the step's tokens.
     pub fn add<M: Module>(&mut self, model: &M, loss: Tensor<1>, tape: Tape<'_>, share: f64) {
         let sums = &mut self.sums;
+        // What reaches no parameter has no graph to go back through; the run says so of a whole step.
         let auxiliary = match tape {
             Tape::Blocks(recomputation) => {
                 recomputation.backward(loss, share, &mut |loss, read| {
-                    let mut gradients = sums.backward(model, loss);
-                    read(&mut gradients);
-                    sums.add(model, gradients);
+                    if loss.is_tracked() {
+                        let mut gradients = sums.backward(model, loss);
+                        read(&mut gradients);
+                        sums.add(model, gradients);
+                    }
                 })
             }
             Tape::Whole { auxiliary } => {
@@ -113,7 +117,6 @@ impl StepOptimizer {
                     Some(auxiliary) => auxiliary.cast(loss.dtype()) + loss,
                     None => loss,
                 };
-                // What reaches no parameter has no graph to go back through; the run says so of a whole step.
                 if loss.is_tracked() {
                     let gradients = sums.backward(model, loss);
                     sums.add(model, gradients);

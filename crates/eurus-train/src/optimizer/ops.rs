@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::adafactor::{self, AdafactorStep};
 
 /// Elements a task takes at a time. Fixed, so that a sum does not depend on the number of threads.
-const CHUNK: usize = 16 * 1024;
+pub(super) const CHUNK: usize = 16 * 1024;
 
 /// Optimizer operations on flat tensors, outside of autodiff.
 #[backend_extension(
@@ -52,7 +52,7 @@ fn stock_sum_of_squares<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     B::float_sum(B::float_mul(x.clone(), x))
 }
 
-fn scale<B: Backend>(tensor: FloatTensor<B>, factor: f32) -> FloatTensor<B> {
+pub(super) fn scale<B: Backend>(tensor: FloatTensor<B>, factor: f32) -> FloatTensor<B> {
     B::float_mul_scalar(tensor, Scalar::from(factor))
 }
 
@@ -90,6 +90,11 @@ pub(super) fn contiguous(tensor: FlexTensor) -> FlexTensor {
     }
 }
 
+/// Whether the one pass of a CPU can be taken.
+fn all_f32(tensors: &[&FlexTensor]) -> bool {
+    tensors.iter().all(|tensor| tensor.dtype() == DType::F32)
+}
+
 impl OptimizerOps for Flex {
     fn adamw_step(
         parameter: FlexTensor,
@@ -98,10 +103,7 @@ impl OptimizerOps for Flex {
         second: FlexTensor,
         step: AdamWStep,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
-        let all_f32 = [&parameter, &gradient, &first, &second]
-            .iter()
-            .all(|tensor| tensor.dtype() == DType::F32);
-        if !all_f32 {
+        if !all_f32(&[&parameter, &gradient, &first, &second]) {
             return stock_adamw_step::<Self>(parameter, gradient, first, second, step);
         }
         let [mut parameter, gradient, mut first, mut second] =
@@ -126,7 +128,7 @@ impl OptimizerOps for Flex {
         columns: FlexTensor,
         step: AdafactorStep,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
-        if !adafactor::is_f32(&[&parameter, &gradient, &rows, &columns]) {
+        if !all_f32(&[&parameter, &gradient, &rows, &columns]) {
             return adafactor::stock::<Self>(parameter, gradient, rows, columns, step);
         }
         adafactor::flex(parameter, gradient, rows, columns, step)
@@ -223,6 +225,18 @@ mod tests {
         tensor.into_data().iter::<f64>().collect()
     }
 
+    /// Asserts that three tensors are those of double precision.
+    fn assert_close(fused: [Tensor<1>; 3], double: [Tensor<1>; 3], what: &str) {
+        for (fused, double) in fused.into_iter().zip(double) {
+            for (a, b) in read(fused).into_iter().zip(read(double)) {
+                assert!(
+                    (a - b).abs() < 2e-6 * (1.0 + b.abs()),
+                    "{what}: {a} fused, {b} stock"
+                );
+            }
+        }
+    }
+
     #[test]
     fn the_fused_update_equals_the_stock_operations_in_double_precision() {
         let device = Device::flex();
@@ -235,18 +249,7 @@ mod tests {
         let [p, g, m, v] = inputs.map(|tensor| tensor.clone().cast(DType::F64));
         let double = adamw_step(p, g, m, v, STEP);
         let fused = adamw_step(parameter, gradient, first, second, STEP);
-        for (fused, double) in [
-            (fused.0, double.0),
-            (fused.1, double.1),
-            (fused.2, double.2),
-        ] {
-            for (a, b) in read(fused).into_iter().zip(read(double)) {
-                assert!(
-                    (a - b).abs() < 2e-6 * (1.0 + b.abs()),
-                    "{a} fused, {b} stock"
-                );
-            }
-        }
+        assert_close(fused.into(), double.into(), "adamw");
     }
 
     #[test]
@@ -271,18 +274,7 @@ mod tests {
                 let double = adafactor_step(p, g, r, c, step);
                 let [p, g, r, c] = inputs.map(Tensor::clone);
                 let fused = adafactor_step(p, g, r, c, step);
-                for (fused, double) in [
-                    (fused.0, double.0),
-                    (fused.1, double.1),
-                    (fused.2, double.2),
-                ] {
-                    for (a, b) in read(fused).into_iter().zip(read(double)) {
-                        assert!(
-                            (a - b).abs() < 2e-6 * (1.0 + b.abs()),
-                            "{shape:?}: {a} fused, {b} stock"
-                        );
-                    }
-                }
+                assert_close(fused.into(), double.into(), &format!("{shape:?}"));
             }
         }
     }

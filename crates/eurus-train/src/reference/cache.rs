@@ -122,7 +122,8 @@ impl ReferenceCache {
         }
     }
 
-    /// Sets whether a file of another model, tokenizer or version is begun anew; otherwise it is an error.
+    /// Sets whether a file of another model, tokenizer or version, or that is no cache at all, is begun anew; otherwise it is an
+    /// error.
     pub fn with_replace_stale(mut self, replace: bool) -> Self {
         self.replace_stale = replace;
         self
@@ -149,7 +150,7 @@ impl ReferenceCache {
             .rposition(|&byte| byte == b'\n')
             .map_or(0, |end| end + 1);
         let header = text[..whole].split(|&byte| byte == b'\n').next();
-        let header = header.filter(|header| !header.is_empty());
+        let header = header.filter(|_| whole > 0);
         match header.and_then(|header| stale(header, &key)) {
             Some(_) if self.replace_stale => whole = 0,
             Some(difference) => {

@@ -20,8 +20,8 @@ pub(crate) use tensors::share_weights;
 
 /// When and where a run saves its state.
 ///
-/// A snapshot is a folder `step-00000200` with the weights, AdamW's moments and a state file; `manifest.json` has the SHA-256
-/// of each. It is written under another name and renamed when it is whole. A run that goes on takes the newest snapshot
+/// A snapshot is a folder `step-00000200` with the weights, what the optimizer keeps and a state file; `manifest.json` has the
+/// SHA-256 of each. It is written under another name and renamed when it is whole. A run that goes on takes the newest snapshot
 /// whose files are what the manifest says. The order of the examples follows from the seed and the learning rate from the
 /// step, so the rest of the run is what it would have been, bit for bit on the CPU.
 ///

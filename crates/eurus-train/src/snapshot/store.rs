@@ -80,9 +80,10 @@ impl<'a> Store<'a> {
         })
     }
 
-    pub fn is_due(&self, step: usize, is_last: bool) -> bool {
+    /// Whether a run with snapshots takes one after `step` steps, or is to have this one whatever its number.
+    pub fn is_due(&self, step: usize, is_wanted: bool) -> bool {
         let every_steps = self.snapshots.every_steps;
-        every_steps.is_some_and(|every| is_last || step.is_multiple_of(every))
+        every_steps.is_some_and(|every| is_wanted || step.is_multiple_of(every))
     }
 
     /// Saves the state after `step` steps and removes the oldest snapshots. Returns the snapshot's folder, or why it could not

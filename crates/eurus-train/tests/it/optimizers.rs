@@ -70,7 +70,7 @@ fn adamw(kept: &mut Kept, values: &mut [f64], gradient: &[f64], decay: f64, of: 
     }
 }
 
-/// Algorithm 4 of arXiv 1804.04235 for a matrix of so many columns, number by number; 1 is for a vector, whose second moment
+/// Algorithm 4 of arXiv 1804.04235 for a matrix of so many columns, number by number; `None` is for a vector, whose second moment
 /// is not factored.
 fn adafactor(
     kept: &mut Kept,
