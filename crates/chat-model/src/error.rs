@@ -19,7 +19,7 @@ pub enum Error {
         /// The field of [`Sampling`](crate::Sampling).
         setting: &'static str,
         /// Its value.
-        value: f64,
+        value: f32,
         /// The values that it can have.
         problem: &'static str,
     },

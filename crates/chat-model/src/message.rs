@@ -93,7 +93,7 @@ impl Sampling {
     /// assert!(error.to_string().starts_with("sampling: top_p is 1.5"));
     /// ```
     pub fn check(&self) -> Result<()> {
-        let refuse = |setting, value: f64, problem| {
+        let refuse = |setting, value: f32, problem| {
             Err(Error::Sampling {
                 setting,
                 value,
@@ -102,11 +102,11 @@ impl Sampling {
         };
         if !self.temperature.is_finite() || self.temperature < 0.0 {
             let problem = "a finite number of at least 0 is wanted; 0 takes the likeliest token";
-            return refuse("temperature", self.temperature.into(), problem);
+            return refuse("temperature", self.temperature, problem);
         }
         if !(self.top_p > 0.0 && self.top_p <= 1.0) {
             let problem = "a share above 0 and up to 1 is wanted; 1 keeps all tokens";
-            return refuse("top_p", self.top_p.into(), problem);
+            return refuse("top_p", self.top_p, problem);
         }
         if self.max_tokens == 0 {
             return refuse("max_tokens", 0.0, "at least 1 is wanted");

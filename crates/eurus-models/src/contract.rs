@@ -263,12 +263,12 @@ impl<M: ForestBody> Probe<M> {
     /// Every path has the states that it has alone.
     fn check_paths(&self, trees: &[TokenTree], batch: &ForestBatch, states: &States) -> Result<()> {
         let forest = &batch.forest;
-        for leaf in 0..forest.node_count() {
-            let nodes = forest.ancestors(leaf).into_iter().chain([leaf as u32]);
+        for end in 0..forest.node_count() {
+            let nodes = forest.ancestors(end).into_iter().chain([end as u32]);
             let path: Vec<usize> = nodes
                 .flat_map(|node| forest.tokens_of(node as usize))
                 .collect();
-            let tree = forest.nodes[leaf].tree as usize;
+            let tree = forest.nodes[end].tree as usize;
             let alone = self.alone(batch, &path, tree)?;
             let own = path
                 .iter()

@@ -271,15 +271,8 @@ pub enum Error {
         found: String,
     },
     /// A setting that no token can be drawn with.
-    #[error("sampling: {setting} is {value}; {problem}")]
-    Sampling {
-        /// The setting.
-        setting: &'static str,
-        /// Its value.
-        value: f64,
-        /// The values that it can have.
-        problem: &'static str,
-    },
+    #[error(transparent)]
+    Sampling(chat_model::Error),
     /// The model gives no distribution to draw a token from.
     #[error(
         "prompt {prompt}, sample {sample}: the logits of new token {step} are not finite; check the model's weights, or compute in another number type"

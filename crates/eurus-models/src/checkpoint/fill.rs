@@ -7,6 +7,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::floats::{self, WeightType};
+use super::names::{EMBEDDING, OUTPUT};
 use crate::{DecoderConfig, Error, ModulePath, Result};
 
 /// Something that has tensors by the names of Hugging Face files.
@@ -32,7 +33,7 @@ pub trait Tensors {
 /// Tensors that a file may have beyond the model's: what old exports carry, and an output projection that is not used. A
 /// language model with tied weights has found it to be the embedding before ([`super::Checkpoint::decoder`]).
 fn ignorable(name: &str) -> bool {
-    name.ends_with("rotary_emb.inv_freq") || name == "lm_head.weight"
+    name.ends_with("rotary_emb.inv_freq") || name == OUTPUT
 }
 
 /// Refuses a configuration whose sizes are not those of the tensors, before anything is built by it: a wrong number must
@@ -49,10 +50,7 @@ pub fn check_sizes(config: &DecoderConfig, tensors: &impl Tensors) -> Result<()>
     let rows = |heads: usize| heads.saturating_mul(config.head_dim);
     let d = config.hidden_size;
     let mut expected = vec![
-        (
-            "model.embed_tokens.weight".to_owned(),
-            vec![config.vocab_size, d],
-        ),
+        (EMBEDDING.to_owned(), vec![config.vocab_size, d]),
         (layer(last, "input_layernorm"), vec![d]),
         (layer(0, "self_attn.q_proj"), vec![rows(config.heads), d]),
         (layer(0, "self_attn.k_proj"), vec![rows(config.kv_heads), d]),

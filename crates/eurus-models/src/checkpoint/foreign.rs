@@ -13,7 +13,7 @@ pub fn missing(folder: &Path, wanted: &'static str) -> Error {
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .collect();
     names.sort();
-    match explained(folder, &names) {
+    match explained(folder, wanted, &names) {
         Some((found, remedy)) => Error::OtherFormat {
             folder: folder.into(),
             wanted,
@@ -28,7 +28,7 @@ pub fn missing(folder: &Path, wanted: &'static str) -> Error {
 }
 
 /// What is there, and what to do with it.
-fn explained(folder: &Path, names: &[String]) -> Option<(String, String)> {
+fn explained(folder: &Path, wanted: &str, names: &[String]) -> Option<(String, String)> {
     let of = |fits: &dyn Fn(&str) -> bool| names.iter().find(|name| fits(name));
     let folder = folder.display();
     if of(&|name| name == ADAPTER_CONFIG).is_some() {
@@ -65,13 +65,16 @@ fn explained(folder: &Path, names: &[String]) -> Option<(String, String)> {
             ),
         ));
     }
-    if let Some(name) = of(&|name| name.starts_with("model-") && name.ends_with(".safetensors")) {
+    let weights_wanted = wanted == SINGLE;
+    if weights_wanted
+        && let Some(name) = of(&|name| name.starts_with("model-") && name.ends_with(".safetensors"))
+    {
         return Some((
             format!("{name} without the index of the shards"),
             format!("copy or download {INDEX} too"),
         ));
     }
-    if let Some(name) = of(&|name| name.ends_with(".safetensors")) {
+    if weights_wanted && let Some(name) = of(&|name| name.ends_with(".safetensors")) {
         return Some((
             name.clone(),
             format!("if these are the weights, call the file {SINGLE}"),

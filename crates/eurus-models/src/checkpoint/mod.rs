@@ -222,7 +222,9 @@ impl Checkpoint {
         let (mut tensors, config) = self.open_reward_model()?;
         let head = match tensors.reward_head()? {
             Some(head) => head,
-            None => self.head_of_adapter()?.unwrap_or(RewardHead::of(&config)),
+            // The base is a language model, and the head is the adapter's.
+            None if self.head_of_adapter()?.is_some() => return self.reward_start(device),
+            None => RewardHead::of(&config),
         };
         let model = RewardModel::empty(&config, head, device);
         let model = fill::fill(&mut tensors, model, device)?;

@@ -243,6 +243,10 @@ impl Body {
 
     /// Runs the tokens through all layers; `attend(layer, queries, keys_values, shape)` mixes values. Every token is in one of
     /// the sequences, which follow each other.
+    ///
+    /// # Panics
+    ///
+    /// When the sequences do not have as many tokens together as there are positions.
     pub fn forward_with(
         &self,
         tokens: Tensor<1, Int>,

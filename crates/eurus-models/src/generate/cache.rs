@@ -1,8 +1,9 @@
 //! The keys and values of prompts and of what continues them.
 
+use std::ops::Range;
+
 use burn::tensor::{Int, Tensor};
 
-use super::rotation::write;
 use crate::decoder::LayerKeysValues;
 use crate::int_tensor;
 use crate::ops::DecodeCache;
@@ -82,6 +83,17 @@ impl Caches {
             cache.step_v = cache.step_v.clone().select(1, index);
         }
     }
+}
+
+/// Writes a part of a cache in place.
+pub(super) fn write<const D: usize>(
+    cache: &mut Tensor<D>,
+    to: [Range<usize>; D],
+    values: Tensor<D>,
+) {
+    // Taking the tensor out leaves it the only owner of its memory, so nothing is copied.
+    let taken = std::mem::replace(cache, Tensor::zeros([1; D], &values.device()));
+    *cache = taken.slice_assign(to, values);
 }
 
 #[cfg(test)]

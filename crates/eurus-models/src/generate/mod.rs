@@ -228,7 +228,19 @@ impl Generator {
                     log_prob,
                 })
             };
-            self.run(prompts, &mut rows, &mut finished, params, &mut observe)?;
+            let drawn = self.run(prompts, &mut rows, &mut finished, params, &mut observe);
+            drawn.map_err(|error| match error {
+                Error::LogitsNotFinite {
+                    prompt,
+                    sample,
+                    step,
+                } => Error::LogitsNotFinite {
+                    prompt: first + prompt,
+                    sample,
+                    step,
+                },
+                other => other,
+            })?;
         }
         finished.append(&mut rows);
         finished.sort_by_key(|row| (row.prompt, row.sample));

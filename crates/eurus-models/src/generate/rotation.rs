@@ -1,10 +1,8 @@
 //! Caches of models whose rotary frequencies change with the length of a sequence.
 
-use std::ops::Range;
-
-use burn::tensor::Tensor;
 use token_forest::{PackedForest, TokenTree};
 
+use super::cache::write;
 use super::{Prompt, Row};
 use crate::ops::{DecodeCache, PromptGroup};
 use crate::{Decoder, ForestBatch, Result};
@@ -66,15 +64,4 @@ pub(super) fn renew(
         }
     }
     Ok(())
-}
-
-/// Writes a part of a cache in place.
-pub(super) fn write<const D: usize>(
-    cache: &mut Tensor<D>,
-    to: [Range<usize>; D],
-    values: Tensor<D>,
-) {
-    // Taking the tensor out leaves it the only owner of its memory, so nothing is copied.
-    let taken = std::mem::replace(cache, Tensor::zeros([1; D], &values.device()));
-    *cache = taken.slice_assign(to, values);
 }

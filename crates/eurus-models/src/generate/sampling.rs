@@ -1,5 +1,6 @@
 //! Drawing a token from logits.
 
+use chat_model::Sampling;
 use cpu_kernels::rows::softmax;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -45,31 +46,19 @@ impl SamplingParams {
 
     /// Refuses what no token can be drawn with.
     pub(super) fn check(&self) -> Result<()> {
-        let refuse = |setting, value: f64, problem| {
-            Err(Error::Sampling {
-                setting,
-                value,
-                problem,
-            })
+        let of_chat_models = Sampling {
+            temperature: self.temperature,
+            top_p: self.top_p,
+            max_tokens: self.max_tokens,
+            ..Sampling::default()
         };
-        if !self.temperature.is_finite() || self.temperature < 0.0 {
-            let problem = "a finite number of at least 0 is wanted; 0 takes the likeliest token";
-            return refuse("temperature", self.temperature.into(), problem);
-        }
-        if !(self.top_p > 0.0 && self.top_p <= 1.0) {
-            let problem = "a share above 0 and up to 1 is wanted; 1 keeps all tokens";
-            return refuse("top_p", self.top_p.into(), problem);
-        }
+        of_chat_models.check().map_err(Error::Sampling)?;
         if !self.repetition_penalty.is_finite() || self.repetition_penalty <= 0.0 {
-            let problem = "a finite number above 0 is wanted; 1 changes nothing";
-            return refuse(
-                "repetition_penalty",
-                self.repetition_penalty.into(),
-                problem,
-            );
-        }
-        if self.max_tokens == 0 {
-            return refuse("max_tokens", 0.0, "at least 1 is wanted");
+            return Err(Error::Sampling(chat_model::Error::Sampling {
+                setting: "repetition_penalty",
+                value: self.repetition_penalty,
+                problem: "a finite number above 0 is wanted; 1 changes nothing",
+            }));
         }
         Ok(())
     }

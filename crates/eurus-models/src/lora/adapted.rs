@@ -32,8 +32,10 @@ pub trait Adapted: Module {
     /// Replaces the weight of that head; does nothing without one.
     fn set_head(&mut self, _weight: Tensor<2>) {}
 
-    /// The features of the hidden states, `d`, which are those that a head reads.
-    fn head_width(&self) -> usize;
+    /// The shape of that head's weight, `[1, d]`, which is known before it is loaded; `None` without one.
+    fn head_shape(&self) -> Option<[usize; 2]> {
+        None
+    }
 
     /// The shape of a module that can be trained whole beside adapters, `[vocab, d]`; `None` if the model does not have it.
     fn saved_module_shape(&self, module: SavedModule) -> Option<[usize; 2]>;
@@ -50,7 +52,7 @@ pub trait Adapted: Module {
     ///
     /// # Errors
     ///
-    /// When the configuration makes no sense or names no layer of this model.
+    /// When the configuration makes no sense or names a layer or a module that this model does not have.
     fn with_adapters(self, config: &LoraConfig, seed: u64) -> Result<Self> {
         let mut model = self.no_grad().unfreeze_head();
         let mut names = BTreeSet::new();
@@ -164,10 +166,6 @@ impl Adapted for Decoder {
         for_each_linear_of_body(&mut self.model, visit);
     }
 
-    fn head_width(&self) -> usize {
-        shape_of(&self.model.embed_tokens.weight)[1]
-    }
-
     fn saved_module_shape(&self, _module: SavedModule) -> Option<[usize; 2]> {
         Some(shape_of(&self.model.embed_tokens.weight))
     }
@@ -212,8 +210,8 @@ impl Adapted for RewardModel {
         Some(self.head.projection().weight.val())
     }
 
-    fn head_width(&self) -> usize {
-        shape_of(&self.model.embed_tokens.weight)[1]
+    fn head_shape(&self) -> Option<[usize; 2]> {
+        Some([1, shape_of(&self.model.embed_tokens.weight)[1]])
     }
 
     fn saved_module_shape(&self, module: SavedModule) -> Option<[usize; 2]> {

@@ -223,10 +223,6 @@ impl LowRankAdapter {
         self.down.dims()[0]
     }
 
-    fn alpha(&self) -> f64 {
-        self.alpha
-    }
-
     pub(crate) fn has_dropout(&self) -> bool {
         self.dropout > 0.0
     }

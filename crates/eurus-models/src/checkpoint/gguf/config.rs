@@ -271,9 +271,13 @@ impl Metadata {
                 "factor": factor,
                 "original_max_position_embeddings": self.integer("rope.scaling.original_context_length")?,
             })),
-            ("yarn", None) => Err(self.problem(
+            ("linear" | "yarn", None) => Err(self.problem(
                 "rope.scaling.type",
-                "is yarn, and there is no rope.scaling.factor",
+                &format!("is {kind}, and there is no rope.scaling.factor"),
+            )),
+            ("none", Some(factor)) => Err(self.problem(
+                "rope.scaling.type",
+                &format!("is none or missing, and there is a factor of {factor}"),
             )),
             (kind, _) => Err(self.problem(
                 "rope.scaling.type",

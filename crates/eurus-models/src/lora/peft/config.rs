@@ -155,7 +155,6 @@ impl AdapterSettings {
         // From the text again, since the order of patterns counts.
         let fields: Fields = serde_json::from_str(&text).map_err(malformed)?;
         let config = LoraConfig {
-            rank: fields.r,
             alpha: fields.lora_alpha,
             dropout: fields.lora_dropout,
             rank_stabilized: fields.use_rslora,

@@ -83,8 +83,9 @@ impl Match {
             let config = self.settings.of_layer(path);
             let shape = linear.weight.lazy_shape().to_vec();
             let fits = match shape.as_slice() {
-                &[outputs, inputs] => self
-                    .check_shape(folder, &down, [config.rank, inputs])
+                &[outputs, inputs] => config
+                    .validate()
+                    .and_then(|()| self.check_shape(folder, &down, [config.rank, inputs]))
                     .and_then(|()| self.check_shape(folder, &up, [outputs, config.rank])),
                 _ => Ok(()),
             };
@@ -116,11 +117,10 @@ impl Match {
                 ));
             }
         }
-        if let Some(head) = model.head()
+        if let (Some(head), Some(shape)) = (model.head(), model.head_shape())
             && unused.remove(head.name())
         {
-            let width = model.head_width();
-            self.check_shape(folder, head.name(), [1, width])?;
+            self.check_shape(folder, head.name(), shape)?;
         }
         self.check_all_used(folder, &unused)?;
         if layers.is_empty() {

@@ -103,8 +103,8 @@ fn patterns(
         if adapter.rank() != config.rank {
             ranks.insert(path.clone(), adapter.rank().into());
         }
-        if adapter.alpha() != config.alpha {
-            alphas.insert(path, adapter.alpha().into());
+        if adapter.alpha != config.alpha {
+            alphas.insert(path, adapter.alpha.into());
         }
     }
     (ranks, alphas)
