@@ -166,23 +166,14 @@ impl<'a> Beginning<'a> {
     pub fn check_space(&self, trees: &[TrainingTree], objective: Objective) -> Result<()> {
         let (setup, given) = (&self.setup, &self.given);
         let checked = self.output.as_ref().map(|output| {
-            let settings = &setup.settings;
-            let costs = Costs {
-                config: &setup.config,
-                adapters: given.adapters.as_ref(),
-                objective,
-                recompute: settings.recompute_activations,
-                precision: settings.precision,
-                optimizer: settings.optimizer,
-            };
+            let costs = Costs::of(setup, given.adapters.as_ref(), objective);
             let snapshots = given.snapshots.snapshots(&given.files.out);
             // With --forests-per-step a step has one tree at least.
-            let trees_per_step = match settings.forests_per_step {
-                None => settings.trees_per_step,
-                Some(_) => 1,
-            };
-            let steps = trees.len().div_ceil(trees_per_step) * settings.epochs;
-            let steps = settings.max_steps.map_or(steps, |most| steps.min(most));
+            let mut most = setup.settings.clone();
+            if most.forests_per_step.is_some() {
+                most.trees_per_step = 1;
+            }
+            let steps = most.steps(trees.len());
             let saves = snapshots
                 .every_steps
                 .map_or(0, |every| steps.div_ceil(every));

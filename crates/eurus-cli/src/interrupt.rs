@@ -21,7 +21,7 @@ pub enum Phase {
     Preparing,
     /// Reference log-probs, and the file that keeps those that are done.
     Reference {
-        file: Option<PathBuf>,
+        file: PathBuf,
         done: usize,
         of: usize,
     },
@@ -88,6 +88,11 @@ impl State {
     pub fn remove_when_interrupted(&mut self, path: &Path) {
         self.temporary.push(path.to_path_buf());
     }
+
+    /// Leaves it where it is after all.
+    pub fn keep(&mut self, path: &Path) {
+        self.temporary.retain(|it| it != path);
+    }
 }
 
 /// The request that an interrupt makes of a trainer.
@@ -117,7 +122,10 @@ pub fn install() -> Result<()> {
     use signal_hook::iterator::Signals;
 
     let problem = "cannot listen for interrupts";
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context(problem)?;
+    // `nohup` has the program ignore it, and means that.
+    let hang_up = (!is_ignored(SIGHUP)).then_some(SIGHUP);
+    let signals = [SIGINT, SIGTERM].into_iter().chain(hang_up);
+    let mut signals = Signals::new(signals).context(problem)?;
     // A file that grows beyond the limit of the system is an error of writing then, which is reported and survived.
     signal_hook::flag::register(SIGXFSZ, Arc::<AtomicBool>::default()).context(problem)?;
     std::thread::spawn(move || {
@@ -126,6 +134,15 @@ pub fn install() -> Result<()> {
         }
     });
     Ok(())
+}
+
+/// Whether the program was started with this signal ignored, as far as the system tells it.
+#[cfg(unix)]
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| (mask >> (signal - 1)) & 1 == 1)
 }
 
 /// Interrupts end the program as the system does it.
@@ -180,22 +197,15 @@ fn kept(state: &State) -> String {
         (Phase::Training | Phase::Writing | Phase::Waiting, None) => {
             "; no result was written, and no state was saved".to_owned()
         }
-        (
-            Phase::Reference {
-                file: Some(file),
-                done,
-                of,
-            },
-            _,
-        ) => format!(
+        (Phase::Reference { file, done, of }, _) => format!(
             " after {done} of {of} reference log-probs; there is nothing to save, and those that were finished are kept in {}. Go on with:\n  {go_on}",
             file.display()
         ),
-        (Phase::Preparing | Phase::Reference { .. }, Some((step, path))) => format!(
+        (Phase::Preparing, Some((step, path))) => format!(
             " before the run went on; its state after step {step} is still in {}. Go on with:\n  {go_on}",
             path.display()
         ),
-        (Phase::Preparing | Phase::Reference { .. }, None) => {
+        (Phase::Preparing, None) => {
             " before the first step; there is nothing to save yet, and the same command begins again"
                 .to_owned()
         }

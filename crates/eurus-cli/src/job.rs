@@ -131,20 +131,21 @@ pub fn run<M>(
         event_log::tidy(snapshots);
     }
     print(&summary::of_run(title, &steps, warnings, &written));
+    let but = match faults.is_empty() {
+        true => String::new(),
+        false => {
+            let faults: Vec<String> = faults.iter().map(crate::with_causes).collect();
+            format!(", but: {}", faults.join("; "))
+        }
+    };
+    let out = written.out.display();
     if interrupt::state().exit_code.is_some() {
-        tell!("interrupted; {} is complete", written.out.display());
+        tell!("interrupted; {out} is complete{but}");
         return Err(Interrupted::now().into());
     }
     match faults.is_empty() {
         true => Ok(model),
-        false => {
-            let all: Vec<String> = faults.iter().map(crate::with_causes).collect();
-            let out = written.out.display();
-            Err(anyhow!(
-                "the model is complete in {out}, but: {}",
-                all.join("; ")
-            ))
-        }
+        false => Err(anyhow!("the model is complete in {out}{but}")),
     }
 }
 

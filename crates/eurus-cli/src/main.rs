@@ -69,8 +69,9 @@ Exit codes: 0 done, 1 failed (one message says what, where and what to do), 2 wr
 
 /// Learn from preference trees: fine-tune, learn preferences, train reward models.
 ///
-/// Reads Hugging Face checkpoints of the Llama architecture and rows as UltraInteract releases them; writes Hugging
-/// Face checkpoints. Rows that share a history are put back into trees, and every history is computed once.
+/// Reads Hugging Face checkpoints (Llama, Mistral, Mixtral and Qwen architectures) and rows of any format that `eurus data`
+/// reads; writes Hugging Face checkpoints. Rows that share a history are put back into trees, and every history is computed
+/// once.
 #[derive(Debug, Parser)]
 #[command(name = "eurus", version, after_help = EXAMPLES)]
 struct Cli {

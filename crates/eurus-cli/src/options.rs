@@ -80,7 +80,7 @@ pub enum WantedModel {
 pub struct SnapshotOptions {
     /// Save weights, optimizer and metrics after every so many steps and at the end. With or without it, Ctrl-C and SIGTERM
     /// save the state before the run ends
-    #[arg(long, value_name = "STEPS")]
+    #[arg(long, value_name = "STEPS", value_parser = at_least_one)]
     pub snapshot_every: Option<usize>,
 
     /// Snapshots to keep, the newest ones; that of the best evaluation stays with --keep-best

@@ -147,7 +147,12 @@ impl Output {
         while let Err(error) = self.export(&folder, self.weight_type, &write, &mut faults) {
             if folder.join("config.json").is_file() {
                 // The model is whole, and what was to be beside it is not.
-                let place = keep(&folder, &self.out, &mut self.staging);
+                let place = keep(
+                    &folder,
+                    &self.out,
+                    &mut self.staging,
+                    &mut interrupt::state(),
+                );
                 let message = crate::with_causes(&error);
                 return Err(error.context(format!(
                     "{message}\nthe trained model is kept in {}",
@@ -192,7 +197,7 @@ impl Output {
         let out = match placed {
             Ok(()) => self.out,
             Err(error) => {
-                let place = keep(&folder, &self.out, &mut self.staging);
+                let place = keep(&folder, &self.out, &mut self.staging, &mut state);
                 faults.push(error);
                 place
             }
@@ -238,11 +243,13 @@ impl Output {
 
 /// Gives a whole checkpoint that cannot have its name another one, or leaves it in its hidden folder for good. Returns where
 /// it is.
-fn keep(folder: &Path, out: &Path, staging: &mut TempDir) -> PathBuf {
+fn keep(folder: &Path, out: &Path, staging: &mut TempDir, state: &mut interrupt::State) -> PathBuf {
     let name = rescue::free_name(out);
-    if fs::rename(folder, &name).is_ok() {
+    let made = fs::create_dir_all(parent(&name));
+    if made.and_then(|()| fs::rename(folder, &name)).is_ok() {
         return name;
     }
+    state.keep(staging.path());
     staging.disable_cleanup(true);
     folder.to_path_buf()
 }

@@ -312,7 +312,7 @@ impl Prefer {
         let config = reference.as_ref().map_or(&setup.config, |it| &it.config);
         let cache = self.cache(&snapshots, &base, config, setup);
         job.phase = Phase::Reference {
-            file: Some(cache.path().to_path_buf()),
+            file: cache.path().to_path_buf(),
             done: 0,
             of: rows.groups(),
         };

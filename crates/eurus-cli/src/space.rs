@@ -47,16 +47,17 @@ pub fn check(
     saves: usize,
     best: bool,
 ) -> Result<Option<String>> {
-    let kept = saves.min(snapshots.keep + usize::from(best));
+    let kept = saves.min(snapshots.keep.saturating_add(usize::from(best)));
     // The oldest goes when the newest is whole. Those that are there already take their room.
-    let most = (kept + usize::from(saves > kept)).saturating_sub(present(snapshots)) as u64;
+    let most = kept.saturating_add(usize::from(saves > kept));
+    let most = most.saturating_sub(present(snapshots)) as u64;
     let [of_out, of_snapshots] = [out, &snapshots.folder].map(FileSystem::of);
     let (Some(of_out), Some(of_snapshots)) = (of_out, of_snapshots) else {
         return Ok(None);
     };
-    let bytes = |count: u64| HumanBytes(count);
+    let bytes = HumanBytes;
     let result_line = format!("the result {} in {}", bytes(sizes.result), out.display());
-    let snapshots_need = most * sizes.snapshot;
+    let snapshots_need = most.saturating_mul(sizes.snapshot);
     let snapshots_line = format!(
         "{most} snapshots {} in {}",
         bytes(snapshots_need),
@@ -64,7 +65,7 @@ pub fn check(
     );
     let advice = "make room, name another folder with --out or --snapshots, or keep fewer snapshots (--snapshots-keep)";
     if of_out.device == of_snapshots.device {
-        let need = sizes.result + snapshots_need;
+        let need = sizes.result.saturating_add(snapshots_need);
         if need > of_out.free {
             let parts = match most {
                 0 => result_line,
@@ -125,7 +126,7 @@ impl FileSystem {
     fn of(path: &Path) -> Option<Self> {
         let folder = existing(path);
         let usage = rustix::fs::statvfs(&folder).ok()?;
-        let device = rustix::fs::stat(&folder).ok()?.st_dev;
+        let device = std::os::unix::fs::MetadataExt::dev(&std::fs::metadata(&folder).ok()?);
         Some(Self {
             device,
             free: usage.f_bavail.saturating_mul(usage.f_frsize),

@@ -48,6 +48,7 @@ pub struct Convert {
 impl Convert {
     pub fn run(&self) -> Result<()> {
         let input = self.files.open()?;
+        let score_by = self.score_by.of_formats(&[input.format])?;
         if self.to == Format::Tree && input.format == Format::Pair {
             let examples = |problem: &rebuild::Problem| -> Vec<Example> {
                 let trees = problem.trees.iter().cloned();
@@ -65,17 +66,16 @@ impl Convert {
         let (from, to) = (input.format, self.to);
         self.files
             .refuse_max_turns(format!("from `{from}` to `{to}`: no tree is put together"))?;
-        let score_by = self.score_by.of_formats(&[from])?;
         write_records("convert", input, to, score_by, &self.out, &self.invalid)
     }
 }
 
 /// Records that are noted: how many, and the first.
 #[derive(Default)]
-struct Notes([(u64, Option<Location>); 2]);
+pub struct Notes([(u64, Option<Location>); 2]);
 
 impl Notes {
-    const KINDS: [&str; 2] = [
+    pub const KINDS: [&str; 2] = [
         "records give no row",
         "records have a score that the ratings beside it contradict, --score-by fine-grained takes the ratings",
     ];

@@ -8,6 +8,7 @@ use eurus::data::formats::Format;
 use eurus::data::input;
 use eurus::data::mix::{Amount, Manifest, Mixture, Preset, Source};
 
+use super::convert::Notes;
 use super::files::bytes_of;
 use super::progress::Progress;
 use super::rows::{Invalid, Out, Rejects, check_new, count};
@@ -129,15 +130,16 @@ impl Mix {
                 let mixture = self.mixture()?;
                 let files = mixture.sources.iter().flat_map(|source| &source.files);
                 let files: Vec<PathBuf> = files.cloned().collect();
+                let formats = files
+                    .iter()
+                    .filter_map(|file| Format::of_file(file).transpose());
+                let formats: Vec<Format> = formats.collect::<Result<_, _>>()?;
+                self.score_by.of_formats(&formats)?;
                 // Rows are counted, then gathered.
                 let progress = Progress::new("mix", 2 * bytes_of(&files));
                 let out = self.out.create(mixture.format)?;
                 let read = progress.read_bytes();
-                let manifest = mixture.write_to(out, read, |rejected| rejects.add(rejected))?;
-                let formats = manifest.sources.iter().map(|source| source.format.parse());
-                let formats: Vec<Format> = formats.collect::<Result<_, _>>()?;
-                self.score_by.of_formats(&formats)?;
-                manifest
+                mixture.write_to(out, read, |rejected| rejects.add(rejected))?
             }
         };
         manifest.write(&path)?;
@@ -151,13 +153,8 @@ impl Mix {
         ));
         for source in &manifest.sources {
             let mut notes = String::new();
-            for (number, kind) in [
-                (source.without_rows, "records give no row"),
-                (
-                    source.doubtful,
-                    "records have a score that the ratings beside it contradict, --score-by fine-grained takes the ratings",
-                ),
-            ] {
+            let numbers = [source.without_rows, source.doubtful];
+            for (number, kind) in numbers.into_iter().zip(Notes::KINDS) {
                 if number > 0 {
                     notes += &format!("; {} {kind}", count(number));
                 }

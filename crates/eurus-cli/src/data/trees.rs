@@ -12,6 +12,7 @@ use super::convert::{write_problems, write_records};
 use super::files::{Files, Input};
 use super::rows::{Invalid, Out};
 use crate::score_by::ScoreBy;
+use crate::usage::UsageError;
 
 pub const PAIRS_EXAMPLES: &str = "\
 Examples:
@@ -102,18 +103,20 @@ impl Pairs {
             return of_trees("pairs", input, to, &self.out, &self.invalid, make);
         }
         if kind == Kind::Flat {
-            bail!(
+            return Err(UsageError::new(format!(
                 "--kind flat: `{}` has no trees, its pairs are flat already",
                 input.format
-            );
+            ))
+            .into());
         }
         // Without trees the format to write says what becomes of a record.
         let unpaired = [Format::TrlUnpaired, Format::TrlUnpairedChat].contains(&to);
         if kind == Kind::Unpaired && !unpaired {
-            bail!(
+            return Err(UsageError::new(format!(
                 "--kind unpaired has no effect with --to {to}: `{}` has no trees, and --to alone says what is written; leave one of the two out",
                 input.format
-            );
+            ))
+            .into());
         }
         write_records("pairs", input, to, score_by, &self.out, &self.invalid)
     }

@@ -103,10 +103,10 @@ impl Plan {
 
 fn of_sft(run: &Sft) -> Result<Report> {
     let setup = Setup::open(&run.files, &run.text, &run.steps, &Ranks::default())?;
-    let rows = input::rows(&run.files.data, &run.text.rows, &run.wanted(), &setup)?;
+    let read = |files: &[String]| input::rows(files, &run.text.rows, &run.wanted(), &setup);
+    let rows = read(&run.files.data)?;
     let nothing = Needs::default();
     let objective = Objective::LanguageModel;
-    let read = |files: &[String]| input::rows(files, &run.text.rows, &run.wanted(), &setup);
     let answers = answers(&run.judging, &run.samples, read, &setup)?;
     let planned = report("sft", objective, &run.adapters, nothing, None, &setup, rows)?;
     Ok(planned.with_answers(&setup, &answers))
@@ -119,11 +119,11 @@ fn of_prefer(run: &Prefer) -> Result<Report> {
     let reference = reference
         .map(|it| OtherModel::open(it, &setup))
         .transpose()?;
-    let rows = input::rows(&run.files.data, &run.text.rows, &Wanted::new(kind), &setup)?;
+    let read = |files: &[String]| input::rows(files, &run.text.rows, &Wanted::new(kind), &setup);
+    let rows = read(&run.files.data)?;
     if let Some(reference) = &reference {
         reference.check(&rows)?;
     }
-    let read = |files: &[String]| input::rows(files, &run.text.rows, &Wanted::new(kind), &setup);
     let answers = answers(&run.judging, &run.samples, read, &setup)?;
     let objective = Objective::LanguageModel;
     let reference = reference.as_ref().map(|it| &it.config);
@@ -190,14 +190,7 @@ fn report(
         }
     }
     let adapters = adapters.config();
-    let costs = Costs {
-        config: &setup.config,
-        adapters: adapters.as_ref(),
-        objective,
-        recompute: setup.settings.recompute_activations,
-        precision: setup.settings.precision,
-        optimizer: setup.settings.optimizer,
-    };
+    let costs = Costs::of(setup, adapters.as_ref(), objective);
     let mut memory = Memory::estimate(&costs, load.largest, setup.settings.log_prob_chunk);
     let of_reference = Costs {
         config: reference.unwrap_or(&setup.config),

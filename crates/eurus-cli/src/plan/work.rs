@@ -8,6 +8,8 @@ use eurus::models::DecoderConfig;
 use eurus::models::lora::{LoraConfig, SavedModule};
 use eurus::train::{Optimizer, Precision};
 
+use crate::setup::Setup;
+
 /// Counts of tokens, targets and keys that make forests costly, whatever the model.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Work {
@@ -69,7 +71,20 @@ pub struct Costs<'a> {
     pub optimizer: Optimizer,
 }
 
-impl Costs<'_> {
+impl<'a> Costs<'a> {
+    /// Those of a run.
+    pub fn of(setup: &'a Setup, adapters: Option<&'a LoraConfig>, objective: Objective) -> Self {
+        let settings = &setup.settings;
+        Self {
+            config: &setup.config,
+            adapters,
+            objective,
+            recompute: settings.recompute_activations,
+            precision: settings.precision,
+            optimizer: settings.optimizer,
+        }
+    }
+
     /// Parameters of the model, adapters included.
     pub fn parameters(&self) -> usize {
         let model = match self.objective {

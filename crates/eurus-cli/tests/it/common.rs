@@ -1,6 +1,6 @@
 //! A tiny model folder, rows to train it on, and the program.
 
-// Each test program uses a part of this.
+// Without signals some of it is not used.
 #![allow(dead_code)]
 
 use std::ffi::OsStr;
@@ -275,4 +275,11 @@ pub fn losses(events: &[Value]) -> Vec<f64> {
         .iter()
         .filter_map(|event| event["loss"].as_f64())
         .collect()
+}
+
+/// A run that is at its steps.
+pub fn at_steps(place: &Workplace, arguments: &str, title: &str) -> Result<Watched> {
+    let mut run = place.watch(arguments)?;
+    run.wait_for(&format!("{title} 1/"))?;
+    Ok(run)
 }

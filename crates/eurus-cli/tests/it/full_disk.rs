@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use crate::common::{Workplace, ensure_says};
-use crate::interrupts::{Measured, PREFER, REWARD, SFT, at_steps, go_on, send, to_go_on};
+use crate::common::{Workplace, at_steps, ensure_says};
+use crate::interrupts::{Measured, PREFER, REWARD, SFT, go_on, send, to_go_on};
 use anyhow::{Context, Result, ensure};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -102,7 +102,7 @@ fn a_result_without_room_waits_in_memory_until_there_is_some() -> Result<()> {
         place.succeed(&format!("{run} --out {command}-whole"))?;
         let mut full = at_steps(&place, &format!("{run} --out {command}"), name)?;
         limit_files(full.id(), Some(32 * 1024))?;
-        full.wait_for("there is no room for the trained model, which is still in memory")?;
+        full.wait_for(NO_ROOM)?;
         ensure!(!place.path(command).exists());
         limit_files(full.id(), None)?;
         let (status, message) = full.end()?;

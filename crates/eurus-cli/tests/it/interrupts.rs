@@ -5,7 +5,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::common::{Watched, Workplace, ensure_says, events, pair_rows};
+use crate::common::{Workplace, at_steps, ensure_says, events, pair_rows};
 use anyhow::{Context, Result, ensure};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -163,11 +163,14 @@ fn a_reward_model_interrupted_at_random_moments_ends_as_if_it_had_not_been() -> 
     interrupted_at_random(REWARD, 7)
 }
 
-/// A run that is at its steps.
-pub fn at_steps(place: &Workplace, arguments: &str, title: &str) -> Result<Watched> {
-    let mut run = place.watch(arguments)?;
-    run.wait_for(&format!("{title} 1/"))?;
-    Ok(run)
+/// Checks that no hidden folder of a result is left.
+fn ensure_tidy(place: &Workplace) -> Result<()> {
+    let names = place.names()?;
+    ensure!(
+        !names.iter().any(|name| name.starts_with(".eurus-")),
+        "{names:?}"
+    );
+    Ok(())
 }
 
 #[test]
@@ -195,12 +198,7 @@ fn the_first_interrupt_saves_the_state_and_the_printed_command_goes_on() -> Resu
         go_on(&place, to_go_on(&message).context("a command")?)?;
         ensure!(place.weights(&out)? == place.weights("whole")?);
     }
-    let names = place.names()?;
-    ensure!(
-        !names.iter().any(|name| name.starts_with(".eurus-")),
-        "{names:?}"
-    );
-    Ok(())
+    ensure_tidy(&place)
 }
 
 #[test]
@@ -275,12 +273,7 @@ fn the_second_interrupt_ends_at_once() -> Result<()> {
     let (status, message) = run.end()?;
     ensure!(status == Some(143), "{status:?}: {message}");
     ensure_says(&message, &["no result was written, and no state was saved"])?;
-    let names = place.names()?;
-    ensure!(
-        !names.iter().any(|name| name.starts_with(".eurus-")),
-        "{names:?}"
-    );
-    Ok(())
+    ensure_tidy(&place)
 }
 
 #[test]

@@ -2,24 +2,17 @@
 
 use std::fs;
 
-use crate::common::{Watched, Workplace, ensure_says, events};
+use crate::common::{Workplace, at_steps, ensure_says, events};
 use anyhow::{Context, Result, ensure};
 
 const SFT: &str = "sft --model model --data sft.jsonl --epochs 40 --trees-per-step 2";
-
-/// A run that is at its steps.
-fn at_steps(place: &Workplace, arguments: &str) -> Result<Watched> {
-    let mut run = place.watch(arguments)?;
-    run.wait_for("sft 1/")?;
-    Ok(run)
-}
 
 #[test]
 fn a_result_folder_that_came_into_being_meanwhile_is_left_alone() -> Result<()> {
     let place = Workplace::new()?;
     place.succeed(&format!("{SFT} --out whole"))?;
     for (number, kept) in ["out.kept", "out.kept-2"].into_iter().enumerate() {
-        let run = at_steps(&place, &format!("{SFT} --out out"))?;
+        let run = at_steps(&place, &format!("{SFT} --out out"), "sft")?;
         fs::create_dir_all(place.path("out"))?;
         fs::write(place.path("out/mine.txt"), "mine")?;
         let (status, message) = run.end()?;
@@ -43,7 +36,11 @@ fn a_result_folder_that_came_into_being_meanwhile_is_left_alone() -> Result<()> 
 fn a_metrics_file_that_cannot_be_written_at_the_end_costs_its_place_alone() -> Result<()> {
     let place = Workplace::new()?;
     fs::create_dir(place.path("logs"))?;
-    let run = at_steps(&place, &format!("{SFT} --out out --metrics logs/run.jsonl"))?;
+    let run = at_steps(
+        &place,
+        &format!("{SFT} --out out --metrics logs/run.jsonl"),
+        "sft",
+    )?;
     fs::remove_dir_all(place.path("logs"))?;
     let (status, message) = run.end()?;
     ensure!(status == Some(1), "{status:?}: {message}");
@@ -60,7 +57,7 @@ fn a_metrics_file_that_cannot_be_written_at_the_end_costs_its_place_alone() -> R
 #[test]
 fn a_model_folder_that_is_gone_at_the_end_costs_no_tokenizer() -> Result<()> {
     let place = Workplace::new()?;
-    let run = at_steps(&place, &format!("{SFT} --out out"))?;
+    let run = at_steps(&place, &format!("{SFT} --out out"), "sft")?;
     fs::rename(place.path("model"), place.path("moved"))?;
     let (status, message) = run.end()?;
     ensure!(status == Some(1), "{status:?}: {message}");
@@ -176,6 +173,7 @@ fn a_reader_of_standard_error_that_goes_away_costs_nothing() -> Result<()> {
     let run = at_steps(
         &place,
         &format!("{SFT} --out out --eval sft.jsonl --eval-every 1"),
+        "sft",
     )?;
     ensure!(run.end_unheard()? == Some(0));
     ensure!(place.weights("out")? == place.weights("whole")?);

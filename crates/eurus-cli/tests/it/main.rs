@@ -4,6 +4,7 @@
 
 mod adapter_folders;
 mod bad_input;
+mod cases;
 mod command_line;
 mod common;
 mod data;
@@ -23,10 +24,12 @@ mod mpi;
 mod mutations;
 mod no_effect;
 mod plan;
+mod released_rows;
 mod rendered_forms;
 mod resume;
 mod rows;
 mod scored;
+mod tables;
 mod templates;
 mod text_options;
 mod unpaired;

@@ -1,5 +1,6 @@
 //! Rows that cannot be trained on: counted by reason before training, refused or dropped.
 
+use crate::cases::{self, OF_A_STEP, told_of, violations};
 use crate::common::{Workplace, ensure_says, pair_rows, sft_rows};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -151,5 +152,73 @@ fn a_file_of_which_every_row_is_dropped_is_an_error() -> Result<()> {
             "6 empty (first: row 1",
         ],
     )?;
+    Ok(())
+}
+
+#[test]
+fn one_row_that_is_too_long_costs_that_row_alone() -> Result<()> {
+    let place = Workplace::new()?;
+    let row = |n: usize| json!({"prompt": format!("{n} bags?"), "chosen": "Answer: 6", "rejected": "Answer: 7"});
+    let mut long = row(2);
+    long["chosen"] = json!("6".repeat(70 << 20));
+    let rows = [row(1), long, row(3), row(4)].map(|row| row.to_string());
+    for (file, text, second) in [
+        ("rows.jsonl", rows.join("\n"), "row 2 of rows.jsonl"),
+        (
+            "rows.json",
+            format!("[{}]", rows.join(",")),
+            "element 2 of rows.json",
+        ),
+    ] {
+        std::fs::write(place.path(file), text)?;
+        let why = format!(
+            "{second}: the record has {} bytes, more than 67108864, and was not read",
+            rows[1].len()
+        );
+        let said = violations(&place, file)?;
+        ensure_says(&said, &[&why, "1 violation in 4 records"])?;
+        let said = place.succeed(&format!("data convert {file} --to trl-preference --out x.jsonl --skip-invalid rejects.jsonl --overwrite"))?;
+        ensure_says(
+            &said,
+            &["3 rows (trl-preference)", "1 invalid records left out"],
+        )?;
+        let dropping = format!("{} --drop-unusable", cases::PREFER);
+        told_of(
+            &place,
+            &dropping,
+            file,
+            &["4 rows read; dropped: 1 invalid", "3 pairs in 3 trees"],
+        )?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_last_row_is_read_before_anything_is_rendered_and_weights_before_rows() -> Result<()> {
+    let place = Workplace::new()?;
+    let mut rows: Vec<Value> = (0..2000)
+        .map(|n| json!({"prompt": format!("{n} bags?"), "chosen": "6", "rejected": "7"}))
+        .collect();
+    rows.push(json!({"prompt": "How many?", "chosen": "6"}));
+    place.write_rows("rows.jsonl", &rows)?;
+    let said = violations(&place, "rows.jsonl")?;
+    let why = "row 2001 of rows.jsonl: field `rejected`: is missing";
+    ensure_says(&said, &[why, "1 violation in 2,001 records"])?;
+    let run = format!(
+        "{} --model model --data rows.jsonl {OF_A_STEP}",
+        cases::PREFER
+    );
+    let refused = ["1 of 2001 rows cannot be trained on: 1 invalid", why];
+    for run in [run.clone(), format!("plan {run}")] {
+        ensure_says(&place.refusal(&run)?, &refused)?;
+    }
+    std::fs::remove_file(place.path("model/model.safetensors"))?;
+    for run in [run.clone(), format!("plan {run}")] {
+        let said = place.refusal(&run)?;
+        ensure!(
+            said.contains("safetensors") && !said.contains("row 2001"),
+            "{said}"
+        );
+    }
     Ok(())
 }
