@@ -84,28 +84,18 @@ impl TokenizerFiles {
                 Ok(bytes) => {
                     contents.insert(name.to_string(), bytes);
                 }
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                    let needed = [TOKENIZER, CONFIG].contains(&name);
-                    match missing::explained(folder, name).filter(|_| needed) {
-                        Some(error) => return Err(error),
-                        None if needed => {
-                            return Err(Error::File {
-                                action: "read",
-                                path,
-                                reason: e,
-                                advice: NOT_THERE,
-                            });
-                        }
-                        None => {}
-                    }
-                }
+                Err(reason)
+                    if reason.kind() == std::io::ErrorKind::NotFound
+                        && ![TOKENIZER, CONFIG].contains(&name) => {}
                 Err(reason) => {
-                    return Err(Error::File {
+                    let is_missing = reason.kind() == std::io::ErrorKind::NotFound;
+                    let explained = is_missing.then(|| missing::explained(folder, name));
+                    return Err(explained.flatten().unwrap_or(Error::File {
                         action: "read",
                         path,
                         reason,
                         advice: NOT_THERE,
-                    });
+                    }));
                 }
             }
         }

@@ -125,17 +125,25 @@ impl fmt::Display for StandIn {
 impl StandIn {
     /// The template that stands in for a tokenizer's own, if that one rewrites history and there is one that agrees with it.
     pub(crate) fn found(tokenizer: &ChatTokenizer) -> Option<Self> {
-        rewriting(tokenizer)?;
+        let rewriting = rewriting(tokenizer)?;
         let mut all = BuiltInTemplate::ALL.into_iter();
-        all.find_map(|built_in| Self::chosen(tokenizer, built_in))
+        all.find_map(|built_in| Self::agreeing(tokenizer, built_in, Some(rewriting.clone())))
     }
 
     /// This template, if it agrees with the tokenizer's own.
     pub(crate) fn chosen(tokenizer: &ChatTokenizer, built_in: BuiltInTemplate) -> Option<Self> {
+        Self::agreeing(tokenizer, built_in, rewriting(tokenizer))
+    }
+
+    fn agreeing(
+        tokenizer: &ChatTokenizer,
+        built_in: BuiltInTemplate,
+        rewriting: Option<Rewriting>,
+    ) -> Option<Self> {
         let own = tokenizer.template();
         let stand_in = Self {
             built_in,
-            rewriting: rewriting(tokenizer),
+            rewriting,
             own: own.name().to_owned(),
         };
         let other = stand_in.template(own).ok()?;

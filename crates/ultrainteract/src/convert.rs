@@ -3,7 +3,7 @@
 use crate::example::{
     Completion, Conversation, Example, Origin, Preference, Unpaired, pair_origin, sft_origin,
 };
-use crate::formats::{LoosePair, LooseSft, PairRow, SftRow};
+use crate::formats::{LoosePair, LooseSft, PairRow, SftRow, check};
 use crate::{Message, PreferenceTree, Role, derive};
 
 impl From<&PairRow> for Preference {
@@ -173,6 +173,11 @@ fn pair_row(preference: Preference) -> Result<LoosePair, Unfit> {
     let mut messages = preference.prompt.iter();
     if messages.any(|message| message.role.instructs()) {
         return Err("its rows have no system message".to_string());
+    }
+    let mut wrong = Vec::new();
+    check::trajectory(&preference.prompt, &mut wrong);
+    if !wrong.is_empty() {
+        return Err("its messages go user, assistant, user, ...".to_string());
     }
     let Origin {
         id,

@@ -51,7 +51,7 @@ use report::Unusable;
 pub struct RowOptions {
     /// What the loss learns from.
     pub kind: LabelKind,
-    /// The format; `None` looks at the first record of each file.
+    /// The format; `None` looks for the first record of each file that has the fields of one.
     pub format: Option<Format>,
     /// The most tokens of a history with its responses.
     pub limit: LengthLimit,
@@ -255,9 +255,9 @@ fn contradictions(tree: &TrainingTree) -> usize {
 ///
 /// # Errors
 ///
-/// A file cannot be read, its format is not known, or a record is malformed or of a kind without what is wanted: the first of
-/// these, by file and record. The chat template refuses a text. After all is read: records that cannot be trained on, if they
-/// are not to be dropped, and nothing left to train on.
+/// A file cannot be read to its end, or its format is not known: the first of these. After all is read: records that are invalid
+/// or cannot be trained on, texts that the chat template refuses among them, if they are not to be dropped. Nothing is left to
+/// train on.
 pub fn read(
     files: &[PathBuf],
     tokenizer: &ChatTokenizer,
@@ -337,28 +337,23 @@ fn read_file(
                 report.read += 1;
                 record
             }
-            Err(rejected) if rejected.is_unread() => return Err(rejected.error.into()),
             Err(rejected) => {
+                let Some(place) = rejected.place.filter(|_| !rejected.is_unread()) else {
+                    return Err(rejected.error.into());
+                };
                 report.read += 1;
-                let location = rejected.place.map(|place| Location {
+                let at = Location {
                     file: rejected.file.clone(),
                     place,
-                });
-                match (rejected.error.fault(), location) {
-                    (DataError::EmptyField { field }, Some(at)) => {
-                        report.add(Unusable::Empty, &at, || {
-                            format!("field `{field}` is empty or blank")
-                        });
-                    }
-                    (DataError::IdenticalPair, Some(at)) => {
-                        report.add(Unusable::IdenticalPair, &at, || {
-                            "field `rejected` equals field `chosen`".to_owned()
-                        });
-                    }
-                    (_, Some(at)) => {
-                        report.add(Unusable::Invalid, &at, || unplaced(&rejected.error));
-                    }
-                    (_, None) => return Err(rejected.error.into()),
+                };
+                match rejected.error.fault() {
+                    DataError::EmptyField { field } => report.add(Unusable::Empty, &at, || {
+                        format!("field `{field}` is empty or blank")
+                    }),
+                    DataError::IdenticalPair => report.add(Unusable::IdenticalPair, &at, || {
+                        "field `rejected` equals field `chosen`".to_owned()
+                    }),
+                    _ => report.add(Unusable::Invalid, &at, || unplaced(&rejected.error)),
                 }
                 continue;
             }

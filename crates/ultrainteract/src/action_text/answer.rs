@@ -87,11 +87,13 @@ fn same(given: &str, truth: &str, depth: usize) -> bool {
 }
 
 /// Without space, a final full stop, and parentheses round the whole.
-fn bare(text: &str) -> &str {
-    let text = text.trim().trim_end_matches('.').trim();
-    match text.strip_prefix('(').and_then(|it| it.strip_suffix(')')) {
-        Some(inside) if is_balanced(inside) && split(inside, true).len() == 1 => bare(inside),
-        _ => text,
+fn bare(mut text: &str) -> &str {
+    loop {
+        text = text.trim().trim_end_matches('.').trim();
+        match text.strip_prefix('(').and_then(|it| it.strip_suffix(')')) {
+            Some(inside) if is_balanced(inside) && split(inside, true).len() == 1 => text = inside,
+            _ => return text,
+        }
     }
 }
 

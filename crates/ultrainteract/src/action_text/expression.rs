@@ -52,10 +52,12 @@ impl<'a> Parser<'a> {
 
     /// Reads something whole or not at all.
     fn try_to<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
-        let (at, differences, composed) = (self.at, self.differences, self.composed);
+        let (at, depth) = (self.at, self.depth);
+        let (differences, composed) = (self.differences, self.composed);
         let found = read(self);
         if found.is_none() {
-            (self.at, self.differences, self.composed) = (at, differences, composed);
+            (self.at, self.depth) = (at, depth);
+            (self.differences, self.composed) = (differences, composed);
         }
         found
     }

@@ -19,7 +19,7 @@ use super::typeset::closing_brace;
 /// ```
 pub fn final_answer(text: &str) -> Option<String> {
     let marked = [
-        last_boxes(text),
+        last_boxes(text, 0),
         last_label(text),
         last_tag(text),
         last_hashes(text),
@@ -44,10 +44,13 @@ struct Found {
     answer: String,
 }
 
+/// Boxes in boxes that are looked into.
+const DEEPEST: usize = 16;
+
 const BOXES: [&str; 2] = ["\\boxed", "\\fbox"];
 
-/// The last box, with those before it that belong to the same answer.
-fn last_boxes(text: &str) -> Option<Found> {
+/// The last box at a depth of boxes in boxes, with those before it that belong to the same answer.
+fn last_boxes(text: &str, depth: usize) -> Option<Found> {
     let mut boxes: Vec<Box<'_>> = Vec::new();
     let mut from = 0;
     while let Some(found) = next_box(text, from) {
@@ -65,7 +68,8 @@ fn last_boxes(text: &str) -> Option<Found> {
         answers.push(two[0].content);
     }
     answers.reverse();
-    let inner = |content: &str| match last_boxes(content) {
+    let deeper = |content: &str| (depth < DEEPEST).then(|| last_boxes(content, depth + 1));
+    let inner = |content: &str| match deeper(content).flatten() {
         Some(inner) => inner.answer,
         None => content.trim().to_string(),
     };
@@ -118,9 +122,7 @@ fn next_box(text: &str, from: usize) -> Option<Box<'_>> {
 fn last_label(text: &str) -> Option<Found> {
     let mut last = None;
     let mut from = 0;
-    while let Some((at, after)) =
-        next_word(text, "answer", from).or_else(|| next_word(text, "ans", from))
-    {
+    while let Some((at, after)) = next_word(text, &["answer", "ans"], from) {
         from = after;
         if let Some(answer) = labelled(text, at, after) {
             last = Some(Found { at, answer });
@@ -129,16 +131,17 @@ fn last_label(text: &str) -> Option<Found> {
     last
 }
 
-/// Where a word begins and ends, from a place on, in any case.
-fn next_word(text: &str, word: &str, from: usize) -> Option<(usize, usize)> {
+/// Where the first of some words begins and ends, from a place on, in any case.
+fn next_word(text: &str, words: &[&str], from: usize) -> Option<(usize, usize)> {
     let bytes = text.as_bytes();
-    let last = bytes.len().checked_sub(word.len())?;
-    (from..=last).find_map(|at| {
-        let end = at + word.len();
-        let whole = bytes[at..end].eq_ignore_ascii_case(word.as_bytes())
-            && !text[..at].ends_with(char::is_alphanumeric)
-            && !text[end..].starts_with(char::is_alphanumeric);
-        whole.then_some((at, end))
+    (from..bytes.len()).find_map(|at| {
+        words.iter().find_map(|word| {
+            let end = at + word.len();
+            let whole = bytes.get(at..end)?.eq_ignore_ascii_case(word.as_bytes())
+                && !text[..at].ends_with(char::is_alphanumeric)
+                && !text[end..].starts_with(char::is_alphanumeric);
+            whole.then_some((at, end))
+        })
     })
 }
 
@@ -215,21 +218,13 @@ fn last_hashes(text: &str) -> Option<Found> {
 /// What the last sentence says that "the answer is".
 fn last_sentence(text: &str) -> Option<String> {
     let mut last = None;
-    for word in ["answer", "option", "choice"] {
-        let mut from = 0;
-        while let Some((at, after)) = next_word(text, word, from) {
-            from = after;
-            let Some(said) = is_said(&text[after..]) else {
-                continue;
-            };
-            let answer = first_line(said).filter(|answer| is_answer(answer));
-            let later = last.as_ref().is_none_or(|found: &Found| found.at < at);
-            if let (Some(answer), true) = (answer, later) {
-                last = Some(Found { at, answer });
-            }
-        }
+    let mut from = 0;
+    while let Some((_, after)) = next_word(text, &["answer", "option", "choice"], from) {
+        from = after;
+        let answer = is_said(&text[after..]).and_then(first_line);
+        last = answer.filter(|answer| is_answer(answer)).or(last);
     }
-    last.map(|found| found.answer)
+    last
 }
 
 /// What stands behind "is" and words that go with it.
@@ -362,6 +357,7 @@ mod tests {
             ("**Answer**: 12", "12"),
             ("Answer: 1\nno, answer: 2", "2"),
             ("### Answer\n42", "42"),
+            ("Ans: 5\nThis answer is right.", "5"),
             ("Answer = 42", "42"),
             ("Answer - 42", "42"),
             ("Final Answer\n\n42", "42"),

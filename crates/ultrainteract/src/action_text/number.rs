@@ -86,7 +86,7 @@ pub(super) struct Number {
     precision: Precision,
 }
 
-/// Digits before or behind the point, bits of a power and arguments of a factorial that are computed with.
+/// Digits before or behind the point, bits of a power or, on average, of two numbers, and arguments of a factorial that are computed with.
 const MOST_PLACES: i64 = 5_000;
 const MOST_BITS: u64 = 20_000;
 const LARGEST_FACTORIAL: u32 = 1_000;
@@ -196,7 +196,11 @@ impl Number {
     ) -> Option<Self> {
         let precision = self.precision.max(other.precision);
         match (&self.exact, &other.exact) {
-            (Some(a), Some(b)) => Some(Self::rational(exact(a, b), precision)),
+            (Some(a), Some(b)) => {
+                let bits = |it: &BigRational| it.numer().bits().max(it.denom().bits());
+                let is_small = bits(a) + bits(b) <= 2 * MOST_BITS;
+                is_small.then(|| Self::rational(exact(a, b), precision))
+            }
             _ => Self::of_float(float(self.float, other.float), precision),
         }
     }
@@ -333,6 +337,8 @@ mod tests {
         ] {
             assert_eq!(parse_number(text), None, "{text}");
         }
+        let long = ["1e5000"; 100].join("*");
+        assert_eq!(parse_number(&long), None);
         // Exact, and beyond f64.
         let huge = |text: &str| Number::parse(text).expect(text);
         assert!(!huge("1e400").same_as(&huge("1.001e400")));

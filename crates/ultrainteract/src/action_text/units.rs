@@ -10,15 +10,17 @@ pub(super) struct Unit {
     pub composed: bool,
 }
 
+/// Signs that are units.
+const SIGNS: [&str; 6] = ["%", "°", "€", "£", "¥", "¢"];
+
 /// The factor of what stands behind a number and the units in it that are known; nothing if that is no unit.
 pub(super) fn units(rest: &str) -> Option<(u64, Vec<Unit>)> {
     let spaced = rest.starts_with(char::is_whitespace);
     let letters_first = rest.starts_with(char::is_alphabetic);
-    let rest = rest
-        .replace('%', " % ")
-        .replace('°', " ° ")
-        .replace(['€', '£'], " ")
-        .replace(['{', '}', '$', '\'', '"'], " ");
+    let mut rest = rest.replace(['{', '}', '$', '\'', '"'], " ");
+    for sign in SIGNS {
+        rest = rest.replace(sign, &format!(" {sign} "));
+    }
     let mut scale = 1u64;
     let mut found = Vec::new();
     let mut place = 0;
@@ -29,7 +31,7 @@ pub(super) fn units(rest: &str) -> Option<(u64, Vec<Unit>)> {
             let word = word.trim_end_matches(['.', ',']);
             let name = without_exponent(word);
             let letters = name.to_lowercase();
-            if ["%", "°"].contains(&letters.as_str()) {
+            if SIGNS.contains(&letters.as_str()) {
                 found.extend(known(&letters, behind_slash));
                 place += 1;
                 continue;

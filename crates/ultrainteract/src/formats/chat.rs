@@ -272,10 +272,10 @@ fn split_prompt(mut chosen: Vec<Message>, mut rejected: Vec<Message>) -> Result<
         .zip(&rejected)
         .take_while(|(a, b)| a == b)
         .count();
-    // The prompt ends with the user even if the first answers are the same.
+    // The prompt ends with what is answered even if the first answers are the same.
     let end = chosen[..shared]
         .iter()
-        .rposition(|message| message.role == Role::User)
+        .rposition(|message| message.role.asks())
         .map_or(0, |last| last + 1);
     if end == 0 {
         return Err(Error::malformed(

@@ -331,13 +331,11 @@ impl<'de> Deserialize<'de> for Spelled {
                     map: &mut A,
                 ) -> Result<(), A::Error> {
                     let value = map.next_value()?;
-                    match field.is_null() || *field == value {
-                        true => *field = value,
-                        false => {
-                            let problem = format!("`{name}` of a message is there twice");
-                            return Err(de::Error::custom(problem));
-                        }
+                    if !field.is_null() && *field != value {
+                        let problem = format!("`{name}` of a message is there twice");
+                        return Err(de::Error::custom(problem));
                     }
+                    *field = value;
                     Ok(())
                 }
                 let (mut spelled, mut role, mut from) =
@@ -349,13 +347,8 @@ impl<'de> Deserialize<'de> for Spelled {
                         "content" => once(&mut spelled.content, &name, &mut map)?,
                         "value" => once(&mut spelled.value, &name, &mut map)?,
                         field if BESIDE.contains(&field) || UNUSED_OF_MESSAGE.contains(&field) => {
-                            let mut value = Value::Null;
-                            std::mem::swap(
-                                &mut value,
-                                spelled.others.entry(field).or_insert(Value::Null),
-                            );
-                            once(&mut value, field, &mut map)?;
-                            spelled.others.insert(name, value);
+                            let value = spelled.others.entry(field).or_insert(Value::Null);
+                            once(value, field, &mut map)?;
                         }
                         _ => {
                             map.next_value::<IgnoredAny>()?;

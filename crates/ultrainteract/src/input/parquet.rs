@@ -137,11 +137,12 @@ fn rows_at_once(group: &RowGroupMetaData) -> usize {
         let size = column.uncompressed_size().max(0) as u64;
         // A text that is stored once and meant in every row is as long in each of them.
         let decoded = column.unencoded_byte_array_data_bytes().unwrap_or(0).max(0) as u64;
-        bytes += size.max(decoded);
+        bytes = u64::saturating_add(bytes, size.max(decoded));
         if let (0, Some(start)) = (decoded, column.dictionary_page_offset()) {
             let stored = column.data_page_offset().saturating_sub(start).max(0) as u64;
             let compressed = column.compressed_size().max(1) as u64;
-            dictionaries += (stored as u128 * size as u128 / compressed as u128) as u64;
+            let dictionary = (stored as u128 * size as u128 / compressed as u128) as u64;
+            dictionaries = u64::saturating_add(dictionaries, dictionary);
         }
     }
     let by_rows = BATCH_BYTES / (bytes / rows).max(1);

@@ -53,7 +53,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Checks every record of files, and calls `each` with every violation and warning, which has file and place.
+/// Checks every record of files, and calls `tell` with every violation and warning, which has file and place.
 ///
 /// After the records come contradictions between pair rows of a tree ([`SplitReason`]), and what is
 /// there twice: ids of trees; in other formats, whole records (rows of UltraInteract may share an
