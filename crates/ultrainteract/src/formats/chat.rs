@@ -2,7 +2,8 @@
 
 use super::check;
 use super::jsonl::Record;
-use super::wire::{Text, Wire};
+use super::messages::Text;
+use super::wire::Wire;
 use crate::convert::one_message;
 use crate::example::{Completion, Conversation, Example, Preference, Unpaired};
 use crate::{Error, Message, Result, Role};

@@ -30,11 +30,13 @@ pub(crate) mod check;
 mod jsonl;
 mod kind;
 mod lenient;
+mod messages;
 mod picked;
 mod ranking;
 mod record;
 mod rows;
 mod unused;
+mod values;
 mod wire;
 
 pub use jsonl::{
@@ -42,7 +44,8 @@ pub use jsonl::{
 };
 pub(crate) use jsonl::{WHOLE_ROW, parse_object};
 pub use kind::Format;
+pub(crate) use messages::TrajectoryMessage;
 pub use record::{FORMAT, PairRecord, TreeRecord, VERSION};
 pub(crate) use rows::{LoosePair, LooseSft};
 pub use rows::{PairRow, RowId, SftRow, UNKNOWN_DATASET};
-pub(crate) use wire::{TrajectoryMessage, number};
+pub(crate) use values::number;

@@ -22,7 +22,7 @@ pub struct PairRow {
     /// Data set that the problem comes from.
     pub dataset: String,
     /// The history that both actions answer, from the instruction to a user message.
-    #[serde(with = "super::wire::trajectory")]
+    #[serde(with = "super::messages::trajectory")]
     pub trajectory: Vec<Message>,
     /// The preferred action.
     pub chosen: String,
@@ -64,14 +64,14 @@ impl PairRow {
 /// A pair row that may lack its names and task.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct LoosePair {
-    #[serde(default, deserialize_with = "super::wire::name")]
+    #[serde(default, deserialize_with = "super::values::name")]
     pub id: Option<String>,
-    #[serde(default, deserialize_with = "super::wire::name")]
+    #[serde(default, deserialize_with = "super::values::name")]
     pub parent_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task: Option<Task>,
     pub dataset: Option<String>,
-    #[serde(with = "super::wire::trajectory")]
+    #[serde(with = "super::messages::trajectory")]
     pub trajectory: Vec<Message>,
     pub chosen: String,
     pub rejected: String,
@@ -168,9 +168,9 @@ impl SftRow {
 /// An SFT row that may lack its names and task, and may have a context beside the instruction.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct LooseSft {
-    #[serde(default, deserialize_with = "super::wire::name")]
+    #[serde(default, deserialize_with = "super::values::name")]
     pub id: Option<String>,
-    #[serde(default, deserialize_with = "super::wire::name")]
+    #[serde(default, deserialize_with = "super::values::name")]
     pub parent_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task: Option<Task>,

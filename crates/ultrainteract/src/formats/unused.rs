@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use aho_corasick::AhoCorasick;
 
 use super::picked::Picked;
-use super::wire::is_set;
+use super::values::is_set;
 use crate::{Error, Result};
 
 /// Of every format: tools, other media than text, weights, thoughts beside the answer.
