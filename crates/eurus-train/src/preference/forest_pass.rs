@@ -1,11 +1,10 @@
 //! One forest's pass: its responses group by group, its loss, and whether policy and reference are one model.
 
-use burn::tensor::{Bool, Tensor, TensorData};
+use burn::tensor::{Bool, Device, Tensor, TensorData};
 use eurus_models::int_tensor;
 use pref_losses::ResponseParts;
 use token_forest::{PackedForest, PackedGroup, Pieces, TrainingTree};
 
-use super::constant;
 use super::objective::ForestResponses;
 use crate::activations::Tape;
 use crate::reference::{Detail, TreeReference, read};
@@ -204,4 +203,9 @@ pub(super) fn same_model(part: &Part<'_>, pass: &ForestPass<'_>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Values that no gradient flows into.
+pub fn constant(values: Vec<f32>, device: &Device) -> Tensor<1> {
+    Tensor::from_floats(values.as_slice(), device)
 }

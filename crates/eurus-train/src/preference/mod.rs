@@ -1,43 +1,32 @@
 //! Preference learning on whole trees: every history is computed once for all pairs that share it.
 
 mod forest_pass;
+mod learning;
 mod objective;
+mod pass;
 mod reference_sync;
 
-use burn::tensor::{Device, Tensor};
-use eurus_models::{ForestBatch, ForestModel, contract};
+use eurus_models::ForestModel;
+use pref_losses::PreferenceStats;
 use pref_losses::collapse::{CollapseMonitor, CollapseMonitorConfig};
-use pref_losses::{PreferenceStats, PreferenceSums};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use token_forest::{GroupForest, Pieces, TrainingTree};
+use token_forest::{Pieces, TrainingTree};
 
-use crate::activations::Pass;
 use crate::evaluation::Evaluation;
 use crate::events::Event;
-use crate::events::StepProgress;
 use crate::examples::check_examples;
-use crate::log_probs::{by_node, node_log_probs, of_hidden, of_hidden_with_weights};
-use crate::optimizer::StepOptimizer;
-use crate::reference::{Detail, ReferenceCache, ReferenceLogProbs, ReferencePass, read};
-use crate::run::{
-    Memory, Objective, Run, RunSetup, StepOutcome, StepTrees, plain_device, training_device,
-};
+use crate::reference::{Detail, ReferenceCache, ReferenceLogProbs, ReferencePass};
+use crate::run::{Run, RunSetup, plain_device, training_device};
 use crate::snapshot::Snapshots;
-use crate::step::{GroupCounts, GroupTerms};
 use crate::{Error, Ranks, Result, RunIdentity, StopRequest, TrainingConfig};
 
-use forest_pass::{ForestPass, ForestScores, GroupResponses, LossPieces, Part, same_model};
-use objective::StepContext;
+use forest_pass::{LossPieces, Part};
+use learning::{Carried, Learning, RewardMean};
 
 use reference_sync::MovingReference;
 
 pub use objective::{ResponseLoss, ResponseLossConfig};
 pub use reference_sync::ReferenceSync;
-
-fn constant(values: Vec<f32>, device: &Device) -> Tensor<1> {
-    Tensor::from_floats(values.as_slice(), device)
-}
 
 /// Trains a language model on preference pairs, on responses that have a verdict each, or on several scored responses to a
 /// prompt.
@@ -64,32 +53,6 @@ pub struct PreferenceTrainer {
     reference_sync: Option<ReferenceSync>,
     ranks: Ranks,
     stop: StopRequest,
-}
-
-/// State that a run carries from step to step.
-#[derive(Serialize, Deserialize)]
-struct Carried {
-    rewards: RewardMean,
-    monitor: Option<CollapseMonitor>,
-}
-
-/// Mean reward of the responses seen so far.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct RewardMean {
-    sum: f64,
-    responses: f64,
-}
-
-impl RewardMean {
-    fn add(&mut self, stats: &PreferenceStats) {
-        let (chosen, rejected) = (stats.chosen as f64, stats.rejected as f64);
-        self.sum += chosen * stats.chosen_reward + rejected * stats.rejected_reward;
-        self.responses += chosen + rejected;
-    }
-
-    fn get(&self) -> f64 {
-        self.sum / self.responses.max(1.0)
-    }
 }
 
 impl PreferenceTrainer {
@@ -469,244 +432,4 @@ impl PreferenceTrainer {
                 .transpose()?,
         })
     }
-
-    /// The losses of all groups of some trees, forest by forest; `consume` is given each forest's.
-    fn pass<M: ForestModel>(
-        &self,
-        model: &M,
-        part: &Part<'_>,
-        device: &Device,
-        ranks: &Ranks,
-        consume: &mut dyn FnMut(ForestPass<'_>) -> Result<()>,
-    ) -> Result<StepOutcome<PreferenceStats>> {
-        let settings = &self.settings;
-        let needs = self.loss.needs();
-        let mut forests = Vec::new();
-        let mine = self.prepare(model, part).map(|(packed, totals)| {
-            forests = packed;
-            totals
-        });
-        let my_counts = mine.as_ref().map(|it| it.counts).unwrap_or_default();
-        let all = ranks.all_gather(mine)?;
-        let counts: GroupCounts = all.iter().map(|it| it.counts).sum();
-        let of_all = |of: fn(&StepTotals) -> &Vec<f32>| {
-            let values = all.iter().flat_map(|it| of(it).iter().copied());
-            constant(values.collect(), device)
-        };
-        let kl = if needs.kl {
-            let policy = of_all(|totals| &totals.mismatched_policy);
-            self.loss
-                .kl(policy, of_all(|totals| &totals.mismatched_reference))
-        } else {
-            None
-        };
-        let context = StepContext {
-            kl: kl.clone(),
-            reward_shift: part.reward_shift,
-            mean_first_tokens: counts.first_tokens as f64 / counts.groups.max(1) as f64,
-        };
-        let forest_count = forests.len();
-        let mut sums: Option<PreferenceSums> = None;
-        let mut terms = Vec::new();
-        for packed in forests {
-            let share = packed.forest.len() as f64 / counts.unique_tokens as f64;
-            let groups = packed.groups_by_size();
-            let batch = ForestBatch::new(packed.forest, device);
-            let pass = Pass::new(model, &batch, part.recompute)?;
-            let chunk = settings.log_prob_chunk;
-            let (of_targets, log_weights) = if needs.log_weights {
-                let (of_targets, weights) =
-                    of_hidden_with_weights(model, pass.hidden, &batch, chunk);
-                (of_targets, Some(weights))
-            } else {
-                (of_hidden(model, pass.hidden, &batch, chunk), None)
-            };
-            let scores = ForestScores {
-                of_nodes: by_node(of_targets.clone(), &batch),
-                of_targets,
-                log_weights,
-                forest: &batch.forest,
-            };
-            let mut loss: Option<Tensor<1>> = None;
-            let mut by_size = Vec::with_capacity(groups.len());
-            for groups in groups {
-                let of_groups = GroupResponses::new(groups, part, &scores);
-                let responses = of_groups.for_loss(part, &scores, Detail::of(needs));
-                let forest = self.loss.of_forest(responses, &context)?;
-                sums = Some(match sums {
-                    Some(sums) => sums.merge(forest.sums),
-                    None => forest.sums,
-                });
-                let named = forest.terms.into_iter();
-                terms.push(GroupTerms {
-                    groups: of_groups.groups.clone(),
-                    terms: named
-                        .map(|(name, values)| (name, values.detach()))
-                        .collect(),
-                });
-                let sum = forest.losses.sum();
-                loss = Some(match loss {
-                    Some(loss) => loss + sum,
-                    None => sum,
-                });
-                by_size.push(of_groups);
-            }
-            // A forest has groups, or it would not be there.
-            if let Some(loss) = loss {
-                consume(ForestPass {
-                    loss: loss / counts.groups as f64,
-                    tape: pass.tape,
-                    share,
-                    responses: &by_size,
-                })?;
-            }
-        }
-        let stats = sums.map(PreferenceSums::read).unwrap_or_default();
-        let loss = stats.loss;
-        let mut not_finite = Vec::new();
-        if !loss.is_finite() {
-            if let Some(kl) = kl.filter(|kl| !kl.clone().into_scalar::<f32>().is_finite()) {
-                not_finite.push(format!("the KL estimate is {}", kl.into_scalar::<f32>()));
-            }
-            let id = |tree: usize| part.trees[tree].id();
-            let [noun, _] = self.loss.kind().nouns();
-            not_finite.extend(terms.into_iter().flat_map(|it| it.name(noun, id)));
-        }
-        Ok(StepOutcome {
-            loss: loss * (my_counts.groups as f64 / counts.groups as f64),
-            unique_tokens: my_counts.unique_tokens,
-            naive_tokens: part.trees.iter().map(|tree| tree.naive_tokens()).sum(),
-            forests: forest_count,
-            not_finite,
-            stats,
-        })
-    }
-
-    /// Packs a rank's groups, and counts what the loss of the whole step depends on.
-    fn prepare<M: ForestModel>(
-        &self,
-        model: &M,
-        part: &Part<'_>,
-    ) -> Result<(Vec<GroupForest>, StepTotals)> {
-        let settings = &self.settings;
-        let forests = part.pieces.groups.pack(part.members)?;
-        let mut totals = StepTotals {
-            counts: GroupCounts::of(&forests),
-            ..StepTotals::default()
-        };
-        if let Some(mismatched) = &part.pieces.mismatched {
-            // Without autodiff: the KL estimate is a constant of the loss.
-            let model = model.valid();
-            let plain = plain_device(&model);
-            for packed in mismatched.pack(part.members)? {
-                let batch = ForestBatch::new(packed.forest, &plain);
-                let values = read(node_log_probs(&model, &batch, settings.log_prob_chunk));
-                for leaf in &packed.groups {
-                    let reference = part.reference[leaf.tree].mismatched[leaf.index];
-                    totals
-                        .mismatched_policy
-                        .push(values[leaf.nodes[0] as usize]);
-                    totals.mismatched_reference.push(reference);
-                }
-            }
-        }
-        Ok((forests, totals))
-    }
-}
-
-/// A run on some trees.
-struct Learning<'a, M> {
-    trainer: &'a PreferenceTrainer,
-    trees: &'a [TrainingTree],
-    reference: &'a ReferenceLogProbs,
-    pieces: &'a LossPieces<'a>,
-    device: Device,
-    carried: Carried,
-    moving: Option<MovingReference<'a, M>>,
-}
-
-impl<M: ForestModel> Objective<M> for Learning<'_, M> {
-    type Stats = PreferenceStats;
-
-    fn compute(
-        &mut self,
-        model: &M,
-        StepTrees { step, members }: StepTrees<'_>,
-        optimizer: &mut StepOptimizer,
-    ) -> Result<StepOutcome<PreferenceStats>> {
-        let trainer = self.trainer;
-        let moved = self.moving.as_ref().map(|it| it.of(members)).transpose();
-        // An error is told to the other ranks, which wait for this one.
-        let moved = trainer.ranks.all_ok(moved)?.flatten();
-        let part = Part {
-            trees: members.iter().map(|&m| &self.trees[m]).collect(),
-            reference: match &moved {
-                Some(moved) => moved.iter().collect(),
-                None => members.iter().map(|&m| &self.reference.trees[m]).collect(),
-            },
-            members,
-            pieces: self.pieces,
-            reward_shift: self.carried.rewards.get(),
-            recompute: trainer.settings.recompute_activations,
-        };
-        let begins_as_reference = trainer.loss.needs().reference && !trainer.other_reference;
-        trainer.pass(model, &part, &self.device, &trainer.ranks, &mut |pass| {
-            if begins_as_reference
-                && step == 0
-                && let Err(differs) = same_model(&part, &pass)
-            {
-                // A model that sees what is not on a path differs with the packing, and no reference would do.
-                contract::check_model(model)?;
-                return Err(differs);
-            }
-            optimizer.add(model, pass.loss, pass.tape, pass.share);
-            Ok(())
-        })
-    }
-
-    fn report(
-        &mut self,
-        progress: StepProgress,
-        stats: PreferenceStats,
-        on_event: &mut dyn FnMut(&Event),
-    ) {
-        let step = progress.step;
-        self.carried.rewards.add(&stats);
-        on_event(&Event::Preference { progress, stats });
-        let monitor = self.carried.monitor.as_mut();
-        if let Some(warning) = monitor.and_then(|it| it.observe(step, &stats)) {
-            on_event(&Event::Collapse { step, warning });
-        }
-    }
-
-    fn updated(&mut self, step: usize, model: &M) -> Result<()> {
-        if let Some(moving) = &mut self.moving {
-            moving.follow(step, model);
-        }
-        Ok(())
-    }
-
-    fn memory(&self) -> Memory<'_, M> {
-        Memory {
-            state: serde_json::to_value(&self.carried).unwrap_or_default(),
-            model: self.moving.as_ref().and_then(MovingReference::moved),
-        }
-    }
-
-    fn recall(&mut self, state: Value, model: Option<M>) -> serde_json::Result<()> {
-        self.carried = serde_json::from_value(state)?;
-        if let (Some(moving), Some(model)) = (&mut self.moving, model) {
-            moving.set(model);
-        }
-        Ok(())
-    }
-}
-
-/// A rank's part of what the losses of a whole step depend on.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-struct StepTotals {
-    counts: GroupCounts,
-    /// Log-probs of the mismatched completions, of which the KL estimate is the mean difference.
-    mismatched_policy: Vec<f32>,
-    mismatched_reference: Vec<f32>,
 }

@@ -1,7 +1,7 @@
 //! Rows of files to trees to train on: every format, one road.
 //!
 //! A record becomes an [`Example`](ultrainteract::example::Example), whatever its format; an example gives histories with
-//! responses; those that begin with the same messages grow into one [`MessageTree`]; a tree becomes tokens that keep to the
+//! responses; those that begin with the same messages grow into one [`MessageTree`](crate::MessageTree); a tree becomes tokens that keep to the
 //! limits, and [`TrainingTree`]s are what is left. What cannot be trained on is counted by reason, with the first of each.
 //!
 //! ```

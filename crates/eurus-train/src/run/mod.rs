@@ -1,17 +1,18 @@
 //! The loop that all trainers share.
 
+mod judge;
+mod objective;
+
 use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::Device;
-use pref_losses::PreferenceStats;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use token_forest::TrainingTree;
 
 use crate::digest;
-use crate::evaluation::{Best, Evaluation};
+use crate::evaluation::Evaluation;
 use crate::events::{Event, StepProgress};
 use crate::optimizer::{StepGradients, StepOptimizer};
 use crate::order::step_order;
@@ -22,54 +23,8 @@ use crate::{
     StopRequest, TrainingConfig,
 };
 
-/// What a trainer does with a rank's trees of one step.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct StepOutcome<S> {
-    /// The trees' part of the step's mean loss.
-    pub loss: f64,
-    pub unique_tokens: usize,
-    pub naive_tokens: usize,
-    /// Forests that the unique tokens were packed into.
-    pub forests: usize,
-    /// What is not finite, if the loss is not.
-    pub not_finite: Vec<String>,
-    /// What the trainer reports besides.
-    pub stats: S,
-}
-
-/// What a trainer reports of a step besides its loss.
-pub(crate) trait StepStats: Serialize + DeserializeOwned {
-    /// The numbers of two parts of a step as one.
-    fn merge(self, other: Self) -> Self;
-}
-
-impl StepStats for PreferenceStats {
-    fn merge(self, other: Self) -> Self {
-        self.merge(other)
-    }
-}
-
-impl<S: StepStats> StepOutcome<S> {
-    fn merge(mut self, other: Self) -> Self {
-        self.not_finite.extend(other.not_finite);
-        Self {
-            loss: self.loss + other.loss,
-            unique_tokens: self.unique_tokens + other.unique_tokens,
-            naive_tokens: self.naive_tokens + other.naive_tokens,
-            forests: self.forests + other.forests,
-            not_finite: self.not_finite,
-            stats: self.stats.merge(other.stats),
-        }
-    }
-
-    /// The whole step from what each rank did of it.
-    fn of_ranks(ranks: &Ranks, mine: Result<Self>) -> Result<Self> {
-        let parts = ranks.all_gather(mine)?.into_iter();
-        parts
-            .reduce(Self::merge)
-            .ok_or_else(|| Error::lost("no rank took part in a step"))
-    }
-}
+use judge::Judge;
+pub(crate) use objective::{Memory, Objective, StepOutcome, StepStats, StepTrees};
 
 /// What a run is made of, whatever the loss.
 #[derive(Clone)]
@@ -82,145 +37,6 @@ pub(crate) struct RunSetup<'a> {
     pub snapshots: Option<&'a Snapshots>,
     pub stop: &'a StopRequest,
     pub identity: RunIdentity,
-}
-
-/// The trees of a step that a rank computes.
-pub(crate) struct StepTrees<'a> {
-    /// From 0.
-    pub step: usize,
-    /// By index.
-    pub members: &'a [usize],
-}
-
-/// Judges the model when it is due, and remembers the best.
-struct Judge<'a, 'b, M> {
-    evaluation: Option<&'a mut Evaluation<'b, M>>,
-    judged: Judged,
-    best_model: Option<M>,
-    /// Whether the last judgement ends the run.
-    stop: bool,
-}
-
-impl<M: Module> Judge<'_, '_, M> {
-    fn is_due(&self, step: usize, steps: usize) -> bool {
-        self.evaluation
-            .as_ref()
-            .is_some_and(|it| step.is_multiple_of(it.every_steps.max(1)) || step == steps)
-    }
-
-    fn keeps_best(&self) -> bool {
-        self.evaluation.as_ref().is_some_and(|it| it.keep_best)
-    }
-
-    /// Judges the model after `step` steps on the first rank. Returns whether it is the best so far and to be kept. A judge
-    /// that fails costs nothing but the judgement, unless nothing is trained yet.
-    fn judge(
-        &mut self,
-        model: &M,
-        step: usize,
-        ranks: &Ranks,
-        on_event: &mut dyn FnMut(&Event),
-    ) -> Result<bool> {
-        let keep_best = self.keeps_best();
-        let Some(evaluation) = &mut self.evaluation else {
-            return Ok(false);
-        };
-        let plain = model.valid();
-        let judgement = ranks.of_first(|| match (evaluation.judge)(&plain) {
-            Err(error) if step == 0 => Err(error),
-            judged => Ok(judged.map_err(|error| error.to_string())),
-        })?;
-        let judgement = match judgement {
-            Ok(judgement) => judgement,
-            Err(problem) => {
-                on_event(&Event::NotEvaluated { step, problem });
-                return Ok(false);
-            }
-        };
-        let score = judgement.score;
-        // What is not a number is not better than anything, and could not be read back from a snapshot.
-        let best_score = self.judged.best.map(|best| best.score);
-        let best = score.is_finite() && best_score.is_none_or(|best| score > best);
-        if best {
-            self.judged.best = Some(Best { step, score });
-            self.judged.since_best = 0;
-            self.best_model = keep_best.then_some(plain);
-        } else {
-            self.judged.since_best += 1;
-        }
-        self.stop = judgement.stop;
-        on_event(&Event::Evaluated {
-            step,
-            judgement,
-            best,
-        });
-        Ok(best && keep_best)
-    }
-
-    /// Whether the judgements so far end the run.
-    fn stop_reason(&self) -> Option<StopReason> {
-        let patience = self.evaluation.as_ref().and_then(|it| it.patience);
-        if self.stop {
-            Some(StopReason::Judge)
-        } else if patience.is_some_and(|patience| self.judged.since_best >= patience.max(1)) {
-            Some(StopReason::Patience)
-        } else {
-            None
-        }
-    }
-}
-
-/// What a trainer adds to the loop that all of them share.
-pub(crate) trait Objective<M> {
-    /// What it reports of a step.
-    type Stats: StepStats;
-
-    /// Adds the gradients of this rank's trees of a step to the optimizer.
-    fn compute(
-        &mut self,
-        model: &M,
-        trees: StepTrees<'_>,
-        optimizer: &mut StepOptimizer,
-    ) -> Result<StepOutcome<Self::Stats>>;
-
-    /// Tells of a step that was taken, and takes in what the next steps depend on.
-    fn report(
-        &mut self,
-        progress: StepProgress,
-        stats: Self::Stats,
-        on_event: &mut dyn FnMut(&Event),
-    );
-
-    /// Sees the weights after a step, counted from 1.
-    fn updated(&mut self, _step: usize, _model: &M) -> Result<()> {
-        Ok(())
-    }
-
-    /// What it remembers from step to step, for a snapshot.
-    fn memory(&self) -> Memory<'_, M> {
-        Memory::default()
-    }
-
-    /// Takes back what it remembered.
-    fn recall(&mut self, _state: Value, _model: Option<M>) -> serde_json::Result<()> {
-        Ok(())
-    }
-}
-
-/// What an objective remembers from step to step.
-pub(crate) struct Memory<'a, M> {
-    pub state: Value,
-    /// Weights besides those that are trained.
-    pub model: Option<&'a M>,
-}
-
-impl<M> Default for Memory<'_, M> {
-    fn default() -> Self {
-        Self {
-            state: Value::Null,
-            model: None,
-        }
-    }
 }
 
 /// A run of a trainer: [`train`](Self::train) begins, goes on from a snapshot, takes the steps and ends.
