@@ -14,7 +14,10 @@ use ultrainteract_synth::word_problems::WordProblem;
 use ultrainteract_synth::{Critic, CritiqueRequest, Problem, PythonEnvironment, RuleCritic};
 
 use crate::console::Stage;
-use crate::policy::{Answered, Draws, Habit, solve};
+use crate::policy::{self, Answered, Draws, Habit, solve};
+
+/// The row of the best choice that can be made in advance.
+pub const BEST_HABIT: &str = "SFT, best habit per template";
 
 /// Greedy pass@1 of one policy, or of the fine-tuned one held to a habit.
 pub struct PassRow {
@@ -25,6 +28,8 @@ pub struct PassRow {
     pub programs: f64,
     /// Mean length of a solution in characters.
     pub characters: f64,
+    /// How undecided the policy is, in nats for a whole solution; `None` where its choice is taken away.
+    pub entropy: Option<f64>,
     /// Against the fine-tuned policy on the same problems; `None` for itself.
     pub over_sft: Option<Estimate>,
 }
@@ -39,6 +44,7 @@ pub struct Pass {
 /// Greedy pass@1 of the fine-tuned policy, of the same with its choice taken away, and of every policy that learned to
 /// choose. Which habit is the best for a template is found out on the problems that the trees were built for.
 pub fn pass_table(
+    seed: u64,
     sft: &Decoder,
     learned: &[(&'static str, &Decoder)],
     tokenizer: &ChatTokenizer,
@@ -46,12 +52,14 @@ pub fn pass_table(
     practised: &[WordProblem],
     environment: &PythonEnvironment,
 ) -> Result<Pass> {
+    let problems_of = |words: &[WordProblem]| -> Vec<Problem> {
+        words.iter().map(|word| word.problem.clone()).collect()
+    };
     let stage = Stage::start("pass@1", 5 + learned.len(), "runs");
     let mut runs = 0;
     let mut greedy = |model: &Decoder, words: &[WordProblem], habit: Option<Habit>| {
-        let problems: Vec<Problem> = words.iter().map(|word| word.problem.clone()).collect();
         let draws = Draws::greedy(habit);
-        let answered = solve(model, tokenizer, &problems, &draws, environment)?;
+        let answered = solve(model, tokenizer, &problems_of(words), &draws, environment)?;
         runs += 1;
         stage.position(runs, String::new());
         anyhow::Ok(answered.into_iter().flatten().collect::<Vec<Answered>>())
@@ -59,7 +67,12 @@ pub fn pass_table(
 
     let free = greedy(sft, unseen, None)?;
     let baseline = values(&free);
-    let mut rows = vec![row("SFT", &free, None)?];
+    let unseen_problems = problems_of(unseen);
+    let entropy = |model: &Decoder| policy::entropy(model, tokenizer, &unseen_problems, seed);
+    let mut rows = vec![PassRow {
+        entropy: Some(entropy(sft)?),
+        ..row("SFT", &free, None)?
+    }];
 
     let mut right_by_template: HashMap<&str, [usize; 2]> = HashMap::new();
     let mut held_to: Vec<Vec<Answered>> = Vec::new();
@@ -83,11 +96,13 @@ pub fn pass_table(
             .unwrap_or_default();
         &held_to[usize::from(sentences > program)][index]
     });
-    let name = "SFT, best habit per template";
-    rows.push(row(name, best.collect::<Vec<_>>(), Some(&baseline))?);
+    rows.push(row(BEST_HABIT, best.collect::<Vec<_>>(), Some(&baseline))?);
 
     for (name, model) in learned {
-        rows.push(row(name, &greedy(model, unseen, None)?, Some(&baseline))?);
+        rows.push(PassRow {
+            entropy: Some(entropy(model)?),
+            ..row(name, &greedy(model, unseen, None)?, Some(&baseline))?
+        });
     }
     let rates = rows
         .iter()
@@ -122,6 +137,7 @@ fn row<'a>(
         pass: Proportion::from_bools(&right)?,
         programs: programs.count() as f64 / count,
         characters: characters as f64 / count,
+        entropy: None,
         over_sft: match baseline {
             Some(baseline) => Some(paired_difference(
                 &values(solved.iter().copied()),

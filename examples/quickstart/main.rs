@@ -150,6 +150,7 @@ fn run(
     };
     let policies: Vec<_> = learned.iter().map(|run| (run.name, &run.model)).collect();
     let pass = evaluation::pass_table(
+        seed,
         &sft,
         &policies,
         tokenizer,

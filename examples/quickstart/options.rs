@@ -33,7 +33,7 @@ pub struct Options {
     #[arg(long)]
     pub development: bool,
 
-    /// A run of under a minute that touches every part; its model learns next to nothing.
+    /// A run of about a minute that touches every part. Its reward models learn to choose, its policies hardly.
     #[arg(long)]
     pub quick: bool,
 }
@@ -73,22 +73,24 @@ pub struct Scale {
 impl Scale {
     pub fn full() -> Self {
         Self {
-            training_problems: 2900,
-            largest_number: 40,
-            largest_factor: 12,
+            training_problems: 6300,
+            largest_number: 20,
+            largest_factor: 9,
             held_out_problems: 200,
             tree_problems: 300,
-            vocabulary: 512,
-            hidden_size: 160,
-            layers: 4,
-            heads: 4,
-            kv_heads: 4,
-            sft_epochs: 6,
+            // More than there are merges to make: every number is one token.
+            vocabulary: 800,
+            hidden_size: 128,
+            layers: 2,
+            heads: 8,
+            kv_heads: 8,
+            // Many problems rather than many epochs: with fewer the model learns numbers by heart instead of copying them.
+            sft_epochs: 4,
             sft_learning_rate: 1.5e-3,
             sft_trees_per_step: 6,
             sft_beta_2: 0.95,
-            initializer_range: 0.06,
-            preference_epochs: 4,
+            initializer_range: 0.1,
+            preference_epochs: 6,
             preference_learning_rate: 5e-4,
             preference_trees_per_step: 6,
             reward_epochs: 2,
@@ -102,12 +104,15 @@ impl Scale {
 
     pub fn quick() -> Self {
         Self {
-            training_problems: 600,
-            held_out_problems: 200,
-            tree_problems: 24,
+            training_problems: 2000,
+            largest_number: 10,
+            largest_factor: 6,
+            held_out_problems: 100,
+            tree_problems: 100,
             hidden_size: 96,
-            layers: 2,
-            sft_epochs: 2,
+            sft_learning_rate: 2e-3,
+            samples_per_turn: 5,
+            candidates: 8,
             ..Self::full()
         }
     }

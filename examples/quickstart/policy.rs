@@ -126,14 +126,13 @@ impl Answered {
     }
 }
 
-/// Draws solutions of every problem from its instruction alone, and tries them.
-pub fn solve(
+/// Solutions of every problem from its instruction alone, in tokens with their log-probs at temperature 1.
+fn draw(
     model: &Decoder,
     tokenizer: &ChatTokenizer,
     problems: &[Problem],
     draws: &Draws,
-    environment: &PythonEnvironment,
-) -> Result<Vec<Vec<Answered>>> {
+) -> Result<Vec<Vec<Continuation>>> {
     let first_word = draws.habit.map_or("", Habit::first_word);
     let first_tokens = tokenizer.encode_text(first_word)?;
     let prompts = problems
@@ -154,11 +153,43 @@ pub fn solve(
         .collect::<Result<Vec<_>>>()?;
     let generator = Generator::new(model, vec![tokenizer.eos_id()]);
     let params = SamplingParams::at_temperature(draws.temperature, MAX_ACTION_TOKENS);
-    let continuations = generator.generate(&prompts, &params, &mut |_| Flow::Continue)?;
+    Ok(generator.generate(&prompts, &params, &mut |_| Flow::Continue)?)
+}
+
+/// How undecided a policy is, in nats for a whole solution: the mean of minus the log-prob of what it draws.
+pub fn entropy(
+    model: &Decoder,
+    tokenizer: &ChatTokenizer,
+    problems: &[Problem],
+    seed: u64,
+) -> Result<f64> {
+    let draws = Draws {
+        samples: 4,
+        temperature: 1.0,
+        seed,
+        habit: None,
+    };
+    let drawn = draw(model, tokenizer, problems, &draws)?;
+    let surprises = drawn.iter().flatten().map(|solution| {
+        let log_prob: f32 = solution.log_probs.iter().sum();
+        -f64::from(log_prob)
+    });
+    Ok(surprises.sum::<f64>() / (problems.len() * draws.samples).max(1) as f64)
+}
+
+/// Draws solutions of every problem from its instruction alone, and tries them.
+pub fn solve(
+    model: &Decoder,
+    tokenizer: &ChatTokenizer,
+    problems: &[Problem],
+    draws: &Draws,
+    environment: &PythonEnvironment,
+) -> Result<Vec<Vec<Answered>>> {
+    let first_word = draws.habit.map_or("", Habit::first_word);
     let action = |it: &Continuation| -> Result<String> {
         Ok(format!("{first_word}{}", tokenizer.decode(&it.tokens)?))
     };
-    let actions = continuations
+    let actions = draw(model, tokenizer, problems, draws)?
         .iter()
         .map(|samples| samples.iter().map(action).collect())
         .collect::<Result<Vec<Vec<String>>>>()?;

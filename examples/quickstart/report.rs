@@ -13,6 +13,7 @@ use ultrainteract_synth::SynthStats;
 
 use crate::evaluation::{Pass, PassRow};
 use crate::options::Scale;
+use crate::policy::Habit;
 use crate::preference::{BETA, DESIRABLE_WEIGHT, Learned};
 use crate::run_folder::RunFolder;
 use crate::trees::Trees;
@@ -117,6 +118,7 @@ fn pass_table(unseen: &str, rows: &[PassRow]) -> Table {
         "Gain over SFT",
         "Programs",
         "Characters",
+        "Entropy",
     ]);
     for row in rows {
         table = table.row([
@@ -128,12 +130,15 @@ fn pass_table(unseen: &str, rows: &[PassRow]) -> Table {
                 .map_or_else(|| "–".to_owned(), Estimate::in_points),
             format!("{:.0} %", 100.0 * row.programs),
             format!("{:.0}", row.characters),
+            row.entropy
+                .map_or_else(|| "–".to_owned(), |nats| format!("{nats:.1}")),
         ]);
     }
     table.note(
         "± is the standard error over problems. Gains are points of pass@1, paired problem by problem. Programs: share of \
          the solutions that are one. The best habit for each template of problems is the one with more right solutions of \
-         the problems that trees were built for.",
+         the problems that trees were built for. Entropy: minus the log-prob of a solution drawn at temperature 1, in nats, \
+         on average; ln 2 is 0.7.",
     )
 }
 
@@ -166,7 +171,8 @@ fn reward_table(results: &Results) -> Table {
     }
 }
 
-/// Trees worth seeing: long ones, with a fallback among them if there is one.
+/// Trees worth seeing: of those of two turns, of three and of one, the tree with most pairs that differ in how they are
+/// written, since that is what there is to learn; and one where the annotated solution had to stand in.
 fn examples(trees: &[PreferenceTree]) -> Vec<&PreferenceTree> {
     let has_fallback = |tree: &&PreferenceTree| {
         tree.nodes().any(|(_, node)| {
@@ -174,13 +180,24 @@ fn examples(trees: &[PreferenceTree]) -> Vec<&PreferenceTree> {
                 .is_some_and(|action| action.source == ActionSource::GroundTruth)
         })
     };
+    let habit = |tree: &PreferenceTree, id| {
+        let action = tree.node(id).action()?;
+        Habit::of(&action.text)
+    };
+    let choices = |tree: &PreferenceTree| {
+        let pairs = tree.pairs().iter();
+        pairs
+            .filter(|pair| habit(tree, pair.chosen) != habit(tree, pair.rejected))
+            .count()
+    };
     let mut shown: Vec<&PreferenceTree> = Vec::new();
     for turns in [2, 3, 1] {
-        shown.extend(
-            trees.iter().find(|tree| {
-                tree.turns() == turns && !tree.pairs().is_empty() && !has_fallback(tree)
-            }),
-        );
+        let of_turns = trees
+            .iter()
+            .filter(|tree| tree.turns() == turns && !tree.pairs().is_empty())
+            .filter(|tree| !has_fallback(tree));
+        // The first of equals, so `rev`.
+        shown.extend(of_turns.rev().max_by_key(|tree| choices(tree)));
     }
     shown.extend(trees.iter().find(has_fallback));
     shown.truncate(TREES_DRAWN);
@@ -195,28 +212,27 @@ fn best_of_n(candidates: &Candidates) -> Result<Figure> {
         .map(Vec::len)
         .min()
         .unwrap_or(0);
-    let mut curves: Vec<(Method, Vec<(f64, f64)>)> = Vec::new();
-    for n in 1..=count {
-        for row in candidates.first(n)?.report()?.rows {
-            let point = (n as f64, row.accuracy.mean);
-            match curves.iter_mut().find(|(method, _)| *method == row.method) {
-                Some((_, points)) => points.push(point),
-                None => curves.push((row.method, vec![point])),
-            }
-        }
-    }
-    let shown = curves
-        .into_iter()
-        .filter(|(method, _)| !matches!(method, Method::WeightedVote { .. }));
-    let series = shown.map(|(method, points)| {
-        let name = match &method {
+    let reports = (1..=count)
+        .map(|n| Ok(candidates.first(n)?.report()?))
+        .collect::<Result<Vec<RerankingReport>>>()?;
+    let methods = reports.iter().take(1).flat_map(|report| &report.rows);
+    let methods = methods
+        .map(|row| &row.method)
+        .filter(|method| !matches!(method, Method::WeightedVote { .. }));
+    let series = methods.map(|method| {
+        let name = match method {
             Method::BestOfN { scorer } => format!("Best by {scorer}"),
             Method::PassAtN => "Any of them".to_owned(),
             method => method.to_string(),
         };
-        Series::new(name, points)
+        let points = reports.iter().filter_map(|report| {
+            let row = report.rows.iter().find(|row| row.method == *method)?;
+            let error = row.accuracy.standard_error.unwrap_or_default();
+            Some((report.n as f64, row.accuracy.mean, error))
+        });
+        Series::with_band(name, points)
     });
-    let caption = "Problems solved by choosing one of the first N samples of the SFT policy.";
+    let caption = "Problems solved by choosing one of the first N samples of the SFT policy, with the standard error over problems.";
     Ok(Figure::new(caption, "Samples, N", "Accuracy").panel("", series.collect()))
 }
 

@@ -9,6 +9,7 @@ use eurus_eval::metrics;
 use eurus_eval::reranking::Method;
 use serde::Serialize;
 
+use crate::evaluation::BEST_HABIT;
 use crate::report::Results;
 
 /// `summary.json`.
@@ -47,6 +48,17 @@ fn measures(results: &Results) -> BTreeMap<String, f64> {
         add(format!("programs, {}", row.name), row.programs);
         if let Some(over) = &row.over_sft {
             add(format!("pass@1 over SFT, {}", row.name), over.mean);
+        }
+        if let Some(entropy) = row.entropy {
+            add(format!("entropy, {}", row.name), entropy);
+        }
+    }
+    let fixed = results.pass.rows.iter().find(|row| row.name == BEST_HABIT);
+    for run in results.learned.iter() {
+        let row = results.pass.rows.iter().find(|row| row.name == run.name);
+        if let Some((row, fixed)) = row.zip(fixed) {
+            let over = row.pass.mean - fixed.pass.mean;
+            add(format!("pass@1 over the best habit, {}", run.name), over);
         }
     }
     for run in &results.learned {

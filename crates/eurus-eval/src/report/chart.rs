@@ -49,6 +49,7 @@ struct PanelView {
     y_label: String,
     x_ticks: Vec<TickView>,
     y_ticks: Vec<TickView>,
+    bands: Vec<BandView>,
     lines: Vec<LineView>,
     empty: bool,
 }
@@ -58,6 +59,13 @@ struct TickView {
     at: String,
     label: String,
     zero: bool,
+}
+
+/// What lies between two lines.
+#[derive(Debug, Serialize)]
+struct BandView {
+    style: usize,
+    path: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -83,7 +91,7 @@ impl FigureView {
                 .panels
                 .iter()
                 .flat_map(|panel| &panel.series)
-                .flat_map(finite_points)
+                .flat_map(|series| finite_points(series).chain(edges(series)))
                 .map(|(_, y)| y)
         };
         let y_axis = Axis::over(y_values(), 0.06, 6, (BOTTOM, TOP));
@@ -146,6 +154,12 @@ impl PanelView {
         let right = WIDTH - half(ticks_of_x.last()).max(MARGIN);
         let x_axis = Axis::over(x_values(), 0.0, 5, (left, right));
 
+        let bands = panel.series.iter().filter_map(|series| {
+            let path = band(series, &x_axis, y_axis)?;
+            let style = style(&series.name);
+            Some(BandView { style, path })
+        });
+        let bands = bands.collect();
         let mut lines = Vec::new();
         if figure.smoothing.is_some() {
             let raw = |series: &Series| {
@@ -194,6 +208,7 @@ impl PanelView {
                 .series
                 .iter()
                 .all(|series| finite_points(series).next().is_none()),
+            bands,
             lines,
         }
     }
@@ -227,6 +242,24 @@ impl LineView {
             dots,
         }
     }
+}
+
+/// The finite points of both edges of a band: the upper ones, then the lower ones backwards.
+fn edges(series: &Series) -> impl Iterator<Item = (f64, f64)> + '_ {
+    let halves = series.points.iter().zip(&series.half_widths);
+    let upper = halves.clone().map(|(&(x, y), half)| (x, y + half));
+    let lower = halves.rev().map(|(&(x, y), half)| (x, y - half));
+    upper.chain(lower).filter(is_finite)
+}
+
+/// The outline of a series' band, if it has one.
+fn band(series: &Series, x_axis: &Axis, y_axis: &Axis) -> Option<String> {
+    let corners = edges(series).map(|(x, y)| {
+        let (x, y) = (coordinate(x_axis.pixel(x)), coordinate(y_axis.pixel(y)));
+        format!("{x} {y}")
+    });
+    let corners: Vec<String> = corners.collect();
+    (!corners.is_empty()).then(|| format!("M{}Z", corners.join("L")))
 }
 
 /// Of a line with far more points than the picture has columns, keeps per column the first, lowest,
@@ -350,6 +383,25 @@ mod tests {
         }
         let figure = Figure::new("c", "x", "y").panel("nothing at all", vec![]);
         assert!(FigureView::new(&figure, 1).panels[0].empty);
+    }
+
+    #[test]
+    fn a_band_goes_around_its_line_and_fits_into_the_panel() {
+        let points = [(0.0, 1.0, 0.5), (1.0, 2.0, 1.0), (2.0, f64::NAN, 1.0)];
+        let figure = Figure::new("c", "x", "y").panel("", vec![Series::with_band("a", points)]);
+        let panel = FigureView::new(&figure, 1).panels.remove(0);
+        let path = &panel.bands[0].path;
+        let heights: Vec<f64> = path
+            .trim_matches(['M', 'Z'])
+            .split('L')
+            .map(|corner| corner.split_once(' ').unwrap().1.parse().unwrap())
+            .collect();
+        let [upper_left, upper_right, lower_right, lower_left] = heights[..] else {
+            panic!("four corners: {path}");
+        };
+        assert!(upper_right < upper_left && upper_left < lower_right && lower_right < lower_left);
+        assert!(upper_right >= TOP && lower_left <= BOTTOM);
+        assert!(view(vec![(0.0, 1.0), (1.0, 2.0)]).bands.is_empty());
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub struct Series {
     pub name: String,
     /// Points (x, y), in the order they are joined.
     pub points: Vec<(f64, f64)>,
+    /// Half the height of the band around each point, as a standard error; none without a band.
+    pub half_widths: Vec<f64>,
 }
 
 /// Rewards at one training step, as DPO, KTO and NCA log them.
@@ -124,6 +126,21 @@ impl Series {
         Self {
             name: name.into(),
             points: points.into_iter().collect(),
+            half_widths: Vec::new(),
+        }
+    }
+
+    /// A line with a band around it, through points (x, y, half the height of the band).
+    pub fn with_band(
+        name: impl Into<String>,
+        points: impl IntoIterator<Item = (f64, f64, f64)>,
+    ) -> Self {
+        let points = points.into_iter();
+        let (points, half_widths) = points.map(|(x, y, half)| ((x, y), half)).unzip();
+        Self {
+            name: name.into(),
+            points,
+            half_widths,
         }
     }
 }

@@ -4,6 +4,7 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt};
 
 use super::Options;
+use super::templates::Question;
 
 const NAMES: [&str; 12] = [
     "Tom", "Ann", "Sam", "Eva", "Ben", "Mia", "Leo", "Zoe", "Max", "Amy", "Kim", "Joe",
@@ -55,13 +56,23 @@ impl<'a, R: Rng> Draw<'a, R> {
         self.between(2, i64::from(self.options.largest_number))
     }
 
-    /// A term of a sum that differs from this one.
-    pub fn another_number(&mut self, number: i64) -> i64 {
-        loop {
-            let other = self.number();
-            if other != number {
-                return other;
+    /// What is asked of a story of which both can be: a word twice as often.
+    pub fn question(&mut self) -> Question {
+        self.pick(&[Question::Number, Question::Word, Question::Word])
+    }
+
+    /// Two different terms to compare, and what is asked of them. The first is larger where their difference is.
+    pub fn compared(&mut self) -> (i64, i64, Question) {
+        let (a, question) = (self.number(), self.question());
+        let b = loop {
+            let b = self.number();
+            if b != a {
+                break b;
             }
+        };
+        match question {
+            Question::Number => (a.max(b), a.min(b), question),
+            Question::Word => (a, b, question),
         }
     }
 

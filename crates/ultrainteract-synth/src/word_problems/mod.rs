@@ -1,17 +1,18 @@
 //! Math word problems from a seed, with right answers and annotated solutions.
 //!
-//! Twenty-five templates of one to three steps: sums, differences, products, quotients, percentages,
-//! units (hours, weeks, dozens), comparisons, wages, prices, rates and days of the week. All numbers are
+//! Twenty-three templates of one to three steps: sums, differences, products, quotients, percentages,
+//! units (hours, weeks, dozens), comparisons, ages, wages, prices, rates and days of the week. All numbers are
 //! small positive integers. Instructions are short and the vocabulary is small, so that a model of a
-//! few million parameters can learn them from scratch in minutes.
+//! few hundred thousand parameters can learn them from scratch in minutes.
 //!
 //! No instruction says how to solve it. Each problem comes with two ways to write its steps down, a
 //! program and numbered sentences, as two people would who each have one habit. The program computes
 //! without mistakes but always prints the number that the steps end with: it is
 //! [right](WordProblem::program_is_right) where the question asks for that number, and not where it asks
 //! whether something is more or fewer, odd or even, or on what day. The sentences are right
-//! everywhere, but whoever writes them has to calculate in the head. So no way is the best for all
-//! problems, and only trying tells which is the best for one.
+//! everywhere, but whoever writes them has to calculate in the head. Six templates are stories of which either can be
+//! asked, how much money is left, or whether it is enough. So no way is the best for all problems, nor for all of a
+//! template, and only trying tells which is the best for one.
 //!
 //! ```
 //! use ultrainteract_synth::word_problems::{self, Options};
@@ -39,7 +40,7 @@ use self::draw::Draw;
 use self::templates::Draft;
 use crate::{Error, Problem, Result, seed};
 
-/// How many problems a round has. Every template has its turn in it, and those that ask for a word have two.
+/// How many problems a round has. Every template has its turn in it, and those that may ask for a word have two or three.
 pub const ROUND: usize = templates::ROUND;
 
 /// How often a problem is drawn again that is there already, or too similar to a held-out one,
@@ -92,13 +93,13 @@ pub struct WordProblem {
     /// The problem. Its rationale is right: a program where that is, for half of the problems, else
     /// sentences.
     pub problem: Problem,
-    /// A plan and a program that prints the number that the steps end with.
+    /// A plan and a program that names the numbers of the instruction in order and prints the number that the steps end with.
     pub program: String,
     /// True when the question asks for that number.
     pub program_is_right: bool,
     /// Numbered sentences with a boxed answer; always right.
     pub reasoning: String,
-    /// Name of the template, such as "more or fewer".
+    /// Name of the template, such as "two people".
     pub template: &'static str,
 }
 
@@ -200,7 +201,7 @@ impl Set<'_> {
         let round = templates::round();
         let (template, draft) = round[index % ROUND];
         let Draft { text, solution } = draft(&mut Draw::new(rng, self.options));
-        let (program, reasoning) = (solution.program(), solution.chain_of_thought());
+        let (program, reasoning) = (solution.program(&text), solution.chain_of_thought());
         let program_is_right = solution.ends_with_its_number();
         let (task, schema, rationale) = if program_is_right && (index / ROUND).is_multiple_of(2) {
             (Task::MathPot, Schema::ModularProgramming, &program)

@@ -37,10 +37,11 @@ impl Op {
     }
 }
 
-/// A number of the problem, or the result of an earlier step.
+/// A number of the problem, one that everybody knows (a dozen is 12), or the result of an earlier step.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Operand {
     Given(i64),
+    Known(i64),
     Result(usize),
 }
 
@@ -75,8 +76,9 @@ pub(super) struct Solution {
     conclusion: Option<Conclusion>,
 }
 
-/// The names of results in a program.
-const VARIABLES: [&str; 3] = ["x", "y", "z"];
+/// The names of the numbers of the problem in a program, and of results.
+const GIVEN: [&str; 4] = ["a", "b", "c", "d"];
+const RESULTS: [&str; 3] = ["x", "y", "z"];
 
 impl Solution {
     /// A solution without steps; the plan is a sentence without its full stop.
@@ -88,8 +90,7 @@ impl Solution {
         }
     }
 
-    /// Adds a step that reads "`subject` 6 * 7 = 42 `unit`." and returns its result. One without a subject is not spoken:
-    /// it stands in the program alone.
+    /// Adds a step that reads "`subject` 6 * 7 = 42 `unit`." and returns its result.
     pub fn step(
         &mut self,
         left: impl Into<Operand>,
@@ -117,7 +118,8 @@ impl Solution {
         Operand::Result(self.steps.len() - 1)
     }
 
-    /// Adds what follows from the steps: a sentence without its full stop, and the answer.
+    /// Adds what follows where no number is asked for: a sentence without its full stop, and the answer. The sentences
+    /// then say that alone, and the steps stand in the program.
     pub fn conclude(&mut self, sentence: impl Into<String>, answer: impl Into<String>) {
         self.conclusion = Some(Conclusion {
             sentence: sentence.into(),
@@ -132,7 +134,7 @@ impl Solution {
 
     fn value(&self, operand: Operand) -> i64 {
         match operand {
-            Operand::Given(number) => number,
+            Operand::Given(number) | Operand::Known(number) => number,
             Operand::Result(step) => self.steps[step].value,
         }
     }
@@ -148,7 +150,7 @@ impl Solution {
     /// Numbered sentences and a boxed answer.
     pub fn chain_of_thought(&self) -> String {
         let mut text = String::new();
-        let spoken = self.steps.iter().filter(|step| !step.subject.is_empty());
+        let spoken = self.steps.iter().filter(|_| self.conclusion.is_none());
         let sentences = spoken
             .map(|step| {
                 format!(
@@ -168,30 +170,61 @@ impl Solution {
         text + &format!("Answer:\n\\boxed{{{}}}", self.answer())
     }
 
-    /// A program that prints the number that the steps end with, its plan as the first comment. So the first token tells
-    /// programs and sentences apart.
-    pub fn program(&self) -> String {
-        let mut text = format!("```python\n# {}\n", self.plan);
+    /// A program that prints the number that the steps end with, its plan as the first comment, so that the first token
+    /// tells programs and sentences apart. The numbers of the problem's text get names first, in the order in which they are
+    /// said: so whoever writes a program copies numbers in one way, whatever the problem is about.
+    pub fn program(&self, text: &str) -> String {
+        let mut program = format!("```python\n# {}\n", self.plan);
+        let said = numbers(text);
+        for (name, number) in GIVEN.iter().zip(&said) {
+            program += &format!("{name} = {number}\n");
+        }
+        let mut names = Names { said, used: 0 };
         for (index, step) in self.steps.iter().enumerate() {
-            let expression = format!(
-                "{} {} {}",
-                in_program(step.left),
-                step.op.in_python(),
-                in_program(step.right)
+            let (left, right) = (names.operand(step.left), names.operand(step.right));
+            program += &format!("# Step {}: {} {}\n", index + 1, step.op.verb(), step.unit);
+            program += &format!(
+                "{} = {left} {} {right}\n",
+                RESULTS[index],
+                step.op.in_python()
             );
-            text += &format!("# Step {}: {} {}\n", index + 1, step.op.verb(), step.unit);
-            text += &format!("{} = {expression}\n", VARIABLES[index]);
         }
         // Printed by name: so every number has a space before it here as in the instruction, and is the same token there.
-        let last = VARIABLES[self.steps.len().saturating_sub(1)];
-        text + &format!("print({last})\n```")
+        let last = RESULTS[self.steps.len().saturating_sub(1)];
+        program + &format!("print({last})\n```")
     }
 }
 
-fn in_program(operand: Operand) -> String {
-    match operand {
-        Operand::Given(number) => number.to_string(),
-        Operand::Result(step) => VARIABLES[step].to_owned(),
+/// The numbers of a text, in order.
+fn numbers(text: &str) -> Vec<i64> {
+    let digits = text.split(|c: char| !c.is_ascii_digit());
+    digits.filter_map(|digits| digits.parse().ok()).collect()
+}
+
+/// What a program calls the numbers of its problem.
+struct Names {
+    said: Vec<i64>,
+    /// A bit for each number that a step has used: of two equal numbers, the first step takes the first.
+    used: u32,
+}
+
+impl Names {
+    fn operand(&mut self, operand: Operand) -> String {
+        match operand {
+            Operand::Known(number) => number.to_string(),
+            Operand::Result(step) => RESULTS[step].to_owned(),
+            Operand::Given(number) => {
+                let places = || (0..self.said.len()).filter(|&place| self.said[place] == number);
+                let unused = places().find(|place| self.used & (1 << place) == 0);
+                match unused.or_else(|| places().next()) {
+                    Some(place) => {
+                        self.used |= 1 << place;
+                        GIVEN[place].to_owned()
+                    }
+                    None => number.to_string(),
+                }
+            }
+        }
     }
 }
 
@@ -211,16 +244,16 @@ mod tests {
             "Step 1: Tom has 12 * 3 = 36 pens.\nStep 2: Tom keeps 36 - 4 = 32 pens.\nAnswer:\n\\boxed{32}"
         );
         assert_eq!(
-            solution.program(),
-            "```python\n# Multiply, then subtract\n# Step 1: multiply pens\nx = 12 * 3\n\
-             # Step 2: subtract pens\ny = x - 4\nprint(y)\n```"
+            solution.program("Tom has 12 boxes of 3 pens and gives 4 to Ann."),
+            "```python\n# Multiply, then subtract\na = 12\nb = 3\nc = 4\n# Step 1: multiply pens\nx = a * b\n\
+             # Step 2: subtract pens\ny = x - c\nprint(y)\n```"
         );
     }
 
     #[test]
     fn a_program_prints_the_number_of_the_last_step_where_the_answer_is_another() {
         let mut solution = Solution::new("Compare the pens");
-        solution.step(12, Op::Subtract, 30, "", "pens");
+        solution.step(12, Op::Subtract, 30, "Tom has", "pens");
         solution.conclude("12 is less than 30", "Ann");
         assert_eq!(solution.answer(), "Ann");
         assert!(!solution.ends_with_its_number());
@@ -228,6 +261,10 @@ mod tests {
             solution.chain_of_thought(),
             "Step 1: 12 is less than 30.\nAnswer:\n\\boxed{Ann}"
         );
-        assert!(solution.program().ends_with("\nx = 12 - 30\nprint(x)\n```"));
+        assert!(
+            solution
+                .program("Tom has 12 pens and Ann has 30.")
+                .ends_with("\nx = a - b\nprint(x)\n```")
+        );
     }
 }

@@ -8,7 +8,7 @@
 use rand::Rng;
 
 use super::draw::Draw;
-use super::solution::{Op, Solution};
+use super::solution::{Op, Operand, Solution};
 
 /// A problem without its head.
 pub(super) struct Draft {
@@ -16,48 +16,69 @@ pub(super) struct Draft {
     pub solution: Solution,
 }
 
+impl Draft {
+    fn new(story: &str, question: &str, solution: Solution) -> Self {
+        Self {
+            text: format!("{story} {question}"),
+            solution,
+        }
+    }
+}
+
+/// What is asked of a story.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Question {
+    /// The number that the steps end with.
+    Number,
+    /// A word, which no program prints.
+    Word,
+}
+
 /// Draws a problem of one template.
 type Template<R> = fn(&mut Draw<'_, R>) -> Draft;
 
 /// How many turns a round has.
-pub(super) const ROUND: usize = 32;
+pub(super) const ROUND: usize = 36;
 
-/// The templates by their names, in the order of their turns. Those that ask for a word have two in a round, so that about half
-/// of the problems do.
+/// The templates by their names, in the order of their turns. Those that may ask for a word have several in a round.
 pub(super) fn round<R: Rng>() -> [(&'static str, Template<R>); ROUND] {
     [
         ("gain", gain),
-        ("first or last", first_or_last),
+        ("two people", two_people),
         ("groups", groups),
-        ("day of the week", day_of_the_week),
-        ("percent of", percent_of),
-        ("is older", is_older),
-        ("more than", more_than),
-        ("enough money", enough_money),
-        ("loss", loss),
-        ("has more", has_more),
-        ("hours and minutes", hours_and_minutes),
-        ("more or fewer", more_or_fewer),
-        ("share", share),
-        ("odd or even", odd_or_even),
-        ("two makers", two_makers),
-        ("percent off", percent_off),
-        ("first or last", first_or_last),
-        ("times as many", times_as_many),
-        ("day of the week", day_of_the_week),
-        ("change", change),
-        ("is older", is_older),
         ("more than another", more_than_another),
-        ("enough money", enough_money),
+        ("percent of", percent_of),
+        ("money", money),
+        ("more than", more_than),
+        ("ages", ages),
+        ("loss", loss),
+        ("order", order),
+        ("hours and minutes", hours_and_minutes),
+        ("half", half),
+        ("two people", two_people),
+        ("share", share),
+        ("more than another", more_than_another),
+        ("day of the week", day_of_the_week),
+        ("two makers", two_makers),
+        ("money", money),
+        ("percent off", percent_off),
+        ("ages", ages),
+        ("times as many", times_as_many),
+        ("order", order),
+        ("change", change),
+        ("half", half),
         ("every day", every_day),
-        ("has more", has_more),
-        ("difference", difference),
-        ("more or fewer", more_or_fewer),
+        ("two people", two_people),
         ("wages", wages),
-        ("odd or even", odd_or_even),
+        ("more than another", more_than_another),
         ("dozens", dozens),
+        ("money", money),
+        ("day of the week", day_of_the_week),
+        ("ages", ages),
         ("rest in containers", rest_in_containers),
+        ("order", order),
         ("add and take", add_and_take),
+        ("half", half),
     ]
 }
 
@@ -83,19 +104,6 @@ fn loss<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
     };
     let mut solution = Solution::new(format!("Subtract the {o} that are gone"));
     solution.step(a, Op::Subtract, b, format!("{name} has"), o);
-    Draft { text, solution }
-}
-
-fn difference<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
-    let ([name, other], o) = (draw.people(), draw.object());
-    let (b, more) = (draw.number(), draw.number());
-    let a = b + more;
-    let text = match draw.pick(&[0, 1]) {
-        0 => format!("{name} has {a} {o} and {other} has {b}. How many more has {name}?"),
-        _ => format!("With {a} {o}, how many more has {name} than {other} with {b}?"),
-    };
-    let mut solution = Solution::new(format!("Subtract the {o} of {other}"));
-    solution.step(a, Op::Subtract, b, format!("{name} has"), "more");
     Draft { text, solution }
 }
 
@@ -140,7 +148,13 @@ fn percent_of<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
     };
     let mut solution = Solution::new("Multiply by the percent, divide by 100");
     let product = solution.step(percent, Op::Multiply, base, "The product is", "parts");
-    solution.step(product, Op::Divide, 100, format!("{name} {verb}"), o);
+    solution.step(
+        product,
+        Op::Divide,
+        Operand::Known(100),
+        format!("{name} {verb}"),
+        o,
+    );
     Draft { text, solution }
 }
 
@@ -157,7 +171,13 @@ fn percent_off<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
     };
     let mut solution = Solution::new("Find the discount and subtract it");
     let product = solution.step(percent, Op::Multiply, base, "The product is", "parts");
-    let off = solution.step(product, Op::Divide, 100, "The discount is", "dollars");
+    let off = solution.step(
+        product,
+        Op::Divide,
+        Operand::Known(100),
+        "The discount is",
+        "dollars",
+    );
     solution.step(base, Op::Subtract, off, format!("{name} pays"), "dollars");
     Draft { text, solution }
 }
@@ -170,7 +190,13 @@ fn hours_and_minutes<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
         "{name} {verb}s for {hours} hours and {minutes} minutes. How long does {name} {verb} in minutes?"
     );
     let mut solution = Solution::new("Change hours to minutes and add");
-    let changed = solution.step(hours, Op::Multiply, 60, "The hours are", "minutes");
+    let changed = solution.step(
+        hours,
+        Op::Multiply,
+        Operand::Known(60),
+        "The hours are",
+        "minutes",
+    );
     solution.step(
         changed,
         Op::Add,
@@ -191,7 +217,13 @@ fn every_day<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
         _ => format!("For {weeks} weeks {name} makes {daily} {o} a day. How many {o} for {name}?"),
     };
     let mut solution = Solution::new("Change weeks to days and multiply");
-    let days = solution.step(weeks, Op::Multiply, 7, "The weeks are", "days");
+    let days = solution.step(
+        weeks,
+        Op::Multiply,
+        Operand::Known(7),
+        "The weeks are",
+        "days",
+    );
     solution.step(days, Op::Multiply, daily, "In all", o);
     Draft { text, solution }
 }
@@ -204,7 +236,13 @@ fn dozens<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
     let text =
         format!("{name} buys {dozens} dozen {o} and gives {other} {given}. How many {o} are left?");
     let mut solution = Solution::new(format!("Multiply by 12 and subtract the {o} that are gone"));
-    let bought = solution.step(dozens, Op::Multiply, 12, format!("{name} buys"), o);
+    let bought = solution.step(
+        dozens,
+        Op::Multiply,
+        Operand::Known(12),
+        format!("{name} buys"),
+        o,
+    );
     solution.step(bought, Op::Subtract, given, format!("{name} has"), o);
     Draft { text, solution }
 }
@@ -327,64 +365,118 @@ fn add_and_take<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
     Draft { text, solution }
 }
 
-/// The wording suggests a sum.
-fn more_than_another<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
+fn two_people<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
     let ([name, other], o) = (draw.people(), draw.object());
-    let (more, rest) = (draw.number(), draw.number());
-    let a = more + rest;
-    let text = match draw.pick(&[0, 1]) {
-        0 => format!("{name} has {a} {o}, {more} more than {other}. How many {o} has {other}?"),
-        _ => format!("With {a} {o} {name} has {more} more than {other}. How many has {other}?"),
+    let (a, b, question) = draw.compared();
+    let told = draw.pick(&[0, 1]);
+    let story = match told {
+        0 => format!("{name} has {a} {o} and {other} has {b}."),
+        _ => format!("There are {a} {o} for {name} and {b} for {other}."),
     };
-    let mut solution = Solution::new(format!("Find the {o} of {other}"));
-    solution.step(a, Op::Subtract, more, format!("{other} has"), o);
-    Draft { text, solution }
-}
-
-fn first_or_last<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
-    let [name, other] = draw.people();
-    let verb = draw.pick(&["come", "leave", "eat", "call"]);
-    let a = draw.number();
-    let b = draw.another_number(a);
-    let text = match draw.pick(&[0, 1]) {
-        0 => format!("{name} {verb}s on day {a} and {other} on day {b}. Is {name} first or last?"),
-        _ => format!("On day {a} {name} {verb}s, and on day {b} {other}. Is {name} first or last?"),
-    };
-    let mut solution = Solution::new("Compare the days");
-    solution.step(a, Op::Subtract, b, "", "days");
-    let answer = if a > b { "last" } else { "first" };
-    solution.conclude(compared(a, b), answer);
-    Draft { text, solution }
-}
-
-fn more_or_fewer<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
-    let ([name, other], o) = (draw.people(), draw.object());
-    let a = draw.number();
-    let b = draw.another_number(a);
-    let text = match draw.pick(&[0, 1]) {
-        0 => format!("{name} has {a} {o} and {other} has {b}. Has {name} more or fewer?"),
-        _ => format!("Are {a} {o} of {name} more or fewer than {b} of {other}?"),
+    let asked = match (question, told) {
+        (Question::Number, 0) => format!("How many more has {name}?"),
+        (Question::Number, _) => format!("How many more for {name}?"),
+        (Question::Word, 0) => format!("Has {name} more or fewer?"),
+        (Question::Word, _) => format!("More or fewer for {name}?"),
     };
     let mut solution = Solution::new(format!("Compare the {o}"));
-    solution.step(a, Op::Subtract, b, "", o);
-    let answer = if a > b { "more" } else { "fewer" };
-    solution.conclude(compared(a, b), answer);
-    Draft { text, solution }
+    solution.step(a, Op::Subtract, b, format!("{name} has"), "more");
+    if question == Question::Word {
+        let answer = if a > b { "more" } else { "fewer" };
+        solution.conclude(compared(a, b), answer);
+    }
+    Draft::new(&story, &asked, solution)
 }
 
-fn enough_money<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
+/// The wording suggests a sum, or the word that it says.
+fn more_than_another<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
+    let ([name, other], o) = (draw.people(), draw.object());
+    let (rest, difference) = (draw.number(), draw.number());
+    let a = rest + difference;
+    let (said, op, is) = draw.pick(&[("more", Op::Subtract, "fewer"), ("fewer", Op::Add, "more")]);
+    let question = draw.question();
+    let story = match draw.pick(&[0, 1]) {
+        0 => format!("{name} has {a} {o}, {difference} {said} than {other}."),
+        _ => format!("With {a} {o} {name} has {difference} {said} than {other}."),
+    };
+    let asked = match question {
+        Question::Number => format!("How many {o} has {other}?"),
+        Question::Word => format!("Has {other} more?"),
+    };
+    let mut solution = Solution::new(format!("Find the {o} of {other}"));
+    solution.step(a, op, difference, format!("{other} has"), o);
+    if question == Question::Word {
+        let answer = if is == "more" { "yes" } else { "no" };
+        solution.conclude(format!("{other} has {is}"), answer);
+    }
+    Draft::new(&story, &asked, solution)
+}
+
+fn money<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
     let ([name], o) = (draw.people(), draw.object());
-    let price = draw.number();
-    let has = draw.another_number(price);
-    let text = match draw.pick(&[0, 1]) {
-        0 => format!("{name} has {has} dollars. The {o} cost {price} dollars. Is that enough?"),
-        _ => format!("With {has} dollars, can {name} buy {o} for {price}?"),
+    let (has, price, question) = draw.compared();
+    let story = match draw.pick(&[0, 1]) {
+        0 => format!("{name} has {has} dollars. The {o} cost {price} dollars."),
+        _ => format!("With {has} dollars {name} wants {o} for {price} dollars."),
+    };
+    let asked = match question {
+        Question::Number => "How much is left?",
+        Question::Word => "Is that enough?",
     };
     let mut solution = Solution::new("Compare the dollars");
-    solution.step(has, Op::Subtract, price, "", "dollars");
-    let answer = if has > price { "yes" } else { "no" };
-    solution.conclude(compared(has, price), answer);
-    Draft { text, solution }
+    solution.step(has, Op::Subtract, price, format!("{name} has"), "dollars");
+    if question == Question::Word {
+        let answer = if has > price { "yes" } else { "no" };
+        solution.conclude(compared(has, price), answer);
+    }
+    Draft::new(&story, asked, solution)
+}
+
+fn ages<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
+    let [name, other] = draw.people();
+    let (rest, years) = (draw.number(), draw.factor());
+    let age = rest + years;
+    let (said, op, is) = draw.pick(&[
+        ("older", Op::Subtract, "younger"),
+        ("younger", Op::Add, "older"),
+    ]);
+    let question = draw.question();
+    let story = match draw.pick(&[0, 1]) {
+        0 => format!("{name} is {age}, {years} years {said} than {other}."),
+        _ => format!("At {age} {name} is {years} years {said} than {other}."),
+    };
+    let asked = match question {
+        Question::Number => format!("How old is {other}?"),
+        Question::Word => format!("Is {other} older?"),
+    };
+    let mut solution = Solution::new(format!("Find the age of {other}"));
+    solution.step(age, op, years, format!("{other} is"), "years");
+    if question == Question::Word {
+        let answer = if is == "older" { "yes" } else { "no" };
+        solution.conclude(format!("{other} is {is}"), answer);
+    }
+    Draft::new(&story, &asked, solution)
+}
+
+fn order<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
+    let [name, other] = draw.people();
+    let verb = draw.pick(&["come", "leave", "eat", "call"]);
+    let (a, b, question) = draw.compared();
+    let story = match draw.pick(&[0, 1]) {
+        0 => format!("{name} {verb}s on day {a} and {other} on day {b}."),
+        _ => format!("On day {a} {name} {verb}s, and on day {b} {other}."),
+    };
+    let asked = match question {
+        Question::Number => format!("How many days later is {name}?"),
+        Question::Word => format!("Is {name} first or last?"),
+    };
+    let mut solution = Solution::new("Compare the days");
+    solution.step(a, Op::Subtract, b, format!("{name} is"), "days");
+    if question == Question::Word {
+        let answer = if a > b { "last" } else { "first" };
+        solution.conclude(compared(a, b), answer);
+    }
+    Draft::new(&story, &asked, solution)
 }
 
 fn compared(a: i64, b: i64) -> String {
@@ -392,57 +484,28 @@ fn compared(a: i64, b: i64) -> String {
     format!("{a} is {order} than {b}")
 }
 
-/// All is said but the number that nobody asks for.
-fn has_more<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
-    let ([name, other], o) = (draw.people(), draw.object());
-    let (a, difference) = (draw.number(), draw.number());
-    let amounts = ["more", "fewer"];
-    let (said, asked) = (draw.pick(&amounts), draw.pick(&amounts));
-    let (a, op, has) = match said {
-        "more" => (a + difference, Op::Subtract, "fewer"),
-        _ => (a, Op::Add, "more"),
-    };
-    let text = match draw.pick(&[0, 1]) {
-        0 => format!("{name} has {a} {o}, {difference} {said} than {other}. Has {other} {asked}?"),
-        _ => format!("{name} has {difference} {said} than {other}: {a} {o}. Has {other} {asked}?"),
-    };
-    let mut solution = Solution::new(format!("Find the {o} of {other}"));
-    solution.step(a, op, difference, "", o);
-    let answer = if asked == has { "yes" } else { "no" };
-    solution.conclude(format!("One has {said} and the other has {has}"), answer);
-    Draft { text, solution }
-}
-
-fn is_older<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
-    let [name, other] = draw.people();
-    let (age, years) = (draw.number(), draw.factor());
-    let ages = ["older", "younger"];
-    let (said, asked) = (draw.pick(&ages), draw.pick(&ages));
-    let age = age + years;
-    let text = format!("{name} is {age}, {years} years {said} than {other}. Is {other} {asked}?");
-    let (op, is) = match said {
-        "older" => (Op::Subtract, "younger"),
-        _ => (Op::Add, "older"),
-    };
-    let mut solution = Solution::new(format!("Find the age of {other}"));
-    solution.step(age, op, years, "", "years");
-    let answer = if asked == is { "yes" } else { "no" };
-    solution.conclude(format!("One is {said} and the other is {is}"), answer);
-    Draft { text, solution }
-}
-
-fn odd_or_even<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
+fn half<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
     let ([name], o) = (draw.people(), draw.object());
-    let number = draw.between(2, 20);
-    let text = match draw.pick(&[0, 1]) {
-        0 => format!("{name} has {number} {o}. Is that odd or even?"),
-        _ => format!("Is {number}, the {o} of {name}, odd or even?"),
+    let question = draw.question();
+    let number = match question {
+        Question::Number => 2 * draw.number(),
+        Question::Word => draw.number(),
+    };
+    let story = match draw.pick(&[0, 1]) {
+        0 => format!("{name} has {number} {o}."),
+        _ => format!("There are {number} {o} for {name}."),
+    };
+    let asked = match question {
+        Question::Number => "How many is half?",
+        Question::Word => "Is that odd or even?",
     };
     let mut solution = Solution::new(format!("Divide the {o} by 2"));
-    solution.step(number, Op::Divide, 2, "", o);
-    let answer = if number % 2 == 0 { "even" } else { "odd" };
-    solution.conclude(format!("{number} is {answer}"), answer);
-    Draft { text, solution }
+    solution.step(number, Op::Divide, Operand::Known(2), "Half is", o);
+    if question == Question::Word {
+        let answer = if number % 2 == 0 { "even" } else { "odd" };
+        solution.conclude(format!("{number} is {answer}"), answer);
+    }
+    Draft::new(&story, asked, solution)
 }
 
 const DAYS: [&str; 7] = [
@@ -472,7 +535,7 @@ fn day_of_the_week<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
         ),
     };
     let mut solution = Solution::new("Add the days");
-    solution.step(today, Op::Add, wait, "", "days");
+    solution.step(Operand::Known(today), Op::Add, wait, "It is day", "days");
     let passed: Vec<&str> = (0..=wait).map(|days| day(today + days)).collect();
     solution.conclude(
         format!("The days are {}", passed.join(", ")),

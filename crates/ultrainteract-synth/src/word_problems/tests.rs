@@ -55,8 +55,8 @@ fn no_instruction_says_how_to_solve_it_and_the_first_word_of_a_solution_does() {
 }
 
 #[test]
-fn a_rationale_is_a_program_for_half_of_the_problems_that_one_is_right_for() {
-    let (mut programs, mut right) = (0, 0);
+fn a_rationale_is_a_program_for_about_half_of_the_problems_that_one_is_right_for() {
+    let (mut programs, mut right) = (0_usize, 0_usize);
     for word in &many() {
         right += usize::from(word.program_is_right);
         if word.problem.task == Task::MathPot {
@@ -67,7 +67,10 @@ fn a_rationale_is_a_program_for_half_of_the_problems_that_one_is_right_for() {
             assert_eq!(word.problem.rationale, word.reasoning);
         }
     }
-    assert_eq!(2 * programs, right);
+    assert!(
+        (2 * programs).abs_diff(right) < right / 20,
+        "{programs} of {right}"
+    );
 }
 
 #[test]
@@ -82,32 +85,36 @@ fn the_boxed_answer_of_all_sentences_is_the_ground_truth() {
 }
 
 #[test]
-fn a_template_is_one_that_programs_are_right_for_or_it_is_not() {
+fn programs_are_right_for_some_templates_never_for_one_and_by_the_question_for_others() {
     let mut by_template: HashMap<&str, HashSet<bool>> = HashMap::new();
     for word in &many() {
         let seen = by_template.entry(word.template).or_default();
         seen.insert(word.program_is_right);
     }
-    assert_eq!(by_template.len(), 25);
-    assert!(by_template.values().all(|seen| seen.len() == 1));
-    let wrong = by_template.values().filter(|seen| seen.contains(&false));
-    assert_eq!(wrong.count(), 7);
+    let of = |right: &[bool]| {
+        let right: HashSet<bool> = right.iter().copied().collect();
+        by_template.values().filter(|seen| **seen == right).count()
+    };
+    assert_eq!((of(&[true]), of(&[false]), of(&[true, false])), (16, 1, 6));
 }
 
 /// A window that only a few things vary in would be shared by a large part of its template.
 #[test]
 fn no_run_of_eight_words_is_common_among_the_problems_of_a_template() {
     let problems = generate(5, ROUND * 500, &Options::default()).unwrap();
-    let mut counts: HashMap<Vec<String>, usize> = HashMap::new();
+    let mut of_template: HashMap<&str, usize> = HashMap::new();
+    let mut counts: HashMap<(&str, Vec<String>), usize> = HashMap::new();
     for problem in &problems {
-        let words = words(instruction(problem));
-        for window in words.windows(8) {
-            *counts.entry(window.to_vec()).or_default() += 1;
+        *of_template.entry(problem.template).or_default() += 1;
+        for window in words(instruction(problem)).windows(8) {
+            let key = (problem.template, window.to_vec());
+            *counts.entry(key).or_default() += 1;
         }
     }
-    let (window, count) = counts.iter().max_by_key(|(_, count)| **count).unwrap();
-    // A template has 500 of the problems or more; 15 of them are 3 %.
-    assert!(*count <= 15, "{count} x {window:?}");
+    for ((template, window), count) in &counts {
+        let all = of_template[template];
+        assert!(100 * count <= 3 * all, "{count} of {all} x {window:?}");
+    }
 }
 
 #[test]
