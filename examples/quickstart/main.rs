@@ -1,5 +1,5 @@
 //! The whole recipe in miniature: problems, tokenizer, SFT, preference trees with a Python interpreter, DPO, KTO and
-//! NCA, two reward models, evaluation and a report. Takes some minutes on two CPU cores; `--quick` under one.
+//! NCA, two reward models, evaluation and a report. Takes some minutes on two CPU cores; `--quick` about one.
 //!
 //! `main` is the recipe; each stage is a module.
 
