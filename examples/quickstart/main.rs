@@ -9,17 +9,9 @@
     reason = "a program talks to its user"
 )]
 
-mod console;
-mod corpus;
-mod evaluation;
 mod options;
-mod policy;
-mod preference;
 mod report;
-mod reward;
-mod run_folder;
 mod summary;
-mod trees;
 
 use std::path::Path;
 use std::time::Instant;
@@ -30,12 +22,13 @@ use burn::tensor::Device;
 use clap::Parser;
 use code_interpreter::{Limits, Python};
 use eurus_eval::terminal;
+use eurus_examples::run_folder::RunFolder;
+use eurus_examples::{Scale, corpus, evaluation, policy, preference, reward, trees};
 use eurus_models::{Checkpoint, LocalChatModel};
 use process_memory::{TrainingAllocator, keep_freed_memory};
 use ultrainteract_synth::{Problem, PythonEnvironment};
 
-use options::{Options, Scale};
-use run_folder::RunFolder;
+use options::Options;
 use summary::Summary;
 
 #[global_allocator]

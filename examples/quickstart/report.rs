@@ -11,12 +11,12 @@ use eurus_eval::reward_model::{RewardModelReport, comparison_table};
 use ultrainteract::{ActionSource, PreferenceTree};
 use ultrainteract_synth::SynthStats;
 
-use crate::evaluation::{Pass, PassRow};
-use crate::options::Scale;
-use crate::policy::Habit;
-use crate::preference::{BETA, DESIRABLE_WEIGHT, Learned};
-use crate::run_folder::RunFolder;
-use crate::trees::Trees;
+use eurus_examples::Scale;
+use eurus_examples::evaluation::{Pass, PassRow};
+use eurus_examples::policy::Habit;
+use eurus_examples::preference::{BETA, DESIRABLE_WEIGHT, Learned};
+use eurus_examples::run_folder::RunFolder;
+use eurus_examples::trees::Trees;
 
 /// Trees drawn in the report.
 const TREES_DRAWN: usize = 4;

@@ -9,8 +9,8 @@ use eurus_eval::metrics;
 use eurus_eval::reranking::Method;
 use serde::Serialize;
 
-use crate::evaluation::BEST_HABIT;
 use crate::report::Results;
+use eurus_examples::evaluation::BEST_HABIT;
 
 /// `summary.json`.
 #[derive(Debug, Clone, Serialize)]

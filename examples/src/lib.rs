@@ -1,1 +1,24 @@
-//! Parts shared by the examples.
+//! The Eurus recipe in miniature, in parts: what the quickstart and the experiments are made of.
+//!
+//! Word problems with a tokenizer and worked solutions ([`corpus`]), a policy fine-tuned on them ([`policy`]), preference trees
+//! ([`trees`]), policies that learn from them ([`preference`]), reward models ([`reward`]), and what all of them are worth on
+//! unseen problems ([`evaluation`]). [`Scale`] says how large everything is.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "parts of programs that talk to their users"
+)]
+
+pub mod console;
+pub mod corpus;
+pub mod evaluation;
+pub mod experiment;
+pub mod policy;
+pub mod preference;
+pub mod reward;
+pub mod run_folder;
+mod scale;
+pub mod trees;
+
+pub use scale::Scale;

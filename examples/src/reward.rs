@@ -6,8 +6,8 @@ use eurus_train::{Event, RewardTrainer, TrainingConfig};
 use pref_losses::{BradleyTerryConfig, RewardLossConfig, UltraInteractRewardConfig};
 use token_forest::TrainingTree;
 
+use crate::Scale;
 use crate::console::Stage;
-use crate::options::Scale;
 use crate::run_folder::RunFolder;
 
 /// The losses, by the name they have in tables and in `metrics.jsonl`.
@@ -24,6 +24,7 @@ pub fn losses() -> [(&'static str, RewardLossConfig); 2] {
     ]
 }
 
+/// How the reward models are trained.
 pub fn settings(seed: u64, scale: &Scale) -> TrainingConfig {
     TrainingConfig {
         learning_rate: scale.reward_learning_rate,
@@ -34,6 +35,7 @@ pub fn settings(seed: u64, scale: &Scale) -> TrainingConfig {
     }
 }
 
+/// Trains a reward model on the policy's body.
 pub fn train(
     name: &'static str,
     loss: &RewardLossConfig,

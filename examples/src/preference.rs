@@ -7,10 +7,11 @@ use eurus_train::{Event, PreferenceTrainer, ReferenceLogProbs, TrainingConfig};
 use pref_losses::{DpoConfig, KtoConfig, NcaConfig, PreferenceLossConfig, PreferenceStats};
 use token_forest::TrainingTree;
 
+use crate::Scale;
 use crate::console::Stage;
-use crate::options::Scale;
 use crate::run_folder::RunFolder;
 
+/// Of all three losses; the paper's.
 pub const BETA: f64 = 0.1;
 
 /// The paper's lambda+ / lambda- of KTO.
@@ -36,6 +37,7 @@ pub fn algorithms() -> [(&'static str, PreferenceLossConfig); 3] {
     ]
 }
 
+/// How the policies are trained.
 pub fn settings(seed: u64, scale: &Scale) -> TrainingConfig {
     TrainingConfig {
         learning_rate: scale.preference_learning_rate,
@@ -46,6 +48,7 @@ pub fn settings(seed: u64, scale: &Scale) -> TrainingConfig {
     }
 }
 
+/// Log-probs of the pairs under the model that training starts from.
 pub fn reference(
     model: &Decoder,
     trees: &[TrainingTree],
@@ -66,15 +69,21 @@ pub fn reference(
 
 /// A trained policy and what happened on the way.
 pub struct Learned {
+    /// Of the algorithm.
     pub name: &'static str,
+    /// The policy.
     pub model: Decoder,
+    /// Rewards by step.
     pub trajectory: Vec<RewardPoint>,
     /// Means over the pairs of the last quarter of the steps; a single step has few pairs.
     pub late: PreferenceStats,
+    /// Tokens computed: each node of a tree once.
     pub unique_tokens: usize,
+    /// Tokens of the same pairs as two full sequences each.
     pub naive_tokens: usize,
 }
 
+/// Trains a policy on the pairs.
 pub fn learn(
     name: &'static str,
     loss: &PreferenceLossConfig,

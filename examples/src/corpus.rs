@@ -14,9 +14,10 @@ use ultrainteract_synth::{
     Attempt, Critic, CritiqueRequest, Environment, Problem, PythonEnvironment, RuleCritic,
 };
 
-use crate::options::Scale;
+use crate::Scale;
 use crate::run_folder::RunFolder;
 
+/// What a run is made of.
 pub struct Corpus {
     /// Problems that the model is fine-tuned on.
     pub worked: usize,
@@ -26,13 +27,20 @@ pub struct Corpus {
     pub development: Vec<WordProblem>,
     /// Problems that nothing is trained on and no setting was chosen by.
     pub held_out: Vec<WordProblem>,
+    /// Trained on the problems, their solutions and the observations.
     pub tokenizer: ChatTokenizer,
+    /// The worked solutions and the corrections, to imitate.
     pub sft: Vec<TrainingTree>,
 }
 
 /// Every how many problems one is also shown with a mistake before the solution.
 const CORRECTION_EVERY: usize = 4;
 
+/// Draws the problems, trains the tokenizer and works the solutions; both go into the folder.
+///
+/// # Errors
+///
+/// When a training problem shares eight words in a row with another set, or the numbers allow for too few problems.
 pub fn make(
     seed: u64,
     scale: &Scale,

@@ -9,14 +9,15 @@ use token_forest::{ChatTokenizer, Message};
 use ultrainteract::Verdict;
 use ultrainteract_synth::{Attempt, Environment, Outcome, Problem, PythonEnvironment};
 
+use crate::Scale;
 use crate::console::Stage;
 use crate::corpus::Corpus;
-use crate::options::Scale;
 use crate::run_folder::RunFolder;
 
 /// Longest action, in tokens.
 pub const MAX_ACTION_TOKENS: usize = 128;
 
+/// The model's shape.
 pub fn config(scale: &Scale, tokenizer: &ChatTokenizer) -> DecoderConfig {
     let mut config = DecoderConfig::llama(
         tokenizer.vocab_size(),
@@ -73,11 +74,14 @@ pub fn fine_tune(
 /// How a solution is written down; its first word tells which.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Habit {
+    /// A plan and a program in a code block.
     Program,
+    /// Numbered sentences with a boxed answer.
     Sentences,
 }
 
 impl Habit {
+    /// Both.
     pub const ALL: [Self; 2] = [Self::Program, Self::Sentences];
 
     const fn first_word(self) -> &'static str {
@@ -87,6 +91,7 @@ impl Habit {
         }
     }
 
+    /// What an action begins with; `None` if with neither.
     pub fn of(action: &str) -> Option<Self> {
         let is_it = |habit: &Self| action.trim_start().starts_with(habit.first_word());
         Self::ALL.into_iter().find(is_it)
@@ -95,8 +100,11 @@ impl Habit {
 
 /// How solutions are drawn.
 pub struct Draws {
+    /// How many a problem.
     pub samples: usize,
+    /// Zero takes the most likely token.
     pub temperature: f32,
+    /// What is drawn depends on it and on the place of the problem.
     pub seed: u64,
     /// The habit whose first word every solution begins with; `None` leaves it to the model.
     pub habit: Option<Habit>,
@@ -116,11 +124,14 @@ impl Draws {
 
 /// An action and what the environment says of it.
 pub struct Answered {
+    /// The text.
     pub action: String,
+    /// What became of it.
     pub outcome: Outcome,
 }
 
 impl Answered {
+    /// Whether it solves its problem.
     pub fn is_correct(&self) -> bool {
         self.outcome.verdict == Verdict::Correct
     }

@@ -10,6 +10,7 @@ use serde::Serialize;
 /// Marks a folder as made by this program, so that it may be replaced.
 const MARK: &str = "metrics.jsonl";
 
+/// The folder of a run.
 pub struct RunFolder {
     target: PathBuf,
     partial: tempfile::TempDir,
@@ -17,10 +18,15 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
+    /// Starts a folder that gets its name when it is complete.
+    ///
+    /// # Errors
+    ///
+    /// When something is there that is no run folder.
     pub fn create(target: &Path) -> Result<Self> {
         if target.exists() && !target.join(MARK).is_file() {
             bail!(
-                "{} exists and is no quickstart folder (it has no {MARK}); choose another --out",
+                "{} exists and is no folder of a run (it has no {MARK}); choose another --out",
                 target.display()
             );
         }
@@ -43,6 +49,7 @@ impl RunFolder {
         })
     }
 
+    /// Where a file of the run is written.
     pub fn path(&self, name: &str) -> PathBuf {
         self.partial.path().join(name)
     }

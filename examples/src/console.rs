@@ -30,6 +30,7 @@ impl Stage {
         }
     }
 
+    /// Moves the bar, with a word on how it goes.
     pub fn position(&self, position: usize, message: String) {
         self.bar.set_position(position as u64);
         self.bar.set_message(message);

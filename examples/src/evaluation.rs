@@ -21,8 +21,11 @@ pub const BEST_HABIT: &str = "SFT, best habit per template";
 
 /// Greedy pass@1 of one policy, or of the fine-tuned one held to a habit.
 pub struct PassRow {
+    /// Name of the policy.
     pub name: String,
+    /// How many problems it solves.
     pub solved: usize,
+    /// Their share.
     pub pass: Proportion,
     /// Share of the solutions that are programs.
     pub programs: f64,
@@ -36,6 +39,7 @@ pub struct PassRow {
 
 /// What the policies solve.
 pub struct Pass {
+    /// The fine-tuned policy first.
     pub rows: Vec<PassRow>,
     /// Kinds of mistakes of the fine-tuned policy: how many programs, and how many solutions in sentences.
     pub mistakes: BTreeMap<String, [usize; 2]>,
@@ -178,11 +182,13 @@ fn mistakes(words: &[WordProblem], solved: &[Answered]) -> Result<BTreeMap<Strin
 
 /// Samples of every problem from the fine-tuned policy, judged.
 pub struct Samples {
+    /// Per problem, in the order drawn.
     pub answered: Vec<Vec<Answered>>,
     /// Per problem: the instruction with its samples as leaves, in order.
     trees: Vec<TokenTree>,
 }
 
+/// Draws samples of every problem at temperature 1, and tries them.
 pub fn sample(
     seed: u64,
     model: &Decoder,

@@ -11,16 +11,20 @@ use ultrainteract_synth::{
     Event, Problem, PythonEnvironment, RuleCritic, SynthConfig, SynthStats, TreeBuilder,
 };
 
+use crate::Scale;
 use crate::console::Stage;
-use crate::options::Scale;
 use crate::policy::MAX_ACTION_TOKENS;
 use crate::run_folder::RunFolder;
 
+/// Preference trees and how they came about.
 pub struct Trees {
+    /// One a problem that did not fail.
     pub trees: Vec<PreferenceTree>,
+    /// Counts by turn.
     pub stats: SynthStats,
 }
 
+/// Builds a tree for every problem; they, their pairs and their correct actions go into the folder.
 pub fn build(
     seed: u64,
     scale: &Scale,
