@@ -1,5 +1,5 @@
 //! DPO, KTO and NCA from one SFT, at several learning rates: which way the rewards go, and what the policies solve
-//! (arXiv 2404.02078, section 5.2 and figure 5).
+//! (arXiv 2404.02078, section 6.1 and figure 5).
 //!
 //! The paper's explanation of DPO's fall is that it pushes the reward of chosen actions down. The table has that reward beside
 //! pass@1, at each learning rate.

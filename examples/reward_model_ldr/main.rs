@@ -1,5 +1,5 @@
 //! Reward models with and without direct rewards: BT, LDR, BT+LDR, and BT+LDR on a mixture of which half is only ranked
-//! (arXiv 2404.02078, section 4.2 and table 4).
+//! (arXiv 2404.02078, section 3 and table 4).
 
 use anyhow::Result;
 use clap::Parser;

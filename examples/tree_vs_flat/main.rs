@@ -1,5 +1,5 @@
 //! The same number of pairs as preference trees, as pairs of first answers alone, and as pairs cut out of the trees at random
-//! (arXiv 2404.02078, section 3: why preference trees).
+//! (arXiv 2404.02078, section 2.3).
 //!
 //! A policy learns from each set with the same loss and the same number of steps; it is judged at its first answer, and over
 //! up to five turns with the environment's feedback.
