@@ -174,15 +174,22 @@ impl<'a> Beginning<'a> {
                 most.trees_per_step = 1;
             }
             let steps = most.steps(trees.len());
+            let of_steps = |every: usize| steps.div_ceil(every);
+            let judging = &given.judging;
+            let bests = match judging.keep_best {
+                true => of_steps(judging.eval_every as usize),
+                false => 0,
+            };
             let saves = snapshots
                 .every_steps
-                .map_or(0, |every| steps.div_ceil(every));
+                .map_or(0, of_steps)
+                .saturating_add(bests);
             space::check(
                 &given.files.out,
                 &snapshots,
                 Sizes::of(&costs, output.weight_type()),
                 saves,
-                given.judging.keep_best,
+                judging.keep_best,
             )
         });
         let warning = setup.ranks.all_ok(checked.transpose())?.flatten();

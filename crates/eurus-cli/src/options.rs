@@ -79,7 +79,7 @@ pub enum WantedModel {
 #[command(next_help_heading = "Snapshots")]
 pub struct SnapshotOptions {
     /// Save weights, optimizer and metrics after every so many steps and at the end. With or without it, Ctrl-C and SIGTERM
-    /// save the state before the run ends
+    /// save the state before the run ends, and --keep-best every new best
     #[arg(long, value_name = "STEPS", value_parser = at_least_one)]
     pub snapshot_every: Option<usize>,
 
@@ -104,7 +104,8 @@ pub struct SnapshotOptions {
 }
 
 impl SnapshotOptions {
-    /// The snapshots for the trainers. Without --snapshot-every there are some only if the run ends before its last step.
+    /// The snapshots for the trainers. Without --snapshot-every there are some only if the run ends before its last step, or keeps
+    /// its best.
     pub fn snapshots(&self, out: &Path) -> Snapshots {
         let folder = self.snapshots.clone().unwrap_or_else(|| {
             let mut name = out.as_os_str().to_owned();

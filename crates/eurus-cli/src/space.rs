@@ -49,18 +49,21 @@ pub fn check(
 ) -> Result<Option<String>> {
     let kept = saves.min(snapshots.keep.saturating_add(usize::from(best)));
     // The oldest goes when the newest is whole. Those that are there already take their room.
-    let most = kept.saturating_add(usize::from(saves > kept));
+    let most = kept + usize::from(saves > kept);
     let most = most.saturating_sub(present(snapshots)) as u64;
     let [of_out, of_snapshots] = [out, &snapshots.folder].map(FileSystem::of);
     let (Some(of_out), Some(of_snapshots)) = (of_out, of_snapshots) else {
         return Ok(None);
     };
-    let bytes = HumanBytes;
-    let result_line = format!("the result {} in {}", bytes(sizes.result), out.display());
+    let result_line = format!(
+        "the result {} in {}",
+        HumanBytes(sizes.result),
+        out.display()
+    );
     let snapshots_need = most.saturating_mul(sizes.snapshot);
     let snapshots_line = format!(
         "{most} snapshots {} in {}",
-        bytes(snapshots_need),
+        HumanBytes(snapshots_need),
         snapshots.folder.display()
     );
     let advice = "make room, name another folder with --out or --snapshots, or keep fewer snapshots (--snapshots-keep)";
@@ -73,8 +76,8 @@ pub fn check(
             };
             bail!(
                 "there is no room for the run: it needs {} ({parts}), and {} are free; {advice}",
-                bytes(need),
-                bytes(of_out.free)
+                HumanBytes(need),
+                HumanBytes(of_out.free)
             );
         }
         let left = of_out.free - need;
@@ -88,8 +91,8 @@ pub fn check(
         if need > there.free {
             bail!(
                 "there is no room for the run: it needs {} for {line}, and {} are free there; {advice}",
-                bytes(need),
-                bytes(there.free)
+                HumanBytes(need),
+                HumanBytes(there.free)
             );
         }
     }

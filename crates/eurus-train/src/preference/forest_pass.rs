@@ -206,6 +206,6 @@ pub(super) fn same_model(part: &Part<'_>, pass: &ForestPass<'_>) -> Result<()> {
 }
 
 /// Values that no gradient flows into.
-pub fn constant(values: Vec<f32>, device: &Device) -> Tensor<1> {
+pub(super) fn constant(values: Vec<f32>, device: &Device) -> Tensor<1> {
     Tensor::from_floats(values.as_slice(), device)
 }

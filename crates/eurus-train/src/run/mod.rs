@@ -389,11 +389,11 @@ impl<'a, 'b, M: Module, O: Objective<M>> Run<'a, 'b, M, O> {
         }
     }
 
-    /// Saves the state after `step` steps, if it is due: the best so far always is in a run with snapshots.
+    /// Saves the state after `step` steps, if it is due or the best so far.
     fn save_if_due(&mut self, step: usize, model: &M, is_new_best: bool) -> Result<()> {
         let is_last = step == self.order.len();
         let store = self.store.as_ref();
-        match store.is_some_and(|it| it.is_due(step, is_last || is_new_best)) {
+        match store.is_some_and(|it| is_new_best || it.is_due(step, is_last)) {
             true => self.save(step, model),
             false => Ok(()),
         }

@@ -32,7 +32,8 @@ pub struct Snapshots {
     /// Folder of the run's snapshots; made when it is missing.
     pub folder: PathBuf,
     /// Save after every so many steps, and after the last one. With or without it, the state is saved when the run ends
-    /// before its last step, for a [`StopRequest`](crate::StopRequest) or a number that is not finite say.
+    /// before its last step, for a [`StopRequest`](crate::StopRequest) or a number that is not finite say, and at each new best
+    /// of a run that keeps its best: one that goes on may return it.
     pub every_steps: Option<usize>,
     /// Keep this many of the newest, and beside them the best one of a run that keeps its best.
     pub keep: usize,
@@ -62,7 +63,8 @@ impl Snapshots {
         }
     }
 
-    /// Sets the number of steps between snapshots; `None` saves only when the run ends before its last step.
+    /// Sets the number of steps between snapshots; `None` saves only when the run ends before its last step, and what is the best
+    /// so far in a run that keeps its best.
     pub fn with_every_steps(mut self, every_steps: impl Into<Option<usize>>) -> Self {
         self.every_steps = every_steps.into();
         self

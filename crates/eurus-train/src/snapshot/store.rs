@@ -80,10 +80,10 @@ impl<'a> Store<'a> {
         })
     }
 
-    /// Whether a run with snapshots takes one after `step` steps, or is to have this one whatever its number.
-    pub fn is_due(&self, step: usize, is_wanted: bool) -> bool {
+    /// Whether a run that saves its state every so many steps does so after `step` steps.
+    pub fn is_due(&self, step: usize, is_last: bool) -> bool {
         let every_steps = self.snapshots.every_steps;
-        every_steps.is_some_and(|every| is_wanted || step.is_multiple_of(every))
+        every_steps.is_some_and(|every| is_last || step.is_multiple_of(every))
     }
 
     /// Saves the state after `step` steps and removes the oldest snapshots. Returns the snapshot's folder, or why it could not

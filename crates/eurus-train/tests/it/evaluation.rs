@@ -6,7 +6,7 @@ use crate::common::{imitated, model, trees, weights};
 use eurus_models::{Decoder, RewardModel};
 use eurus_train::{
     Evaluation, Event, Judgement, PreferenceTrainer, ReferenceLogProbs, Result, RewardTrainer,
-    SftTrainer, Snapshots, TrainingConfig,
+    SftTrainer, Snapshots, StopRequest, TrainingConfig,
 };
 use pref_losses::{DpoConfig, PreferenceLossConfig, RewardLossConfig, UltraInteractRewardConfig};
 
@@ -25,6 +25,17 @@ fn run(
     keep_best: bool,
     score: &dyn Fn(usize) -> f64,
 ) -> (Decoder, Vec<Event>, Vec<Vec<f32>>) {
+    run_until(usize::MAX, snapshots, keep_best, score)
+}
+
+/// As [`run`], ended on request after so many steps.
+fn run_until(
+    last: usize,
+    snapshots: Option<Snapshots>,
+    keep_best: bool,
+    score: &dyn Fn(usize) -> f64,
+) -> (Decoder, Vec<Event>, Vec<Vec<f32>>) {
+    let stop = StopRequest::default();
     let mut seen = Vec::new();
     let mut judge = |model: &Decoder| -> Result<Judgement> {
         seen.push(weights(model));
@@ -51,11 +62,15 @@ fn run(
         .expect("good settings")
         .with_snapshots(snapshots)
         .expect("good settings")
+        .with_stop_request(stop.clone())
         .train_evaluated(
             model(1),
             &imitated(6),
             Some(&mut evaluation),
             &mut |event| {
+                if event.progress().is_some_and(|it| it.step == last) {
+                    stop.make();
+                }
                 events.push(event.clone());
             },
         )
@@ -130,6 +145,19 @@ fn the_best_snapshot_outlives_newer_ones_and_a_run_that_goes_on_returns_it() {
     let (again, events, _) = run(Some(snapshots.with_resume(true)), true, &|_| 0.5);
     assert!(matches!(events[0], Event::Resumed { step: 9, .. }));
     assert_eq!(weights(&again), weights(&best));
+}
+
+#[test]
+fn a_run_that_saves_only_at_its_end_goes_on_with_its_best() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let snapshots = Snapshots::new(folder.path()).with_every_steps(None);
+    // The second evaluation, after two steps, is the best of the whole run.
+    let score = |number: usize| if number == 1 { 1.0 } else { 0.0 };
+    let (best, ..) = run(None, true, &score);
+    run_until(5, Some(snapshots.clone()), true, &score);
+    let (resumed, events, _) = run(Some(snapshots.with_resume(true)), true, &|_| 0.5);
+    assert!(matches!(events[0], Event::Resumed { step: 5, .. }));
+    assert_eq!(weights(&resumed), weights(&best));
 }
 
 #[test]
