@@ -127,14 +127,14 @@ impl Mix {
                 manifest
             }
             None => {
-                let mixture = self.mixture()?;
+                let mut mixture = self.mixture()?;
+                for source in &mut mixture.sources {
+                    source.format = source.find_format()?;
+                }
+                let formats = mixture.sources.iter().filter_map(|source| source.format);
+                self.score_by.of_formats(&formats.collect::<Vec<_>>())?;
                 let files = mixture.sources.iter().flat_map(|source| &source.files);
                 let files: Vec<PathBuf> = files.cloned().collect();
-                let formats = files
-                    .iter()
-                    .filter_map(|file| Format::of_file(file).transpose());
-                let formats: Vec<Format> = formats.collect::<Result<_, _>>()?;
-                self.score_by.of_formats(&formats)?;
                 // Rows are counted, then gathered.
                 let progress = Progress::new("mix", 2 * bytes_of(&files));
                 let out = self.out.create(mixture.format)?;

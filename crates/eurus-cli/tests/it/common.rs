@@ -1,7 +1,7 @@
 //! A tiny model folder, rows to train it on, and the program.
 
 // Without signals some of it is not used.
-#![allow(dead_code)]
+#![cfg_attr(not(unix), allow(dead_code))]
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Lines};

@@ -64,11 +64,27 @@ fn options_of_trees_are_wrong_usage_on_data_without_trees() -> Result<()> {
     )?;
     place.succeed("data stats pairs.jsonl --max-turns 3")?;
     place.succeed("data convert pairs.jsonl --to trl-preference-chat --out plain.jsonl")?;
-    let message = place.refusal(
+    misuse(
+        &place,
         "data pairs plain.jsonl --kind unpaired --to trl-preference-chat --out out.jsonl",
-    )?;
-    ensure_says(
-        &message,
         &["--kind unpaired has no effect with --to trl-preference-chat"],
+    )?;
+    misuse(
+        &place,
+        "data pairs plain.jsonl --kind flat --out out.jsonl",
+        &["`trl-preference-chat` has no trees, its pairs are flat already"],
     )
+}
+
+#[test]
+fn a_choice_of_scores_is_wrong_usage_where_nothing_is_ranked() -> Result<()> {
+    let place = Workplace::new()?;
+    let says = "--score-by overall has no effect: no record is a ranking";
+    for command in [
+        "data convert pairs.jsonl --to tree --out out.jsonl",
+        "data mix --source a=pairs.jsonl --to pair --out out.jsonl",
+    ] {
+        misuse(&place, &format!("{command} --score-by overall"), &[says])?;
+    }
+    Ok(())
 }

@@ -1,10 +1,9 @@
 //! Rows of every form train, and what is set in them is used or refused by name.
 
+use crate::cases::{OF_A_STEP, says};
 use crate::common::{Workplace, ensure_says, pair_rows};
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-
-const OF_A_STEP: &str = "--max-steps 1 --learning-rate 1e-5 --out out --overwrite";
 
 fn sft(data: &str) -> String {
     format!("sft --model model --data {data} {OF_A_STEP}")
@@ -17,10 +16,6 @@ fn prefer(data: &str) -> String {
 /// Three rows that a form makes of a number.
 fn three(row: impl Fn(usize) -> Value) -> Vec<Value> {
     (2..5).map(row).collect()
-}
-
-fn says(role: &str, content: &str) -> Value {
-    json!({"role": role, "content": content})
 }
 
 #[test]

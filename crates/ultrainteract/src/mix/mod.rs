@@ -145,6 +145,21 @@ impl Source {
             score_by: ScoreSource::default(),
         }
     }
+
+    /// Its format: the one given, or that of its first file that has a record; `None` if none has.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Format::of_file`].
+    pub fn find_format(&self) -> Result<Option<Format>, Error> {
+        let mut format = self.format;
+        for file in &self.files {
+            if format.is_none() {
+                format = Format::of_file(file)?;
+            }
+        }
+        Ok(format)
+    }
 }
 
 /// A mixture to be made: its sources, format and seed.

@@ -217,15 +217,9 @@ type Lines = Vec<Vec<u8>>;
 
 impl Resolved {
     fn new(source: &Source, mixture: &Mixture) -> Result<Self> {
-        let mut format = source.format;
-        for file in &source.files {
-            if format.is_none() {
-                format = Format::of_file(file)?;
-            }
-        }
         Ok(Self {
             source: source.clone(),
-            format: format.ok_or_else(|| Error::Mixture {
+            format: source.find_format()?.ok_or_else(|| Error::Mixture {
                 source_name: source.name.clone(),
                 reason: "has no row".to_string(),
             })?,
