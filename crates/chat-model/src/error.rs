@@ -16,7 +16,7 @@ pub enum Error {
     /// A setting that nothing can be drawn with.
     #[error("sampling: {setting} is {value}; {problem}")]
     Sampling {
-        /// The field of [`Sampling`](crate::Sampling).
+        /// A field of [`Sampling`](crate::Sampling), or a setting that the model has beside it.
         setting: &'static str,
         /// Its value.
         value: f32,

@@ -229,17 +229,11 @@ impl Generator {
                 })
             };
             let drawn = self.run(prompts, &mut rows, &mut finished, params, &mut observe);
-            drawn.map_err(|error| match error {
-                Error::LogitsNotFinite {
-                    prompt,
-                    sample,
-                    step,
-                } => Error::LogitsNotFinite {
-                    prompt: first + prompt,
-                    sample,
-                    step,
-                },
-                other => other,
+            drawn.map_err(|mut error| {
+                if let Error::LogitsNotFinite { prompt, .. } = &mut error {
+                    *prompt += first;
+                }
+                error
             })?;
         }
         finished.append(&mut rows);

@@ -85,6 +85,12 @@ impl Match {
             let fits = match shape.as_slice() {
                 &[outputs, inputs] => config
                     .validate()
+                    .map_err(|error| match error {
+                        Error::Adapter { problem } => {
+                            folder.error(ADAPTER_CONFIG, format!("adapter of `{path}`: {problem}"))
+                        }
+                        other => other,
+                    })
                     .and_then(|()| self.check_shape(folder, &down, [config.rank, inputs]))
                     .and_then(|()| self.check_shape(folder, &up, [outputs, config.rank])),
                 _ => Ok(()),
