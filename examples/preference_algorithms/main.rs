@@ -6,7 +6,7 @@
 
 use anyhow::Result;
 use clap::Parser;
-use eurus_examples::experiment::{self, Options, Unit};
+use eurus_examples::experiment::{self, Options, Unit, pass_at_1};
 use eurus_examples::preference;
 use eurus_train::TrainingConfig;
 use process_memory::{TrainingAllocator, keep_freed_memory};
@@ -39,10 +39,10 @@ fn main() -> Result<()> {
         "DPO, KTO and NCA at several learning rates.",
         "Rewards are means over the last quarter of the steps.",
         |start, environment, measures| {
-            let baseline = start.pass_at_1(&start.sft, environment)?;
+            let baseline = pass_at_1(start, &start.sft, environment)?;
             measures.add("SFT", "pass@1", Unit::Share, baseline);
             let settings = preference::settings(start.seed, &start.scale);
-            let reference = start.reference(&start.paired, &settings)?;
+            let reference = preference::reference(&start.sft, &start.paired, &settings)?;
             for factor in &arguments.factors {
                 let settings = TrainingConfig {
                     learning_rate: factor * settings.learning_rate,
@@ -58,7 +58,7 @@ fn main() -> Result<()> {
                         &reference,
                         &mut start.folder,
                     )?;
-                    let pass = start.pass_at_1(&run.model, environment)?;
+                    let pass = pass_at_1(start, &run.model, environment)?;
                     let row = format!("{name}, learning rate {:.0e}", settings.learning_rate);
                     measures.add(&row, "pass@1", Unit::Share, pass);
                     measures.add(&row, "Gain over SFT", Unit::Points, pass - baseline);

@@ -1,7 +1,7 @@
 //! The whole recipe in miniature: problems, tokenizer, SFT, preference trees with a Python interpreter, DPO, KTO and
 //! NCA, two reward models, evaluation and a report. Takes some minutes on two CPU cores; `--quick` about one.
 //!
-//! `main` is the recipe; each stage is a module.
+//! `main` is the recipe; each stage is a module of `eurus_examples`.
 
 #![allow(
     clippy::print_stdout,
@@ -16,17 +16,16 @@ mod summary;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use burn::module::Module;
-use burn::tensor::Device;
 use clap::Parser;
-use code_interpreter::{Limits, Python};
 use eurus_eval::terminal;
 use eurus_examples::run_folder::RunFolder;
-use eurus_examples::{Scale, corpus, evaluation, policy, preference, reward, trees};
-use eurus_models::{Checkpoint, LocalChatModel};
+use eurus_examples::start::{Start, problems_of, python_environment};
+use eurus_examples::{evaluation, policy, preference, reward};
+use eurus_models::Checkpoint;
 use process_memory::{TrainingAllocator, keep_freed_memory};
-use ultrainteract_synth::{Problem, PythonEnvironment};
+use ultrainteract_synth::PythonEnvironment;
 
 use options::Options;
 use summary::Summary;
@@ -38,17 +37,14 @@ fn main() -> Result<()> {
     keep_freed_memory();
     let options = Options::parse();
     // What the machine must have is asked for before anything is computed.
-    let python = Python::find().context("the trees need a Python interpreter")?;
-    let workers = std::thread::available_parallelism().map_or(2, usize::from);
-    let environment = PythonEnvironment::start(&python, Limits::default(), workers)?;
+    let environment = python_environment()?;
 
-    let seeds = options.seed..options.seed.saturating_add(options.seeds);
-    if seeds.clone().count() == 1 {
-        run(options.seed, &options, &options.out, &environment)?;
+    if options.run.seeds().count() == 1 {
+        run(options.run.seed, &options, &options.out, &environment)?;
         return Ok(());
     }
     let mut summaries = Vec::new();
-    for seed in seeds {
+    for seed in options.run.seeds() {
         println!("Seed {seed}");
         let out = options.out.join(format!("seed-{seed}"));
         summaries.push(run(seed, &options, &out, &environment)?);
@@ -65,105 +61,74 @@ fn run(
     environment: &PythonEnvironment,
 ) -> Result<Summary> {
     let started = Instant::now();
-    let scale = if options.quick {
-        Scale::quick()
-    } else {
-        Scale::full()
-    };
-    let device = Device::flex();
-    let mut folder = RunFolder::create(out)?;
-
-    let corpus = corpus::make(seed, &scale, environment, &folder)?;
-    let tokenizer = &corpus.tokenizer;
-    println!(
-        "{:>18}  {} to imitate, {} for trees, {} held out, {} tokens in the vocabulary",
-        "Problems",
-        corpus.worked,
-        corpus.tree_problems.len(),
-        corpus.held_out.len(),
-        tokenizer.vocab_size()
-    );
-
-    let sft = policy::fine_tune(seed, &scale, &corpus, &mut folder, &device)?;
-    let config = policy::config(&scale, tokenizer);
+    let mut start = Start::new(seed, &options.run, out, environment)?;
+    let tokenizer = &start.corpus.tokenizer;
+    let config = policy::config(&start.scale, tokenizer);
     let checkpoint = |folder: &RunFolder, name: &str| {
         Checkpoint::new(folder.path(&name.to_lowercase().replace([' ', '+'], "-")))
             .with_tokenizer_from(folder.path("tokenizer"))
     };
-    checkpoint(&folder, "SFT").write_decoder(&sft, &config)?;
+    checkpoint(&start.folder, "SFT").write_decoder(&start.sft, &config)?;
 
-    let actor = LocalChatModel::new("sft", &sft, tokenizer.clone());
-    let problems: Vec<Problem> = (corpus.tree_problems.iter())
-        .map(|word| word.problem.clone())
-        .collect();
-    let built = trees::build(seed, &scale, &actor, &problems, environment, &mut folder)?;
-
-    // KTO's KL estimate wants a mismatched completion per pair; DPO and NCA do not look at them.
-    let mut paired = trees::sampled_pairs(&built.trees, tokenizer)?;
-    token_forest::add_mismatched(&mut paired, seed)?;
-    let settings = preference::settings(seed, &scale);
-    let reference = preference::reference(&sft, &paired, &settings)?;
+    let settings = preference::settings(seed, &start.scale);
+    let reference = preference::reference(&start.sft, &start.paired, &settings)?;
     let mut learned = Vec::new();
     for (name, loss) in preference::algorithms() {
         let run = preference::learn(
             name,
             &loss,
             &settings,
-            &sft,
-            &paired,
+            &start.sft,
+            &start.paired,
             &reference,
-            &mut folder,
+            &mut start.folder,
         )?;
-        checkpoint(&folder, name).write_decoder(&run.model, &config)?;
+        checkpoint(&start.folder, name).write_decoder(&run.model, &config)?;
         learned.push(run);
     }
 
     // The reward models will choose among first answers, of which a tree has one pair only.
-    let first_answers = evaluation::sample(
-        seed,
-        &sft,
-        tokenizer,
-        &problems,
-        scale.samples_per_turn,
-        environment,
-    )?;
-    paired.extend(first_answers.pairs(&problems)?);
-    let settings = reward::settings(seed, &scale);
+    let first_answers = start.first_answers(start.scale.samples_per_turn, environment)?;
+    let pairs: Vec<_> = start.paired.iter().cloned().chain(first_answers).collect();
+    let settings = reward::settings(seed, &start.scale);
     let mut reward_models = Vec::new();
     for (name, loss) in reward::losses() {
-        let model = reward::train(name, &loss, &settings, &sft, &paired, &mut folder)?;
-        checkpoint(&folder, name).write_reward_model(&model, &config)?;
+        let model = reward::train(
+            name,
+            &loss,
+            &settings,
+            &start.sft,
+            &pairs,
+            &mut start.folder,
+        )?;
+        checkpoint(&start.folder, name).write_reward_model(&model, &config)?;
         reward_models.push((name, model));
     }
 
-    let (unseen_name, unseen) = if options.development {
-        ("development", &corpus.development)
-    } else {
-        ("held-out", &corpus.held_out)
-    };
     let policies: Vec<_> = learned.iter().map(|run| (run.name, &run.model)).collect();
     let pass = evaluation::pass_table(
         seed,
-        &sft,
+        &start.sft,
         &policies,
         tokenizer,
-        unseen,
-        &corpus.tree_problems,
+        &start.unseen,
+        &start.corpus.tree_problems,
         environment,
     )?;
-    let unseen: Vec<Problem> = unseen.iter().map(|word| word.problem.clone()).collect();
+    let unseen = problems_of(&start.unseen);
     let samples = evaluation::sample(
         seed,
-        &sft,
+        &start.sft,
         tokenizer,
         &unseen,
-        scale.candidates,
+        start.scale.candidates,
         environment,
     )?;
     let pairs = samples.pairs(&unseen)?;
     if pairs.is_empty() {
         println!(
-            "No {unseen_name} problem has both correct and incorrect samples: no pairs to judge by."
+            "No {} problem has both correct and incorrect samples: no pairs to judge by.",
+            options.run.unseen()
         );
     }
     let rewards = reward_models
@@ -179,20 +144,20 @@ fn run(
 
     let results = report::Results {
         seed,
-        unseen: unseen_name,
-        parameters: sft.num_params(),
-        trees: built,
+        unseen: options.run.unseen(),
+        parameters: start.sft.num_params(),
+        trees: start.trees,
         learned,
         pass,
         programs_ranked_right: evaluation::programs_ranked_right(&pairs, tokenizer)?,
         rewards,
-        reranking: candidates.first(scale.best_of)?.report()?,
+        reranking: candidates.first(start.scale.best_of)?.report()?,
         candidates,
     };
-    report::write(&results, &scale, &folder)?;
+    report::write(&results, &start.scale, &start.folder)?;
     let summary = Summary::of(&results, started.elapsed().as_secs_f64());
-    summary.write(&folder.path("summary.json"))?;
-    let path = folder.finish()?;
+    summary.write(&start.folder.path("summary.json"))?;
+    let path = start.folder.finish()?;
     for table in report::tables(&results) {
         println!("\n{}", terminal::render(&table));
     }

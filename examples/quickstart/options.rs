@@ -1,8 +1,9 @@
-//! The command line, and how large everything is.
+//! The command line.
 
 use std::path::PathBuf;
 
 use clap::Parser;
+use eurus_examples::start::RunOptions;
 
 /// The whole Eurus recipe in miniature, on a laptop CPU and without a network.
 ///
@@ -16,24 +17,11 @@ use clap::Parser;
                   Open report.html in the output folder when it is done."
 )]
 pub struct Options {
-    /// Seed of everything: problems, weights, sampling, order. The same seed gives the same numbers.
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
+    #[command(flatten)]
+    pub run: RunOptions,
 
-    /// How many seeds to run, one after the other from the first on, each in a folder of its own below --out; at the end, means
-    /// over them with standard errors.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
-    pub seeds: u64,
-
-    /// Folder for checkpoints, data, metrics and the report; replaced if it is one of this program's.
+    /// Folder for checkpoints, data, metrics and the report, with several seeds a folder of its own for each below it; replaced
+    /// if it is one of this program's.
     #[arg(long, default_value = "target/quickstart")]
     pub out: PathBuf,
-
-    /// Evaluate on the development problems: settings are chosen by them, so that the held-out ones stay unseen.
-    #[arg(long)]
-    pub development: bool,
-
-    /// A run of about a minute that touches every part. Its reward models learn to choose, its policies hardly.
-    #[arg(long)]
-    pub quick: bool,
 }

@@ -8,15 +8,14 @@ use eurus_eval::metrics::Estimate;
 use eurus_eval::report::{Figure, Report, Series};
 use eurus_eval::reranking::{Candidates, Method, RerankingReport};
 use eurus_eval::reward_model::{RewardModelReport, comparison_table};
-use ultrainteract::{ActionSource, PreferenceTree};
-use ultrainteract_synth::SynthStats;
-
 use eurus_examples::Scale;
 use eurus_examples::evaluation::{Pass, PassRow};
 use eurus_examples::policy::Habit;
 use eurus_examples::preference::{BETA, DESIRABLE_WEIGHT, Learned};
 use eurus_examples::run_folder::RunFolder;
 use eurus_examples::trees::Trees;
+use ultrainteract::{ActionSource, PreferenceTree};
+use ultrainteract_synth::SynthStats;
 
 /// Trees drawn in the report.
 const TREES_DRAWN: usize = 4;

@@ -7,10 +7,10 @@ use anyhow::{Context, Result};
 use eurus_eval::Table;
 use eurus_eval::metrics;
 use eurus_eval::reranking::Method;
+use eurus_examples::evaluation::BEST_HABIT;
 use serde::Serialize;
 
 use crate::report::Results;
-use eurus_examples::evaluation::BEST_HABIT;
 
 /// `summary.json`.
 #[derive(Debug, Clone, Serialize)]
@@ -54,14 +54,12 @@ fn measures(results: &Results) -> BTreeMap<String, f64> {
         }
     }
     let fixed = results.pass.rows.iter().find(|row| row.name == BEST_HABIT);
-    for run in results.learned.iter() {
+    for run in &results.learned {
         let row = results.pass.rows.iter().find(|row| row.name == run.name);
         if let Some((row, fixed)) = row.zip(fixed) {
             let over = row.pass.mean - fixed.pass.mean;
             add(format!("pass@1 over the best habit, {}", run.name), over);
         }
-    }
-    for run in &results.learned {
         let (chosen, rejected) = (run.late.chosen_reward, run.late.rejected_reward);
         add(format!("final chosen reward, {}", run.name), chosen);
         add(format!("final rejected reward, {}", run.name), rejected);

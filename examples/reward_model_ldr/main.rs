@@ -4,7 +4,8 @@
 use anyhow::Result;
 use clap::Parser;
 use eurus_eval::reranking::Method;
-use eurus_examples::experiment::{self, Options, Unit, problems_of};
+use eurus_examples::experiment::{self, Options, Unit};
+use eurus_examples::start::problems_of;
 use eurus_examples::{evaluation, reward};
 use pref_losses::{BradleyTerryConfig, LdrConfig, RewardLossConfig, UltraInteractRewardConfig};
 use process_memory::{TrainingAllocator, keep_freed_memory};
@@ -36,18 +37,8 @@ fn main() -> Result<()> {
          mixture.",
         |start, environment, measures| {
             let (seed, scale) = (start.seed, start.scale.clone());
-            let problems = problems_of(&start.corpus.tree_problems);
-            let tokenizer = &start.corpus.tokenizer;
-            let first_answers = evaluation::sample(
-                seed,
-                &start.sft,
-                tokenizer,
-                &problems,
-                scale.samples_per_turn,
-                environment,
-            )?;
             let mut pairs = start.paired.clone();
-            pairs.extend(first_answers.pairs(&problems)?);
+            pairs.extend(start.first_answers(scale.samples_per_turn, environment)?);
             let half_ranked = pairs
                 .iter()
                 .enumerate()
@@ -61,7 +52,7 @@ fn main() -> Result<()> {
             let samples = evaluation::sample(
                 seed,
                 &start.sft,
-                tokenizer,
+                &start.corpus.tokenizer,
                 &unseen,
                 scale.best_of,
                 environment,
@@ -90,11 +81,12 @@ fn main() -> Result<()> {
                     add("Rejected reward", Unit::Number, report.mean_rejected);
                     add("AUC", Unit::Number, report.auc);
                 }
+                let best = format!("Best of {} over random", scale.best_of);
                 let ranked = samples.candidates(&[(name, &model)], &settings)?.report()?;
                 for row in &ranked.rows {
                     if matches!(row.method, Method::BestOfN { .. }) {
                         let gain = row.over_random.mean;
-                        measures.add(name, "Best of 8 over random", Unit::Points, gain);
+                        measures.add(name, &best, Unit::Points, gain);
                     }
                 }
             }

@@ -15,6 +15,7 @@ use ultrainteract_synth::{Critic, CritiqueRequest, Problem, PythonEnvironment, R
 
 use crate::console::Stage;
 use crate::policy::{self, Answered, Draws, Habit, solve};
+use crate::start::problems_of;
 
 /// The row of the best choice that can be made in advance.
 pub const BEST_HABIT: &str = "SFT, best habit per template";
@@ -56,9 +57,6 @@ pub fn pass_table(
     practised: &[WordProblem],
     environment: &PythonEnvironment,
 ) -> Result<Pass> {
-    let problems_of = |words: &[WordProblem]| -> Vec<Problem> {
-        words.iter().map(|word| word.problem.clone()).collect()
-    };
     let stage = Stage::start("pass@1", 5 + learned.len(), "runs");
     let mut runs = 0;
     let mut greedy = |model: &Decoder, words: &[WordProblem], habit: Option<Habit>| {

@@ -1,139 +1,41 @@
-//! What the experiments share: their options, what each seed starts from, and tables over seeds.
+//! What the experiments share: their options, the run over seeds, and tables of what was measured.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
-use burn::tensor::Device;
+use anyhow::Result;
 use clap::Args;
-use code_interpreter::{Limits, Python};
 use eurus_eval::metrics::over_seeds;
 use eurus_eval::{Table, terminal};
-use eurus_models::{Decoder, LocalChatModel};
-use eurus_train::{ReferenceLogProbs, TrainingConfig};
-use token_forest::TrainingTree;
-use ultrainteract_synth::word_problems::WordProblem;
-use ultrainteract_synth::{Problem, PythonEnvironment};
+use eurus_models::Decoder;
+use ultrainteract_synth::PythonEnvironment;
 
-use crate::Scale;
-use crate::corpus::{self, Corpus};
 use crate::policy::{self, Draws};
-use crate::preference;
-use crate::run_folder::RunFolder;
-use crate::trees::{self, Trees};
+use crate::start::{RunOptions, Start, problems_of, python_environment};
 
 /// The options of every experiment.
 #[derive(Args, Debug)]
 pub struct Options {
-    /// Seed of everything: problems, weights, sampling, order. The same seed gives the same numbers.
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
-
-    /// How many seeds to run, one after the other from the first on; the table has their means with standard errors.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
-    pub seeds: u64,
+    #[command(flatten)]
+    run: RunOptions,
 
     /// Folder for the data and metrics of each seed; replaced if it is one of this program's.
     #[arg(long, default_value = "target/experiments")]
-    pub out: PathBuf,
-
-    /// Evaluate on the development problems: settings are chosen by them, so that the held-out ones stay unseen.
-    #[arg(long)]
-    pub development: bool,
-
-    /// A small run of a minute or two that touches every part; its numbers mean little.
-    #[arg(long)]
-    pub quick: bool,
+    out: PathBuf,
 }
 
-/// What an experiment starts from under one seed: a fine-tuned policy and the trees that it grew.
-pub struct Start {
-    /// The seed.
-    pub seed: u64,
-    /// How large everything is.
-    pub scale: Scale,
-    /// Problems and tokenizer.
-    pub corpus: Corpus,
-    /// The fine-tuned policy.
-    pub sft: Decoder,
-    /// Its trees.
-    pub trees: Trees,
-    /// Their pairs of sampled actions, with a mismatched completion each.
-    pub paired: Vec<TrainingTree>,
-    /// What all is judged on.
-    pub unseen: Vec<WordProblem>,
-    /// Where metrics go.
-    pub folder: RunFolder,
-}
-
-impl Start {
-    fn new(
-        seed: u64,
-        options: &Options,
-        out: &Path,
-        environment: &PythonEnvironment,
-    ) -> Result<Self> {
-        let scale = if options.quick {
-            Scale::quick()
-        } else {
-            Scale::full()
-        };
-        let mut folder = RunFolder::create(out)?;
-        let corpus = corpus::make(seed, &scale, environment, &folder)?;
-        let sft = policy::fine_tune(seed, &scale, &corpus, &mut folder, &Device::flex())?;
-        let actor = LocalChatModel::new("sft", &sft, corpus.tokenizer.clone());
-        let problems = problems_of(&corpus.tree_problems);
-        let trees = trees::build(seed, &scale, &actor, &problems, environment, &mut folder)?;
-        let mut paired = trees::sampled_pairs(&trees.trees, &corpus.tokenizer)?;
-        token_forest::add_mismatched(&mut paired, seed)?;
-        let unseen = if options.development {
-            corpus.development.clone()
-        } else {
-            corpus.held_out.clone()
-        };
-        Ok(Self {
-            seed,
-            scale,
-            corpus,
-            sft,
-            trees,
-            paired,
-            unseen,
-            folder,
-        })
-    }
-
-    /// Log-probs of trees under the fine-tuned policy.
-    ///
-    /// # Errors
-    ///
-    /// As for [`ReferenceLogProbs::compute`].
-    pub fn reference(
-        &self,
-        trees: &[TrainingTree],
-        settings: &TrainingConfig,
-    ) -> Result<ReferenceLogProbs> {
-        preference::reference(&self.sft, trees, settings)
-    }
-
-    /// Greedy pass@1 of a policy on the unseen problems.
-    ///
-    /// # Errors
-    ///
-    /// When a prompt does not fit or Python cannot be run.
-    pub fn pass_at_1(&self, policy: &Decoder, environment: &PythonEnvironment) -> Result<f64> {
-        let problems = problems_of(&self.unseen);
-        let draws = Draws::greedy(None);
-        let tokenizer = &self.corpus.tokenizer;
-        let answered = policy::solve(policy, tokenizer, &problems, &draws, environment)?;
-        let right = answered.iter().flatten().filter(|it| it.is_correct());
-        Ok(right.count() as f64 / problems.len() as f64)
-    }
-}
-
-/// The problems alone.
-pub fn problems_of(words: &[WordProblem]) -> Vec<Problem> {
-    words.iter().map(|word| word.problem.clone()).collect()
+/// Greedy pass@1 of a policy on the unseen problems.
+///
+/// # Errors
+///
+/// When a prompt does not fit or Python cannot be run.
+pub fn pass_at_1(start: &Start, policy: &Decoder, environment: &PythonEnvironment) -> Result<f64> {
+    let problems = problems_of(&start.unseen);
+    let draws = Draws::greedy(None);
+    let tokenizer = &start.corpus.tokenizer;
+    let answered = policy::solve(policy, tokenizer, &problems, &draws, environment)?;
+    let right = answered.iter().flatten().filter(|it| it.is_correct());
+    Ok(right.count() as f64 / problems.len() as f64)
 }
 
 /// Runs an experiment for every seed and prints its table.
@@ -150,14 +52,12 @@ pub fn run(
 ) -> Result<()> {
     let started = Instant::now();
     // What the machine must have is asked for before anything is computed.
-    let python = Python::find().context("the trees need a Python interpreter")?;
-    let workers = std::thread::available_parallelism().map_or(2, usize::from);
-    let environment = PythonEnvironment::start(&python, Limits::default(), workers)?;
+    let environment = python_environment()?;
     let mut measures = Measures::default();
-    for seed in options.seed..options.seed.saturating_add(options.seeds) {
+    for seed in options.run.seeds() {
         println!("Seed {seed}");
         let out = options.out.join(name).join(format!("seed-{seed}"));
-        let mut start = Start::new(seed, options, &out, &environment)?;
+        let mut start = Start::new(seed, &options.run, &out, &environment)?;
         experiment(&mut start, &environment, &mut measures)?;
         start.folder.finish()?;
     }
@@ -183,17 +83,17 @@ pub enum Unit {
 /// What was measured under each seed, by row and column.
 #[derive(Debug, Default)]
 pub struct Measures {
-    columns: Vec<(&'static str, Unit)>,
+    columns: Vec<(String, Unit)>,
     rows: Vec<(String, Vec<Vec<f64>>)>,
 }
 
 impl Measures {
     /// Adds a value of one more seed.
-    pub fn add(&mut self, row: &str, column: &'static str, unit: Unit, value: f64) {
+    pub fn add(&mut self, row: &str, column: &str, unit: Unit, value: f64) {
         let place = match self.columns.iter().position(|it| it.0 == column) {
             Some(place) => place,
             None => {
-                self.columns.push((column, unit));
+                self.columns.push((column.to_owned(), unit));
                 self.columns.len() - 1
             }
         };
@@ -218,7 +118,7 @@ impl Measures {
     ///
     /// When a value is not finite.
     pub fn table(&self, caption: &str, note: &str) -> Result<Table> {
-        let headers = self.columns.iter().map(|it| it.0);
+        let headers = self.columns.iter().map(|it| it.0.as_str());
         let mut table = Table::new(caption).headers(std::iter::once("").chain(headers));
         for (name, cells) in &self.rows {
             let mut row = vec![name.clone()];

@@ -2,7 +2,8 @@
 //!
 //! Word problems with a tokenizer and worked solutions ([`corpus`]), a policy fine-tuned on them ([`policy`]), preference trees
 //! ([`trees`]), policies that learn from them ([`preference`]), reward models ([`reward`]), and what all of them are worth on
-//! unseen problems ([`evaluation`]). [`Scale`] says how large everything is.
+//! unseen problems ([`evaluation`]). Every program begins with a [`start`]; [`experiment`] has what experiments share, and
+//! [`Scale`] says how large everything is.
 
 #![allow(
     clippy::print_stdout,
@@ -19,6 +20,7 @@ pub mod preference;
 pub mod reward;
 pub mod run_folder;
 mod scale;
+pub mod start;
 pub mod trees;
 
 pub use scale::Scale;

@@ -62,13 +62,13 @@ impl Scale {
             largest_factor: 9,
             held_out_problems: 200,
             tree_problems: 300,
-            // More than there are merges to make: every number is one token.
+            // More than there are merges to make; digits are tokens of their own.
             vocabulary: 800,
             hidden_size: 128,
             layers: 2,
             heads: 8,
             kv_heads: 8,
-            // Many problems rather than many epochs: with fewer the model learns numbers by heart instead of copying them.
+            // Many problems rather than many epochs.
             sft_epochs: 4,
             sft_learning_rate: 1.5e-3,
             sft_trees_per_step: 6,

@@ -1,5 +1,6 @@
-//! The same number of pairs as preference trees, as pairs of first answers alone, and as pairs cut out of the trees at random
-//! (arXiv 2404.02078, section 2.3).
+//! The same number of pairs as preference trees, as pairs of first answers alone, and as the trees' pairs, each with its history
+//! alone (arXiv 2404.02078, section 2.3). A turn of a tree has one pair, so the last are the same data: what differs is which
+//! pairs share a step, and how many tokens are computed.
 //!
 //! A policy learns from each set with the same loss and the same number of steps; it is judged at its first answer, and over
 //! up to five turns with the environment's feedback.
@@ -7,9 +8,10 @@
 use anyhow::{Result, ensure};
 use chat_model::{ChatModel, Sampling};
 use clap::Parser;
-use eurus_examples::experiment::{self, Options, Start, Unit, problems_of};
+use eurus_examples::experiment::{self, Options, Unit};
 use eurus_examples::policy::MAX_ACTION_TOKENS;
-use eurus_examples::{evaluation, preference};
+use eurus_examples::preference;
+use eurus_examples::start::{Start, problems_of};
 use eurus_models::{Decoder, LocalChatModel};
 use eurus_train::TrainingConfig;
 use process_memory::{TrainingAllocator, keep_freed_memory};
@@ -45,7 +47,7 @@ fn main() -> Result<()> {
         "tree_vs_flat",
         &arguments.options,
         &format!("{} from trees and from flat pairs.", arguments.algorithm),
-        "As many pairs each. Tokens: computed in training, and what the same pairs are as rows. Solved by turn: greedy actions, \
+        "As many pairs each, where there are. Tokens: computed in training, and what the same pairs are as rows. Solved by turn: greedy actions, \
          with the environment's feedback and the critique after each wrong one.",
         |start, environment, measures| {
             for (column, solved) in solved_by_turn(start, &start.sft, environment)? {
@@ -53,22 +55,16 @@ fn main() -> Result<()> {
             }
 
             let seed = start.seed;
-            let problems = problems_of(&start.corpus.tree_problems);
-            let first_answers = evaluation::sample(
-                seed,
-                &start.sft,
-                &start.corpus.tokenizer,
-                &problems,
-                // Enough for as many pairs as the trees have.
-                2 * start.scale.samples_per_turn,
-                environment,
-            )?;
+            // Enough samples for as many pairs as the trees have.
+            let samples = 2 * start.scale.samples_per_turn;
+            let mut first = flat(&start.first_answers(samples, environment)?)?;
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            let mut first = flat(&first_answers.pairs(&problems)?)?;
             first.shuffle(&mut rng);
-            let mut random = cut_out(start)?;
-            random.shuffle(&mut rng);
             let pairs: usize = start.paired.iter().map(|tree| tree.groups().len()).sum();
+            first.truncate(pairs);
+            let mut alone = flat(&start.paired)?;
+            token_forest::add_mismatched(&mut first, seed)?;
+            token_forest::add_mismatched(&mut alone, seed)?;
             ensure!(pairs > 0, "the trees have no pairs to learn from");
 
             let settings = preference::settings(seed, &start.scale);
@@ -78,15 +74,11 @@ fn main() -> Result<()> {
             let Some((name, loss)) = loss else {
                 anyhow::bail!("there is no algorithm {}", arguments.algorithm)
             };
-            for (row, mut data) in [
+            for (row, data) in [
                 ("Trees", start.paired.clone()),
                 ("Pairs of first answers", first),
-                ("Random pairs of the trees", random),
+                ("The trees' pairs, each alone", alone),
             ] {
-                if row != "Trees" {
-                    data.truncate(pairs);
-                    token_forest::add_mismatched(&mut data, seed)?;
-                }
                 // As many steps from each: a tree has several pairs, a flat one has one.
                 let steps = settings.steps(start.paired.len());
                 let per_step = (settings.epochs * data.len()).div_ceil(steps);
@@ -94,7 +86,7 @@ fn main() -> Result<()> {
                     trees_per_step: per_step,
                     ..settings.clone()
                 };
-                let reference = start.reference(&data, &settings)?;
+                let reference = preference::reference(&start.sft, &data, &settings)?;
                 let run = preference::learn(
                     name,
                     &loss,
@@ -127,27 +119,6 @@ fn flat(trees: &[TrainingTree]) -> Result<Vec<TrainingTree>> {
         for (index, pair) in tree.groups().iter().enumerate() {
             let pair = Group::pair(pair.nodes[0], pair.nodes[1]);
             rows.push(one_pair(tree, index, &pair)?);
-        }
-    }
-    Ok(rows)
-}
-
-/// Every pair of a correct and an incorrect action that answer the same history, each a tree of its own.
-fn cut_out(start: &Start) -> Result<Vec<TrainingTree>> {
-    let mut rows = Vec::new();
-    for tree in &start.paired {
-        let verdict = |wanted: bool| {
-            let groups = tree.groups().iter();
-            let nodes = groups.map(move |pair| pair.nodes[usize::from(!wanted)]);
-            nodes.collect::<std::collections::BTreeSet<usize>>()
-        };
-        let parent = |node: usize| tree.tree().nodes[node].parent;
-        for &chosen in &verdict(true) {
-            for &rejected in &verdict(false) {
-                if parent(chosen) == parent(rejected) {
-                    rows.push(one_pair(tree, rows.len(), &Group::pair(chosen, rejected))?);
-                }
-            }
         }
     }
     Ok(rows)
