@@ -175,13 +175,23 @@ impl Solution {
     /// said: so whoever writes a program copies numbers in one way, whatever the problem is about.
     pub fn program(&self, text: &str) -> String {
         let mut program = format!("```python\n# {}\n", self.plan);
-        let said = numbers(text);
-        for (name, number) in GIVEN.iter().zip(&said) {
+        let mut given: Vec<Given> = GIVEN
+            .into_iter()
+            .zip(numbers(text))
+            .map(|(name, number)| Given {
+                name,
+                number,
+                used: false,
+            })
+            .collect();
+        for Given { name, number, .. } in &given {
             program += &format!("{name} = {number}\n");
         }
-        let mut names = Names { said, used: 0 };
         for (index, step) in self.steps.iter().enumerate() {
-            let (left, right) = (names.operand(step.left), names.operand(step.right));
+            let (left, right) = (
+                called(step.left, &mut given),
+                called(step.right, &mut given),
+            );
             program += &format!("# Step {}: {} {}\n", index + 1, step.op.verb(), step.unit);
             program += &format!(
                 "{} = {left} {} {right}\n",
@@ -189,7 +199,7 @@ impl Solution {
                 step.op.in_python()
             );
         }
-        // Printed by name: so every number has a space before it here as in the instruction, and is the same token there.
+        // Printed by name: so every number has a space before it, here as in the instruction.
         let last = RESULTS[self.steps.len().saturating_sub(1)];
         program + &format!("print({last})\n```")
     }
@@ -201,28 +211,27 @@ fn numbers(text: &str) -> Vec<i64> {
     digits.filter_map(|digits| digits.parse().ok()).collect()
 }
 
-/// What a program calls the numbers of its problem.
-struct Names {
-    said: Vec<i64>,
-    /// A bit for each number that a step has used: of two equal numbers, the first step takes the first.
-    used: u32,
+/// A number of the problem's text, what a program calls it, and whether a step has used it.
+struct Given {
+    name: &'static str,
+    number: i64,
+    used: bool,
 }
 
-impl Names {
-    fn operand(&mut self, operand: Operand) -> String {
-        match operand {
-            Operand::Known(number) => number.to_string(),
-            Operand::Result(step) => RESULTS[step].to_owned(),
-            Operand::Given(number) => {
-                let places = || (0..self.said.len()).filter(|&place| self.said[place] == number);
-                let unused = places().find(|place| self.used & (1 << place) == 0);
-                match unused.or_else(|| places().next()) {
-                    Some(place) => {
-                        self.used |= 1 << place;
-                        GIVEN[place].to_owned()
-                    }
-                    None => number.to_string(),
+/// What a program calls an operand. Of two equal numbers, the first step takes the first.
+fn called(operand: Operand, given: &mut [Given]) -> String {
+    match operand {
+        Operand::Known(number) => number.to_string(),
+        Operand::Result(step) => RESULTS[step].to_owned(),
+        Operand::Given(number) => {
+            let unused = given.iter().position(|it| it.number == number && !it.used);
+            let place = unused.or_else(|| given.iter().position(|it| it.number == number));
+            match place {
+                Some(place) => {
+                    given[place].used = true;
+                    given[place].name.to_owned()
                 }
+                None => number.to_string(),
             }
         }
     }

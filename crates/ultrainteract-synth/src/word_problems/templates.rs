@@ -382,8 +382,7 @@ fn two_people<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
     let mut solution = Solution::new(format!("Compare the {o}"));
     solution.step(a, Op::Subtract, b, format!("{name} has"), "more");
     if question == Question::Word {
-        let answer = if a > b { "more" } else { "fewer" };
-        solution.conclude(compared(a, b), answer);
+        compare(&mut solution, a, b, ["more", "fewer"]);
     }
     Draft::new(&story, &asked, solution)
 }
@@ -426,8 +425,7 @@ fn money<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
     let mut solution = Solution::new("Compare the dollars");
     solution.step(has, Op::Subtract, price, format!("{name} has"), "dollars");
     if question == Question::Word {
-        let answer = if has > price { "yes" } else { "no" };
-        solution.conclude(compared(has, price), answer);
+        compare(&mut solution, has, price, ["yes", "no"]);
     }
     Draft::new(&story, asked, solution)
 }
@@ -473,15 +471,19 @@ fn order<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
     let mut solution = Solution::new("Compare the days");
     solution.step(a, Op::Subtract, b, format!("{name} is"), "days");
     if question == Question::Word {
-        let answer = if a > b { "last" } else { "first" };
-        solution.conclude(compared(a, b), answer);
+        compare(&mut solution, a, b, ["last", "first"]);
     }
     Draft::new(&story, &asked, solution)
 }
 
-fn compared(a: i64, b: i64) -> String {
-    let order = if a > b { "more" } else { "fewer" };
-    format!("{a} is {order} than {b}")
+/// Concludes from which of two numbers is larger; the answers are for a larger first one, and for a smaller.
+fn compare(solution: &mut Solution, a: i64, b: i64, answers: [&str; 2]) {
+    let [order, answer] = if a > b {
+        ["more", answers[0]]
+    } else {
+        ["fewer", answers[1]]
+    };
+    solution.conclude(format!("{a} is {order} than {b}"), answer);
 }
 
 fn half<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
