@@ -44,7 +44,7 @@ pub(super) fn refuse(record: &[u8], others: &[&str]) -> Result<()> {
         return Ok(());
     }
     let columns: Vec<&str> = EVERYWHERE.iter().chain(others).copied().collect();
-    let Some(Picked(columns)) = Picked::from_record(record, &columns) else {
+    let Some(Picked(columns)) = Picked::<serde_json::Value>::from_record(record, &columns) else {
         return Ok(()); // its reader says what is wrong
     };
     for (name, value) in columns {

@@ -5,12 +5,10 @@ use serde_json::Value;
 
 use super::jsonl::parse_object;
 use super::messages::{Text, said, shared};
-use super::picked::Picked;
+use super::picked::{Picked, Written};
 use super::values::{data_set, known_task, name, number, verdict};
 use crate::example::Origin;
-use crate::{Error, Message, Role, Task};
-
-type Result<T, E = Error> = std::result::Result<T, E>;
+use crate::{Error, Message, Result, Role, Task};
 
 /// Every field that one of these formats has. A format uses some of them; others are absent.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -137,7 +135,7 @@ impl Wire {
         let Some(Picked(fields)) = Picked::from_record(record, &wanted) else {
             return Err(fault);
         };
-        let mut kept = serde_json::Map::new();
+        let mut kept: Vec<(String, Written)> = Vec::new();
         for names in used.iter().chain(&CONTEXT).chain(&ORIGIN) {
             // Of several names the first one that is set counts.
             let mut found = names.iter().map(|&name| (name, taken_once(&fields, name)));
@@ -145,16 +143,11 @@ impl Wire {
             if let Some((_, value)) = found
                 && let Some(value) = value?
             {
-                kept.insert(names[0].to_string(), value);
+                kept.push((names[0].to_string(), value));
             }
         }
-        for names in ORIGIN {
-            let is_name = |value: &mut Value| value.is_string() || value.is_u64() || value.is_i64();
-            if kept.get_mut(names[0]).is_some_and(|value| !is_name(value)) {
-                kept.remove(names[0]);
-            }
-        }
-        let used = serde_json::to_vec(&kept).map_err(|_| fault)?;
+        kept.retain(|(name, value)| !ORIGIN.iter().any(|names| names[0] == name) || is_name(value));
+        let used = serde_json::to_vec(&Written::Object(kept)).map_err(|_| fault)?;
         parse_object(&used)
     }
 
@@ -219,15 +212,25 @@ impl Wire {
     }
 }
 
+/// Whether a value can say where a record comes from.
+fn is_name(value: &Written) -> bool {
+    match value {
+        Written::Scalar(value) => value.is_string() || value.is_u64() || value.is_i64(),
+        Written::List(_) | Written::Object(_) => false,
+    }
+}
+
 /// The value of a field that is there, if it says anything. What two of one name say must be the same.
-fn taken_once(fields: &[(String, Value)], name: &str) -> Result<Option<Value>> {
-    let mut values = fields.iter().filter(|(known, _)| known == name);
-    let first = values.next().map(|(_, value)| value);
-    match values.find(|(_, value)| Some(value) != first) {
+fn taken_once(fields: &[(String, Written)], name: &str) -> Result<Option<Written>> {
+    let says = |value: &&Written| **value != Written::Scalar(Value::Null);
+    let named = fields.iter().filter(|(known, _)| known == name);
+    let mut values = named.map(|(_, value)| value).filter(says);
+    let first = values.next();
+    match values.find(|value| Some(*value) != first) {
         Some(_) => Err(Error::malformed(
             name,
             "is there twice, with different values",
         )),
-        None => Ok(first.filter(|value| !value.is_null()).cloned()),
+        None => Ok(first.cloned()),
     }
 }

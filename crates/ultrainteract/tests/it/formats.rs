@@ -351,3 +351,40 @@ fn pair_rows_survive_the_way_through_trl_and_back() {
         assert_eq!(Format::Pair.parse(&lines).unwrap(), example);
     }
 }
+
+#[test]
+fn a_field_that_says_two_things_is_refused_by_name_in_a_record_and_in_a_message() {
+    let answer = r#"{"role": "assistant", "content": "b"}"#;
+    let said = |message: &str| format!(r#"{{"messages": [{message}, {answer}]}}"#);
+    for (format, record, name) in [
+        (
+            Format::TrlMessages,
+            said(r#"{"role": "user", "content": "a", "content": "z"}"#),
+            "`content`",
+        ),
+        (
+            Format::TrlMessages,
+            said(r#"{"role": "user", "role": "system", "content": "a"}"#),
+            "`role`",
+        ),
+        (
+            Format::TrlPreference,
+            r#"{"prompt": "a", "prompt": "z", "chosen": "b", "rejected": "c"}"#.to_owned(),
+            "`prompt`",
+        ),
+    ] {
+        let error = format.parse(record.as_bytes()).unwrap_err().to_string();
+        assert!(
+            error.contains(name) && error.contains("there twice"),
+            "{record}: {error}"
+        );
+    }
+    // The same twice, or nothing beside it, says one thing.
+    for message in [
+        r#"{"role": "user", "content": "a", "content": "a"}"#,
+        r#"{"role": "user", "content": null, "content": "a"}"#,
+    ] {
+        let record = said(message);
+        Format::TrlMessages.parse(record.as_bytes()).expect(message);
+    }
+}
