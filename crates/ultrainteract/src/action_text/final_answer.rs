@@ -120,21 +120,16 @@ fn next_box(text: &str, from: usize) -> Option<Box<'_>> {
 
 /// What follows the last label.
 fn last_label(text: &str) -> Option<Found> {
-    let mut last = None;
-    let mut from = 0;
-    while let Some((at, after)) = next_word(text, &["answer", "ans"], from) {
-        from = after;
-        if let Some(answer) = labelled(text, at, after) {
-            last = Some(Found { at, answer });
-        }
-    }
-    last
+    words_from_end(text, &["answer", "ans"]).find_map(|(at, after)| {
+        let answer = labelled(text, at, after)?;
+        Some(Found { at, answer })
+    })
 }
 
-/// Where the first of some words begins and ends, from a place on, in any case.
-fn next_word(text: &str, words: &[&str], from: usize) -> Option<(usize, usize)> {
+/// Where some words begin and end, in any case, the last one first.
+fn words_from_end(text: &str, words: &[&str]) -> impl Iterator<Item = (usize, usize)> {
     let bytes = text.as_bytes();
-    (from..bytes.len()).find_map(|at| {
+    (0..bytes.len()).rev().filter_map(move |at| {
         words.iter().find_map(|word| {
             let end = at + word.len();
             let whole = bytes.get(at..end)?.eq_ignore_ascii_case(word.as_bytes())
@@ -217,14 +212,10 @@ fn last_hashes(text: &str) -> Option<Found> {
 
 /// What the last sentence says that "the answer is".
 fn last_sentence(text: &str) -> Option<String> {
-    let mut last = None;
-    let mut from = 0;
-    while let Some((_, after)) = next_word(text, &["answer", "option", "choice"], from) {
-        from = after;
-        let answer = is_said(&text[after..]).and_then(first_line);
-        last = answer.filter(|answer| is_answer(answer)).or(last);
-    }
-    last
+    words_from_end(text, &["answer", "option", "choice"]).find_map(|(_, after)| {
+        let answer = is_said(&text[after..]).and_then(first_line)?;
+        is_answer(&answer).then_some(answer)
+    })
 }
 
 /// What stands behind "is" and words that go with it.

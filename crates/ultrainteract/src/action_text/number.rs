@@ -87,7 +87,7 @@ pub(super) struct Number {
 }
 
 /// Digits before or behind the point, bits of a power or, on average, of two numbers, and arguments of a factorial that are computed with.
-const MOST_PLACES: i64 = 5_000;
+const MOST_PLACES: u64 = 5_000;
 const MOST_BITS: u64 = 20_000;
 const LARGEST_FACTORIAL: u32 = 1_000;
 
@@ -124,7 +124,7 @@ impl Number {
         };
         let (whole, places) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let power = exponent.checked_sub(places.len() as i64)?;
-        if whole.len() + places.len() == 0 || power.abs() > MOST_PLACES {
+        if whole.len() + places.len() == 0 || power.unsigned_abs() > MOST_PLACES {
             return None;
         }
         let digits: BigInt = format!("{whole}{places}").parse().ok()?;
@@ -146,7 +146,7 @@ impl Number {
     pub fn repeating(literal: &str, digits: &str) -> Option<Self> {
         let before = Self::parse(literal)?.exact?;
         let places = literal.split_once('.')?.1.len() + digits.len();
-        if places as i64 > MOST_PLACES {
+        if places as u64 > MOST_PLACES {
             return None;
         }
         let ten = |power: usize| Pow::pow(BigInt::from(10), power as u64);
@@ -241,7 +241,9 @@ impl Number {
     }
 
     pub fn root(&self, index: u32) -> Option<Self> {
-        if index == 0 || index > 64 || (self.float < 0.0 && index.is_multiple_of(2)) {
+        // One too small for floating point is negative all the same.
+        let is_negative = (self.exact.as_ref()).map_or(self.float < 0.0, Signed::is_negative);
+        if index == 0 || index > 64 || (is_negative && index.is_multiple_of(2)) {
             return None;
         }
         if let Some(exact) = &self.exact {
@@ -331,6 +333,8 @@ mod tests {
         for text in [
             "9^9^9^9",
             "1e999999999",
+            "1e-9223372036854775808",
+            "\\sqrt{-1e-400}",
             "10^99999999",
             "99999!",
             "2^(2^40)",

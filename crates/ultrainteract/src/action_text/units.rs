@@ -11,13 +11,13 @@ pub(super) struct Unit {
 }
 
 /// Signs that are units.
-const SIGNS: [&str; 6] = ["%", "°", "€", "£", "¥", "¢"];
+const SIGNS: [&str; 7] = ["%", "°", "$", "€", "£", "¥", "¢"];
 
 /// The factor of what stands behind a number and the units in it that are known; nothing if that is no unit.
 pub(super) fn units(rest: &str) -> Option<(u64, Vec<Unit>)> {
     let spaced = rest.starts_with(char::is_whitespace);
     let letters_first = rest.starts_with(char::is_alphabetic);
-    let mut rest = rest.replace(['{', '}', '$', '\'', '"'], " ");
+    let mut rest = rest.replace(['{', '}', '\'', '"'], " ");
     for sign in SIGNS {
         rest = rest.replace(sign, &format!(" {sign} "));
     }
@@ -60,7 +60,8 @@ pub(super) fn units(rest: &str) -> Option<(u64, Vec<Unit>)> {
         }
     }
     // What is counted per something is not compared: the words differ too much.
-    if found.iter().any(|unit: &Unit| unit.measures == "money") {
+    let is_currency = |unit: &Unit| ["money", "euros", "sterling", "yen"].contains(&unit.measures);
+    if found.iter().any(is_currency) {
         found.truncate(1);
     }
     Some((scale, found))

@@ -141,7 +141,8 @@ fn rows_at_once(group: &RowGroupMetaData) -> usize {
         if let (0, Some(start)) = (decoded, column.dictionary_page_offset()) {
             let stored = column.data_page_offset().saturating_sub(start).max(0) as u64;
             let compressed = column.compressed_size().max(1) as u64;
-            let dictionary = (stored as u128 * size as u128 / compressed as u128) as u64;
+            let dictionary = stored as u128 * size as u128 / compressed as u128;
+            let dictionary = u64::try_from(dictionary).unwrap_or(u64::MAX);
             dictionaries = u64::saturating_add(dictionaries, dictionary);
         }
     }
