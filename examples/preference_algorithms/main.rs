@@ -6,7 +6,9 @@
 
 use anyhow::Result;
 use clap::Parser;
-use eurus_examples::experiment::{self, Options, Unit, pass_at_1};
+use eurus_eval::metrics::rank_correlation;
+use eurus_eval::report::RewardPoint;
+use eurus_examples::experiment::{self, StartOptions, Unit, pass_at_1};
 use eurus_examples::preference;
 use eurus_train::TrainingConfig;
 use process_memory::{TrainingAllocator, keep_freed_memory};
@@ -23,11 +25,22 @@ static ALLOCATOR: TrainingAllocator = TrainingAllocator;
 )]
 struct Arguments {
     #[command(flatten)]
-    options: Options,
+    options: StartOptions,
 
-    /// Learning rates to try, as factors of the quickstart's.
-    #[arg(long, value_delimiter = ',', default_value = "0.2,1")]
+    /// Learning rates to try, as factors of the usual one.
+    #[arg(long, value_delimiter = ',', default_value = "0.1,0.3,1")]
     factors: Vec<f64>,
+}
+
+const QUARTERS: [&str; 4] = ["Chosen reward, 1st quarter", "2nd", "3rd", "last"];
+
+/// Mean chosen reward of each quarter of the steps.
+fn quarters(trajectory: &[RewardPoint]) -> Vec<f64> {
+    let length = trajectory.len().div_ceil(QUARTERS.len()).max(1);
+    let mean = |points: &[RewardPoint]| {
+        points.iter().map(|point| point.chosen).sum::<f64>() / points.len() as f64
+    };
+    trajectory.chunks(length).map(mean).collect()
 }
 
 fn main() -> Result<()> {
@@ -37,12 +50,13 @@ fn main() -> Result<()> {
         "preference_algorithms",
         &arguments.options,
         "DPO, KTO and NCA at several learning rates.",
-        "Rewards are means over the last quarter of the steps.",
+        "Rewards: means over each quarter of the steps.",
         |start, environment, measures| {
-            let baseline = pass_at_1(start, &start.sft, environment)?;
+            let baseline = pass_at_1(start, &start.policy, environment)?;
             measures.add("SFT", "pass@1", Unit::Share, baseline);
             let settings = preference::settings(start.seed, &start.scale);
-            let reference = preference::reference(&start.sft, &start.paired, &settings)?;
+            let (mut rewards, mut passes) = (Vec::new(), Vec::new());
+            let reference = preference::reference(&start.policy, &start.paired, &settings)?;
             for factor in &arguments.factors {
                 let settings = TrainingConfig {
                     learning_rate: factor * settings.learning_rate,
@@ -53,20 +67,27 @@ fn main() -> Result<()> {
                         name,
                         &loss,
                         &settings,
-                        &start.sft,
+                        &start.policy,
                         &start.paired,
                         &reference,
                         &mut start.folder,
                     )?;
                     let pass = pass_at_1(start, &run.model, environment)?;
-                    let row = format!("{name}, learning rate {:.0e}", settings.learning_rate);
+                    let row = format!("{name}, learning rate {:.1e}", settings.learning_rate);
                     measures.add(&row, "pass@1", Unit::Share, pass);
                     measures.add(&row, "Gain over SFT", Unit::Points, pass - baseline);
-                    let (chosen, rejected) = (run.late.chosen_reward, run.late.rejected_reward);
-                    measures.add(&row, "Chosen reward", Unit::Number, chosen);
-                    measures.add(&row, "Rejected reward", Unit::Number, rejected);
-                    measures.add(&row, "Margin", Unit::Number, run.late.margin);
+                    for (column, point) in QUARTERS.into_iter().zip(quarters(&run.trajectory)) {
+                        measures.add(&row, column, Unit::Reward, point);
+                    }
+                    let rejected = run.late.rejected_reward;
+                    measures.add(&row, "Rejected, last", Unit::Reward, rejected);
+                    rewards.push(run.late.chosen_reward);
+                    passes.push(pass);
                 }
+            }
+            if let Some(rho) = rank_correlation(&rewards, &passes)? {
+                let column = "Last chosen reward with pass@1";
+                measures.add("Rank correlation over all runs", column, Unit::Number, rho);
             }
             Ok(())
         },

@@ -21,8 +21,8 @@ use burn::module::Module;
 use clap::Parser;
 use eurus_eval::terminal;
 use eurus_examples::run_folder::RunFolder;
-use eurus_examples::start::{Start, problems_of, python_environment};
-use eurus_examples::{evaluation, policy, preference, reward};
+use eurus_examples::start::{Start, python_environment};
+use eurus_examples::{corpus, evaluation, preference, reward};
 use eurus_models::Checkpoint;
 use process_memory::{TrainingAllocator, keep_freed_memory};
 use ultrainteract_synth::PythonEnvironment;
@@ -61,24 +61,26 @@ fn run(
     environment: &PythonEnvironment,
 ) -> Result<Summary> {
     let started = Instant::now();
-    let mut start = Start::new(seed, &options.run, out, environment)?;
-    let tokenizer = &start.corpus.tokenizer;
-    let config = policy::config(&start.scale, tokenizer);
+    let folder = RunFolder::create(out)?;
+    let corpus = corpus::make(seed, &options.run.scale(), environment, &folder)?;
+    let (mut start, trees) = Start::of_corpus(seed, &options.run, &corpus, folder, environment)?;
+    let tokenizer = &start.tokenizer;
+    let config = start.config.clone();
     let checkpoint = |folder: &RunFolder, name: &str| {
         Checkpoint::new(folder.path(&name.to_lowercase().replace([' ', '+'], "-")))
             .with_tokenizer_from(folder.path("tokenizer"))
     };
-    checkpoint(&start.folder, "SFT").write_decoder(&start.sft, &config)?;
+    checkpoint(&start.folder, "SFT").write_decoder(&start.policy, &config)?;
 
     let settings = preference::settings(seed, &start.scale);
-    let reference = preference::reference(&start.sft, &start.paired, &settings)?;
+    let reference = preference::reference(&start.policy, &start.paired, &settings)?;
     let mut learned = Vec::new();
     for (name, loss) in preference::algorithms() {
         let run = preference::learn(
             name,
             &loss,
             &settings,
-            &start.sft,
+            &start.policy,
             &start.paired,
             &reference,
             &mut start.folder,
@@ -97,7 +99,7 @@ fn run(
             name,
             &loss,
             &settings,
-            &start.sft,
+            &start.policy,
             &pairs,
             &mut start.folder,
         )?;
@@ -107,24 +109,20 @@ fn run(
 
     let policies: Vec<_> = learned.iter().map(|run| (run.name, &run.model)).collect();
     let pass = evaluation::pass_table(
-        seed,
-        &start.sft,
+        &start,
         &policies,
-        tokenizer,
-        &start.unseen,
-        &start.corpus.tree_problems,
+        options.run.unseen_of(&corpus),
+        &corpus.tree_problems,
         environment,
     )?;
-    let unseen = problems_of(&start.unseen);
     let samples = evaluation::sample(
-        seed,
-        &start.sft,
-        tokenizer,
-        &unseen,
+        &start,
+        &start.policy,
+        &start.unseen,
         start.scale.candidates,
         environment,
     )?;
-    let pairs = samples.pairs(&unseen)?;
+    let pairs = samples.pairs(&start.unseen)?;
     if pairs.is_empty() {
         println!(
             "No {} problem has both correct and incorrect samples: no pairs to judge by.",
@@ -145,8 +143,8 @@ fn run(
     let results = report::Results {
         seed,
         unseen: options.run.unseen(),
-        parameters: start.sft.num_params(),
-        trees: start.trees,
+        parameters: start.policy.num_params(),
+        trees,
         learned,
         pass,
         programs_ranked_right: evaluation::programs_ranked_right(&pairs, tokenizer)?,

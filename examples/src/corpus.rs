@@ -9,7 +9,7 @@ use ultrainteract::decontaminate::Decontaminator;
 use ultrainteract::derive::instruction_hash;
 use ultrainteract::formats::SftRow;
 use ultrainteract::{Action, ActionSource, Observation, PreferenceTree, Verdict};
-use ultrainteract_synth::word_problems::{self, ROUND, WordProblem, train_and_held_out};
+use ultrainteract_synth::word_problems::{ROUND, WordProblem, train_and_held_out};
 use ultrainteract_synth::{
     Attempt, Critic, CritiqueRequest, Environment, Problem, PythonEnvironment, RuleCritic,
 };
@@ -47,15 +47,26 @@ pub fn make(
     environment: &PythonEnvironment,
     folder: &RunFolder,
 ) -> Result<Corpus> {
+    make_with(seed, scale, &[], environment, folder)
+}
+
+/// As [`make`]; the tokenizer is trained on other texts too.
+///
+/// # Errors
+///
+/// As for [`make`].
+pub fn make_with(
+    seed: u64,
+    scale: &Scale,
+    other_texts: &[&str],
+    environment: &PythonEnvironment,
+    folder: &RunFolder,
+) -> Result<Corpus> {
     let (training, mut held_out) = train_and_held_out(
         seed,
         scale.training_problems,
         2 * scale.held_out_problems,
-        &word_problems::Options {
-            largest_number: scale.largest_number,
-            largest_factor: scale.largest_factor,
-            ..word_problems::Options::default()
-        },
+        &scale.word_problems(),
     )?;
     let index = Decontaminator::new(held_out.iter().map(|word| &word.problem.instruction), 8)?;
     let shared = training
@@ -79,7 +90,8 @@ pub fn make(
     let texts = training
         .iter()
         .flat_map(|word| [&*word.problem.instruction, &*word.program, &*word.reasoning])
-        .chain(observations.iter().map(String::as_str));
+        .chain(observations.iter().map(String::as_str))
+        .chain(other_texts.iter().copied());
     let bpe = train_bpe(texts, scale.vocabulary, &["<|im_start|>", "<|im_end|>"])?;
     let path = folder.path("tokenizer");
     write_tokenizer_folder(&path, &bpe)?;

@@ -15,7 +15,8 @@ use ultrainteract_synth::{Critic, CritiqueRequest, Problem, PythonEnvironment, R
 
 use crate::console::Stage;
 use crate::policy::{self, Answered, Draws, Habit, solve};
-use crate::start::problems_of;
+use crate::problems::problems_of;
+use crate::start::Start;
 
 /// The row of the best choice that can be made in advance.
 pub const BEST_HABIT: &str = "SFT, best habit per template";
@@ -49,18 +50,20 @@ pub struct Pass {
 /// Greedy pass@1 of the fine-tuned policy, of the same with its choice taken away, and of every policy that learned to
 /// choose. Which habit is the best for a template is found out on the problems that the trees were built for.
 pub fn pass_table(
-    seed: u64,
-    sft: &Decoder,
+    start: &Start,
     learned: &[(&'static str, &Decoder)],
-    tokenizer: &ChatTokenizer,
     unseen: &[WordProblem],
     practised: &[WordProblem],
     environment: &PythonEnvironment,
 ) -> Result<Pass> {
+    let (sft, tokenizer, scale) = (&start.policy, &start.tokenizer, &start.scale);
     let stage = Stage::start("pass@1", 5 + learned.len(), "runs");
     let mut runs = 0;
     let mut greedy = |model: &Decoder, words: &[WordProblem], habit: Option<Habit>| {
-        let draws = Draws::greedy(habit);
+        let draws = Draws {
+            habit,
+            ..Draws::greedy(scale)
+        };
         let answered = solve(model, tokenizer, &problems_of(words), &draws, environment)?;
         runs += 1;
         stage.position(runs, String::new());
@@ -70,7 +73,8 @@ pub fn pass_table(
     let free = greedy(sft, unseen, None)?;
     let baseline = values(&free);
     let unseen_problems = problems_of(unseen);
-    let entropy = |model: &Decoder| policy::entropy(model, tokenizer, &unseen_problems, seed);
+    let entropy =
+        |model: &Decoder| policy::entropy(model, tokenizer, &unseen_problems, start.seed, scale);
     let mut rows = vec![PassRow {
         entropy: Some(entropy(sft)?),
         ..row("SFT", &free, None)?
@@ -116,12 +120,14 @@ pub fn pass_table(
     })
 }
 
-fn values<'a>(solved: impl IntoIterator<Item = &'a Answered>) -> Vec<f64> {
+/// One where an answer is right and zero where not.
+pub fn values<'a>(solved: impl IntoIterator<Item = &'a Answered>) -> Vec<f64> {
     let right = solved.into_iter().map(|it| u8::from(it.is_correct()));
     right.map(f64::from).collect()
 }
 
-fn row<'a>(
+/// What the answers of a policy to problems are worth, and against others' to the same.
+pub fn row<'a>(
     name: &str,
     solved: impl IntoIterator<Item = &'a Answered>,
     baseline: Option<&[f64]>,
@@ -186,23 +192,18 @@ pub struct Samples {
     trees: Vec<TokenTree>,
 }
 
-/// Draws samples of every problem at temperature 1, and tries them.
+/// Draws samples of every problem from a policy, and tries them.
 pub fn sample(
-    seed: u64,
-    model: &Decoder,
-    tokenizer: &ChatTokenizer,
+    start: &Start,
+    policy: &Decoder,
     problems: &[Problem],
     samples: usize,
     environment: &PythonEnvironment,
 ) -> Result<Samples> {
     let stage = Stage::start("Samples", problems.len() * samples, "samples");
-    let draws = Draws {
-        samples,
-        temperature: 1.0,
-        seed,
-        habit: None,
-    };
-    let answered = solve(model, tokenizer, problems, &draws, environment)?;
+    let draws = Draws::sampled(start.seed, &start.scale, samples);
+    let tokenizer = &start.tokenizer;
+    let answered = solve(policy, tokenizer, problems, &draws, environment)?;
     let trees = problems
         .iter()
         .zip(&answered)
@@ -246,6 +247,34 @@ impl Samples {
         Ok(trees)
     }
 
+    /// What a reward model gives each sample, per problem.
+    pub fn rewards(&self, model: &RewardModel, settings: &TrainingConfig) -> Result<Vec<Vec<f32>>> {
+        Ok(leaf_rewards(model, &self.trees, settings)?)
+    }
+
+    /// Per problem a pair of the samples that were given most and least, where they are not the same text.
+    pub fn pairs_by(
+        &self,
+        rewards: &[Vec<f32>],
+        problems: &[Problem],
+    ) -> Result<Vec<TrainingTree>> {
+        let mut trees = Vec::new();
+        for (index, rewards) in rewards.iter().enumerate() {
+            let mut order: Vec<usize> = (0..rewards.len()).collect();
+            order.sort_by(|&a, &b| rewards[b].total_cmp(&rewards[a]));
+            let (Some(&best), Some(&worst)) = (order.first(), order.last()) else {
+                continue;
+            };
+            let answers = &self.answered[index];
+            if answers[best].action != answers[worst].action {
+                let pair = Group::pair(best + 1, worst + 1);
+                let tree = TrainingTree::new(&problems[index].id, &self.trees[index], vec![pair])?;
+                trees.push(tree);
+            }
+        }
+        Ok(trees)
+    }
+
     /// The samples with the rewards that each reward model gives them.
     pub fn candidates(
         &self,
@@ -254,8 +283,8 @@ impl Samples {
     ) -> Result<Candidates> {
         let scores: Vec<Vec<Vec<f32>>> = scorers
             .iter()
-            .map(|(_, model)| leaf_rewards(*model, &self.trees, settings))
-            .collect::<Result<_, _>>()?;
+            .map(|(_, model)| self.rewards(model, settings))
+            .collect::<Result<_>>()?;
         let mut candidates = Candidates::new(scorers.iter().map(|(name, _)| *name))?;
         for (problem, answers) in self.answered.iter().enumerate() {
             let of = |(sample, answer): (usize, &Answered)| Candidate {

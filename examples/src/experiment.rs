@@ -4,24 +4,45 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Result;
+use chat_model::Sampling;
 use clap::Args;
 use eurus_eval::metrics::over_seeds;
 use eurus_eval::{Table, terminal};
 use eurus_models::Decoder;
-use ultrainteract_synth::PythonEnvironment;
+use ultrainteract_synth::{Critic, Environment, Fallback, Problem, PythonEnvironment, SynthConfig};
 
+use crate::corpus;
 use crate::policy::{self, Draws};
-use crate::start::{RunOptions, Start, problems_of, python_environment};
+use crate::problems;
+use crate::run_folder::RunFolder;
+use crate::start::{OwnOptions, RunOptions, Start, python_environment};
+use crate::trees::{self, Trees};
 
 /// The options of every experiment.
 #[derive(Args, Debug)]
 pub struct Options {
+    /// Seeds, sizes and which problems all is judged on.
     #[command(flatten)]
-    run: RunOptions,
+    pub run: RunOptions,
 
     /// Folder for the data and metrics of each seed; replaced if it is one of this program's.
     #[arg(long, default_value = "target/experiments")]
     out: PathBuf,
+}
+
+/// The options of experiments that start from a policy and its trees.
+#[derive(Args, Debug)]
+pub struct StartOptions {
+    #[command(flatten)]
+    all: Options,
+
+    #[command(flatten)]
+    own: OwnOptions,
+
+    /// Take the fine-tuned policy and the trees of a run of the quickstart with the same seed, in place of making them
+    /// anew: its --out, with or without a folder for each seed.
+    #[arg(long, value_name = "DIR", conflicts_with = "model")]
+    from: Option<PathBuf>,
 }
 
 /// Greedy pass@1 of a policy on the unseen problems.
@@ -30,25 +51,123 @@ pub struct Options {
 ///
 /// When a prompt does not fit or Python cannot be run.
 pub fn pass_at_1(start: &Start, policy: &Decoder, environment: &PythonEnvironment) -> Result<f64> {
-    let problems = problems_of(&start.unseen);
-    let draws = Draws::greedy(None);
-    let tokenizer = &start.corpus.tokenizer;
-    let answered = policy::solve(policy, tokenizer, &problems, &draws, environment)?;
-    let right = answered.iter().flatten().filter(|it| it.is_correct());
-    Ok(right.count() as f64 / problems.len() as f64)
+    solved(start, policy, &start.unseen, environment)
 }
 
-/// Runs an experiment for every seed and prints its table.
+/// Share of the problems that a policy's greedy answers solve.
+///
+/// # Errors
+///
+/// When a prompt does not fit or Python cannot be run.
+pub fn solved(
+    start: &Start,
+    policy: &Decoder,
+    problems: &[Problem],
+    environment: &PythonEnvironment,
+) -> Result<f64> {
+    let draws = Draws::greedy(&start.scale);
+    let answered = policy::solve(policy, &start.tokenizer, problems, &draws, environment)?;
+    let right = answered.iter().flatten().filter(|it| it.is_correct());
+    Ok(right.count() as f64 / problems.len().max(1) as f64)
+}
+
+/// Trees of one greedy action a turn for the unseen problems: how a policy goes on after what the environment and the
+/// critic say.
+///
+/// # Errors
+///
+/// When a prompt does not fit or Python cannot be run.
+pub fn greedy_turns(
+    start: &Start,
+    policy: &Decoder,
+    environment: &dyn Environment,
+    critic: &dyn Critic,
+) -> Result<Trees> {
+    let settings = trees::settings(start.seed, &start.scale);
+    let config = SynthConfig {
+        samples_per_turn: 1,
+        samples_per_round: None,
+        sampling: Sampling {
+            temperature: 0.0,
+            ..settings.sampling.clone()
+        },
+        fallback: Fallback::Never,
+        ..settings
+    };
+    trees::build(
+        config,
+        &start.actor(policy),
+        &start.unseen,
+        environment,
+        critic,
+    )
+}
+
+/// Runs an experiment for every seed, from a policy and its trees, and prints its table.
 ///
 /// # Errors
 ///
 /// When there is no Python, or what `experiment` returns.
 pub fn run(
     name: &str,
-    options: &Options,
+    options: &StartOptions,
     caption: &str,
     note: &str,
     mut experiment: impl FnMut(&mut Start, &PythonEnvironment, &mut Measures) -> Result<()>,
+) -> Result<()> {
+    for_every_seed(
+        name,
+        &options.all,
+        caption,
+        note,
+        |seed, folder, environment, measures| {
+            let mut start = options.start(seed, folder, environment)?;
+            experiment(&mut start, environment, measures)?;
+            Ok(start.folder)
+        },
+    )
+}
+
+impl StartOptions {
+    /// Whether the problems are the miniature's, and not of one's own.
+    pub fn is_miniature(&self) -> bool {
+        self.own.model.is_none()
+    }
+
+    fn start(
+        &self,
+        seed: u64,
+        folder: RunFolder,
+        environment: &PythonEnvironment,
+    ) -> Result<Start> {
+        if let (Some(model), Some(problems)) = (&self.own.model, &self.own.problems) {
+            let scale = self.own.scale();
+            let problems = problems::shuffled(problems, &self.own.ask, seed)?;
+            let start = Start::of_checkpoint(seed, scale, model, problems, folder)?;
+            return Ok(start.grow(environment)?.0);
+        }
+        let corpus = corpus::make(seed, &self.all.run.scale(), environment, &folder)?;
+        if let Some(from) = &self.from {
+            let own = from.join(format!("seed-{seed}"));
+            let run = if own.is_dir() { &own } else { from };
+            return Start::of_run(seed, &self.all.run, &corpus, run, folder);
+        }
+        let (start, _) = Start::of_corpus(seed, &self.all.run, &corpus, folder, environment)?;
+        Ok(start)
+    }
+}
+
+/// Runs an experiment for every seed, in a folder of its own, and prints its table.
+///
+/// # Errors
+///
+/// When there is no Python, or what `experiment` returns.
+pub fn for_every_seed(
+    name: &str,
+    options: &Options,
+    caption: &str,
+    note: &str,
+    mut experiment: impl FnMut(u64, RunFolder, &PythonEnvironment, &mut Measures) -> Result<RunFolder>,
 ) -> Result<()> {
     let started = Instant::now();
     // What the machine must have is asked for before anything is computed.
@@ -57,9 +176,9 @@ pub fn run(
     for seed in options.run.seeds() {
         println!("Seed {seed}");
         let out = options.out.join(name).join(format!("seed-{seed}"));
-        let mut start = Start::new(seed, &options.run, &out, &environment)?;
-        experiment(&mut start, &environment, &mut measures)?;
-        start.folder.finish()?;
+        let folder = RunFolder::create(&out)?;
+        let folder = experiment(seed, folder, &environment, &mut measures)?;
+        folder.finish()?;
     }
     let table = measures.table(caption, note)?;
     println!("\n{}", terminal::render(&table));
@@ -76,6 +195,8 @@ pub enum Unit {
     Points,
     /// Something counted.
     Count,
+    /// A reward.
+    Reward,
     /// Any other number.
     Number,
 }
@@ -137,6 +258,13 @@ impl Measures {
                     }
                     (values, Unit::Points) => over_seeds(values)?.in_points(),
                     (values, Unit::Count) => format!("{:.0}", over_seeds(values)?.mean),
+                    (values, Unit::Reward) => {
+                        let mean = over_seeds(values)?;
+                        match mean.standard_error {
+                            Some(error) => format!("{:+.2} ± {error:.2}", mean.mean),
+                            None => format!("{:+.2}", mean.mean),
+                        }
+                    }
                     (values, Unit::Number) => over_seeds(values)?.to_string(),
                 });
             }

@@ -17,6 +17,7 @@ pub mod evaluation;
 pub mod experiment;
 pub mod policy;
 pub mod preference;
+pub mod problems;
 pub mod reward;
 pub mod run_folder;
 mod scale;

@@ -1,21 +1,16 @@
 //! The policy: supervised fine-tuning, and what it solves.
 
 use anyhow::Result;
-use burn::tensor::Device;
 use eurus_models::generate::{Continuation, Flow, Generator, Prompt, SamplingParams};
 use eurus_models::{Decoder, DecoderConfig};
 use eurus_train::{Event, SftTrainer, TrainingConfig, WeightDecayOn};
-use token_forest::{ChatTokenizer, Message};
+use token_forest::{ChatTokenizer, Message, TrainingTree};
 use ultrainteract::Verdict;
 use ultrainteract_synth::{Attempt, Environment, Outcome, Problem, PythonEnvironment};
 
 use crate::Scale;
 use crate::console::Stage;
-use crate::corpus::Corpus;
 use crate::run_folder::RunFolder;
-
-/// Longest action, in tokens.
-pub const MAX_ACTION_TOKENS: usize = 128;
 
 /// The model's shape.
 pub fn config(scale: &Scale, tokenizer: &ChatTokenizer) -> DecoderConfig {
@@ -34,11 +29,10 @@ pub fn config(scale: &Scale, tokenizer: &ChatTokenizer) -> DecoderConfig {
 pub fn fine_tune(
     seed: u64,
     scale: &Scale,
-    corpus: &Corpus,
+    model: Decoder,
+    examples: &[TrainingTree],
     folder: &mut RunFolder,
-    device: &Device,
 ) -> Result<Decoder> {
-    let model = Decoder::init(&config(scale, &corpus.tokenizer), seed, device);
     let settings = TrainingConfig {
         learning_rate: scale.sft_learning_rate,
         epochs: scale.sft_epochs,
@@ -50,10 +44,10 @@ pub fn fine_tune(
         seed,
         ..TrainingConfig::default()
     };
-    let stage = Stage::start("SFT", settings.steps(corpus.sft.len()), "steps");
+    let stage = Stage::start("SFT", settings.steps(examples.len()), "steps");
     let mut last = 0.0;
     let mut failed = None;
-    let trained = SftTrainer::new(settings)?.train(model, &corpus.sft, &mut |event: &Event| {
+    let trained = SftTrainer::new(settings)?.train(model, examples, &mut |event: &Event| {
         if let Some(progress) = event.progress() {
             last = progress.loss;
             let rate = progress.unique_tokens as f64 / progress.seconds;
@@ -106,18 +100,31 @@ pub struct Draws {
     pub temperature: f32,
     /// What is drawn depends on it and on the place of the problem.
     pub seed: u64,
+    /// Longest solution, in tokens.
+    pub max_tokens: usize,
     /// The habit whose first word every solution begins with; `None` leaves it to the model.
     pub habit: Option<Habit>,
 }
 
 impl Draws {
     /// The most likely solution of each problem.
-    pub fn greedy(habit: Option<Habit>) -> Self {
+    pub fn greedy(scale: &Scale) -> Self {
         Self {
             samples: 1,
             temperature: 0.0,
             seed: 0,
-            habit,
+            max_tokens: scale.max_action_tokens,
+            habit: None,
+        }
+    }
+
+    /// Solutions as the policy would write them by itself.
+    pub fn sampled(seed: u64, scale: &Scale, samples: usize) -> Self {
+        Self {
+            samples,
+            temperature: 1.0,
+            seed,
+            ..Self::greedy(scale)
         }
     }
 }
@@ -137,20 +144,20 @@ impl Answered {
     }
 }
 
-/// Solutions of every problem from its instruction alone, in tokens with their log-probs at temperature 1.
-fn draw(
+/// What a policy writes after each instruction, in tokens with their log-probs at temperature 1.
+fn draw<'a>(
     model: &Decoder,
     tokenizer: &ChatTokenizer,
-    problems: &[Problem],
+    instructions: impl IntoIterator<Item = &'a str>,
     draws: &Draws,
 ) -> Result<Vec<Vec<Continuation>>> {
     let first_word = draws.habit.map_or("", Habit::first_word);
     let first_tokens = tokenizer.encode_text(first_word)?;
-    let prompts = problems
-        .iter()
+    let prompts = instructions
+        .into_iter()
         .enumerate()
-        .map(|(index, problem)| {
-            let mut tokens = tokenizer.encode_prompt(&[Message::user(&problem.instruction)])?;
+        .map(|(index, instruction)| {
+            let mut tokens = tokenizer.encode_prompt(&[Message::user(instruction)])?;
             tokens.extend(&first_tokens);
             Ok(Prompt {
                 tokens,
@@ -163,7 +170,7 @@ fn draw(
         })
         .collect::<Result<Vec<_>>>()?;
     let generator = Generator::new(model, vec![tokenizer.eos_id()]);
-    let params = SamplingParams::at_temperature(draws.temperature, MAX_ACTION_TOKENS);
+    let params = SamplingParams::at_temperature(draws.temperature, draws.max_tokens);
     Ok(generator.generate(&prompts, &params, &mut |_| Flow::Continue)?)
 }
 
@@ -173,19 +180,33 @@ pub fn entropy(
     tokenizer: &ChatTokenizer,
     problems: &[Problem],
     seed: u64,
+    scale: &Scale,
 ) -> Result<f64> {
-    let draws = Draws {
-        samples: 4,
-        temperature: 1.0,
-        seed,
-        habit: None,
-    };
-    let drawn = draw(model, tokenizer, problems, &draws)?;
+    let draws = Draws::sampled(seed, scale, 4);
+    let instructions = problems.iter().map(|problem| &*problem.instruction);
+    let drawn = draw(model, tokenizer, instructions, &draws)?;
     let surprises = drawn.iter().flatten().map(|solution| {
         let log_prob: f32 = solution.log_probs.iter().sum();
         -f64::from(log_prob)
     });
     Ok(surprises.sum::<f64>() / (problems.len() * draws.samples).max(1) as f64)
+}
+
+/// What a policy writes after each instruction.
+pub fn write(
+    model: &Decoder,
+    tokenizer: &ChatTokenizer,
+    instructions: &[&str],
+    draws: &Draws,
+) -> Result<Vec<Vec<String>>> {
+    let first_word = draws.habit.map_or("", Habit::first_word);
+    let text = |it: &Continuation| -> Result<String> {
+        Ok(format!("{first_word}{}", tokenizer.decode(&it.tokens)?))
+    };
+    draw(model, tokenizer, instructions.iter().copied(), draws)?
+        .iter()
+        .map(|samples| samples.iter().map(text).collect())
+        .collect()
 }
 
 /// Draws solutions of every problem from its instruction alone, and tries them.
@@ -196,14 +217,8 @@ pub fn solve(
     draws: &Draws,
     environment: &PythonEnvironment,
 ) -> Result<Vec<Vec<Answered>>> {
-    let first_word = draws.habit.map_or("", Habit::first_word);
-    let action = |it: &Continuation| -> Result<String> {
-        Ok(format!("{first_word}{}", tokenizer.decode(&it.tokens)?))
-    };
-    let actions = draw(model, tokenizer, problems, draws)?
-        .iter()
-        .map(|samples| samples.iter().map(action).collect())
-        .collect::<Result<Vec<Vec<String>>>>()?;
+    let instructions: Vec<&str> = problems.iter().map(|it| &*it.instruction).collect();
+    let actions = write(model, tokenizer, &instructions, draws)?;
     let attempts: Vec<Attempt<'_>> = problems
         .iter()
         .zip(&actions)

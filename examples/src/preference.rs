@@ -1,6 +1,6 @@
 //! DPO, KTO and NCA from the same checkpoint, on the same pairs, with the same reference log-probs.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use eurus_eval::report::RewardPoint;
 use eurus_models::Decoder;
 use eurus_train::{Event, PreferenceTrainer, ReferenceLogProbs, TrainingConfig};
@@ -10,6 +10,7 @@ use token_forest::TrainingTree;
 use crate::Scale;
 use crate::console::Stage;
 use crate::run_folder::RunFolder;
+use crate::start::Start;
 
 /// Of all three losses; the paper's.
 pub const BETA: f64 = 0.1;
@@ -35,6 +36,20 @@ pub fn algorithms() -> [(&'static str, PreferenceLossConfig); 3] {
         ("KTO", PreferenceLossConfig::Kto(kto)),
         ("NCA", PreferenceLossConfig::Nca(NcaConfig { beta: BETA })),
     ]
+}
+
+/// The names of the algorithms, for options.
+pub const NAMES: [&str; 3] = ["DPO", "KTO", "NCA"];
+
+/// The algorithm of this name.
+///
+/// # Errors
+///
+/// When there is none.
+pub fn algorithm(name: &str) -> Result<(&'static str, PreferenceLossConfig)> {
+    let mut all = algorithms().into_iter();
+    all.find(|(known, _)| *known == name)
+        .with_context(|| format!("there is no algorithm {name}"))
 }
 
 /// How the policies are trained.
@@ -81,6 +96,26 @@ pub struct Learned {
     pub unique_tokens: usize,
     /// Tokens of the same pairs as two full sequences each.
     pub naive_tokens: usize,
+}
+
+/// Trains the policy of a start on pairs, with the log-probs of that policy as the reference.
+pub fn learn_from(
+    start: &mut Start,
+    algorithm: &(&'static str, PreferenceLossConfig),
+    settings: &TrainingConfig,
+    pairs: &[TrainingTree],
+) -> Result<Learned> {
+    let (name, loss) = algorithm;
+    let reference = reference(&start.policy, pairs, settings)?;
+    learn(
+        name,
+        loss,
+        settings,
+        &start.policy,
+        pairs,
+        &reference,
+        &mut start.folder,
+    )
 }
 
 /// Trains a policy on the pairs.

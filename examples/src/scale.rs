@@ -1,5 +1,7 @@
 //! How large everything is.
 
+use ultrainteract_synth::word_problems;
+
 /// How large everything is.
 #[derive(Debug, Clone)]
 pub struct Scale {
@@ -47,6 +49,10 @@ pub struct Scale {
     pub samples_per_turn: usize,
     /// Actions drawn before it is looked whether there is a pair.
     pub samples_per_round: usize,
+    /// The most turns of a tree.
+    pub turns: usize,
+    /// Longest action, in tokens.
+    pub max_action_tokens: usize,
     /// Samples of every unseen problem.
     pub candidates: usize,
     /// Of how many samples the tables choose the best.
@@ -81,8 +87,36 @@ impl Scale {
             reward_learning_rate: 1e-3,
             samples_per_turn: 10,
             samples_per_round: 5,
+            turns: 5,
+            max_action_tokens: 128,
             candidates: 16,
             best_of: 8,
+        }
+    }
+
+    /// How large the numbers of the problems are.
+    pub fn word_problems(&self) -> word_problems::Options {
+        word_problems::Options {
+            largest_number: self.largest_number,
+            largest_factor: self.largest_factor,
+            ..word_problems::Options::default()
+        }
+    }
+
+    /// For a pretrained checkpoint, of which nothing is fine-tuned from scratch: what concerns fresh models and their problems
+    /// is not looked at.
+    pub fn of_checkpoint() -> Self {
+        Self {
+            held_out_problems: 100,
+            tree_problems: 100,
+            preference_epochs: 2,
+            preference_learning_rate: 1e-5,
+            reward_learning_rate: 1e-5,
+            samples_per_turn: 8,
+            samples_per_round: 4,
+            max_action_tokens: 192,
+            candidates: 8,
+            ..Self::full()
         }
     }
 

@@ -1,21 +1,25 @@
-//! What every program here starts from: a seed, a fine-tuned policy and the trees that it grew.
+//! What every program here starts from: a seed, a policy and the pairs of the trees that it grew.
 
+use std::collections::HashMap;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 use clap::Args;
 use code_interpreter::{Limits, Python};
-use eurus_models::{Decoder, LocalChatModel};
-use token_forest::TrainingTree;
+use eurus_models::{Checkpoint, Decoder, DecoderConfig, LocalChatModel};
+use token_forest::{ChatTokenizer, TrainingTree};
+use ultrainteract::PreferenceTree;
+use ultrainteract::formats::read_jsonl;
 use ultrainteract_synth::word_problems::WordProblem;
-use ultrainteract_synth::{Problem, PythonEnvironment};
+use ultrainteract_synth::{Problem, PythonEnvironment, RuleCritic};
 
 use crate::Scale;
-use crate::corpus::{self, Corpus};
+use crate::corpus::Corpus;
 use crate::evaluation;
 use crate::policy;
+use crate::problems::{ASK, problems_of};
 use crate::run_folder::RunFolder;
 use crate::trees::{self, Trees};
 
@@ -53,6 +57,24 @@ impl RunOptions {
             "held-out"
         }
     }
+
+    /// Those problems.
+    pub fn unseen_of<'a>(&self, corpus: &'a Corpus) -> &'a [WordProblem] {
+        if self.development {
+            &corpus.development
+        } else {
+            &corpus.held_out
+        }
+    }
+
+    /// How large everything is.
+    pub fn scale(&self) -> Scale {
+        if self.quick {
+            Scale::quick()
+        } else {
+            Scale::full()
+        }
+    }
 }
 
 /// The environment of all trees and answers, on all cores.
@@ -70,75 +92,238 @@ pub fn python_environment() -> Result<PythonEnvironment> {
     )?)
 }
 
+/// A checkpoint and problems of one's own, in place of the miniature's.
+#[derive(Args, Debug)]
+pub struct OwnOptions {
+    /// A checkpoint of your own to start from: a folder as Hugging Face has it, with a tokenizer that has a chat template.
+    #[arg(long, requires = "problems", conflicts_with_all = ["quick", "development"])]
+    pub model: Option<PathBuf>,
+
+    /// Its problems: JSONL or a JSON array, compressed or not, with the fields of GSM8K, GSM-Plus, SVAMP or MATH.
+    #[arg(long, requires = "model")]
+    pub problems: Option<PathBuf>,
+
+    /// What follows each question.
+    #[arg(long, requires = "model", default_value = ASK)]
+    pub ask: String,
+
+    /// How many of its problems trees are built for.
+    #[arg(long, requires = "model", default_value_t = 100)]
+    pub tree_problems: usize,
+
+    /// How many others it is judged on.
+    #[arg(long, requires = "model", default_value_t = 100)]
+    pub unseen_problems: usize,
+
+    /// Samples of a problem at each turn of its tree.
+    #[arg(long, requires = "model", default_value_t = 8)]
+    pub samples: usize,
+
+    /// Longest action, in tokens.
+    #[arg(long, requires = "model", default_value_t = 192)]
+    pub max_tokens: usize,
+
+    /// Learning rate of the policies.
+    #[arg(long, requires = "model", default_value_t = 1e-5)]
+    pub learning_rate: f64,
+}
+
+impl OwnOptions {
+    /// How large everything is.
+    pub fn scale(&self) -> Scale {
+        Scale {
+            tree_problems: self.tree_problems,
+            held_out_problems: self.unseen_problems,
+            samples_per_turn: self.samples,
+            max_action_tokens: self.max_tokens,
+            preference_learning_rate: self.learning_rate,
+            ..Scale::of_checkpoint()
+        }
+    }
+}
+
 /// What a run starts from.
 pub struct Start {
     /// The seed.
     pub seed: u64,
     /// How large everything is.
     pub scale: Scale,
-    /// Problems and tokenizer.
-    pub corpus: Corpus,
-    /// The fine-tuned policy.
-    pub sft: Decoder,
-    /// Its trees.
-    pub trees: Trees,
-    /// Their pairs of sampled actions, with a mismatched completion each.
-    pub paired: Vec<TrainingTree>,
+    /// Of the policy.
+    pub tokenizer: ChatTokenizer,
+    /// The fine-tuned policy, or a checkpoint.
+    pub policy: Decoder,
+    /// Its shape.
+    pub config: DecoderConfig,
+    /// What trees are built for.
+    pub tree_problems: Vec<Problem>,
     /// What all is judged on.
-    pub unseen: Vec<WordProblem>,
+    pub unseen: Vec<Problem>,
+    /// The kind of each problem by its id: its template, or what its data set calls it.
+    pub kinds: HashMap<String, String>,
+    /// The pairs of sampled actions of the policy's trees, with a mismatched completion each.
+    pub paired: Vec<TrainingTree>,
     /// Where data and metrics go.
     pub folder: RunFolder,
 }
 
 impl Start {
-    /// Draws the problems of a seed, fine-tunes a policy and lets it grow trees.
+    /// Fine-tunes a fresh policy and lets it grow trees.
     ///
     /// # Errors
     ///
-    /// When the folder cannot be made, or a stage fails.
-    pub fn new(
+    /// When a stage fails.
+    pub fn of_corpus(
         seed: u64,
         options: &RunOptions,
-        out: &Path,
+        corpus: &Corpus,
+        mut folder: RunFolder,
         environment: &PythonEnvironment,
-    ) -> Result<Self> {
-        let scale = if options.quick {
-            Scale::quick()
-        } else {
-            Scale::full()
-        };
-        let mut folder = RunFolder::create(out)?;
-        let corpus = corpus::make(seed, &scale, environment, &folder)?;
+    ) -> Result<(Self, Trees)> {
         println!(
-            "{:>18}  {} to imitate, {} for trees, {} held out, {} tokens in the vocabulary",
+            "{:>18}  {} to imitate, {} for trees, {} {}, {} tokens in the vocabulary",
             "Problems",
             corpus.worked,
             corpus.tree_problems.len(),
-            corpus.held_out.len(),
+            options.unseen_of(corpus).len(),
+            options.unseen(),
             corpus.tokenizer.vocab_size()
         );
-        let sft = policy::fine_tune(seed, &scale, &corpus, &mut folder, &Device::flex())?;
-        let actor = LocalChatModel::new("sft", &sft, corpus.tokenizer.clone());
-        let problems = problems_of(&corpus.tree_problems);
-        let trees = trees::build(seed, &scale, &actor, &problems, environment, &mut folder)?;
-        // KTO's KL estimate wants a mismatched completion per pair; DPO and NCA do not look at them.
-        let mut paired = trees::sampled_pairs(&trees.trees, &corpus.tokenizer)?;
-        token_forest::add_mismatched(&mut paired, seed)?;
-        let unseen = if options.development {
-            corpus.development.clone()
-        } else {
-            corpus.held_out.clone()
-        };
+        let scale = options.scale();
+        let config = policy::config(&scale, &corpus.tokenizer);
+        let fresh = Decoder::init(&config, seed, &Device::flex());
+        let policy = policy::fine_tune(seed, &scale, fresh, &corpus.sft, &mut folder)?;
+        let start = Self::of_miniature(seed, scale, options, corpus, (policy, config), folder);
+        start.grow(environment)
+    }
+
+    /// Takes the policy and the trees of a run of the quickstart with the same seed.
+    ///
+    /// # Errors
+    ///
+    /// When the folder is none of such a run.
+    pub fn of_run(
+        seed: u64,
+        options: &RunOptions,
+        corpus: &Corpus,
+        run: &Path,
+        folder: RunFolder,
+    ) -> Result<Self> {
+        let trees = read_jsonl(run.join(trees::TREES))?
+            .collect::<ultrainteract::Result<Vec<PreferenceTree>>>()?;
+        let mut problems = corpus.tree_problems.iter().map(|word| &word.problem.id);
+        ensure!(
+            trees.iter().all(|tree| problems.any(|id| id == tree.id())),
+            "{} has trees of other problems than those of seed {seed}{}",
+            run.display(),
+            if options.quick { " with --quick" } else { "" }
+        );
+        let (policy, config) = Checkpoint::new(run.join("sft")).decoder(&Device::flex())?;
+        let scale = options.scale();
+        let mut start = Self::of_miniature(seed, scale, options, corpus, (policy, config), folder);
+        start.take_pairs(&trees)?;
+        Ok(start)
+    }
+
+    fn of_miniature(
+        seed: u64,
+        scale: Scale,
+        options: &RunOptions,
+        corpus: &Corpus,
+        (policy, config): (Decoder, DecoderConfig),
+        folder: RunFolder,
+    ) -> Self {
+        let unseen = options.unseen_of(corpus);
+        let words = corpus.tree_problems.iter().chain(unseen);
+        Self {
+            seed,
+            scale,
+            tokenizer: corpus.tokenizer.clone(),
+            policy,
+            config,
+            tree_problems: problems_of(&corpus.tree_problems),
+            unseen: problems_of(unseen),
+            kinds: words
+                .map(|word| (word.problem.id.clone(), word.template.to_owned()))
+                .collect(),
+            paired: Vec::new(),
+            folder,
+        }
+    }
+
+    /// A checkpoint and problems with their kinds: the first are those that trees are built for, those behind them what all is
+    /// judged on. It has no pairs until it has [grown](Self::grow) trees.
+    ///
+    /// # Errors
+    ///
+    /// When the checkpoint cannot be read, or there are too few problems.
+    pub fn of_checkpoint(
+        seed: u64,
+        scale: Scale,
+        model: &Path,
+        mut problems: Vec<(Problem, String)>,
+        folder: RunFolder,
+    ) -> Result<Self> {
+        let wanted = scale.tree_problems + scale.held_out_problems;
+        ensure!(
+            problems.len() >= wanted,
+            "there are {} problems, and {wanted} are asked for; choose fewer with --tree-problems and --unseen-problems",
+            problems.len()
+        );
+        problems.truncate(wanted);
+        let (mut problems, kinds): (Vec<Problem>, Vec<String>) = problems.into_iter().unzip();
+        let ids = problems.iter().map(|problem| problem.id.clone());
+        let kinds = ids.zip(kinds).collect();
+        let unseen = problems.split_off(scale.tree_problems);
+        let (policy, config) = Checkpoint::new(model).decoder(&Device::flex())?;
         Ok(Self {
             seed,
             scale,
-            corpus,
-            sft,
-            trees,
-            paired,
+            tokenizer: ChatTokenizer::from_folder(model)?,
+            policy,
+            config,
+            tree_problems: problems,
             unseen,
+            kinds,
+            paired: Vec::new(),
             folder,
         })
+    }
+
+    /// Lets the policy grow trees and takes their pairs.
+    ///
+    /// # Errors
+    ///
+    /// When a tree cannot be grown, or there are too few pairs to learn from.
+    pub fn grow(mut self, environment: &PythonEnvironment) -> Result<(Self, Trees)> {
+        let grown = trees::build(
+            trees::settings(self.seed, &self.scale),
+            &self.actor(&self.policy),
+            &self.tree_problems,
+            environment,
+            &RuleCritic,
+        )?;
+        grown.write(&mut self.folder)?;
+        self.take_pairs(&grown.trees)?;
+        Ok((self, grown))
+    }
+
+    fn take_pairs(&mut self, trees: &[PreferenceTree]) -> Result<()> {
+        self.paired = trees::sampled_pairs(trees, &self.tokenizer)?;
+        ensure!(
+            self.paired.len() > 1,
+            "{} of {} trees have a pair of a right and a wrong action of the policy, and two are needed: it solves next to none \
+             of the problems, or all of them",
+            self.paired.len(),
+            trees.len()
+        );
+        // KTO's KL estimate wants a mismatched completion per pair; DPO and NCA do not look at them.
+        token_forest::add_mismatched(&mut self.paired, self.seed)?;
+        Ok(())
+    }
+
+    /// A policy as it acts in trees.
+    pub fn actor(&self, policy: &Decoder) -> LocalChatModel {
+        LocalChatModel::new("policy", policy, self.tokenizer.clone())
     }
 
     /// Pairs of fresh first answers of the policy to the problems of the trees, of which a tree has one pair only.
@@ -151,20 +336,7 @@ impl Start {
         samples: usize,
         environment: &PythonEnvironment,
     ) -> Result<Vec<TrainingTree>> {
-        let problems = problems_of(&self.corpus.tree_problems);
-        evaluation::sample(
-            self.seed,
-            &self.sft,
-            &self.corpus.tokenizer,
-            &problems,
-            samples,
-            environment,
-        )?
-        .pairs(&problems)
+        let problems = &self.tree_problems;
+        evaluation::sample(self, &self.policy, problems, samples, environment)?.pairs(problems)
     }
-}
-
-/// The problems alone.
-pub fn problems_of(words: &[WordProblem]) -> Vec<Problem> {
-    words.iter().map(|word| word.problem.clone()).collect()
 }

@@ -8,13 +8,15 @@ use ultrainteract::derive::{pair_rows, sft_rows};
 use ultrainteract::formats::{TreeRecord, write_jsonl};
 use ultrainteract::{ActionSource, NodeId, PreferenceTree};
 use ultrainteract_synth::{
-    Event, Problem, PythonEnvironment, RuleCritic, SynthConfig, SynthStats, TreeBuilder,
+    Critic, Environment, Event, Problem, SynthConfig, SynthStats, TreeBuilder,
 };
 
 use crate::Scale;
 use crate::console::Stage;
-use crate::policy::MAX_ACTION_TOKENS;
 use crate::run_folder::RunFolder;
+
+/// The file of the trees in a run folder.
+pub const TREES: &str = "trees.jsonl";
 
 /// Preference trees and how they came about.
 pub struct Trees {
@@ -24,28 +26,32 @@ pub struct Trees {
     pub stats: SynthStats,
 }
 
-/// Builds a tree for every problem; they, their pairs and their correct actions go into the folder.
-pub fn build(
-    seed: u64,
-    scale: &Scale,
-    actor: &LocalChatModel,
-    problems: &[Problem],
-    environment: &PythonEnvironment,
-    folder: &mut RunFolder,
-) -> Result<Trees> {
-    let config = SynthConfig {
+/// How trees are built.
+pub fn settings(seed: u64, scale: &Scale) -> SynthConfig {
+    SynthConfig {
         samples_per_turn: scale.samples_per_turn,
         samples_per_round: Some(scale.samples_per_round),
+        max_turns: scale.turns,
         sampling: Sampling {
             temperature: 1.0,
-            max_tokens: MAX_ACTION_TOKENS,
+            max_tokens: scale.max_action_tokens,
             ..Sampling::default()
         },
         seed,
         ..SynthConfig::default()
-    };
+    }
+}
+
+/// Builds a tree for every problem.
+pub fn build(
+    config: SynthConfig,
+    actor: &LocalChatModel,
+    problems: &[Problem],
+    environment: &dyn Environment,
+    critic: &dyn Critic,
+) -> Result<Trees> {
     let actors: [&dyn ChatModel; 1] = [actor];
-    let builder = TreeBuilder::new(config, &actors, environment, &RuleCritic)?;
+    let builder = TreeBuilder::new(config, &actors, environment, critic)?;
     let stage = Stage::start("Trees", problems.len(), "trees");
     let mut finished = 0;
     let build = builder.build(problems, &mut |event| match event {
@@ -64,25 +70,28 @@ pub fn build(
             failure.problem, failure.turn, failure.error
         );
     }
-    for turn in &build.stats.turns {
-        folder.metric("trees", turn)?;
-    }
-    let records: Vec<TreeRecord> = build.trees.iter().map(TreeRecord::from).collect();
-    write_jsonl(folder.path("trees.jsonl"), &records)?;
-    write_jsonl(
-        folder.path("pairs.jsonl"),
-        build.trees.iter().flat_map(pair_rows),
-    )?;
-    write_jsonl(
-        folder.path("sft.jsonl"),
-        build.trees.iter().flat_map(sft_rows),
-    )?;
     let pairs: usize = build.trees.iter().map(|tree| tree.pairs().len()).sum();
     stage.finish(&format!("{} trees, {pairs} pairs", build.trees.len()));
     Ok(Trees {
         trees: build.trees,
         stats: build.stats,
     })
+}
+
+impl Trees {
+    /// Writes them, their pairs and their correct actions into the folder, and counts by turn into its metrics.
+    pub fn write(&self, folder: &mut RunFolder) -> Result<()> {
+        for turn in &self.stats.turns {
+            folder.metric("trees", turn)?;
+        }
+        let records: Vec<TreeRecord> = self.trees.iter().map(TreeRecord::from).collect();
+        write_jsonl(folder.path(TREES), &records)?;
+        let pairs = self.trees.iter().flat_map(pair_rows);
+        write_jsonl(folder.path("pairs.jsonl"), pairs)?;
+        let imitated = self.trees.iter().flat_map(sft_rows);
+        write_jsonl(folder.path("sft.jsonl"), imitated)?;
+        Ok(())
+    }
 }
 
 /// The pairs of sampled actions, tokenized. Where the annotated solution stands in for a correct action, nothing the

@@ -1,25 +1,23 @@
-//! The same number of pairs as preference trees, as pairs of first answers alone, and as the trees' pairs, each with its history
-//! alone (arXiv 2404.02078, section 2.3). A turn of a tree has one pair, so the last are the same data: what differs is which
-//! pairs share a step, and how many tokens are computed.
+//! Preference trees, pairs of first answers alone, and the trees' pairs, each with its history alone (arXiv 2404.02078,
+//! section 2.3): as many pairs, and as many tokens. A turn of a tree has one pair, so all of the trees' pairs alone are the
+//! same data: what differs is which pairs share a step, and how many tokens are computed.
 //!
 //! A policy learns from each set with the same loss and the same number of steps; it is judged at its first answer, and over
 //! up to five turns with the environment's feedback.
 
 use anyhow::{Result, ensure};
-use chat_model::{ChatModel, Sampling};
 use clap::Parser;
-use eurus_examples::experiment::{self, Options, Unit};
-use eurus_examples::policy::MAX_ACTION_TOKENS;
+use eurus_examples::experiment::{self, StartOptions, Unit, greedy_turns};
 use eurus_examples::preference;
-use eurus_examples::start::{Start, problems_of};
-use eurus_models::{Decoder, LocalChatModel};
+use eurus_examples::start::Start;
+use eurus_models::Decoder;
 use eurus_train::TrainingConfig;
 use process_memory::{TrainingAllocator, keep_freed_memory};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use token_forest::{Group, TokenTree, TrainingTree};
-use ultrainteract_synth::{Fallback, PythonEnvironment, RuleCritic, SynthConfig, TreeBuilder};
+use ultrainteract_synth::{PythonEnvironment, RuleCritic};
 
 #[global_allocator]
 static ALLOCATOR: TrainingAllocator = TrainingAllocator;
@@ -33,10 +31,10 @@ static ALLOCATOR: TrainingAllocator = TrainingAllocator;
 )]
 struct Arguments {
     #[command(flatten)]
-    options: Options,
+    options: StartOptions,
 
     /// How the policies learn.
-    #[arg(long, default_value = "NCA", value_parser = ["DPO", "KTO", "NCA"])]
+    #[arg(long, default_value = "NCA", value_parser = preference::NAMES)]
     algorithm: String,
 }
 
@@ -47,55 +45,52 @@ fn main() -> Result<()> {
         "tree_vs_flat",
         &arguments.options,
         &format!("{} from trees and from flat pairs.", arguments.algorithm),
-        "As many pairs each, where there are. Tokens: computed in training, and what the same pairs are as rows. Solved by turn: greedy actions, \
-         with the environment's feedback and the critique after each wrong one.",
+        "As many pairs or tokens as the trees have, where there are, in as many steps. Tokens: computed in training, and what the \
+         same pairs are as rows. Solved by turn: greedy actions, with the environment's feedback and the critique after each \
+         wrong one.",
         |start, environment, measures| {
-            for (column, solved) in solved_by_turn(start, &start.sft, environment)? {
+            let algorithm = preference::algorithm(&arguments.algorithm)?;
+            for (column, solved) in solved_by_turn(start, &start.policy, environment)? {
                 measures.add("SFT", column, Unit::Share, solved);
             }
 
             let seed = start.seed;
+            let pairs: usize = start.paired.iter().map(|tree| tree.groups().len()).sum();
+            ensure!(pairs > 0, "the trees have no pairs to learn from");
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
             // Enough samples for as many pairs as the trees have.
             let samples = 2 * start.scale.samples_per_turn;
             let mut first = flat(&start.first_answers(samples, environment)?)?;
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            first.shuffle(&mut rng);
-            let pairs: usize = start.paired.iter().map(|tree| tree.groups().len()).sum();
-            first.truncate(pairs);
             let mut alone = flat(&start.paired)?;
-            token_forest::add_mismatched(&mut first, seed)?;
-            token_forest::add_mismatched(&mut alone, seed)?;
-            ensure!(pairs > 0, "the trees have no pairs to learn from");
+            first.shuffle(&mut rng);
+            alone.shuffle(&mut rng);
 
             let settings = preference::settings(seed, &start.scale);
-            let loss = preference::algorithms()
-                .into_iter()
-                .find(|(name, _)| *name == arguments.algorithm);
-            let Some((name, loss)) = loss else {
-                anyhow::bail!("there is no algorithm {}", arguments.algorithm)
-            };
-            for (row, data) in [
-                ("Trees", start.paired.clone()),
-                ("Pairs of first answers", first),
-                ("The trees' pairs, each alone", alone),
+            let steps = settings.steps(start.paired.len());
+            let trees = start.paired.clone();
+            let tokens = tokens(&trees);
+            for (row, mut data) in [
+                ("Trees", trees),
+                ("First answers, as many pairs", up_to_pairs(&first, pairs)),
+                (
+                    "First answers, as many tokens",
+                    up_to_tokens(&first, tokens),
+                ),
+                ("The trees' pairs alone, all", alone.clone()),
+                (
+                    "The trees' pairs alone, as many tokens",
+                    up_to_tokens(&alone, tokens),
+                ),
             ] {
+                if row != "Trees" {
+                    token_forest::add_mismatched(&mut data, seed)?;
+                }
                 // As many steps from each: a tree has several pairs, a flat one has one.
-                let steps = settings.steps(start.paired.len());
-                let per_step = (settings.epochs * data.len()).div_ceil(steps);
                 let settings = TrainingConfig {
-                    trees_per_step: per_step,
+                    trees_per_step: (settings.epochs * data.len()).div_ceil(steps),
                     ..settings.clone()
                 };
-                let reference = preference::reference(&start.sft, &data, &settings)?;
-                let run = preference::learn(
-                    name,
-                    &loss,
-                    &settings,
-                    &start.sft,
-                    &data,
-                    &reference,
-                    &mut start.folder,
-                )?;
+                let run = preference::learn_from(start, &algorithm, &settings, &data)?;
                 for (column, solved) in solved_by_turn(start, &run.model, environment)? {
                     measures.add(row, column, Unit::Share, solved);
                 }
@@ -110,6 +105,29 @@ fn main() -> Result<()> {
             Ok(())
         },
     )
+}
+
+/// Tokens of trees, each node once.
+fn tokens(trees: &[TrainingTree]) -> usize {
+    let nodes = trees.iter().flat_map(|tree| &tree.tree().nodes);
+    nodes.map(|node| node.tokens.len()).sum()
+}
+
+/// The first rows, so many; all where there are fewer.
+fn up_to_pairs(rows: &[TrainingTree], pairs: usize) -> Vec<TrainingTree> {
+    rows.iter().take(pairs).cloned().collect()
+}
+
+/// The first rows that have so many tokens together.
+fn up_to_tokens(rows: &[TrainingTree], most: usize) -> Vec<TrainingTree> {
+    let mut spent = 0;
+    rows.iter()
+        .take_while(|row| {
+            spent += tokens(std::slice::from_ref(row));
+            spent <= most
+        })
+        .cloned()
+        .collect()
 }
 
 /// Every pair as a tree of its own.
@@ -152,22 +170,10 @@ fn solved_by_turn(
     policy: &Decoder,
     environment: &PythonEnvironment,
 ) -> Result<Vec<(&'static str, f64)>> {
-    let config = SynthConfig {
-        samples_per_turn: 1,
-        sampling: Sampling {
-            temperature: 0.0,
-            max_tokens: MAX_ACTION_TOKENS,
-            ..Sampling::default()
-        },
-        fallback: Fallback::Never,
-        seed: start.seed,
-        ..SynthConfig::default()
-    };
-    let actor = LocalChatModel::new("policy", policy, start.corpus.tokenizer.clone());
-    let actors: [&dyn ChatModel; 1] = [&actor];
-    let problems = problems_of(&start.unseen);
-    let builder = TreeBuilder::new(config, &actors, environment, &RuleCritic)?;
-    let turns = builder.build(&problems, &mut |_| {})?.stats.turns;
+    let problems = &start.unseen;
+    let turns = greedy_turns(start, policy, environment, &RuleCritic)?
+        .stats
+        .turns;
     let by = |last: usize| {
         let correct = turns.iter().take(last).map(|turn| turn.counts.correct);
         correct.sum::<usize>() as f64 / problems.len() as f64

@@ -27,6 +27,7 @@
 //! ```
 
 mod draw;
+mod other_templates;
 mod solution;
 mod templates;
 
@@ -112,7 +113,40 @@ pub fn generate(seed: u64, count: usize, options: &Options) -> Result<Vec<WordPr
     options.validate()?;
     let set = Set {
         seed,
+        kinds: Kinds::Usual,
         name: "",
+        count,
+        options,
+    };
+    set.draw(&mut HashSet::new(), |_| true)
+}
+
+/// Problems of kinds that [`generate`] and [`train_and_held_out`] never draw, to judge by what was learned of others: of
+/// calendar and time (hours and minutes of a clock, the last day of a trip, months), and of order and position (who is
+/// behind, between or in front). Their ids are `wp-<seed>-other-<number>`.
+///
+/// ```
+/// use ultrainteract_synth::word_problems::{self, Options};
+///
+/// let other = word_problems::generate_other_kinds(1, 12, &Options::default())?;
+/// let usual = word_problems::generate(1, 72, &Options::default())?;
+/// assert!(other.iter().all(|word| usual.iter().all(|usual| usual.template != word.template)));
+/// # Ok::<(), ultrainteract_synth::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// As for [`generate`].
+pub fn generate_other_kinds(
+    seed: u64,
+    count: usize,
+    options: &Options,
+) -> Result<Vec<WordProblem>> {
+    options.validate()?;
+    let set = Set {
+        seed,
+        kinds: Kinds::Other,
+        name: "other-",
         count,
         options,
     };
@@ -147,6 +181,7 @@ pub fn train_and_held_out(
     options.validate()?;
     let set = |name, count| Set {
         seed,
+        kinds: Kinds::Usual,
         name,
         count,
         options,
@@ -163,9 +198,29 @@ pub fn train_and_held_out(
     Ok((train, held_out))
 }
 
+/// Which templates problems are drawn from.
+#[derive(Debug, Clone, Copy)]
+enum Kinds {
+    /// Those that training and held-out problems have.
+    Usual,
+    /// Those that they do not have.
+    Other,
+}
+
+impl Kinds {
+    /// How many problems a round of them has.
+    const fn round_length(self) -> usize {
+        match self {
+            Self::Usual => templates::ROUND,
+            Self::Other => other_templates::ROUND,
+        }
+    }
+}
+
 /// A set of problems to be drawn.
 struct Set<'a> {
     seed: u64,
+    kinds: Kinds,
     name: &'static str,
     count: usize,
     options: &'a Options,
@@ -198,12 +253,15 @@ impl Set<'_> {
     }
 
     fn problem(&self, index: usize, rng: &mut rand_chacha::ChaCha8Rng) -> WordProblem {
-        let round = templates::round();
-        let (template, draft) = round[index % ROUND];
+        let length = self.kinds.round_length();
+        let (template, draft) = match self.kinds {
+            Kinds::Usual => templates::round()[index % length],
+            Kinds::Other => other_templates::round()[index % length],
+        };
         let Draft { text, solution } = draft(&mut Draw::new(rng, self.options));
         let (program, reasoning) = (solution.program(&text), solution.chain_of_thought());
         let program_is_right = solution.ends_with_its_number();
-        let (task, schema, rationale) = if program_is_right && (index / ROUND).is_multiple_of(2) {
+        let (task, schema, rationale) = if program_is_right && (index / length).is_multiple_of(2) {
             (Task::MathPot, Schema::ModularProgramming, &program)
         } else {
             (Task::MathCot, Schema::ChainOfThought, &reasoning)

@@ -35,7 +35,7 @@ pub(super) enum Question {
 }
 
 /// Draws a problem of one template.
-type Template<R> = fn(&mut Draw<'_, R>) -> Draft;
+pub(super) type Template<R> = fn(&mut Draw<'_, R>) -> Draft;
 
 /// How many turns a round has.
 pub(super) const ROUND: usize = 36;

@@ -142,6 +142,32 @@ fn the_held_out_problems_do_not_depend_on_the_number_of_training_problems() {
 }
 
 #[test]
+fn problems_of_other_kinds_have_right_answers_and_no_words_in_a_row_with_the_usual_ones() {
+    let options = Options::default();
+    let others = generate_other_kinds(3, 300, &options).unwrap();
+    let index = Decontaminator::new(others.iter().map(instruction), 8).unwrap();
+    for word in &many() {
+        assert_eq!(index.find(instruction(word)), None);
+    }
+    for word in &others {
+        let answer = action_text::final_answer(&word.reasoning).unwrap();
+        assert_eq!(answer, word.problem.ground_truth);
+        for statement in crate::arithmetic::statements(&word.reasoning) {
+            assert!(statement.is_right(), "{word:?}");
+        }
+        if word.program_is_right {
+            let answer: i64 = answer.parse().unwrap();
+            assert!(answer > 0, "{word:?}");
+        }
+    }
+    let answers: HashSet<_> = others
+        .iter()
+        .map(|word| &word.problem.ground_truth)
+        .collect();
+    assert!(answers.len() > 60, "{}", answers.len());
+}
+
+#[test]
 fn another_seed_gives_other_problems() {
     let options = Options::default();
     let (a, b) = (generate(1, 50, &options), generate(2, 50, &options));
