@@ -39,7 +39,7 @@ struct Arguments {
     algorithm: String,
 
     /// Trees are built for the first of the tree problems, so many.
-    #[arg(long, default_value_t = 150)]
+    #[arg(long, default_value_t = 80)]
     trees: usize,
 }
 

@@ -17,6 +17,9 @@ use eurus_examples::{Scale, corpus};
 use eurus_models::{Checkpoint, Decoder};
 use eurus_train::{SftTrainer, TrainingConfig};
 use process_memory::{TrainingAllocator, keep_freed_memory};
+use rand::SeedableRng;
+use rand::seq::IndexedRandom;
+use rand_chacha::ChaCha8Rng;
 use token_forest::rows::{self, RowOptions};
 use token_forest::{ChatTokenizer, LabelKind, Message, TrainingTree};
 use ultrainteract_synth::{Problem, PythonEnvironment};
@@ -95,7 +98,7 @@ fn main() -> Result<()> {
         &arguments.options,
         "Fine-tuning on worked solutions, on general instructions, and on both.",
         "Greedy answers to problems and instructions that nothing was trained on; the loss is that of a token of the general \
-         data. Half of each: every second example of both. Each from the same weights, with the same number of passes.",
+         data. Half of each: a random half of both. Each from the same weights, with the same number of passes.",
         |seed, mut folder, environment, measures| {
             let mixture = match &arguments.own.model {
                 Some(model) => arguments.own.mixture(model)?,
@@ -107,10 +110,15 @@ fn main() -> Result<()> {
                 general,
                 ..
             } = &mixture;
-            let every_second = |examples: &[TrainingTree]| -> Vec<TrainingTree> {
-                examples.iter().step_by(2).cloned().collect()
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let mut half_of = |examples: &[TrainingTree]| -> Vec<TrainingTree> {
+                // In random order: kinds take turns in both sets.
+                examples
+                    .sample(&mut rng, examples.len() / 2)
+                    .cloned()
+                    .collect()
             };
-            let half = [every_second(reasoning), every_second(general)].concat();
+            let half = [half_of(reasoning), half_of(general)].concat();
             for (row, examples) in [
                 ("Worked solutions alone", reasoning.clone()),
                 ("General instructions alone", general.clone()),
@@ -169,7 +177,7 @@ fn miniature(
     folder: &RunFolder,
 ) -> Result<Mixture> {
     let scale = Scale {
-        training_problems: if run.quick { 1000 } else { 3500 },
+        training_problems: if run.quick { 1000 } else { 3000 },
         tree_problems: 0,
         held_out_problems: run.scale().held_out_problems,
         ..Scale::quick()

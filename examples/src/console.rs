@@ -1,8 +1,12 @@
 //! Progress bars.
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+/// All bars: a stage may have stages in it.
+static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 /// A stage of the run: a bar while it lasts, a line when it is done.
 pub struct Stage {
@@ -14,7 +18,7 @@ pub struct Stage {
 impl Stage {
     /// Starts a stage of `total` units.
     pub fn start(name: &'static str, total: usize, unit: &str) -> Self {
-        let bar = ProgressBar::new(total as u64);
+        let bar = BARS.add(ProgressBar::new(total as u64));
         let template = format!(
             "{{prefix:>18.bold}} [{{bar:28}}] {{pos}}/{{len}} {unit} {{per_sec}} eta {{eta}} {{msg}}"
         );
@@ -38,11 +42,13 @@ impl Stage {
 
     /// Ends the stage with what came out of it.
     pub fn finish(self, result: &str) {
+        let (name, seconds) = (self.name, self.started.elapsed().as_secs_f64());
+        self.clear();
+        BARS.suspend(|| println!("{name:>18}  {seconds:>6.1} s  {result}"));
+    }
+
+    /// Ends a stage that is a part of another one.
+    pub fn clear(self) {
         self.bar.finish_and_clear();
-        println!(
-            "{:>18}  {:>6.1} s  {result}",
-            self.name,
-            self.started.elapsed().as_secs_f64()
-        );
     }
 }

@@ -1,9 +1,11 @@
 //! What the experiments share: their options, the run over seeds, and tables of what was measured.
 
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use chat_model::Sampling;
 use clap::Args;
 use eurus_eval::metrics::over_seeds;
@@ -180,9 +182,16 @@ pub fn for_every_seed(
         let folder = experiment(seed, folder, &environment, &mut measures)?;
         folder.finish()?;
     }
+    let path = options.out.join(name).join("summary.json");
+    let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
+    serde_json::to_writer_pretty(file, &measures.by_name())?;
     let table = measures.table(caption, note)?;
     println!("\n{}", terminal::render(&table));
-    println!("Done in {:.0} s.", started.elapsed().as_secs_f64());
+    println!(
+        "Done in {:.0} s. What each seed gave is in {}",
+        started.elapsed().as_secs_f64(),
+        path.display()
+    );
     Ok(())
 }
 
@@ -230,6 +239,18 @@ impl Measures {
             cells.resize(place + 1, Vec::new());
         }
         cells[place].push(value);
+    }
+
+    /// The values of every seed by row and column.
+    fn by_name(&self) -> BTreeMap<&str, BTreeMap<&str, &[f64]>> {
+        let mut rows = BTreeMap::new();
+        for (row, cells) in &self.rows {
+            let columns = self.columns.iter().zip(cells);
+            let measured = columns.filter(|(_, values)| !values.is_empty());
+            let by_column = measured.map(|((column, _), values)| (column.as_str(), &values[..]));
+            rows.insert(row.as_str(), by_column.collect());
+        }
+        rows
     }
 
     /// Means over seeds with their standard errors. A difference to another row is taken under each seed, so its error is the

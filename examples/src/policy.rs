@@ -1,7 +1,9 @@
 //! The policy: supervised fine-tuning, and what it solves.
 
 use anyhow::Result;
-use eurus_models::generate::{Continuation, Flow, Generator, Prompt, SamplingParams};
+use eurus_models::generate::{
+    Continuation, Flow, GenerationEvent, Generator, Prompt, SamplingParams,
+};
 use eurus_models::{Decoder, DecoderConfig};
 use eurus_train::{Event, SftTrainer, TrainingConfig, WeightDecayOn};
 use token_forest::{ChatTokenizer, Message, TrainingTree};
@@ -171,7 +173,20 @@ fn draw<'a>(
         .collect::<Result<Vec<_>>>()?;
     let generator = Generator::new(model, vec![tokenizer.eos_id()]);
     let params = SamplingParams::at_temperature(draws.temperature, draws.max_tokens);
-    Ok(generator.generate(&prompts, &params, &mut |_| Flow::Continue)?)
+    let stage = Stage::start("Writing", prompts.len() * draws.samples, "begun");
+    let (mut begun, mut tokens) = (0, 0);
+    let drawn = generator.generate(&prompts, &params, &mut |event| {
+        if let GenerationEvent::Token { tokens: so_far, .. } = event {
+            begun += usize::from(so_far.len() == 1);
+            tokens += 1;
+            if tokens % 64 == 0 {
+                stage.position(begun, format!("{tokens} tokens"));
+            }
+        }
+        Flow::Continue
+    });
+    stage.clear();
+    Ok(drawn?)
 }
 
 /// How undecided a policy is, in nats for a whole solution: the mean of minus the log-prob of what it draws.

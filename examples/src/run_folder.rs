@@ -1,7 +1,7 @@
 //! The output folder: built under a temporary name, renamed when the run is complete.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{LineWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -14,7 +14,8 @@ const MARK: &str = "metrics.jsonl";
 pub struct RunFolder {
     target: PathBuf,
     partial: tempfile::TempDir,
-    metrics: BufWriter<File>,
+    /// Whole lines, so that whoever looks on sees how far it is.
+    metrics: LineWriter<File>,
 }
 
 impl RunFolder {
@@ -45,7 +46,7 @@ impl RunFolder {
         Ok(Self {
             target: target.to_owned(),
             partial,
-            metrics: BufWriter::new(file),
+            metrics: LineWriter::new(file),
         })
     }
 

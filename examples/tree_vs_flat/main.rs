@@ -68,21 +68,25 @@ fn main() -> Result<()> {
             let settings = preference::settings(seed, &start.scale);
             let steps = settings.steps(start.paired.len());
             let trees = start.paired.clone();
-            let tokens = tokens(&trees);
-            for (row, mut data) in [
-                ("Trees", trees),
-                ("First answers, as many pairs", up_to_pairs(&first, pairs)),
-                (
-                    "First answers, as many tokens",
-                    up_to_tokens(&first, tokens),
-                ),
-                ("The trees' pairs alone, all", alone.clone()),
+            // What training on the trees computes in one pass; known when it has.
+            let mut tree_tokens = 0;
+            for (row, source, most) in [
+                (TREES, &trees, Most::All),
+                ("First answers, as many pairs", &first, Most::Pairs(pairs)),
+                ("First answers, as many tokens", &first, Most::Tokens),
+                ("The trees' pairs alone, all", &alone, Most::All),
                 (
                     "The trees' pairs alone, as many tokens",
-                    up_to_tokens(&alone, tokens),
+                    &alone,
+                    Most::Tokens,
                 ),
             ] {
-                if row != "Trees" {
+                let mut data = match most {
+                    Most::All => source.clone(),
+                    Most::Pairs(pairs) => source.iter().take(pairs).cloned().collect(),
+                    Most::Tokens => up_to_tokens(source, tree_tokens),
+                };
+                if row != TREES {
                     token_forest::add_mismatched(&mut data, seed)?;
                 }
                 // As many steps from each: a tree has several pairs, a flat one has one.
@@ -91,6 +95,9 @@ fn main() -> Result<()> {
                     ..settings.clone()
                 };
                 let run = preference::learn_from(start, &algorithm, &settings, &data)?;
+                if row == TREES {
+                    tree_tokens = run.unique_tokens / settings.epochs;
+                }
                 for (column, solved) in solved_by_turn(start, &run.model, environment)? {
                     measures.add(row, column, Unit::Share, solved);
                 }
@@ -107,15 +114,15 @@ fn main() -> Result<()> {
     )
 }
 
-/// Tokens of trees, each node once.
-fn tokens(trees: &[TrainingTree]) -> usize {
-    let nodes = trees.iter().flat_map(|tree| &tree.tree().nodes);
-    nodes.map(|node| node.tokens.len()).sum()
-}
+/// The row of the trees as they are.
+const TREES: &str = "Trees";
 
-/// The first rows, so many; all where there are fewer.
-fn up_to_pairs(rows: &[TrainingTree], pairs: usize) -> Vec<TrainingTree> {
-    rows.iter().take(pairs).cloned().collect()
+/// How much of a set is learned from.
+enum Most {
+    All,
+    Pairs(usize),
+    /// As many as the trees have.
+    Tokens,
 }
 
 /// The first rows that have so many tokens together.
@@ -123,7 +130,8 @@ fn up_to_tokens(rows: &[TrainingTree], most: usize) -> Vec<TrainingTree> {
     let mut spent = 0;
     rows.iter()
         .take_while(|row| {
-            spent += tokens(std::slice::from_ref(row));
+            let nodes = &row.tree().nodes;
+            spent += nodes.iter().map(|node| node.tokens.len()).sum::<usize>();
             spent <= most
         })
         .cloned()

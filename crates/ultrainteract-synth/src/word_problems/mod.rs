@@ -3,7 +3,8 @@
 //! Twenty-three templates of one to three steps: sums, differences, products, quotients, percentages,
 //! units (hours, weeks, dozens), comparisons, ages, wages, prices, rates and days of the week. All numbers are
 //! small positive integers. Instructions are short and the vocabulary is small, so that a model of a
-//! few hundred thousand parameters can learn them from scratch in minutes.
+//! few hundred thousand parameters can learn them from scratch in minutes. Six more, of calendar and time and of order and
+//! position, are [never among them](generate_other_kinds).
 //!
 //! No instruction says how to solve it. Each problem comes with two ways to write its steps down, a
 //! program and numbered sentences, as two people would who each have one habit. The program computes
