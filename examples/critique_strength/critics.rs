@@ -1,6 +1,6 @@
 //! Critics of different strength.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use token_forest::ChatTokenizer;
 use ultrainteract_synth::{Critic, CritiqueRequest, Result, RuleCritic};
@@ -23,7 +23,7 @@ impl Critic for Teller {
     }
 }
 
-/// Says the contrary of the rule-based critic, and sends the actor after a number that it did use.
+/// Says the contrary of the rule-based critic, and sends the actor after a number of the problem that it did use.
 pub struct WrongCritic;
 
 impl Critic for WrongCritic {
@@ -35,22 +35,41 @@ impl Critic for WrongCritic {
             "The answer is a number" => "The answer is not a number.",
             _ => "The answer is a number.",
         };
-        let digits = request.action.split(|c: char| !c.is_ascii_digit());
-        let used = digits.filter(|digits| request.problem.instruction.contains(digits));
-        let hint = match used.max_by_key(|digits| digits.len()).unwrap_or_default() {
-            "" => "Check every step.".to_owned(),
-            number => format!("You did not use {number}."),
-        };
-        Ok(format!("{outcome} {hint}"))
+        let used = numbers(&without_labels(request.action));
+        let given = numbers(&request.problem.instruction);
+        let answer = &request.problem.ground_truth;
+        let hint = given.iter().find(|it| used.contains(it) && *it != answer);
+        Ok(match hint {
+            Some(number) => format!("{outcome} You did not use {number}."),
+            None => outcome.to_owned(),
+        })
     }
+}
+
+/// An action without comments and the numbers of its steps.
+fn without_labels(action: &str) -> String {
+    let lines = action.lines().map(|line| {
+        let line = line.split('#').next().unwrap_or_default();
+        match line.strip_prefix("Step ") {
+            Some(step) => step.trim_start_matches(|c: char| c.is_ascii_digit()),
+            None => line,
+        }
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The numbers of a text, in order.
+fn numbers(text: &str) -> Vec<String> {
+    let digits = text.split(|c: char| !c.is_ascii_digit());
+    let numbers = digits.filter(|digits| !digits.is_empty());
+    numbers.map(str::to_owned).collect()
 }
 
 /// A critic whose work is counted.
 pub struct Counted<'a> {
     critic: &'a dyn Critic,
     tokenizer: &'a ChatTokenizer,
-    calls: AtomicUsize,
-    tokens: AtomicUsize,
+    given: Mutex<Vec<String>>,
 }
 
 impl<'a> Counted<'a> {
@@ -58,15 +77,18 @@ impl<'a> Counted<'a> {
         Self {
             critic,
             tokenizer,
-            calls: AtomicUsize::new(0),
-            tokens: AtomicUsize::new(0),
+            given: Mutex::new(Vec::new()),
         }
     }
 
     /// Critiques that were given, and their tokens.
-    pub fn counts(&self) -> (usize, usize) {
-        let count = |of: &AtomicUsize| of.load(Ordering::Relaxed);
-        (count(&self.calls), count(&self.tokens))
+    pub fn counts(&self) -> anyhow::Result<(usize, usize)> {
+        let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tokens = 0;
+        for critique in given.iter() {
+            tokens += self.tokenizer.encode_text(critique)?.len();
+        }
+        Ok((given.len(), tokens))
     }
 }
 
@@ -74,10 +96,8 @@ impl Critic for Counted<'_> {
     fn critique(&self, request: &CritiqueRequest<'_>) -> Result<String> {
         let critique = self.critic.critique(request)?;
         if !critique.is_empty() {
-            let tokens = self.tokenizer.encode_text(&critique);
-            self.calls.fetch_add(1, Ordering::Relaxed);
-            self.tokens
-                .fetch_add(tokens.map_or(0, |tokens| tokens.len()), Ordering::Relaxed);
+            let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+            given.push(critique.clone());
         }
         Ok(critique)
     }

@@ -12,6 +12,7 @@ mod environments;
 use anyhow::Result;
 use clap::Parser;
 use eurus_examples::experiment::{self, StartOptions, Unit, greedy_turns, pass_at_1};
+use eurus_examples::start::at_least_one;
 use eurus_examples::{preference, trees};
 use process_memory::{TrainingAllocator, keep_freed_memory};
 use ultrainteract::{ActionSource, NodeId, PreferenceTree, Verdict};
@@ -39,7 +40,7 @@ struct Arguments {
     algorithm: String,
 
     /// Trees are built for the first of the tree problems, so many.
-    #[arg(long, default_value_t = 80)]
+    #[arg(long, default_value_t = 80, value_parser = at_least_one())]
     trees: usize,
 }
 
@@ -53,11 +54,12 @@ fn main() -> Result<()> {
             "What is said after a wrong action, and what {} learns from the trees.",
             arguments.algorithm
         ),
-        "Solved by turn: the SFT policy's greedy actions, right and accepted. Truly right: pairs of sampled actions of which the \
+        "Fine-tuning has shown the policy the output, the verdict and the rule-based critique together, and no other form. Solved by \
+         turn: its greedy actions, right and accepted; one that is cut off or no Python ends the attempt. Truly right: pairs of sampled actions of which the \
          chosen one is right and the other wrong. Critic: calls and tokens for the sampled trees. pass@1: of the policy that \
          learned from them.",
         |start, python, measures| {
-            let algorithm = preference::algorithm(&arguments.algorithm)?;
+            let (_, loss) = preference::algorithm(&arguments.algorithm)?;
             let settings = preference::settings(start.seed, &start.scale);
             let baseline = pass_at_1(start, &start.policy, python)?;
             measures.add("No trees: SFT", "pass@1", Unit::Share, baseline);
@@ -96,9 +98,9 @@ fn main() -> Result<()> {
                 let config = trees::settings(start.seed, &start.scale);
                 let actor = start.actor(&start.policy);
                 let grown = trees::build(config, &actor, &problems, environment, &counted)?.trees;
-                let (pairs, right) = sampled_pairs(&grown, &problems, python)?;
+                let (pairs, right) = count_pairs(&grown, &problems, python)?;
                 let per_tree = pairs as f64 / grown.len().max(1) as f64;
-                let (calls, tokens) = counted.counts();
+                let (calls, tokens) = counted.counts()?;
                 let mut add = |column, unit, value| measures.add(row, column, unit, value);
                 add("Pairs a tree", Unit::Number, per_tree);
                 add(
@@ -109,12 +111,14 @@ fn main() -> Result<()> {
                 add("Critic calls", Unit::Count, calls as f64);
                 add("tokens", Unit::Count, tokens as f64);
 
-                let mut paired = trees::sampled_pairs(&grown, &start.tokenizer)?;
-                token_forest::add_mismatched(&mut paired, start.seed)?;
-                let run = preference::learn_from(start, &algorithm, &settings, &paired)?;
-                let pass = pass_at_1(start, &run.model, python)?;
-                measures.add(row, "pass@1", Unit::Share, pass);
-                measures.add(row, "Gain over SFT", Unit::Points, pass - baseline);
+                let paired = trees::sampled_pairs(&grown, &start.tokenizer)?;
+                // Too few to learn from are a gap in the table, and no reason to lose the other rows.
+                if paired.len() > 1 {
+                    let run = preference::learn_from(start, row, &loss, &settings, &paired)?;
+                    let pass = pass_at_1(start, &run.model, python)?;
+                    measures.add(row, "pass@1", Unit::Share, pass);
+                    measures.add(row, "Gain over SFT", Unit::Points, pass - baseline);
+                }
             }
             Ok(())
         },
@@ -205,7 +209,7 @@ fn solved_by(
 }
 
 /// How many pairs of sampled actions there are, and in how many the chosen one is right and the rejected one wrong.
-fn sampled_pairs(
+fn count_pairs(
     trees: &[PreferenceTree],
     problems: &[Problem],
     python: &PythonEnvironment,

@@ -18,7 +18,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use token_forest::TrainingTree;
 use ultrainteract_synth::Problem;
-use ultrainteract_synth::word_problems::generate_other_kinds;
+use ultrainteract_synth::word_problems::{self, Kinds};
 
 #[global_allocator]
 static ALLOCATOR: TrainingAllocator = TrainingAllocator;
@@ -68,9 +68,9 @@ fn main() -> Result<()> {
             arguments.algorithm
         ),
         "Half of the kinds: mean of two policies, one for each half, so SFT's first two columns are the same. All kinds: as many \
-         trees, drawn from all. Never met: in neither fine-tuning nor trees. Gains are over SFT.",
+         trees as a half has on average, drawn from all. Never met: in neither fine-tuning nor trees. Gains are over SFT.",
         |start, environment, measures| {
-            let algorithm = preference::algorithm(&arguments.algorithm)?;
+            let (name, loss) = preference::algorithm(&arguments.algorithm)?;
             let settings = preference::settings(start.seed, &start.scale);
             let kinds: BTreeSet<&String> = start.kinds.values().collect();
             let mut kinds: Vec<String> = kinds.into_iter().cloned().collect();
@@ -91,27 +91,41 @@ fn main() -> Result<()> {
                 .partition(|tree| in_second(tree.id()));
             let mut mixed = start.paired.clone();
             mixed.shuffle(&mut rng);
-            mixed.truncate(left.len().max(right.len()));
+            mixed.truncate(usize::midpoint(left.len(), right.len()));
             let (unseen_right, unseen_left): (Vec<Problem>, Vec<Problem>) = start
                 .unseen
                 .iter()
                 .cloned()
                 .partition(|problem| in_second(&problem.id));
+            ensure!(
+                !unseen_left.is_empty() && !unseen_right.is_empty(),
+                "one half of the kinds has no unseen problems; take more --unseen-problems"
+            );
             let never_met = match arguments.options.is_miniature() {
                 true => {
+                    let options = word_problems::Options {
+                        kinds: Kinds::CalendarAndOrder,
+                        ..start.scale.word_problems()
+                    };
                     let count = start.unseen.len();
-                    problems_of(&generate_other_kinds(
-                        start.seed,
-                        count,
-                        &start.scale.word_problems(),
-                    )?)
+                    let mut new = word_problems::generate(start.seed, 2 * count, &options)?;
+                    let development = new.split_off(count);
+                    problems_of(match arguments.options.is_development() {
+                        true => &development,
+                        false => &new,
+                    })
                 }
                 false => Vec::new(),
             };
 
             let mut policies = Vec::new();
-            for trees in [&left, &right, &mixed] {
-                let run = preference::learn_from(start, &algorithm, &settings, trees)?;
+            for (trees, of) in [
+                (&left, "one half"),
+                (&right, "the other half"),
+                (&mixed, "all kinds"),
+            ] {
+                let stage = format!("{name}, {of}");
+                let run = preference::learn_from(start, &stage, &loss, &settings, trees)?;
                 policies.push(run.model);
             }
             let judge = |policy: &Decoder| -> Result<Judged> {
@@ -125,7 +139,6 @@ fn main() -> Result<()> {
             let sft = judge(&start.policy)?;
             let (of_left, of_right) = (judge(&policies[0])?, judge(&policies[1])?);
             let of_all = judge(&policies[2])?;
-            let name = algorithm.0;
             let mean = f64::midpoint;
             let rows = [
                 ("SFT".to_owned(), sft.row()),

@@ -4,10 +4,9 @@
 //! The paper's explanation of DPO's fall is that it pushes the reward of chosen actions down. The table has that reward beside
 //! pass@1, at each learning rate.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Parser;
 use eurus_eval::metrics::rank_correlation;
-use eurus_eval::report::RewardPoint;
 use eurus_examples::experiment::{self, StartOptions, Unit, pass_at_1};
 use eurus_examples::preference;
 use eurus_train::TrainingConfig;
@@ -28,19 +27,25 @@ struct Arguments {
     options: StartOptions,
 
     /// Learning rates to try, as factors of the usual one.
-    #[arg(long, value_delimiter = ',', default_value = "0.1,0.3,1")]
+    #[arg(long, value_delimiter = ',', default_value = "0.1,0.3,1", value_parser = factor)]
     factors: Vec<f64>,
+}
+
+fn factor(text: &str) -> Result<f64> {
+    let factor: f64 = text.parse()?;
+    ensure!(
+        factor.is_finite() && factor > 0.0,
+        "a factor must be above zero"
+    );
+    Ok(factor)
 }
 
 const QUARTERS: [&str; 4] = ["Chosen reward, 1st quarter", "2nd", "3rd", "last"];
 
-/// Mean chosen reward of each quarter of the steps.
-fn quarters(trajectory: &[RewardPoint]) -> Vec<f64> {
-    let length = trajectory.len().div_ceil(QUARTERS.len()).max(1);
-    let mean = |points: &[RewardPoint]| {
-        points.iter().map(|point| point.chosen).sum::<f64>() / points.len() as f64
-    };
-    trajectory.chunks(length).map(mean).collect()
+/// A learning rate as it is written: 1.5e-4 and not 1.4999999999999999e-4.
+fn rate(rate: f64) -> String {
+    let rounded: f64 = format!("{rate:.3e}").parse().unwrap_or(rate);
+    format!("{rounded:e}")
 }
 
 fn main() -> Result<()> {
@@ -50,38 +55,39 @@ fn main() -> Result<()> {
         "preference_algorithms",
         &arguments.options,
         "DPO, KTO and NCA at several learning rates.",
-        "Rewards: means over each quarter of the steps.",
+        "Rewards: means over the pairs of each quarter of the steps.",
         |start, environment, measures| {
             let baseline = pass_at_1(start, &start.policy, environment)?;
             measures.add("SFT", "pass@1", Unit::Share, baseline);
             let settings = preference::settings(start.seed, &start.scale);
             let (mut rewards, mut passes) = (Vec::new(), Vec::new());
-            let reference = preference::reference(&start.policy, &start.paired, &settings)?;
+            let paired = preference::with_mismatched(&start.paired, start.seed)?;
+            let reference = preference::reference(&start.policy, &paired, &settings)?;
             for factor in &arguments.factors {
                 let settings = TrainingConfig {
                     learning_rate: factor * settings.learning_rate,
                     ..settings.clone()
                 };
                 for (name, loss) in preference::algorithms() {
+                    let row = format!("{name}, learning rate {}", rate(settings.learning_rate));
                     let run = preference::learn(
-                        name,
+                        &row,
                         &loss,
                         &settings,
                         &start.policy,
-                        &start.paired,
+                        &paired,
                         &reference,
                         &mut start.folder,
                     )?;
                     let pass = pass_at_1(start, &run.model, environment)?;
-                    let row = format!("{name}, learning rate {:.1e}", settings.learning_rate);
                     measures.add(&row, "pass@1", Unit::Share, pass);
                     measures.add(&row, "Gain over SFT", Unit::Points, pass - baseline);
-                    for (column, point) in QUARTERS.into_iter().zip(quarters(&run.trajectory)) {
-                        measures.add(&row, column, Unit::Reward, point);
+                    for (column, quarter) in QUARTERS.into_iter().zip(&run.quarters) {
+                        measures.add(&row, column, Unit::Reward, quarter.chosen_reward);
                     }
-                    let rejected = run.late.rejected_reward;
-                    measures.add(&row, "Rejected, last", Unit::Reward, rejected);
-                    rewards.push(run.late.chosen_reward);
+                    let late = run.late();
+                    measures.add(&row, "Rejected, last", Unit::Reward, late.rejected_reward);
+                    rewards.push(late.chosen_reward);
                     passes.push(pass);
                 }
             }

@@ -73,7 +73,8 @@ fn run(
     checkpoint(&start.folder, "SFT").write_decoder(&start.policy, &config)?;
 
     let settings = preference::settings(seed, &start.scale);
-    let reference = preference::reference(&start.policy, &start.paired, &settings)?;
+    let paired = preference::with_mismatched(&start.paired, seed)?;
+    let reference = preference::reference(&start.policy, &paired, &settings)?;
     let mut learned = Vec::new();
     for (name, loss) in preference::algorithms() {
         let run = preference::learn(
@@ -81,7 +82,7 @@ fn run(
             &loss,
             &settings,
             &start.policy,
-            &start.paired,
+            &paired,
             &reference,
             &mut start.folder,
         )?;
@@ -107,7 +108,10 @@ fn run(
         reward_models.push((name, model));
     }
 
-    let policies: Vec<_> = learned.iter().map(|run| (run.name, &run.model)).collect();
+    let policies: Vec<_> = learned
+        .iter()
+        .map(|run| (run.name.as_str(), &run.model))
+        .collect();
     let pass = evaluation::pass_table(
         &start,
         &policies,
@@ -129,11 +133,12 @@ fn run(
             options.run.unseen()
         );
     }
-    let rewards = reward_models
-        .iter()
-        .filter(|_| !pairs.is_empty())
-        .map(|(name, model)| Ok((*name, evaluation::judge(model, &pairs, &settings)?)))
-        .collect::<Result<Vec<_>>>()?;
+    let mut rewards = Vec::new();
+    for (name, model) in &reward_models {
+        if let Some(report) = evaluation::judge(model, &pairs, &settings)? {
+            rewards.push((*name, report));
+        }
+    }
     let scorers: Vec<_> = reward_models
         .iter()
         .map(|(name, model)| (*name, model))

@@ -96,11 +96,11 @@ fn learning_table(learned: &[Learned]) -> Table {
         ]);
     for run in learned {
         table = table.row([
-            run.name.to_owned(),
-            format!("{:+.3}", run.late.chosen_reward),
-            format!("{:+.3}", run.late.rejected_reward),
-            format!("{:+.3}", run.late.margin),
-            format!("{:.3}", run.late.accuracy.unwrap_or_default()),
+            run.name.clone(),
+            format!("{:+.3}", run.late().chosen_reward),
+            format!("{:+.3}", run.late().rejected_reward),
+            format!("{:+.3}", run.late().margin),
+            format!("{:.3}", run.late().accuracy.unwrap_or_default()),
             run.unique_tokens.to_string(),
             run.naive_tokens.to_string(),
         ]);
@@ -302,10 +302,10 @@ fn movements(learned: &[Learned]) -> String {
         format!(
             "{} moved the chosen reward {} to {:+.2} and the rejected one {} to {:+.2}.",
             run.name,
-            direction(run.late.chosen_reward),
-            run.late.chosen_reward,
-            direction(run.late.rejected_reward),
-            run.late.rejected_reward
+            direction(run.late().chosen_reward),
+            run.late().chosen_reward,
+            direction(run.late().rejected_reward),
+            run.late().rejected_reward
         )
     });
     sentences.collect::<Vec<_>>().join(" ")
@@ -340,7 +340,7 @@ pub fn write(results: &Results, scale: &Scale, folder: &RunFolder) -> Result<()>
                 results
                     .learned
                     .iter()
-                    .map(|run| (run.name, run.trajectory.clone())),
+                    .map(|run| (run.name.as_str(), run.trajectory.clone())),
             )
             .smooth(2),
         )

@@ -60,7 +60,7 @@ fn measures(results: &Results) -> BTreeMap<String, f64> {
             let over = row.pass.mean - fixed.pass.mean;
             add(format!("pass@1 over the best habit, {}", run.name), over);
         }
-        let (chosen, rejected) = (run.late.chosen_reward, run.late.rejected_reward);
+        let (chosen, rejected) = (run.late().chosen_reward, run.late().rejected_reward);
         add(format!("final chosen reward, {}", run.name), chosen);
         add(format!("final rejected reward, {}", run.name), rejected);
     }

@@ -1,34 +1,27 @@
 //! A graded score, as a teacher gives marks: more than right or wrong.
 
-use anyhow::Result;
 use eurus_examples::policy::Answered;
-use ultrainteract_synth::{Critic, CritiqueRequest, Problem, RuleCritic};
+use ultrainteract::action_text::parse_number;
+use ultrainteract_synth::Problem;
 
 /// The mark of a right answer.
 pub const RIGHT: u8 = 4;
 
-/// 4 for a right answer; 3 for the right operations with a slip, 2 for a wrong operation, 1 for a number where a word is asked
-/// for or a word where a number is, 0 for no answer at all.
-pub fn grade(problem: &Problem, answered: &Answered) -> Result<u8> {
+/// How far a number may be from the right one to be nearly right.
+const NEAR: f64 = 2.0;
+
+/// 4 for a right answer; 3 for a number that is at most 2 from the right one, 2 for another answer of the right kind, 1 for a
+/// number where a word is asked for or a word where a number is, 0 for no answer.
+pub fn grade(problem: &Problem, answered: &Answered) -> u8 {
     if answered.is_correct() {
-        return Ok(RIGHT);
+        return RIGHT;
     }
-    let critique = RuleCritic.critique(&CritiqueRequest {
-        problem,
-        action: &answered.action,
-        execution: answered.outcome.execution.as_ref(),
-        answer: answered.outcome.answer.as_deref(),
-        history: &[],
-        seed: 0,
-    })?;
-    let says = |texts: &[&str]| texts.iter().any(|text| critique.contains(text));
-    Ok(if says(&["There is no answer", "The code "]) {
-        0
-    } else if says(&["is a number", "is not a number"]) {
-        1
-    } else if says(&["Operation ", "operation"]) {
-        2
-    } else {
-        3
-    })
+    let Some(answer) = &answered.outcome.answer else {
+        return 0;
+    };
+    match (parse_number(answer), parse_number(&problem.ground_truth)) {
+        (Some(given), Some(right)) if (given - right).abs() <= NEAR => 3,
+        (Some(_), Some(_)) | (None, None) => 2,
+        _ => 1,
+    }
 }

@@ -11,14 +11,15 @@ use eurus_eval::reranking::Method;
 use eurus_eval::reward_model::RewardModelReport;
 use eurus_examples::evaluation::Samples;
 use eurus_examples::experiment::{self, Measures, StartOptions, Unit, pass_at_1};
-use eurus_examples::start::Start;
+use eurus_examples::start::{Start, at_least_one};
 use eurus_examples::{evaluation, reward};
-use eurus_models::{Decoder, RewardModel};
-use eurus_train::TrainingConfig;
+use eurus_models::RewardModel;
 use pref_losses::{BradleyTerryConfig, LdrConfig, RewardLossConfig, UltraInteractRewardConfig};
 use process_memory::{TrainingAllocator, keep_freed_memory};
-use token_forest::{Label, TrainingTree};
+use token_forest::{Group, Label, TrainingTree};
 use ultrainteract_synth::PythonEnvironment;
+
+use rounds::Round;
 
 #[global_allocator]
 static ALLOCATOR: TrainingAllocator = TrainingAllocator;
@@ -34,9 +35,9 @@ struct Arguments {
     #[command(flatten)]
     options: StartOptions,
 
-    /// Rounds of policy, trees and reward model, with BT and with BT+LDR; 1 is the start alone.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
-    rounds: u64,
+    /// Rounds of policy, trees and reward model, with BT and with BT+LDR; with 1 there are none.
+    #[arg(long, default_value_t = 3, value_parser = at_least_one())]
+    rounds: usize,
 }
 
 fn main() -> Result<()> {
@@ -48,9 +49,10 @@ fn main() -> Result<()> {
         "Reward models with and without direct rewards.",
         "Half only ranked: every second tree's pairs count for BT alone, as data without absolute verdicts does in the paper's \
          mixture. Marks: rank correlation of reward and mark over all samples, and over the wrong ones; 4 for a right answer, 3 for \
-         the right operations with a slip, 2 for a wrong operation, 1 for an answer of the wrong kind, 0 for none. Rounds: the \
-         policy learns (NCA) from what the last reward model prefers, grows new trees, and a new reward model learns from these; \
-         each is judged on samples of its own policy.",
+         a number nearly right, 2 for another answer of the right kind, 1 for one of the wrong kind, 0 for none. Rounds: each on \
+         problems of its own, an equal share of the tree problems; from the second on the policy learns (NCA) from what the last \
+         reward model prefers, grows new trees, and a new reward model learns from these; each is judged on samples of its own \
+         policy.",
         |start, environment, measures| {
             let settings = reward::settings(start.seed, &start.scale);
             let mut pairs = start.paired.clone();
@@ -81,74 +83,45 @@ fn main() -> Result<()> {
                 ("BT+LDR, half only ranked", both.clone(), &half_ranked),
             ];
             let pass = pass_at_1(start, &start.policy, environment)?;
-            let mut models = Vec::new();
             for (name, loss, pairs) in trained {
                 let policy = start.policy.clone();
                 let model =
                     reward::train(name, &loss, &settings, &policy, pairs, &mut start.folder)?;
-                let report = match unseen_pairs.is_empty() {
-                    true => None,
-                    false => Some(evaluation::judge(&model, &unseen_pairs, &settings)?),
-                };
+                let report = evaluation::judge(&model, &unseen_pairs, &settings)?;
                 measures.add(name, "Policy's pass@1", Unit::Share, pass);
-                add(
-                    name,
-                    &model,
-                    report.as_ref(),
-                    &samples,
-                    start,
-                    &settings,
-                    measures,
-                )?;
-                models.push(model);
+                add(name, &model, report.as_ref(), &samples, start, measures)?;
             }
-            for (name, loss, model) in [("BT", &bt, &models[0]), ("BT+LDR", &both, &models[2])] {
-                let first = (start.policy.clone(), model.clone());
-                in_rounds(
-                    arguments.rounds,
-                    name,
-                    loss,
-                    first,
-                    start,
-                    environment,
-                    measures,
-                )?;
+            if arguments.rounds > 1 {
+                for (name, loss) in [("BT", &bt), ("BT+LDR", &both)] {
+                    in_rounds(arguments.rounds, name, loss, start, environment, measures)?;
+                }
             }
             Ok(())
         },
     )
 }
 
-/// The rounds after the first, each on its share of the tree problems.
+/// All rounds with one loss.
 fn in_rounds(
-    rounds: u64,
-    name: &'static str,
+    rounds: usize,
+    name: &str,
     loss: &RewardLossConfig,
-    first: (Decoder, RewardModel),
     start: &mut Start,
     environment: &PythonEnvironment,
     measures: &mut Measures,
 ) -> Result<()> {
-    let settings = reward::settings(start.seed, &start.scale);
-    let (mut policy, mut model) = first;
-    let problems = start.tree_problems.clone();
-    let share = problems.len().div_ceil(rounds.max(1) as usize).max(1);
-    for (round, problems) in (2..=rounds).zip(problems.chunks(share).skip(1)) {
-        let last = rounds::next(start, name, loss, (&policy, &model), problems, environment)?;
-        let row = format!("{name}, round {round}");
-        let pass = pass_at_1(start, &last.policy, environment)?;
+    let mut before: Option<Round> = None;
+    for (index, problems) in rounds::shares(start, rounds)?.iter().enumerate() {
+        let row = format!("{name}, round {}", index + 1);
+        let round = match &before {
+            None => rounds::first(start, &row, loss, problems, environment)?,
+            Some(before) => rounds::next(start, &row, loss, before, problems, environment)?,
+        };
+        let pass = pass_at_1(start, &round.policy, environment)?;
         measures.add(&row, "Policy's pass@1", Unit::Share, pass);
-        let report = last.report.as_ref();
-        add(
-            &row,
-            &last.model,
-            report,
-            &last.samples,
-            start,
-            &settings,
-            measures,
-        )?;
-        (policy, model) = (last.policy, last.model);
+        let report = round.report.as_ref();
+        add(&row, &round.model, report, &round.samples, start, measures)?;
+        before = Some(round);
     }
     Ok(())
 }
@@ -160,9 +133,9 @@ fn add(
     report: Option<&RewardModelReport>,
     samples: &Samples,
     start: &Start,
-    settings: &TrainingConfig,
     measures: &mut Measures,
 ) -> Result<()> {
+    let settings = &reward::settings(start.seed, &start.scale);
     if let Some(report) = report {
         let mut add = |column, unit, value| measures.add(row, column, unit, value);
         add("Pairs ranked right", Unit::Share, report.accuracy.mean);
@@ -174,7 +147,7 @@ fn add(
     let rewards = samples.rewards(model, settings)?;
     for ((problem, answers), rewards) in start.unseen.iter().zip(&samples.answered).zip(rewards) {
         for (answer, reward) in answers.iter().zip(rewards) {
-            marked.push((grade::grade(problem, answer)?, f64::from(reward)));
+            marked.push((grade::grade(problem, answer), f64::from(reward)));
         }
     }
     let correlation = |marked: &[(u8, f64)]| -> Result<Option<f64>> {
@@ -207,11 +180,12 @@ fn add(
 
 /// The same tree with pairs that say which answer is better, and not that either is good or bad.
 fn only_ranked(tree: &TrainingTree) -> Result<TrainingTree> {
-    let groups = tree.groups().iter().cloned().map(|mut group| {
-        if let Label::Pair { rank_only, .. } = &mut group.label {
+    let only_ranked = |_, group: &Group| {
+        let mut label = group.label.clone();
+        if let Label::Pair { rank_only, .. } = &mut label {
             *rank_only = true;
         }
-        group
-    });
-    Ok(TrainingTree::new(tree.id(), tree.tree(), groups.collect())?)
+        label
+    };
+    Ok(tree.clone().with_labels(only_ranked)?)
 }

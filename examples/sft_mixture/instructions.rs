@@ -26,7 +26,7 @@ pub struct Instruction {
 }
 
 impl Instruction {
-    /// Whether a response has the words that were asked for, in order and no others; signs and spaces do not count.
+    /// Whether a response has the words of the right one, in order and no others; signs and spaces do not count.
     pub fn is_followed_by(&self, response: &str) -> bool {
         let words = |text: &str| -> Vec<String> {
             let words = text.split(|c: char| !c.is_alphanumeric());

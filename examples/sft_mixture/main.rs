@@ -1,6 +1,8 @@
 //! Fine-tuning on worked solutions alone, on general instructions alone, and on both (arXiv 2404.02078, section 2 and the
 //! ablation of the SFT data): what is solved of word problems, and how many instructions are followed.
 
+#![allow(clippy::print_stdout, reason = "a program talks to its user")]
+
 mod instructions;
 
 use std::path::{Path, PathBuf};
@@ -12,7 +14,7 @@ use eurus_examples::experiment::{self, Measures, Options, Unit};
 use eurus_examples::policy::{self, Draws, fine_tune};
 use eurus_examples::problems::{self, ASK, problems_of};
 use eurus_examples::run_folder::RunFolder;
-use eurus_examples::start::RunOptions;
+use eurus_examples::start::{RunOptions, at_least_one};
 use eurus_examples::{Scale, corpus};
 use eurus_models::{Checkpoint, Decoder};
 use eurus_train::{SftTrainer, TrainingConfig};
@@ -21,7 +23,9 @@ use rand::SeedableRng;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 use token_forest::rows::{self, RowOptions};
-use token_forest::{ChatTokenizer, LabelKind, Message, TrainingTree};
+use token_forest::{ChatTokenizer, LabelKind, TrainingTree};
+use ultrainteract::decontaminate::Decontaminator;
+use ultrainteract_synth::word_problems::Kinds;
 use ultrainteract_synth::{Problem, PythonEnvironment};
 
 use instructions::Instruction;
@@ -64,12 +68,12 @@ struct Own {
     #[arg(long, requires = "model")]
     problems: Option<PathBuf>,
 
-    /// What follows each of their questions.
+    /// What follows each of their questions, or a text with `{question}` in it.
     #[arg(long, requires = "model", default_value = ASK)]
     ask: String,
 
     /// Longest answer, in tokens.
-    #[arg(long, requires = "model", default_value_t = 192)]
+    #[arg(long, requires = "model", default_value_t = 192, value_parser = at_least_one())]
     max_tokens: usize,
 
     /// Learning rate of the fine-tuning.
@@ -125,7 +129,14 @@ fn main() -> Result<()> {
                 ("Half of each", half),
                 ("Both", [&reasoning[..], &general[..]].concat()),
             ] {
-                let model = fine_tune(seed, scale, mixture.before.clone(), &examples, &mut folder)?;
+                let model = fine_tune(
+                    row,
+                    seed,
+                    scale,
+                    mixture.before.clone(),
+                    &examples,
+                    &mut folder,
+                )?;
                 measures.add(row, "Examples", Unit::Count, examples.len() as f64);
                 judge(row, &model, &mixture, environment, measures)?;
             }
@@ -168,7 +179,7 @@ fn judge(
     Ok(())
 }
 
-/// Word problems, and as many instructions. Four models are fine-tuned, so each is smaller than the quickstart's and its
+/// Word problems, about as many instructions. Four models are fine-tuned, so each is smaller than the quickstart's and its
 /// problems are easier.
 fn miniature(
     seed: u64,
@@ -179,6 +190,8 @@ fn miniature(
     let scale = Scale {
         training_problems: if run.quick { 1000 } else { 3000 },
         tree_problems: 0,
+        // With all kinds of problems, as in the quickstart's full form.
+        kinds: Kinds::Usual,
         held_out_problems: run.scale().held_out_problems,
         ..Scale::quick()
     };
@@ -219,11 +232,35 @@ fn miniature(
 impl Own {
     fn mixture(&self, model: &Path) -> Result<Mixture> {
         let tokenizer = ChatTokenizer::from_folder(model)?;
+        let problems = self.problems.as_deref();
+        let problems = problems
+            .map(|file| problems::read(file, &self.ask))
+            .transpose()?;
+        let unseen = problems.unwrap_or_default();
+        let questions = unseen.iter().map(|it| &it.question);
+        let index = Decontaminator::new(questions, Decontaminator::DEFAULT_N)?;
         let options = RowOptions::new(LabelKind::Imitated);
-        let read = |files: &[PathBuf]| rows::read(files, &tokenizer, &options);
-        let general = read(&self.general)?.trees;
+        let read = |what: &str, files: &[PathBuf]| -> Result<Vec<TrainingTree>> {
+            let all = rows::read(files, &tokenizer, &options)?.trees;
+            let mut kept = Vec::with_capacity(all.len());
+            let count = all.len();
+            for tree in all {
+                let texts = tree.tree().nodes.iter();
+                let texts = texts.map(|node| tokenizer.decode(&node.tokens));
+                let texts = texts.collect::<Result<Vec<_>, _>>()?;
+                if texts.iter().all(|text| index.find(text).is_none()) {
+                    kept.push(tree);
+                }
+            }
+            println!(
+                "{what:>18}  {count} conversations, {} left out, which share eight words in a row with a problem",
+                count - kept.len()
+            );
+            Ok(kept)
+        };
+        let reasoning = read("Reasoning", &self.reasoning)?;
         let (mut training, mut unseen_general) = (Vec::new(), Vec::new());
-        for (index, tree) in general.into_iter().enumerate() {
+        for (index, tree) in read("General", &self.general)?.into_iter().enumerate() {
             match index % 10 {
                 9 => unseen_general.push(tree),
                 _ => training.push(tree),
@@ -233,11 +270,7 @@ impl Own {
             !unseen_general.is_empty(),
             "--general has fewer than ten conversations"
         );
-        let problems = self
-            .problems
-            .as_deref()
-            .map(|file| problems::read(file, &self.ask));
-        let problems = problems.transpose()?.unwrap_or_default();
+        ensure!(!reasoning.is_empty(), "--reasoning has nothing left");
         let (before, _) = Checkpoint::new(model).decoder(&Device::flex())?;
         Ok(Mixture {
             scale: Scale {
@@ -247,9 +280,9 @@ impl Own {
                 ..Scale::of_checkpoint()
             },
             before,
-            reasoning: read(&self.reasoning)?.trees,
+            reasoning,
             general: training,
-            unseen: problems.into_iter().map(|(problem, _)| problem).collect(),
+            unseen: unseen.into_iter().map(|it| it.problem).collect(),
             unseen_general,
             instructions: Vec::new(),
             tokenizer,
@@ -259,12 +292,7 @@ impl Own {
 
 impl Instruction {
     fn example(&self, tokenizer: &ChatTokenizer) -> Result<TrainingTree> {
-        let messages = [
-            Message::user(&self.text),
-            Message::assistant(&self.response),
-        ];
-        let tokens = tokenizer.encode_messages(&messages)?;
-        Ok(TrainingTree::imitated(&self.text, &tokens)?)
+        policy::imitated(&self.text, &self.text, &self.response, tokenizer)
     }
 }
 

@@ -18,15 +18,15 @@ use burn::module::Module;
 use clap::Parser;
 use eurus_eval::{Table, terminal};
 use eurus_examples::evaluation::{PassRow, row, values};
-use eurus_examples::policy::{self, Answered, Draws};
-use eurus_examples::problems;
+use eurus_examples::policy::{self, Answered, Draws, fine_tune};
+use eurus_examples::problems::{self, Given, Split};
 use eurus_examples::run_folder::RunFolder;
-use eurus_examples::start::{Start, python_environment};
+use eurus_examples::start::{Start, at_least_one, python_environment};
 use eurus_examples::{Scale, preference};
 use eurus_models::{Checkpoint, Decoder};
 use process_memory::{TrainingAllocator, keep_freed_memory};
-use token_forest::{ChatTokenizer, Message, TrainingTree};
-use ultrainteract_synth::{Problem, PythonEnvironment};
+use token_forest::{ChatTokenizer, TrainingTree};
+use ultrainteract_synth::PythonEnvironment;
 
 #[global_allocator]
 static ALLOCATOR: TrainingAllocator = TrainingAllocator;
@@ -52,27 +52,27 @@ struct Arguments {
     ask: String,
 
     /// Problems whose solutions are imitated.
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, default_value_t = 300, value_parser = at_least_one())]
     sft_problems: usize,
 
     /// Problems that trees are built for.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 200, value_parser = at_least_one())]
     tree_problems: usize,
 
     /// Other problems, that all is judged on.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 200, value_parser = at_least_one())]
     unseen_problems: usize,
 
     /// Samples of a problem at each turn of its tree.
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 8, value_parser = at_least_one())]
     samples: usize,
 
     /// The most turns of a tree.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 2, value_parser = at_least_one())]
     turns: usize,
 
     /// Longest answer, in tokens.
-    #[arg(long, default_value_t = 48)]
+    #[arg(long, default_value_t = 48, value_parser = at_least_one())]
     max_tokens: usize,
 
     /// Learning rate of SFT.
@@ -80,7 +80,7 @@ struct Arguments {
     sft_learning_rate: f64,
 
     /// Passes over the solutions.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_parser = at_least_one())]
     sft_epochs: usize,
 
     /// Learning rate of preference learning.
@@ -88,7 +88,7 @@ struct Arguments {
     learning_rate: f64,
 
     /// Passes over the pairs.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = 2, value_parser = at_least_one())]
     epochs: usize,
 
     /// What learns from the pairs.
@@ -123,10 +123,18 @@ fn main() -> Result<()> {
         ..Scale::of_checkpoint()
     };
     let folder = RunFolder::create(&arguments.out)?;
-    let mut problems = problems::shuffled(&arguments.problems, &arguments.ask, arguments.seed)?;
-    let unworked = problems.split_off(arguments.sft_problems.min(problems.len()));
+    let Split {
+        unseen, mut others, ..
+    } = problems::split(
+        &arguments.problems,
+        &arguments.ask,
+        arguments.unseen_problems,
+        arguments.seed,
+    )?;
+    let rest = others.split_off(arguments.sft_problems.min(others.len()));
     let model = &arguments.model;
-    let mut start = Start::of_checkpoint(arguments.seed, scale, model, unworked, folder)?;
+    let mut start = Start::of_checkpoint(arguments.seed, scale, model, rest, unseen, folder)?;
+    let solutions = solutions(&others, &start.tokenizer)?;
     println!(
         "{:>18}  {:.0} million parameters, {} unseen problems",
         "Model",
@@ -147,22 +155,18 @@ fn main() -> Result<()> {
         Ok(())
     };
 
-    let solutions = solutions(&problems, &start.tokenizer)?;
-    let policy = start.policy.clone();
-    start.policy = policy::fine_tune(
-        start.seed,
-        &start.scale,
-        policy,
-        &solutions,
-        &mut start.folder,
-    )?;
+    let (seed, policy) = (start.seed, start.policy.clone());
+    let folder = &mut start.folder;
+    start.policy = fine_tune("SFT", seed, &start.scale, policy, &solutions, folder)?;
     judge("SFT", &start.policy, &start)?;
     let (mut start, _) = start.grow(&environment)?;
+    let settings = preference::settings(start.seed, &start.scale);
+    let pairs = preference::with_mismatched(&start.paired, start.seed)?;
+    let reference = preference::reference(&start.policy, &pairs, &settings)?;
     for name in &arguments.algorithms {
-        let algorithm = preference::algorithm(name)?;
-        let settings = preference::settings(start.seed, &start.scale);
-        let pairs = start.paired.clone();
-        let run = preference::learn_from(&mut start, &algorithm, &settings, &pairs)?;
+        let (name, loss) = preference::algorithm(name)?;
+        let (policy, folder) = (&start.policy, &mut start.folder);
+        let run = preference::learn(name, &loss, &settings, policy, &pairs, &reference, folder)?;
         judge(name, &run.model, &start)?;
     }
     println!("\n{}", terminal::render(&table(&rows)));
@@ -187,26 +191,22 @@ fn answers(
 }
 
 /// The solutions of problems, to imitate.
-fn solutions(
-    problems: &[(Problem, String)],
-    tokenizer: &ChatTokenizer,
-) -> Result<Vec<TrainingTree>> {
-    let mut solutions = Vec::new();
-    for (problem, _) in problems {
+fn solutions(problems: &[Given], tokenizer: &ChatTokenizer) -> Result<Vec<TrainingTree>> {
+    let of_problem = |Given { problem, .. }: &Given| {
         ensure!(
             !problem.rationale.is_empty(),
             "{} has no solution to imitate: {}",
             problem.id,
             problem.instruction
         );
-        let messages = [
-            Message::user(&problem.instruction),
-            Message::assistant(&problem.rationale),
-        ];
-        let tokens = tokenizer.encode_messages(&messages)?;
-        solutions.push(TrainingTree::imitated(&problem.id, &tokens)?);
-    }
-    Ok(solutions)
+        policy::imitated(
+            &problem.id,
+            &problem.instruction,
+            &problem.rationale,
+            tokenizer,
+        )
+    };
+    problems.iter().map(of_problem).collect()
 }
 
 fn table(rows: &[PassRow]) -> Table {

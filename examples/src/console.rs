@@ -10,14 +10,15 @@ static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 /// A stage of the run: a bar while it lasts, a line when it is done.
 pub struct Stage {
-    name: &'static str,
+    name: String,
     bar: ProgressBar,
     started: Instant,
 }
 
 impl Stage {
     /// Starts a stage of `total` units.
-    pub fn start(name: &'static str, total: usize, unit: &str) -> Self {
+    pub fn start(name: impl Into<String>, total: usize, unit: &str) -> Self {
+        let name = name.into();
         let bar = BARS.add(ProgressBar::new(total as u64));
         let template = format!(
             "{{prefix:>18.bold}} [{{bar:28}}] {{pos}}/{{len}} {unit} {{per_sec}} eta {{eta}} {{msg}}"
@@ -25,7 +26,7 @@ impl Stage {
         if let Ok(style) = ProgressStyle::with_template(&template) {
             bar.set_style(style.progress_chars("=> "));
         }
-        bar.set_prefix(name);
+        bar.set_prefix(name.clone());
         bar.enable_steady_tick(Duration::from_millis(200));
         Self {
             name,
@@ -42,7 +43,7 @@ impl Stage {
 
     /// Ends the stage with what came out of it.
     pub fn finish(self, result: &str) {
-        let (name, seconds) = (self.name, self.started.elapsed().as_secs_f64());
+        let (name, seconds) = (self.name.clone(), self.started.elapsed().as_secs_f64());
         self.clear();
         BARS.suspend(|| println!("{name:>18}  {seconds:>6.1} s  {result}"));
     }

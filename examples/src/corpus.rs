@@ -4,17 +4,18 @@ use anyhow::{Result, ensure};
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use token_forest::{ChatTokenizer, Message, TrainingTree, train_bpe, write_tokenizer_folder};
+use token_forest::{ChatTokenizer, TrainingTree, train_bpe, write_tokenizer_folder};
 use ultrainteract::decontaminate::Decontaminator;
 use ultrainteract::derive::instruction_hash;
 use ultrainteract::formats::SftRow;
 use ultrainteract::{Action, ActionSource, Observation, PreferenceTree, Verdict};
-use ultrainteract_synth::word_problems::{ROUND, WordProblem, train_and_held_out};
+use ultrainteract_synth::word_problems::{WordProblem, train_and_held_out};
 use ultrainteract_synth::{
     Attempt, Critic, CritiqueRequest, Environment, Problem, PythonEnvironment, RuleCritic,
 };
 
 use crate::Scale;
+use crate::policy;
 use crate::run_folder::RunFolder;
 
 /// What a run is made of.
@@ -78,10 +79,15 @@ pub fn make_with(
         "{shared} training problems share eight words in a row with a held-out one"
     );
 
+    let round_length = scale.kinds.round_length();
     // The actor meets problems in the trees that it was not fine-tuned on.
     let solved = &training[..training.len() - scale.tree_problems];
-    let worked: Vec<(&WordProblem, &str)> = solved.iter().enumerate().map(worked).collect();
-    let corrections = corrections(seed, &worked, environment)?;
+    let worked: Vec<(&WordProblem, &str)> = solved
+        .iter()
+        .enumerate()
+        .map(|(index, word)| worked(index, word, round_length))
+        .collect();
+    let corrections = corrections(seed, &worked, round_length, environment)?;
     let observations: Vec<String> = corrections
         .iter()
         .flat_map(|tree| tree.nodes())
@@ -104,14 +110,7 @@ pub fn make_with(
     ultrainteract::formats::write_jsonl(folder.path("sft_seed.jsonl"), &rows)?;
     let mut sft = rows
         .iter()
-        .map(|row| {
-            let messages = [
-                Message::user(&row.instruction),
-                Message::assistant(&row.response),
-            ];
-            let tokens = tokenizer.encode_messages(&messages)?;
-            Ok(TrainingTree::imitated(&row.id, &tokens)?)
-        })
+        .map(|row| policy::imitated(&row.id, &row.instruction, &row.response, &tokenizer))
         .collect::<Result<Vec<_>>>()?;
     for tree in &corrections {
         let is_correct = |id| {
@@ -134,8 +133,8 @@ pub fn make_with(
 
 /// What the model imitates before it acts: one way of writing the solution down, each for half of the problems of every
 /// template. Nobody has tried whether it is right.
-fn worked((index, word): (usize, &WordProblem)) -> (&WordProblem, &str) {
-    let (template, round) = (index % ROUND, index / ROUND);
+fn worked(index: usize, word: &WordProblem, round_length: usize) -> (&WordProblem, &str) {
+    let (template, round) = (index % round_length, index / round_length);
     let text = if (template + round).is_multiple_of(2) {
         &word.program
     } else {
@@ -163,6 +162,7 @@ fn worked_row(problem: &Problem, text: &str) -> SftRow {
 fn corrections(
     seed: u64,
     worked: &[(&WordProblem, &str)],
+    round_length: usize,
     environment: &PythonEnvironment,
 ) -> Result<Vec<PreferenceTree>> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -170,7 +170,10 @@ fn corrections(
         .iter()
         .enumerate()
         // Shifted every second round, so that all templates have their turn, in both ways of writing.
-        .filter(|(index, _)| (index % ROUND + index / (2 * ROUND)).is_multiple_of(CORRECTION_EVERY))
+        .filter(|(index, _)| {
+            let (place, rounds) = (index % round_length, index / (2 * round_length));
+            (place + rounds).is_multiple_of(CORRECTION_EVERY)
+        })
         .filter_map(|(_, (word, text))| Some((*word, with_mistake(text, &mut rng)?)))
         .collect();
     let attempts: Vec<Attempt<'_>> = mistakes

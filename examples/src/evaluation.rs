@@ -51,7 +51,7 @@ pub struct Pass {
 /// choose. Which habit is the best for a template is found out on the problems that the trees were built for.
 pub fn pass_table(
     start: &Start,
-    learned: &[(&'static str, &Decoder)],
+    learned: &[(&str, &Decoder)],
     unseen: &[WordProblem],
     practised: &[WordProblem],
     environment: &PythonEnvironment,
@@ -278,7 +278,7 @@ impl Samples {
     /// The samples with the rewards that each reward model gives them.
     pub fn candidates(
         &self,
-        scorers: &[(&'static str, &RewardModel)],
+        scorers: &[(&str, &RewardModel)],
         settings: &TrainingConfig,
     ) -> Result<Candidates> {
         let scores: Vec<Vec<Vec<f32>>> = scorers
@@ -324,12 +324,15 @@ pub fn programs_ranked_right(
     Ok((!points.is_empty()).then(|| points.iter().sum::<f64>() / points.len() as f64))
 }
 
-/// Accuracy and rewards of a reward model on pairs.
+/// Accuracy and rewards of a reward model on pairs; `None` if there are none.
 pub fn judge(
     model: &RewardModel,
     pairs: &[TrainingTree],
     settings: &TrainingConfig,
-) -> Result<RewardModelReport> {
+) -> Result<Option<RewardModelReport>> {
+    if pairs.is_empty() {
+        return Ok(None);
+    }
     let rewards = pair_rewards(model, pairs, settings)?;
     let chosen: Vec<f32> = rewards.iter().map(|pair| pair.chosen).collect();
     let rejected: Vec<f32> = rewards.iter().map(|pair| pair.rejected).collect();
@@ -343,5 +346,5 @@ pub fn judge(
             })
         })
         .collect();
-    Ok(evaluate_rewards(&chosen, &rejected, Some(&lengths))?)
+    Ok(Some(evaluate_rewards(&chosen, &rejected, Some(&lengths))?))
 }

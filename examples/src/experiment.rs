@@ -5,17 +5,17 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use chat_model::Sampling;
 use clap::Args;
-use eurus_eval::metrics::over_seeds;
+use eurus_eval::metrics::{Estimate, over_seeds};
 use eurus_eval::{Table, terminal};
 use eurus_models::Decoder;
 use ultrainteract_synth::{Critic, Environment, Fallback, Problem, PythonEnvironment, SynthConfig};
 
 use crate::corpus;
 use crate::policy::{self, Draws};
-use crate::problems;
+use crate::problems::{self, Split};
 use crate::run_folder::RunFolder;
 use crate::start::{OwnOptions, RunOptions, Start, python_environment};
 use crate::trees::{self, Trees};
@@ -117,6 +117,17 @@ pub fn run(
     note: &str,
     mut experiment: impl FnMut(&mut Start, &PythonEnvironment, &mut Measures) -> Result<()>,
 ) -> Result<()> {
+    // Before hours are spent on the first seeds.
+    for seed in options.all.run.seeds() {
+        if let Some(run) = options.run_of(seed) {
+            let trees = run.join(trees::TREES);
+            ensure!(
+                trees.is_file(),
+                "--from has no run of seed {seed}: there is no {}",
+                trees.display()
+            );
+        }
+    }
     for_every_seed(
         name,
         &options.all,
@@ -136,6 +147,18 @@ impl StartOptions {
         self.own.model.is_none()
     }
 
+    /// Whether development problems are judged on.
+    pub fn is_development(&self) -> bool {
+        self.all.run.development
+    }
+
+    /// The run of the quickstart to start from.
+    fn run_of(&self, seed: u64) -> Option<PathBuf> {
+        let from = self.from.as_ref()?;
+        let own = from.join(format!("seed-{seed}"));
+        Some(if own.is_dir() { own } else { from.clone() })
+    }
+
     fn start(
         &self,
         seed: u64,
@@ -144,15 +167,14 @@ impl StartOptions {
     ) -> Result<Start> {
         if let (Some(model), Some(problems)) = (&self.own.model, &self.own.problems) {
             let scale = self.own.scale();
-            let problems = problems::shuffled(problems, &self.own.ask, seed)?;
-            let start = Start::of_checkpoint(seed, scale, model, problems, folder)?;
+            let Split { unseen, others, .. } =
+                problems::split(problems, &self.own.ask, scale.held_out_problems, seed)?;
+            let start = Start::of_checkpoint(seed, scale, model, others, unseen, folder)?;
             return Ok(start.grow(environment)?.0);
         }
         let corpus = corpus::make(seed, &self.all.run.scale(), environment, &folder)?;
-        if let Some(from) = &self.from {
-            let own = from.join(format!("seed-{seed}"));
-            let run = if own.is_dir() { &own } else { from };
-            return Start::of_run(seed, &self.all.run, &corpus, run, folder);
+        if let Some(run) = self.run_of(seed) {
+            return Start::of_run(seed, &self.all.run, &corpus, &run, folder);
         }
         let (start, _) = Start::of_corpus(seed, &self.all.run, &corpus, folder, environment)?;
         Ok(start)
@@ -175,16 +197,18 @@ pub fn for_every_seed(
     // What the machine must have is asked for before anything is computed.
     let environment = python_environment()?;
     let mut measures = Measures::default();
+    let path = options.out.join(name).join("summary.json");
     for seed in options.run.seeds() {
         println!("Seed {seed}");
         let out = options.out.join(name).join(format!("seed-{seed}"));
         let folder = RunFolder::create(&out)?;
+        measures.seed = seed;
         let folder = experiment(seed, folder, &environment, &mut measures)?;
         folder.finish()?;
+        // After every seed: one that fails keeps those before it.
+        let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
+        serde_json::to_writer_pretty(file, &measures.by_name())?;
     }
-    let path = options.out.join(name).join("summary.json");
-    let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
-    serde_json::to_writer_pretty(file, &measures.by_name())?;
     let table = measures.table(caption, note)?;
     println!("\n{}", terminal::render(&table));
     println!(
@@ -210,15 +234,21 @@ pub enum Unit {
     Number,
 }
 
+/// What each seed gave.
+type OfSeeds = BTreeMap<u64, f64>;
+
 /// What was measured under each seed, by row and column.
 #[derive(Debug, Default)]
 pub struct Measures {
+    /// Of what is added now.
+    seed: u64,
     columns: Vec<(String, Unit)>,
-    rows: Vec<(String, Vec<Vec<f64>>)>,
+    /// Values by seed, by row and column, both by their places.
+    rows: Vec<(String, BTreeMap<usize, OfSeeds>)>,
 }
 
 impl Measures {
-    /// Adds a value of one more seed.
+    /// Adds what the seed of now gave. A second value takes the place of the first.
     pub fn add(&mut self, row: &str, column: &str, unit: Unit, value: f64) {
         let place = match self.columns.iter().position(|it| it.0 == column) {
             Some(place) => place,
@@ -227,34 +257,30 @@ impl Measures {
                 self.columns.len() - 1
             }
         };
-        let cells = match self.rows.iter().position(|it| it.0 == row) {
-            Some(place) => &mut self.rows[place].1,
+        let seed = self.seed;
+        match self.rows.iter_mut().find(|it| it.0 == row) {
+            Some((_, cells)) => cells.entry(place).or_default().insert(seed, value),
             None => {
-                self.rows.push((row.to_owned(), Vec::new()));
-                let last = self.rows.len() - 1;
-                &mut self.rows[last].1
+                let cells = BTreeMap::from([(place, BTreeMap::from([(seed, value)]))]);
+                self.rows.push((row.to_owned(), cells));
+                None
             }
         };
-        if cells.len() <= place {
-            cells.resize(place + 1, Vec::new());
-        }
-        cells[place].push(value);
     }
 
-    /// The values of every seed by row and column.
-    fn by_name(&self) -> BTreeMap<&str, BTreeMap<&str, &[f64]>> {
+    /// The values by row, column and seed.
+    fn by_name(&self) -> BTreeMap<&str, BTreeMap<&str, &OfSeeds>> {
         let mut rows = BTreeMap::new();
         for (row, cells) in &self.rows {
-            let columns = self.columns.iter().zip(cells);
-            let measured = columns.filter(|(_, values)| !values.is_empty());
-            let by_column = measured.map(|((column, _), values)| (column.as_str(), &values[..]));
+            let cells = cells.iter();
+            let by_column = cells.map(|(&place, values)| (self.columns[place].0.as_str(), values));
             rows.insert(row.as_str(), by_column.collect());
         }
         rows
     }
 
-    /// Means over seeds with their standard errors. A difference to another row is taken under each seed, so its error is the
-    /// paired one.
+    /// Means over seeds with their standard errors; a cell that fewer seeds have says how many. A difference to another row is taken
+    /// under each seed, so its error is the paired one.
     ///
     /// # Errors
     ///
@@ -262,36 +288,49 @@ impl Measures {
     pub fn table(&self, caption: &str, note: &str) -> Result<Table> {
         let headers = self.columns.iter().map(|it| it.0.as_str());
         let mut table = Table::new(caption).headers(std::iter::once("").chain(headers));
+        let cells = self.rows.iter().flat_map(|(_, cells)| cells.values());
+        let seeds = cells.map(OfSeeds::len).max().unwrap_or_default();
         for (name, cells) in &self.rows {
             let mut row = vec![name.clone()];
             for (place, (_, unit)) in self.columns.iter().enumerate() {
-                let values = cells.get(place).map_or(&[][..], Vec::as_slice);
-                row.push(match (values, unit) {
-                    ([], _) => "–".to_owned(),
-                    (values, Unit::Share) => {
-                        let mean = over_seeds(values)?;
-                        match mean.standard_error {
-                            Some(error) => {
-                                format!("{:.1} ± {:.1} %", 100.0 * mean.mean, 100.0 * error)
-                            }
-                            None => format!("{:.1} %", 100.0 * mean.mean),
-                        }
+                row.push(match cells.get(&place) {
+                    None => "–".to_owned(),
+                    Some(values) => {
+                        let few = match values.len() < seeds {
+                            true => format!(" ({} of {seeds})", values.len()),
+                            false => String::new(),
+                        };
+                        let values: Vec<f64> = values.values().copied().collect();
+                        unit.write(over_seeds(&values)?) + &few
                     }
-                    (values, Unit::Points) => over_seeds(values)?.in_points(),
-                    (values, Unit::Count) => format!("{:.0}", over_seeds(values)?.mean),
-                    (values, Unit::Reward) => {
-                        let mean = over_seeds(values)?;
-                        match mean.standard_error {
-                            Some(error) => format!("{:+.2} ± {error:.2}", mean.mean),
-                            None => format!("{:+.2}", mean.mean),
-                        }
-                    }
-                    (values, Unit::Number) => over_seeds(values)?.to_string(),
                 });
             }
             table = table.row(row);
         }
         Ok(table.note(note))
+    }
+}
+
+impl Unit {
+    fn write(self, mean: Estimate) -> String {
+        let with_error = |mean_of: &dyn Fn(f64) -> String, error_of: &dyn Fn(f64) -> String| {
+            let error = mean
+                .standard_error
+                .map(|error| format!(" ± {}", error_of(error)));
+            mean_of(mean.mean) + &error.unwrap_or_default()
+        };
+        match self {
+            Self::Share => {
+                let percent = |share: f64| format!("{:.1}", 100.0 * share);
+                with_error(&percent, &percent) + " %"
+            }
+            Self::Points => mean.in_points(),
+            Self::Count => format!("{:.0}", mean.mean),
+            Self::Reward => with_error(&|mean| format!("{mean:+.2}"), &|error| {
+                format!("{error:.2}")
+            }),
+            Self::Number => mean.to_string(),
+        }
     }
 }
 
@@ -302,7 +341,8 @@ mod tests {
     #[test]
     fn a_table_has_means_over_seeds_and_gaps_where_nothing_was_measured() {
         let mut measures = Measures::default();
-        for (a, b) in [(0.5, 0.25), (0.7, 0.35)] {
+        for (seed, a, b) in [(1, 0.5, 0.25), (2, 0.7, 0.35)] {
+            measures.seed = seed;
             measures.add("a", "solved", Unit::Share, a);
             measures.add("b", "solved", Unit::Share, b);
             measures.add("b", "over a", Unit::Points, b - a);
@@ -312,5 +352,9 @@ mod tests {
         assert!(text.contains("60.0 ± 10.0 %"), "{text}");
         assert!(text.contains("−30.0 ± 5.0"), "{text}");
         assert!(text.contains('–'), "{text}");
+        measures.seed = 3;
+        measures.add("a", "solved", Unit::Share, 0.6);
+        let text = terminal::render(&measures.table("caption", "note").unwrap());
+        assert!(text.contains("30.0 ± 5.0 % (2 of 3)"), "{text}");
     }
 }

@@ -27,8 +27,21 @@ pub fn config(scale: &Scale, tokenizer: &ChatTokenizer) -> DecoderConfig {
     config
 }
 
-/// Trains a fresh model on worked solutions, loss on actions only.
+/// A response to imitate.
+pub fn imitated(
+    id: &str,
+    instruction: &str,
+    response: &str,
+    tokenizer: &ChatTokenizer,
+) -> Result<TrainingTree> {
+    let messages = [Message::user(instruction), Message::assistant(response)];
+    let tokens = tokenizer.encode_messages(&messages)?;
+    Ok(TrainingTree::imitated(id, &tokens)?)
+}
+
+/// Trains a model on worked solutions, loss on actions only.
 pub fn fine_tune(
+    name: &str,
     seed: u64,
     scale: &Scale,
     model: Decoder,
@@ -46,7 +59,7 @@ pub fn fine_tune(
         seed,
         ..TrainingConfig::default()
     };
-    let stage = Stage::start("SFT", settings.steps(examples.len()), "steps");
+    let stage = Stage::start(name, settings.steps(examples.len()), "steps");
     let mut last = 0.0;
     let mut failed = None;
     let trained = SftTrainer::new(settings)?.train(model, examples, &mut |event: &Event| {
@@ -58,7 +71,7 @@ pub fn fine_tune(
                 format!("loss {:.3}, {rate:.0} tokens/s", progress.loss),
             );
         }
-        if let Err(error) = folder.metric("sft", event) {
+        if let Err(error) = folder.metric(name, event) {
             failed.get_or_insert(error);
         }
     })?;

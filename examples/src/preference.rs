@@ -76,51 +76,70 @@ pub fn reference(
             stage.position(*done, String::new());
         }
     })?;
-    stage.finish(&format!(
-        "log-probs of {pairs} pairs, once for all three algorithms"
-    ));
+    stage.finish(&format!("log-probs of {pairs} pairs"));
     Ok(reference)
 }
 
 /// A trained policy and what happened on the way.
 pub struct Learned {
-    /// Of the algorithm.
-    pub name: &'static str,
+    /// Of the algorithm, or of what it learned from.
+    pub name: String,
     /// The policy.
     pub model: Decoder,
     /// Rewards by step.
     pub trajectory: Vec<RewardPoint>,
-    /// Means over the pairs of the last quarter of the steps; a single step has few pairs.
-    pub late: PreferenceStats,
+    /// Means over the pairs of each quarter of the steps; a single step has few pairs.
+    pub quarters: [PreferenceStats; 4],
     /// Tokens computed: each node of a tree once.
     pub unique_tokens: usize,
     /// Tokens of the same pairs as two full sequences each.
     pub naive_tokens: usize,
 }
 
-/// Trains the policy of a start on pairs, with the log-probs of that policy as the reference.
+/// Trains the policy of a start on pairs, with the log-probs of that policy as the reference. The pairs need no mismatched
+/// completions; they get them here.
 pub fn learn_from(
     start: &mut Start,
-    algorithm: &(&'static str, PreferenceLossConfig),
+    name: &str,
+    loss: &PreferenceLossConfig,
     settings: &TrainingConfig,
     pairs: &[TrainingTree],
 ) -> Result<Learned> {
-    let (name, loss) = algorithm;
-    let reference = reference(&start.policy, pairs, settings)?;
+    let pairs = with_mismatched(pairs, start.seed)?;
+    let reference = reference(&start.policy, &pairs, settings)?;
+    let folder = &mut start.folder;
     learn(
         name,
         loss,
         settings,
         &start.policy,
-        pairs,
+        &pairs,
         &reference,
-        &mut start.folder,
+        folder,
     )
+}
+
+/// The pairs, each with a mismatched completion, which KTO's estimate of the KL wants; DPO and NCA do not look at it.
+///
+/// # Errors
+///
+/// When there are fewer than two trees.
+pub fn with_mismatched(pairs: &[TrainingTree], seed: u64) -> Result<Vec<TrainingTree>> {
+    let mut pairs = pairs.to_vec();
+    token_forest::add_mismatched(&mut pairs, seed)?;
+    Ok(pairs)
+}
+
+impl Learned {
+    /// Means over the pairs of the last quarter of the steps.
+    pub fn late(&self) -> &PreferenceStats {
+        &self.quarters[3]
+    }
 }
 
 /// Trains a policy on the pairs.
 pub fn learn(
-    name: &'static str,
+    name: &str,
     loss: &PreferenceLossConfig,
     settings: &TrainingConfig,
     model: &Decoder,
@@ -164,10 +183,12 @@ pub fn learn(
         },
     )?;
     failed.map_or(Ok(()), Err)?;
-    let last_quarter = steps[steps.len() - steps.len().div_ceil(4)..].iter();
-    let late = last_quarter
-        .copied()
-        .fold(PreferenceStats::default(), PreferenceStats::merge);
+    let quarters = [0, 1, 2, 3].map(|quarter| {
+        let [from, to] = [quarter, quarter + 1].map(|at| at * steps.len() / 4);
+        let steps = steps[from..to].iter().copied();
+        steps.fold(PreferenceStats::default(), PreferenceStats::merge)
+    });
+    let late = &quarters[3];
     stage.finish(&format!(
         "rewards {:+.2} chosen, {:+.2} rejected; {:.2}x fewer tokens than pairs as rows",
         late.chosen_reward,
@@ -175,10 +196,10 @@ pub fn learn(
         naive_tokens as f64 / unique_tokens.max(1) as f64
     ));
     Ok(Learned {
-        name,
+        name: name.to_owned(),
         model,
         trajectory,
-        late,
+        quarters,
         unique_tokens,
         naive_tokens,
     })

@@ -8,6 +8,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
 use ultrainteract::action_text::final_answer;
+use ultrainteract::decontaminate::Decontaminator;
 use ultrainteract::formats::parse_json;
 use ultrainteract::{Schema, Task, input};
 use ultrainteract_synth::Problem;
@@ -33,7 +34,13 @@ struct Record {
     /// SVAMP tells the story apart from the question.
     #[serde(default, alias = "Body")]
     body: String,
-    #[serde(alias = "Answer", alias = "expected_answer", alias = "ground_truth")]
+    /// MATH has it in the solution alone.
+    #[serde(
+        default,
+        alias = "Answer",
+        alias = "expected_answer",
+        alias = "ground_truth"
+    )]
     answer: Answer,
     /// SVAMP's solution.
     #[serde(default, alias = "Equation")]
@@ -44,6 +51,8 @@ struct Record {
     #[serde(
         default,
         alias = "Type",
+        alias = "type",
+        alias = "subject",
         alias = "perturbation_type",
         alias = "dataset"
     )]
@@ -55,6 +64,33 @@ struct Record {
 enum Answer {
     Number(f64),
     Text(String),
+}
+
+impl Default for Answer {
+    fn default() -> Self {
+        Self::Text(String::new())
+    }
+}
+
+/// A problem of a file.
+#[derive(Debug, Clone)]
+pub struct Given {
+    /// As it is posed.
+    pub problem: Problem,
+    /// The question alone.
+    pub question: String,
+    /// What its data set calls its kind; empty if it does not.
+    pub kind: String,
+}
+
+/// Problems that all is judged on, and others that have no eight words in a row with any of these.
+pub struct Split {
+    /// What all is judged on.
+    pub unseen: Vec<Given>,
+    /// What may be trained on.
+    pub others: Vec<Given>,
+    /// Eight words in a row of the unseen ones.
+    pub index: Decontaminator,
 }
 
 impl Record {
@@ -92,13 +128,13 @@ impl Record {
     }
 }
 
-/// Problems with their kinds, from JSONL or a JSON array, compressed or not. `ask` says how to answer: it follows each question, or
+/// Problems from JSONL or a JSON array, compressed or not. `ask` says how to answer: it follows each question, or
 /// has it where it says `{question}`.
 ///
 /// # Errors
 ///
 /// When the file cannot be read, a record has no question or answer, or there is none.
-pub fn read(path: &Path, ask: &str) -> Result<Vec<(Problem, String)>> {
+pub fn read(path: &Path, ask: &str) -> Result<Vec<Given>> {
     let mut problems = Vec::new();
     for row in input::read(vec![path.to_owned()], parse_json::<Record>) {
         let record = row.map_err(|rejected| rejected.error)?.value;
@@ -111,13 +147,16 @@ pub fn read(path: &Path, ask: &str) -> Result<Vec<(Problem, String)>> {
         let question = format!("{story}{pause}{}", record.question.trim());
         let ground_truth = match &record.answer {
             Answer::Number(number) => number.to_string(),
+            Answer::Text(text) if text.is_empty() => {
+                final_answer(&record.solution).unwrap_or_default()
+            }
             // GSM8K's answers end with "#### 18".
             Answer::Text(text) => final_answer(text).unwrap_or_else(|| text.trim().to_owned()),
         };
         let number = problems.len() + 1;
         ensure!(
             !ground_truth.is_empty(),
-            "record {number} of {} has an empty answer",
+            "record {number} of {} has no answer",
             path.display()
         );
         let rationale = record.rationale(&ground_truth);
@@ -138,21 +177,48 @@ pub fn read(path: &Path, ask: &str) -> Result<Vec<(Problem, String)>> {
             },
             dataset: "given".to_owned(),
         };
-        problems.push((problem, record.kind));
+        problems.push(Given {
+            problem,
+            question: question.trim().to_owned(),
+            kind: record.kind,
+        });
     }
     ensure!(!problems.is_empty(), "{} has no records", path.display());
     Ok(problems)
 }
 
-/// The problems of a file in an order of the seed's.
+/// Splits the problems of a file, in an order of the seed's.
 ///
 /// # Errors
 ///
-/// As for [`read`].
-pub fn shuffled(path: &Path, ask: &str, seed: u64) -> Result<Vec<(Problem, String)>> {
+/// As for [`read`]; also when there are no others.
+pub fn split(path: &Path, ask: &str, unseen: usize, seed: u64) -> Result<Split> {
     let mut problems = read(path, ask)?;
     problems.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
-    Ok(problems)
+    let others = problems.split_off(unseen.min(problems.len()));
+    let questions = problems.iter().map(|it| &it.question);
+    let index = Decontaminator::new(questions, Decontaminator::DEFAULT_N)?;
+    let count = others.len();
+    let others: Vec<Given> = others
+        .into_iter()
+        .filter(|it| index.find(&it.question).is_none())
+        .collect();
+    println!(
+        "{:>18}  {} unseen; of {count} others {} are left out, which share eight words in a row with one of them",
+        "Problems",
+        problems.len(),
+        count - others.len()
+    );
+    ensure!(
+        !others.is_empty(),
+        "{} has no problems beside the {unseen} unseen ones",
+        path.display()
+    );
+    Ok(Split {
+        unseen: problems,
+        others,
+        index,
+    })
 }
 
 /// `ask` with the question where it has `{question}`, else behind it.
@@ -177,21 +243,26 @@ mod tests {
             r#"{"ID":"chal-1","Body":"Tom has 5 pens","Question":"How many?","Answer":5.0,"Type":"Sum","#,
             r#""Equation":"( 8.0 - 3.0 )"}"#,
             "\n",
-            r#"{"problem":"1 + 1?","solution":"So $\\boxed{2}$.","expected_answer":"2"}"#,
+            r#"{"problem":"1 + 1?","solution":"So $\\boxed{2}$.","type":"Algebra"}"#,
         );
         std::fs::write(&path, text).unwrap();
         let read = read(&path, "Box it.").unwrap();
-        assert_eq!(read[0].0.instruction, "How many? Box it.");
-        assert_eq!(read[0].0.ground_truth, "3");
-        assert_eq!(read[1].0.instruction, "Tom has 5 pens. How many? Box it.");
-        assert_eq!(read[1].0.ground_truth, "5");
+        assert_eq!(read[0].problem.instruction, "How many? Box it.");
+        assert_eq!(read[0].problem.ground_truth, "3");
+        assert_eq!(
+            read[1].problem.instruction,
+            "Tom has 5 pens. How many? Box it."
+        );
+        assert_eq!(read[1].problem.ground_truth, "5");
         assert_eq!(posed("1?", "Say: {question} Now."), "Say: 1? Now.");
-        assert_eq!(read[1].1, "Sum");
-        let rationale = |index: usize| read[index].0.rationale.as_str();
+        assert_eq!(read[1].kind, "Sum");
+        let rationale = |index: usize| read[index].problem.rationale.as_str();
         let steps = "It is 2 + 1 = 3.\nAnswer:\n\\boxed{3}";
         assert_eq!(rationale(0), steps);
         assert_eq!(rationale(1), "```python\nprint(8 - 3)\n```");
         assert_eq!(rationale(2), "So $\\boxed{2}$.");
+        assert_eq!(read[2].problem.ground_truth, "2");
+        assert_eq!(read[2].kind, "Algebra");
     }
 
     #[test]
@@ -201,8 +272,35 @@ mod tests {
         std::fs::write(&path, r#"{"question":"How many?"}"#).unwrap();
         let error = format!("{:#}", read(&path, "").unwrap_err());
         assert!(
-            error.contains("row 1") && error.contains("answer"),
+            error.contains("record 1") && error.contains("no answer"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn what_may_be_trained_on_shares_no_eight_words_with_what_is_judged_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("problems.jsonl");
+        let story = "one two three four five six seven eight";
+        let rows: Vec<String> = (0..40)
+            .map(|index| {
+                let question = match index % 2 {
+                    0 => format!("{story} {index}?"),
+                    _ => format!("What is {index} and {index}?"),
+                };
+                serde_json::json!({ "question": question, "answer": index.to_string() }).to_string()
+            })
+            .collect();
+        std::fs::write(&path, rows.join("\n")).unwrap();
+        let split = split(&path, "Say it.", 10, 1).unwrap();
+        assert_eq!(split.unseen.len(), 10);
+        assert!(split.unseen.iter().any(|it| it.question.starts_with(story)));
+        assert!(
+            split
+                .others
+                .iter()
+                .all(|it| !it.question.starts_with(story))
+        );
+        assert!(split.others.len() > 10);
     }
 }

@@ -37,7 +37,7 @@ pub fn settings(seed: u64, scale: &Scale) -> TrainingConfig {
 
 /// Trains a reward model on the policy's body.
 pub fn train(
-    name: &'static str,
+    name: &str,
     loss: &RewardLossConfig,
     settings: &TrainingConfig,
     policy: &Decoder,

@@ -1,12 +1,14 @@
 //! How large everything is.
 
-use ultrainteract_synth::word_problems;
+use ultrainteract_synth::word_problems::{self, Kinds};
 
 /// How large everything is.
 #[derive(Debug, Clone)]
 pub struct Scale {
     /// All but those that nothing is trained on.
     pub training_problems: usize,
+    /// What the problems are about.
+    pub kinds: Kinds,
     /// The largest term of a sum in the problems.
     pub largest_number: u32,
     /// The largest factor of a product.
@@ -64,6 +66,7 @@ impl Scale {
     pub fn full() -> Self {
         Self {
             training_problems: 6300,
+            kinds: Kinds::Usual,
             largest_number: 20,
             largest_factor: 9,
             held_out_problems: 200,
@@ -97,6 +100,7 @@ impl Scale {
     /// How large the numbers of the problems are.
     pub fn word_problems(&self) -> word_problems::Options {
         word_problems::Options {
+            kinds: self.kinds,
             largest_number: self.largest_number,
             largest_factor: self.largest_factor,
             ..word_problems::Options::default()
@@ -124,6 +128,7 @@ impl Scale {
     pub fn quick() -> Self {
         Self {
             training_problems: 2000,
+            kinds: Kinds::Stories,
             largest_number: 10,
             largest_factor: 6,
             held_out_problems: 100,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use burn::tensor::Device;
 use clap::Args;
+use clap::builder::TypedValueParser;
 use code_interpreter::{Limits, Python};
 use eurus_models::{Checkpoint, Decoder, DecoderConfig, LocalChatModel};
 use token_forest::{ChatTokenizer, TrainingTree};
@@ -19,7 +20,7 @@ use crate::Scale;
 use crate::corpus::Corpus;
 use crate::evaluation;
 use crate::policy;
-use crate::problems::{ASK, problems_of};
+use crate::problems::{ASK, Given, problems_of};
 use crate::run_folder::RunFolder;
 use crate::trees::{self, Trees};
 
@@ -92,6 +93,13 @@ pub fn python_environment() -> Result<PythonEnvironment> {
     )?)
 }
 
+/// Parses a number above zero.
+pub fn at_least_one() -> impl TypedValueParser<Value = usize> {
+    clap::value_parser!(u64)
+        .range(1..)
+        .map(|number| usize::try_from(number).unwrap_or(usize::MAX))
+}
+
 /// A checkpoint and problems of one's own, in place of the miniature's.
 #[derive(Args, Debug)]
 pub struct OwnOptions {
@@ -103,24 +111,24 @@ pub struct OwnOptions {
     #[arg(long, requires = "model")]
     pub problems: Option<PathBuf>,
 
-    /// What follows each question.
+    /// What follows each question, or a text with `{question}` in it.
     #[arg(long, requires = "model", default_value = ASK)]
     pub ask: String,
 
     /// How many of its problems trees are built for.
-    #[arg(long, requires = "model", default_value_t = 100)]
+    #[arg(long, requires = "model", default_value_t = 100, value_parser = at_least_one())]
     pub tree_problems: usize,
 
     /// How many others it is judged on.
-    #[arg(long, requires = "model", default_value_t = 100)]
+    #[arg(long, requires = "model", default_value_t = 100, value_parser = at_least_one())]
     pub unseen_problems: usize,
 
     /// Samples of a problem at each turn of its tree.
-    #[arg(long, requires = "model", default_value_t = 8)]
+    #[arg(long, requires = "model", default_value_t = 8, value_parser = at_least_one())]
     pub samples: usize,
 
     /// Longest action, in tokens.
-    #[arg(long, requires = "model", default_value_t = 192)]
+    #[arg(long, requires = "model", default_value_t = 192, value_parser = at_least_one())]
     pub max_tokens: usize,
 
     /// Learning rate of the policies.
@@ -160,7 +168,7 @@ pub struct Start {
     pub unseen: Vec<Problem>,
     /// The kind of each problem by its id: its template, or what its data set calls it.
     pub kinds: HashMap<String, String>,
-    /// The pairs of sampled actions of the policy's trees, with a mismatched completion each.
+    /// The pairs of sampled actions of the policy's trees.
     pub paired: Vec<TrainingTree>,
     /// Where data and metrics go.
     pub folder: RunFolder,
@@ -191,7 +199,7 @@ impl Start {
         let scale = options.scale();
         let config = policy::config(&scale, &corpus.tokenizer);
         let fresh = Decoder::init(&config, seed, &Device::flex());
-        let policy = policy::fine_tune(seed, &scale, fresh, &corpus.sft, &mut folder)?;
+        let policy = policy::fine_tune("SFT", seed, &scale, fresh, &corpus.sft, &mut folder)?;
         let start = Self::of_miniature(seed, scale, options, corpus, (policy, config), folder);
         start.grow(environment)
     }
@@ -250,8 +258,8 @@ impl Start {
         }
     }
 
-    /// A checkpoint and problems with their kinds: the first are those that trees are built for, those behind them what all is
-    /// judged on. It has no pairs until it has [grown](Self::grow) trees.
+    /// A checkpoint, problems of which the first are those that trees are built for, and what all is judged on. It has no pairs
+    /// until it has [grown](Self::grow) trees.
     ///
     /// # Errors
     ///
@@ -260,20 +268,21 @@ impl Start {
         seed: u64,
         scale: Scale,
         model: &Path,
-        mut problems: Vec<(Problem, String)>,
+        mut tree_problems: Vec<Given>,
+        unseen: Vec<Given>,
         folder: RunFolder,
     ) -> Result<Self> {
-        let wanted = scale.tree_problems + scale.held_out_problems;
         ensure!(
-            problems.len() >= wanted,
-            "there are {} problems, and {wanted} are asked for; choose fewer with --tree-problems and --unseen-problems",
-            problems.len()
+            tree_problems.len() >= scale.tree_problems,
+            "{} problems are left for trees, and {} are asked for; choose fewer with --tree-problems or --unseen-problems",
+            tree_problems.len(),
+            scale.tree_problems
         );
-        problems.truncate(wanted);
-        let (mut problems, kinds): (Vec<Problem>, Vec<String>) = problems.into_iter().unzip();
-        let ids = problems.iter().map(|problem| problem.id.clone());
-        let kinds = ids.zip(kinds).collect();
-        let unseen = problems.split_off(scale.tree_problems);
+        tree_problems.truncate(scale.tree_problems);
+        let all = tree_problems.iter().chain(&unseen);
+        let kinds = all.map(|it| (it.problem.id.clone(), it.kind.clone()));
+        let kinds = kinds.collect();
+        let problems = |given: Vec<Given>| given.into_iter().map(|it| it.problem).collect();
         let (policy, config) = Checkpoint::new(model).decoder(&Device::flex())?;
         Ok(Self {
             seed,
@@ -281,8 +290,8 @@ impl Start {
             tokenizer: ChatTokenizer::from_folder(model)?,
             policy,
             config,
-            tree_problems: problems,
-            unseen,
+            tree_problems: problems(tree_problems),
+            unseen: problems(unseen),
             kinds,
             paired: Vec::new(),
             folder,
@@ -316,8 +325,6 @@ impl Start {
             self.paired.len(),
             trees.len()
         );
-        // KTO's KL estimate wants a mismatched completion per pair; DPO and NCA do not look at them.
-        token_forest::add_mismatched(&mut self.paired, self.seed)?;
         Ok(())
     }
 

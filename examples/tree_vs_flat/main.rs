@@ -5,7 +5,7 @@
 //! A policy learns from each set with the same loss and the same number of steps; it is judged at its first answer, and over
 //! up to five turns with the environment's feedback.
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use clap::Parser;
 use eurus_examples::experiment::{self, StartOptions, Unit, greedy_turns};
 use eurus_examples::preference;
@@ -47,16 +47,15 @@ fn main() -> Result<()> {
         &format!("{} from trees and from flat pairs.", arguments.algorithm),
         "As many pairs or tokens as the trees have, where there are, in as many steps. Tokens: computed in training, and what the \
          same pairs are as rows. Solved by turn: greedy actions, with the environment's feedback and the critique after each \
-         wrong one.",
+         wrong one; one that is cut off or no Python ends the attempt.",
         |start, environment, measures| {
-            let algorithm = preference::algorithm(&arguments.algorithm)?;
+            let (_, loss) = preference::algorithm(&arguments.algorithm)?;
             for (column, solved) in solved_by_turn(start, &start.policy, environment)? {
                 measures.add("SFT", column, Unit::Share, solved);
             }
 
             let seed = start.seed;
             let pairs: usize = start.paired.iter().map(|tree| tree.groups().len()).sum();
-            ensure!(pairs > 0, "the trees have no pairs to learn from");
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             // Enough samples for as many pairs as the trees have.
             let samples = 2 * start.scale.samples_per_turn;
@@ -68,36 +67,34 @@ fn main() -> Result<()> {
             let settings = preference::settings(seed, &start.scale);
             let steps = settings.steps(start.paired.len());
             let trees = start.paired.clone();
-            // What training on the trees computes in one pass; known when it has.
-            let mut tree_tokens = 0;
+            let tokens = trees.iter().map(TrainingTree::trained_tokens).sum();
             for (row, source, most) in [
-                (TREES, &trees, Most::All),
+                ("Trees", &trees, Most::All),
                 ("First answers, as many pairs", &first, Most::Pairs(pairs)),
-                ("First answers, as many tokens", &first, Most::Tokens),
+                (
+                    "First answers, as many tokens",
+                    &first,
+                    Most::Tokens(tokens),
+                ),
                 ("The trees' pairs alone, all", &alone, Most::All),
                 (
                     "The trees' pairs alone, as many tokens",
                     &alone,
-                    Most::Tokens,
+                    Most::Tokens(tokens),
                 ),
             ] {
-                let mut data = match most {
+                let data = match most {
                     Most::All => source.clone(),
                     Most::Pairs(pairs) => source.iter().take(pairs).cloned().collect(),
-                    Most::Tokens => up_to_tokens(source, tree_tokens),
+                    Most::Tokens(tokens) => up_to_tokens(source, tokens),
                 };
-                if row != TREES {
-                    token_forest::add_mismatched(&mut data, seed)?;
-                }
                 // As many steps from each: a tree has several pairs, a flat one has one.
                 let settings = TrainingConfig {
-                    trees_per_step: (settings.epochs * data.len()).div_ceil(steps),
+                    trees_per_step: (settings.epochs * data.len() / steps).max(1),
+                    max_steps: Some(steps),
                     ..settings.clone()
                 };
-                let run = preference::learn_from(start, &algorithm, &settings, &data)?;
-                if row == TREES {
-                    tree_tokens = run.unique_tokens / settings.epochs;
-                }
+                let run = preference::learn_from(start, row, &loss, &settings, &data)?;
                 for (column, solved) in solved_by_turn(start, &run.model, environment)? {
                     measures.add(row, column, Unit::Share, solved);
                 }
@@ -114,15 +111,11 @@ fn main() -> Result<()> {
     )
 }
 
-/// The row of the trees as they are.
-const TREES: &str = "Trees";
-
 /// How much of a set is learned from.
 enum Most {
     All,
     Pairs(usize),
-    /// As many as the trees have.
-    Tokens,
+    Tokens(usize),
 }
 
 /// The first rows that have so many tokens together.
@@ -130,8 +123,7 @@ fn up_to_tokens(rows: &[TrainingTree], most: usize) -> Vec<TrainingTree> {
     let mut spent = 0;
     rows.iter()
         .take_while(|row| {
-            let nodes = &row.tree().nodes;
-            spent += nodes.iter().map(|node| node.tokens.len()).sum::<usize>();
+            spent += row.trained_tokens();
             spent <= most
         })
         .cloned()

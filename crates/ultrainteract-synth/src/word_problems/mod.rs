@@ -4,7 +4,7 @@
 //! units (hours, weeks, dozens), comparisons, ages, wages, prices, rates and days of the week. All numbers are
 //! small positive integers. Instructions are short and the vocabulary is small, so that a model of a
 //! few hundred thousand parameters can learn them from scratch in minutes. Six more, of calendar and time and of order and
-//! position, are [never among them](generate_other_kinds).
+//! position, are [a kind of their own](Kinds::CalendarAndOrder).
 //!
 //! No instruction says how to solve it. Each problem comes with two ways to write its steps down, a
 //! program and numbered sentences, as two people would who each have one habit. The program computes
@@ -34,27 +34,57 @@ mod templates;
 
 use std::collections::HashSet;
 
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use ultrainteract::decontaminate::Decontaminator;
 use ultrainteract::{Schema, Task};
 
 use self::draw::Draw;
-use self::templates::Draft;
+use self::templates::{Draft, Template};
 use crate::{Error, Problem, Result, seed};
-
-/// How many problems a round has. Every template has its turn in it, and those that may ask for a word have two or three.
-pub const ROUND: usize = templates::ROUND;
 
 /// How often a problem is drawn again that is there already, or too similar to a held-out one,
 /// before the generator gives up.
 const ATTEMPTS: usize = 400;
 
-/// How large the numbers are, and what the dataset is called.
+/// What the problems are about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kinds {
+    /// The twenty-three templates.
+    #[default]
+    Usual,
+    /// Those six of them that are stories of which a number or a word can be asked.
+    Stories,
+    /// Six that are not among them: of calendar and time (minutes by the clock, the last day of a trip, months), and of order
+    /// and position (who is behind, between or in front). To judge by what was learned of others.
+    CalendarAndOrder,
+}
+
+impl Kinds {
+    /// How many problems a round has. Every template has its turn in it, and those that may ask for a word have several.
+    pub fn round_length(self) -> usize {
+        self.round::<ChaCha8Rng>().len()
+    }
+
+    fn round<R: Rng>(self) -> Vec<(&'static str, Template<R>)> {
+        match self {
+            Self::Usual => templates::round().to_vec(),
+            Self::Stories => templates::stories(),
+            Self::CalendarAndOrder => other_templates::round().to_vec(),
+        }
+    }
+}
+
+/// What the problems are about, how large the numbers are, and what the dataset is called.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// Name of the dataset in the problems. Default "word_problems".
     pub dataset: String,
+    /// What the problems are about. Default the usual kinds.
+    pub kinds: Kinds,
     /// The largest term of a sum; 9 to 1000. Default 50.
     pub largest_number: u32,
     /// The largest factor of a product; 5 to 30. Default 12.
@@ -65,6 +95,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             dataset: "word_problems".to_owned(),
+            kinds: Kinds::default(),
             largest_number: 50,
             largest_factor: 12,
         }
@@ -114,40 +145,7 @@ pub fn generate(seed: u64, count: usize, options: &Options) -> Result<Vec<WordPr
     options.validate()?;
     let set = Set {
         seed,
-        kinds: Kinds::Usual,
         name: "",
-        count,
-        options,
-    };
-    set.draw(&mut HashSet::new(), |_| true)
-}
-
-/// Problems of kinds that [`generate`] and [`train_and_held_out`] never draw, to judge by what was learned of others: of
-/// calendar and time (hours and minutes of a clock, the last day of a trip, months), and of order and position (who is
-/// behind, between or in front). Their ids are `wp-<seed>-other-<number>`.
-///
-/// ```
-/// use ultrainteract_synth::word_problems::{self, Options};
-///
-/// let other = word_problems::generate_other_kinds(1, 12, &Options::default())?;
-/// let usual = word_problems::generate(1, 72, &Options::default())?;
-/// assert!(other.iter().all(|word| usual.iter().all(|usual| usual.template != word.template)));
-/// # Ok::<(), ultrainteract_synth::Error>(())
-/// ```
-///
-/// # Errors
-///
-/// As for [`generate`].
-pub fn generate_other_kinds(
-    seed: u64,
-    count: usize,
-    options: &Options,
-) -> Result<Vec<WordProblem>> {
-    options.validate()?;
-    let set = Set {
-        seed,
-        kinds: Kinds::Other,
-        name: "other-",
         count,
         options,
     };
@@ -182,7 +180,6 @@ pub fn train_and_held_out(
     options.validate()?;
     let set = |name, count| Set {
         seed,
-        kinds: Kinds::Usual,
         name,
         count,
         options,
@@ -199,29 +196,9 @@ pub fn train_and_held_out(
     Ok((train, held_out))
 }
 
-/// Which templates problems are drawn from.
-#[derive(Debug, Clone, Copy)]
-enum Kinds {
-    /// Those that training and held-out problems have.
-    Usual,
-    /// Those that they do not have.
-    Other,
-}
-
-impl Kinds {
-    /// How many problems a round of them has.
-    const fn round_length(self) -> usize {
-        match self {
-            Self::Usual => templates::ROUND,
-            Self::Other => other_templates::ROUND,
-        }
-    }
-}
-
 /// A set of problems to be drawn.
 struct Set<'a> {
     seed: u64,
-    kinds: Kinds,
     name: &'static str,
     count: usize,
     options: &'a Options,
@@ -253,20 +230,18 @@ impl Set<'_> {
         Ok(problems)
     }
 
-    fn problem(&self, index: usize, rng: &mut rand_chacha::ChaCha8Rng) -> WordProblem {
-        let length = self.kinds.round_length();
-        let (template, draft) = match self.kinds {
-            Kinds::Usual => templates::round()[index % length],
-            Kinds::Other => other_templates::round()[index % length],
-        };
+    fn problem(&self, index: usize, rng: &mut ChaCha8Rng) -> WordProblem {
+        let round = self.options.kinds.round();
+        let (template, draft) = round[index % round.len()];
         let Draft { text, solution } = draft(&mut Draw::new(rng, self.options));
         let (program, reasoning) = (solution.program(&text), solution.chain_of_thought());
         let program_is_right = solution.ends_with_its_number();
-        let (task, schema, rationale) = if program_is_right && (index / length).is_multiple_of(2) {
-            (Task::MathPot, Schema::ModularProgramming, &program)
-        } else {
-            (Task::MathCot, Schema::ChainOfThought, &reasoning)
-        };
+        let (task, schema, rationale) =
+            if program_is_right && (index / round.len()).is_multiple_of(2) {
+                (Task::MathPot, Schema::ModularProgramming, &program)
+            } else {
+                (Task::MathCot, Schema::ChainOfThought, &reasoning)
+            };
         let problem = Problem {
             id: format!("wp-{}-{}{index:05}", self.seed, self.name),
             instruction: text,

@@ -1,4 +1,4 @@
-//! Templates that no training set has: of calendar and time, and of order and position.
+//! Templates of calendar and time, and of order and position, which are not among the usual ones.
 
 use rand::Rng;
 
@@ -6,11 +6,8 @@ use super::draw::Draw;
 use super::solution::{Op, Operand, Solution};
 use super::templates::{Draft, Template};
 
-/// How many there are.
-pub(super) const ROUND: usize = 6;
-
 /// The templates by their names.
-pub(super) fn round<R: Rng>() -> [(&'static str, Template<R>); ROUND] {
+pub(super) fn round<R: Rng>() -> [(&'static str, Template<R>); 6] {
     [
         ("clock", clock),
         ("row", row),
@@ -63,13 +60,14 @@ fn last_day<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
         ),
     };
     let mut solution = Solution::new("Add the days, and take one off, for the first counts");
-    let after = solution.step(first, Op::Add, days, "The day after is", "days");
+    let of_month = format!("of {month}");
+    let after = solution.step(first, Op::Add, days, "The day after is", &of_month);
     solution.step(
         after,
         Op::Subtract,
         Operand::Known(1),
         "The last day is",
-        "days",
+        &of_month,
     );
     Draft { text, solution }
 }
@@ -93,8 +91,8 @@ const MONTHS: [&str; 12] = [
 fn month<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
     let [name] = draw.people();
     let verb = draw.pick(&["come", "leave", "eat", "call"]);
-    let (now, wait) = (draw.between(0, 11), draw.between(1, 3));
-    let of = |number: i64| MONTHS[(number % 12) as usize];
+    let (now, wait) = (draw.between(1, 12), draw.between(1, 3));
+    let of = |number: i64| MONTHS[((number - 1) % 12) as usize];
     let text = match draw.pick(&[0, 1]) {
         0 => format!(
             "It is {}. {name} {verb}s in {wait} months. In what month?",
@@ -148,20 +146,26 @@ fn between<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
     };
     let mut solution =
         Solution::new("Subtract the places, and one more, for the end does not count");
-    let steps = solution.step(further, Op::Subtract, place, "They are apart", "places");
+    let steps = solution.step(further, Op::Subtract, place, "The distance is", "places");
     solution.step(
         steps,
         Op::Subtract,
         Operand::Known(1),
-        "Between are",
-        "places",
+        "There are",
+        "between",
     );
     Draft { text, solution }
 }
 
 fn race<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {
     let [name, other] = draw.people();
-    let (a, b, _) = draw.compared();
+    let (a, apart) = (draw.number(), draw.between(1, 8));
+    let b = match draw.pick(&[true, false]) {
+        true => a + apart,
+        // In the other order, and never before the first place.
+        false if a > apart => a - apart,
+        false => a + apart,
+    };
     let what = draw.pick(&["a race", "a game", "a swim", "a row"]);
     let text = match draw.pick(&[0, 1]) {
         0 => format!("In {what} {name} is number {a} and {other} is number {b}. Who is in front?"),

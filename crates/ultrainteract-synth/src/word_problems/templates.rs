@@ -37,11 +37,8 @@ pub(super) enum Question {
 /// Draws a problem of one template.
 pub(super) type Template<R> = fn(&mut Draw<'_, R>) -> Draft;
 
-/// How many turns a round has.
-pub(super) const ROUND: usize = 36;
-
 /// The templates by their names, in the order of their turns. Those that may ask for a word have several in a round.
-pub(super) fn round<R: Rng>() -> [(&'static str, Template<R>); ROUND] {
+pub(super) fn round<R: Rng>() -> [(&'static str, Template<R>); 36] {
     [
         ("gain", gain),
         ("two people", two_people),
@@ -80,6 +77,20 @@ pub(super) fn round<R: Rng>() -> [(&'static str, Template<R>); ROUND] {
         ("add and take", add_and_take),
         ("half", half),
     ]
+}
+
+/// The turns of those that may ask for a number or a word.
+pub(super) fn stories<R: Rng>() -> Vec<(&'static str, Template<R>)> {
+    let names = [
+        "two people",
+        "more than another",
+        "money",
+        "ages",
+        "order",
+        "half",
+    ];
+    let all = round().into_iter();
+    all.filter(|(name, _)| names.contains(name)).collect()
 }
 
 fn gain<R: Rng>(draw: &mut Draw<'_, R>) -> Draft {

@@ -5,8 +5,12 @@ use ultrainteract::decontaminate::words;
 
 use super::*;
 
+fn round() -> usize {
+    Kinds::Usual.round_length()
+}
+
 fn many() -> Vec<WordProblem> {
-    generate(11, ROUND * 120, &Options::default()).unwrap()
+    generate(11, round() * 120, &Options::default()).unwrap()
 }
 
 fn instruction(word: &WordProblem) -> &str {
@@ -101,7 +105,7 @@ fn programs_are_right_for_some_templates_never_for_one_and_by_the_question_for_o
 /// A window that only a few things vary in would be shared by a large part of its template.
 #[test]
 fn no_run_of_eight_words_is_common_among_the_problems_of_a_template() {
-    let problems = generate(5, ROUND * 500, &Options::default()).unwrap();
+    let problems = generate(5, round() * 500, &Options::default()).unwrap();
     let mut of_template: HashMap<&str, usize> = HashMap::new();
     let mut counts: HashMap<(&str, Vec<String>), usize> = HashMap::new();
     for problem in &problems {
@@ -143,8 +147,11 @@ fn the_held_out_problems_do_not_depend_on_the_number_of_training_problems() {
 
 #[test]
 fn problems_of_other_kinds_have_right_answers_and_no_words_in_a_row_with_the_usual_ones() {
-    let options = Options::default();
-    let others = generate_other_kinds(3, 300, &options).unwrap();
+    let options = Options {
+        kinds: Kinds::CalendarAndOrder,
+        ..Options::default()
+    };
+    let others = generate(3, 300, &options).unwrap();
     let index = Decontaminator::new(others.iter().map(instruction), 8).unwrap();
     for word in &many() {
         assert_eq!(index.find(instruction(word)), None);
@@ -168,6 +175,24 @@ fn problems_of_other_kinds_have_right_answers_and_no_words_in_a_row_with_the_usu
 }
 
 #[test]
+fn of_every_story_a_number_or_a_word_is_asked() {
+    let options = Options {
+        kinds: Kinds::Stories,
+        ..Options::default()
+    };
+    let mut by_template: HashMap<&str, [usize; 2]> = HashMap::new();
+    for word in generate(2, 360, &options).unwrap() {
+        by_template.entry(word.template).or_default()[usize::from(word.program_is_right)] += 1;
+    }
+    assert_eq!(by_template.len(), 6);
+    assert!(
+        by_template
+            .values()
+            .all(|[words, numbers]| words > numbers && *numbers > 10)
+    );
+}
+
+#[test]
 fn another_seed_gives_other_problems() {
     let options = Options::default();
     let (a, b) = (generate(1, 50, &options), generate(2, 50, &options));
@@ -182,7 +207,7 @@ fn more_problems_than_there_are_is_an_error() {
         ..Options::default()
     };
     // Thirty thousand problems of every template are more than the narrowest one has.
-    let error = generate(1, ROUND * 30_000, &options).unwrap_err();
+    let error = generate(1, round() * 30_000, &options).unwrap_err();
     assert!(matches!(error, Error::Exhausted { .. }), "{error}");
 }
 

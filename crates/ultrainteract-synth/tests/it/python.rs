@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::support::problem;
 use code_interpreter::{Limits, Status};
 use ultrainteract::Verdict;
-use ultrainteract_synth::word_problems::{self, Options};
+use ultrainteract_synth::word_problems::{self, Kinds, Options};
 use ultrainteract_synth::{Attempt, Environment, Outcome, PythonEnvironment};
 
 fn code(lines: &str) -> String {
@@ -28,7 +28,13 @@ fn programs_of_the_word_problems_are_right_where_they_say_so_and_sentences_are_r
     let Some(environment) = support::python(Limits::default()) else {
         return;
     };
-    let problems = word_problems::generate(21, 1000, &Options::default()).unwrap();
+    let mut problems = word_problems::generate(21, 1000, &Options::default()).unwrap();
+    let others = Options {
+        kinds: Kinds::CalendarAndOrder,
+        largest_number: 20,
+        ..Options::default()
+    };
+    problems.extend(word_problems::generate(21, 200, &others).unwrap());
     let attempts: Vec<_> = problems
         .iter()
         .flat_map(|word| [(word, &word.program), (word, &word.reasoning)])
