@@ -52,15 +52,15 @@ struct Arguments {
     ask: String,
 
     /// Problems whose solutions are imitated.
-    #[arg(long, default_value_t = 300, value_parser = at_least_one())]
+    #[arg(long, default_value_t = 220, value_parser = at_least_one())]
     sft_problems: usize,
 
     /// Problems that trees are built for.
-    #[arg(long, default_value_t = 200, value_parser = at_least_one())]
+    #[arg(long, default_value_t = 180, value_parser = at_least_one())]
     tree_problems: usize,
 
     /// Other problems, that all is judged on.
-    #[arg(long, default_value_t = 200, value_parser = at_least_one())]
+    #[arg(long, default_value_t = 150, value_parser = at_least_one())]
     unseen_problems: usize,
 
     /// Samples of a problem at each turn of its tree.
@@ -84,7 +84,7 @@ struct Arguments {
     sft_epochs: usize,
 
     /// Learning rate of preference learning.
-    #[arg(long, default_value_t = 2e-5)]
+    #[arg(long, default_value_t = 5e-5)]
     learning_rate: f64,
 
     /// Passes over the pairs.
@@ -144,21 +144,27 @@ fn main() -> Result<()> {
 
     let before = answers(&start, &start.policy, &environment)?;
     let mut rows = vec![row("The checkpoint", &before, None)?];
-    let baseline = values(&before);
+    println!(
+        "{:>18}  {} solved by the checkpoint",
+        "pass@1", rows[0].pass
+    );
     let config = start.config.clone();
-    let mut judge = |name: &str, policy: &Decoder, start: &Start| -> Result<()> {
+    // Saves a policy, and judges it against the answers of another one.
+    let judge = |name: &str, policy: &Decoder, start: &Start, against: &[Answered]| {
         let checkpoint = Checkpoint::new(start.folder.path(&name.to_lowercase()))
             .with_tokenizer_from(&arguments.model);
         checkpoint.write_decoder(policy, &config)?;
         let answered = answers(start, policy, &environment)?;
-        rows.push(row(name, &answered, Some(&baseline))?);
-        Ok(())
+        let row = row(name, &answered, Some(&values(against)))?;
+        println!("{:>18}  {} solved by {name}", "pass@1", row.pass);
+        anyhow::Ok((row, answered))
     };
 
     let (seed, policy) = (start.seed, start.policy.clone());
     let folder = &mut start.folder;
     start.policy = fine_tune("SFT", seed, &start.scale, policy, &solutions, folder)?;
-    judge("SFT", &start.policy, &start)?;
+    let (row, imitating) = judge("SFT", &start.policy, &start, &before)?;
+    rows.push(row);
     let (mut start, _) = start.grow(&environment)?;
     let settings = preference::settings(start.seed, &start.scale);
     let pairs = preference::with_mismatched(&start.paired, start.seed)?;
@@ -167,7 +173,8 @@ fn main() -> Result<()> {
         let (name, loss) = preference::algorithm(name)?;
         let (policy, folder) = (&start.policy, &mut start.folder);
         let run = preference::learn(name, &loss, &settings, policy, &pairs, &reference, folder)?;
-        judge(name, &run.model, &start)?;
+        let (row, _) = judge(name, &run.model, &start, &imitating)?;
+        rows.push(row);
     }
     println!("\n{}", terminal::render(&table(&rows)));
     let out = start.folder.finish()?;
@@ -228,5 +235,5 @@ fn table(rows: &[PassRow]) -> Table {
             format!("{:.0}", row.characters),
         ]);
     }
-    table.note("± is the standard error over problems. Gains are points of pass@1 over the checkpoint, paired problem by problem.")
+    table.note("± is the standard error over problems. Gains are points of pass@1, of SFT over the checkpoint, of the others over SFT, paired problem by problem.")
 }
