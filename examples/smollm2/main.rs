@@ -136,7 +136,7 @@ fn main() -> Result<()> {
     let mut start = Start::of_checkpoint(arguments.seed, scale, model, rest, unseen, folder)?;
     let solutions = solutions(&others, &start.tokenizer)?;
     println!(
-        "{:>18}  {:.0} million parameters, {} unseen problems",
+        "{:>18}  {:.1} million parameters, {} unseen problems",
         "Model",
         start.policy.num_params() as f64 / 1e6,
         start.unseen.len()

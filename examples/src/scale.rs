@@ -135,7 +135,7 @@ impl Scale {
             tree_problems: 100,
             hidden_size: 96,
             sft_learning_rate: 2e-3,
-            // Of so few pairs a larger one learns a habit and no choice.
+            // With a larger one policies unlearn more than they learn.
             preference_learning_rate: 1e-4,
             samples_per_turn: 5,
             candidates: 8,
