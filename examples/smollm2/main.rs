@@ -84,11 +84,11 @@ struct Arguments {
     sft_epochs: usize,
 
     /// Learning rate of preference learning.
-    #[arg(long, default_value_t = 5e-5)]
+    #[arg(long, default_value_t = 2e-5)]
     learning_rate: f64,
 
     /// Passes over the pairs.
-    #[arg(long, default_value_t = 2, value_parser = at_least_one())]
+    #[arg(long, default_value_t = 1, value_parser = at_least_one())]
     epochs: usize,
 
     /// What learns from the pairs.

@@ -45,7 +45,7 @@ fn main() -> Result<()> {
         "tree_vs_flat",
         &arguments.options,
         &format!("{} from trees and from flat pairs.", arguments.algorithm),
-        "As many pairs or tokens as the trees have, where there are, in as many steps. Tokens: computed in training, and what the \
+        "As many pairs or tokens as the trees have, where there are, in as many steps or nearly so. Tokens: computed in training, and what the \
          same pairs are as rows. Solved by turn: greedy actions, with the environment's feedback and the critique after each \
          wrong one; one that is cut off or no Python ends the attempt.",
         |start, environment, measures| {
@@ -88,9 +88,11 @@ fn main() -> Result<()> {
                     Most::Pairs(pairs) => source.iter().take(pairs).cloned().collect(),
                     Most::Tokens(tokens) => up_to_tokens(source, tokens),
                 };
-                // As many steps from each: a tree has several pairs, a flat one has one.
+                // As many steps from each: a tree has several pairs, a flat one has one. Nearest, so that all of a set is seen as
+                // often as can be.
+                let per_step = (settings.epochs * data.len()) as f64 / steps as f64;
                 let settings = TrainingConfig {
-                    trees_per_step: (settings.epochs * data.len() / steps).max(1),
+                    trees_per_step: per_step.round().max(1.0) as usize,
                     max_steps: Some(steps),
                     ..settings.clone()
                 };
@@ -103,6 +105,7 @@ fn main() -> Result<()> {
                     measures.add(row, column, Unit::Count, value as f64);
                 };
                 add("Pairs", count);
+                add("Steps", settings.steps(data.len()));
                 add("Tokens", run.unique_tokens);
                 add("As rows", run.naive_tokens);
             }
