@@ -39,8 +39,8 @@ pub struct RunOptions {
     #[arg(long)]
     pub development: bool,
 
-    /// A small run of a minute or two that touches every part, on six kinds of stories. Its policies learn a better habit, its reward
-    /// models to choose.
+    /// A small run of a minute or two that touches every part, on six kinds of stories. Its reward models learn to choose, its
+    /// policies a habit, which is better under most seeds.
     #[arg(long)]
     pub quick: bool,
 }
