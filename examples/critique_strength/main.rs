@@ -9,6 +9,8 @@
 mod critics;
 mod environments;
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use clap::Parser;
 use eurus_examples::experiment::{self, StartOptions, Unit, greedy_turns, pass_at_1};
@@ -55,8 +57,8 @@ fn main() -> Result<()> {
             arguments.algorithm
         ),
         "Fine-tuning has shown the policy the output, the verdict and the rule-based critique together, and no other form. Solved by \
-         turn: its greedy actions, right and accepted; one that is cut off or no Python ends the attempt. Truly right: pairs of sampled actions of which the \
-         chosen one is right and the other wrong. Critic: calls and tokens for the sampled trees. pass@1: of the policy that \
+         turn: its greedy actions, right and accepted; one that is cut off or no Python ends the attempt. Truly right: pairs of sampled \
+         actions of which the chosen one is right and the other wrong. Critic: calls and tokens for the sampled trees. pass@1: of the policy that \
          learned from them.",
         |start, python, measures| {
             let (_, loss) = preference::algorithm(&arguments.algorithm)?;
@@ -89,9 +91,11 @@ fn main() -> Result<()> {
             ];
             for (row, environment, critic) in rows {
                 let greedy = greedy_turns(start, &start.policy, environment, critic)?;
-                for (column, turns) in [("Solved by turn 1", 1), ("turn 2", 2), ("turn 5", 5)] {
-                    let solved = solved_by(&greedy.trees, &start.unseen, turns, python)?;
-                    measures.add(row, column, Unit::Share, solved);
+                let turns = turns_that_solve(&greedy.trees, &start.unseen, python)?;
+                for (column, last) in [("Solved by turn 1", 1), ("turn 2", 2), ("turn 5", 5)] {
+                    let solved = turns.iter().filter(|&&turn| turn <= last).count();
+                    let share = solved as f64 / start.unseen.len().max(1) as f64;
+                    measures.add(row, column, Unit::Share, share);
                 }
 
                 let counted = Counted::new(critic, &start.tokenizer);
@@ -135,7 +139,7 @@ struct Action<'a> {
     tree: usize,
 }
 
-/// The actions of trees that `wanted` names, each with its tree and node.
+/// The actions of trees that `wanted` names, each with the place of its tree.
 fn actions<'a>(
     trees: &'a [PreferenceTree],
     problems: &'a [Problem],
@@ -185,27 +189,23 @@ fn truly_right(actions: &[Action<'_>], python: &PythonEnvironment) -> Result<Vec
         .collect())
 }
 
-/// Share of the problems with an action up to a turn that is right and was accepted.
-fn solved_by(
+/// The turn of the first action that is right and was accepted, of each tree that has one.
+fn turns_that_solve(
     trees: &[PreferenceTree],
     problems: &[Problem],
-    last: usize,
     python: &PythonEnvironment,
-) -> Result<f64> {
+) -> Result<Vec<usize>> {
     let mut actions = actions(trees, problems, |tree| {
         tree.nodes().map(|(id, _)| id).collect()
     });
-    actions.retain(|action| action.verdict == Verdict::Correct && action.turn <= last);
+    actions.retain(|action| action.verdict == Verdict::Correct);
     let right = truly_right(&actions, python)?;
-    let mut solved: Vec<usize> = actions
-        .iter()
-        .zip(right)
-        .filter(|(_, right)| *right)
-        .map(|(action, _)| action.tree)
-        .collect();
-    solved.sort_unstable();
-    solved.dedup();
-    Ok(solved.len() as f64 / problems.len().max(1) as f64)
+    let mut first: BTreeMap<usize, usize> = BTreeMap::new();
+    for (action, _) in actions.iter().zip(right).filter(|(_, right)| *right) {
+        let turn = first.entry(action.tree).or_insert(action.turn);
+        *turn = action.turn.min(*turn);
+    }
+    Ok(first.into_values().collect())
 }
 
 /// How many pairs of sampled actions there are, and in how many the chosen one is right and the rejected one wrong.

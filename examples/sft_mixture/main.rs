@@ -158,12 +158,10 @@ fn judge(
         instructions,
         ..
     } = mixture;
-    let draws = Draws::greedy(&mixture.scale);
-    let answered = policy::solve(model, tokenizer, unseen, &draws, environment)?;
-    let right = answered.iter().flatten().filter(|it| it.is_correct());
-    let solved = right.count() as f64 / unseen.len().max(1) as f64;
+    let solved = policy::solved(model, tokenizer, unseen, &mixture.scale, environment)?;
     measures.add(row, "Word problems solved", Unit::Share, solved);
     if !instructions.is_empty() {
+        let draws = Draws::greedy(&mixture.scale);
         let followed = followed(model, tokenizer, instructions, &draws)?;
         measures.add(row, "Instructions followed", Unit::Share, followed);
         measures.add(

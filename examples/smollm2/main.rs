@@ -123,9 +123,7 @@ fn main() -> Result<()> {
         ..Scale::of_checkpoint()
     };
     let folder = RunFolder::create(&arguments.out)?;
-    let Split {
-        unseen, mut others, ..
-    } = problems::split(
+    let Split { unseen, mut others } = problems::split(
         &arguments.problems,
         &arguments.ask,
         arguments.unseen_problems,

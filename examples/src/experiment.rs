@@ -14,7 +14,7 @@ use eurus_models::Decoder;
 use ultrainteract_synth::{Critic, Environment, Fallback, Problem, PythonEnvironment, SynthConfig};
 
 use crate::corpus;
-use crate::policy::{self, Draws};
+use crate::policy;
 use crate::problems::{self, Split};
 use crate::run_folder::RunFolder;
 use crate::start::{OwnOptions, RunOptions, Start, python_environment};
@@ -67,10 +67,13 @@ pub fn solved(
     problems: &[Problem],
     environment: &PythonEnvironment,
 ) -> Result<f64> {
-    let draws = Draws::greedy(&start.scale);
-    let answered = policy::solve(policy, &start.tokenizer, problems, &draws, environment)?;
-    let right = answered.iter().flatten().filter(|it| it.is_correct());
-    Ok(right.count() as f64 / problems.len().max(1) as f64)
+    policy::solved(
+        policy,
+        &start.tokenizer,
+        problems,
+        &start.scale,
+        environment,
+    )
 }
 
 /// Trees of one greedy action a turn for the unseen problems: how a policy goes on after what the environment and the
@@ -167,7 +170,7 @@ impl StartOptions {
     ) -> Result<Start> {
         if let (Some(model), Some(problems)) = (&self.own.model, &self.own.problems) {
             let scale = self.own.scale();
-            let Split { unseen, others, .. } =
+            let Split { unseen, others } =
                 problems::split(problems, &self.own.ask, scale.held_out_problems, seed)?;
             let start = Start::of_checkpoint(seed, scale, model, others, unseen, folder)?;
             return Ok(start.grow(environment)?.0);

@@ -268,3 +268,22 @@ pub fn solve(
         })
         .collect())
 }
+
+/// Share of the problems that a policy's greedy solutions solve.
+pub fn solved(
+    model: &Decoder,
+    tokenizer: &ChatTokenizer,
+    problems: &[Problem],
+    scale: &Scale,
+    environment: &PythonEnvironment,
+) -> Result<f64> {
+    let answered = solve(
+        model,
+        tokenizer,
+        problems,
+        &Draws::greedy(scale),
+        environment,
+    )?;
+    let right = answered.iter().flatten().filter(|it| it.is_correct());
+    Ok(right.count() as f64 / problems.len().max(1) as f64)
+}

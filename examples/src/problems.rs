@@ -89,8 +89,6 @@ pub struct Split {
     pub unseen: Vec<Given>,
     /// What may be trained on.
     pub others: Vec<Given>,
-    /// Eight words in a row of the unseen ones.
-    pub index: Decontaminator,
 }
 
 impl Record {
@@ -217,7 +215,6 @@ pub fn split(path: &Path, ask: &str, unseen: usize, seed: u64) -> Result<Split> 
     Ok(Split {
         unseen: problems,
         others,
-        index,
     })
 }
 

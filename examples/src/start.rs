@@ -219,9 +219,14 @@ impl Start {
     ) -> Result<Self> {
         let trees = read_jsonl(run.join(trees::TREES))?
             .collect::<ultrainteract::Result<Vec<PreferenceTree>>>()?;
-        let mut problems = corpus.tree_problems.iter().map(|word| &word.problem.id);
+        // In their order; one that failed has no tree. Other sizes may give the same ids to other problems.
+        let mut problems = corpus.tree_problems.iter().map(|word| &word.problem);
+        let mut is_tree_of_one = |tree: &PreferenceTree| {
+            let place = (tree.id(), tree.instruction());
+            problems.any(|problem| (&*problem.id, &*problem.instruction) == place)
+        };
         ensure!(
-            trees.iter().all(|tree| problems.any(|id| id == tree.id())),
+            trees.iter().all(&mut is_tree_of_one),
             "{} has trees of other problems than those of seed {seed}{}",
             run.display(),
             if options.quick { " with --quick" } else { "" }
