@@ -3,6 +3,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+# Every part builds from scratch: what a second build would be quicker by is never used, and fills the disk.
+export CARGO_INCREMENTAL=0
+
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 taken=()
@@ -42,6 +45,9 @@ finish() {
     count_cpu_seconds
     printf '\n== Skipped\n'
     grep -a '^SKIPPED' "$log" | sort -u || echo "nothing"
+    printf '\n== Disk\n'
+    du -sh target
+    df -h . | tail -1
     printf '\n== Taken\n'
     printf '%s\n' "${taken[@]}" "$(printf '%-44s %6.1f min %8.1f CPU min' all "$(minutes $SECONDS)" "$(minutes "$cpu_seconds")")"
     if [ ${#failed[@]} -gt 0 ]; then
