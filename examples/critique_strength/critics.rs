@@ -19,7 +19,8 @@ pub struct Teller;
 
 impl Critic for Teller {
     fn critique(&self, request: &CritiqueRequest<'_>) -> Result<String> {
-        Ok(format!("The answer is {}.", request.problem.ground_truth))
+        let truth = request.problem.ground_truth().unwrap_or_default();
+        Ok(format!("The answer is {truth}."))
     }
 }
 
@@ -37,8 +38,10 @@ impl Critic for WrongCritic {
         };
         let used = numbers(&without_labels(request.action));
         let given = numbers(&request.problem.instruction);
-        let answer = &request.problem.ground_truth;
-        let hint = given.iter().find(|it| used.contains(it) && *it != answer);
+        let answer = request.problem.ground_truth();
+        let hint = given
+            .iter()
+            .find(|it| used.contains(it) && Some(it.as_str()) != answer.as_deref());
         Ok(match hint {
             Some(number) => format!("{outcome} You did not use {number}."),
             None => outcome.to_owned(),

@@ -13,7 +13,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result};
 use burn::module::Module;
 use clap::Parser;
 use eurus_eval::{Table, terminal};
@@ -198,18 +198,13 @@ fn answers(
 /// The solutions of problems, to imitate.
 fn solutions(problems: &[Given], tokenizer: &ChatTokenizer) -> Result<Vec<TrainingTree>> {
     let of_problem = |Given { problem, .. }: &Given| {
-        ensure!(
-            !problem.rationale.is_empty(),
-            "{} has no solution to imitate: {}",
-            problem.id,
-            problem.instruction
-        );
-        policy::imitated(
-            &problem.id,
-            &problem.instruction,
-            &problem.rationale,
-            tokenizer,
-        )
+        let solution = problem.rationale().with_context(|| {
+            format!(
+                "{} has no solution to imitate: {}",
+                problem.id, problem.instruction
+            )
+        })?;
+        policy::imitated(&problem.id, &problem.instruction, solution, tokenizer)
     };
     problems.iter().map(of_problem).collect()
 }

@@ -8,7 +8,7 @@ use token_forest::{ChatTokenizer, TrainingTree, train_bpe, write_tokenizer_folde
 use ultrainteract::decontaminate::Decontaminator;
 use ultrainteract::derive::instruction_hash;
 use ultrainteract::formats::SftRow;
-use ultrainteract::{Action, ActionSource, Observation, PreferenceTree, Verdict};
+use ultrainteract::{Action, ActionSource, Observation, PreferenceTree, Schema, Verdict};
 use ultrainteract_synth::word_problems::{WordProblem, train_and_held_out};
 use ultrainteract_synth::{
     Attempt, Critic, CritiqueRequest, Environment, Problem, PythonEnvironment, RuleCritic,
@@ -208,7 +208,7 @@ fn corrections(
             text: text.to_owned(),
             verdict,
             actor: "annotation".to_owned(),
-            schema: problem.schema,
+            schema: Schema::of(text),
             source: ActionSource::GroundTruth,
         };
         let id = format!("{}-correction", problem.id);

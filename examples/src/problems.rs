@@ -10,9 +10,9 @@ use serde::Deserialize;
 use ultrainteract::action_text::final_answer;
 use ultrainteract::decontaminate::Decontaminator;
 use ultrainteract::formats::parse_json;
-use ultrainteract::{Schema, Task, input};
-use ultrainteract_synth::Problem;
+use ultrainteract::{Task, input};
 use ultrainteract_synth::word_problems::WordProblem;
+use ultrainteract_synth::{Gold, Problem};
 
 /// What follows a question unless something else is given.
 pub const ASK: &str =
@@ -162,17 +162,13 @@ pub fn read(path: &Path, ask: &str) -> Result<Vec<Given>> {
         let problem = Problem {
             id: format!("problem-{number:05}"),
             instruction: posed(question.trim(), ask),
-            ground_truth,
-            rationale,
             task: if is_program {
                 Task::MathPot
             } else {
                 Task::MathCot
             },
-            schema: match is_program {
-                true => Schema::ModularProgramming,
-                false => Schema::ChainOfThought,
-            },
+            gold: Gold::Answer(ground_truth),
+            solutions: Vec::from_iter((!rationale.is_empty()).then_some(rationale)),
             dataset: "given".to_owned(),
         };
         problems.push(Given {
@@ -244,21 +240,22 @@ mod tests {
         );
         std::fs::write(&path, text).unwrap();
         let read = read(&path, "Box it.").unwrap();
+        let truth = |index: usize| read[index].problem.ground_truth().unwrap();
         assert_eq!(read[0].problem.instruction, "How many? Box it.");
-        assert_eq!(read[0].problem.ground_truth, "3");
+        assert_eq!(truth(0), "3");
         assert_eq!(
             read[1].problem.instruction,
             "Tom has 5 pens. How many? Box it."
         );
-        assert_eq!(read[1].problem.ground_truth, "5");
+        assert_eq!(truth(1), "5");
         assert_eq!(posed("1?", "Say: {question} Now."), "Say: 1? Now.");
         assert_eq!(read[1].kind, "Sum");
-        let rationale = |index: usize| read[index].problem.rationale.as_str();
+        let rationale = |index: usize| read[index].problem.rationale().unwrap();
         let steps = "It is 2 + 1 = 3.\nAnswer:\n\\boxed{3}";
         assert_eq!(rationale(0), steps);
         assert_eq!(rationale(1), "```python\nprint(8 - 3)\n```");
         assert_eq!(rationale(2), "So $\\boxed{2}$.");
-        assert_eq!(read[2].problem.ground_truth, "2");
+        assert_eq!(truth(2), "2");
         assert_eq!(read[2].kind, "Algebra");
     }
 

@@ -62,7 +62,7 @@ pub use environment::{
     Attempt, CORRECT_FEEDBACK, Environment, Outcome, PythonEnvironment, WRONG_FEEDBACK,
 };
 pub use error::{Error, Result};
-pub use problem::Problem;
+pub use problem::{Gold, IoTest, Problem};
 pub use tree::{
     ActorPlan, Build, Dropped, End, Event, Failure, Fallback, SynthConfig, SynthStats, TreeBuilder,
     TreeStore, TurnCounts, TurnStats,

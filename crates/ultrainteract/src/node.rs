@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::action_text;
+
 /// The environment's verdict on an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -25,6 +27,22 @@ pub enum Schema {
     ChainOfThought,
     /// Steps in words, then a program.
     ModularProgramming,
+}
+
+impl Schema {
+    /// How an action with this text reasons: with a program if it has a [Python block](crate::action_text::python_blocks).
+    ///
+    /// ```
+    /// use ultrainteract::Schema;
+    /// assert_eq!(Schema::of("```python\nprint(1)\n```"), Schema::ModularProgramming);
+    /// assert_eq!(Schema::of("It is 1."), Schema::ChainOfThought);
+    /// ```
+    pub fn of(action: &str) -> Self {
+        match action_text::python_blocks(action).is_empty() {
+            true => Self::ChainOfThought,
+            false => Self::ModularProgramming,
+        }
+    }
 }
 
 /// Where an action comes from.

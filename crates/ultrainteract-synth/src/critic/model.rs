@@ -194,9 +194,11 @@ fn part(request: &CritiqueRequest<'_>, name: &str) -> Option<String> {
             Some(execution) => execution.render().to_owned(),
             None => "(no code)".to_owned(),
         },
-        "rationale" if problem.rationale.is_empty() => "(none)".to_owned(),
-        "rationale" => problem.rationale.clone(),
-        "ground_truth" => problem.ground_truth.clone(),
+        "rationale" => problem.rationale().unwrap_or("(none)").to_owned(),
+        "ground_truth" => problem
+            .ground_truth()
+            .unwrap_or("(none)".into())
+            .into_owned(),
         _ => return None,
     })
 }
@@ -257,10 +259,9 @@ mod tests {
         Problem {
             id: "p".into(),
             instruction: "What is 6 * {x}, x being 7?".into(),
-            ground_truth: "42".into(),
-            rationale: "6 * 7 = 42".into(),
             task: ultrainteract::Task::MathCot,
-            schema: ultrainteract::Schema::ChainOfThought,
+            gold: crate::Gold::Answer("42".into()),
+            solutions: vec!["6 * 7 = 42".into()],
             dataset: "d".into(),
         }
     }

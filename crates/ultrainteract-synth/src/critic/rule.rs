@@ -55,7 +55,11 @@ fn outcome(request: &CritiqueRequest<'_>) -> String {
     };
     match (
         parse_number(answer),
-        parse_number(&request.problem.ground_truth),
+        request
+            .problem
+            .ground_truth()
+            .as_deref()
+            .and_then(parse_number),
     ) {
         (Some(given), Some(truth)) if given > truth => "The answer is too large.".to_owned(),
         (Some(given), Some(truth)) if given < truth => "The answer is too small.".to_owned(),
@@ -84,7 +88,7 @@ fn step_at(action: &str, place: usize) -> Option<&str> {
 
 fn unused_number(request: &CritiqueRequest<'_>) -> Option<String> {
     let action = substance(request.action);
-    let solution = substance(&request.problem.rationale);
+    let solution = substance(request.problem.rationale().unwrap_or_default());
     let unused = arithmetic::numbers(&request.problem.instruction)
         .into_iter()
         .find(|number| {
@@ -129,7 +133,7 @@ fn wrong_operation(request: &CritiqueRequest<'_>) -> Option<String> {
 }
 
 fn operations(problem: &Problem) -> Vec<char> {
-    operators(&substance(&problem.rationale))
+    operators(&substance(problem.rationale().unwrap_or_default()))
 }
 
 /// The operators between numbers or names, in order; `//` counts as `/`.
@@ -167,15 +171,14 @@ mod tests {
             id: "p".into(),
             instruction: "Think. Tom has 12 bags with 3 pens each and loses 4. How many pens?"
                 .into(),
-            ground_truth: "32".into(),
-            rationale: if program {
+            gold: crate::Gold::Answer("32".into()),
+            solutions: vec![if program {
                 "Step 1: Multiply.\n```python\n# Step 2: multiply\nx = 12 * 3\n# Step 3: subtract\nprint(x - 4)\n```"
             } else {
                 "Step 1: Tom has 12 * 3 = 36 pens.\nStep 2: Tom has 36 - 4 = 32 pens.\nAnswer:\n\\boxed{32}"
             }
-            .into(),
+            .into()],
             task: ultrainteract::Task::MathCot,
-            schema: ultrainteract::Schema::ChainOfThought,
             dataset: "d".into(),
         }
     }
@@ -298,10 +301,11 @@ mod tests {
     fn the_ground_truth_never_appears() {
         let problems = word_problems::generate(9, 400, &Options::default()).unwrap();
         let problems: Vec<Problem> = problems.into_iter().map(|word| word.problem).collect();
-        let mut actions: Vec<String> = problems.iter().map(|p| p.rationale.clone()).collect();
+        let solution = |p: &Problem| p.solutions[0].clone();
+        let mut actions: Vec<String> = problems.iter().map(solution).collect();
         // Solutions of neighbours, and solutions with a slip, are wrong in every way.
-        actions.extend(problems.iter().map(|p| p.rationale.replace(" + ", " - ")));
-        actions.extend(problems.iter().map(|p| p.rationale.replace('3', "4")));
+        actions.extend(problems.iter().map(|p| solution(p).replace(" + ", " - ")));
+        actions.extend(problems.iter().map(|p| solution(p).replace('3', "4")));
         for (index, problem) in problems.iter().enumerate() {
             for action in [
                 &actions[(index + 2) % 400],

@@ -8,7 +8,7 @@ use ultrainteract::Verdict;
 use ultrainteract::action_text::{answers_match, dedent, final_answer, python_blocks};
 
 use super::{Attempt, Environment, Outcome};
-use crate::Result;
+use crate::{Gold, Result};
 
 /// Runs the Python blocks of actions and compares what they print with the ground truth.
 ///
@@ -18,6 +18,7 @@ use crate::Result;
 ///   The answer is the last line that the action's own code shows, or the boxed answer in it.
 /// - An action without code is not run; the answer is its boxed answer or `Answer:` line.
 /// - Without an answer, or when its code fails, an action is incorrect.
+/// - Problems that tests decide about are not judged here.
 #[derive(Debug)]
 pub struct PythonEnvironment {
     pool: Pool,
@@ -108,15 +109,22 @@ impl Environment for PythonEnvironment {
 }
 
 fn judge(attempt: &Attempt<'_>, answer: Option<String>, execution: Option<Execution>) -> Outcome {
-    let correct = answer
-        .as_deref()
-        .is_some_and(|answer| answers_match(answer, &attempt.problem.ground_truth));
+    let says = |truth: &str| {
+        let right = answer
+            .as_deref()
+            .is_some_and(|answer| answers_match(answer, truth));
+        match right {
+            true => Verdict::Correct,
+            false => Verdict::Incorrect,
+        }
+    };
+    let verdict = match &attempt.problem.gold {
+        Gold::Answer(truth) => says(truth),
+        gold @ Gold::Choice { .. } => says(&gold.ground_truth().unwrap_or_default()),
+        Gold::Tests(_) | Gold::Asserts { .. } | Gold::Unjudged => Verdict::Unjudged,
+    };
     Outcome {
-        verdict: if correct {
-            Verdict::Correct
-        } else {
-            Verdict::Incorrect
-        },
+        verdict,
         answer,
         execution,
     }

@@ -51,7 +51,7 @@ use crate::{Critic, Environment, Error, Problem, Result};
 /// let problems = word_problems::generate(7, 1, &Options::default())?;
 /// let problems = problems.into_iter().map(|word| word.problem).collect::<Vec<_>>();
 /// // An actor that always gives 1, and sometimes what the problem's solution prints.
-/// let solution = problems[0].rationale.clone();
+/// let solution = problems[0].solutions[0].clone();
 /// let actor = FnModel::new("actor", move |request: &ChatRequest| {
 ///     let wrong = Completion::stopped("Step 1: Guess.\n```python\nprint(1)\n```");
 ///     let mut completions = vec![wrong; request.samples];

@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use chat_model::{Completion, Finish, Message};
-use ultrainteract::action_text::python_blocks;
 use ultrainteract::{Action, ActionSource, Schema, Verdict};
 
 use super::TurnCounts;
@@ -76,19 +75,14 @@ pub(super) fn action(candidate: &Candidate) -> Action {
         text: candidate.text.clone(),
         verdict: candidate.outcome.verdict,
         actor: candidate.actor.clone(),
-        schema: if python_blocks(&candidate.text).is_empty() {
-            Schema::ChainOfThought
-        } else {
-            Schema::ModularProgramming
-        },
+        schema: Schema::of(&candidate.text),
         source: ActionSource::Sampled,
     }
 }
 
 /// The annotated solution as an action, if there is one that can stand beside the incorrect action.
 pub(super) fn annotated(tree: &Growing<'_>, rejected: Option<&Action>) -> Option<Action> {
-    let problem = tree.problem;
-    let text = problem.rationale.trim();
+    let text = tree.problem.rationale()?.trim();
     if text.is_empty() || rejected.is_some_and(|rejected| rejected.text == text) {
         return None;
     }
@@ -96,7 +90,7 @@ pub(super) fn annotated(tree: &Growing<'_>, rejected: Option<&Action>) -> Option
         text: text.to_owned(),
         verdict: Verdict::Correct,
         actor: "ground truth".to_owned(),
-        schema: problem.schema,
+        schema: Schema::of(text),
         source: ActionSource::GroundTruth,
     })
 }

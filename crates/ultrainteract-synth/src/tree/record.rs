@@ -44,7 +44,9 @@ pub(super) struct TurnRecord {
 pub(super) fn fingerprint(problem: &Problem) -> String {
     crate::seed::fingerprint(&format!(
         "{}\n{}\n{}",
-        problem.instruction, problem.ground_truth, problem.rationale
+        problem.instruction,
+        problem.gold.identity(),
+        problem.rationale().unwrap_or_default()
     ))
 }
 
@@ -72,8 +74,11 @@ impl<'p> Growing<'p> {
             &problem.dataset,
             &problem.instruction,
         )?
-        .with_ground_truth(&problem.ground_truth)
         .with_max_turns(max_turns)?;
+        let tree = match problem.ground_truth() {
+            Some(truth) => tree.with_ground_truth(truth),
+            None => tree,
+        };
         Ok(Self {
             problem,
             fingerprint: fingerprint(problem),

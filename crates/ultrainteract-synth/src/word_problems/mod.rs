@@ -21,7 +21,7 @@
 //! let problems = word_problems::generate(7, 4, &Options::default())?;
 //! let first = &problems[0];
 //! assert!(first.program.contains("```python"));
-//! assert!(first.reasoning.ends_with(&format!("\\boxed{{{}}}", first.problem.ground_truth)));
+//! assert!(first.reasoning.ends_with(&format!("\\boxed{{{}}}", first.problem.ground_truth().unwrap())));
 //! // The same seed gives the same problems, and asking for more does not change the first ones.
 //! assert_eq!(problems[..3], word_problems::generate(7, 3, &Options::default())?);
 //! # Ok::<(), ultrainteract_synth::Error>(())
@@ -37,12 +37,12 @@ use std::collections::HashSet;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
+use ultrainteract::Task;
 use ultrainteract::decontaminate::Decontaminator;
-use ultrainteract::{Schema, Task};
 
 use self::draw::Draw;
 use self::templates::{Draft, Template};
-use crate::{Error, Problem, Result, seed};
+use crate::{Error, Gold, Problem, Result, seed};
 
 /// How often a problem is drawn again that is there already, or too similar to a held-out one,
 /// before the generator gives up.
@@ -236,19 +236,17 @@ impl Set<'_> {
         let Draft { text, solution } = draft(&mut Draw::new(rng, self.options));
         let (program, reasoning) = (solution.program(&text), solution.chain_of_thought());
         let program_is_right = solution.ends_with_its_number();
-        let (task, schema, rationale) =
-            if program_is_right && (index / round.len()).is_multiple_of(2) {
-                (Task::MathPot, Schema::ModularProgramming, &program)
-            } else {
-                (Task::MathCot, Schema::ChainOfThought, &reasoning)
-            };
+        let (task, rationale) = if program_is_right && (index / round.len()).is_multiple_of(2) {
+            (Task::MathPot, &program)
+        } else {
+            (Task::MathCot, &reasoning)
+        };
         let problem = Problem {
             id: format!("wp-{}-{}{index:05}", self.seed, self.name),
-            instruction: text,
-            ground_truth: solution.answer(),
-            rationale: rationale.clone(),
             task,
-            schema,
+            instruction: text,
+            gold: Gold::Answer(solution.answer()),
+            solutions: vec![rationale.clone()],
             dataset: self.options.dataset.clone(),
         };
         WordProblem {

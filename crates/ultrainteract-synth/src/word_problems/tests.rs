@@ -17,6 +17,13 @@ fn instruction(word: &WordProblem) -> &str {
     &word.problem.instruction
 }
 
+fn truth(word: &WordProblem) -> &str {
+    match &word.problem.gold {
+        Gold::Answer(answer) => answer,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn instructions_are_short_and_different() {
     let problems = many();
@@ -30,7 +37,7 @@ fn instructions_are_short_and_different() {
 #[test]
 fn answers_are_small_positive_integers_where_a_number_of_the_steps_is_asked_for() {
     for word in many().iter().filter(|word| word.program_is_right) {
-        let answer: i64 = word.problem.ground_truth.parse().unwrap();
+        let answer: i64 = truth(word).parse().unwrap();
         assert!((1..1000).contains(&answer), "{word:?}");
     }
 }
@@ -65,10 +72,10 @@ fn a_rationale_is_a_program_for_about_half_of_the_problems_that_one_is_right_for
         right += usize::from(word.program_is_right);
         if word.problem.task == Task::MathPot {
             assert!(word.program_is_right, "{word:?}");
-            assert_eq!(word.problem.rationale, word.program);
+            assert_eq!(word.problem.solutions, [word.program.as_str()]);
             programs += 1;
         } else {
-            assert_eq!(word.problem.rationale, word.reasoning);
+            assert_eq!(word.problem.solutions, [word.reasoning.as_str()]);
         }
     }
     assert!(
@@ -81,7 +88,7 @@ fn a_rationale_is_a_program_for_about_half_of_the_problems_that_one_is_right_for
 fn the_boxed_answer_of_all_sentences_is_the_ground_truth() {
     for word in &many() {
         let answer = action_text::final_answer(&word.reasoning).unwrap();
-        assert_eq!(answer, word.problem.ground_truth);
+        assert_eq!(answer, truth(word));
         for statement in crate::arithmetic::statements(&word.reasoning) {
             assert!(statement.is_right(), "{word:?}");
         }
@@ -158,7 +165,7 @@ fn problems_of_other_kinds_have_right_answers_and_no_words_in_a_row_with_the_usu
     }
     for word in &others {
         let answer = action_text::final_answer(&word.reasoning).unwrap();
-        assert_eq!(answer, word.problem.ground_truth);
+        assert_eq!(answer, truth(word));
         for statement in crate::arithmetic::statements(&word.reasoning) {
             assert!(statement.is_right(), "{word:?}");
         }
@@ -167,10 +174,7 @@ fn problems_of_other_kinds_have_right_answers_and_no_words_in_a_row_with_the_usu
             assert!(answer > 0, "{word:?}");
         }
     }
-    let answers: HashSet<_> = others
-        .iter()
-        .map(|word| &word.problem.ground_truth)
-        .collect();
+    let answers: HashSet<_> = others.iter().map(truth).collect();
     assert!(answers.len() > 60, "{}", answers.len());
 }
 

@@ -8,19 +8,19 @@ use chat_model::{ChatModel, ChatRequest, Completion, Error, Role};
 use code_interpreter::{Limits, Python};
 use test_support::skip;
 use ultrainteract::action_text::{answers_match, final_answer};
-use ultrainteract::{Schema, Task, Verdict};
+use ultrainteract::{Task, Verdict};
 use ultrainteract_synth::{
-    Attempt, Critic, CritiqueRequest, Environment, Outcome, Problem, PythonEnvironment, Result,
+    Attempt, Critic, CritiqueRequest, Environment, Gold, Outcome, Problem, PythonEnvironment,
+    Result,
 };
 
 pub fn problem(id: &str) -> Problem {
     Problem {
         id: id.into(),
         instruction: format!("What is 6 * 7? ({id})"),
-        ground_truth: "42".into(),
-        rationale: "Step 1: 6 * 7 = 42.\nAnswer: 42".into(),
         task: Task::MathCot,
-        schema: Schema::ChainOfThought,
+        gold: Gold::Answer("42".into()),
+        solutions: vec!["Step 1: 6 * 7 = 42.\nAnswer: 42".into()],
         dataset: "test".into(),
     }
 }
@@ -137,9 +137,11 @@ impl Environment for TextEnvironment {
                     .unwrap()
                     .push(attempt.action.to_owned());
                 let answer = final_answer(attempt.action);
+                let truth = attempt.problem.ground_truth();
                 let correct = answer
                     .as_deref()
-                    .is_some_and(|a| answers_match(a, &attempt.problem.ground_truth));
+                    .zip(truth.as_deref())
+                    .is_some_and(|(answer, truth)| answers_match(answer, truth));
                 Outcome {
                     verdict: match correct {
                         true => Verdict::Correct,

@@ -119,7 +119,7 @@ fn a_turn_without_correct_action_has_no_pair_and_does_not_end_the_tree() {
 fn the_annotated_solution_stands_in_at_the_last_turn_when_nothing_was_ever_correct() {
     let actor = Actor::new(|request, turn| fill(&[&format!("Answer: {turn}")], request.samples));
     let (tree, build) = build(config(), &actor);
-    let rationale = problem("p").rationale;
+    let rationale = &problem("p").solutions[0];
     assert_eq!(pairs(&tree), [(5, rationale.as_str(), "Answer: 5")]);
     let chosen = action(&tree, tree.pairs()[0].chosen);
     assert_eq!(chosen.source, ActionSource::GroundTruth);
@@ -152,7 +152,7 @@ fn the_annotated_solution_stands_in_as_often_as_the_settings_say() {
 fn a_problem_without_annotated_solution_has_nothing_to_fall_back_on() {
     let actor = Actor::saying(&["Answer: 1"]);
     let mut bare = problem("p");
-    bare.rationale.clear();
+    bare.solutions.clear();
     let build = try_build(config(), &[&actor], &[bare]).unwrap();
     assert!(build.trees[0].pairs().is_empty());
     assert_eq!(build.stats.total().fallbacks, 0);

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::formats::{self, PairRow};
 use crate::{
     Action, ActionSource, Error, Message, NodeId, Observation, PreferenceTree, Result, Schema,
-    Verdict, action_text,
+    Verdict,
 };
 
 pub use files::{Order, ParallelMap, Problem, Problems, problems, problems_counting};
@@ -297,23 +297,16 @@ fn find_or_add(
             }
             Ok(known)
         }
-        None => {
-            let schema = if action_text::python_blocks(text).is_empty() {
-                Schema::ChainOfThought
-            } else {
-                Schema::ModularProgramming
-            };
-            tree.add_action(
-                prompt,
-                Action {
-                    text: text.to_string(),
-                    verdict,
-                    actor: UNKNOWN_ACTOR.to_string(),
-                    schema,
-                    source: ActionSource::Sampled,
-                },
-            )
-        }
+        None => tree.add_action(
+            prompt,
+            Action {
+                text: text.to_string(),
+                verdict,
+                actor: UNKNOWN_ACTOR.to_string(),
+                schema: Schema::of(text),
+                source: ActionSource::Sampled,
+            },
+        ),
     }
 }
 
