@@ -1,14 +1,16 @@
 //! Preference trees: the fine-tuned model acts, Python executes, a rule-based critic criticises.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use anyhow::Result;
-use chat_model::{ChatModel, Sampling};
+use chat_model::{Sampling, Together};
 use eurus_models::LocalChatModel;
 use token_forest::{ChatTokenizer, Group, MessageTree, TrainingTree};
 use ultrainteract::derive::{pair_rows, sft_rows};
 use ultrainteract::formats::{TreeRecord, write_jsonl};
 use ultrainteract::{ActionSource, NodeId, PreferenceTree};
 use ultrainteract_synth::{
-    Critic, Environment, Event, Problem, SynthConfig, SynthStats, TreeBuilder,
+    Critic, Environment, Event, Problem, SynthConfig, SynthStats, Team, TreeBuilder,
 };
 
 use crate::Scale;
@@ -50,25 +52,21 @@ pub fn build(
     environment: &dyn Environment,
     critic: &dyn Critic,
 ) -> Result<Trees> {
-    let actors: [&dyn ChatModel; 1] = [actor];
-    let builder = TreeBuilder::new(config, &actors, environment, critic)?;
+    let actor = Together::new(actor);
+    let builder = TreeBuilder::new(config, Team::new(&actor), environment, critic)?;
     let stage = Stage::start("Trees", problems.len(), "trees");
-    let mut finished = 0;
-    let build = builder.build(problems, &mut |event| match event {
-        Event::TurnStarted { turn, problems } => {
-            stage.position(finished, format!("turn {turn}, {problems} problems"));
-        }
-        Event::TreeFinished { .. } => {
-            finished += 1;
-            stage.position(finished, String::new());
-        }
-        _ => {}
+    let (finished, turns) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let build = builder.build(problems, &|event| {
+        match event {
+            Event::TurnFinished { .. } => turns.fetch_add(1, Ordering::Relaxed),
+            Event::TreeFinished { .. } => finished.fetch_add(1, Ordering::Relaxed),
+            _ => return,
+        };
+        let turns = turns.load(Ordering::Relaxed);
+        stage.position(finished.load(Ordering::Relaxed), format!("{turns} turns"));
     })?;
     for failure in &build.failures {
-        eprintln!(
-            "{} failed at turn {}: {}",
-            failure.problem, failure.turn, failure.error
-        );
+        eprintln!("{} failed: {}", failure.problem, failure.error);
     }
     let pairs: usize = build.trees.iter().map(|tree| tree.pairs().len()).sum();
     stage.finish(&format!("{} trees, {pairs} pairs", build.trees.len()));

@@ -45,6 +45,7 @@ mod message;
 mod model;
 #[cfg(feature = "openai")]
 mod openai;
+mod together;
 mod usage;
 
 pub use error::{Error, Result};
@@ -52,4 +53,5 @@ pub use message::{ChatRequest, Completion, Finish, Message, Role, Sampling};
 pub use model::{ChatModel, FnModel};
 #[cfg(feature = "openai")]
 pub use openai::{ApiKey, OpenAiClient, OpenAiConfig, RetryPolicy, TokenLimitField};
+pub use together::Together;
 pub use usage::{Prices, Usage};

@@ -1,7 +1,6 @@
 //! The error type of tree construction.
 
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What tree construction can fail with.
 #[derive(Debug, thiserror::Error)]
@@ -55,14 +54,12 @@ pub enum Error {
     },
     /// A model did not give what its trait promises.
     #[error(
-        "model `{model}` returned {found} {what} where {expected} were asked for; this is a fault of the model's \
+        "model `{model}` returned {found} completions where {expected} were asked for; this is a fault of the model's \
          `ChatModel` implementation"
     )]
     WrongCount {
         /// The model.
         model: String,
-        /// Completions, or answers to requests.
-        what: &'static str,
         /// How many came.
         found: usize,
         /// How many were asked for.
@@ -95,46 +92,17 @@ pub enum Error {
         message: String,
     },
 
-    // ---- the store ----
-    /// The store cannot be read or written.
-    #[error("cannot {doing} the tree store {}: {source}", path.display())]
-    StoreIo {
-        /// The file.
+    /// A template cannot be read, parsed or filled in.
+    #[error("prompt {} {problem}", path.display())]
+    Prompt {
+        /// Its file, or its name if it is built in.
         path: PathBuf,
-        /// The action that failed.
-        doing: &'static str,
-        /// The system's answer.
-        source: io::Error,
-    },
-    /// The store holds something that it never wrote.
-    #[error(
-        "tree store {}, line {line}: {problem}; repair the line, or delete the file to start over",
-        path.display()
-    )]
-    StoreLine {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// The fault of the line.
+        /// What is wrong with it.
         problem: String,
     },
-    /// The store belongs to another run.
-    #[error(
-        "tree store {} was written with {field} = {found}, but this run has {expected}; use the same settings, \
-         or another file",
-        path.display()
-    )]
-    StoreMismatch {
-        /// The file.
-        path: PathBuf,
-        /// The setting that differs.
-        field: String,
-        /// In the store.
-        found: String,
-        /// In this run.
-        expected: String,
-    },
+    /// The work was ended from outside before this was finished.
+    #[error("stopped before it was finished")]
+    Stopped,
 }
 
 impl Error {
@@ -143,14 +111,6 @@ impl Error {
             field,
             problem: problem.into(),
         })
-    }
-
-    pub(crate) fn store_io(path: &Path, doing: &'static str, source: io::Error) -> Self {
-        Self::StoreIo {
-            path: path.to_owned(),
-            doing,
-            source,
-        }
     }
 }
 

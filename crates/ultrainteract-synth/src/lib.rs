@@ -5,10 +5,10 @@
 //! observations, as in UltraInteract (arXiv 2404.02078).
 //!
 //! ```
-//! use chat_model::{ChatModel, ChatRequest, Completion, FnModel};
+//! use chat_model::{ChatRequest, Completion, FnModel};
 //! use code_interpreter::{Limits, Python};
 //! use ultrainteract_synth::word_problems::{self, Options};
-//! use ultrainteract_synth::{Problem, PythonEnvironment, RuleCritic, SynthConfig, TreeBuilder};
+//! use ultrainteract_synth::{Problem, PythonEnvironment, RuleCritic, SynthConfig, Team, TreeBuilder};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let problems = word_problems::generate(7, 10, &Options::default())?;
@@ -18,11 +18,10 @@
 //! let actor = FnModel::new("guesser", |request: &ChatRequest| {
 //!     Ok(vec![Completion::stopped("Step 1: I guess.\nAnswer:\n\\boxed{0}"); request.samples])
 //! });
-//! let actors: [&dyn ChatModel; 1] = [&actor];
 //!
 //! let environment = PythonEnvironment::start(&Python::find()?, Limits::default(), 2)?;
-//! let builder = TreeBuilder::new(SynthConfig::default(), &actors, &environment, &RuleCritic)?;
-//! let build = builder.build(&problems, &mut |_event| {})?;
+//! let builder = TreeBuilder::new(SynthConfig::default(), Team::new(&actor), &environment, &RuleCritic)?;
+//! let build = builder.build(&problems, &|_event| {})?;
 //!
 //! // Five wrong turns; then the annotated solution stands in, so there is one pair per problem.
 //! assert_eq!(build.trees.len(), 10);
@@ -42,7 +41,8 @@
 //!
 //! | item | what |
 //! | --- | --- |
-//! | [`TreeBuilder`], [`SynthConfig`], [`TreeStore`] | the construction, its rule, its account, and how to resume it |
+//! | [`TreeBuilder`], [`SynthConfig`], [`Team`] | the construction: its rule, its account, who acts |
+//! | [`Prompts`] | the words that models are asked with |
 //! | [`Environment`], [`PythonEnvironment`] | trying and judging |
 //! | [`Critic`], [`RuleCritic`], [`ModelCritic`] | saying what is wrong |
 //! | [`word_problems`] | problems to start with, from a seed |
@@ -53,6 +53,7 @@ mod critic;
 mod environment;
 mod error;
 mod problem;
+mod prompts;
 mod seed;
 mod tree;
 pub mod word_problems;
@@ -63,7 +64,8 @@ pub use environment::{
 };
 pub use error::{Error, Result};
 pub use problem::{Gold, IoTest, Problem};
+pub use prompts::Prompts;
 pub use tree::{
-    ActorPlan, Build, Dropped, End, Event, Failure, Fallback, SynthConfig, SynthStats, TreeBuilder,
-    TreeStore, TurnCounts, TurnStats,
+    Build, Dropped, End, Event, Failure, Fallback, Grown, SynthConfig, SynthStats, Team,
+    TreeBuilder, TurnCounts, TurnStats,
 };

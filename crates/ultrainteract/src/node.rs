@@ -51,7 +51,9 @@ impl Schema {
 pub enum ActionSource {
     /// A model wrote it.
     Sampled,
-    /// The annotated rationale, used where no sampled action was correct.
+    /// A model wrote it with an annotated solution before its eyes, where no sampled action was correct.
+    Elicited,
+    /// The annotated solution itself, where no other action was correct.
     GroundTruth,
 }
 

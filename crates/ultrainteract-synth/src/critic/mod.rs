@@ -36,15 +36,6 @@ pub trait Critic: Sync {
     ///
     /// When the critic itself fails.
     fn critique(&self, request: &CritiqueRequest<'_>) -> Result<String>;
-
-    /// The critiques of many actions: one entry per request, in order. The default takes one after
-    /// the other.
-    fn critique_batch(&self, requests: &[CritiqueRequest<'_>]) -> Vec<Result<String>> {
-        requests
-            .iter()
-            .map(|request| self.critique(request))
-            .collect()
-    }
 }
 
 /// Whether a text has the ground truth of a problem in it, be it by chance.

@@ -1,14 +1,14 @@
-//! The builder: turn after turn, over all problems at once.
+//! The builder: many trees at the same time.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
-use chat_model::ChatModel;
 use ultrainteract::PreferenceTree;
 
-use super::record::Growing;
-use super::turn::Turn;
-use super::{Event, SynthConfig, SynthStats, TreeStore};
-use crate::{Critic, Environment, Error, Problem, Result};
+use super::growth::{Grown, Growth};
+use super::{Event, SynthConfig, SynthStats, Team};
+use crate::{Critic, Environment, Error, Problem, Prompts, Result};
 
 /// Builds a preference tree for each problem.
 ///
@@ -17,35 +17,36 @@ use crate::{Critic, Environment, Error, Problem, Result};
 /// This is what is implemented of arXiv 2404.02078, section 2.3 ("preference trees"). At each turn
 /// of each problem:
 ///
-/// 1. `samples_per_turn` actions are drawn for the history so far, or, with `samples_per_round`, only
-///    until there are a correct and an incorrect one.
+/// 1. The actor draws up to `samples_per_turn` actions for the history so far, with `samples_per_round` only until there
+///    are a correct and an incorrect one. Each draws one of the `schemas`, if there are any.
 /// 2. Dropped are actions that were cut off or withheld, empty ones, repetitions of an action of the
 ///    same turn, and those whose code is not Python.
-/// 3. The rest are tried and judged. One correct and one incorrect action are kept, drawn by the
-///    seed among the different ones; if both exist they are a pair.
-/// 4. The correct action ends its path. The incorrect one is answered with an observation (what the
+/// 3. The rest are tried and judged. While nothing is correct, [stronger](Team::stronger) actors are asked one after the
+///    other; where nothing is incorrect, one of the actors of [incorrect](Team::incorrect) actions is.
+/// 4. One correct and one incorrect action are kept, drawn by the seed among the different ones, of different actors where
+///    there are such; if both exist they are a pair. Actions that cannot be judged are never kept.
+/// 5. The correct action ends its path. The incorrect one is answered with an observation (what the
 ///    code did, "Your answer is wrong.", a critique), and the next turn starts from there.
-/// 5. A tree ends after `max_turns` turns, or at a turn that has no incorrect action. A turn without
+/// 6. A tree ends after `max_turns` turns, or at a turn that has no incorrect action. A turn without
 ///    a correct action does not end it.
-/// 6. When a tree ends and has no correct action at all, the annotated solution of the problem takes
-///    its place, marked [`ActionSource::GroundTruth`](ultrainteract::ActionSource), and is paired
-///    with the incorrect action of the last turn if there is one ([`Fallback::LastTurn`](crate::Fallback::LastTurn); see
-///    [`Fallback`](crate::Fallback) for the alternatives).
+/// 7. Where nobody found a correct action, as often as [`Fallback`](crate::Fallback) says, a [teacher](Team::teacher) works
+///    the annotated solution into an action, which is judged as any other
+///    ([`ActionSource::Elicited`](ultrainteract::ActionSource)); without success, or without a teacher, the solution itself
+///    takes its place ([`ActionSource::GroundTruth`](ultrainteract::ActionSource)).
+/// 8. A problem that needed this and has several annotated solutions gets an action for each further one, paired with an
+///    incorrect action of the first turn that is left.
 ///
 /// # What does not matter
 ///
 /// Every draw has a seed made from the seed of the settings, the id of the problem and the turn. So
-/// neither the order of the problems, nor the cut into batches, nor a kill and a resume change any
+/// neither the order of the problems, nor how many trees are built at the same time, nor a kill and another start change any
 /// tree, as long as the models answer equal requests equally.
 ///
-/// All problems take turn 1 together, then those that go on take turn 2, and so on: a model that
-/// computes batches is asked for as many actions at once as there are.
-///
 /// ```
-/// use chat_model::{ChatModel, ChatRequest, Completion, FnModel};
+/// use chat_model::{ChatRequest, Completion, FnModel};
 /// use code_interpreter::{Limits, Python};
 /// use ultrainteract_synth::word_problems::{self, Options};
-/// use ultrainteract_synth::{PythonEnvironment, RuleCritic, SynthConfig, TreeBuilder};
+/// use ultrainteract_synth::{PythonEnvironment, RuleCritic, SynthConfig, Team, TreeBuilder};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let problems = word_problems::generate(7, 1, &Options::default())?;
@@ -61,9 +62,8 @@ use crate::{Critic, Environment, Error, Problem, Result};
 ///
 /// let environment = PythonEnvironment::start(&Python::find()?, Limits::default(), 1)?;
 /// let config = SynthConfig { max_turns: 2, ..SynthConfig::default() };
-/// let actors: [&dyn ChatModel; 1] = [&actor];
-/// let builder = TreeBuilder::new(config, &actors, &environment, &RuleCritic)?;
-/// let build = builder.build(&problems, &mut |_event| {})?;
+/// let builder = TreeBuilder::new(config, Team::new(&actor), &environment, &RuleCritic)?;
+/// let build = builder.build(&problems, &|_event| {})?;
 ///
 /// let tree = &build.trees[0];
 /// assert_eq!(tree.pairs().len(), 2);
@@ -73,20 +73,25 @@ use crate::{Critic, Environment, Error, Problem, Result};
 /// ```
 pub struct TreeBuilder<'a> {
     config: SynthConfig,
-    actors: &'a [&'a dyn ChatModel],
+    team: Team<'a>,
     environment: &'a dyn Environment,
     critic: &'a dyn Critic,
+    prompts: Prompts,
+    has_system: bool,
+    stop: Option<&'a AtomicBool>,
 }
+
+/// Who is told what happens, from several threads.
+pub(crate) type Observer<'o> = dyn Fn(Event<'_>) + Sync + 'o;
 
 /// The result of a run: trees, statistics and failures.
 #[derive(Debug)]
 pub struct Build {
     /// The finished trees, in the order of the problems.
     pub trees: Vec<PreferenceTree>,
-    /// Statistics of the run, turns that a store had already included.
+    /// Statistics of the run.
     pub stats: SynthStats,
-    /// Problems that could not be finished, in the order in which they failed. With a store, the
-    /// next run takes them up where they failed.
+    /// Problems that could not be finished, in the order of the problems.
     pub failures: Vec<Failure>,
 }
 
@@ -95,47 +100,48 @@ pub struct Build {
 pub struct Failure {
     /// The id of the problem.
     pub problem: String,
-    /// The turn at which it failed.
-    pub turn: usize,
     /// Why.
     pub error: Error,
 }
 
-/// Who is told what happens.
-pub(super) type Observer<'o> = dyn FnMut(Event<'_>) + 'o;
-
 impl<'a> TreeBuilder<'a> {
-    /// A builder.
+    /// A builder. The actors see the conversation alone, without a system message, until it gets
+    /// [prompts](Self::with_prompts).
     ///
     /// # Errors
     ///
-    /// When a setting cannot be right, or there are no actors or more than samples to share.
+    /// When a setting cannot be right.
     pub fn new(
         config: SynthConfig,
-        actors: &'a [&'a dyn ChatModel],
+        team: Team<'a>,
         environment: &'a dyn Environment,
         critic: &'a dyn Critic,
     ) -> Result<Self> {
         config.validate()?;
-        if actors.is_empty() {
-            return Error::config("actors", "is an empty list; give at least one model");
-        }
-        if config.actors == super::ActorPlan::Share && actors.len() > config.samples_per_turn {
-            return Error::config(
-                "samples_per_turn",
-                format!(
-                    "is {}, which {} actors cannot share; raise it, or give fewer actors",
-                    config.samples_per_turn,
-                    actors.len()
-                ),
-            );
-        }
         Ok(Self {
             config,
-            actors,
+            team,
             environment,
             critic,
+            prompts: Prompts::default(),
+            has_system: false,
+            stop: None,
         })
+    }
+
+    /// Has the actors told what to do, in these words, and the teacher asked with them.
+    #[must_use]
+    pub fn with_prompts(mut self, prompts: Prompts) -> Self {
+        self.prompts = prompts;
+        self.has_system = true;
+        self
+    }
+
+    /// Ends the work soon after this becomes true, with [`Error::Stopped`] for the trees that are not finished.
+    #[must_use]
+    pub fn with_stop(mut self, stop: &'a AtomicBool) -> Self {
+        self.stop = Some(stop);
+        self
     }
 
     /// The settings.
@@ -143,126 +149,136 @@ impl<'a> TreeBuilder<'a> {
         &self.config
     }
 
-    /// Builds the trees in one go.
+    /// Builds one tree.
+    ///
+    /// # Errors
+    ///
+    /// When the problem cannot be the root of a tree, or a model, the environment or the critic fails.
+    pub fn grow(&self, problem: &Problem, observer: &Observer<'_>) -> Result<Grown> {
+        let site = Site {
+            builder: self,
+            observer,
+        };
+        Growth::new(site, problem)?.grow()
+    }
+
+    /// Builds the trees, [`trees_in_flight`](SynthConfig::trees_in_flight) at a time, each in a thread of its own.
     ///
     /// A problem for which a model fails is left out and reported in [`Build::failures`].
     ///
     /// # Errors
     ///
-    /// When two problems have the same id, or a problem cannot be the root of a tree; when a model
-    /// fails for every problem of a batch; when the environment fails.
-    pub fn build(&self, problems: &[Problem], observer: &mut Observer<'_>) -> Result<Build> {
-        self.run(problems, None, observer)
-    }
-
-    /// Builds the trees, going on from what the store has and adding to it.
-    ///
-    /// The result is the same as that of [`build`](Self::build) in one go.
-    ///
-    /// # Errors
-    ///
-    /// As for [`build`](Self::build); also when the store belongs to another run or cannot be
-    /// written.
-    pub fn resume(
-        &self,
-        problems: &[Problem],
-        store: &mut TreeStore,
-        observer: &mut Observer<'_>,
-    ) -> Result<Build> {
-        let names: Vec<&str> = self.actors.iter().map(|actor| actor.name()).collect();
-        store.begin(&self.config, &names)?;
-        self.run(problems, Some(store), observer)
-    }
-
-    fn run(
-        &self,
-        problems: &[Problem],
-        mut store: Option<&mut TreeStore>,
-        observer: &mut Observer<'_>,
-    ) -> Result<Build> {
+    /// When two problems have the same id; when nothing but failures came of all problems, the first of them.
+    pub fn build(&self, problems: &[Problem], observer: &Observer<'_>) -> Result<Build> {
         different_ids(problems)?;
-        let mut stats = SynthStats::default();
-        let mut growing = Vec::with_capacity(problems.len());
-        for problem in problems {
-            let mut tree = Growing::new(problem, self.config.max_turns)?;
-            if let Some(store) = &store {
-                store.replay(&mut tree, &mut stats)?;
-            }
-            growing.push(tree);
-        }
-        let finished = growing.iter().filter(|tree| tree.end.is_some()).count();
-        let started = growing.iter().filter(|tree| tree.turn > 1).count();
-        if started > 0 {
-            observer(Event::Resumed { finished, started });
-        }
-
-        let mut failures: Vec<Failure> = Vec::new();
-        for turn in 1..=self.config.max_turns {
-            let mut open: Vec<&mut Growing<'_>> = growing
-                .iter_mut()
-                .filter(|tree| tree.end.is_none() && tree.turn == turn)
-                .collect();
-            if open.is_empty() {
-                continue;
-            }
-            observer(Event::TurnStarted {
-                turn,
-                problems: open.len(),
-            });
-            let batch = self.config.problems_per_batch.unwrap_or(open.len());
-            for batch in open.chunks_mut(batch) {
-                let (records, failed) = Turn {
-                    config: &self.config,
-                    actors: self.actors,
-                    environment: self.environment,
-                    critic: self.critic,
-                    turn,
+        let next = AtomicUsize::new(0);
+        let grown = Mutex::new(Vec::with_capacity(problems.len()));
+        let work = || {
+            loop {
+                let place = next.fetch_add(1, Ordering::Relaxed);
+                let Some(problem) = problems.get(place) else {
+                    return;
+                };
+                let result = self.grow(problem, observer);
+                if let Err(error) = &result {
+                    observer(Event::ProblemFailed {
+                        problem: &problem.id,
+                        error,
+                    });
                 }
-                .take(batch, observer)?;
-                // Stored before the trees grow: a tree that the observer hears of is on disk.
-                if let Some(store) = &mut store {
-                    store.append(&records)?;
-                }
-                let mut records = records.iter().peekable();
-                for tree in batch.iter_mut() {
-                    // Records are in the order of the batch; problems that failed have none.
-                    let Some(record) = records.next_if(|r| r.problem == tree.problem.id) else {
-                        continue;
-                    };
-                    tree.grow(record)?;
-                    stats.count(turn, &record.counts, record.end);
-                    if let Some(end) = tree.end {
-                        observer(Event::TreeFinished {
-                            tree: &tree.tree,
-                            end,
-                        });
-                    }
-                }
-                failures.extend(failed);
+                let mut grown = grown.lock().unwrap_or_else(PoisonError::into_inner);
+                grown.push((place, result));
             }
-            observer(Event::TurnFinished {
-                stats: stats.turn(turn),
-            });
-        }
-        Ok(Build {
-            trees: growing
-                .into_iter()
-                .filter(|tree| tree.end.is_some())
-                .map(|tree| tree.tree)
-                .collect(),
-            stats,
-            failures,
-        })
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..self.config.trees_in_flight.min(problems.len()) {
+                scope.spawn(work);
+            }
+        });
+        let mut grown = grown.into_inner().unwrap_or_else(PoisonError::into_inner);
+        grown.sort_by_key(|(place, _)| *place);
+        let results = grown.into_iter().map(|(_, result)| result);
+        gather(problems, results)
     }
+}
+
+/// What a tree is built with, and who is told.
+#[derive(Clone, Copy)]
+pub(super) struct Site<'s> {
+    builder: &'s TreeBuilder<'s>,
+    observer: &'s Observer<'s>,
+}
+
+impl<'s> Site<'s> {
+    pub fn config(&self) -> &'s SynthConfig {
+        &self.builder.config
+    }
+
+    pub fn team(&self) -> &'s Team<'s> {
+        &self.builder.team
+    }
+
+    pub fn environment(&self) -> &'s dyn Environment {
+        self.builder.environment
+    }
+
+    pub fn critic(&self) -> &'s dyn Critic {
+        self.builder.critic
+    }
+
+    pub fn prompts(&self) -> &'s Prompts {
+        &self.builder.prompts
+    }
+
+    /// The prompts, if the actors have a system message.
+    pub fn actor_prompts(&self) -> Option<&'s Prompts> {
+        self.builder.has_system.then_some(&self.builder.prompts)
+    }
+
+    pub fn tell(&self, event: Event<'_>) {
+        (self.observer)(event);
+    }
+
+    /// An error once the work is to end.
+    pub fn check_stop(&self) -> Result<()> {
+        match self.builder.stop {
+            Some(stop) if stop.load(Ordering::Relaxed) => Err(Error::Stopped),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn gather(problems: &[Problem], results: impl Iterator<Item = Result<Grown>>) -> Result<Build> {
+    let mut build = Build {
+        trees: Vec::with_capacity(problems.len()),
+        stats: SynthStats::default(),
+        failures: Vec::new(),
+    };
+    for (problem, result) in problems.iter().zip(results) {
+        match result {
+            Ok(grown) => {
+                build.stats += &grown.stats;
+                build.trees.extend(grown.tree);
+            }
+            Err(error) => build.failures.push(Failure {
+                problem: problem.id.clone(),
+                error,
+            }),
+        }
+    }
+    // When nothing came through, it is no matter of single problems.
+    if build.failures.len() == problems.len() && !problems.is_empty() {
+        return Err(build.failures.swap_remove(0).error);
+    }
+    Ok(build)
 }
 
 impl std::fmt::Debug for TreeBuilder<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let actors: Vec<&str> = self.actors.iter().map(|actor| actor.name()).collect();
         formatter
             .debug_struct("TreeBuilder")
             .field("config", &self.config)
-            .field("actors", &actors)
+            .field("team", &self.team)
             .finish_non_exhaustive()
     }
 }

@@ -2,53 +2,33 @@
 
 use ultrainteract::PreferenceTree;
 
-use super::{End, TurnStats};
+use super::{End, TurnCounts};
 use crate::Error;
 
-/// A step of tree construction, as it is told to the observer.
+/// A step of tree construction, as it is told to the observer. Trees are built at the same time, so those of different problems
+/// come in any order.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// A store had something to go on from.
-    Resumed {
-        /// Problems whose trees are finished already.
-        finished: usize,
-        /// Problems that have some turns already.
-        started: usize,
-    },
-    /// A turn begins.
-    TurnStarted {
-        /// The turn, from 1.
-        turn: usize,
-        /// Problems that take it in this run.
-        problems: usize,
-    },
-    /// An actor has answered a batch.
+    /// An actor has answered.
     Sampled {
-        /// The turn.
+        /// The problem.
+        problem: &'a str,
+        /// The turn, from 1.
         turn: usize,
         /// The actor.
         actor: &'a str,
-        /// Problems of the batch.
-        problems: usize,
         /// Actions that were drawn.
         samples: usize,
     },
-    /// The environment has tried the actions of a batch.
-    Executed {
-        /// The turn.
-        turn: usize,
-        /// Actions that were tried.
-        actions: usize,
-    },
-    /// A problem is given up for this run; a later run takes it up again at this turn.
-    ProblemFailed {
+    /// A turn of a tree has ended.
+    TurnFinished {
         /// The problem.
         problem: &'a str,
-        /// The turn.
+        /// The turn, from 1.
         turn: usize,
-        /// Why.
-        error: &'a Error,
+        /// Counts of its actions.
+        counts: &'a TurnCounts,
     },
     /// A tree is finished.
     TreeFinished {
@@ -57,9 +37,16 @@ pub enum Event<'a> {
         /// Why it ends.
         end: End,
     },
-    /// A turn has ended for all problems.
-    TurnFinished {
-        /// Its account, turns of earlier runs included.
-        stats: &'a TurnStats,
+    /// The [selector](crate::Team::selector) solves a problem, so it gets no tree.
+    ProblemTooEasy {
+        /// The problem.
+        problem: &'a str,
+    },
+    /// A problem is given up for this run.
+    ProblemFailed {
+        /// The problem.
+        problem: &'a str,
+        /// Why.
+        error: &'a Error,
     },
 }

@@ -1,17 +1,18 @@
-//! Trees from problems: the builder, its settings, its account and its store.
+//! Trees: the rule, one tree, many at the same time, and the account of them.
 
 mod builder;
 mod candidate;
 mod config;
+mod elicit;
 mod event;
-mod record;
+mod growth;
 mod stats;
-mod store;
+mod team;
 mod turn;
 
 pub use builder::{Build, Failure, TreeBuilder};
-pub use config::{ActorPlan, Fallback, SynthConfig};
+pub use config::{Fallback, SynthConfig};
 pub use event::Event;
-pub use record::End;
-pub use stats::{Dropped, SynthStats, TurnCounts, TurnStats};
-pub use store::TreeStore;
+pub use growth::Grown;
+pub use stats::{Dropped, End, SynthStats, TurnCounts, TurnStats};
+pub use team::Team;

@@ -4,7 +4,17 @@ use std::ops::AddAssign;
 
 use serde::{Deserialize, Serialize};
 
-use super::End;
+/// Why a tree ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum End {
+    /// It has as many turns as it may have.
+    TurnLimit,
+    /// No incorrect action was found that could be expanded.
+    NoIncorrect,
+    /// No usable action was found at all.
+    NoAction,
+}
 
 /// Actions that were dropped, by reason.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +55,10 @@ pub struct TurnCounts {
     pub unjudged: usize,
     /// Pairs that were made.
     pub pairs: usize,
+    /// Correct actions that a stronger actor found where the actor had none.
+    pub escalated: usize,
+    /// Correct actions that a teacher wrote with an annotated solution before its eyes.
+    pub elicited: usize,
     /// Annotated solutions that stood in for a correct action.
     pub fallbacks: usize,
 }
@@ -68,6 +82,8 @@ impl AddAssign<&TurnCounts> for TurnCounts {
         self.incorrect += other.incorrect;
         self.unjudged += other.unjudged;
         self.pairs += other.pairs;
+        self.escalated += other.escalated;
+        self.elicited += other.elicited;
         self.fallbacks += other.fallbacks;
     }
 }
@@ -84,7 +100,7 @@ pub struct TurnStats {
     pub counts: TurnCounts,
 }
 
-/// The account of a run, earlier runs on the same store included.
+/// The account of one tree or of many.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SynthStats {
     /// One entry per turn, the first turn first.
@@ -95,6 +111,8 @@ pub struct SynthStats {
     pub ended_without_incorrect: usize,
     /// Trees that ended because a turn had no usable action at all.
     pub ended_without_action: usize,
+    /// Problems without a tree, because the selector solved them.
+    pub too_easy: usize,
 }
 
 impl SynthStats {
@@ -108,7 +126,7 @@ impl SynthStats {
     }
 
     /// The entry of a turn.
-    pub(super) fn turn(&mut self, turn: usize) -> &mut TurnStats {
+    fn turn(&mut self, turn: usize) -> &mut TurnStats {
         for missing in self.turns.len() + 1..=turn {
             self.turns.push(TurnStats {
                 turn: missing,
@@ -118,15 +136,36 @@ impl SynthStats {
         &mut self.turns[turn - 1]
     }
 
-    pub(super) fn count(&mut self, turn: usize, counts: &TurnCounts, end: Option<End>) {
+    pub(super) fn count_turn(&mut self, turn: usize, counts: &TurnCounts) {
         let entry = self.turn(turn);
         entry.problems += 1;
         entry.counts += counts;
+    }
+
+    /// Counts what belongs to a turn that was counted already.
+    pub(super) fn count_further(&mut self, turn: usize, counts: &TurnCounts) {
+        self.turn(turn).counts += counts;
+    }
+
+    pub(super) fn count_end(&mut self, end: End) {
         match end {
-            Some(End::TurnLimit) => self.ended_at_turn_limit += 1,
-            Some(End::NoIncorrect) => self.ended_without_incorrect += 1,
-            Some(End::NoAction) => self.ended_without_action += 1,
-            None => {}
+            End::TurnLimit => self.ended_at_turn_limit += 1,
+            End::NoIncorrect => self.ended_without_incorrect += 1,
+            End::NoAction => self.ended_without_action += 1,
         }
+    }
+}
+
+impl AddAssign<&SynthStats> for SynthStats {
+    fn add_assign(&mut self, other: &SynthStats) {
+        for turn in &other.turns {
+            let entry = self.turn(turn.turn);
+            entry.problems += turn.problems;
+            entry.counts += &turn.counts;
+        }
+        self.ended_at_turn_limit += other.ended_at_turn_limit;
+        self.ended_without_incorrect += other.ended_without_incorrect;
+        self.ended_without_action += other.ended_without_action;
+        self.too_easy += other.too_easy;
     }
 }

@@ -3,6 +3,5 @@
 //! All tests of the crate are one program: it is linked once, and they share the threads of this machine.
 
 mod python;
-mod resume;
 mod support;
 mod tree;

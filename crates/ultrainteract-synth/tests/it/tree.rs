@@ -1,10 +1,12 @@
 //! The rule by which trees are built.
 
 use crate::support::{Actor, TextEnvironment, TurnCritic, fill, problem, problems, says};
-use chat_model::{ChatModel, Completion, Error as ModelError, Finish};
+use std::sync::Mutex;
+
+use chat_model::{Completion, Error as ModelError, Finish};
 use ultrainteract::{Action, ActionSource, PreferenceTree, Verdict};
 use ultrainteract_synth::{
-    ActorPlan, Build, Error, Event, Fallback, Problem, RuleCritic, SynthConfig, TreeBuilder,
+    Build, Error, Event, Fallback, Problem, RuleCritic, SynthConfig, Team, TreeBuilder,
 };
 
 fn config() -> SynthConfig {
@@ -15,17 +17,13 @@ fn config() -> SynthConfig {
     }
 }
 
-fn try_build(
-    config: SynthConfig,
-    actors: &[&dyn ChatModel],
-    problems: &[Problem],
-) -> Result<Build, Error> {
+fn try_build(config: SynthConfig, team: Team<'_>, problems: &[Problem]) -> Result<Build, Error> {
     let environment = TextEnvironment::default();
-    TreeBuilder::new(config, actors, &environment, &TurnCritic)?.build(problems, &mut |_| {})
+    TreeBuilder::new(config, team, &environment, &TurnCritic)?.build(problems, &|_| {})
 }
 
 fn build(config: SynthConfig, actor: &Actor) -> (PreferenceTree, Build) {
-    let build = try_build(config, &[actor], &[problem("p")]).unwrap();
+    let build = try_build(config, Team::new(actor), &[problem("p")]).unwrap();
     (build.trees[0].clone(), build)
 }
 
@@ -153,7 +151,7 @@ fn a_problem_without_annotated_solution_has_nothing_to_fall_back_on() {
     let actor = Actor::saying(&["Answer: 1"]);
     let mut bare = problem("p");
     bare.solutions.clear();
-    let build = try_build(config(), &[&actor], &[bare]).unwrap();
+    let build = try_build(config(), Team::new(&actor), &[bare]).unwrap();
     assert!(build.trees[0].pairs().is_empty());
     assert_eq!(build.stats.total().fallbacks, 0);
 }
@@ -187,10 +185,9 @@ fn actions_are_dropped_for_their_reasons_and_run_once() {
         max_turns: 1,
         ..config()
     };
-    let actors: [&dyn ChatModel; 1] = [&actor];
-    let build = TreeBuilder::new(config, &actors, &environment, &TurnCritic)
+    let build = TreeBuilder::new(config, Team::new(&actor), &environment, &TurnCritic)
         .unwrap()
-        .build(&[problem("p")], &mut |_| {})
+        .build(&[problem("p")], &|_| {})
         .unwrap();
     let counts = build.stats.turns[0].counts;
     let dropped = counts.dropped;
@@ -225,7 +222,7 @@ fn a_turn_without_any_usable_action_ends_the_tree_with_the_annotated_solution() 
 }
 
 #[test]
-fn the_same_seed_gives_the_same_trees_in_any_order_and_any_batches() {
+fn the_same_seed_gives_the_same_trees_in_any_order_and_number_at_a_time() {
     let actor = Actor::drawing();
     let forward = problems(9);
     let backward: Vec<_> = forward.iter().rev().cloned().collect();
@@ -235,19 +232,24 @@ fn the_same_seed_gives_the_same_trees_in_any_order_and_any_batches() {
             samples_per_round,
             ..config()
         };
-        let reference = try_build(config.clone(), &[&actor], &forward).unwrap();
+        let reference = try_build(config.clone(), Team::new(&actor), &forward).unwrap();
         assert!(reference.trees.iter().any(|tree| tree.pairs().len() > 1));
         for size in [1, 2, 4, 100] {
             let config = SynthConfig {
-                problems_per_batch: Some(size),
+                trees_in_flight: size,
                 ..config.clone()
             };
-            let mut other = try_build(config, &[&actor], &backward).unwrap();
+            let mut other = try_build(config, Team::new(&actor), &backward).unwrap();
             other.trees.reverse();
             assert_eq!(other.trees, reference.trees);
             assert_eq!(other.stats, reference.stats);
         }
-        let other = try_build(SynthConfig { seed: 4, ..config }, &[&actor], &forward).unwrap();
+        let other = try_build(
+            SynthConfig { seed: 4, ..config },
+            Team::new(&actor),
+            &forward,
+        )
+        .unwrap();
         assert_ne!(other.trees, reference.trees);
     }
 }
@@ -270,11 +272,11 @@ fn in_rounds_a_problem_is_asked_until_it_has_a_correct_and_an_incorrect_action()
         fallback: Fallback::Never,
         ..config()
     };
-    let build = try_build(config.clone(), &[&actor], &problems(30)).unwrap();
+    let build = try_build(config.clone(), Team::new(&actor), &problems(30)).unwrap();
     let sampled: Vec<usize> = problems(30)
         .into_iter()
         .map(|problem| {
-            let alone = try_build(config.clone(), &[&actor], &[problem]).unwrap();
+            let alone = try_build(config.clone(), Team::new(&actor), &[problem]).unwrap();
             let counts = alone.stats.total();
             let drawn = counts.sampled;
             // One of each ends it, and nothing else does before all are drawn.
@@ -302,7 +304,7 @@ fn each_kept_action_is_drawn_among_all_candidates() {
         fallback: Fallback::Never,
         ..config()
     };
-    let build = try_build(config, &[&actor], &problems(40)).unwrap();
+    let build = try_build(config, Team::new(&actor), &problems(40)).unwrap();
     for number in 1..=4 {
         let kept = format!("Answer: {number}");
         let count = build.trees.iter().filter(|tree| {
@@ -312,28 +314,6 @@ fn each_kept_action_is_drawn_among_all_candidates() {
         });
         assert!(count.count() > 2, "{kept}");
     }
-}
-
-#[test]
-fn actors_share_the_samples() {
-    let first =
-        Actor::new(|request, _| fill(&["Answer: 42"; 3][..request.samples], request.samples))
-            .named("first");
-    let second = Actor::new(|request, _| {
-        assert_eq!(request.samples, 2);
-        fill(&["Answer: 1"], request.samples)
-    })
-    .named("second");
-    let config = SynthConfig {
-        samples_per_turn: 5,
-        max_turns: 1,
-        ..config()
-    };
-    let build = try_build(config, &[&first, &second], &[problem("p")]).unwrap();
-    let tree = &build.trees[0];
-    assert_eq!(action(tree, tree.pairs()[0].chosen).actor, "first");
-    assert_eq!(action(tree, tree.pairs()[0].rejected).actor, "second");
-    assert_eq!(build.stats.total().sampled, 5);
 }
 
 #[test]
@@ -348,11 +328,18 @@ fn a_stronger_actor_is_asked_only_where_the_others_found_nothing_correct() {
     .named("weak");
     let strong = Actor::saying(&["Answer: 42"]).named("strong");
     let config = SynthConfig {
-        actors: ActorPlan::Escalate,
         max_turns: 1,
         ..config()
     };
-    let build = try_build(config, &[&weak, &strong], &problems(3)).unwrap();
+    let build = try_build(
+        config,
+        Team {
+            stronger: vec![&strong],
+            ..Team::new(&weak)
+        },
+        &problems(3),
+    )
+    .unwrap();
     assert_eq!(strong.asked(), 2);
     let chosen: Vec<_> = build
         .trees
@@ -373,15 +360,16 @@ fn a_problem_for_which_the_model_fails_is_left_out_and_reported() {
         }
         Ok(fill(&["Answer: 42", "Answer: 1"], request.samples))
     });
-    let build = try_build(config(), &[&actor], &problems(3)).unwrap();
+    let build = try_build(config(), Team::new(&actor), &problems(3)).unwrap();
     let ids: Vec<_> = build.trees.iter().map(|tree| tree.id()).collect();
     assert_eq!(ids, ["p0", "p2"]);
     assert_eq!(build.failures.len(), 1);
-    assert_eq!(
-        (build.failures[0].problem.as_str(), build.failures[0].turn),
-        ("p1", 2)
+    assert_eq!(build.failures[0].problem, "p1");
+    let error = build.failures[0].error.to_string();
+    assert!(
+        error.contains("turn 2") && error.contains("tired"),
+        "{error}"
     );
-    assert!(build.failures[0].error.to_string().contains("tired"));
 }
 
 #[test]
@@ -392,7 +380,7 @@ fn a_model_that_fails_for_all_problems_ends_the_run() {
             message: "broken".into(),
         })
     });
-    let error = try_build(config(), &[&actor], &problems(3)).unwrap_err();
+    let error = try_build(config(), Team::new(&actor), &problems(3)).unwrap_err();
     assert!(
         error.to_string().contains("problem `p0`, turn 1"),
         "{error}"
@@ -403,7 +391,7 @@ fn a_model_that_fails_for_all_problems_ends_the_run() {
 #[test]
 fn a_model_that_returns_another_number_of_samples_is_named() {
     let actor = Actor::new(|_, _| fill(&["Answer: 1"], 2));
-    let error = try_build(config(), &[&actor], &problems(1)).unwrap_err();
+    let error = try_build(config(), Team::new(&actor), &problems(1)).unwrap_err();
     assert!(
         matches!(
             error,
@@ -421,7 +409,7 @@ fn a_model_that_returns_another_number_of_samples_is_named() {
 fn settings_and_problems_that_cannot_be_right_are_refused() {
     let actor = Actor::saying(&["Answer: 1"]);
     let refused = |config: SynthConfig| {
-        try_build(config, &[&actor], &problems(1))
+        try_build(config, Team::new(&actor), &problems(1))
             .unwrap_err()
             .to_string()
     };
@@ -448,23 +436,16 @@ fn settings_and_problems_that_cannot_be_right_are_refused() {
     );
     assert!(
         refused(SynthConfig {
-            problems_per_batch: Some(0),
+            trees_in_flight: 0,
             ..config()
         })
-        .contains("problems_per_batch")
+        .contains("trees_in_flight")
     );
     let mut hot = config();
     hot.sampling.temperature = f32::NAN;
     assert!(refused(hot).contains("temperature"));
-    assert!(
-        try_build(config(), &[], &problems(1))
-            .unwrap_err()
-            .to_string()
-            .contains("actors")
-    );
-
     let twice = [problem("a"), problem("b"), problem("a")];
-    let error = try_build(config(), &[&actor], &twice).unwrap_err();
+    let error = try_build(config(), Team::new(&actor), &twice).unwrap_err();
     assert!(
         matches!(
             error,
@@ -495,36 +476,26 @@ fn the_observer_is_told_every_step() {
         max_turns: 2,
         ..config()
     };
-    let actors: [&dyn ChatModel; 1] = [&actor];
-    let mut told = Vec::new();
-    TreeBuilder::new(config, &actors, &environment, &RuleCritic)
+    let told = Mutex::new(Vec::new());
+    TreeBuilder::new(config, Team::new(&actor), &environment, &RuleCritic)
         .unwrap()
-        .build(&problems(2), &mut |event| {
-            told.push(match event {
-                Event::TurnStarted { turn, problems } => format!("start {turn} {problems}"),
-                Event::Sampled { samples, .. } => format!("sampled {samples}"),
-                Event::Executed { actions, .. } => format!("executed {actions}"),
+        .build(&problems(1), &|event| {
+            told.lock().unwrap().push(match event {
+                Event::Sampled { turn, samples, .. } => format!("sampled {turn} {samples}"),
+                Event::TurnFinished { turn, counts, .. } => format!("end {turn} {}", counts.pairs),
                 Event::TreeFinished { tree, .. } => format!("finished {}", tree.id()),
-                Event::TurnFinished { stats } => {
-                    format!("end {} {}", stats.turn, stats.counts.pairs)
-                }
                 other => format!("{other:?}"),
             });
         })
         .unwrap();
     assert_eq!(
-        told,
+        told.into_inner().unwrap(),
         [
-            "start 1 2",
-            "sampled 8",
-            "executed 4",
-            "end 1 2",
-            "start 2 2",
-            "sampled 8",
-            "executed 4",
-            "finished p0",
-            "finished p1",
-            "end 2 2"
+            "sampled 1 4",
+            "end 1 1",
+            "sampled 2 4",
+            "end 2 1",
+            "finished p0"
         ]
     );
 }
