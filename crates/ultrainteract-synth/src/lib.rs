@@ -45,6 +45,7 @@
 //! | [`TreeBuilder`], [`SynthConfig`], [`TreeStore`] | the construction, its rule, its account, and how to resume it |
 //! | [`Environment`], [`PythonEnvironment`] | trying and judging |
 //! | [`Critic`], [`RuleCritic`], [`ModelCritic`] | saying what is wrong |
+//! | `store` (features `sqlite`, `postgres`) | jobs, answers, money and trees of a run that any number of processes share |
 //! | [`word_problems`] | problems to start with, from a seed |
 //! | [`Problem`] | a problem of your own |
 
@@ -54,6 +55,8 @@ mod environment;
 mod error;
 mod problem;
 mod seed;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub mod store;
 mod tree;
 pub mod word_problems;
 

@@ -4,5 +4,7 @@
 
 mod python;
 mod resume;
+#[cfg(feature = "sqlite")]
+mod store;
 mod support;
 mod tree;
