@@ -103,6 +103,88 @@ pub enum Error {
     /// The work was ended from outside before this was finished.
     #[error("stopped before it was finished")]
     Stopped,
+
+    // ---- the durable store ----
+    /// The database of a store failed.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    #[error("cannot {doing} the store {place}: {problem}; {remedy}")]
+    Store {
+        /// The file or the server, without password.
+        place: String,
+        /// The action that failed.
+        doing: &'static str,
+        /// What was wrong.
+        problem: String,
+        /// What to do.
+        remedy: String,
+        /// The database's answer.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// What is there belongs to another program.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    #[error("{place} is no store of tree construction but {found}; choose another place")]
+    StoreForeign {
+        /// The file or the server.
+        place: String,
+        /// What is there.
+        found: String,
+    },
+    /// The store was made by another version of this program.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    #[error(
+        "the store {place} has version {found}, and this program knows version {known}; use the program that made it, \
+         or another place"
+    )]
+    StoreVersion {
+        /// The file or the server.
+        place: String,
+        /// Its version.
+        found: i64,
+        /// That of this program.
+        known: i64,
+    },
+    /// The store's run has other settings.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    #[error(
+        "the store {place} was begun with {pointer} = {stored}, and this run has {given}; use the same settings, another \
+         store, or a fork of this one"
+    )]
+    StoreSettings {
+        /// The file or the server.
+        place: String,
+        /// The first setting that differs, as a JSON pointer.
+        pointer: String,
+        /// In the store.
+        stored: String,
+        /// In this run.
+        given: String,
+    },
+    /// Problems of the store have changed since they were added.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    #[error(
+        "{count} problems of the store {place} have changed: {ids}; give changed problems new ids, or use another store"
+    )]
+    ChangedProblems {
+        /// The file or the server.
+        place: String,
+        /// How many.
+        count: usize,
+        /// Their ids, the first ten.
+        ids: String,
+    },
+    /// A fork needs a place of its own.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    #[error("the store {place} has a run already; give a place without a store")]
+    StoreInUse {
+        /// The file or the server.
+        place: String,
+    },
+    /// The store was called from a task of an async runtime.
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
+    #[error(
+        "the store blocks, and was called in an async task; call it in a thread of its own (tokio's `spawn_blocking`)"
+    )]
+    StoreInRuntime,
 }
 
 impl Error {

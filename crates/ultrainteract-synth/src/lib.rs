@@ -45,6 +45,8 @@
 //! | [`Prompts`] | the words that models are asked with |
 //! | [`Environment`], [`PythonEnvironment`] | trying and judging |
 //! | [`Critic`], [`RuleCritic`], [`ModelCritic`] | saying what is wrong |
+//! | `store` (features `sqlite`, `postgres`) | jobs, answers, money and trees of a run that any number of processes share |
+//! | `run` (the same features) | a worker on such a store, which a kill costs nothing |
 //! | [`word_problems`] | problems to start with, from a seed |
 //! | [`Problem`] | a problem of your own |
 
@@ -54,7 +56,11 @@ mod environment;
 mod error;
 mod problem;
 mod prompts;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub mod run;
 mod seed;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub mod store;
 mod tree;
 pub mod word_problems;
 
