@@ -50,7 +50,7 @@
 //! |---|---|
 //! | [`Python`] | which interpreter, with which packages |
 //! | [`Limits`] | time, memory, output, files, processes |
-//! | [`Interpreter`] | syntax checks, runs of cells, whole programs; each in a fresh process |
+//! | [`Interpreter`] | syntax checks, runs of cells (that may ask back), whole programs; each in a fresh process |
 //! | [`Session`] | cells one at a time, variables kept between calls |
 //! | [`Pool`] | many interpreters, many runs at once, answers in order |
 //! | [`cases`] | a program against test cases |
@@ -87,7 +87,7 @@ pub use limits::Limits;
 pub use protection::{Protection, Safeguards};
 
 #[cfg(unix)]
-pub use interpreter::Interpreter;
+pub use interpreter::{CallReply, Interpreter};
 #[cfg(unix)]
 pub use pool::Pool;
 #[cfg(unix)]
