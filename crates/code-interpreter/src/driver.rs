@@ -44,6 +44,7 @@ pub(crate) enum Request<'a> {
         cells: &'a [&'a str],
         /// Whether the code has `call_out`.
         calls: bool,
+        modules: &'a [Module],
     },
     Session {
         cell: &'a str,
@@ -60,6 +61,9 @@ pub(crate) enum Request<'a> {
 struct Answer {
     answer: Option<String>,
 }
+
+/// A Python module of this crate's, for code that runs on its behalf: its name and its source. The driver runs it once.
+pub(crate) type Module = (&'static str, &'static str);
 
 /// A reply of the driver process.
 #[derive(Deserialize)]

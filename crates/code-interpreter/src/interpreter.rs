@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::driver::{Driver, Reply, Request};
+use crate::driver::{Driver, Module, Reply, Request};
 use crate::{
     Error, Execution, Limits, ProgramRun, Python, Result, Safeguards, Status, SyntaxError,
 };
@@ -124,6 +124,7 @@ impl Interpreter {
         let request = Request::Run {
             cells: &cells,
             calls: false,
+            modules: &[],
         };
         let reply = self.ask_twice(&request, DOING, cells.len());
         self.executions(reply, DOING, cells.len())
@@ -159,11 +160,22 @@ impl Interpreter {
         cells: &[S],
         on_call: &mut dyn FnMut(&str) -> CallReply,
     ) -> Result<Vec<Execution>> {
+        self.run_with_modules(cells, &[], on_call)
+    }
+
+    /// [`run_with_calls`](Self::run_with_calls) for code that imports modules of this crate's.
+    pub(crate) fn run_with_modules<S: AsRef<str>>(
+        &mut self,
+        cells: &[S],
+        modules: &[Module],
+        on_call: &mut dyn FnMut(&str) -> CallReply,
+    ) -> Result<Vec<Execution>> {
         const DOING: &str = "running cells that call out";
         let cells: Vec<&str> = cells.iter().map(AsRef::as_ref).collect();
         let request = Request::Run {
             cells: &cells,
             calls: true,
+            modules,
         };
         let reply = self.with_driver(cells.len(), |driver, patience| {
             driver.ask_with_calls(&request, DOING, patience, on_call)

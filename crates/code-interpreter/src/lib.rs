@@ -54,6 +54,8 @@
 //! | [`Session`] | cells one at a time, variables kept between calls |
 //! | [`Pool`] | many interpreters, many runs at once, answers in order |
 //! | [`cases`] | a program against test cases |
+//! | [`asserts`] | a solution against assert tests that run in another process |
+//! | [`Verdict`] | what both say: correct, incorrect, or not to be judged |
 //! | [`Execution`], [`Status`] | what a cell showed and how it ended |
 //! | [`Protection`], [`Safeguards`] | what stands between the code and the machine |
 //!
@@ -65,6 +67,8 @@ compile_error!(
 );
 
 #[cfg(unix)]
+pub mod asserts;
+#[cfg(unix)]
 pub mod cases;
 #[cfg(unix)]
 mod driver;
@@ -73,6 +77,7 @@ mod execution;
 #[cfg(unix)]
 mod interpreter;
 mod limits;
+mod missing;
 #[cfg(unix)]
 mod pool;
 mod protection;
@@ -80,11 +85,13 @@ mod protection;
 mod python;
 #[cfg(unix)]
 mod session;
+mod verdict;
 
 pub use error::{Error, Result};
 pub use execution::{Execution, ProgramRun, Status, SyntaxError};
 pub use limits::Limits;
 pub use protection::{Protection, Safeguards};
+pub use verdict::Verdict;
 
 #[cfg(unix)]
 pub use interpreter::{CallReply, Interpreter};

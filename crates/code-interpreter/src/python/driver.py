@@ -43,6 +43,7 @@ class Driver:
         if op == "syntax":
             return {"syntax": [syntax_error(snippet) for snippet in request["snippets"]]}
         if op == "run":
+            self._load(request["modules"])
             return {"cells": self._run(request["cells"], request["calls"])}
         if op == "session":
             return self._session(request["cell"])
@@ -52,6 +53,14 @@ class Driver:
         if op == "program":
             return {"program": self._program(request["source"], request["stdin"])}
         raise ValueError("unknown request %r" % op)
+
+    def _load(self, modules):
+        """Runs modules of this library's own, once: the workers then have them at the cost of a fork."""
+        for name, source in modules:
+            if name not in sys.modules:
+                module = types.ModuleType(name)
+                exec(compile(source, name, "exec", dont_inherit=True), module.__dict__)
+                sys.modules[name] = module
 
     def _run(self, cells, calls):
         on_call = self.on_call if calls else None

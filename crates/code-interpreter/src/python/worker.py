@@ -105,6 +105,8 @@ class Worker:
         """Hands `text` to Rust and returns its answer. The clock of the cell stands still meanwhile."""
         if os.getpid() != self.pid:
             raise RuntimeError("only the process that runs the cells can call out")
+        if self.stop is not None:  # and the code went on
+            raise Stopped
         line = json.dumps({"call": text}).encode("ascii") + b"\n"
         if len(line) > LONGEST_CALL:
             raise ValueError("a call of %d bytes; the longest has %d" % (len(line), LONGEST_CALL))

@@ -7,4 +7,5 @@ mod faults;
 mod notebook;
 mod processes;
 mod programs;
+mod published;
 mod support;
