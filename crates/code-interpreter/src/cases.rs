@@ -122,7 +122,7 @@ fn judge(run: ProgramRun, expected: &str) -> CaseResult {
         Status::OutOfMemory => Verdict::OutOfMemory,
         Status::OutputLimit => Verdict::OutputLimit,
         Status::Died { signal } => Verdict::Died { signal },
-        Status::NotRun => Verdict::Died { signal: None },
+        Status::Stopped | Status::NotRun => Verdict::Died { signal: None },
     };
     CaseResult {
         verdict,

@@ -45,6 +45,9 @@ pub enum Error {
     /// A pool without interpreters.
     #[error("a pool of 0 interpreters can run nothing; ask for at least 1")]
     EmptyPool,
+    /// A pool of one interpreter for work that takes two.
+    #[error("a pool of 1 interpreter has no pair for tests and candidate; ask for at least 2")]
+    NoPair,
 
     // --- running ---
     /// The driver process cannot be started.

@@ -81,8 +81,11 @@ class Child:
         self.out = Capture(out_r, limits["output_bytes"])
         self.err = Capture(err_r, limits["output_bytes"])
 
-    def ask(self, command):
-        """Has the worker do one command; returns its event with `wall` and what it wrote."""
+    def ask(self, command, on_call=None):
+        """Has the worker do one command; returns its event with `wall` and what it wrote.
+
+        `on_call` answers the worker's calls, or returns None to end it. The time this takes is not the worker's.
+        """
         began = time.monotonic()
         deadline = began + self.limits["wall"] + self.limits["grace"]
         pending = memoryview(json.dumps(command).encode("ascii") + b"\n")
@@ -114,7 +117,19 @@ class Child:
                     if not pending:
                         poll.unregister(self.command_w)
                 elif descriptor == self.event_r:
-                    outcome = self._read_event(event)
+                    outcome = self._read_event(event, on_call is not None)
+                    if outcome is not None and "call" in outcome:
+                        called = time.monotonic()
+                        answer = on_call(outcome["call"])
+                        waited = time.monotonic() - called
+                        began, deadline = began + waited, deadline + waited
+                        event.clear()
+                        if answer is None:
+                            outcome = {"status": "stopped"}
+                            break
+                        outcome = None
+                        pending = memoryview(json.dumps({"answer": answer}).encode("ascii") + b"\n")
+                        poll.register(self.command_w, select.POLLOUT)
                 else:
                     capture = self.out if descriptor == self.out.descriptor else self.err
                     if not capture.read():
@@ -141,8 +156,8 @@ class Child:
         outcome["stdout"], outcome["stderr"] = out, err
         return outcome
 
-    def _read_event(self, event):
-        """The event when its line is complete, None before."""
+    def _read_event(self, event, may_call):
+        """The event, or the call, when its line is complete, None before."""
         try:
             chunk = os.read(self.event_r, CHUNK)
         except BlockingIOError:
@@ -151,13 +166,15 @@ class Child:
         if event.endswith(b"\n"):
             try:
                 outcome = json.loads(bytes(event).decode("utf-8"))
+                if may_call and isinstance(outcome.get("call"), str):
+                    return {"call": outcome["call"]}
                 if outcome["status"] in REPORTS:
                     return outcome
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 pass
             event.clear()  # the code wrote to the worker's pipe
             return {"status": "died"}
-        if not chunk or len(event) > LONGEST_EVENT:
+        if not chunk or len(event) > (LONGEST_CALL if may_call else LONGEST_EVENT):
             event.clear()
             return {"status": "died"}
         return None

@@ -14,8 +14,9 @@ NOT_RUN = "[Not run: an earlier cell ended the interpreter]"
 class Driver:
     """Answers requests, one at a time."""
 
-    def __init__(self, config):
+    def __init__(self, config, on_call):
         self.limits = config["limits"]
+        self.on_call = on_call
         self.root = os.getcwd()
         self.kept = None
         self.folders = []
@@ -42,7 +43,8 @@ class Driver:
         if op == "syntax":
             return {"syntax": [syntax_error(snippet) for snippet in request["snippets"]]}
         if op == "run":
-            return {"cells": self._run(request["cells"])}
+            self._load(request["modules"])
+            return {"cells": self._run(request["cells"], request["calls"])}
         if op == "session":
             return self._session(request["cell"])
         if op == "reset":
@@ -52,13 +54,23 @@ class Driver:
             return {"program": self._program(request["source"], request["stdin"])}
         raise ValueError("unknown request %r" % op)
 
-    def _run(self, cells):
+    def _load(self, modules):
+        """Runs modules of this library's own, once: the workers then have them at the cost of a fork."""
+        for name, source in modules:
+            if name not in sys.modules:
+                module = types.ModuleType(name)
+                exec(compile(source, name, "exec", dont_inherit=True), module.__dict__)
+                sys.modules[name] = module
+
+    def _run(self, cells, calls):
+        on_call = self.on_call if calls else None
         child = self._child()
         try:
             shown = []
             for cell in cells:
                 if child.alive:
-                    shown.append(show_cell(ask(child, {"cell": cell}), self.limits))
+                    outcome = ask(child, {"cell": cell, "calls": calls}, on_call)
+                    shown.append(show_cell(outcome, self.limits))
                 else:
                     shown.append({"status": "not_run", "output": NOT_RUN, "truncated": False, "wall": 0.0})
             return shown
@@ -130,8 +142,8 @@ class Driver:
         self.folders = [] if kept is None else [kept]
 
 
-def ask(child, command):
-    outcome = child.ask(command)
+def ask(child, command, on_call=None):
+    outcome = child.ask(command, on_call)
     if outcome["status"] == "failed":
         raise HostTrouble("cannot prepare the process for the code: %s" % outcome["message"])
     return outcome
@@ -226,8 +238,16 @@ def main():
         while line:
             line = line[os.write(1, line) :]
 
+    def call(text):
+        """Asks Rust, in the midst of a request; None if the run is to end."""
+        reply({"call": text})
+        line = requests.readline()
+        if not line:  # the library is gone
+            return None
+        return json.loads(line.decode("utf-8"))["answer"]
+
     try:
-        driver = Driver(json.loads(requests.readline().decode("utf-8")))
+        driver = Driver(json.loads(requests.readline().decode("utf-8")), call)
         gc.collect()
         gc.freeze()
         reply({"ready": driver.facts()})
