@@ -100,6 +100,14 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// A run file cannot be read or cannot be right.
+    #[error("{}: {problem}", path.display())]
+    RunFile {
+        /// The file.
+        path: PathBuf,
+        /// The fault, with the line where there is one, and what to write instead.
+        problem: String,
+    },
     /// The work was ended from outside before this was finished.
     #[error("stopped before it was finished")]
     Stopped,

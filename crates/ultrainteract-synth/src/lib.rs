@@ -47,6 +47,7 @@
 //! | [`Critic`], [`RuleCritic`], [`ModelCritic`] | saying what is wrong |
 //! | `store` (features `sqlite`, `postgres`) | jobs, answers, money and trees of a run that any number of processes share |
 //! | `run` (the same features) | a worker on such a store, which a kill costs nothing |
+//! | `run_file` (feature `run-file`) | the settings of a run as a TOML file |
 //! | [`word_problems`] | problems to start with, from a seed |
 //! | [`Problem`] | a problem of your own |
 
@@ -58,6 +59,8 @@ mod problem;
 mod prompts;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub mod run;
+#[cfg(feature = "run-file")]
+pub mod run_file;
 mod seed;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub mod store;

@@ -1,5 +1,6 @@
 //! Environments: they try an action and say whether it solves the problem.
 
+mod judge;
 mod python;
 
 use code_interpreter::Execution;

@@ -3,14 +3,16 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use code_interpreter::asserts::AssertTests;
 use code_interpreter::{Execution, Limits, Pool, Python, Status};
-use ultrainteract::Verdict;
-use ultrainteract::action_text::{answers_match, dedent, final_answer, python_blocks};
 
+use super::judge::{by_answer, by_asserts, by_tests, cells};
 use super::{Attempt, Environment, Outcome};
 use crate::{Gold, Result};
 
-/// Runs the Python blocks of actions and compares what they print with the ground truth.
+/// Runs the Python blocks of actions and judges what comes of them.
+///
+/// Where the problem has an answer or choices:
 ///
 /// - An action with code is run after the code of the actions before it on its path, in one fresh
 ///   process, so variables live on from turn to turn as in a notebook. Earlier code that did not
@@ -18,7 +20,13 @@ use crate::{Gold, Result};
 ///   The answer is the last line that the action's own code shows, or the boxed answer in it.
 /// - An action without code is not run; the answer is its boxed answer or `Answer:` line.
 /// - Without an answer, or when its code fails, an action is incorrect.
-/// - Problems that tests decide about are not judged here.
+///
+/// Where it has tests, the last block of the action is the program: it reads standard input and its output is compared, or it
+/// defines what assert tests call from another process ([`asserts`](code_interpreter::asserts)). What the tests say stands in
+/// for the output.
+///
+/// An action that needs a package that is not installed, or whose results cannot be compared, is
+/// [`Unjudged`](ultrainteract::Verdict::Unjudged).
 #[derive(Debug)]
 pub struct PythonEnvironment {
     pool: Pool,
@@ -48,7 +56,7 @@ impl PythonEnvironment {
     fn replays(&self, attempts: &[Attempt<'_>]) -> Result<HashMap<Vec<String>, Vec<String>>> {
         let mut histories: Vec<Vec<String>> = attempts
             .iter()
-            .filter(|attempt| !python_blocks(attempt.action).is_empty())
+            .filter(|attempt| is_notebook(attempt) && !cells(attempt.action).is_empty())
             .map(|attempt| history_cells(attempt))
             .filter(|cells| !cells.is_empty())
             .collect();
@@ -87,10 +95,35 @@ impl Environment for PythonEnvironment {
 
     fn execute(&self, attempts: &[Attempt<'_>]) -> Result<Vec<Outcome>> {
         let replays = self.replays(attempts)?;
-        Ok(self.pool.map(attempts, |interpreter, attempt| {
+        let asserts: Vec<usize> = (0..attempts.len())
+            .filter(|&place| matches!(attempts[place].problem.gold, Gold::Asserts { .. }))
+            .collect();
+        let mut by_place: HashMap<usize, Outcome> = HashMap::new();
+        if !asserts.is_empty() {
+            let outcomes = self.pool.map_pairs(&asserts, |tests, candidate, &place| {
+                let attempt = &attempts[place];
+                match &attempt.problem.gold {
+                    Gold::Asserts { code, entry_point } => {
+                        let asserts = AssertTests {
+                            code: code.clone(),
+                            entry_point: entry_point.clone(),
+                        };
+                        by_asserts(tests, candidate, attempt, &asserts)
+                    }
+                    _ => Ok(by_answer(attempt, None)),
+                }
+            })?;
+            by_place.extend(asserts.iter().copied().zip(outcomes));
+        }
+        let others: Vec<usize> = (0..attempts.len()).filter(|place| !by_place.contains_key(place)).collect();
+        let outcomes = self.pool.map(&others, |interpreter, &place| {
+            let attempt = &attempts[place];
+            if let Gold::Tests(tests) = &attempt.problem.gold {
+                return by_tests(interpreter, attempt, tests);
+            }
             let own = cells(attempt.action);
             if own.is_empty() {
-                return Ok(judge(attempt, final_answer(attempt.action), None));
+                return Ok(by_answer(attempt, None));
             }
             let mut all = replays
                 .get(&history_cells(attempt))
@@ -100,41 +133,16 @@ impl Environment for PythonEnvironment {
             all.extend(own);
             let runs = interpreter.run(&all)?;
             let execution = together(&runs[before.min(runs.len())..]);
-            let answer = (execution.status == Status::Ok)
-                .then(|| shown_answer(&execution.output))
-                .flatten();
-            Ok(judge(attempt, answer, Some(execution)))
-        })?)
+            Ok(by_answer(attempt, Some(execution)))
+        })?;
+        by_place.extend(others.into_iter().zip(outcomes));
+        Ok((0..attempts.len()).filter_map(|place| by_place.remove(&place)).collect())
     }
 }
 
-fn judge(attempt: &Attempt<'_>, answer: Option<String>, execution: Option<Execution>) -> Outcome {
-    let says = |truth: &str| {
-        let right = answer
-            .as_deref()
-            .is_some_and(|answer| answers_match(answer, truth));
-        match right {
-            true => Verdict::Correct,
-            false => Verdict::Incorrect,
-        }
-    };
-    let verdict = match &attempt.problem.gold {
-        Gold::Answer(truth) => says(truth),
-        gold @ Gold::Choice { .. } => says(&gold.ground_truth().unwrap_or_default()),
-        Gold::Tests(_) | Gold::Asserts { .. } | Gold::Unjudged => Verdict::Unjudged,
-    };
-    Outcome {
-        verdict,
-        answer,
-        execution,
-    }
-}
-
-fn cells(action: &str) -> Vec<String> {
-    python_blocks(action)
-        .into_iter()
-        .map(|block| dedent(block).into_owned())
-        .collect()
+/// Whether the action's code goes on from that of the actions before it.
+fn is_notebook(attempt: &Attempt<'_>) -> bool {
+    !matches!(attempt.problem.gold, Gold::Tests(_) | Gold::Asserts { .. })
 }
 
 fn history_cells(attempt: &Attempt<'_>) -> Vec<String> {
@@ -147,14 +155,6 @@ fn history_cells(attempt: &Attempt<'_>) -> Vec<String> {
 
 fn came_to_an_end(run: &Execution) -> bool {
     matches!(run.status, Status::Ok | Status::Exception { .. })
-}
-
-/// The last line shown, unless an answer is marked as such.
-fn shown_answer(output: &str) -> Option<String> {
-    final_answer(output).or_else(|| {
-        let last = output.lines().rev().find(|line| !line.trim().is_empty())?;
-        Some(last.trim().to_owned())
-    })
 }
 
 /// The blocks of an action as one execution.

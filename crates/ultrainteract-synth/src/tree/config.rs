@@ -70,7 +70,7 @@ pub enum Fallback {
 }
 
 impl SynthConfig {
-    pub(super) fn validate(&self) -> Result<()> {
+    pub(crate) fn validate(&self) -> Result<()> {
         for (field, value) in [
             ("samples_per_turn", self.samples_per_turn),
             ("samples_per_round", self.samples_per_round.unwrap_or(1)),

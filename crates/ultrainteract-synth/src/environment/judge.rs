@@ -1,0 +1,136 @@
+//! What an action comes to, by each kind of gold.
+
+use std::time::Duration;
+
+use code_interpreter::asserts::AssertTests;
+use code_interpreter::cases::{self, Case, run_cases};
+use code_interpreter::{Execution, Interpreter, Status, Verdict as CodeVerdict};
+use ultrainteract::Verdict;
+use ultrainteract::action_text::{answers_match, dedent, final_answer, python_blocks};
+
+use super::{Attempt, Outcome};
+use crate::problem::letter;
+use crate::{Gold, IoTest};
+
+/// The code of an action, block by block.
+pub(super) fn cells(action: &str) -> Vec<String> {
+    python_blocks(action)
+        .into_iter()
+        .map(|block| dedent(block).into_owned())
+        .collect()
+}
+
+/// An action that has shown its answer in its text or by its code.
+pub(super) fn by_answer(attempt: &Attempt<'_>, execution: Option<Execution>) -> Outcome {
+    let answer = match &execution {
+        None => final_answer(attempt.action),
+        Some(execution) if execution.status == Status::Ok => shown_answer(&execution.output),
+        Some(_) => None,
+    };
+    let missing = execution.as_ref().and_then(Execution::missing_module);
+    let verdict = match (&attempt.problem.gold, &answer) {
+        // Whether it would have been right nobody knows.
+        _ if missing.is_some() => Verdict::Unjudged,
+        (Gold::Answer(truth), Some(answer)) => verdict(answers_match(answer, truth)),
+        (Gold::Choice { choices, answer: truth }, Some(answer)) => verdict(is_choice(answer, choices, *truth)),
+        (Gold::Answer(_) | Gold::Choice { .. }, None) => Verdict::Incorrect,
+        _ => Verdict::Unjudged,
+    };
+    Outcome {
+        verdict,
+        answer,
+        execution,
+    }
+}
+
+/// The program of an action, which is its last block, against inputs and outputs.
+pub(super) fn by_tests(
+    interpreter: &mut Interpreter,
+    attempt: &Attempt<'_>,
+    tests: &[IoTest],
+) -> code_interpreter::Result<Outcome> {
+    let Some(program) = cells(attempt.action).pop() else {
+        return Ok(without_program());
+    };
+    let mut wall = Duration::ZERO;
+    for (place, test) in tests.iter().enumerate() {
+        let case = Case {
+            stdin: test.input.clone(),
+            expected: test.output.clone(),
+        };
+        for result in run_cases(interpreter, &program, std::slice::from_ref(&case))? {
+            wall += result.wall;
+            if result.verdict != cases::Verdict::Passed {
+                let reason = format!("Test {} of {}: {}.", place + 1, tests.len(), result.verdict);
+                return Ok(judged(CodeVerdict::Incorrect { reason }, wall));
+            }
+        }
+    }
+    Ok(judged(CodeVerdict::Correct, wall))
+}
+
+/// The program of an action, which is its last block, against assert tests in another process.
+pub(super) fn by_asserts(
+    tests: &mut Interpreter,
+    candidate: &mut Interpreter,
+    attempt: &Attempt<'_>,
+    asserts: &AssertTests,
+) -> code_interpreter::Result<Outcome> {
+    let Some(program) = cells(attempt.action).pop() else {
+        return Ok(without_program());
+    };
+    let result = code_interpreter::asserts::judge(tests, candidate, &program, asserts)?;
+    Ok(judged(result.verdict, result.wall))
+}
+
+fn without_program() -> Outcome {
+    Outcome {
+        verdict: Verdict::Incorrect,
+        answer: None,
+        execution: None,
+    }
+}
+
+/// What the tests say, as the output of the program.
+fn judged(verdict: CodeVerdict, wall: Duration) -> Outcome {
+    let (verdict, output) = match verdict {
+        CodeVerdict::Correct => (Verdict::Correct, "All tests pass.".to_owned()),
+        CodeVerdict::Incorrect { reason } => (Verdict::Incorrect, reason),
+        CodeVerdict::Unjudged { reason } => (Verdict::Unjudged, reason),
+    };
+    Outcome {
+        verdict,
+        answer: None,
+        execution: Some(Execution {
+            output,
+            status: Status::Ok,
+            truncated: false,
+            wall,
+        }),
+    }
+}
+
+fn verdict(is_correct: bool) -> Verdict {
+    match is_correct {
+        true => Verdict::Correct,
+        false => Verdict::Incorrect,
+    }
+}
+
+/// Whether an answer names the right choice: by its letter, or by its text.
+fn is_choice(answer: &str, choices: &[String], truth: usize) -> bool {
+    let bare = answer.trim().trim_matches(['(', ')', '.', ':', ' ']);
+    let mut characters = bare.chars();
+    if let (Some(only), None) = (characters.next(), characters.next()) {
+        return letter(truth) == Some(only.to_ascii_uppercase());
+    }
+    choices.get(truth).is_some_and(|choice| answers_match(answer, choice))
+}
+
+/// The last line shown, unless an answer is marked as such.
+fn shown_answer(output: &str) -> Option<String> {
+    final_answer(output).or_else(|| {
+        let last = output.lines().rev().find(|line| !line.trim().is_empty())?;
+        Some(last.trim().to_owned())
+    })
+}
