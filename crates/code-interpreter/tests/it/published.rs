@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
-use std::time::Instant;
 
 use code_interpreter::asserts::{AssertTests, judge_in_one_process};
 use code_interpreter::{Pool, Python, Verdict, asserts};
@@ -66,13 +65,12 @@ fn mbpp() -> Option<Vec<Published>> {
     let read = |row: Row| {
         let is_word = |c: char| c.is_alphanumeric() || c == '_';
         let used: Vec<&str> = row.test_list[0].split(|c| !is_word(c)).collect();
-        let defined = row.code.lines().filter_map(|line| {
+        let mut defined = row.code.lines().filter_map(|line| {
             let (name, _) = line.strip_prefix("def ")?.split_once('(')?;
             Some(name.trim())
         });
         let entry_point = defined
-            .filter(|name| used.contains(name))
-            .last()
+            .rfind(|name| used.contains(name))
             .unwrap()
             .to_owned();
         let lines: Vec<&str> = row
@@ -97,18 +95,11 @@ fn mbpp() -> Option<Vec<Published>> {
 fn exceptions(problems: Option<Vec<Published>>) -> Option<(usize, Vec<(String, Verdict)>)> {
     let problems = problems?;
     let pool = Pool::start(&Python::find().unwrap(), limits(), 4).unwrap();
-    let began = Instant::now();
     let results = pool
         .map_pairs(&problems, |tests, candidate, problem| {
             asserts::judge(tests, candidate, &problem.solution, &problem.asserts)
         })
         .unwrap();
-    let calls: usize = results.iter().map(|result| result.calls).sum();
-    eprintln!(
-        "{} problems, {calls} calls: {:?}",
-        problems.len(),
-        began.elapsed()
-    );
     let named = problems.iter().zip(results).map(|(problem, result)| {
         assert!(!result.one_process);
         (problem.name.clone(), result.verdict)
