@@ -53,6 +53,8 @@ pub(crate) enum Request<'a> {
     Program {
         source: &'a str,
         stdin: &'a str,
+        /// In place of the interpreter's time and memory.
+        limits: Option<WireLimits>,
     },
 }
 

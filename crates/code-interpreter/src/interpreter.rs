@@ -94,13 +94,11 @@ impl Interpreter {
     ) -> Result<Vec<std::result::Result<(), SyntaxError>>> {
         const DOING: &str = "checking syntax";
         let snippets: Vec<&str> = snippets.iter().map(AsRef::as_ref).collect();
-        match self.ask_twice(
-            &Request::Syntax {
-                snippets: &snippets,
-            },
-            DOING,
-            snippets.len(),
-        )? {
+        let patience = self.limits.patience(snippets.len());
+        let request = Request::Syntax {
+            snippets: &snippets,
+        };
+        match self.ask_twice(&request, DOING, patience)? {
             Reply::Syntax(found) if found.len() == snippets.len() => Ok(found
                 .into_iter()
                 .map(|error| error.map_or(Ok(()), Err))
@@ -126,7 +124,8 @@ impl Interpreter {
             calls: false,
             modules: &[],
         };
-        let reply = self.ask_twice(&request, DOING, cells.len());
+        let patience = self.limits.patience(cells.len());
+        let reply = self.ask_twice(&request, DOING, patience);
         self.executions(reply, DOING, cells.len())
     }
 
@@ -177,9 +176,9 @@ impl Interpreter {
             calls: true,
             modules,
         };
-        let reply = self.with_driver(cells.len(), |driver, patience| {
-            driver.ask_with_calls(&request, DOING, patience, on_call)
-        });
+        let patience = self.limits.patience(cells.len());
+        let reply =
+            self.with_driver(|driver| driver.ask_with_calls(&request, DOING, patience, on_call));
         self.executions(reply, DOING, cells.len())
     }
 
@@ -217,8 +216,33 @@ impl Interpreter {
     ///
     /// Trouble with the machine, never with the code.
     pub fn run_program(&mut self, source: &str, stdin: &str) -> Result<ProgramRun> {
+        let patience = self.limits.patience(1);
+        let request = Request::Program {
+            source,
+            stdin,
+            limits: None,
+        };
+        self.program(&request, patience)
+    }
+
+    /// [`run_program`](Self::run_program) with the time and memory of `limits`.
+    pub(crate) fn run_program_under(
+        &mut self,
+        source: &str,
+        stdin: &str,
+        limits: &Limits,
+    ) -> Result<ProgramRun> {
+        let request = Request::Program {
+            source,
+            stdin,
+            limits: Some(limits.into()),
+        };
+        self.program(&request, limits.patience(1))
+    }
+
+    fn program(&mut self, request: &Request<'_>, patience: Duration) -> Result<ProgramRun> {
         const DOING: &str = "running a program";
-        match self.ask_twice(&Request::Program { source, stdin }, DOING, 1) {
+        match self.ask_twice(request, DOING, patience) {
             Ok(Reply::Program(run)) => Ok(run.into()),
             Ok(_) => Err(self.confused(DOING)),
             Err(Error::DriverLost { .. }) => {
@@ -244,10 +268,10 @@ impl Interpreter {
         &mut self,
         request: &Request<'_>,
         doing: &'static str,
-        pieces: usize,
+        patience: Duration,
     ) -> Result<Reply> {
-        match self.ask(request, doing, pieces) {
-            Err(Error::DriverLost { .. }) => self.ask(request, doing, pieces),
+        match self.ask(request, doing, patience) {
+            Err(Error::DriverLost { .. }) => self.ask(request, doing, patience),
             other => other,
         }
     }
@@ -256,26 +280,22 @@ impl Interpreter {
         &mut self,
         request: &Request<'_>,
         doing: &'static str,
-        pieces: usize,
+        patience: Duration,
     ) -> Result<Reply> {
-        self.with_driver(pieces, |driver, patience| {
-            driver.ask(request, doing, patience)
-        })
+        self.with_driver(|driver| driver.ask(request, doing, patience))
     }
 
     fn with_driver(
         &mut self,
-        pieces: usize,
-        exchange: impl FnOnce(&mut Driver, Duration) -> Result<Reply>,
+        exchange: impl FnOnce(&mut Driver) -> Result<Reply>,
     ) -> Result<Reply> {
-        let patience = self.limits.patience(pieces);
         let driver = match &mut self.driver {
             Some(driver) => driver,
             None => self
                 .driver
                 .insert(Driver::start(&self.python, &self.limits)?),
         };
-        let reply = exchange(driver, patience);
+        let reply = exchange(driver);
         if matches!(reply, Err(Error::DriverLost { .. })) {
             self.driver = None;
         }

@@ -82,16 +82,17 @@ impl Pool {
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use code_interpreter::cases::{Case, Verdict, run_cases};
+    /// use code_interpreter::cases::{Case, CaseOptions, run_cases, verdict};
     /// use code_interpreter::{Limits, Pool, Python};
     ///
     /// let pool = Pool::start(&Python::find()?, Limits::default(), 2)?;
-    /// let case = Case { stdin: "2 3\n".into(), expected: "5\n".into() };
+    /// let cases = [Case::new("2 3\n", "5\n")];
     /// let programs = ["print(sum(map(int, input().split())))", "print(input())"];
     /// let verdicts = pool.map(&programs, |interpreter, program| {
-    ///     Ok(run_cases(interpreter, program, std::slice::from_ref(&case))?.remove(0).verdict)
+    ///     Ok(verdict(&run_cases(interpreter, program, &cases, &CaseOptions::default())?))
     /// })?;
-    /// assert_eq!(verdicts, [Verdict::Passed, Verdict::WrongAnswer]);
+    /// assert!(verdicts[0].is_correct());
+    /// assert_eq!(verdicts[1].to_string(), "incorrect: case 1: wrong output at line 1: expected `5`, got `2 3`");
     /// # Ok(())
     /// # }
     /// ```

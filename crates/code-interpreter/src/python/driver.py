@@ -51,7 +51,8 @@ class Driver:
             self._drop_kept()
             return {"reset": None}
         if op == "program":
-            return {"program": self._program(request["source"], request["stdin"])}
+            limits = self._limits_of(request["limits"])
+            return {"program": self._program(request["source"], request["stdin"], limits)}
         raise ValueError("unknown request %r" % op)
 
     def _load(self, modules):
@@ -64,7 +65,7 @@ class Driver:
 
     def _run(self, cells, calls):
         on_call = self.on_call if calls else None
-        child = self._child()
+        child = self._child(self.limits)
         try:
             shown = []
             for cell in cells:
@@ -82,14 +83,23 @@ class Driver:
         if died_since:
             self._drop_kept()
         if self.kept is None:
-            self.kept = self._child()
+            self.kept = self._child(self.limits)
         shown = show_cell(ask(self.kept, {"cell": cell}), self.limits)
         lost = not self.kept.alive
         if lost:
             self._drop_kept()
         return {"session": {"cell": shown, "was_lost": died_since, "is_lost": lost}}
 
-    def _program(self, source, stdin):
+    def _limits_of(self, asked):
+        """The limits with the time and memory that a request asks for."""
+        if asked is None:
+            return self.limits
+        limits = dict(self.limits, wall=asked["wall"], cpu=asked["cpu"], memory_bytes=asked["memory_bytes"])
+        if limits["address_space"] is not None:
+            limits["address_space"] += asked["memory_bytes"] - self.limits["memory_bytes"]
+        return limits
+
+    def _program(self, source, stdin, limits):
         path = os.path.join(self.root, "stdin")
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         os.unlink(path)
@@ -97,7 +107,7 @@ class Driver:
         while data:
             data = data[os.write(descriptor, data) :]
         os.lseek(descriptor, 0, os.SEEK_SET)
-        child = self._child(descriptor, separate=True)
+        child = self._child(limits, descriptor, separate=True)
         try:
             outcome = ask(child, {"program": source})
         finally:
@@ -106,15 +116,15 @@ class Driver:
             outcome[stream] = outcome[stream].decode("utf-8", "replace")
         return outcome
 
-    def _child(self, stdin=None, separate=False):
+    def _child(self, limits, stdin=None, separate=False):
         self.made += 1
         folder = os.path.join(self.root, str(self.made))
         os.mkdir(folder, 0o700)
         self.folders.append(folder)
-        self.limits["process_limit"] = self._process_limit()
+        limits["process_limit"] = self._process_limit()
         if stdin is None:
             stdin = os.open(os.devnull, os.O_RDONLY)
-        return Child(self.limits, folder, stdin, separate)
+        return Child(limits, folder, stdin, separate)
 
     def _drop_kept(self):
         if self.kept is not None:

@@ -65,13 +65,12 @@ fn mbpp() -> Option<Vec<Published>> {
     let read = |row: Row| {
         let is_word = |c: char| c.is_alphanumeric() || c == '_';
         let used: Vec<&str> = row.test_list[0].split(|c| !is_word(c)).collect();
-        let defined = row.code.lines().filter_map(|line| {
+        let mut defined = row.code.lines().filter_map(|line| {
             let (name, _) = line.strip_prefix("def ")?.split_once('(')?;
             Some(name.trim())
         });
         let entry_point = defined
-            .filter(|name| used.contains(name))
-            .next_back()
+            .rfind(|name| used.contains(name))
             .unwrap()
             .to_owned();
         let lines: Vec<&str> = row
