@@ -46,7 +46,8 @@
 //! | [`Environment`], [`PythonEnvironment`] | trying and judging |
 //! | [`Critic`], [`RuleCritic`], [`ModelCritic`] | saying what is wrong |
 //! | [`word_problems`] | problems to start with, from a seed |
-//! | [`Problem`] | a problem of your own |
+//! | [`Problem`], [`read_problems`] | problems of your own |
+//! | [`sources`] | problems from published data sets, and from any CSV or JSONL |
 
 mod arithmetic;
 mod critic;
@@ -54,6 +55,7 @@ mod environment;
 mod error;
 mod problem;
 mod seed;
+pub mod sources;
 mod tree;
 pub mod word_problems;
 
@@ -62,7 +64,9 @@ pub use environment::{
     Attempt, CORRECT_FEEDBACK, Environment, Outcome, PythonEnvironment, WRONG_FEEDBACK,
 };
 pub use error::{Error, Result};
-pub use problem::{Gold, IoTest, Problem};
+pub use problem::{
+    BadProblem, Gold, IoTest, Problem, ProblemFiles, read_problems, read_problems_skipping,
+};
 pub use tree::{
     ActorPlan, Build, Dropped, End, Event, Failure, Fallback, SynthConfig, SynthStats, TreeBuilder,
     TreeStore, TurnCounts, TurnStats,

@@ -1,8 +1,10 @@
-//! Trees built with scripted actors and a real Python.
+//! Trees built with scripted actors and a real Python, and problems from files.
 //!
 //! All tests of the crate are one program: it is linked once, and they share the threads of this machine.
 
+mod problem_files;
 mod python;
 mod resume;
+mod sources;
 mod support;
 mod tree;
