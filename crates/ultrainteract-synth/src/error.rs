@@ -28,6 +28,30 @@ pub enum Error {
         second: usize,
     },
 
+    // ---- problems from files ----
+    /// Records of problem files that are no problems.
+    #[error("{}", crate::problem::listed(bad))]
+    BadProblems {
+        /// All of them, in the order of the files.
+        bad: Vec<crate::problem::BadProblem>,
+    },
+    /// A file or a source has nothing to build trees for.
+    #[error("{what}: there is no problem in it; {remedy}")]
+    NoProblems {
+        /// The file or source.
+        what: String,
+        /// Another file to give, or what to change.
+        remedy: String,
+    },
+    /// A published data set cannot be read, or not in the way asked for.
+    #[error("{what}: {problem}")]
+    Import {
+        /// The file, source or option.
+        what: String,
+        /// The fault, and what to do.
+        problem: String,
+    },
+
     // ---- word problems ----
     /// The settings do not allow for that many different problems.
     #[error(
@@ -80,7 +104,7 @@ pub enum Error {
     /// The Python interpreter could not be used.
     #[error(transparent)]
     Interpreter(#[from] code_interpreter::Error),
-    /// A tree refused a node.
+    /// A tree refused a node, or a file cannot be read or written.
     #[error(transparent)]
     Tree(#[from] ultrainteract::Error),
     /// A critic or an environment of one's own failed.
@@ -201,6 +225,13 @@ impl Error {
             field,
             problem: problem.into(),
         })
+    }
+
+    pub(crate) fn import(what: impl ToString, problem: impl Into<String>) -> Self {
+        Self::Import {
+            what: what.to_string(),
+            problem: problem.into(),
+        }
     }
 }
 

@@ -49,7 +49,8 @@
 //! | `run` (the same features) | a worker on such a store, which a kill costs nothing |
 //! | `run_file` (feature `run-file`) | the settings of a run as a TOML file |
 //! | [`word_problems`] | problems to start with, from a seed |
-//! | [`Problem`] | a problem of your own |
+//! | [`Problem`], [`read_problems`] | problems of your own |
+//! | [`sources`] | problems from published data sets, and from any CSV or JSONL |
 
 mod arithmetic;
 mod critic;
@@ -62,6 +63,7 @@ pub mod run;
 #[cfg(feature = "run-file")]
 pub mod run_file;
 mod seed;
+pub mod sources;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 pub mod store;
 mod tree;
@@ -72,7 +74,9 @@ pub use environment::{
     Attempt, CORRECT_FEEDBACK, Environment, Outcome, PythonEnvironment, WRONG_FEEDBACK,
 };
 pub use error::{Error, Result};
-pub use problem::{Gold, IoTest, Problem};
+pub use problem::{
+    BadProblem, Gold, IoTest, Problem, ProblemFiles, read_problems, read_problems_skipping,
+};
 pub use prompts::Prompts;
 pub use tree::{
     Build, Dropped, End, Event, Failure, Fallback, Grown, SynthConfig, SynthStats, Team,

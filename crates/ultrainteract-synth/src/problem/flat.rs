@@ -10,7 +10,7 @@ use ultrainteract::action_text::python_blocks;
 use super::{Gold, IoTest, MOST_CHOICES, Problem, letter, nearest};
 
 /// The keys of a problem.
-const KEYS: [&str; 11] = [
+pub(crate) const KEYS: [&str; 11] = [
     "id",
     "task",
     "instruction",
@@ -23,6 +23,9 @@ const KEYS: [&str; 11] = [
     "solutions",
     "dataset",
 ];
+
+/// From here on not every whole number is a floating-point number.
+const EXACT: f64 = 9_007_199_254_740_992.0;
 
 impl Serialize for Problem {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -353,6 +356,10 @@ impl Object {
     fn answer(&mut self) -> Option<String> {
         match self.take("answer")? {
             Value::String(answer) => Some(answer),
+            // Digits beyond these are lost already.
+            Value::Number(answer) if answer.is_f64() && answer.as_f64().is_some_and(|it| it.abs() >= EXACT) => {
+                self.fault("`answer` is a number with more digits than JSON readers keep; write it as a string")
+            }
             Value::Number(answer) => Some(answer.to_string()),
             other => self.fault(format!(
                 "`answer` is {}; write it as a string",
@@ -525,6 +532,14 @@ mod tests {
             (r#""dataset": "d""#, "give `answer`"),
             (r#""answer": " ""#, "`answer` is empty"),
             (r#""answer": true"#, "`answer` is a boolean"),
+            (
+                r#""answer": 123456789012345678901234567890"#,
+                "write it as a string",
+            ),
+            (
+                r#""answer": -123456789012345678901234567890"#,
+                "write it as a string",
+            ),
             (
                 r#""answer": "1", "tests": []"#,
                 "has `answer` and `tests`; keep the one",

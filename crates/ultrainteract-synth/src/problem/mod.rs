@@ -2,13 +2,17 @@
 
 mod flat;
 mod nearest;
+mod read;
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use ultrainteract::Task;
 
+pub(crate) use flat::{KEYS, check, fenced, find_choice, from_fields};
 pub(crate) use nearest::nearest;
+pub(crate) use read::listed;
+pub use read::{BadProblem, ProblemFiles, read_problems, read_problems_skipping};
 
 /// A problem and what its actions are judged by.
 ///
@@ -102,6 +106,17 @@ impl Gold {
             Self::Asserts { code, .. } => code.into(),
             Self::Unjudged => return None,
         })
+    }
+
+    /// The way of judging in a word.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Answer(_) => "answer",
+            Self::Choice { .. } => "choice",
+            Self::Tests(_) => "tests",
+            Self::Asserts { .. } => "asserts",
+            Self::Unjudged => "unjudged",
+        }
     }
 
     /// A text that differs where two golds do.

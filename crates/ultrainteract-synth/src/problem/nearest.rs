@@ -3,12 +3,15 @@
 /// The known name that is most like this one, if any is much like it.
 pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let name = name.to_lowercase();
-    let distance = |known: &str| strsim::damerau_levenshtein(&name, &known.to_lowercase());
     known
         .iter()
-        .map(|known| (distance(known), *known))
+        .filter_map(|known| {
+            let distance = strsim::damerau_levenshtein(&name, &known.to_lowercase());
+            // A letter or two say nothing.
+            let longest = name.chars().count().max(known.chars().count());
+            (3 * distance <= longest).then_some((distance, *known))
+        })
         .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, known)| *distance <= 1 + known.chars().count() / 3)
         .map(|(_, known)| known)
 }
 
@@ -22,6 +25,7 @@ mod tests {
         assert_eq!(nearest("anwser", &known), Some("answer"));
         assert_eq!(nearest("Assert", &known), Some("asserts"));
         assert_eq!(nearest("explanation", &known), None);
+        assert_eq!(nearest("a", &["b"]), None);
         assert_eq!(nearest("", &[]), None);
     }
 }

@@ -1,9 +1,11 @@
-//! Trees built with scripted actors and a real Python.
+//! Trees built with scripted actors and a real Python, and problems from files.
 //!
 //! All tests of the crate are one program: it is linked once, and they share the threads of this machine.
 
+mod problem_files;
 mod python;
 #[cfg(feature = "sqlite")]
 mod store;
+mod sources;
 mod support;
 mod tree;

@@ -38,4 +38,4 @@ pub(crate) use line::{BYTE_ORDER_MARK, NextLine, next_line};
 pub use place::{Location, Place};
 pub(crate) use records::first_found;
 pub use records::{Located, Parsed, ReadBytes, Records, Rejected, read, read_counting};
-pub(crate) use source::open_text;
+pub use source::{Text, open_text};

@@ -131,13 +131,17 @@ impl Source {
     }
 }
 
-/// A text file, decompressed if its first bytes say so.
-pub(crate) fn open_text(path: &Path) -> Result<Text> {
+/// A text file that is not one of records, decompressed if its first bytes say so.
+///
+/// # Errors
+///
+/// The file cannot be opened.
+pub fn open_text(path: &Path) -> Result<Text> {
     decompressed(open_counted(path, Arc::default())?, path)
 }
 
 /// The text of a file.
-pub(crate) type Text = Box<dyn BufRead + Send>;
+pub type Text = Box<dyn BufRead + Send>;
 
 fn open_counted(path: &Path, read_bytes: Arc<AtomicU64>) -> Result<BufReader<Counted<File>>> {
     let inner = File::open(path).map_err(|error| Error::io("open", path, error))?;
