@@ -143,6 +143,7 @@ impl Turn<'_> {
                     seed: self.seed(works[work].tree, purpose),
                     ..self.config.sampling.clone()
                 },
+                ..ChatRequest::default()
             })
             .collect();
         let answers = actor.complete_batch(&requests);
