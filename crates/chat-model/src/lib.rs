@@ -40,18 +40,26 @@
 //!
 //! `openai`, on by default, is the client. Without it the crate speaks no HTTP and builds in a second.
 
+mod budget;
+mod completion;
 mod error;
 mod message;
 mod model;
 #[cfg(feature = "openai")]
 mod openai;
+mod request;
 mod together;
 mod usage;
 
-pub use error::{Error, Result};
-pub use message::{ChatRequest, Completion, Finish, Message, Role, Sampling};
-pub use model::{ChatModel, FnModel};
+pub use budget::{Budget, Reservation};
+pub use completion::{Completion, Finish, TokenLogProb};
+pub use error::{Error, Refusal, Result};
+pub use message::{Message, Role, Sampling};
+pub use model::{Capability, ChatModel, FnModel, Piece};
 #[cfg(feature = "openai")]
-pub use openai::{ApiKey, OpenAiClient, OpenAiConfig, RetryPolicy, TokenLimitField};
+pub use openai::{
+    ApiKey, CallEvent, OpenAiClient, OpenAiConfig, PrefixSupport, RetryPolicy, TokenLimitField,
+};
+pub use request::ChatRequest;
 pub use together::Together;
-pub use usage::{Prices, Usage};
+pub use usage::{Prices, Usage, estimated_prompt_tokens, estimated_tokens, most_prompt_tokens};

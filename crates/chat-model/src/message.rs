@@ -1,4 +1,4 @@
-//! Messages, requests and completions: the input and output of a chat model.
+//! Messages, and how completions of them are drawn.
 
 use serde::{Deserialize, Serialize};
 
@@ -112,79 +112,6 @@ impl Sampling {
             return refuse("max_tokens", 0.0, "at least 1 is wanted");
         }
         Ok(())
-    }
-}
-
-/// A conversation that is to be continued, and how often.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ChatRequest {
-    /// The conversation, oldest message first.
-    pub messages: Vec<Message>,
-    /// How many completions to draw.
-    pub samples: usize,
-    /// How to draw them.
-    pub sampling: Sampling,
-}
-
-impl ChatRequest {
-    /// One completion of a conversation, with default sampling.
-    pub fn new(messages: impl IntoIterator<Item = Message>) -> Self {
-        Self {
-            messages: messages.into_iter().collect(),
-            samples: 1,
-            sampling: Sampling::default(),
-        }
-    }
-
-    /// Sets how many completions to draw.
-    pub fn with_samples(mut self, samples: usize) -> Self {
-        self.samples = samples;
-        self
-    }
-
-    /// Sets how completions are drawn.
-    pub fn with_sampling(mut self, sampling: Sampling) -> Self {
-        self.sampling = sampling;
-        self
-    }
-}
-
-/// Why a completion ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Finish {
-    /// The model ended it, or a stop text was met.
-    Stop,
-    /// It reached `max_tokens`: the text is cut off.
-    Length,
-    /// The server withheld part of the text, or ended it for a reason of its own.
-    Withheld,
-}
-
-/// One sampled continuation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Completion {
-    /// The text, without the stop text.
-    pub text: String,
-    /// Why it ended.
-    pub finish: Finish,
-    /// Its length in tokens. Servers report only the sum over the samples of a call; the client
-    /// divides that in proportion to the bytes of the texts.
-    pub tokens: usize,
-}
-
-impl Completion {
-    /// A completion that the model ended itself, its length counted as its whitespace-separated
-    /// words: for scripted models, which have no tokenizer.
-    pub fn stopped(text: impl Into<String>) -> Self {
-        let text = text.into();
-        let tokens = text.split_whitespace().count();
-        Self {
-            text,
-            finish: Finish::Stop,
-            tokens,
-        }
     }
 }
 

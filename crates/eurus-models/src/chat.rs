@@ -47,6 +47,7 @@ impl LocalChatModel {
     }
 
     fn prompt(&self, request: &ChatRequest) -> chat_model::Result<Prompt> {
+        request.check(self)?;
         let messages: Vec<Message> = request
             .messages
             .iter()
@@ -101,11 +102,7 @@ impl LocalChatModel {
             text.truncate(cut);
             finish = chat_model::Finish::Stop;
         }
-        Ok(Completion {
-            text,
-            finish,
-            tokens: continuation.tokens.len(),
-        })
+        Ok(Completion::new(text, finish, continuation.tokens.len()))
     }
 
     /// Requests drawn the same way, together.
@@ -116,7 +113,6 @@ impl LocalChatModel {
         let Some(first) = requests.first() else {
             return Ok(Vec::new());
         };
-        first.sampling.check()?;
         let prompts = requests
             .iter()
             .map(|request| self.prompt(request))

@@ -1,4 +1,4 @@
-//! Test helpers that several crates share: folders, counts, processes, a database server, skipped tests.
+//! Test helpers that several crates share: folders, counts, processes, servers, skipped tests.
 
 pub mod folders;
 
@@ -6,6 +6,8 @@ mod counts;
 mod own_process;
 #[cfg(unix)]
 mod postgres;
+#[cfg(feature = "servers")]
+pub mod servers;
 mod skip;
 
 pub use counts::count;

@@ -1,19 +1,33 @@
 //! The client.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
 
-use super::call::Endpoint;
-use super::config::{ApiKey, OpenAiConfig};
-use super::wire;
-use crate::{ChatModel, ChatRequest, Completion, Error, Result, Usage};
+use super::config::{OpenAiConfig, PrefixSupport};
+use super::draw::{Arrival, Wanted};
+use super::exchange::{Exchange, Server};
+use super::http::{Http, Path};
+use super::key::ApiKey;
+use super::observe::CallEvent;
+use crate::{
+    Budget, Capability, ChatModel, ChatRequest, Completion, Error, Piece, Result, TokenLogProb,
+    Usage,
+};
 
-/// A [`ChatModel`] behind a server that speaks the OpenAI chat-completions protocol.
+/// A [`ChatModel`] behind a server that speaks the OpenAI protocol.
 ///
 /// OpenAI, vLLM, SGLang, llama.cpp and most hosted models speak it. The client repeats calls that
-/// failed for a passing reason (see [`RetryPolicy`](crate::RetryPolicy)), sends the requests of a batch concurrently,
-/// asks again when a server ignores `n`, and keeps an account of tokens and money. It never writes
-/// the API key anywhere: not into errors, not into `Debug` output.
+/// failed for a passing reason (see [`RetryPolicy`](crate::RetryPolicy)), keeps to the limits of the server, sends the
+/// requests of a batch concurrently, splits calls when a server refuses or ignores `n`, and keeps an account of tokens and
+/// money within a [`Budget`]. Clones share the limits and the account. It never writes the API key anywhere: not into
+/// errors, not into `Debug` output, not into [events](CallEvent).
+///
+/// # Seeds
+///
+/// A call carries the seed of its first sample, which is made from the seed of the request plus the index of the sample.
+/// Servers that draw choice `j` with the seed plus `j` (vLLM, llama.cpp) thus draw a sample the same way however samples
+/// are grouped into calls, as far as their arithmetic does not depend on the batch. Other servers promise less: OpenAI
+/// calls seeds best effort.
 ///
 /// ```no_run
 /// use chat_model::{ChatModel, ChatRequest, Message, OpenAiClient, OpenAiConfig};
@@ -25,10 +39,9 @@ use crate::{ChatModel, ChatRequest, Completion, Error, Result, Usage};
 /// assert!(!answers[0].text.is_empty());
 /// # Ok::<(), chat_model::Error>(())
 /// ```
+#[derive(Clone)]
 pub struct OpenAiClient {
-    config: OpenAiConfig,
-    endpoint: Endpoint,
-    usage: Mutex<Usage>,
+    exchange: Exchange,
 }
 
 impl OpenAiClient {
@@ -59,77 +72,116 @@ impl OpenAiClient {
 
     fn build(config: OpenAiConfig, key: Option<ApiKey>) -> Result<Self> {
         config.validate()?;
-        let endpoint = Endpoint::new(&config, key)?;
+        let http = Http::new(&config, key)?;
         Ok(Self {
-            config,
-            endpoint,
-            usage: Mutex::default(),
+            exchange: Exchange {
+                server: Arc::new(Server::new(&config, http)),
+                budget: config.budget.map(Budget::new).transpose()?,
+                config: Arc::new(config),
+                observer: None,
+            },
         })
+    }
+
+    /// Takes the money for calls from this budget, which other clients may share, instead of one of its own.
+    ///
+    /// # Errors
+    ///
+    /// When the settings have no prices.
+    pub fn with_budget(mut self, budget: Budget) -> Result<Self> {
+        if self.config().prices.is_none() {
+            return Err(Error::Config {
+                field: "prices",
+                problem:
+                    "are needed beside a budget, without them nothing can be counted against it"
+                        .to_owned(),
+            });
+        }
+        self.exchange.budget = Some(budget);
+        Ok(self)
+    }
+
+    /// Tells what happens to calls, on the threads that make them.
+    pub fn with_observer(
+        mut self,
+        observer: impl Fn(&CallEvent<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        self.exchange.observer = Some(Arc::new(Box::new(observer)));
+        self
     }
 
     /// The settings.
     pub fn config(&self) -> &OpenAiConfig {
-        &self.config
+        &self.exchange.config
     }
 
-    /// Calls and tokens used so far, as the server counted them. A server that reports no usage is
-    /// counted in calls only.
+    /// Calls and tokens used so far, by this client and its clones.
     pub fn usage(&self) -> Usage {
+        let usage = self.exchange.server.usage.lock();
         // The lock guards plain counts, which are usable whatever thread panicked.
-        *self.usage.lock().unwrap_or_else(PoisonError::into_inner)
+        *usage.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The amount spent so far, when prices are known.
+    /// The cost of the [usage](Self::usage), when prices are known. The [budget](Self::budget) also counts as spent what
+    /// may have been paid for nothing.
     pub fn cost(&self) -> Option<f64> {
-        let prices = self.config.prices.as_ref()?;
+        let prices = self.config().prices.as_ref()?;
         Some(self.usage().cost(prices))
     }
 
-    fn check_budget(&self) -> Result<()> {
-        match (self.config.budget, self.cost()) {
-            (Some(budget), Some(spent)) if spent >= budget => Err(Error::BudgetSpent {
-                model: self.config.model.clone(),
-                spent,
-                budget,
-            }),
-            _ => Ok(()),
-        }
+    /// The budget, if there is one.
+    pub fn budget(&self) -> Option<&Budget> {
+        self.exchange.budget.as_ref()
     }
 
-    fn account(&self, change: impl FnOnce(&mut Usage)) {
-        change(&mut self.usage.lock().unwrap_or_else(PoisonError::into_inner));
+    /// The most that so many samples of a request can cost in one call, when prices are known: what is reserved before it.
+    pub fn most_cost(&self, request: &ChatRequest, samples: usize) -> Option<f64> {
+        self.config().prices?;
+        Some(self.exchange.size(request, samples).most_cost)
     }
 
-    /// One call for the samples that are still missing.
-    fn call(&self, request: &ChatRequest, done: usize) -> Result<Vec<Completion>> {
-        let missing = request.samples - done;
-        let samples = missing.min(self.config.max_samples_per_call.unwrap_or(missing));
-        let body =
-            wire::encode(&self.config, request, samples, done).map_err(|error| Error::Config {
-                field: "sampling",
-                problem: format!("cannot be written as JSON: {error}"),
-            })?;
-        let answer = self.endpoint.post(&body, |attempt| {
-            self.check_budget()?;
-            // Counted before it is sent, so that calls that fail count too.
-            self.account(|usage| {
-                usage.calls += 1;
-                usage.retries += u64::from(attempt > 1);
-            });
-            Ok(())
-        })?;
-        let (completions, tokens) =
-            wire::decode(&answer.body, samples).map_err(|problem| Error::Malformed {
-                url: self.endpoint.url().to_owned(),
-                status: answer.status,
-                problem,
-                body: self.endpoint.excerpt(&answer.body),
-            })?;
-        self.account(|usage| {
-            usage.prompt_tokens += tokens.prompt_tokens;
-            usage.completion_tokens += tokens.completion_tokens;
-        });
-        Ok(completions)
+    /// Draws samples of several requests at once and hands over each, as (position of the request, index of the sample),
+    /// as soon as its call has ended, on this thread. One result per request.
+    pub fn complete_each_of(
+        &self,
+        requests: &[(&ChatRequest, &[usize])],
+        on_sample: &mut dyn FnMut(usize, usize, Completion),
+    ) -> Vec<Result<()>> {
+        let wanted: Vec<Wanted<'_>> = requests
+            .iter()
+            .map(|(request, samples)| Wanted {
+                request,
+                samples: samples.to_vec(),
+            })
+            .collect();
+        self.draw(&wanted, self.config().stream, &mut |arrival| {
+            if let Arrival::Sample(request, sample, completion) = arrival {
+                on_sample(request, sample, completion);
+            }
+        })
+    }
+
+    fn draw(
+        &self,
+        wanted: &[Wanted<'_>],
+        streamed: bool,
+        on_arrival: &mut dyn FnMut(Arrival),
+    ) -> Vec<Result<()>> {
+        let checked: Vec<Result<()>> = wanted.iter().map(|w| w.request.check(self)).collect();
+        let sound: Vec<Wanted<'_>> = wanted
+            .iter()
+            .zip(&checked)
+            .map(|(wanted, checked)| Wanted {
+                request: wanted.request,
+                samples: match checked {
+                    Ok(()) => wanted.samples.clone(),
+                    Err(_) => Vec::new(),
+                },
+            })
+            .collect();
+        let drawn = self.exchange.draw_all(&sound, streamed, on_arrival);
+        let both = checked.into_iter().zip(drawn);
+        both.map(|(checked, drawn)| checked.and(drawn)).collect()
     }
 }
 
@@ -137,8 +189,8 @@ impl std::fmt::Debug for OpenAiClient {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("OpenAiClient")
-            .field("url", &self.endpoint.url())
-            .field("model", &self.config.model)
+            .field("url", &self.exchange.server.http.url(Path::Chat))
+            .field("model", &self.config().model)
             .field("usage", &self.usage())
             .finish_non_exhaustive()
     }
@@ -146,45 +198,105 @@ impl std::fmt::Debug for OpenAiClient {
 
 impl ChatModel for OpenAiClient {
     fn name(&self) -> &str {
-        &self.config.model
+        &self.config().model
+    }
+
+    /// The server, the name of the model and the settings that change what it is sent.
+    fn identity(&self) -> String {
+        let config = self.config();
+        serde_json::json!({
+            "base_url": config.base_url.trim_end_matches('/'),
+            "model": config.model,
+            "extra_body": config.extra_body,
+            "token_limit_field": config.token_limit_field,
+            "send_seed": config.send_seed,
+        })
+        .to_string()
+    }
+
+    /// What the protocol has. A server that lacks it is an error when it is asked.
+    fn can(&self, capability: Capability) -> bool {
+        match capability {
+            Capability::AnswerPrefix => self.config().answer_prefix != PrefixSupport::Unsupported,
+            _ => true,
+        }
     }
 
     /// Asks until all samples are there: servers may limit or ignore `n`, but every call brings at
     /// least one sample or an error.
     fn complete(&self, request: &ChatRequest) -> Result<Vec<Completion>> {
-        request.sampling.check()?;
-        let mut completions = Vec::with_capacity(request.samples);
-        while completions.len() < request.samples {
-            completions.extend(self.call(request, completions.len())?);
-        }
-        Ok(completions)
+        let mut all = self.complete_batch(std::slice::from_ref(request));
+        all.pop().unwrap_or_else(|| Ok(Vec::new()))
     }
 
-    /// Works on up to `concurrency` requests at once.
+    fn complete_each(
+        &self,
+        request: &ChatRequest,
+        wanted: &[usize],
+        on_sample: &mut dyn FnMut(usize, Completion),
+    ) -> Result<()> {
+        let mut results =
+            self.complete_each_of(&[(request, wanted)], &mut |_, sample, completion| {
+                on_sample(sample, completion);
+            });
+        results.pop().unwrap_or(Ok(()))
+    }
+
+    /// Makes up to `concurrency` calls at once.
     fn complete_batch(&self, requests: &[ChatRequest]) -> Vec<Result<Vec<Completion>>> {
-        let answers: Vec<OnceLock<Result<Vec<Completion>>>> =
-            requests.iter().map(|_| OnceLock::new()).collect();
-        // Relaxed will do: it hands out indices, and the scope's end makes the answers visible.
-        let next = AtomicUsize::new(0);
-        let work = || {
-            while let Some((request, slot)) = {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                requests.get(index).zip(answers.get(index))
-            } {
-                slot.get_or_init(|| self.complete(request));
+        let wanted = all_samples(requests);
+        let mut samples: Vec<BTreeMap<usize, Completion>> =
+            requests.iter().map(|_| BTreeMap::new()).collect();
+        let results = self.draw(&wanted, self.config().stream, &mut |arrival| {
+            if let Arrival::Sample(request, sample, completion) = arrival
+                && let Some(samples) = samples.get_mut(request)
+            {
+                samples.insert(sample, completion);
             }
-        };
-        std::thread::scope(|scope| {
-            // This thread works too, so a batch of one starts none.
-            for _ in 1..self.config.concurrency.min(requests.len()) {
-                scope.spawn(work);
-            }
-            work();
         });
-        answers
+        results
             .into_iter()
-            .zip(requests)
-            .map(|(slot, request)| slot.into_inner().unwrap_or_else(|| self.complete(request)))
+            .zip(samples)
+            .map(|(result, samples)| result.map(|()| samples.into_values().collect()))
             .collect()
     }
+
+    fn stream(
+        &self,
+        request: &ChatRequest,
+        on_piece: &mut dyn FnMut(Piece<'_>),
+    ) -> Result<Vec<Completion>> {
+        let wanted = all_samples(std::slice::from_ref(request));
+        let mut samples = BTreeMap::new();
+        let results = self.draw(&wanted, true, &mut |arrival| {
+            if let Some(piece) = arrival.piece() {
+                on_piece(piece);
+            }
+            if let Arrival::Sample(_, sample, completion) = arrival {
+                samples.insert(sample, completion);
+            }
+        });
+        results.into_iter().collect::<Result<Vec<()>>>()?;
+        Ok(samples.into_values().collect())
+    }
+
+    fn log_probs_of(&self, request: &ChatRequest, completion: &str) -> Result<Vec<TokenLogProb>> {
+        // What is drawn with does not matter here.
+        let request = ChatRequest {
+            sampling: crate::Sampling::default(),
+            ..request.clone()
+        };
+        request.check(self)?;
+        self.exchange.log_probs_of(&request, completion)
+    }
+}
+
+fn all_samples(requests: &[ChatRequest]) -> Vec<Wanted<'_>> {
+    requests
+        .iter()
+        .map(|request| Wanted {
+            request,
+            samples: (0..request.samples).collect(),
+        })
+        .collect()
 }

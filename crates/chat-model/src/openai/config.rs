@@ -1,6 +1,5 @@
 //! Settings of the client.
 
-use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -18,13 +17,27 @@ pub struct OpenAiConfig {
     /// Environment variable that holds the API key; none for servers that need no key.
     #[serde(default)]
     pub api_key_env: Option<String>,
-    /// Limit on one call, from connecting to the last byte, in seconds. Default 120.
+    /// Limit on one call that is not streamed, from connecting to the last byte, in seconds. Default 120.
     #[serde(default = "default_timeout_seconds")]
     pub timeout_seconds: f64,
-    /// How many calls of a batch are under way at once. Default 8.
+    /// Limit on the silence of a server in a call that is streamed, in seconds; the first text must come within it too.
+    /// Default 60.
+    #[serde(default = "default_idle_timeout_seconds")]
+    pub idle_timeout_seconds: f64,
+    /// Whether all calls are streamed: a long answer is then cut off by silence, not by its length. Default false.
+    #[serde(default)]
+    pub stream: bool,
+    /// How many calls of the client and its clones are under way at once. Default 8.
     #[serde(default = "default_concurrency")]
     pub concurrency: usize,
-    /// The most samples asked for in one call, for servers that limit `n`. Default no limit.
+    /// The most calls that are begun within any minute. Default no limit.
+    #[serde(default)]
+    pub requests_per_minute: Option<u32>,
+    /// The most tokens, of prompts and completions, of calls begun within any minute; the longest that a completion can be
+    /// counts until its length is known. Default no limit.
+    #[serde(default)]
+    pub tokens_per_minute: Option<u64>,
+    /// The most samples asked for in one call. Servers that limit or ignore `n` are found out without it. Default no limit.
     #[serde(default)]
     pub max_samples_per_call: Option<usize>,
     /// Retries and waiting times for calls that fail for a passing reason.
@@ -33,8 +46,7 @@ pub struct OpenAiConfig {
     /// Prices of the model; without them only tokens are counted.
     #[serde(default)]
     pub prices: Option<Prices>,
-    /// The most to spend, in the currency of `prices`. It is looked at before every call, so calls
-    /// already under way can exceed it. Default no limit.
+    /// The most to spend, in the currency of `prices`: see [`Budget`](crate::Budget). Default no limit.
     #[serde(default)]
     pub budget: Option<f64>,
     /// Under which name the length limit is sent.
@@ -43,13 +55,25 @@ pub struct OpenAiConfig {
     /// Whether the seed is sent; some servers refuse it. Default true.
     #[serde(default = "default_send_seed")]
     pub send_seed: bool,
-    /// Further fields of the request body, for options of one server (`top_k`, ...).
+    /// Whether an answer by another model than `model` is taken. The same name with a version (`gpt-4o-2024-08-06` for
+    /// `gpt-4o`) or another path before it (`openai/gpt-4o`) is taken always. Default false.
+    #[serde(default)]
+    pub accept_other_model: bool,
+    /// How the server goes on with an answer that the caller begins.
+    #[serde(default)]
+    pub answer_prefix: PrefixSupport,
+    /// Further fields of the request body, for options of one server (`top_k`, ...). They win over those of the client,
+    /// except for what the client must know itself.
     #[serde(default)]
     pub extra_body: serde_json::Map<String, serde_json::Value>,
 }
 
 fn default_timeout_seconds() -> f64 {
     120.0
+}
+
+fn default_idle_timeout_seconds() -> f64 {
+    60.0
 }
 
 fn default_concurrency() -> usize {
@@ -60,6 +84,19 @@ fn default_send_seed() -> bool {
     true
 }
 
+/// Fields of the body from which the client knows what it asked for.
+const OWN_FIELDS: [&str; 9] = [
+    "model",
+    "messages",
+    "prompt",
+    "n",
+    "best_of",
+    "stream",
+    "stream_options",
+    "echo",
+    "logprobs",
+];
+
 impl OpenAiConfig {
     /// Settings with defaults for all but the server and the model.
     pub fn new(base_url: impl Into<String>, model: impl Into<String>) -> Self {
@@ -68,13 +105,19 @@ impl OpenAiConfig {
             model: model.into(),
             api_key_env: None,
             timeout_seconds: default_timeout_seconds(),
+            idle_timeout_seconds: default_idle_timeout_seconds(),
+            stream: false,
             concurrency: default_concurrency(),
+            requests_per_minute: None,
+            tokens_per_minute: None,
             max_samples_per_call: None,
             retry: RetryPolicy::default(),
             prices: None,
             budget: None,
             token_limit_field: TokenLimitField::default(),
             send_seed: default_send_seed(),
+            accept_other_model: false,
+            answer_prefix: PrefixSupport::default(),
             extra_body: serde_json::Map::new(),
         }
     }
@@ -110,14 +153,40 @@ impl OpenAiConfig {
         if self.model.trim().is_empty() {
             return invalid("model", "is empty; name the model as the server calls it");
         }
-        if !(self.timeout_seconds > 0.0 && self.timeout_seconds <= 86_400.0) {
-            return invalid("timeout_seconds", "must be above 0 and at most 86400");
+        for (field, seconds) in [
+            ("timeout_seconds", self.timeout_seconds),
+            ("idle_timeout_seconds", self.idle_timeout_seconds),
+        ] {
+            if !(seconds > 0.0 && seconds <= 86_400.0) {
+                return invalid(field, "must be above 0 and at most 86400");
+            }
         }
-        if self.concurrency == 0 {
-            return invalid("concurrency", "must be at least 1");
+        for (field, is_zero) in [
+            ("concurrency", self.concurrency == 0),
+            ("requests_per_minute", self.requests_per_minute == Some(0)),
+            ("tokens_per_minute", self.tokens_per_minute == Some(0)),
+            ("max_samples_per_call", self.max_samples_per_call == Some(0)),
+        ] {
+            if is_zero {
+                return invalid(field, "must be at least 1");
+            }
         }
-        if self.max_samples_per_call == Some(0) {
-            return invalid("max_samples_per_call", "must be at least 1");
+        for own in OWN_FIELDS {
+            if self.extra_body.contains_key(own) {
+                return Err(Error::Config {
+                    field: "extra_body",
+                    problem: format!("must not hold `{own}`, which the client sets itself"),
+                });
+            }
+        }
+        if let Some(prices) = &self.prices {
+            let each = [prices.prompt_per_million, prices.completion_per_million];
+            if each
+                .iter()
+                .any(|price| !(price.is_finite() && *price >= 0.0))
+            {
+                return invalid("prices", "must be finite numbers of at least 0");
+            }
         }
         if self.budget.is_some() && self.prices.is_none() {
             return invalid(
@@ -129,27 +198,28 @@ impl OpenAiConfig {
     }
 }
 
-/// How calls are repeated that failed for a passing reason: status 408, 429 or 5xx, no answer in
-/// time, a broken connection.
+/// How calls are repeated that failed for a passing reason: status 408, 409, 425, 429 or 5xx, no answer in time, a broken
+/// connection, an answer that is cut off, is no JSON, has another shape than the protocol's or is an error with status 200.
 ///
-/// The wait doubles from `first_wait_seconds` up to `longest_wait_seconds`, with jitter; a
-/// `Retry-After` of the server is honored when it is longer.
+/// The wait doubles from `first_wait_seconds` up to `longest_wait_seconds`, with jitter; what the server asks for
+/// (`retry-after-ms`, `retry-after`, `x-ratelimit-reset-requests`, `x-ratelimit-reset-tokens`) is honored when it is longer,
+/// and after a status 429 holds back the other calls of the client too.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetryPolicy {
-    /// How often a call is repeated before giving up. Default 5.
+    /// How often a call is repeated before giving up. Default 8.
     pub retries: usize,
     /// The first wait, in seconds. Default 1.
     pub first_wait_seconds: f64,
-    /// The longest wait, in seconds. A server that asks for more ends the call with an error.
-    /// Default 60.
+    /// The longest wait, in seconds. A server that asks for more ends the call with an error that
+    /// [says how long](crate::Error::retry_after). Default 60.
     pub longest_wait_seconds: f64,
 }
 
 impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
-            retries: 5,
+            retries: 8,
             first_wait_seconds: 1.0,
             longest_wait_seconds: 60.0,
         }
@@ -188,50 +258,21 @@ pub enum TokenLimitField {
     MaxCompletionTokens,
 }
 
-/// An API key. It shows itself to nobody: `Debug` prints `ApiKey(***)`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ApiKey(String);
-
-impl ApiKey {
-    /// A key, without the white space around it.
-    ///
-    /// # Errors
-    ///
-    /// When nothing is left, or it has characters that cannot stand in an HTTP header.
-    pub fn new(key: impl AsRef<str>) -> Result<Self> {
-        let key = key.as_ref().trim();
-        if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return invalid(
-                "api_key",
-                "must be one or more visible ASCII characters without spaces",
-            );
-        }
-        Ok(Self(key.to_owned()))
-    }
-
-    /// The key in an environment variable.
-    ///
-    /// # Errors
-    ///
-    /// When the variable is not set or holds no usable key.
-    pub fn from_env(variable: &str) -> Result<Self> {
-        std::env::var(variable)
-            .ok()
-            .and_then(|key| Self::new(key).ok())
-            .ok_or_else(|| Error::MissingKey {
-                variable: variable.to_owned(),
-            })
-    }
-
-    pub(crate) fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for ApiKey {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("ApiKey(***)")
-    }
+/// How a server goes on with an answer that the caller begins, which is sent as a last message of the assistant with
+/// `continue_final_message` and without `add_generation_prompt` (vLLM, SGLang; llama.cpp needs neither).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PrefixSupport {
+    /// Found out by three calls for one token each, before the first request with a prefix: whether the prompt grows by
+    /// the prefix alone, and whether the prefix stands in the answer. A server for which this does not show is an error.
+    #[default]
+    FindOut,
+    /// It goes on, and answers with what follows.
+    Continues,
+    /// It goes on, and repeats the prefix in its answer.
+    Repeats,
+    /// It cannot: such requests are errors.
+    Unsupported,
 }
 
 fn invalid<T>(field: &'static str, problem: &str) -> Result<T> {
@@ -264,6 +305,14 @@ mod tests {
         assert!(problem_of(|c| c.concurrency = 0).contains("concurrency"));
         assert!(problem_of(|c| c.max_samples_per_call = Some(0)).contains("max_samples_per_call"));
         assert!(problem_of(|c| c.budget = Some(1.0)).contains("prices"));
+        assert!(problem_of(|c| c.tokens_per_minute = Some(0)).contains("tokens_per_minute"));
+        assert!(problem_of(|c| c.idle_timeout_seconds = -1.0).contains("idle_timeout_seconds"));
+        assert!(problem_of(|c| drop(c.extra_body.insert("n".into(), 3.into()))).contains("`n`"));
+        let lossy = Prices {
+            prompt_per_million: -1.0,
+            completion_per_million: 0.0,
+        };
+        assert!(problem_of(|c| c.prices = Some(lossy)).contains("prices"));
         assert!(problem_of(|c| c.retry.longest_wait_seconds = 0.1).contains("retry"));
     }
 
@@ -277,24 +326,5 @@ mod tests {
         )
         .unwrap_err();
         assert!(error.to_string().contains("api_key"));
-    }
-
-    #[test]
-    fn a_key_does_not_show_itself() {
-        let key = ApiKey::new(" sk-very-secret\n").unwrap();
-        assert_eq!(format!("{key:?}"), "ApiKey(***)");
-        assert_eq!(key.expose(), "sk-very-secret");
-        assert!(ApiKey::new("two words").is_err());
-        assert!(ApiKey::new("").is_err());
-    }
-
-    #[test]
-    fn a_missing_variable_is_named() {
-        let error = ApiKey::from_env("CHAT_MODEL_TEST_NO_SUCH_VARIABLE").unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .contains("CHAT_MODEL_TEST_NO_SUCH_VARIABLE")
-        );
     }
 }

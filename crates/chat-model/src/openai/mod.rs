@@ -1,9 +1,25 @@
-//! A blocking client for servers that speak the OpenAI chat-completions protocol.
+//! A blocking client for servers that speak the OpenAI protocol.
 
-mod call;
+mod answer;
+mod body;
 mod client;
 mod config;
-mod wire;
+mod draw;
+mod exchange;
+mod http;
+mod key;
+mod lenient;
+mod limits;
+mod names;
+mod observe;
+mod prefix;
+mod refusal;
+mod reply;
+mod retry_after;
+mod score;
+mod stream;
 
 pub use client::OpenAiClient;
-pub use config::{ApiKey, OpenAiConfig, RetryPolicy, TokenLimitField};
+pub use config::{OpenAiConfig, PrefixSupport, RetryPolicy, TokenLimitField};
+pub use key::ApiKey;
+pub use observe::CallEvent;

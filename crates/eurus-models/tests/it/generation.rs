@@ -167,6 +167,7 @@ fn a_stop_text_ends_a_completion_early() {
             stop: stop.iter().map(|&text| text.to_owned()).collect(),
             seed: 11,
         },
+        ..ChatRequest::default()
     };
     let free = model
         .complete(&request(&[]))

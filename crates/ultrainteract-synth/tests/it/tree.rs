@@ -171,11 +171,7 @@ fn actions_are_dropped_for_their_reasons_and_run_once() {
             ],
             8,
         );
-        samples[7] = Completion {
-            text: "Answer: 4".into(),
-            finish: Finish::Length,
-            tokens: 512,
-        };
+        samples[7] = Completion::new("Answer: 4", Finish::Length, 512);
         samples[6] = says(&format!("Answer: {turn}9"));
         samples
     });

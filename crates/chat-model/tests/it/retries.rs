@@ -1,0 +1,187 @@
+//! What is tried again, what is not, and how long is waited.
+
+use std::time::{Duration, Instant};
+
+use chat_model::{ChatModel, Error, OpenAiClient, Refusal};
+use test_support::servers::{ChatServer, Reply};
+
+use crate::support::{ask, client, config, texts};
+
+#[test]
+fn a_rate_limit_is_waited_out() {
+    for header in [
+        "retry-after: 0.03",
+        "retry-after-ms: 30",
+        "x-ratelimit-reset-requests: 30ms",
+        "x-ratelimit-reset-tokens: 0.03s",
+    ] {
+        let server = ChatServer::scripted([Reply::refusal(429, header), Reply::texts(&["42"])]);
+        let client = client(&server);
+        let start = Instant::now();
+        assert_eq!(texts(&client, 1), ["42"]);
+        assert!(start.elapsed() >= Duration::from_millis(30), "{header}");
+        assert_eq!(client.usage().calls, 2);
+        assert_eq!(client.usage().retries, 1);
+    }
+}
+
+#[test]
+fn a_retry_after_longer_than_allowed_ends_the_call_with_an_error_that_carries_it() {
+    for (header, seconds) in [
+        ("retry-after: 3600", 3600),
+        ("retry-after-ms: 90000", 90),
+        ("x-ratelimit-reset-tokens: 6m0s", 360),
+    ] {
+        let server = ChatServer::scripted([Reply::refusal(429, header)]);
+        let error = client(&server).complete(&ask(1)).unwrap_err();
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(seconds)));
+        assert!(error.is_passing());
+        assert_eq!(error.reason(), "rate limit");
+        assert!(
+            error.to_string().contains(&format!("{seconds} s")),
+            "{error}"
+        );
+        assert_eq!(server.calls().len(), 1);
+    }
+}
+
+#[test]
+fn a_wait_that_the_server_asks_for_holds_back_the_other_calls_too() {
+    let server = ChatServer::answering(|call| match call.last_text() {
+        "limited" if call.before == 0 => Reply::refusal(429, "retry-after: 0.2"),
+        text => Reply::texts(&[text]),
+    });
+    let client = client(&server);
+    std::thread::scope(|scope| {
+        let limited = chat_model::ChatRequest::new([chat_model::Message::user("limited")]);
+        let first = client.clone();
+        scope.spawn(move || first.complete(&limited).unwrap());
+        while server.calls().is_empty() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        let start = Instant::now();
+        client.complete(&ask(1)).unwrap();
+        assert!(start.elapsed() >= Duration::from_millis(100));
+    });
+}
+
+#[test]
+fn every_passing_fault_is_tried_again() {
+    let whole = Reply::completion(&["42"]).to_string().into_bytes();
+    let half = whole.len() / 2;
+    for fault in [
+        Reply::status(408, ""),
+        Reply::status(409, ""),
+        Reply::status(425, ""),
+        Reply::status(429, ""),
+        Reply::status(500, ""),
+        Reply::status(503, ""),
+        Reply::status(529, ""),
+        Reply::CutOff(whole.clone(), half),
+        Reply::CutOff(whole.clone(), 0),
+        Reply::ok(&whole[..half]),
+        Reply::ok("<html>gateway</html>"),
+        Reply::ok(""),
+        Reply::Answer(204, vec![], vec![]),
+        Reply::ok("[1, 2]"),
+        Reply::ok(r#"{"choices": []}"#),
+        Reply::ok(r#"{"choices": [{"message": {"content": 7}}]}"#),
+        Reply::ok(r#"{"error": {"message": "upstream busy", "type": "server_error"}}"#),
+        Reply::ok(r#"{"error": {"code": 503}, "choices": null}"#),
+        Reply::HangUp,
+    ] {
+        let server = ChatServer::scripted([fault.clone(), fault.clone(), Reply::texts(&["42"])]);
+        let client = client(&server);
+        assert_eq!(texts(&client, 1), ["42"], "{fault:?}");
+        assert_eq!(client.usage().retries, 2, "{fault:?}");
+    }
+}
+
+#[test]
+fn a_lasting_fault_is_not_tried_again_and_says_what_it_is() {
+    for (fault, refusal) in [
+        (Reply::status(401, ""), Refusal::Key),
+        (Reply::status(403, ""), Refusal::Key),
+        (Reply::status(402, ""), Refusal::Quota),
+        (
+            Reply::status(429, r#"{"error": {"code": "insufficient_quota"}}"#),
+            Refusal::Quota,
+        ),
+        (Reply::status(404, ""), Refusal::NotFound),
+        (Reply::status(413, ""), Refusal::TooLong),
+        (
+            Reply::status(400, r#"{"error": {"code": "context_length_exceeded"}}"#),
+            Refusal::TooLong,
+        ),
+        (Reply::status(400, "bad stop"), Refusal::Other),
+        (
+            Reply::refusal(302, "location: /elsewhere"),
+            Refusal::Redirect,
+        ),
+        (
+            Reply::ok(r#"{"error": {"code": "invalid_api_key"}}"#),
+            Refusal::Key,
+        ),
+    ] {
+        let server = ChatServer::scripted([fault.clone()]);
+        let error = client(&server).complete(&ask(1)).unwrap_err();
+        assert!(!error.is_passing(), "{error}");
+        let Error::Status { refusal: found, .. } = error else {
+            panic!("{error}");
+        };
+        assert_eq!(found, refusal, "{fault:?}");
+        assert_eq!(server.calls().len(), 1, "{fault:?}");
+    }
+}
+
+#[test]
+fn a_failing_server_is_given_up_with_its_words() {
+    let server = ChatServer::scripted([Reply::status(500, "engine   is\ndown")]);
+    let error = client(&server).complete(&ask(1)).unwrap_err();
+    assert_eq!(server.calls().len(), 4);
+    assert!(error.is_passing());
+    assert!(matches!(
+        error,
+        Error::Status {
+            status: 500,
+            attempts: 4,
+            ..
+        }
+    ));
+    let text = error.to_string();
+    assert!(text.contains(&server.base_url), "{text}");
+    assert!(text.contains("engine is down"), "{text}");
+    assert!(text.contains("retries"), "{text}");
+}
+
+#[test]
+fn an_answer_that_is_no_chat_completion_is_shown_in_the_end() {
+    for body in ["<html>hello</html>", "{}", r#"{"choices": []}"#] {
+        let server = ChatServer::scripted([Reply::ok(body)]);
+        let error = client(&server).complete(&ask(1)).unwrap_err();
+        assert!(
+            matches!(error, Error::Malformed { attempts: 4, .. }),
+            "{error}"
+        );
+        assert!(error.is_passing());
+        assert!(error.to_string().contains("base_url"), "{error}");
+        assert!(error.to_string().contains(body), "{error}");
+    }
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_a_timeout() {
+    let server = ChatServer::scripted([Reply::Silence]);
+    let mut config = config(&server);
+    config.timeout_seconds = 0.2;
+    config.retry.retries = 1;
+    let client = OpenAiClient::new(config).unwrap();
+    let error = client.complete(&ask(1)).unwrap_err();
+    assert!(
+        matches!(error, Error::Timeout { attempts: 2, .. }),
+        "{error}"
+    );
+    assert!(error.is_passing());
+    assert_eq!(client.usage().uncertain_calls, 2);
+}
