@@ -50,7 +50,7 @@ pub trait Critic: Sync {
 /// Whether a text has the ground truth of a problem in it, be it by chance.
 fn mentions_answer(text: &str, problem: &Problem) -> bool {
     let truth = problem.ground_truth.trim();
-    match ultrainteract::action_text::parse_number(truth) {
+    match answer_equality::parse_number(truth) {
         // Numbers are found in a text without their sign.
         Some(value) => arithmetic::mentions(text, value.abs()),
         None => !truth.is_empty() && text.to_lowercase().contains(&truth.to_lowercase()),

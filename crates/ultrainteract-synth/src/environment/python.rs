@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use answer_equality::{Tolerance, equal, extract, extract_shown};
 use code_interpreter::{Execution, Limits, Pool, Python, Status};
 use ultrainteract::Verdict;
-use ultrainteract::action_text::{answers_match, dedent, final_answer, python_blocks};
+use ultrainteract::action_text::{dedent, python_blocks};
 
 use super::{Attempt, Environment, Outcome};
 use crate::Result;
@@ -89,7 +90,7 @@ impl Environment for PythonEnvironment {
         Ok(self.pool.map(attempts, |interpreter, attempt| {
             let own = cells(attempt.action);
             if own.is_empty() {
-                return Ok(judge(attempt, final_answer(attempt.action), None));
+                return Ok(judge(attempt, extract(attempt.action), None));
             }
             let mut all = replays
                 .get(&history_cells(attempt))
@@ -100,7 +101,7 @@ impl Environment for PythonEnvironment {
             let runs = interpreter.run(&all)?;
             let execution = together(&runs[before.min(runs.len())..]);
             let answer = (execution.status == Status::Ok)
-                .then(|| shown_answer(&execution.output))
+                .then(|| extract_shown(&execution.output))
                 .flatten();
             Ok(judge(attempt, answer, Some(execution)))
         })?)
@@ -110,7 +111,7 @@ impl Environment for PythonEnvironment {
 fn judge(attempt: &Attempt<'_>, answer: Option<String>, execution: Option<Execution>) -> Outcome {
     let correct = answer
         .as_deref()
-        .is_some_and(|answer| answers_match(answer, &attempt.problem.ground_truth));
+        .is_some_and(|answer| equal(answer, &attempt.problem.ground_truth, &Tolerance::default()));
     Outcome {
         verdict: if correct {
             Verdict::Correct
@@ -139,14 +140,6 @@ fn history_cells(attempt: &Attempt<'_>) -> Vec<String> {
 
 fn came_to_an_end(run: &Execution) -> bool {
     matches!(run.status, Status::Ok | Status::Exception { .. })
-}
-
-/// The last line shown, unless an answer is marked as such.
-fn shown_answer(output: &str) -> Option<String> {
-    final_answer(output).or_else(|| {
-        let last = output.lines().rev().find(|line| !line.trim().is_empty())?;
-        Some(last.trim().to_owned())
-    })
 }
 
 /// The blocks of an action as one execution.

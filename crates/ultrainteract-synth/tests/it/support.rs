@@ -4,10 +4,10 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use answer_equality::{Tolerance, equal, extract};
 use chat_model::{ChatModel, ChatRequest, Completion, Error, Role};
 use code_interpreter::{Limits, Python};
 use test_support::skip;
-use ultrainteract::action_text::{answers_match, final_answer};
 use ultrainteract::{Schema, Task, Verdict};
 use ultrainteract_synth::{
     Attempt, Critic, CritiqueRequest, Environment, Outcome, Problem, PythonEnvironment, Result,
@@ -136,10 +136,10 @@ impl Environment for TextEnvironment {
                     .lock()
                     .unwrap()
                     .push(attempt.action.to_owned());
-                let answer = final_answer(attempt.action);
-                let correct = answer
-                    .as_deref()
-                    .is_some_and(|a| answers_match(a, &attempt.problem.ground_truth));
+                let answer = extract(attempt.action);
+                let correct = answer.as_deref().is_some_and(|a| {
+                    equal(a, &attempt.problem.ground_truth, &Tolerance::default())
+                });
                 Outcome {
                     verdict: match correct {
                         true => Verdict::Correct,
