@@ -1,7 +1,7 @@
 //! A graded score, as a teacher gives marks: more than right or wrong.
 
+use answer_equality::parse_number;
 use eurus_examples::policy::Answered;
-use ultrainteract::action_text::parse_number;
 use ultrainteract_synth::Problem;
 
 /// The mark of a right answer.

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
+use answer_equality::extract;
 use anyhow::{Result, ensure};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::Deserialize;
-use ultrainteract::action_text::final_answer;
 use ultrainteract::decontaminate::Decontaminator;
 use ultrainteract::formats::parse_json;
 use ultrainteract::{Task, input};
@@ -145,11 +145,9 @@ pub fn read(path: &Path, ask: &str) -> Result<Vec<Given>> {
         let question = format!("{story}{pause}{}", record.question.trim());
         let ground_truth = match &record.answer {
             Answer::Number(number) => number.to_string(),
-            Answer::Text(text) if text.is_empty() => {
-                final_answer(&record.solution).unwrap_or_default()
-            }
+            Answer::Text(text) if text.is_empty() => extract(&record.solution).unwrap_or_default(),
             // GSM8K's answers end with "#### 18".
-            Answer::Text(text) => final_answer(text).unwrap_or_else(|| text.trim().to_owned()),
+            Answer::Text(text) => extract(text).unwrap_or_else(|| text.trim().to_owned()),
         };
         let number = problems.len() + 1;
         ensure!(

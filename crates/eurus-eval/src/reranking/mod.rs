@@ -8,8 +8,8 @@
 mod method;
 mod report;
 
+use answer_equality::{Tolerance, equal};
 use serde::{Deserialize, Serialize};
-use ultrainteract::action_text::answers_match;
 
 use crate::error::{Error, Result};
 
@@ -257,7 +257,7 @@ fn vote(candidates: &[Candidate], weight: impl Fn(&Candidate) -> f64) -> Option<
 }
 
 fn same_answer(a: &str, b: &str) -> bool {
-    a.trim() == b.trim() || answers_match(a, b)
+    a.trim() == b.trim() || equal(a, b, &Tolerance::default())
 }
 
 fn first_max(values: impl Iterator<Item = f64>) -> Option<usize> {

@@ -44,7 +44,7 @@ fn mentions_answer(text: &str, problem: &Problem) -> bool {
         return false;
     };
     let truth = truth.trim();
-    match ultrainteract::action_text::parse_number(truth) {
+    match answer_equality::parse_number(truth) {
         // Numbers are found in a text without their sign.
         Some(value) => arithmetic::mentions(text, value.abs()),
         None => !truth.is_empty() && text.to_lowercase().contains(&truth.to_lowercase()),

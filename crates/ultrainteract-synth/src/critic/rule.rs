@@ -1,7 +1,8 @@
 //! A critic that knows the answer and compares.
 
+use answer_equality::parse_number;
 use code_interpreter::Status;
-use ultrainteract::action_text::{parse_number, python_blocks};
+use ultrainteract::action_text::python_blocks;
 
 use super::{Critic, CritiqueRequest, mentions_answer};
 use crate::{Problem, Result, arithmetic};
@@ -161,7 +162,6 @@ mod tests {
     use std::time::Duration;
 
     use code_interpreter::Execution;
-    use ultrainteract::action_text::final_answer;
 
     use super::*;
     use crate::word_problems::{self, Options};
@@ -184,7 +184,7 @@ mod tests {
     }
 
     fn of_text(action: &str) -> String {
-        let answer = final_answer(action);
+        let answer = answer_equality::extract(action);
         RuleCritic
             .critique(&CritiqueRequest {
                 problem: &problem(false),
@@ -312,7 +312,7 @@ mod tests {
                 &actions[400 + index],
                 &actions[800 + index],
             ] {
-                let answer = final_answer(action);
+                let answer = answer_equality::extract(action);
                 let request = CritiqueRequest {
                     problem,
                     action,

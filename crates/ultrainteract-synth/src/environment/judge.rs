@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use answer_equality::{Tolerance, equal, extract, extract_shown};
 use code_interpreter::asserts::AssertTests;
 use code_interpreter::cases::{self, Case, run_cases};
 use code_interpreter::{Execution, Interpreter, Status, Verdict as CodeVerdict};
 use ultrainteract::Verdict;
-use ultrainteract::action_text::{answers_match, dedent, final_answer, python_blocks};
+use ultrainteract::action_text::{dedent, python_blocks};
 
 use super::{Attempt, Outcome};
 use crate::problem::letter;
@@ -23,15 +24,15 @@ pub(super) fn cells(action: &str) -> Vec<String> {
 /// An action that has shown its answer in its text or by its code.
 pub(super) fn by_answer(attempt: &Attempt<'_>, execution: Option<Execution>) -> Outcome {
     let answer = match &execution {
-        None => final_answer(attempt.action),
-        Some(execution) if execution.status == Status::Ok => shown_answer(&execution.output),
+        None => extract(attempt.action),
+        Some(execution) if execution.status == Status::Ok => extract_shown(&execution.output),
         Some(_) => None,
     };
     let missing = execution.as_ref().and_then(Execution::missing_module);
     let verdict = match (&attempt.problem.gold, &answer) {
         // Whether it would have been right nobody knows.
         _ if missing.is_some() => Verdict::Unjudged,
-        (Gold::Answer(truth), Some(answer)) => verdict(answers_match(answer, truth)),
+        (Gold::Answer(truth), Some(answer)) => verdict(equal(answer, truth, &Tolerance::default())),
         (Gold::Choice { choices, answer: truth }, Some(answer)) => verdict(is_choice(answer, choices, *truth)),
         (Gold::Answer(_) | Gold::Choice { .. }, None) => Verdict::Incorrect,
         _ => Verdict::Unjudged,
@@ -124,13 +125,5 @@ fn is_choice(answer: &str, choices: &[String], truth: usize) -> bool {
     if let (Some(only), None) = (characters.next(), characters.next()) {
         return letter(truth) == Some(only.to_ascii_uppercase());
     }
-    choices.get(truth).is_some_and(|choice| answers_match(answer, choice))
-}
-
-/// The last line shown, unless an answer is marked as such.
-fn shown_answer(output: &str) -> Option<String> {
-    final_answer(output).or_else(|| {
-        let last = output.lines().rev().find(|line| !line.trim().is_empty())?;
-        Some(last.trim().to_owned())
-    })
+    choices.get(truth).is_some_and(|choice| equal(answer, choice, &Tolerance::default()))
 }

@@ -1,7 +1,8 @@
 //! Correct actions made from annotated solutions, where nobody found one.
 
+use answer_equality::parse_number;
 use chat_model::{ChatRequest, Message};
-use ultrainteract::action_text::{parse_number, python_blocks};
+use ultrainteract::action_text::python_blocks;
 use ultrainteract::{Action, ActionSource, Schema, Task, Verdict};
 
 use super::TurnCounts;

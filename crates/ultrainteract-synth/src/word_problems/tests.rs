@@ -87,7 +87,7 @@ fn a_rationale_is_a_program_for_about_half_of_the_problems_that_one_is_right_for
 #[test]
 fn the_boxed_answer_of_all_sentences_is_the_ground_truth() {
     for word in &many() {
-        let answer = action_text::final_answer(&word.reasoning).unwrap();
+        let answer = answer_equality::extract(&word.reasoning).unwrap();
         assert_eq!(answer, truth(word));
         for statement in crate::arithmetic::statements(&word.reasoning) {
             assert!(statement.is_right(), "{word:?}");
@@ -164,7 +164,7 @@ fn problems_of_other_kinds_have_right_answers_and_no_words_in_a_row_with_the_usu
         assert_eq!(index.find(instruction(word)), None);
     }
     for word in &others {
-        let answer = action_text::final_answer(&word.reasoning).unwrap();
+        let answer = answer_equality::extract(&word.reasoning).unwrap();
         assert_eq!(answer, truth(word));
         for statement in crate::arithmetic::statements(&word.reasoning) {
             assert!(statement.is_right(), "{word:?}");

@@ -4,10 +4,10 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use answer_equality::{Tolerance, equal, extract};
 use chat_model::{ChatModel, ChatRequest, Completion, Error, Role};
 use code_interpreter::{Limits, Python};
 use test_support::skip;
-use ultrainteract::action_text::{answers_match, final_answer};
 use ultrainteract::{Task, Verdict};
 use ultrainteract_synth::{
     Attempt, Critic, CritiqueRequest, Environment, Gold, Outcome, Problem, PythonEnvironment,
@@ -136,12 +136,12 @@ impl Environment for TextEnvironment {
                     .lock()
                     .unwrap()
                     .push(attempt.action.to_owned());
-                let answer = final_answer(attempt.action);
+                let answer = extract(attempt.action);
                 let truth = attempt.problem.ground_truth();
                 let correct = answer
                     .as_deref()
                     .zip(truth.as_deref())
-                    .is_some_and(|(answer, truth)| answers_match(answer, truth));
+                    .is_some_and(|(answer, truth)| equal(answer, truth, &Tolerance::default()));
                 Outcome {
                     verdict: match correct {
                         true => Verdict::Correct,

@@ -2,7 +2,6 @@
 //!
 //! All tests of the crate are one program: it is linked once, and they share the threads of this machine.
 
-mod answers;
 mod broken_files;
 mod decontaminate;
 mod derivations;

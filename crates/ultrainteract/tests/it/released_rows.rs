@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use test_support::folders;
-use ultrainteract::action_text::{dedent, final_answer, python_blocks};
+use ultrainteract::action_text::{dedent, python_blocks};
 use ultrainteract::formats::{self, PairRow, RowId, SftRow};
 use ultrainteract::rebuild::read_trees_from_pairs;
 use ultrainteract::{PreferenceTree, Schema, Verdict, derive};
@@ -174,7 +174,10 @@ fn published_example_rows_are_read_and_come_back() {
             assert_eq!(serde_json::to_value(&sft).unwrap(), row);
             match python_blocks(&sft.response)[..] {
                 [code] => assert!(dedent(code).starts_with("# Step 5: Define a tool")),
-                _ => assert_eq!(final_answer(&sft.response).as_deref(), Some("3OH!3")),
+                _ => assert_eq!(
+                    answer_equality::extract(&sft.response).as_deref(),
+                    Some("3OH!3")
+                ),
             }
         }
     }

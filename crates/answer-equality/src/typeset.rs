@@ -2,19 +2,95 @@
 
 /// The text in one spelling of mathematics: `\frac{1}{2}` is `1/2`, `\sqrt{3}` is `sqrt(3)`, powers have `^`, sets `{..}`;
 /// marks that only typeset are gone. Letters keep their case; white space stays where it was.
-pub(super) fn plain_math(text: &str) -> String {
+pub(crate) fn plain_math(text: &str) -> String {
     let text = without_wrapping(text);
     let text = without_dollars(&spelled_out(text));
     let mut plain = Plain {
         out: String::with_capacity(text.len()),
     };
     plain.all(&text, 0);
-    let out = plain.out.replace("^°", "°").replace("**", "^");
-    out.split_whitespace().collect::<Vec<_>>().join(" ")
+    let out = plain.out.replace("**", "^");
+    let out = out.split_whitespace().collect::<Vec<_>>().join(" ");
+    let out = out.replace("^ °", "°").replace("^°", "°");
+    with_brackets(&with_infinity(&out))
+}
+
+/// `oo`, as Python's algebra writes it, as a word.
+fn with_infinity(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut from = 0;
+    for (at, sign) in text.match_indices("oo") {
+        let beside = |c: char| c.is_alphanumeric();
+        let alone = !text[..at].ends_with(beside) && !text[at + sign.len()..].starts_with(beside);
+        if alone {
+            out.push_str(&text[from..at]);
+            out.push_str("inf");
+            from = at + sign.len();
+        }
+    }
+    out.push_str(&text[from..]);
+    out
+}
+
+/// Intervals, points, sets and matrices of Python's algebra as brackets, and `U` between two brackets as the sign of a union.
+fn with_brackets(text: &str) -> String {
+    const CALLS: [(&str, &str, &str); 5] = [
+        ("Point(", "(", ")"),
+        ("FiniteSet(", "{", "}"),
+        ("Matrix(", "", ""),
+        ("np.array(", "", ""),
+        ("array(", "", ""),
+    ];
+    let mut text = with_calls(with_intervals(text), &CALLS);
+    for (close, open) in [(")", "("), (")", "["), ("]", "("), ("]", "[")] {
+        for sign in [" U ", "U", " u "] {
+            text = text.replace(&format!("{close}{sign}{open}"), &format!("{close}∪{open}"));
+        }
+    }
+    text
+}
+
+/// Intervals of Python's algebra as brackets.
+pub(crate) fn with_intervals(text: &str) -> String {
+    const CALLS: [(&str, &str, &str); 4] = [
+        ("Interval.open(", "(", ")"),
+        ("Interval.Lopen(", "(", "]"),
+        ("Interval.Ropen(", "[", ")"),
+        ("Interval(", "[", "]"),
+    ];
+    with_calls(text.to_string(), &CALLS)
+}
+
+fn with_calls(mut text: String, calls: &[(&str, &str, &str)]) -> String {
+    for (call, open, close) in calls {
+        while let Some(at) = text.find(call) {
+            let inside = at + call.len();
+            let Some(end) = closing_parenthesis(&text[inside..]) else {
+                break;
+            };
+            let content = &text[inside..inside + end];
+            let rest = &text[inside + end + 1..];
+            text = format!("{}{open}{content}{close}{rest}", &text[..at]);
+        }
+    }
+    text
+}
+
+fn closing_parenthesis(text: &str) -> Option<usize> {
+    let mut depth = 0usize;
+    for (at, c) in text.char_indices() {
+        match c {
+            '(' => depth += 1,
+            ')' if depth == 0 => return Some(at),
+            ')' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Where the brace that was opened before this text closes; escaped braces do not count.
-pub(super) fn closing_brace(text: &str) -> Option<usize> {
+pub(crate) fn closing_brace(text: &str) -> Option<usize> {
     let mut depth = 0;
     let mut escaped = false;
     for (at, c) in text.char_indices() {
@@ -178,7 +254,8 @@ impl Plain {
     /// What stands between braces: a group that shows nothing of them, or Python's set.
     fn group(&mut self, content: &str, depth: usize) {
         let plain = inner(content, depth);
-        match plain.trim() != "," && plain.contains(',') && !content.contains('\\') {
+        let is_one = plain.trim().starts_with(['(', '[']) && plain.trim().ends_with([')', ']']);
+        match plain.trim() != "," && plain.contains(',') && !content.contains('\\') && !is_one {
             true => self.out.push_str(&format!("{{{plain}}}")),
             false => self.out.push_str(&plain),
         }
@@ -187,7 +264,7 @@ impl Plain {
     /// One operand of a power or an index.
     fn operand(&mut self, plain: &str) {
         let plain = plain.trim();
-        match plain.chars().all(char::is_alphanumeric) || plain == "°" {
+        match is_one_factor(plain) || plain == "°" {
             true => self.out.push_str(plain),
             false => self.out.push_str(&format!("({plain})")),
         }
@@ -235,7 +312,15 @@ impl Plain {
             "rbrace" => "}",
             "ldots" | "dots" | "cdots" => "...",
             "prime" => "'",
-            "ln" => "ln",
+            "lfloor" => "floor(",
+            "lceil" => "ceil(",
+            "rfloor" | "rceil" => ")",
+            "mp" => "∓",
+            "langle" => "(",
+            "rangle" => ")",
+            "lvert" | "rvert" | "vert" | "mid" => "|",
+            "begin" => return self.environment(after, depth),
+            name if FUNCTIONS.contains(&name) => name,
             "text" | "textrm" | "textbf" | "textit" | "textsf" | "texttt" | "mathrm" | "mathbf"
             | "mathit" | "mathsf" | "operatorname" | "mbox" | "boxed" | "fbox" | "emph"
             | "underline" | "bm" | "boldsymbol" => return self.styled(after, depth),
@@ -257,6 +342,38 @@ impl Plain {
         if letters && after.starts_with(|c: char| c.is_ascii_alphabetic()) {
             self.out.push(' ');
         }
+        after
+    }
+
+    /// A matrix as rows in brackets; anything else as it is inside.
+    fn environment<'a>(&mut self, rest: &'a str, depth: usize) -> &'a str {
+        let Some((name, after)) = group(rest) else {
+            return rest;
+        };
+        let end = format!("\\end{{{name}}}");
+        let Some((content, after)) = after.split_once(&end) else {
+            return rest;
+        };
+        let matrix = name.ends_with("matrix") || name == "array";
+        if !matrix {
+            self.all(content, depth + 1);
+            return after;
+        }
+        // The columns of an array.
+        let content = match name {
+            "array" => group(content).map_or(content, |(_, content)| content),
+            _ => content,
+        };
+        let rows: Vec<String> = content
+            .split("\\\\")
+            .map(|row| {
+                row.split('&')
+                    .map(|cell| inner(cell, depth).trim().to_string())
+            })
+            .map(|cells| format!("[{}]", cells.collect::<Vec<_>>().join(",")))
+            .filter(|row| row != "[]")
+            .collect();
+        self.out.push_str(&format!("[{}]", rows.join(",")));
         after
     }
 
@@ -286,14 +403,15 @@ impl Plain {
         };
         let (top, bottom) = (inner(top, depth), inner(bottom, depth));
         let (top, bottom) = (top.trim(), bottom.trim());
-        let only = |text: &str, of: fn(char) -> bool| !text.is_empty() && text.chars().all(of);
-        let digits = |text: &str| only(text, |c| c.is_ascii_digit());
-        let bare_top = only(top, char::is_alphanumeric);
-        let bare_bottom = digits(bottom) || only(bottom, char::is_alphabetic);
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
+        let bare_top = !top.is_empty() && top.chars().all(char::is_alphanumeric);
+        let bare_bottom = is_one_factor(bottom);
         // A whole number before a fraction of whole numbers is added to it, anything else is multiplied.
         let mixed = digits(top) && digits(bottom);
         let wrapped = !(bare_top && bare_bottom)
             || self.out.ends_with(['/', '^'])
+            || after.starts_with(|c: char| c.is_ascii_digit() || c == '.')
+            || ends_with_function(&self.out)
             || (self.out.ends_with(char::is_alphanumeric) && !mixed);
         if wrapped {
             self.out.push('(');
@@ -363,13 +481,34 @@ impl Plain {
             .trim_end_matches(|c: char| c.is_ascii_digit())
             .ends_with('.');
         if digits && behind_point {
-            self.out.push(super::expression::REPEATING);
+            self.out.push(crate::expression::REPEATING);
         } else {
             self.out.push_str("\\overline ");
         }
         self.out.push_str(&content);
         after
     }
+}
+
+/// Digits, or one letter: what needs no parentheses as an exponent or below a fraction.
+fn is_one_factor(plain: &str) -> bool {
+    let digits = !plain.is_empty() && plain.bytes().all(|byte| byte.is_ascii_digit());
+    let mut chars = plain.chars();
+    let letter = chars.next().is_some_and(char::is_alphabetic) && chars.next().is_none();
+    digits || letter || plain == "pi"
+}
+
+/// Functions that keep their names; what follows one is its argument.
+const FUNCTIONS: &[&str] = &[
+    "sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "arcsin", "arccos", "arctan",
+    "ln", "log", "lg", "exp",
+];
+
+fn ends_with_function(out: &str) -> bool {
+    let out = out.trim_end();
+    let letters = out.chars().rev().take_while(char::is_ascii_alphabetic);
+    let start = out.len() - letters.count();
+    FUNCTIONS.contains(&&out[start..])
 }
 
 fn inner(content: &str, depth: usize) -> String {
@@ -379,14 +518,14 @@ fn inner(content: &str, depth: usize) -> String {
 }
 
 /// The content of the braces at the start, and what follows them.
-fn group(text: &str) -> Option<(&str, &str)> {
+pub(crate) fn group(text: &str) -> Option<(&str, &str)> {
     let content = text.strip_prefix('{')?;
     let end = closing_brace(content)?;
     Some((&content[..end], &content[end + 1..]))
 }
 
 /// The next argument of a command: a group, a command without arguments, or one character.
-fn argument(text: &str) -> Option<(&str, &str)> {
+pub(crate) fn argument(text: &str) -> Option<(&str, &str)> {
     let text = text.trim_start();
     match text.chars().next()? {
         '{' => group(text),

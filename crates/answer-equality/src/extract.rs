@@ -1,6 +1,6 @@
-//! Final answers in a text.
+//! Final answers in a text, and in what a program shows.
 
-use super::typeset::closing_brace;
+use crate::typeset::closing_brace;
 
 /// The final answer that an action states.
 ///
@@ -11,13 +11,13 @@ use super::typeset::closing_brace;
 /// or another sentence begins.
 ///
 /// ```
-/// use ultrainteract::action_text::final_answer;
-/// assert_eq!(final_answer("so $\\boxed{\\frac{1}{2}}$.").as_deref(), Some("\\frac{1}{2}"));
-/// assert_eq!(final_answer("Step 1: ...\nAnswer:3OH!3").as_deref(), Some("3OH!3"));
-/// assert_eq!(final_answer("The answer is: 42").as_deref(), Some("42"));
-/// assert_eq!(final_answer("I do not know."), None);
+/// use answer_equality::extract;
+/// assert_eq!(extract("so $\\boxed{\\frac{1}{2}}$.").as_deref(), Some("\\frac{1}{2}"));
+/// assert_eq!(extract("Step 1: ...\nAnswer:3OH!3").as_deref(), Some("3OH!3"));
+/// assert_eq!(extract("The answer is: 42").as_deref(), Some("42"));
+/// assert_eq!(extract("I do not know."), None);
 /// ```
-pub fn final_answer(text: &str) -> Option<String> {
+pub fn extract(text: &str) -> Option<String> {
     let marked = [
         last_boxes(text, 0),
         last_label(text),
@@ -36,6 +36,32 @@ pub fn final_answer(text: &str) -> Option<String> {
         None => answer.to_string(),
     };
     (!answer.is_empty()).then_some(answer)
+}
+
+/// The answer that a program shows: a marked one, as of [`extract`], or its last line that is not blank.
+///
+/// Give it all that the program wrote to its standard output, uncut; what it wrote to standard error is no answer.
+///
+/// ```
+/// use answer_equality::extract_shown;
+/// assert_eq!(extract_shown("x is\n 42 \n\n").as_deref(), Some("42"));
+/// assert_eq!(extract_shown("Answer: 42\ndone").as_deref(), Some("42"));
+/// assert_eq!(extract_shown(""), None);
+/// ```
+pub fn extract_shown(output: &str) -> Option<String> {
+    extract(output).or_else(|| {
+        let last = output.lines().rev().find(|line| !line.trim().is_empty())?;
+        Some(last.trim().to_owned())
+    })
+}
+
+/// The beginning of a text, at most so many bytes.
+pub(crate) fn within(text: &str, most: usize) -> &str {
+    let mut end = most.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 /// An answer and where in the text it stands.
@@ -202,7 +228,7 @@ fn last_hashes(text: &str) -> Option<Found> {
     text.rmatch_indices("####").find_map(|(at, marks)| {
         let begins_line = at == 0 || text[..at].ends_with('\n');
         let answer = text[at + marks.len()..].lines().next()?.trim();
-        let is_answer = begins_line && super::parse_number(answer).is_some();
+        let is_answer = begins_line && crate::parse_number(answer).is_some();
         is_answer.then(|| Found {
             at,
             answer: answer.to_string(),
@@ -335,9 +361,9 @@ mod tests {
             (r"\boxed{2} and $\boxed{3}$", "2, 3"),
             (r"\boxed{\text{The answer is } 42}", "42"),
         ] {
-            assert_eq!(final_answer(text).as_deref(), Some(answer), "{text}");
+            assert_eq!(extract(text).as_deref(), Some(answer), "{text}");
         }
-        assert_eq!(final_answer(r"\boxed{}"), None);
+        assert_eq!(extract(r"\boxed{}"), None);
     }
 
     #[test]
@@ -372,7 +398,7 @@ mod tests {
             (r"\boxed{42}. This answer is right.", "42"),
             (r"First \boxed{41}, no wait, it is 42.", "41"),
         ] {
-            assert_eq!(final_answer(text).as_deref(), Some(answer), "{text}");
+            assert_eq!(extract(text).as_deref(), Some(answer), "{text}");
         }
     }
 
@@ -384,7 +410,7 @@ mod tests {
             "#### Step one",
             "answers: 3",
         ] {
-            assert_eq!(final_answer(text), None, "{text}");
+            assert_eq!(extract(text), None, "{text}");
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Times of day.
 
-use super::quantity::Quantity;
+use crate::quantity::Quantity;
 
 /// A time of day; without a half of the day it may be either.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Time {
+pub(crate) struct Time {
     /// Since midnight, or since noon or midnight where the half is not known.
     seconds: u32,
     half_known: bool,
@@ -61,7 +61,7 @@ impl Time {
             (None, Some(time)) => (time, given),
             _ => return None,
         };
-        let hour = Quantity::parse(number)?.number.value();
+        let hour = Quantity::parse(number)?.number.value.to_f64()?;
         let on_the_hour = time.seconds.is_multiple_of(3600) && (time.half_known || !time.minutes);
         let apart = f64::from(time.seconds / 3600) - hour;
         Some(on_the_hour && (0.0..=24.0).contains(&hour) && apart % 12.0 == 0.0)

@@ -1,12 +1,39 @@
 //! A number with what stands around it: currency, percent sign, unit, words.
 
-use super::expression::number_prefix;
-use super::number::Number;
-use super::units::{Unit, known, units};
+use crate::expression::number_prefix;
+use crate::number::Number;
+use crate::options::{Rule, Tolerance};
+use crate::typeset::plain_math;
+use crate::units::{Unit, known, units};
+
+/// The one number that a text is, if it is one, in floating point: a decimal with or without commas between thousands, a
+/// fraction (`3/4`, `\frac{3}{4}`, `1 1/2`), arithmetic without variables (`2^{10}`, `2\sqrt{3}`), with a sign, a currency, `%`
+/// or a unit, in mathematics or not. Of a named value (`x = 7`) the value counts. A percent sign does not change the value;
+/// `dozen`, `thousand`, `million` and the like do.
+///
+/// ```
+/// use answer_equality::parse_number;
+/// assert_eq!(parse_number("$1,234.5"), Some(1234.5));
+/// assert_eq!(parse_number("x = 7 apples"), Some(7.0));
+/// assert_eq!(parse_number("7 apples and 3 pears"), None);
+/// assert_eq!(parse_number("x >= 7"), None);
+/// ```
+pub fn parse_number(text: &str) -> Option<f64> {
+    if text.len() > crate::compare::LONGEST {
+        return None;
+    }
+    let plain = plain_math(text);
+    let value = match crate::compare::named(&plain) {
+        Some((_, value)) => value,
+        None => &plain,
+    };
+    let value = Quantity::parse(value)?.number.value.to_f64()?;
+    value.is_finite().then_some(value)
+}
 
 /// A number and the units that it is counted in.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Quantity {
+#[derive(Debug, Clone)]
+pub(crate) struct Quantity {
     pub number: Number,
     /// Units that are known, as they are written behind each other; others do not matter.
     units: Vec<Unit>,
@@ -25,15 +52,15 @@ impl Quantity {
     /// Sign, currency, number, unit.
     fn bare(text: &str) -> Option<Self> {
         let (negative, units, rest) = sign_and_currency(text);
-        let (number, rest) = number_prefix(rest)?;
-        Self::with_unit(number, rest, units, negative)
+        let (number, written, rest) = number_prefix(rest)?;
+        Self::with_unit(Number::of(&number, written)?, rest, units, negative)
     }
 
     fn with_unit(number: Number, rest: &str, before: Vec<Unit>, negative: bool) -> Option<Self> {
         let (scale, after) = units(rest)?;
-        let number = number.times(&Number::whole(scale))?;
+        let number = number.times(scale)?;
         Some(Self {
-            number: if negative { number.negated() } else { number },
+            number: if negative { number.negative() } else { number },
             units: if before.is_empty() { after } else { before },
         })
     }
@@ -76,22 +103,28 @@ impl Quantity {
             .then(|| Self::bare(&text[start..]))?
     }
 
-    /// Whether both say the same: units that are known on both sides are converted or must be the same.
-    pub fn same_as(&self, other: &Self) -> bool {
-        if let (Some(ours), Some(theirs)) = (self.simple_unit(), other.simple_unit()) {
-            let (ours_in_smallest, theirs_in_smallest) = (
-                self.number.times(&Number::whole(ours.size)),
-                other.number.times(&Number::whole(theirs.size)),
-            );
-            return ours.measures == theirs.measures
-                && ours_in_smallest
-                    .zip(theirs_in_smallest)
-                    .is_some_and(|(a, b)| a.same_as(&b));
+    /// The rule by which it is the true one: units that are known on both sides are converted or must be the same.
+    pub fn same_as(&self, truth: &Self, tolerance: &Tolerance) -> Option<Rule> {
+        if let (Some(ours), Some(theirs)) = (self.simple_unit(), truth.simple_unit()) {
+            let ours_in_smallest = self.number.times(ours.size)?;
+            let theirs_in_smallest = truth.number.times(theirs.size)?;
+            return (ours.measures == theirs.measures)
+                .then(|| ours_in_smallest.same_as(&theirs_in_smallest, tolerance))?;
         }
-        if !self.units.is_empty() && !other.units.is_empty() {
-            return self.units == other.units && self.number.same_as(&other.number);
+        if !self.units.is_empty() && !truth.units.is_empty() {
+            return (self.units == truth.units)
+                .then(|| self.number.same_as(&truth.number, tolerance))?;
         }
-        self.number.same_as(&other.number) || self.is_share_of(other) || other.is_share_of(self)
+        let share = || match (self.is_percent(), truth.is_percent()) {
+            (true, false) if truth.units.is_empty() => {
+                self.number.over(100)?.same_as(&truth.number, tolerance)
+            }
+            (false, true) if self.units.is_empty() => {
+                self.number.same_as(&truth.number.over(100)?, tolerance)
+            }
+            _ => None,
+        };
+        (self.number.same_as(&truth.number, tolerance)).or_else(share)
     }
 
     fn simple_unit(&self) -> Option<Unit> {
@@ -101,11 +134,9 @@ impl Quantity {
         }
     }
 
-    /// "50%" beside "0.5".
-    fn is_share_of(&self, other: &Self) -> bool {
-        let percent = |it: &Self| it.units.iter().any(|unit| unit.measures == "percent");
-        let share = self.number.over(&Number::whole(100));
-        percent(self) && other.units.is_empty() && share.is_some_and(|it| it.same_as(&other.number))
+    /// "50%", which may stand beside "0.5".
+    fn is_percent(&self) -> bool {
+        matches!(self.units[..], [unit] if unit.measures == "percent")
     }
 }
 
@@ -232,7 +263,7 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> Option<f64> {
-        Quantity::parse(text).map(|it| it.number.value())
+        Quantity::parse(text).and_then(|it| it.number.value.to_f64())
     }
 
     #[test]
@@ -275,7 +306,7 @@ mod tests {
     fn units_are_converted_where_both_are_known() {
         let same = |a: &str, b: &str| {
             let of = |text| Quantity::parse(text).expect("a quantity");
-            of(a).same_as(&of(b))
+            of(a).same_as(&of(b), &Tolerance::default()).is_some()
         };
         for (a, b) in [
             ("2 hours", "120 minutes"),

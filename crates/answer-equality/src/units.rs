@@ -2,7 +2,7 @@
 
 /// A unit that can be compared with others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Unit {
+pub(crate) struct Unit {
     pub measures: &'static str,
     /// How many of the smallest unit of its kind it is.
     pub size: u64,
@@ -14,7 +14,7 @@ pub(super) struct Unit {
 const SIGNS: [&str; 7] = ["%", "°", "$", "€", "£", "¥", "¢"];
 
 /// The factor of what stands behind a number and the units in it that are known; nothing if that is no unit.
-pub(super) fn units(rest: &str) -> Option<(u64, Vec<Unit>)> {
+pub(crate) fn units(rest: &str) -> Option<(u64, Vec<Unit>)> {
     let spaced = rest.starts_with(char::is_whitespace);
     let letters_first = rest.starts_with(char::is_alphabetic);
     let mut rest = rest.replace(['{', '}', '\'', '"'], " ");
@@ -173,7 +173,7 @@ const UNITS: &[(&[&str], &str, u64)] = &[
     (&["kph", "kmh"], "kph", 1),
 ];
 
-pub(super) fn known(name: &str, composed: bool) -> Option<Unit> {
+pub(crate) fn known(name: &str, composed: bool) -> Option<Unit> {
     let row = UNITS.iter().find(|(names, ..)| names.contains(&name))?;
     Some(Unit {
         measures: row.1,

@@ -1,0 +1,169 @@
+//! LaTeX as text, as the library does it that the graders use: what it shows, without braces.
+
+use crate::typeset::{argument, group};
+
+/// Groups inside each other that are followed.
+const DEEPEST: usize = 32;
+
+/// The text that LaTeX shows: `\frac{a}{b}` is `a/b`, `\sqrt{3}` is `sqrt(3)`; commands that it does not know are gone.
+pub(super) fn to_text(text: &str) -> String {
+    let text = text
+        .replace("\\tfrac", "\\frac")
+        .replace("\\dfrac", "\\frac");
+    // So that mixed numbers survive.
+    let text = text.replace("\\frac", " \\frac");
+    let mut shown = inside(&text, 0);
+    for (sign, plain) in [
+        ("√", "sqrt"),
+        ("π", "pi"),
+        ("∞", "inf"),
+        ("∪", "U"),
+        ("·", "*"),
+        ("×", "*"),
+    ] {
+        shown = shown.replace(sign, plain);
+    }
+    shown.trim().to_string()
+}
+
+fn inside(text: &str, depth: usize) -> String {
+    let mut out = String::new();
+    if depth > DEEPEST {
+        return out;
+    }
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let after = &rest[c.len_utf8()..];
+        rest = match c {
+            '\\' => command(after, &mut out, depth),
+            '{' => match group(rest) {
+                Some((content, after)) => {
+                    out.push_str(&inside(content, depth + 1));
+                    after
+                }
+                None => after,
+            },
+            '}' | '$' => after,
+            '~' => {
+                out.push(' ');
+                after
+            }
+            c => {
+                out.push(c);
+                after
+            }
+        };
+    }
+    out
+}
+
+/// A command, of which the backslash has been read. Returns what follows.
+fn command<'a>(rest: &'a str, out: &mut String, depth: usize) -> &'a str {
+    let length = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
+    let (name, after) = rest.split_at(length);
+    if name.is_empty() {
+        let Some(mark) = rest.chars().next() else {
+            return rest;
+        };
+        match mark {
+            '!' => {}
+            ',' | ';' | ':' | ' ' => out.push(' '),
+            '\\' => out.push('\n'),
+            mark => out.push(mark),
+        }
+        return &rest[mark.len_utf8()..];
+    }
+    let shown = |content: &str| inside(content, depth + 1);
+    // Space behind the name of a command ends it.
+    let after = after.trim_start();
+    match name {
+        "frac" | "cfrac" => {
+            if let Some((top, bottom, after)) = two(after) {
+                out.push_str(&format!("{}/{}", shown(top), shown(bottom)));
+                return after;
+            }
+        }
+        "binom" => {
+            if let Some((top, bottom, after)) = two(after) {
+                out.push_str(&format!("({} choose {})", shown(top), shown(bottom)));
+                return after;
+            }
+        }
+        "sqrt" => {
+            let index = after.strip_prefix('[').and_then(|it| it.split_once(']'));
+            let after = index.map_or(after, |(_, after)| after);
+            if let Some((content, after)) = argument(after) {
+                out.push_str(&format!("sqrt({})", shown(content)));
+                return after;
+            }
+        }
+        "begin" => {
+            if let Some((name, after)) = group(after)
+                && let Some((content, after)) = after.split_once(&format!("\\end{{{name}}}"))
+            {
+                let rows = content.split("\\\\").map(|row| {
+                    let cells = row.split('&').map(|cell| shown(cell).trim().to_string());
+                    cells.collect::<Vec<_>>().join(" ")
+                });
+                out.push_str(&format!("[ {} ]", rows.collect::<Vec<_>>().join("; ")));
+                return after;
+            }
+        }
+        "mbox" => {
+            if let Some((_, after)) = argument(after) {
+                return after;
+            }
+        }
+        name => out.push_str(sign(name)),
+    }
+    after
+}
+
+fn two(text: &str) -> Option<(&str, &str, &str)> {
+    let (top, rest) = argument(text)?;
+    let (bottom, rest) = argument(rest)?;
+    Some((top, bottom, rest))
+}
+
+fn sign(name: &str) -> &'static str {
+    match name {
+        "pi" => "pi",
+        "mid" => "|",
+        "infty" => "inf",
+        "cup" => "U",
+        "cdot" | "times" => "*",
+        "div" => "÷",
+        "pm" => "±",
+        "mp" => "∓",
+        "cap" => "∩",
+        "in" => "∈",
+        "circ" => "∘",
+        "le" | "leq" => "≤",
+        "ge" | "geq" => "≥",
+        "ne" | "neq" => "≠",
+        "approx" => "≈",
+        "leftarrow" => "←",
+        "rightarrow" | "to" => "→",
+        "alpha" => "α",
+        "beta" => "β",
+        "gamma" => "γ",
+        "theta" => "θ",
+        "lambda" => "λ",
+        "phi" => "ϕ",
+        "sin" => "sin",
+        "cos" => "cos",
+        "tan" => "tan",
+        "cot" => "cot",
+        "sec" => "sec",
+        "csc" => "csc",
+        "log" => "log",
+        "ln" => "ln",
+        "exp" => "exp",
+        "emptyset" | "varnothing" => "∅",
+        "ldots" | "dots" | "cdots" => "…",
+        "quad" => " ",
+        "lfloor" => "⌊",
+        "rfloor" => "⌋",
+        _ => "",
+    }
+}

@@ -1,0 +1,50 @@
+//! The rules of the graders that were released with the Eurus paper (arXiv 2404.02078), their defects included.
+//!
+//! For figures that can be put beside the published ones. Where these rules and [`compare`](crate::compare) differ, they differ
+//! in this: here `36°` is not `36^\circ` and `k = 15` is not `k = 15` (its value is extracted, the truth's is not), while
+//! `(2,3]` is `(2,3)`, `443_7` is `443_5` and `Mon` is `Monday`.
+//!
+//! An answer is right if one of two graders says so: the one of PRM800K, by normal forms and a difference that simplifies to
+//! zero, or the one of ToRA, by numbers within a tolerance, lists item by item, and a difference again. What their algebra
+//! system simplifies is found here by values at points, as everywhere in this crate.
+
+mod extract;
+mod latex;
+mod normal;
+mod prm800k;
+mod tora;
+
+pub use extract::match_answer;
+pub use normal::{mathd_form, prm800k_form};
+
+use crate::options::{Comparison, Rule, Tolerance};
+
+/// Longer texts are cut before anything else.
+const LONGEST: usize = 10_000;
+
+/// Whether an answer that [`match_answer`] extracted is the truth by the paper's rules for MATH, GSM8K, SVAMP and ASDiv.
+///
+/// Of the tolerance `relative`, `factor_hundred` and `short_pi` count; with [`Tolerance::authors`] verdicts are the released
+/// ones, with [`Tolerance::exact`] those of the same rules without tolerances.
+///
+/// ```
+/// use answer_equality::{Tolerance, authors};
+/// let answer = authors::match_answer("The answer is: x = 50.");
+/// assert_eq!(answer, "50.");
+/// assert!(authors::grade(&answer, "0.5", &Tolerance::authors()).equal);
+/// assert!(!authors::grade(&answer, "0.5", &Tolerance::exact()).equal);
+/// ```
+pub fn grade(given: &str, truth: &str, tolerance: &Tolerance) -> Comparison {
+    let cut = |text| crate::extract::within(text, LONGEST);
+    let (given, truth) = (cut(given), cut(truth));
+    let by = prm800k::grade(given, truth).or_else(|| tora::grade(given, truth, tolerance));
+    Comparison {
+        equal: by.is_some(),
+        by,
+    }
+}
+
+/// Rules of which one may hold, the strictest of those that do.
+fn strictest(rules: impl IntoIterator<Item = Option<Rule>>) -> Option<Rule> {
+    rules.into_iter().flatten().min()
+}
