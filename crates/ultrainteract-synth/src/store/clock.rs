@@ -1,6 +1,6 @@
 //! The clock of a store, and times as they are stored: microseconds since 1970.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::database::{Fault, Transaction};
 
@@ -12,11 +12,11 @@ impl Transaction {
     pub async fn now(&mut self) -> Result<i64, Fault> {
         match self {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(_) => Ok(micros(
-                SystemTime::now()
-                    .duration_since(UNIX_EPOCH)
-                    .unwrap_or_default(),
-            )),
+            Self::Sqlite(_) => {
+                use std::time::{SystemTime, UNIX_EPOCH};
+                let time = SystemTime::now().duration_since(UNIX_EPOCH);
+                Ok(micros(time.unwrap_or_default()))
+            }
             #[cfg(feature = "postgres")]
             Self::Postgres(_) => {
                 // `now()` would be the time at which the transaction began, before it waited for others.

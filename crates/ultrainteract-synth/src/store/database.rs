@@ -6,10 +6,12 @@
 use std::borrow::Cow;
 
 use sqlx::AssertSqlSafe;
+#[cfg(feature = "sqlite")]
+use sqlx::pool::PoolConnection;
 #[cfg(feature = "postgres")]
 use sqlx::postgres::{PgPool, PgRow, Postgres};
 #[cfg(feature = "sqlite")]
-use sqlx::sqlite::{Sqlite, SqlitePool, SqliteRow};
+use sqlx::sqlite::{Sqlite, SqliteConnection, SqlitePool, SqliteRow};
 
 use crate::Error;
 
@@ -58,7 +60,9 @@ impl Pool {
                     Access::Read => "BEGIN",
                     Access::Write => "BEGIN IMMEDIATE",
                 };
-                Ok(Transaction::Sqlite(pool.begin_with(begin).await?))
+                Ok(Transaction::Sqlite(
+                    FileTransaction::begin(pool, begin).await?,
+                ))
             }
             #[cfg(feature = "postgres")]
             Self::Postgres(pool) => {
@@ -78,10 +82,10 @@ impl Pool {
     }
 }
 
-/// A transaction. Dropped without [`Transaction::commit`] it leaves nothing.
+/// A transaction. What is not [committed](Transaction::commit) leaves nothing.
 pub(super) enum Transaction {
     #[cfg(feature = "sqlite")]
-    Sqlite(sqlx::Transaction<'static, Sqlite>),
+    Sqlite(FileTransaction),
     #[cfg(feature = "postgres")]
     Postgres(sqlx::Transaction<'static, Postgres>),
 }
@@ -96,7 +100,7 @@ impl Transaction {
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(transaction) => {
-                let done = query::<Sqlite>(sql.into(), values).execute(&mut **transaction);
+                let done = query::<Sqlite>(sql.into(), values).execute(transaction.connection()?);
                 Ok(done.await?.rows_affected())
             }
             #[cfg(feature = "postgres")]
@@ -116,7 +120,7 @@ impl Transaction {
         match self {
             #[cfg(feature = "sqlite")]
             Self::Sqlite(transaction) => {
-                let rows = query::<Sqlite>(sql.into(), values).fetch_all(&mut **transaction);
+                let rows = query::<Sqlite>(sql.into(), values).fetch_all(transaction.connection()?);
                 Ok(rows.await?.into_iter().map(Row::Sqlite).collect())
             }
             #[cfg(feature = "postgres")]
@@ -139,9 +143,18 @@ impl Transaction {
     pub async fn commit(self) -> sqlx::Result<()> {
         match self {
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(transaction) => transaction.commit().await,
+            Self::Sqlite(transaction) => transaction.end("COMMIT").await,
             #[cfg(feature = "postgres")]
             Self::Postgres(transaction) => transaction.commit().await,
+        }
+    }
+
+    pub async fn roll_back(self) -> sqlx::Result<()> {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(transaction) => transaction.end("ROLLBACK").await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(transaction) => transaction.rollback().await,
         }
     }
 
@@ -154,6 +167,48 @@ impl Transaction {
             #[cfg(feature = "postgres")]
             Self::Postgres(_) => "FOR UPDATE SKIP LOCKED",
         }
+    }
+}
+
+/// A transaction of a SQLite file.
+///
+/// sqlx has its own, which count how deep they are nested. SQLite ends a transaction itself when the disk is full or fails; the
+/// count is not told, and no transaction of the connection begins any more.
+#[cfg(feature = "sqlite")]
+pub(super) struct FileTransaction {
+    /// `None` only while it is dropped.
+    connection: Option<PoolConnection<Sqlite>>,
+}
+
+#[cfg(feature = "sqlite")]
+impl FileTransaction {
+    async fn begin(pool: &SqlitePool, begin: &'static str) -> sqlx::Result<Self> {
+        let mut connection = pool.acquire().await?;
+        sqlx::query(begin).execute(&mut *connection).await?;
+        let connection = Some(connection);
+        Ok(Self { connection })
+    }
+
+    fn connection(&mut self) -> sqlx::Result<&mut SqliteConnection> {
+        self.connection
+            .as_deref_mut()
+            .ok_or(sqlx::Error::PoolClosed)
+    }
+
+    /// Runs `COMMIT` or `ROLLBACK`. When it fails, dropping the connection rolls back.
+    async fn end(mut self, how: &'static str) -> sqlx::Result<()> {
+        sqlx::query(how).execute(self.connection()?).await?;
+        // Sound, and back to the pool.
+        drop(self.connection.take());
+        Ok(())
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl Drop for FileTransaction {
+    fn drop(&mut self) {
+        // The state of the connection is not known: it is closed, and the next transaction opens another.
+        drop(self.connection.take().map(PoolConnection::detach));
     }
 }
 

@@ -150,9 +150,18 @@ impl Store {
         runtime
             .block_on(async {
                 let mut transaction = self.pool.begin(access).await?;
-                let result = body(&mut transaction).await?;
-                transaction.commit().await?;
-                Ok(result)
+                match body(&mut transaction).await {
+                    Ok(result) => {
+                        transaction.commit().await?;
+                        Ok(result)
+                    }
+                    Err(fault) => {
+                        // When this fails too, the database rolls back: it has lost the connection. The first fault is the
+                        // one to tell.
+                        let _ = transaction.roll_back().await;
+                        Err(fault)
+                    }
+                }
             })
             .map_err(|fault| explain(&self.place, doing, fault))
     }

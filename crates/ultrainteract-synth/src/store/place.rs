@@ -1,6 +1,7 @@
 //! Where a store is: a file or a server, how it is opened, and what an error of it means to its user.
 
 use std::fmt;
+#[cfg(feature = "sqlite")]
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

@@ -1,7 +1,5 @@
 //! The tables, who made them, and the version of their form.
 
-use std::time::{Duration, Instant};
-
 use super::database::{Access, Fault, Pool, Transaction};
 use super::place::Place;
 use crate::Error;
@@ -209,6 +207,8 @@ impl Transaction {
 /// because it changes the file.
 #[cfg(feature = "sqlite")]
 async fn write_ahead(place: &Place, pool: &Pool) -> Result<(), Fault> {
+    use std::time::{Duration, Instant};
+
     use sqlx::Row as _;
     let (pool, wait) = match (pool, place) {
         (Pool::Sqlite(pool), Place::File { wait, .. }) => (pool, *wait),
