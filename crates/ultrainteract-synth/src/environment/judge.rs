@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use answer_equality::{Tolerance, equal, extract, extract_shown};
 use code_interpreter::asserts::AssertTests;
-use code_interpreter::cases::{self, Case, run_cases};
+use code_interpreter::cases::{self, Case, CaseOptions, run_cases};
 use code_interpreter::{Execution, Interpreter, Status, Verdict as CodeVerdict};
 use ultrainteract::Verdict;
 use ultrainteract::action_text::{dedent, python_blocks};
@@ -53,21 +53,22 @@ pub(super) fn by_tests(
     let Some(program) = cells(attempt.action).pop() else {
         return Ok(without_program());
     };
-    let mut wall = Duration::ZERO;
-    for (place, test) in tests.iter().enumerate() {
-        let case = Case {
-            stdin: test.input.clone(),
-            expected: test.output.clone(),
-        };
-        for result in run_cases(interpreter, &program, std::slice::from_ref(&case))? {
-            wall += result.wall;
-            if result.verdict != cases::Verdict::Passed {
-                let reason = format!("Test {} of {}: {}.", place + 1, tests.len(), result.verdict);
-                return Ok(judged(CodeVerdict::Incorrect { reason }, wall));
-            }
-        }
+    let cases: Vec<Case> = tests.iter().map(case).collect();
+    let options = CaseOptions {
+        stop_at_first_failure: true,
+        ..CaseOptions::default()
+    };
+    let results = run_cases(interpreter, &program, &cases, &options)?;
+    let wall = results.iter().map(|result| result.wall).sum();
+    Ok(judged(cases::verdict(&results), wall))
+}
+
+fn case(test: &IoTest) -> Case {
+    Case {
+        time_seconds: test.time_limit_ms.map(|ms| ms as f64 / 1e3),
+        memory_bytes: test.memory_limit_bytes,
+        ..Case::new(&test.input, &test.output)
     }
-    Ok(judged(CodeVerdict::Correct, wall))
 }
 
 /// The program of an action, which is its last block, against assert tests in another process.

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use crate::Error;
 
-/// How often a job is put off for a passing reason before it is parked: with the delays below, for about four hours.
+/// How often a job is put off for a passing reason before it is parked: after about four hours, with the delay that is the default.
 const MOST_DELAYS: u64 = 10;
 
-/// The delay after the first failure; it doubles up to the longest.
-const FIRST_DELAY: Duration = Duration::from_secs(15);
+/// The longest delay.
 const LONGEST_DELAY: Duration = Duration::from_secs(3600);
 
 /// How often the machine may fail a job.
@@ -29,13 +28,13 @@ pub(super) enum Fate {
     BudgetSpent,
 }
 
-/// The fate of a job that failed with this error after so many delays.
-pub(super) fn fate(error: &Error, attempts: u64) -> Fate {
+/// The fate of a job that failed with this error after so many delays, the first of which was this long.
+pub(super) fn fate(error: &Error, attempts: u64, first_delay: Duration) -> Fate {
     match error {
         Error::Stopped => Fate::Released,
-        Error::Model { source, .. } => of_model(source, attempts),
+        Error::Model { source, .. } => of_model(source, attempts, first_delay),
         Error::Interpreter(_) if attempts < MOST_MACHINE_FAULTS => Fate::PutOff {
-            after: delay(attempts),
+            after: delay(attempts, first_delay),
             reason: "machine",
         },
         Error::Interpreter(_) => Fate::Parked { reason: "machine" },
@@ -44,10 +43,10 @@ pub(super) fn fate(error: &Error, attempts: u64) -> Fate {
     }
 }
 
-fn of_model(error: &chat_model::Error, attempts: u64) -> Fate {
+fn of_model(error: &chat_model::Error, attempts: u64, first_delay: Duration) -> Fate {
     let reason = error.reason();
     if error.is_passing() {
-        let after = error.retry_after().unwrap_or_default().max(delay(attempts));
+        let after = error.retry_after().unwrap_or_default().max(delay(attempts, first_delay));
         return match attempts < MOST_DELAYS {
             true => Fate::PutOff { after, reason },
             false => Fate::Parked { reason },
@@ -61,7 +60,8 @@ fn of_model(error: &chat_model::Error, attempts: u64) -> Fate {
     }
 }
 
-fn delay(attempts: u64) -> Duration {
+/// It doubles each time.
+fn delay(attempts: u64, first: Duration) -> Duration {
     let doublings = u32::try_from(attempts).unwrap_or(u32::MAX).min(16);
-    FIRST_DELAY.saturating_mul(1 << doublings).min(LONGEST_DELAY)
+    first.saturating_mul(1 << doublings).min(LONGEST_DELAY)
 }

@@ -35,6 +35,8 @@ pub struct RunOptions<'a> {
     pub limit: Option<usize>,
     /// Ends the run when it becomes true; what is under way is given back, and what was answered is kept.
     pub stop: Option<&'a AtomicBool>,
+    /// How long a tree waits after its first failure for a passing reason; the wait doubles each time. Default 15 seconds.
+    pub first_delay: Duration,
     /// Goes into the [account](Account) of every tree: what it was made under.
     pub stamp: Value,
     /// The models whose trouble with the store ends the run.
@@ -49,6 +51,7 @@ impl<'a> RunOptions<'a> {
             lease: Duration::from_secs(60),
             limit: None,
             stop: None,
+            first_delay: Duration::from_secs(15),
             stamp: Value::Null,
             recorded: Vec::new(),
         }
@@ -102,8 +105,8 @@ pub enum Ended {
 /// Takes jobs of a store and builds their trees, [`trees_in_flight`](crate::SynthConfig::trees_in_flight) at the same time,
 /// until none is left.
 ///
-/// A tree whose model, environment or machine fails for a passing reason is put off and tried again, first after 15 seconds,
-/// then after twice the time; after ten times, or for a reason that lasts, it is parked. What its models had answered is in the
+/// A tree whose model, environment or machine fails for a passing reason is put off and tried again, each time
+/// after twice the time; after ten times, or for a reason that lasts, it is parked. What its models had answered is in the
 /// store if they are [`Recorded`], so the next try goes on where this one failed.
 ///
 /// # Errors
@@ -301,7 +304,7 @@ impl Worker<'_> {
 
     fn fail(&mut self, claim: &Claim, error: Error) -> Result<bool> {
         let is_ending = matches!(self.ending, Some(Ending::Failed(_)));
-        match fate(&error, claim.attempts) {
+        match fate(&error, claim.attempts, self.options.first_delay) {
             _ if is_ending => self.store.release(claim),
             Fate::Released => self.store.release(claim),
             Fate::RunEnds => {

@@ -3,7 +3,10 @@
 //! All tests of the crate are one program: it is linked once, and they share the threads of this machine.
 
 mod problem_files;
+mod prompts;
 mod python;
+#[cfg(feature = "sqlite")]
+mod run;
 #[cfg(feature = "sqlite")]
 mod store;
 mod sources;

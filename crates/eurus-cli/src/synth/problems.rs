@@ -1,0 +1,67 @@
+//! `eurus synth problems`: published data sets become problems.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use eurus::synth::sources::{Columns, ImportOptions, Mode, Origin, Source, import_to};
+
+use crate::data::check_new;
+use crate::job::print;
+use crate::usage::UsageError;
+
+pub const EXAMPLES: &str = "\
+Sources: gsm8k, math, mathqa, numglue, tabmwp, codecontests, taco, wikitablequestions, magicoder, reclor, hotpotqa,
+strategyqa, as published. Rows that nothing could judge are listed and left out.
+
+Examples:
+  eurus synth problems --from gsm8k train.jsonl --out problems.jsonl
+  eurus synth problems --from math --mode pot 'MATH/*.jsonl' --out problems.jsonl
+  eurus synth problems --columns instruction=question,answer=final quiz.csv --out problems.jsonl";
+
+/// `eurus synth problems`.
+#[derive(Debug, Args)]
+pub struct Problems {
+    /// Files of the data set
+    #[arg(required = true, value_name = "FILES")]
+    files: Vec<PathBuf>,
+
+    /// The data set
+    #[arg(long, value_name = "SOURCE", required_unless_present = "columns", conflicts_with = "columns")]
+    from: Option<String>,
+
+    /// Which column is what, of any CSV or JSONL: instruction=question,answer=final
+    #[arg(long, value_name = "PAIRS")]
+    columns: Option<String>,
+
+    /// How mathematics is asked for: cot, pot or both
+    #[arg(long, default_value = "both")]
+    mode: String,
+
+    /// File for the problems
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    out: PathBuf,
+
+    /// Replace a file that is there
+    #[arg(long, help_heading = "Output")]
+    overwrite: bool,
+}
+
+impl Problems {
+    pub fn run(&self) -> Result<()> {
+        check_new(&self.out, "--out", self.overwrite)?;
+        let origin = match (&self.from, &self.columns) {
+            (Some(source), _) => Origin::Source(source.parse::<Source>().map_err(UsageError::new)?),
+            (None, Some(columns)) => Origin::Columns(columns.parse::<Columns>().map_err(UsageError::new)?),
+            // clap asks for one of them.
+            (None, None) => return Err(UsageError::new("--from or --columns is needed").into()),
+        };
+        let options = ImportOptions {
+            mode: self.mode.parse::<Mode>().map_err(UsageError::new)?,
+            ..ImportOptions::default()
+        };
+        let summary = import_to(&origin, &self.files, &options, &self.out)?;
+        print(&summary.to_string());
+        Ok(())
+    }
+}
