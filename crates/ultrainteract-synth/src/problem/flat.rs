@@ -1,13 +1,15 @@
 //! A problem as a flat JSON object, with all that is wrong with one named at once.
 
-use serde::de::Error as _;
+use std::fmt;
+
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use ultrainteract::Task;
 use ultrainteract::action_text::python_blocks;
 
-use super::{Gold, IoTest, MOST_CHOICES, Problem, letter, nearest};
+use super::{Gold, IoTest, Problem, check, letter, nearest};
 
 /// The keys of a problem.
 pub(crate) const KEYS: [&str; 11] = [
@@ -59,8 +61,55 @@ impl Serialize for Problem {
 
 impl<'de> Deserialize<'de> for Problem {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let fields = Map::deserialize(deserializer)?;
-        from_fields(fields).map_err(|faults| D::Error::custom(faults.join("; ")))
+        Fields::deserialize(deserializer)?
+            .problem()
+            .map_err(|faults| D::Error::custom(faults.join("; ")))
+    }
+}
+
+/// The fields of an object. A key that comes twice is remembered, as the values may differ.
+#[derive(Debug, Default)]
+pub(super) struct Fields {
+    fields: Map<String, Value>,
+    repeated: Vec<String>,
+}
+
+impl Fields {
+    /// The problem that they describe, or everything that is wrong with it.
+    pub fn problem(self) -> Result<Problem, Vec<String>> {
+        let repeated = self.repeated.iter();
+        let faults: Vec<String> = repeated
+            .map(|key| format!("`{key}` is there twice; keep one"))
+            .collect();
+        match from_fields(self.fields) {
+            Ok(problem) if faults.is_empty() => Ok(problem),
+            Ok(_) => Err(faults),
+            Err(others) => Err([faults, others].concat()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut read = Fields::default();
+                while let Some((key, value)) = map.next_entry::<String, Value>()? {
+                    if read.fields.insert(key.clone(), value).is_some() {
+                        read.repeated.push(key);
+                    }
+                }
+                Ok(read)
+            }
+        }
+        deserializer.deserialize_map(Object)
     }
 }
 
@@ -117,101 +166,6 @@ pub(crate) fn fenced(program: &str) -> String {
         .unwrap_or_default();
     let fence = "`".repeat(3.max(longest + 1));
     format!("{fence}python\n{}\n{fence}", program.trim_end())
-}
-
-/// What no reader of a problem could do anything with, whoever made it.
-pub(crate) fn check(problem: &Problem) -> Vec<String> {
-    let mut faults = Vec::new();
-    if problem.id.trim().is_empty() || problem.id.contains(char::is_control) {
-        faults.push(
-            "`id` is blank or has control characters; give the problem a name of its own"
-                .to_owned(),
-        );
-    }
-    if problem.instruction.trim().is_empty() {
-        faults.push("`instruction` is empty; write the question".to_owned());
-    }
-    if problem.solutions.iter().any(|it| it.trim().is_empty()) {
-        faults.push("a text in `solutions` is empty; leave it out".to_owned());
-    }
-    check_gold(&problem.gold, &mut faults);
-    faults
-}
-
-fn check_gold(gold: &Gold, faults: &mut Vec<String>) {
-    match gold {
-        Gold::Answer(answer) if answer.trim().is_empty() => {
-            faults.push("`answer` is empty; write the right answer".to_owned());
-        }
-        Gold::Choice { choices, answer } => {
-            if !(2..=MOST_CHOICES).contains(&choices.len()) {
-                faults.push(format!(
-                    "`choices` has {} entries; it must have 2 to {MOST_CHOICES}",
-                    choices.len()
-                ));
-            }
-            if choices.iter().any(|choice| choice.trim().is_empty()) {
-                faults.push("a text in `choices` is empty; write it, or leave it out".to_owned());
-            }
-            let repeated = choices.iter().enumerate().find(|(index, choice)| {
-                choices[..*index]
-                    .iter()
-                    .any(|other| other.trim() == choice.trim())
-            });
-            if let Some((_, choice)) = repeated {
-                faults.push(format!(
-                    "`choices` has `{choice}` twice, so that a letter does not tell right from wrong; leave one out"
-                ));
-            }
-            if *answer >= choices.len() {
-                faults.push("`answer` is beyond the last of `choices`".to_owned());
-            }
-        }
-        Gold::Tests(tests) if tests.is_empty() => {
-            faults.push("`tests` is empty; give at least one input and output".to_owned());
-        }
-        Gold::Tests(tests) if tests.iter().all(|test| test.output.trim().is_empty()) => {
-            faults.push(
-                "every output of `tests` is empty, and so any program would pass; give outputs"
-                    .to_owned(),
-            );
-        }
-        Gold::Asserts { code, entry_point } => {
-            if !is_entry_point(entry_point) {
-                faults.push(format!(
-                    "`entry_point` is `{entry_point}`; it must be the name of a function, or an expression like \
-                     `Solution().solve`"
-                ));
-            } else if !code.contains("assert") && !code.contains("def check") {
-                faults.push("`asserts` asserts nothing; write `assert` statements".to_owned());
-            } else if !mentions(code, entry_point) && !mentions(code, "candidate") {
-                faults.push(format!(
-                    "`asserts` never calls `{entry_point}`; name the function that they test in `entry_point`"
-                ));
-            }
-        }
-        _ => {}
-    }
-}
-
-/// Names with dots between them; each may be called without arguments.
-fn is_entry_point(text: &str) -> bool {
-    let is_name = |name: &str| {
-        let mut chars = name.chars();
-        chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
-            && chars.all(|c| c.is_alphanumeric() || c == '_')
-    };
-    text.split('.')
-        .all(|part| is_name(part.strip_suffix("()").unwrap_or(part)))
-        && !text.ends_with("()")
-}
-
-/// Whether code has this name, and not as a part of another.
-fn mentions(code: &str, name: &str) -> bool {
-    let of_name = |c: char| c.is_alphanumeric() || c == '_';
-    code.match_indices(name).any(|(at, _)| {
-        !code[..at].ends_with(of_name) && !code[at + name.len()..].starts_with(of_name)
-    })
 }
 
 /// An object that is being read.
@@ -461,152 +415,4 @@ fn kind(value: &Value) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(gold: &str) -> Result<Problem, Vec<String>> {
-        let text = format!(r#"{{"id": "p", "task": "Coding", "instruction": "Do it.", {gold}}}"#);
-        from_fields(serde_json::from_str(&text).unwrap())
-    }
-
-    fn faults(gold: &str) -> String {
-        read(gold).unwrap_err().join("; ")
-    }
-
-    #[test]
-    fn every_gold_is_read_back_as_it_was_written() {
-        for gold in [
-            r#""answer": "1/2""#,
-            r#""answer": 12"#,
-            r#""choices": ["C", "A", "B"], "answer": "B""#,
-            r#""tests": [{"input": "1\n", "output": "2\n", "time_limit_ms": 1500}]"#,
-            r#""asserts": ["assert f(1) == 2", "assert f(2) == 3"], "entry_point": "f", "solutions": ["def f(x): return x + 1"]"#,
-            r#""unjudged": true, "dataset": "d""#,
-        ] {
-            let problem = read(gold).unwrap();
-            let text = serde_json::to_string(&problem).unwrap();
-            assert_eq!(
-                serde_json::from_str::<Problem>(&text).unwrap(),
-                problem,
-                "{text}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_choice_is_meant_by_its_text_before_its_letter_before_its_number() {
-        let index = |answer: &str| {
-            let gold = format!(r#""choices": ["C", "7", "red"], "answer": {answer}"#);
-            match read(&gold).unwrap().gold {
-                Gold::Choice { answer, .. } => answer,
-                other => panic!("{other:?}"),
-            }
-        };
-        assert_eq!(index(r#""C""#), 0);
-        assert_eq!(index(r#""c""#), 2);
-        assert_eq!(index(r#""(B)""#), 1);
-        assert_eq!(index("7"), 1);
-        assert_eq!(index("3"), 2);
-        assert_eq!(index(r#"" red ""#), 2);
-    }
-
-    #[test]
-    fn a_bare_program_becomes_an_action_and_a_written_action_stays() {
-        let solution = |text: &str| {
-            let gold = format!(
-                r#""tests": [{{"input": "", "output": "1"}}], "solutions": [{}]"#,
-                serde_json::to_string(text).unwrap()
-            );
-            read(&gold).unwrap().solutions.remove(0)
-        };
-        assert_eq!(solution("print(1)\n"), "```python\nprint(1)\n```");
-        let action = "Print it.\n```python\nprint(1)\n```";
-        assert_eq!(solution(action), action);
-        let program = "s = '''\n```\n'''\nprint(1)";
-        assert_eq!(python_blocks(&solution(program)), [format!("{program}\n")]);
-    }
-
-    #[test]
-    fn what_cannot_be_judged_by_is_refused_with_its_remedy() {
-        for (gold, said) in [
-            (r#""dataset": "d""#, "give `answer`"),
-            (r#""answer": " ""#, "`answer` is empty"),
-            (r#""answer": true"#, "`answer` is a boolean"),
-            (
-                r#""answer": 123456789012345678901234567890"#,
-                "write it as a string",
-            ),
-            (
-                r#""answer": -123456789012345678901234567890"#,
-                "write it as a string",
-            ),
-            (
-                r#""answer": "1", "tests": []"#,
-                "has `answer` and `tests`; keep the one",
-            ),
-            (
-                r#""choices": ["red", "blue"], "answer": "bleu""#,
-                "none of `choices`; write a choice, its letter (A to B), or its number from 1; did you mean `blue`?",
-            ),
-            (r#""choices": ["red", "blue"]"#, "no `answer` beside it"),
-            (r#""choices": ["red", "red "], "answer": "A""#, "twice"),
-            (r#""choices": ["red"], "answer": "A""#, "has 1 entries"),
-            (
-                r#""choices": "red", "answer": "A""#,
-                "`choices` is a string",
-            ),
-            (r#""tests": []"#, "`tests` is empty"),
-            (
-                r#""tests": [{"input": "1", "output": ""}]"#,
-                "any program would pass",
-            ),
-            (
-                r#""tests": [{"input": "1"}]"#,
-                "`tests[0]`: missing field `output`",
-            ),
-            (r#""asserts": "assert f(1)""#, "no `entry_point`"),
-            (r#""entry_point": "f""#, "no `asserts`"),
-            (
-                r#""asserts": "assert g(1)", "entry_point": "f""#,
-                "never calls `f`",
-            ),
-            (
-                r#""asserts": "f(1)", "entry_point": "f""#,
-                "asserts nothing",
-            ),
-            (
-                r#""asserts": "assert f(1)", "entry_point": "f(1)""#,
-                "must be the name of a function",
-            ),
-            (
-                r#""answer": "1", "solutons": []"#,
-                "unknown key `solutons`; did you mean `solutions`?",
-            ),
-            (
-                r#""answer": "1", "colour": 1"#,
-                "unknown key `colour`; known are id, task",
-            ),
-            (
-                r#""answer": "1", "solutions": [""]"#,
-                "`solutions` is empty",
-            ),
-        ] {
-            assert!(faults(gold).contains(said), "{gold}: {}", faults(gold));
-        }
-    }
-
-    #[test]
-    fn all_faults_of_a_problem_are_named_at_once() {
-        let fields = serde_json::from_str(r#"{"task": "Maths_CoT", "instruction": 3, "anser": 1}"#);
-        let faults = from_fields(fields.unwrap()).unwrap_err().join("\n");
-        for said in [
-            "unknown key `anser`; did you mean `answer`?",
-            "`id` is missing",
-            "did you mean `Math_CoT`?",
-            "`instruction` is a number",
-            "nothing says what is right",
-        ] {
-            assert!(faults.contains(said), "{faults}");
-        }
-    }
-}
+mod tests;

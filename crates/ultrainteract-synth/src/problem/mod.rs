@@ -1,5 +1,6 @@
 //! A problem to build a tree for.
 
+mod check;
 mod flat;
 mod nearest;
 mod read;
@@ -9,7 +10,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use ultrainteract::Task;
 
-pub(crate) use flat::{KEYS, check, fenced, find_choice, from_fields};
+pub(crate) use check::check;
+pub(crate) use flat::{KEYS, fenced, find_choice, from_fields};
 pub(crate) use nearest::nearest;
 pub(crate) use read::listed;
 pub use read::{BadProblem, ProblemFiles, read_problems, read_problems_skipping};
@@ -100,7 +102,7 @@ impl Gold {
                 let IoTest { input, output, .. } = tests.first()?;
                 let (input, output) = (cut(input), cut(output));
                 let count = tests.len();
-                format!("passes {count} tests, the first:\ninput:\n{input}\noutput:\n{output}")
+                format!("a program that passes {count} tests, the first:\ninput:\n{input}\noutput:\n{output}")
                     .into()
             }
             Self::Asserts { code, .. } => code.into(),

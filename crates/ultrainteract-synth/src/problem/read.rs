@@ -5,7 +5,6 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
 use ultrainteract::formats::parse_json;
 use ultrainteract::input::{self, Location};
 
@@ -141,10 +140,10 @@ struct Record {
 }
 
 fn parse(record: &[u8]) -> ultrainteract::Result<Record> {
-    let fields = parse_json::<Map<String, Value>>(record)?;
+    let fields = parse_json::<flat::Fields>(record)?;
     Ok(Record {
         text: String::from_utf8_lossy(record).into_owned(),
-        problem: flat::from_fields(fields).map_err(|faults| faults.join("; ")),
+        problem: fields.problem().map_err(|faults| faults.join("; ")),
     })
 }
 

@@ -1,5 +1,7 @@
 //! NumGLUE and TabMWP: arithmetic of several kinds, some with choices.
 
+use serde_json::Value;
+
 use super::row::{Draft, Reason, Row, with_choices};
 use super::tables;
 use crate::problem::{Gold, find_choice};
@@ -68,7 +70,8 @@ pub(super) fn tab_mwp(row: &Row, all_grades: bool) -> Result<Draft, Reason> {
         question += &format!(" (unit: {})", unit.trim());
     }
     let answer = row.shown("answer")?;
-    let gold = match row.value("choices") {
+    let has_choices = |value: &&Value| value.as_array().is_none_or(|list| !list.is_empty());
+    let gold = match row.value("choices").filter(has_choices) {
         None => Gold::Answer(answer),
         Some(_) => {
             let choices = row.texts("choices")?;

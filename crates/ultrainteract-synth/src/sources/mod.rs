@@ -32,6 +32,7 @@ mod columns;
 mod import;
 mod logic;
 mod math_qa;
+mod options;
 mod programs;
 mod row;
 mod rows;
@@ -42,6 +43,7 @@ mod tables;
 mod worked_math;
 
 pub use columns::Columns;
-pub use import::{ImportOptions, Mode, Origin, import, import_to};
+pub use import::{import, import_to};
+pub use options::{ImportOptions, Mode, Origin};
 pub use summary::{LeftOut, Summary};
 pub use table::{SOURCES, Source, SourceInfo};

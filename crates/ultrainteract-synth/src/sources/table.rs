@@ -108,7 +108,7 @@ pub const SOURCES: [SourceInfo; 12] = [
         name: "tabmwp",
         dataset: "tabmwp",
         published: "github lupantech/PromptPG",
-        fields: "question, choices, answer, unit, table_title, table, ques_type, grade",
+        fields: "question, choices, answer, unit, table_title, table, grade",
         tasks: &[Task::MathPot],
         gold: "the answer, or one of the choices",
         not_judgeable: "grades other than 4 and 5, our reading of the paper's difficulty",

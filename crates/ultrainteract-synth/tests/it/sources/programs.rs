@@ -69,7 +69,11 @@ fn code_contests_has_parallel_lists_or_lists_of_objects() {
             "```python\nprint(-~int(input()))\n```"
         ]
     );
-    assert!(one.ground_truth().unwrap().starts_with("passes 2 tests"));
+    assert!(
+        one.ground_truth()
+            .unwrap()
+            .starts_with("a program that passes 2 tests")
+    );
     assert_eq!(problems[1].solutions.len(), 1);
     for (left_out, said) in left_out
         .iter()
