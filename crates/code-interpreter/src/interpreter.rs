@@ -28,7 +28,7 @@ impl Interpreter {
     ///
     /// A limit that makes no sense, a Python that does not start, a module to preload that cannot be imported.
     pub fn start(python: &Python, limits: Limits) -> Result<Self> {
-        let driver = Driver::start(python, &limits)?;
+        let (driver, _) = Driver::start(python, &limits)?;
         Ok(Self {
             python: python.clone(),
             limits,
@@ -185,7 +185,7 @@ impl Interpreter {
             Some(driver) => driver,
             None => self
                 .driver
-                .insert(Driver::start(&self.python, &self.limits)?),
+                .insert(Driver::start(&self.python, &self.limits)?.0),
         };
         let reply = driver.ask(request, doing, patience);
         if matches!(reply, Err(Error::DriverLost { .. })) {

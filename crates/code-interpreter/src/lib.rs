@@ -79,6 +79,8 @@ mod protection;
 #[cfg(unix)]
 mod python;
 #[cfg(unix)]
+mod sandbox;
+#[cfg(unix)]
 mod session;
 
 pub use error::{Error, Result};
@@ -92,5 +94,7 @@ pub use interpreter::Interpreter;
 pub use pool::Pool;
 #[cfg(unix)]
 pub use python::Python;
+#[cfg(unix)]
+pub use sandbox::{ProbeResult, Report, Sandbox, probe, protect_this_process};
 #[cfg(unix)]
 pub use session::Session;

@@ -89,6 +89,7 @@ class Worker:
         """Runs every command that comes, until the driver closes the pipe."""
         for line in commands:
             command = json.loads(line.decode("utf-8"))
+            key = command.pop("key")
             try:
                 outcome = self._guarded(command)
             except Stopped:  # in the few instructions between the handlers of `_guarded`
@@ -97,7 +98,7 @@ class Worker:
             if os.getpid() != self.pid:
                 # A child that the code forked and that ran on to the end of the cell.
                 os._exit(0)
-            report(json.dumps(outcome).encode("ascii") + b"\n")
+            report(json.dumps(dict(outcome, key=key)).encode("ascii") + b"\n")
 
     def _guarded(self, command):
         is_program = "program" in command
