@@ -144,7 +144,7 @@ impl Driver {
             source,
         };
         let folder = tempfile::Builder::new()
-            .prefix("code-interpreter-")
+            .prefix(&format!("code-interpreter-{}-", std::process::id()))
             .tempdir()
             .map_err(no_folder)?;
         // A file and not a pipe, which would stop the driver once it is full: nobody reads it while the driver runs.
@@ -318,7 +318,12 @@ impl Drop for Driver {
     fn drop(&mut self) {
         // The end of its input tells the driver to end its worker, to clean up and to leave.
         self.requests = None;
-        let deadline = Instant::now() + EXIT_PATIENCE;
+        let patience = match self.safeguards.protection {
+            // Its folders may take a while to remove, and no code can stop it.
+            Protection::DegradedLinux => EXIT_PATIENCE * 20,
+            _ => EXIT_PATIENCE,
+        };
+        let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
             // Lines nobody asked for are dropped; the end of them means that it has left.
             if self.replies.recv_timeout(Duration::from_millis(50))

@@ -135,10 +135,9 @@ class Driver:
     def clean(self):
         """Removes the folders of workers that are gone."""
         kept = self.kept.folder if self.kept is not None else None
-        for folder in self.folders:
-            if folder != kept:
-                remove_tree(folder)
-        self.folders = [] if kept is None else [kept]
+        # What takes longer is left for the next time, so that no tree, however large, can hold up the driver.
+        until = time.monotonic() + self.limits["grace"]
+        self.folders = [folder for folder in self.folders if folder == kept or not remove_tree(folder, until)]
 
 
 def sealed_file(data, root):

@@ -363,47 +363,44 @@ def kill_orphans():
         time.sleep(0.001)
 
 
-def remove_tree(path):
-    """Removes a folder however deep and however its rights are set: subfolders are first moved up to `path`."""
+def remove_tree(path, until=float("inf")):
+    """Removes a folder however deep it is and however its rights are set; False if the time was up before."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    here = None
     try:
         os.chmod(path, 0o700)
-        base = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return
-    moved = 0
-    try:
-        while True:
-            names = os.listdir(base)
-            if not names:
-                break
-            for name in names:
-                if not _is_folder(name, base):
-                    os.unlink(name, dir_fd=base)
+        here = os.open(path, flags)
+        levels = [("", os.listdir(here))]  # from the top: a folder's name, and what is left in it
+        while levels:
+            if time.monotonic() > until:
+                return False
+            names = levels[-1][1]
+            if names:
+                name = names.pop()
+                if not stat.S_ISDIR(os.stat(name, dir_fd=here, follow_symlinks=False).st_mode):
+                    os.unlink(name, dir_fd=here)
                     continue
-                folder = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=base)
-                try:
-                    for inner in os.listdir(folder):
-                        if _is_folder(inner, folder):
-                            moved += 1
-                            os.rename(inner, " %d %d" % (os.getpid(), moved), src_dir_fd=folder, dst_dir_fd=base)
-                        else:
-                            os.unlink(inner, dir_fd=folder)
-                finally:
-                    os.close(folder)
-                os.rmdir(name, dir_fd=base)
+                os.chmod(name, 0o700, dir_fd=here)
+                to = name
+            else:
+                to = ".."
+            # One descriptor at a time, as a tree may be deeper than there are descriptors.
+            there = os.open(to, flags, dir_fd=here)
+            os.close(here)
+            here = there
+            if to == "..":
+                name = levels.pop()[0]
+                if levels:
+                    os.rmdir(name, dir_fd=here)
+            else:
+                levels.append((to, os.listdir(here)))
         os.rmdir(path)
     except OSError:  # the library removes what is left when it ends
         pass
     finally:
-        os.close(base)
-
-
-def _is_folder(name, within):
-    """Whether it is a folder, which it then opens for its owner."""
-    is_folder = stat.S_ISDIR(os.stat(name, dir_fd=within, follow_symlinks=False).st_mode)
-    if is_folder:
-        os.chmod(name, 0o700, dir_fd=within)
-    return is_folder
+        if here is not None:
+            os.close(here)
+    return True
 
 
 class FirstProcessSeen:

@@ -100,7 +100,7 @@ impl Targets {
     /// Readable and writable by all, so that nothing but the sandbox is in the way.
     pub(crate) fn new() -> std::io::Result<Self> {
         let folder = tempfile::Builder::new()
-            .prefix("code-interpreter-probe-")
+            .prefix(&format!("code-interpreter-{}-probe-", std::process::id()))
             .tempdir()?;
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o777))?;
         let secret = folder.path().join("secret");
