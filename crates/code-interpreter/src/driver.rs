@@ -18,7 +18,7 @@ use crate::execution::{SyntaxError, WireCell, WireProgram};
 use crate::limits::WireLimits;
 use crate::protection::WireFacts;
 use crate::sandbox::{ProbeResult, Targets, WireOutcome, WirePlan, WireProbe, first_breach};
-use crate::{Error, Limits, Protection, Python, Result, Safeguards};
+use crate::{CallReply, Error, Limits, Protection, Python, Result, Safeguards};
 
 /// One Python file in five parts, told apart by what they know: see the first lines of each.
 const PROGRAM: &str = concat!(
@@ -39,17 +39,42 @@ const LONGEST_REPLY: u64 = 256 << 20;
 #[derive(Serialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub(crate) enum Request<'a> {
-    Syntax { snippets: &'a [&'a str] },
-    Run { cells: &'a [&'a str] },
-    Session { cell: &'a str },
+    Syntax {
+        snippets: &'a [&'a str],
+    },
+    Run {
+        cells: &'a [&'a str],
+        /// Whether the code has `call_out`.
+        calls: bool,
+        modules: &'a [Module],
+    },
+    Session {
+        cell: &'a str,
+    },
     Reset,
-    Program { source: &'a str, stdin: &'a str },
+    Program {
+        source: &'a str,
+        stdin: &'a str,
+        /// In place of the interpreter's time and memory.
+        limits: Option<WireLimits>,
+    },
 }
+
+/// What a call of the code is answered with; `None` ends the run.
+#[derive(Serialize)]
+struct Answer {
+    answer: Option<String>,
+}
+
+/// A Python module of this crate's, for code that runs on its behalf: its name and its source. The driver runs it once.
+pub(crate) type Module = (&'static str, &'static str);
 
 /// A reply of the driver process.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Reply {
+    /// Not the end: the code asks something, and goes on with the answer.
+    Call(String),
     Ready(Ready),
     Refused(Refusal),
     Error(String),
@@ -226,6 +251,29 @@ impl Driver {
         patience: Duration,
     ) -> Result<Reply> {
         self.exchange(request, doing, patience)
+    }
+
+    /// As [`ask`](Self::ask), for a request whose code may call out. The time `on_call` takes is not the driver's.
+    pub fn ask_with_calls(
+        &mut self,
+        request: &Request<'_>,
+        doing: &'static str,
+        patience: Duration,
+        on_call: &mut dyn FnMut(&str) -> CallReply,
+    ) -> Result<Reply> {
+        let mut deadline = Instant::now() + patience;
+        let mut reply = self.exchange(request, doing, patience)?;
+        while let Reply::Call(text) = reply {
+            let called = Instant::now();
+            let answer = match on_call(&text) {
+                CallReply::Text(text) => Some(text),
+                CallReply::Stop => None,
+            };
+            deadline += called.elapsed();
+            let left = deadline.saturating_duration_since(Instant::now());
+            reply = self.exchange(&Answer { answer }, doing, left)?;
+        }
+        Ok(reply)
     }
 
     /// The error for an answer that is none to the question.

@@ -47,6 +47,9 @@ pub enum Error {
     /// A pool without interpreters.
     #[error("a pool of 0 interpreters can run nothing; ask for at least 1")]
     EmptyPool,
+    /// A pool of one interpreter for work that takes two.
+    #[error("a pool of 1 interpreter has no pair for tests and candidate; ask for at least 2")]
+    NoPair,
 
     /// No level of protection that the settings accept can be had on this machine.
     #[error(
@@ -100,6 +103,19 @@ pub enum Error {
         /// The driver's own message.
         message: String,
     },
+}
+
+impl Error {
+    /// Whether it is trouble with the machine, which may be gone at the next attempt or in another interpreter.
+    pub fn is_trouble(&self) -> bool {
+        matches!(
+            self,
+            Self::Start { .. }
+                | Self::WorkFolder { .. }
+                | Self::DriverLost { .. }
+                | Self::Driver { .. }
+        )
+    }
 }
 
 fn remedy(probe: &str) -> &'static str {

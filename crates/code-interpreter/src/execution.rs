@@ -57,6 +57,8 @@ pub enum Status {
         /// The signal, if it was one.
         signal: Option<i32>,
     },
+    /// By the answer to a call of its own, [`CallReply::Stop`](crate::CallReply::Stop).
+    Stopped,
     /// It was not run, because a cell before it ended the process they would have shared.
     NotRun,
 }
@@ -74,6 +76,7 @@ impl fmt::Display for Status {
                 signal: Some(signal),
             } => write!(f, "ended by signal {signal}"),
             Self::Died { signal: None } => f.write_str("its process ended"),
+            Self::Stopped => f.write_str("stopped"),
             Self::NotRun => f.write_str("not run"),
         }
     }
@@ -121,6 +124,7 @@ enum WireKind {
     OutOfMemory,
     OutputLimit,
     Died,
+    Stopped,
     NotRun,
 }
 
@@ -138,6 +142,7 @@ impl WireStatus {
             WireKind::Died => Status::Died {
                 signal: self.signal,
             },
+            WireKind::Stopped => Status::Stopped,
             WireKind::NotRun => Status::NotRun,
         };
         (

@@ -1,13 +1,23 @@
 //! One warm driver, and a fresh process for each piece of code.
 
 use std::fmt;
+use std::time::Duration;
 
-use crate::driver::{Driver, Reply, Request};
+use crate::driver::{Driver, Module, Reply, Request};
 use crate::{
     Error, Execution, Limits, ProgramRun, Python, Result, Safeguards, Status, SyntaxError,
 };
 
-const DRIVER_LOST: &str = "The interpreter was lost twice while it ran this code";
+const DRIVER_LOST: &str = "The interpreter was lost while it ran this code";
+
+/// The answer to a call of running code ([`Interpreter::run_with_calls`]).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallReply {
+    /// The code goes on with this text.
+    Text(String),
+    /// The process is killed where it stands, and its cell is [`Status::Stopped`].
+    Stop,
+}
 
 /// Runs code in fresh processes forked from one warm Python.
 ///
@@ -84,13 +94,11 @@ impl Interpreter {
     ) -> Result<Vec<std::result::Result<(), SyntaxError>>> {
         const DOING: &str = "checking syntax";
         let snippets: Vec<&str> = snippets.iter().map(AsRef::as_ref).collect();
-        match self.ask_twice(
-            &Request::Syntax {
-                snippets: &snippets,
-            },
-            DOING,
-            snippets.len(),
-        )? {
+        let patience = self.limits.patience(snippets.len());
+        let request = Request::Syntax {
+            snippets: &snippets,
+        };
+        match self.ask_twice(&request, DOING, patience)? {
             Reply::Syntax(found) if found.len() == snippets.len() => Ok(found
                 .into_iter()
                 .map(|error| error.map_or(Ok(()), Err))
@@ -111,12 +119,81 @@ impl Interpreter {
     pub fn run<S: AsRef<str>>(&mut self, cells: &[S]) -> Result<Vec<Execution>> {
         const DOING: &str = "running cells";
         let cells: Vec<&str> = cells.iter().map(AsRef::as_ref).collect();
-        match self.ask_twice(&Request::Run { cells: &cells }, DOING, cells.len()) {
-            Ok(Reply::Cells(shown)) if shown.len() == cells.len() => {
+        let request = Request::Run {
+            cells: &cells,
+            calls: false,
+            modules: &[],
+        };
+        let patience = self.limits.patience(cells.len());
+        let reply = self.ask_twice(&request, DOING, patience);
+        self.executions(reply, DOING, cells.len())
+    }
+
+    /// [`run`](Self::run) for code that asks back: in it, `call_out(text)` hands a text to `on_call` and returns the text
+    /// that this answers.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use code_interpreter::{CallReply, Interpreter, Limits, Python};
+    ///
+    /// let mut interpreter = Interpreter::start(&Python::find()?, Limits::default())?;
+    /// let mut upper = |text: &str| CallReply::Text(text.to_uppercase());
+    /// let executions = interpreter.run_with_calls(&["call_out('ab') + call_out('c')"], &mut upper)?;
+    /// assert_eq!(executions[0].output, "'ABC'");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// While `on_call` works, the clock of the cell stands still: [`Limits::wall`] is the code's own time, and
+    /// [`Execution::wall`] too. `on_call` has to end by itself. Texts are Unicode; a lone surrogate arrives as `?`. A call of
+    /// more than 16 MiB, as JSON in ASCII, is a `ValueError` in the code. Whatever else the code writes into the pipe that
+    /// its calls take ends its run ([`Status::Died`]); a call that it forges there is a call of its own.
+    ///
+    /// Unlike `run`, this is not tried again when the driver is lost, for `on_call` has seen its calls.
+    ///
+    /// # Errors
+    ///
+    /// Trouble with the machine, never with the code.
+    pub fn run_with_calls<S: AsRef<str>>(
+        &mut self,
+        cells: &[S],
+        on_call: &mut dyn FnMut(&str) -> CallReply,
+    ) -> Result<Vec<Execution>> {
+        self.run_with_modules(cells, &[], on_call)
+    }
+
+    /// [`run_with_calls`](Self::run_with_calls) for code that imports modules of this crate's.
+    pub(crate) fn run_with_modules<S: AsRef<str>>(
+        &mut self,
+        cells: &[S],
+        modules: &[Module],
+        on_call: &mut dyn FnMut(&str) -> CallReply,
+    ) -> Result<Vec<Execution>> {
+        const DOING: &str = "running cells that call out";
+        let cells: Vec<&str> = cells.iter().map(AsRef::as_ref).collect();
+        let request = Request::Run {
+            cells: &cells,
+            calls: true,
+            modules,
+        };
+        let patience = self.limits.patience(cells.len());
+        let reply =
+            self.with_driver(|driver| driver.ask_with_calls(&request, DOING, patience, on_call));
+        self.executions(reply, DOING, cells.len())
+    }
+
+    fn executions(
+        &mut self,
+        reply: Result<Reply>,
+        doing: &'static str,
+        cells: usize,
+    ) -> Result<Vec<Execution>> {
+        match reply {
+            Ok(Reply::Cells(shown)) if shown.len() == cells => {
                 Ok(shown.into_iter().map(Into::into).collect())
             }
-            Ok(_) => Err(self.confused(DOING)),
-            Err(Error::DriverLost { .. }) => Ok((0..cells.len()).map(blamed).collect()),
+            Ok(_) => Err(self.confused(doing)),
+            Err(Error::DriverLost { .. }) => Ok((0..cells).map(blamed).collect()),
             Err(error) => Err(error),
         }
     }
@@ -139,8 +216,33 @@ impl Interpreter {
     ///
     /// Trouble with the machine, never with the code.
     pub fn run_program(&mut self, source: &str, stdin: &str) -> Result<ProgramRun> {
+        let patience = self.limits.patience(1);
+        let request = Request::Program {
+            source,
+            stdin,
+            limits: None,
+        };
+        self.program(&request, patience)
+    }
+
+    /// [`run_program`](Self::run_program) with the time and memory of `limits`.
+    pub(crate) fn run_program_under(
+        &mut self,
+        source: &str,
+        stdin: &str,
+        limits: &Limits,
+    ) -> Result<ProgramRun> {
+        let request = Request::Program {
+            source,
+            stdin,
+            limits: Some(limits.into()),
+        };
+        self.program(&request, limits.patience(1))
+    }
+
+    fn program(&mut self, request: &Request<'_>, patience: Duration) -> Result<ProgramRun> {
         const DOING: &str = "running a program";
-        match self.ask_twice(&Request::Program { source, stdin }, DOING, 1) {
+        match self.ask_twice(request, DOING, patience) {
             Ok(Reply::Program(run)) => Ok(run.into()),
             Ok(_) => Err(self.confused(DOING)),
             Err(Error::DriverLost { .. }) => {
@@ -166,10 +268,10 @@ impl Interpreter {
         &mut self,
         request: &Request<'_>,
         doing: &'static str,
-        pieces: usize,
+        patience: Duration,
     ) -> Result<Reply> {
-        match self.ask(request, doing, pieces) {
-            Err(Error::DriverLost { .. }) => self.ask(request, doing, pieces),
+        match self.ask(request, doing, patience) {
+            Err(Error::DriverLost { .. }) => self.ask(request, doing, patience),
             other => other,
         }
     }
@@ -178,16 +280,22 @@ impl Interpreter {
         &mut self,
         request: &Request<'_>,
         doing: &'static str,
-        pieces: usize,
+        patience: Duration,
     ) -> Result<Reply> {
-        let patience = self.limits.patience(pieces);
+        self.with_driver(|driver| driver.ask(request, doing, patience))
+    }
+
+    fn with_driver(
+        &mut self,
+        exchange: impl FnOnce(&mut Driver) -> Result<Reply>,
+    ) -> Result<Reply> {
         let driver = match &mut self.driver {
             Some(driver) => driver,
             None => self
                 .driver
                 .insert(Driver::start(&self.python, &self.limits)?.0),
         };
-        let reply = driver.ask(request, doing, patience);
+        let reply = exchange(driver);
         if matches!(reply, Err(Error::DriverLost { .. })) {
             self.driver = None;
         }
@@ -229,6 +337,6 @@ fn blamed(position: usize) -> Execution {
         output: output.into(),
         status,
         truncated: false,
-        wall: std::time::Duration::ZERO,
+        wall: Duration::ZERO,
     }
 }

@@ -50,10 +50,12 @@
 //! |---|---|
 //! | [`Python`] | which interpreter, with which packages |
 //! | [`Limits`] | time, memory, output, files, processes |
-//! | [`Interpreter`] | syntax checks, runs of cells, whole programs; each in a fresh process |
+//! | [`Interpreter`] | syntax checks, runs of cells (that may ask back), whole programs; each in a fresh process |
 //! | [`Session`] | cells one at a time, variables kept between calls |
 //! | [`Pool`] | many interpreters, many runs at once, answers in order |
 //! | [`cases`] | a program against test cases |
+//! | [`asserts`] | a solution against assert tests that run in another process |
+//! | [`Verdict`] | what both say: correct, incorrect, or not to be judged |
 //! | [`Execution`], [`Status`] | what a cell showed and how it ended |
 //! | [`Protection`], [`Safeguards`] | what stands between the code and the machine |
 //!
@@ -65,6 +67,8 @@ compile_error!(
 );
 
 #[cfg(unix)]
+pub mod asserts;
+#[cfg(unix)]
 pub mod cases;
 #[cfg(unix)]
 mod driver;
@@ -73,6 +77,7 @@ mod execution;
 #[cfg(unix)]
 mod interpreter;
 mod limits;
+mod missing;
 #[cfg(unix)]
 mod pool;
 mod protection;
@@ -82,14 +87,16 @@ mod python;
 mod sandbox;
 #[cfg(unix)]
 mod session;
+mod verdict;
 
 pub use error::{Error, Result};
 pub use execution::{Execution, ProgramRun, Status, SyntaxError};
 pub use limits::Limits;
 pub use protection::{Protection, Safeguards};
+pub use verdict::Verdict;
 
 #[cfg(unix)]
-pub use interpreter::Interpreter;
+pub use interpreter::{CallReply, Interpreter};
 #[cfg(unix)]
 pub use pool::Pool;
 #[cfg(unix)]

@@ -150,6 +150,27 @@ impl Limits {
         Ok(())
     }
 
+    /// These with what a test case asks for in their place; `None` if it asks for nothing.
+    pub(crate) fn of_case(
+        &self,
+        seconds: Option<f64>,
+        memory: Option<u64>,
+    ) -> Result<Option<Self>> {
+        if seconds.is_none() && memory.is_none() {
+            return Ok(None);
+        }
+        let mut limits = self.clone();
+        if let Some(seconds) = seconds {
+            // What is none fails the check.
+            let cpu = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+            limits.wall = cpu.saturating_add(self.wall.saturating_sub(self.cpu));
+            limits.cpu = cpu;
+        }
+        limits.memory_bytes = memory.unwrap_or(self.memory_bytes);
+        limits.check()?;
+        Ok(Some(limits))
+    }
+
     /// How long the driver may take over `pieces` cells before it is given up.
     pub(crate) fn patience(&self, pieces: usize) -> Duration {
         let pieces = u32::try_from(pieces).unwrap_or(u32::MAX);

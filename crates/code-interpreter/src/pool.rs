@@ -1,7 +1,7 @@
 //! Many runs at once.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use crate::{Error, Execution, Interpreter, Limits, Python, Result, Safeguards, SyntaxError};
@@ -76,22 +76,24 @@ impl Pool {
         })
     }
 
-    /// Has `work` done for every item by whichever interpreter is free; answers in the order of `items`.
+    /// Has `work` done for every item by whichever interpreter is free; answers in the order of `items`. After trouble
+    /// with the machine (no more processes, a lost driver) it is done once more, by another interpreter.
     ///
     /// Several threads may call this on one pool.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use code_interpreter::cases::{Case, Verdict, run_cases};
+    /// use code_interpreter::cases::{Case, CaseOptions, run_cases, verdict};
     /// use code_interpreter::{Limits, Pool, Python};
     ///
     /// let pool = Pool::start(&Python::find()?, Limits::default(), 2)?;
-    /// let case = Case { stdin: "2 3\n".into(), expected: "5\n".into() };
+    /// let cases = [Case::new("2 3\n", "5\n")];
     /// let programs = ["print(sum(map(int, input().split())))", "print(input())"];
     /// let verdicts = pool.map(&programs, |interpreter, program| {
-    ///     Ok(run_cases(interpreter, program, std::slice::from_ref(&case))?.remove(0).verdict)
+    ///     Ok(verdict(&run_cases(interpreter, program, &cases, &CaseOptions::default())?))
     /// })?;
-    /// assert_eq!(verdicts, [Verdict::Passed, Verdict::WrongAnswer]);
+    /// assert!(verdicts[0].is_correct());
+    /// assert_eq!(verdicts[1].to_string(), "incorrect: case 1: wrong output at line 1: expected `5`, got `2 3`");
     /// # Ok(())
     /// # }
     /// ```
@@ -105,36 +107,82 @@ impl Pool {
         R: Send,
         F: Fn(&mut Interpreter, &T) -> Result<R> + Sync,
     {
-        // Relaxed will do for both: one hands out positions, the other ends the work early; the mutex guards the
-        // answers.
-        let next = AtomicUsize::new(0);
-        let failed = AtomicBool::new(false);
-        let done = Mutex::new(Vec::with_capacity(items.len()));
-        thread::scope(|scope| {
-            for interpreter in self.interpreters.iter().take(items.len()) {
-                let (next, failed, done, work) = (&next, &failed, &done, &work);
-                scope.spawn(move || {
-                    while !failed.load(Ordering::Relaxed) {
-                        let position = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(item) = items.get(position) else {
-                            return;
-                        };
-                        // Locked for one item at a time, so that callers on other threads take turns. A panic in an
-                        // earlier `work` leaves the interpreter whole: it has no state between calls.
-                        let mut interpreter =
-                            interpreter.lock().unwrap_or_else(PoisonError::into_inner);
-                        let answer = work(&mut interpreter, item);
-                        drop(interpreter);
-                        failed.fetch_or(answer.is_err(), Ordering::Relaxed);
-                        done.lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .push((position, answer));
-                    }
-                });
+        let work = &work;
+        let others = self.interpreters.iter().cycle().skip(1);
+        let workers = self.interpreters.iter().zip(others).map(|(one, other)| {
+            // Each locked for one item at a time, and never both, so that callers on other threads take turns.
+            move |item: &T| {
+                let answer = work(&mut lock(one), item);
+                match answer {
+                    Err(error) if error.is_trouble() => work(&mut lock(other), item),
+                    answer => answer,
+                }
             }
         });
-        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-        done.sort_by_key(|(position, _)| *position);
-        done.into_iter().map(|(_, answer)| answer).collect()
+        share(items, workers)
     }
+
+    /// [`map`](Self::map) for work that takes two interpreters, as [`asserts::judge`](crate::asserts::judge) does: the first
+    /// of a pair is never the second of another. An odd one is left over.
+    ///
+    /// # Errors
+    ///
+    /// As [`run_all`](Self::run_all); [`Error::NoPair`] for a pool of one.
+    pub fn map_pairs<T, R, F>(&self, items: &[T], work: F) -> Result<Vec<R>>
+    where
+        T: Sync,
+        R: Send,
+        F: Fn(&mut Interpreter, &mut Interpreter, &T) -> Result<R> + Sync,
+    {
+        let work = &work;
+        let (pairs, _) = self.interpreters.as_chunks();
+        if pairs.is_empty() {
+            return Err(Error::NoPair);
+        }
+        let workers = pairs.iter().map(|[first, second]| {
+            // Always the first before the second: two callers cannot wait for each other.
+            move |item: &T| work(&mut lock(first), &mut lock(second), item)
+        });
+        share(items, workers)
+    }
+}
+
+/// A panic in an earlier piece of work leaves an interpreter whole: it has no state between calls.
+fn lock(interpreter: &Mutex<Interpreter>) -> MutexGuard<'_, Interpreter> {
+    interpreter.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Has every item done by whichever worker is free; answers in the order of `items`, or the first error of those tried.
+fn share<T, R, W>(items: &[T], workers: impl Iterator<Item = W>) -> Result<Vec<R>>
+where
+    T: Sync,
+    R: Send,
+    W: Fn(&T) -> Result<R> + Send,
+{
+    // Relaxed will do for both: one hands out positions, the other ends the work early; the mutex guards the
+    // answers.
+    let next = AtomicUsize::new(0);
+    let failed = AtomicBool::new(false);
+    let done = Mutex::new(Vec::with_capacity(items.len()));
+    thread::scope(|scope| {
+        for work in workers.take(items.len()) {
+            let (next, failed, done) = (&next, &failed, &done);
+            scope.spawn(move || {
+                while !failed.load(Ordering::Relaxed) {
+                    let position = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(position) else {
+                        return;
+                    };
+                    let answer = work(item);
+                    failed.fetch_or(answer.is_err(), Ordering::Relaxed);
+                    done.lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push((position, answer));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(position, _)| *position);
+    done.into_iter().map(|(_, answer)| answer).collect()
 }

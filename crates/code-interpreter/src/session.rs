@@ -47,9 +47,10 @@ impl Session {
     /// Trouble with the machine, never with the code.
     pub fn execute(&mut self, code: &str) -> Result<Execution> {
         const DOING: &str = "running a cell of a session";
+        let patience = self.interpreter.limits().patience(1);
         match self
             .interpreter
-            .ask(&Request::Session { cell: code }, DOING, 1)
+            .ask(&Request::Session { cell: code }, DOING, patience)
         {
             Ok(Reply::Session(answer)) => {
                 self.restarts += usize::from(answer.was_lost) + usize::from(answer.is_lost);
@@ -77,7 +78,8 @@ impl Session {
     /// Trouble with the machine.
     pub fn reset(&mut self) -> Result<()> {
         const DOING: &str = "resetting a session";
-        match self.interpreter.ask(&Request::Reset, DOING, 1) {
+        let patience = self.interpreter.limits().patience(1);
+        match self.interpreter.ask(&Request::Reset, DOING, patience) {
             // A driver that is lost has lost the variables too, and the next call starts another.
             Ok(Reply::Reset(_)) | Err(Error::DriverLost { .. }) => Ok(()),
             Ok(_) => Err(self.interpreter.confused(DOING)),

@@ -58,15 +58,15 @@ class Events:
         self.data = bytearray()
         os.set_blocking(descriptor, False)
 
-    def next(self):
-        """The next line, None if there is none yet."""
+    def next(self, longest):
+        """The next line of at most `longest` bytes, None if there is none yet."""
         if b"\n" not in self.data:
             try:
                 chunk = os.read(self.descriptor, CHUNK)
             except BlockingIOError:
                 return None
             self.data += chunk
-            if not chunk or (b"\n" not in self.data and len(self.data) > LONGEST_EVENT):
+            if not chunk or (b"\n" not in self.data and len(self.data) > longest):
                 raise Garbled
         line, end, rest = self.data.partition(b"\n")
         if not end:
@@ -76,18 +76,22 @@ class Events:
 
     def is_empty(self):
         try:
-            return not self.data and self.next() is None and not self.data
+            return not self.data and self.next(LONGEST_EVENT) is None and not self.data
         except Garbled:
             return False
 
 
-def checked(line, key):
+def checked(line, key, may_call):
     """An event of the worker, made anew of nothing but what is expected."""
     try:
         event = json.loads(line.decode("utf-8"))
     except (ValueError, RecursionError):
         raise Garbled
-    if not isinstance(event, dict) or event.get("key") != key or event.get("status") not in REPORTS:
+    if not isinstance(event, dict) or event.get("key") != key:
+        raise Garbled
+    if may_call and isinstance(event.get("call"), str):
+        return {"call": event["call"]}
+    if event.get("status") not in REPORTS:
         raise Garbled
     outcome = {"status": event["status"]}
     for name in ("kind", "message"):
@@ -131,8 +135,11 @@ class Child:
         self.out = Capture(out_r, limits["output_bytes"])
         self.err = Capture(err_r, limits["output_bytes"])
 
-    def ask(self, command):
-        """Has the worker do one command; returns its event with `wall` and what it wrote."""
+    def ask(self, command, on_call=None):
+        """Has the worker do one command; returns its event with `wall` and what it wrote.
+
+        `on_call` answers the worker's calls, or returns None to end it. The time this takes is not the worker's.
+        """
         began = time.monotonic()
         deadline = began + self.limits["wall"] + self.limits["grace"]
         key = os.urandom(8).hex()
@@ -169,11 +176,22 @@ class Child:
                         poll.unregister(self.command_w)
                 elif descriptor == self.events.descriptor:
                     try:
-                        outcome = self._read_event(key)
-                        hard = outcome is None
+                        outcome = self._read_event(key, on_call is not None)
                     except Garbled:
-                        outcome, hard = {"status": "died"}, True
+                        outcome = {"status": "died"}
                         break
+                    if outcome is not None and "call" in outcome:
+                        called = time.monotonic()
+                        answer = on_call(outcome["call"])
+                        waited = time.monotonic() - called
+                        began, deadline = began + waited, deadline + waited
+                        if answer is None:
+                            outcome = {"status": "stopped"}
+                            break
+                        outcome = None
+                        pending = memoryview(json.dumps({"answer": answer}).encode("ascii") + b"\n")
+                        poll.register(self.command_w, select.POLLOUT)
+                    hard = outcome is None
                 elif descriptor == self.process.descriptor:
                     poll.unregister(descriptor)
                 else:
@@ -200,19 +218,20 @@ class Child:
         outcome["stdout"], outcome["stderr"] = out, err
         return outcome
 
-    def _read_event(self, key):
-        """The event when its line is complete, None before."""
-        line = self.events.next()
+    def _read_event(self, key, may_call):
+        """The event, or the call, when its line is complete, None before."""
+        longest = LONGEST_CALL if may_call else LONGEST_EVENT
+        line = self.events.next(longest)
         if line is not None and not self.ready:
             if line != READY:
                 message = line.decode("utf-8", "replace")
                 self.close()
                 raise HostTrouble("cannot prepare the process for the code: %s" % message)
             self.ready = True
-            line = self.events.next()
+            line = self.events.next(longest)
         if line is None:
             return None
-        outcome = checked(line, key)
+        outcome = checked(line, key, may_call)
         if not self.events.is_empty():
             raise Garbled
         return outcome

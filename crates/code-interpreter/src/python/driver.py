@@ -14,8 +14,9 @@ NOT_RUN = "[Not run: an earlier cell ended the interpreter]"
 class Driver:
     """Answers requests, one at a time."""
 
-    def __init__(self, config):
+    def __init__(self, config, on_call):
         self.limits = config["limits"]
+        self.on_call = on_call
         self.sandbox = Sandbox(config["sandbox"], self.limits)
         # Where folders of workers are made; inside the sandbox they have file systems of their own.
         self.root = None if self.sandbox.isolated else os.getcwd()
@@ -47,7 +48,7 @@ class Driver:
         """What a worker finds that tries to get out; None at a level that promises nothing."""
         if probe is None:
             return None
-        outcome = self._program(probe["source"], probe["targets"])
+        outcome = self._program(probe["source"], probe["targets"], self.limits)
         self.clean()
         return {"status": outcome["status"], "stdout": outcome["stdout"], "stderr": outcome["stderr"]}
 
@@ -56,23 +57,35 @@ class Driver:
         if op == "syntax":
             return {"syntax": [syntax_error(snippet) for snippet in request["snippets"]]}
         if op == "run":
-            return {"cells": self._run(request["cells"])}
+            self._load(request["modules"])
+            return {"cells": self._run(request["cells"], request["calls"])}
         if op == "session":
             return self._session(request["cell"])
         if op == "reset":
             self._drop_kept()
             return {"reset": None}
         if op == "program":
-            return {"program": self._program(request["source"], request["stdin"])}
+            limits = self._limits_of(request["limits"])
+            return {"program": self._program(request["source"], request["stdin"], limits)}
         raise ValueError("unknown request %r" % op)
 
-    def _run(self, cells):
-        child = self._child()
+    def _load(self, modules):
+        """Runs modules of this library's own, once: the workers then have them at the cost of a fork."""
+        for name, source in modules:
+            if name not in sys.modules:
+                module = types.ModuleType(name)
+                exec(compile(source, name, "exec", dont_inherit=True), module.__dict__)
+                sys.modules[name] = module
+
+    def _run(self, cells, calls):
+        on_call = self.on_call if calls else None
+        child = self._child(self.limits)
         try:
             shown = []
             for cell in cells:
                 if child.alive:
-                    shown.append(show_cell(child.ask({"cell": cell}), self.limits))
+                    outcome = child.ask({"cell": cell, "calls": calls}, on_call)
+                    shown.append(show_cell(outcome, self.limits))
                 else:
                     shown.append({"status": "not_run", "output": NOT_RUN, "truncated": False, "wall": 0.0})
             return shown
@@ -84,16 +97,25 @@ class Driver:
         if died_since:
             self._drop_kept()
         if self.kept is None:
-            self.kept = self._child()
+            self.kept = self._child(self.limits)
         shown = show_cell(self.kept.ask({"cell": cell}), self.limits)
         lost = not self.kept.alive
         if lost:
             self._drop_kept()
         return {"session": {"cell": shown, "was_lost": died_since, "is_lost": lost}}
 
-    def _program(self, source, stdin):
+    def _limits_of(self, asked):
+        """The limits with the time and memory that a request asks for."""
+        if asked is None:
+            return self.limits
+        limits = dict(self.limits, wall=asked["wall"], cpu=asked["cpu"], memory_bytes=asked["memory_bytes"])
+        if limits["address_space"] is not None:
+            limits["address_space"] += asked["memory_bytes"] - self.limits["memory_bytes"]
+        return limits
+
+    def _program(self, source, stdin, limits):
         descriptor = sealed_file(stdin.encode("utf-8"), self.root)
-        child = self._child(descriptor, separate=True)
+        child = self._child(limits, descriptor, separate=True)
         try:
             outcome = child.ask({"program": source})
         finally:
@@ -102,7 +124,7 @@ class Driver:
             outcome[stream] = outcome[stream].decode("utf-8", "replace")
         return outcome
 
-    def _child(self, stdin=None, separate=False):
+    def _child(self, limits, stdin=None, separate=False):
         if self.root is None:
             folder = "/tmp"
         else:
@@ -110,10 +132,10 @@ class Driver:
             folder = os.path.join(self.root, str(self.made))
             os.mkdir(folder, 0o700)
             self.folders.append(folder)
-        self.limits["process_limit"] = self._process_limit()
+        limits["process_limit"] = self._process_limit()
         if stdin is None:
             stdin = os.open(os.devnull, os.O_RDONLY)
-        return Child(self.sandbox, self.limits, folder, stdin, separate, self.root)
+        return Child(self.sandbox, limits, folder, stdin, separate, self.root)
 
     def _drop_kept(self):
         if self.kept is not None:
@@ -253,9 +275,17 @@ def main():
         while line:
             line = line[os.write(1, line) :]
 
+    def call(text):
+        """Asks Rust, in the midst of a request; None if the run is to end."""
+        reply({"call": text})
+        line = requests.readline()
+        if not line:  # the library is gone
+            return None
+        return json.loads(line.decode("utf-8"))["answer"]
+
     try:
         config = json.loads(requests.readline().decode("utf-8"))
-        driver = Driver(config)
+        driver = Driver(config, call)
         gc.collect()
         gc.freeze()
         reply({"ready": dict(driver.facts(), probes=driver.probe(config["probe"]))})

@@ -15,6 +15,7 @@ import time
 import types
 
 LONGEST_MESSAGE = 500
+LONGEST_CALL = 16 << 20
 # Room above the memory limit, opened only while a MemoryError is written down.
 REPORT_BYTES = 16 * 1024 * 1024
 
@@ -87,9 +88,10 @@ class Worker:
 
     def serve(self, commands, report):
         """Runs every command that comes, until the driver closes the pipe."""
+        self.commands, self.report = commands, report
         for line in commands:
             command = json.loads(line.decode("utf-8"))
-            key = command.pop("key")
+            self.key = command.pop("key")
             try:
                 outcome = self._guarded(command)
             except Stopped:  # in the few instructions between the handlers of `_guarded`
@@ -98,7 +100,24 @@ class Worker:
             if os.getpid() != self.pid:
                 # A child that the code forked and that ran on to the end of the cell.
                 os._exit(0)
-            report(json.dumps(dict(outcome, key=key)).encode("ascii") + b"\n")
+            report(json.dumps(dict(outcome, key=self.key)).encode("ascii") + b"\n")
+
+    def call_out(self, text):
+        """Hands `text` to Rust and returns its answer. The clock of the cell stands still meanwhile."""
+        if os.getpid() != self.pid:
+            raise RuntimeError("only the process that runs the cells can call out")
+        if self.stop is not None:  # and the code went on
+            raise Stopped
+        line = json.dumps({"call": text, "key": self.key}).encode("ascii") + b"\n"
+        if len(line) > LONGEST_CALL:
+            raise ValueError("a call of %d bytes; the longest has %d" % (len(line), LONGEST_CALL))
+        left, _ = signal.setitimer(signal.ITIMER_REAL, 0)
+        try:
+            self.report(line)
+            answer = self.commands.readline()
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, max(left, 1e-6))
+        return json.loads(answer.decode("utf-8"))["answer"]
 
     def _guarded(self, command):
         is_program = "program" in command
@@ -113,6 +132,8 @@ class Worker:
                 if is_program:
                     self._program(command["program"])
                 else:
+                    if command.get("calls"):
+                        self.main.__dict__["call_out"] = self.call_out
                     self._cell(command["cell"])
                 self._flush()
             except BaseException as error:

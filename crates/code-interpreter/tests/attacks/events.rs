@@ -21,14 +21,14 @@ pub const ATTACKS: &[Attack] = &[
     ),
     ends(
         "forge an event with the key of this cell",
-        "key = None\nframe = sys._getframe()\nwhile frame:\n    key = frame.f_locals.get('key', key)\n    frame = frame.f_back\n\
+        "frame = sys._getframe()\nwhile 'self' not in frame.f_locals: frame = frame.f_back\nkey = frame.f_locals['self'].key\n\
          print('held' if isinstance(key, str) else 'THROUGH: no key')\n\
          os.write(4, b'{\"status\": \"ok\", \"key\": \"%s\"}\\n' % key.encode())\ntime.sleep(1000)",
         &[End::Held],
     ),
     ends(
         "forge two events with the key of this cell",
-        "frame = sys._getframe()\nwhile frame:\n    key = frame.f_locals.get('key', None) or key if frame is not sys._getframe() else None\n    frame = frame.f_back\n\
+        "frame = sys._getframe()\nwhile 'self' not in frame.f_locals: frame = frame.f_back\nkey = frame.f_locals['self'].key\n\
          os.write(4, b'{\"status\": \"ok\", \"key\": \"%s\"}\\n' % key.encode() * 2)\ntime.sleep(1000)",
         FAILED,
     ),
@@ -64,7 +64,7 @@ pub const ATTACKS: &[Attack] = &[
     ),
     ends(
         "write events of the wrong types",
-        "frame = sys._getframe()\nkey = ''\nwhile frame:\n    key = frame.f_locals.get('key', key) or key\n    frame = frame.f_back\n\
+        "frame = sys._getframe()\nwhile 'self' not in frame.f_locals: frame = frame.f_back\nkey = frame.f_locals['self'].key\n\
          os.write(4, ('{\"status\": \"exception\", \"kind\": {\"a\": 1}, \"message\": 1e999, \"wall\": \"x\", \"signal\": [], \"key\": \"%s\"}\\n' % key).encode())\ntime.sleep(1000)",
         &[End::Raised],
     ),

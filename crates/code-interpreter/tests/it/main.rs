@@ -2,8 +2,12 @@
 //!
 //! All tests of the crate are one program: it is linked once, and they share the threads of this machine.
 
+mod asserts;
+mod calls;
+mod cheats;
 mod faults;
 mod notebook;
 mod processes;
 mod programs;
+mod published;
 mod support;

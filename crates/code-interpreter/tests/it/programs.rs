@@ -1,19 +1,16 @@
 //! Programs against test cases, and pools.
 
+use std::time::Duration;
+
 use crate::support::{hasty, limits, start, unisolated};
-use code_interpreter::cases::{Case, Verdict, outputs_match, run_cases};
-use code_interpreter::{Error, Limits, Pool, Python, Status};
+use code_interpreter::cases::{
+    Case, CaseOptions, Comparison, Outcome, WhiteSpace, run_cases, verdict,
+};
+use code_interpreter::{Error, Limits, Pool, Python, Status, Verdict};
 use proptest::prelude::*;
 
-fn case(stdin: &str, expected: &str) -> Case {
-    Case {
-        stdin: stdin.into(),
-        expected: expected.into(),
-    }
-}
-
 #[test]
-fn each_case_gets_its_own_verdict() {
+fn each_case_gets_its_own_outcome() {
     let program = "import os, sys, time\nword = input()\nif word == 'echo': print(word)\n\
                    elif word == 'raise': raise KeyError(word)\nelif word == 'exit': sys.exit(2)\n\
                    elif word == 'sleep': time.sleep(100)\nelif word == 'memory': bytearray(10 * 1024**3)\n\
@@ -24,30 +21,144 @@ fn each_case_gets_its_own_verdict() {
     ];
     let cases: Vec<Case> = words
         .iter()
-        .map(|word| case(word, "echo"))
-        .chain([case("", "")])
+        .map(|word| Case::new(*word, "echo"))
+        .chain([Case::new("", "")])
         .collect();
-    let results = run_cases(&mut start(hasty()), program, &cases).unwrap();
-    let error = |kind: &str, message: &str| Verdict::RuntimeError {
+    let results = run_cases(
+        &mut start(hasty()),
+        program,
+        &cases,
+        &CaseOptions::default(),
+    )
+    .unwrap();
+    let other = Comparison::default().difference("echo", "").unwrap();
+    assert_eq!(
+        verdict(&results),
+        Verdict::Incorrect {
+            reason: format!("case 2: {other}")
+        }
+    );
+    let error = |kind: &str, message: &str| Outcome::RuntimeError {
         kind: kind.into(),
         message: message.into(),
     };
-    let verdicts: Vec<Verdict> = results.into_iter().map(|result| result.verdict).collect();
+    let outcomes: Vec<Outcome> = results.into_iter().map(|result| result.outcome).collect();
     assert_eq!(
-        verdicts,
+        outcomes,
         [
-            Verdict::Passed,
-            Verdict::WrongAnswer,
+            Outcome::Passed,
+            Outcome::WrongOutput(other),
             error("KeyError", "'raise'"),
             error("SystemExit", "2"),
-            Verdict::TimedOut,
-            Verdict::OutOfMemory,
-            Verdict::OutputLimit,
-            Verdict::Died { signal: None },
-            Verdict::Died { signal: Some(9) },
+            Outcome::TimedOut,
+            Outcome::OutOfMemory,
+            Outcome::OutputLimit,
+            Outcome::Died { signal: None },
+            Outcome::Died { signal: Some(9) },
             error("EOFError", "EOF when reading a line"),
         ]
     );
+}
+
+#[test]
+fn the_first_failure_can_be_the_last_case_that_is_run() {
+    let cases = ["a", "b", "c"].map(|word| Case::new(word, "a"));
+    let options = CaseOptions {
+        stop_at_first_failure: true,
+        ..CaseOptions::default()
+    };
+    let results = run_cases(&mut start(limits()), "print(input())", &cases, &options).unwrap();
+    assert_eq!(results.len(), 2);
+    let reason = "case 2: wrong output at line 1: expected `a`, got `b`".into();
+    assert_eq!(verdict(&results), Verdict::Incorrect { reason });
+    let none = verdict(&[]);
+    assert!(matches!(none, Verdict::Unjudged { .. }), "{none}");
+}
+
+#[test]
+fn a_case_can_have_limits_of_its_own_in_both_directions() {
+    let small = Limits {
+        cpu: Duration::from_millis(400),
+        wall: Duration::from_millis(3_400),
+        memory_bytes: 64 << 20,
+        ..limits()
+    };
+    let program = "import time\nword = input()\n\
+                   if word == 'time':\n    while time.process_time() < 0.8: pass\n\
+                   if word == 'memory': bytearray(100 << 20)\nprint('done')";
+    let case = |word: &str, time_seconds: Option<f64>, memory_bytes: Option<u64>| Case {
+        time_seconds,
+        memory_bytes,
+        ..Case::new(word, "done")
+    };
+    let cases = [
+        case("time", None, None),
+        case("time", Some(20.0), None),
+        case("time", Some(0.1), Some(1 << 30)),
+        case("memory", None, None),
+        case("memory", None, Some(256 << 20)),
+        case("memory", Some(5.0), Some(32 << 20)),
+        // Those of the interpreter are as they were.
+        case("memory", None, None),
+    ];
+    let mut interpreter = start(small);
+    let results = run_cases(&mut interpreter, program, &cases, &CaseOptions::default()).unwrap();
+    let outcomes: Vec<Outcome> = results.into_iter().map(|result| result.outcome).collect();
+    assert_eq!(
+        outcomes,
+        [
+            Outcome::TimedOut,
+            Outcome::Passed,
+            Outcome::TimedOut,
+            Outcome::OutOfMemory,
+            Outcome::Passed,
+            Outcome::OutOfMemory,
+            Outcome::OutOfMemory,
+        ]
+    );
+    for seconds in [-1.0, 0.0, f64::NAN, f64::INFINITY] {
+        let cases = [case("", Some(seconds), None)];
+        let error =
+            run_cases(&mut interpreter, program, &cases, &CaseOptions::default()).unwrap_err();
+        assert!(error.to_string().starts_with("limit `cpu` is"), "{error}");
+    }
+}
+
+#[test]
+fn a_program_without_its_package_is_unjudged_and_the_package_is_named() {
+    let program = "import no_such_package.part as p\nprint(p.x)";
+    let options = CaseOptions::default();
+    let results = run_cases(
+        &mut start(limits()),
+        program,
+        &[Case::new("", "1")],
+        &options,
+    )
+    .unwrap();
+    let name = "no_such_package".into();
+    assert_eq!(results[0].outcome, Outcome::MissingModule { name });
+    let verdict = verdict(&results);
+    assert!(
+        matches!(&verdict, Verdict::Unjudged { reason } if reason.contains("`no_such_package`")),
+        "{verdict}"
+    );
+}
+
+#[test]
+fn a_case_is_read_from_json_with_and_without_limits() {
+    let plain: Case = serde_json::from_str(r#"{"stdin": "1", "expected": "2"}"#).unwrap();
+    assert_eq!(plain, Case::new("1", "2"));
+    assert_eq!(
+        serde_json::to_string(&plain).unwrap(),
+        r#"{"stdin":"1","expected":"2"}"#
+    );
+    let text = r#"{"stdin":"1","expected":"2","time_seconds":1.5,"memory_bytes":99}"#;
+    let case: Case = serde_json::from_str(text).unwrap();
+    assert_eq!(
+        (case.time_seconds, case.memory_bytes),
+        (Some(1.5), Some(99))
+    );
+    assert_eq!(serde_json::to_string(&case).unwrap(), text);
 }
 
 #[test]
@@ -166,19 +277,42 @@ fn an_empty_pool_is_refused() {
     assert!(matches!(error, Error::EmptyPool));
 }
 
+fn same(white_space: WhiteSpace, expected: &str, got: &str) -> bool {
+    let comparison = Comparison {
+        white_space,
+        float_tolerance: None,
+    };
+    comparison.difference(expected, got).is_none()
+}
+
 proptest! {
     #[test]
-    fn white_space_between_words_never_changes_a_verdict(
+    fn white_space_between_words_makes_no_difference_where_any_is_allowed(
         words in prop::collection::vec("[a-z0-9.]{1,5}", 0..8),
         gaps in prop::collection::vec("[ \t\n]{1,3}", 9),
     ) {
         let spaced: String = words.iter().zip(&gaps).map(|(word, gap)| format!("{gap}{word}")).collect();
-        prop_assert!(outputs_match(&spaced, &words.join(" ")));
+        prop_assert!(same(WhiteSpace::Any, &spaced, &words.join(" ")));
     }
 
     #[test]
-    fn outputs_match_only_if_their_words_do(a in "[ab \n]{0,6}", b in "[ab \n]{0,6}") {
+    fn outputs_are_the_same_only_if_their_words_or_lines_are(a in "[ab \n]{0,6}", b in "[ab \n]{0,6}") {
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-        prop_assert_eq!(outputs_match(&a, &b), words(&a) == words(&b));
+        prop_assert_eq!(same(WhiteSpace::Any, &a, &b), words(&a) == words(&b));
+        let lines = |text: &str| {
+            let lines: Vec<&str> = text.split('\n').map(str::trim_end).collect();
+            lines.join("\n").trim_end().to_owned()
+        };
+        prop_assert_eq!(same(WhiteSpace::LineEnds, &a, &b), lines(&a) == lines(&b));
+    }
+
+    #[test]
+    fn decimal_numbers_are_compared_as_numbers(x in -1e12..1e12_f64, y in -1e12..1e12_f64) {
+        let same = |a: &str, b: &str| Comparison::default().difference(a, b).is_none();
+        let (short, long, other) = (format!("{x:?}"), format!("{x:.17e}"), format!("{y:?}"));
+        prop_assert!(same(&short, &long));
+        let apart = (x - y).abs();
+        prop_assume!(apart > 1e-6 * x.abs().max(y.abs()) && apart > 1e-6);
+        prop_assert!(!same(&short, &other));
     }
 }

@@ -1,0 +1,58 @@
+//! What is said of a solution.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The judgement on a solution. What cannot be judged is never correct.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "verdict")]
+pub enum Verdict {
+    /// It did all that the tests ask for.
+    Correct,
+    /// It did not.
+    Incorrect {
+        /// What it did instead, with the place in the tests.
+        reason: String,
+    },
+    /// Nobody can say here: a package is missing, or the tests cannot be asked.
+    Unjudged {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Verdict {
+    /// Whether it is [`Correct`](Self::Correct).
+    pub fn is_correct(&self) -> bool {
+        *self == Self::Correct
+    }
+
+    pub(crate) fn incorrect(reason: impl Into<String>) -> Self {
+        Self::Incorrect {
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn unjudged(reason: impl Into<String>) -> Self {
+        Self::Unjudged {
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn without_module(name: &str) -> Self {
+        Self::unjudged(format!(
+            "the solution needs the package `{name}`, which is not installed"
+        ))
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Correct => f.write_str("correct"),
+            Self::Incorrect { reason } => write!(f, "incorrect: {reason}"),
+            Self::Unjudged { reason } => write!(f, "unjudged: {reason}"),
+        }
+    }
+}
