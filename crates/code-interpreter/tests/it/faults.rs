@@ -94,7 +94,7 @@ fn ten_gigabytes_are_out_of_memory_and_the_variables_are_kept() {
         .unwrap();
     assert_eq!(shown[1].status, Status::OutOfMemory);
     assert!(
-        shown[1].output.ends_with("MemoryError"),
+        shown[1].output.ends_with("MemoryError: "),
         "{}",
         shown[1].output
     );

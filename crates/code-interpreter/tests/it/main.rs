@@ -10,4 +10,5 @@ mod notebook;
 mod processes;
 mod programs;
 mod published;
+mod recorded;
 mod support;
