@@ -126,7 +126,7 @@ class Driver:
 
     def _child(self, limits, stdin=None, separate=False):
         if self.root is None:
-            folder = "/tmp"
+            folder = self.sandbox.scratch
         else:
             self.made += 1
             folder = os.path.join(self.root, str(self.made))

@@ -32,8 +32,7 @@ SYSTEM = [
     "/usr/lib64", "/usr/libx32", "/usr/share/zoneinfo", "/etc/ld.so.cache", "/etc/alternatives", "/etc/localtime",
 ]  # fmt: skip
 DEVICES = ["null", "zero", "full", "random", "urandom"]
-LINKS = {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2",
-         "shm": "/tmp"}  # fmt: skip
+LINKS = {"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2"}
 
 # Landlock's rights on files, in the order of their bits, and the version of its interface that brought the later ones.
 READS = 1 << 0 | 1 << 2 | 1 << 3  # execute, read a file, list a folder
@@ -101,6 +100,7 @@ class Sandbox:
         self.filters = [_Filter(bytes.fromhex(program)) for program in plan["filters"]]
         self.landlock = 0
         self.readable = []
+        self.scratch = None
         self.isolated = self.level == FULL
         self.held = self.level in (FULL, DEGRADED)
         if self.held:
@@ -119,7 +119,11 @@ class Sandbox:
             return
         links, binds = _paths_of_interpreter()
         self.readable = [path for path in binds if os.path.exists(path)]
-        as_root = os.geteuid() == 0
+        if self.isolated:
+            # An interpreter below /tmp would be hidden by a file system there.
+            self.scratch = "/scratch" if any(path.startswith("/tmp/") for path in binds) else "/tmp"
+        # Root of a user namespace that maps nobody else is an ordinary user outside of it.
+        as_root = os.geteuid() == 0 and _is_mapped(self.user)
         if self.isolated:
             spaces = NEWNS | NEWNET | NEWIPC | NEWUTS | NEWCGROUP
             if not as_root:
@@ -174,11 +178,12 @@ class Sandbox:
             else:
                 os.makedirs(os.path.dirname(inside), exist_ok=True)
                 os.close(os.open(inside, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o644))
-        for path, target in list(links.items()) + [("/dev/" + name, to) for name, to in LINKS.items()]:
+        devices = dict(LINKS, shm=self.scratch)
+        for path, target in list(links.items()) + [("/dev/" + name, to) for name, to in devices.items()]:
             os.makedirs(os.path.dirname(folder + path), exist_ok=True)
             os.symlink(target, folder + path)
-        for name in ("tmp", "proc", ".old"):
-            os.mkdir(os.path.join(folder, name))
+        for name in (self.scratch, "/tmp", "/proc", "/.old"):
+            os.makedirs(folder + name, exist_ok=True)
         for path in binds:
             _mount(path, folder + path, None, MS_BIND | MS_REC)
             flags = MOUNT_RDONLY | MOUNT_NOSUID
@@ -224,7 +229,7 @@ class Sandbox:
         limits = self.limits
         _mount(
             "tmpfs",
-            "/tmp",
+            self.scratch,
             "tmpfs",
             MS_NOSUID | MS_NODEV,
             "mode=700,uid=%d,gid=%d,size=%d,nr_inodes=%d"
@@ -282,6 +287,11 @@ class Sandbox:
             os.close(beneath)
         self._call("landlock_restrict_self", ruleset, 0)
         os.close(ruleset)
+
+
+def _is_mapped(user):
+    with open("/proc/self/uid_map") as ranges:
+        return any(int(first) <= user < int(first) + int(count) for first, _, count in map(str.split, ranges))
 
 
 class _Filter:

@@ -11,4 +11,5 @@ mod processes;
 mod programs;
 mod published;
 mod recorded;
+mod sandboxes;
 mod support;
