@@ -17,10 +17,12 @@ use tempfile::TempDir;
 use crate::execution::{SyntaxError, WireCell, WireProgram};
 use crate::limits::WireLimits;
 use crate::protection::WireFacts;
-use crate::{CallReply, Error, Limits, Python, Result, Safeguards};
+use crate::sandbox::{ProbeResult, Targets, WireOutcome, WirePlan, WireProbe, first_breach};
+use crate::{CallReply, Error, Limits, Protection, Python, Result, Safeguards};
 
-/// One Python file in four parts, told apart by what they know: see the first lines of each.
+/// One Python file in five parts, told apart by what they know: see the first lines of each.
 const PROGRAM: &str = concat!(
+    include_str!("python/sandbox.py"),
     include_str!("python/tracebacks.py"),
     include_str!("python/worker.py"),
     include_str!("python/child.py"),
@@ -73,13 +75,29 @@ pub(crate) type Module = (&'static str, &'static str);
 pub(crate) enum Reply {
     /// Not the end: the code asks something, and goes on with the answer.
     Call(String),
-    Ready(WireFacts),
+    Ready(Ready),
+    Refused(Refusal),
     Error(String),
     Syntax(Vec<Option<SyntaxError>>),
     Cells(Vec<WireCell>),
     Session(WireSession),
     Reset(()),
     Program(WireProgram),
+}
+
+#[derive(Deserialize)]
+pub(crate) struct Ready {
+    #[serde(flatten)]
+    facts: WireFacts,
+    /// None at a level that promises nothing.
+    probes: Option<WireOutcome>,
+}
+
+/// The system did not allow a step of putting the sandbox up.
+#[derive(Deserialize)]
+pub(crate) struct Refusal {
+    step: String,
+    detail: String,
 }
 
 #[derive(Deserialize)]
@@ -95,6 +113,14 @@ pub(crate) struct WireSession {
 struct Config<'a> {
     limits: WireLimits,
     preload: &'a [String],
+    sandbox: WirePlan,
+    probe: Option<WireProbe>,
+}
+
+/// A driver at the level that was asked for, or why there is none.
+enum Attempt {
+    Reached(Box<Driver>, Vec<ProbeResult>),
+    Missed(Vec<ProbeResult>),
 }
 
 pub(crate) struct Driver {
@@ -109,14 +135,41 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    pub fn start(python: &Python, limits: &Limits) -> Result<Self> {
+    /// Starts a driver at the best level that this machine gives and the settings allow, and tells what was tried.
+    pub fn start(python: &Python, limits: &Limits) -> Result<(Self, Vec<ProbeResult>)> {
         limits.check()?;
+        python.sandbox.check()?;
+        let mut tried = Vec::new();
+        for level in python.sandbox.candidates() {
+            if level < python.sandbox.require {
+                break;
+            }
+            match Self::start_at(python, limits, level)? {
+                Attempt::Reached(driver, probes) => {
+                    tried.extend(probes);
+                    return Ok((*driver, tried));
+                }
+                Attempt::Missed(probes) => tried.extend(probes),
+            }
+        }
+        let breach = first_breach(&tried);
+        Err(Error::ProtectionTooLow {
+            required: python.sandbox.require,
+            probe: breach.map_or_else(|| "find a level".into(), |probe| probe.name.clone()),
+            detail: breach.map_or_else(
+                || "this system has none of its measures".into(),
+                |probe| probe.detail.clone(),
+            ),
+        })
+    }
+
+    fn start_at(python: &Python, limits: &Limits, level: Protection) -> Result<Attempt> {
         let no_folder = |source| Error::WorkFolder {
             parent: env::temp_dir(),
             source,
         };
         let folder = tempfile::Builder::new()
-            .prefix("code-interpreter-")
+            .prefix(&format!("code-interpreter-{}-", std::process::id()))
             .tempdir()
             .map_err(no_folder)?;
         // A file and not a pipe, which would stop the driver once it is full: nobody reads it while the driver runs.
@@ -145,15 +198,41 @@ impl Driver {
             safeguards: Safeguards::unknown(),
             _folder: folder,
         };
+        // In place until the answer is there.
+        let targets = if level > Protection::Container {
+            Some(Targets::new().map_err(no_folder)?)
+        } else {
+            None
+        };
+        let probe = targets
+            .as_ref()
+            .map(|targets| WireProbe::new(targets, limits))
+            .transpose()
+            .map_err(no_folder)?;
         let config = Config {
             limits: limits.into(),
             preload: &python.preload,
+            sandbox: WirePlan::new(&python.sandbox, level)?,
+            probe,
         };
         match driver.exchange(&config, "starting", START_PATIENCE)? {
-            Reply::Ready(facts) => driver.safeguards = facts.into(),
-            _ => return Err(driver.lost("starting", "it answered something else".into())),
+            Reply::Ready(ready) => {
+                driver.safeguards = ready.facts.at(level);
+                let probes = ready
+                    .probes
+                    .map_or_else(Vec::new, |outcome| outcome.results(level));
+                Ok(match first_breach(&probes) {
+                    None => Attempt::Reached(Box::new(driver), probes),
+                    Some(_) => Attempt::Missed(probes),
+                })
+            }
+            Reply::Refused(Refusal { step, detail }) => {
+                Ok(Attempt::Missed(vec![ProbeResult::failed(
+                    level, step, detail,
+                )]))
+            }
+            _ => Err(driver.lost("starting", "it answered something else".into())),
         }
-        Ok(driver)
     }
 
     pub fn safeguards(&self) -> Safeguards {
@@ -287,7 +366,12 @@ impl Drop for Driver {
     fn drop(&mut self) {
         // The end of its input tells the driver to end its worker, to clean up and to leave.
         self.requests = None;
-        let deadline = Instant::now() + EXIT_PATIENCE;
+        let patience = match self.safeguards.protection {
+            // Its folders may take a while to remove, and no code can stop it.
+            Protection::DegradedLinux => EXIT_PATIENCE * 20,
+            _ => EXIT_PATIENCE,
+        };
+        let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
             // Lines nobody asked for are dropped; the end of them means that it has left.
             if self.replies.recv_timeout(Duration::from_millis(50))

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::Protection;
+
 /// The result of this crate's functions.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -49,6 +51,20 @@ pub enum Error {
     #[error("a pool of 1 interpreter has no pair for tests and candidate; ask for at least 2")]
     NoPair,
 
+    /// No level of protection that the settings accept can be had on this machine.
+    #[error(
+        "protection `{required}` is required and cannot be had here: {probe}: {detail}; {}",
+        remedy(probe)
+    )]
+    ProtectionTooLow {
+        /// What [`Sandbox::require`](crate::Sandbox::require) asks for.
+        required: Protection,
+        /// The step or the attempt that denied it.
+        probe: String,
+        /// What happened.
+        detail: String,
+    },
+
     // --- running ---
     /// The driver process cannot be started.
     #[error("cannot start {}: {source}", python.display())]
@@ -87,6 +103,32 @@ pub enum Error {
         /// The driver's own message.
         message: String,
     },
+}
+
+impl Error {
+    /// Whether it is trouble with the machine, which may be gone at the next attempt or in another interpreter.
+    pub fn is_trouble(&self) -> bool {
+        matches!(
+            self,
+            Self::Start { .. }
+                | Self::WorkFolder { .. }
+                | Self::DriverLost { .. }
+                | Self::Driver { .. }
+        )
+    }
+}
+
+fn remedy(probe: &str) -> &'static str {
+    if probe.contains("landlock") {
+        "a kernel with Landlock (5.13 or newer, `lsm=` naming it) is needed, or a lower level must be accepted"
+    } else if probe.contains("user") || probe.contains("unshare") || probe.contains("mount") {
+        "allow user namespaces to unprivileged processes (`sysctl kernel.apparmor_restrict_unprivileged_userns=0` or \
+         `kernel.unprivileged_userns_clone=1`; in a container a seccomp profile that allows `unshare` and `mount`), or \
+         accept a lower level"
+    } else {
+        "`code_interpreter::probe` shows all that was tried; run on Linux with user namespaces and Landlock, or accept a \
+         lower level"
+    }
 }
 
 fn stderr_part(stderr: &str) -> String {

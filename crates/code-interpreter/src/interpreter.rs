@@ -38,9 +38,12 @@ impl Interpreter {
     ///
     /// A limit that makes no sense, a Python that does not start, a module to preload that cannot be imported.
     pub fn start(python: &Python, limits: Limits) -> Result<Self> {
-        let driver = Driver::start(python, &limits)?;
+        let (driver, _) = Driver::start(python, &limits)?;
+        let mut python = python.clone();
+        // One that takes this one's place must be as good: the level is stamped on what comes of all its runs.
+        python.sandbox.require = driver.safeguards().protection;
         Ok(Self {
-            python: python.clone(),
+            python,
             limits,
             safeguards: driver.safeguards(),
             driver: Some(driver),
@@ -293,7 +296,7 @@ impl Interpreter {
             Some(driver) => driver,
             None => self
                 .driver
-                .insert(Driver::start(&self.python, &self.limits)?),
+                .insert(Driver::start(&self.python, &self.limits)?.0),
         };
         let reply = exchange(driver);
         if matches!(reply, Err(Error::DriverLost { .. })) {

@@ -84,6 +84,8 @@ mod protection;
 #[cfg(unix)]
 mod python;
 #[cfg(unix)]
+mod sandbox;
+#[cfg(unix)]
 mod session;
 mod verdict;
 
@@ -99,5 +101,7 @@ pub use interpreter::{CallReply, Interpreter};
 pub use pool::Pool;
 #[cfg(unix)]
 pub use python::Python;
+#[cfg(unix)]
+pub use sandbox::{ProbeResult, Report, Sandbox, probe, protect_this_process};
 #[cfg(unix)]
 pub use session::Session;

@@ -35,10 +35,19 @@ pub struct Limits {
     /// Characters of a cell's output that are shown. Longer output is cut and ends in `...\n[Output Truncated]`.
     /// Default 2,000. Programs are not cut.
     pub output_chars: usize,
-    /// Size of any one file that is written; neither the number of files nor their sum is limited. Default 64 MiB.
+    /// Memory of all processes of a run together, pages that they share counted once; looked at twenty times a second.
+    /// Default 2 GiB. At [`Protection::Full`](crate::Protection::Full) only.
+    pub total_memory_bytes: u64,
+    /// Size of any one file that is written. Default 64 MiB.
     pub file_bytes: u64,
-    /// Processes and threads beyond those the user has already. Default 64. Linux only, and it has no effect when the
-    /// user is root (uid 0): the kernel does not count root's processes.
+    /// Bytes in all files of a run together. Default 64 MiB. At [`Protection::Full`](crate::Protection::Full) only.
+    pub disk_bytes: u64,
+    /// Files and folders of a run. Default 4,096. At [`Protection::Full`](crate::Protection::Full) only.
+    pub files: u64,
+    /// Processes and threads of a run beyond the first; below [`Protection::Full`](crate::Protection::Full) beyond those
+    /// that the user has already. Default 64. Linux only, and without effect at
+    /// [`Protection::None`](crate::Protection::None) when the user is root (uid 0), whose processes the kernel does not
+    /// count.
     pub processes: u64,
 }
 
@@ -51,7 +60,10 @@ impl Default for Limits {
             memory_bytes: 1 << 30,
             output_bytes: 4 << 20,
             output_chars: 2_000,
+            total_memory_bytes: 2 << 30,
             file_bytes: 64 << 20,
+            disk_bytes: 64 << 20,
+            files: 4_096,
             processes: 64,
         }
     }
@@ -99,11 +111,33 @@ impl Limits {
                 "it must be at most 2^50",
             ));
         }
+        if self.total_memory_bytes < LEAST_MEMORY || self.total_memory_bytes > MOST_BYTES {
+            return Err(invalid(
+                "total_memory_bytes",
+                self.total_memory_bytes,
+                "it must lie between 8 MiB and 1 PiB",
+            ));
+        }
         if self.file_bytes > MOST_BYTES {
             return Err(invalid(
                 "file_bytes",
                 self.file_bytes,
                 "it must be at most 1 PiB",
+            ));
+        }
+        // A file system of size 0 would be one without a limit.
+        if self.disk_bytes < 1 << 16 || self.disk_bytes > MOST_BYTES {
+            return Err(invalid(
+                "disk_bytes",
+                self.disk_bytes,
+                "it must lie between 64 KiB and 1 PiB",
+            ));
+        }
+        if self.files < 16 || self.files > u64::from(u32::MAX) {
+            return Err(invalid(
+                "files",
+                self.files,
+                "it must lie between 16 and 2^32 - 1",
             ));
         }
         if self.processes > u64::from(u32::MAX) {
@@ -163,7 +197,10 @@ pub(crate) struct WireLimits {
     memory_bytes: u64,
     output_bytes: usize,
     output_chars: usize,
+    total_memory_bytes: u64,
     file_bytes: u64,
+    disk_bytes: u64,
+    files: u64,
     processes: u64,
 }
 
@@ -176,7 +213,10 @@ impl From<&Limits> for WireLimits {
             memory_bytes: limits.memory_bytes,
             output_bytes: limits.output_bytes,
             output_chars: limits.output_chars,
+            total_memory_bytes: limits.total_memory_bytes,
             file_bytes: limits.file_bytes,
+            disk_bytes: limits.disk_bytes,
+            files: limits.files,
             processes: limits.processes,
         }
     }

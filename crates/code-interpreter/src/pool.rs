@@ -76,7 +76,8 @@ impl Pool {
         })
     }
 
-    /// Has `work` done for every item by whichever interpreter is free; answers in the order of `items`.
+    /// Has `work` done for every item by whichever interpreter is free; answers in the order of `items`. After trouble
+    /// with the machine (no more processes, a lost driver) it is done once more, by another interpreter.
     ///
     /// Several threads may call this on one pool.
     ///
@@ -106,10 +107,16 @@ impl Pool {
         R: Send,
         F: Fn(&mut Interpreter, &T) -> Result<R> + Sync,
     {
-        let workers = self.interpreters.iter().map(|interpreter| {
-            |item: &T| {
-                // Locked for one item at a time, so that callers on other threads take turns.
-                work(&mut lock(interpreter), item)
+        let work = &work;
+        let others = self.interpreters.iter().cycle().skip(1);
+        let workers = self.interpreters.iter().zip(others).map(|(one, other)| {
+            // Each locked for one item at a time, and never both, so that callers on other threads take turns.
+            move |item: &T| {
+                let answer = work(&mut lock(one), item);
+                match answer {
+                    Err(error) if error.is_trouble() => work(&mut lock(other), item),
+                    answer => answer,
+                }
             }
         });
         share(items, workers)

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::{Error, Result};
+use crate::{Error, Result, Sandbox};
 
 /// An interpreter that was tried and found new enough.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,7 @@ pub struct Python {
     version: Version,
     pub(crate) site_packages: bool,
     pub(crate) preload: Vec<String>,
+    pub(crate) sandbox: Sandbox,
 }
 
 type Version = (u32, u32, u32);
@@ -89,6 +90,7 @@ impl Python {
             version,
             site_packages: false,
             preload: Vec::new(),
+            sandbox: Sandbox::default(),
         })
     }
 
@@ -104,6 +106,13 @@ impl Python {
     #[must_use]
     pub fn with_preload<I: IntoIterator<Item = S>, S: Into<String>>(mut self, modules: I) -> Self {
         self.preload.extend(modules.into_iter().map(Into::into));
+        self
+    }
+
+    /// How well the code is to be held: see [`Sandbox`].
+    #[must_use]
+    pub fn with_sandbox(mut self, sandbox: Sandbox) -> Self {
+        self.sandbox = sandbox;
         self
     }
 

@@ -2,12 +2,12 @@
 
 import fcntl
 import select
-import shutil
 
 POLL_SECONDS = 0.05
 CHUNK = 1 << 16
 LONGEST_EVENT = 1 << 16
-REPORTS = ("ok", "exception", "timed_out", "out_of_memory", "output_limit", "failed")
+REPORTS = ("ok", "exception", "timed_out", "out_of_memory", "output_limit")
+READY = b"ready"
 
 
 class HostTrouble(Exception):
@@ -46,38 +46,92 @@ class Capture:
         return data, over
 
 
-class Child:
-    """A forked worker, seen from the driver."""
+class Garbled(Exception):
+    """What came through an event pipe is no event, or comes when none can."""
 
-    def __init__(self, limits, folder, stdin, separate):
+
+class Events:
+    """Lines through a worker's event pipe. Only the first is surely the worker's own: later the code can write here too."""
+
+    def __init__(self, descriptor):
+        self.descriptor = descriptor
+        self.data = bytearray()
+        os.set_blocking(descriptor, False)
+
+    def next(self, longest):
+        """The next line of at most `longest` bytes, None if there is none yet."""
+        if b"\n" not in self.data:
+            try:
+                chunk = os.read(self.descriptor, CHUNK)
+            except BlockingIOError:
+                return None
+            self.data += chunk
+            if not chunk or (b"\n" not in self.data and len(self.data) > longest):
+                raise Garbled
+        line, end, rest = self.data.partition(b"\n")
+        if not end:
+            return None
+        self.data = rest
+        return bytes(line)
+
+    def is_empty(self):
+        try:
+            return not self.data and self.next(LONGEST_EVENT) is None and not self.data
+        except Garbled:
+            return False
+
+
+def checked(line, key, may_call):
+    """An event of the worker, made anew of nothing but what is expected."""
+    try:
+        event = json.loads(line.decode("utf-8"))
+    except (ValueError, RecursionError):
+        raise Garbled
+    if not isinstance(event, dict) or event.get("key") != key:
+        raise Garbled
+    if may_call and isinstance(event.get("call"), str):
+        return {"call": event["call"]}
+    if event.get("status") not in REPORTS:
+        raise Garbled
+    outcome = {"status": event["status"]}
+    for name in ("kind", "message"):
+        if isinstance(event.get(name), str):
+            outcome[name] = event[name][: 2 * LONGEST_MESSAGE]
+    return outcome
+
+
+class Child:
+    """A forked worker, seen from the driver. `root` is removed when the library is gone."""
+
+    def __init__(self, sandbox, limits, folder, stdin, separate, root):
         self.limits = limits
         self.folder = folder
+        self.root = root
         self.alive = True
-        self.state = None
+        self.ready = False
         command_r, self.command_w = os.pipe()
-        self.event_r, event_w = os.pipe()
+        event_r, event_w = os.pipe()
         out_r, out_w = os.pipe()
         err_r, err_w = os.pipe()
         lifeline_r, self.lifeline_w = os.pipe()
-        ours = [self.command_w, self.event_r, out_r, err_r, self.lifeline_w]
+        ours = [self.command_w, event_r, out_r, err_r, self.lifeline_w]
         theirs = [command_r, event_w, out_w, err_w, lifeline_r, stdin]
+
+        def life(trouble=None):
+            for descriptor in ours:
+                os.close(descriptor)
+            run_worker(sandbox, limits, folder, separate, theirs, trouble)
+
         try:
-            self.pid = os.fork()
+            self.process = sandbox.fork(life)
         except OSError as error:
             for descriptor in ours + theirs:
                 os.close(descriptor)
             raise HostTrouble("cannot fork a process for the code: %s" % error)
-        if self.pid == 0:
-            try:
-                for descriptor in ours:
-                    os.close(descriptor)
-                run_worker(limits, folder, stdin, separate, command_r, event_w, out_w, err_w, lifeline_r)
-            finally:
-                os._exit(1)
         for descriptor in theirs:
             os.close(descriptor)
         os.set_blocking(self.command_w, False)
-        os.set_blocking(self.event_r, False)
+        self.events = Events(event_r)
         self.out = Capture(out_r, limits["output_bytes"])
         self.err = Capture(err_r, limits["output_bytes"])
 
@@ -88,14 +142,18 @@ class Child:
         """
         began = time.monotonic()
         deadline = began + self.limits["wall"] + self.limits["grace"]
-        pending = memoryview(json.dumps(command).encode("ascii") + b"\n")
-        event = bytearray()
+        key = os.urandom(8).hex()
+        pending = memoryview(json.dumps(dict(command, key=key)).encode("ascii") + b"\n")
         over = False
         poll = select.poll()
-        for descriptor in (self.out.descriptor, self.err.descriptor, self.event_r, 0):
+        for descriptor in (self.out.descriptor, self.err.descriptor, self.events.descriptor, 0):
             poll.register(descriptor, select.POLLIN)
+        if self.process.descriptor is not None:
+            poll.register(self.process.descriptor, select.POLLIN)
         poll.register(self.command_w, select.POLLOUT)
-        outcome = None
+        outcome, hard = None, True
+        if self.ready and not self.events.is_empty():
+            outcome = {"status": "died"}  # the code wrote to the worker's pipe after its cell had ended
         while outcome is None:
             left = deadline - time.monotonic()
             if left <= 0:
@@ -106,7 +164,7 @@ class Child:
                 if descriptor == 0:
                     # No request comes while one is open: the library is gone.
                     self.close()
-                    leave(os.path.dirname(self.folder))
+                    leave(self.root)
                 elif descriptor == self.command_w:
                     try:
                         pending = pending[os.write(self.command_w, pending[:CHUNK]) :]
@@ -116,20 +174,26 @@ class Child:
                         pending = pending[:0]
                     if not pending:
                         poll.unregister(self.command_w)
-                elif descriptor == self.event_r:
-                    outcome = self._read_event(event, on_call is not None)
+                elif descriptor == self.events.descriptor:
+                    try:
+                        outcome = self._read_event(key, on_call is not None)
+                    except Garbled:
+                        outcome = {"status": "died"}
+                        break
                     if outcome is not None and "call" in outcome:
                         called = time.monotonic()
                         answer = on_call(outcome["call"])
                         waited = time.monotonic() - called
                         began, deadline = began + waited, deadline + waited
-                        event.clear()
                         if answer is None:
                             outcome = {"status": "stopped"}
                             break
                         outcome = None
                         pending = memoryview(json.dumps({"answer": answer}).encode("ascii") + b"\n")
                         poll.register(self.command_w, select.POLLOUT)
+                    hard = outcome is None
+                elif descriptor == self.process.descriptor:
+                    poll.unregister(descriptor)
                 else:
                     capture = self.out if descriptor == self.out.descriptor else self.err
                     if not capture.read():
@@ -137,17 +201,15 @@ class Child:
                     if capture.total > capture.cap and not over:
                         over = True
                         deadline = min(deadline, time.monotonic() + self.limits["grace"])
-                        try:
-                            os.kill(self.pid, signal.SIGUSR1)
-                        except ProcessLookupError:
-                            pass
-            if not ready and self._ended():
+                        self.process.interrupt()
+            # What it wrote before its end is read first.
+            if outcome is None and all(which == self.process.descriptor for which, _ in ready) and self.process.ended():
                 outcome = {"status": "died"}
         self.out.read()
         self.err.read()
         outcome["wall"] = time.monotonic() - began
-        outcome["hard"] = not event.endswith(b"\n")
-        if outcome["hard"]:
+        outcome["hard"] = hard
+        if hard:
             self._finish(outcome)
         out, out_over = self.out.take()
         err, err_over = self.err.take()
@@ -156,38 +218,23 @@ class Child:
         outcome["stdout"], outcome["stderr"] = out, err
         return outcome
 
-    def _read_event(self, event, may_call):
+    def _read_event(self, key, may_call):
         """The event, or the call, when its line is complete, None before."""
-        try:
-            chunk = os.read(self.event_r, CHUNK)
-        except BlockingIOError:
+        longest = LONGEST_CALL if may_call else LONGEST_EVENT
+        line = self.events.next(longest)
+        if line is not None and not self.ready:
+            if line != READY:
+                message = line.decode("utf-8", "replace")
+                self.close()
+                raise HostTrouble("cannot prepare the process for the code: %s" % message)
+            self.ready = True
+            line = self.events.next(longest)
+        if line is None:
             return None
-        event += chunk
-        if event.endswith(b"\n"):
-            try:
-                outcome = json.loads(bytes(event).decode("utf-8"))
-                if may_call and isinstance(outcome.get("call"), str):
-                    return {"call": outcome["call"]}
-                if outcome["status"] in REPORTS:
-                    return outcome
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                pass
-            event.clear()  # the code wrote to the worker's pipe
-            return {"status": "died"}
-        if not chunk or len(event) > (LONGEST_CALL if may_call else LONGEST_EVENT):
-            event.clear()
-            return {"status": "died"}
-        return None
-
-    def _ended(self):
-        # Left unreaped where possible, so that its process group cannot become another's before it
-        # is killed.
-        if self.state is None and hasattr(os, "waitid"):
-            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-        if self.state is None:
-            pid, state = os.waitpid(self.pid, os.WNOHANG)
-            self.state = state if pid else None
-        return self.state is not None
+        outcome = checked(line, key, may_call)
+        if not self.events.is_empty():
+            raise Garbled
+        return outcome
 
     def _finish(self, outcome):
         """Kills what is left and says how the worker ended."""
@@ -195,64 +242,73 @@ class Child:
             self.close()
             return
         patience = time.monotonic() + 0.2  # a process closes its pipes a little before it ends
-        while not self._ended() and time.monotonic() < patience:
+        while not self.process.ended() and time.monotonic() < patience:
             time.sleep(0.001)
-        ended = self._ended()
+        ended = self.process.ended()
         self.close()
-        if not ended:
+        if not self.ready:
+            raise HostTrouble("the process for the code ended before it was ready")
+        state = self.process.state
+        if self.process.over_memory:
+            outcome["status"] = "out_of_memory"
+        elif not ended:
             outcome["code"] = None
-        elif not os.WIFSIGNALED(self.state):
-            outcome["code"] = os.WEXITSTATUS(self.state)
-        elif os.WTERMSIG(self.state) == signal.SIGXCPU:
+        elif not os.WIFSIGNALED(state):
+            outcome["code"] = os.WEXITSTATUS(state)
+        elif os.WTERMSIG(state) == signal.SIGXCPU:
             outcome["status"] = "timed_out"
         else:
-            outcome["signal"] = os.WTERMSIG(self.state)
+            outcome["signal"] = os.WTERMSIG(state)
 
     def is_lost(self):
-        return not self.alive or self._ended()
+        return not self.alive or self.process.ended()
 
     def close(self):
-        """Kills the worker, its process group and whatever it left behind."""
+        """Kills the worker and whatever it left behind."""
         if not self.alive:
             return
         self.alive = False
-        for kill in (os.killpg, os.kill):  # there is no group yet if it has only just been forked
-            try:
-                kill(self.pid, signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                pass
-        if self.state is None:
-            self.state = os.waitpid(self.pid, 0)[1]
+        self.process.kill()
         for descriptor in (
             self.command_w,
-            self.event_r,
+            self.events.descriptor,
             self.lifeline_w,
             self.out.descriptor,
             self.err.descriptor,
         ):
             os.close(descriptor)
-        kill_orphans()
 
 
-def run_worker(limits, folder, stdin, separate, command_r, event_w, out_w, err_w, lifeline_r):
-    """The life of the forked process."""
+def run_worker(sandbox, limits, folder, separate, descriptors, trouble):
+    """The life of the forked process. Its first line says whether it is ready; no code has run by then."""
+    command_r, event_w, out_w, err_w, lifeline_r, stdin = descriptors
 
     def report(line):
         while line:
             line = line[os.write(event_w, line) :]
 
     try:
+        if trouble is not None:
+            raise trouble
         os.setsid()
-        die_with(lifeline_r)
-        os.dup2(stdin, 0)
-        os.dup2(out_w, 1)
-        os.dup2(err_w if separate else out_w, 2)
-        for descriptor in (stdin, out_w, err_w):
-            os.close(descriptor)
+        # First out of the way of the numbers that they are to have.
+        kept = [fcntl.fcntl(old, fcntl.F_DUPFD, LARGEST_DESCRIPTOR // 2) for old in (command_r, event_w, lifeline_r)]
+        for old, new in ((stdin, 0), (out_w, 1), (err_w if separate else out_w, 2)):
+            os.dup2(old, new)
+        command_r, event_w, lifeline_r = 3, 4, 5
+        for old, new in zip(kept, (command_r, event_w, lifeline_r)):
+            os.dup2(old, new, inheritable=False)
+        if sandbox.isolated:  # process 1 takes all along
+            os.close(lifeline_r)
+        else:
+            die_with(lifeline_r)
+        os.closerange(6, LARGEST_DESCRIPTOR)
         worker = Worker(limits, folder)
+        sandbox.confine(folder)
     except BaseException as error:
-        report(json.dumps({"status": "failed", "message": brief(error, 500)}).encode("ascii") + b"\n")
+        report(brief(error, 500).replace("\n", " ").encode("utf-8", "replace") + b"\n")
         return
+    report(READY + b"\n")
     with io.open(command_r, "rb") as commands:
         worker.serve(commands, report)
 
@@ -270,25 +326,7 @@ def die_with(lifeline):
         os._exit(1)
 
 
-def kill_orphans():
-    """Ends daemons: with the driver as their subreaper they have become its children."""
-    listing = "/proc/self/task/%d/children" % os.getpid()
-    for _ in range(200):
-        try:
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-            with open(listing) as children:
-                pids = children.read().split()
-        except OSError:  # no children, or no such file on this system
-            return
-        for pid in pids:
-            try:
-                os.kill(int(pid), signal.SIGKILL)
-            except OSError:
-                pass
-        time.sleep(0.001)
-
-
 def leave(root):
-    shutil.rmtree(root, ignore_errors=True)
+    if root is not None:
+        remove_tree(root)
     os._exit(0)

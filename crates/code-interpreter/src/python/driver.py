@@ -17,7 +17,10 @@ class Driver:
     def __init__(self, config, on_call):
         self.limits = config["limits"]
         self.on_call = on_call
-        self.root = os.getcwd()
+        self.sandbox = Sandbox(config["sandbox"], self.limits)
+        # Where folders of workers are made; inside the sandbox they have file systems of their own.
+        self.root = None if self.sandbox.isolated else os.getcwd()
+        self.sandbox.prepare(os.getcwd())
         self.kept = None
         self.folders = []
         self.made = 0
@@ -35,8 +38,19 @@ class Driver:
             "memory": self.limits["address_space"] is not None,
             "processes": self.limits["process_limit"] is not None,
             "no_new_privs": status_field("NoNewPrivs") == "1",
-            "daemons": os.path.exists("/proc/self/task/%d/children" % os.getpid()),
+            "daemons": self.sandbox.isolated or os.path.exists("/proc/self/task/%d/children" % os.getpid()),
+            "isolated": self.sandbox.isolated,
+            "landlock": self.sandbox.landlock,
+            "seccomp": bool(self.sandbox.filters),
         }
+
+    def probe(self, probe):
+        """What a worker finds that tries to get out; None at a level that promises nothing."""
+        if probe is None:
+            return None
+        outcome = self._program(probe["source"], probe["targets"], self.limits)
+        self.clean()
+        return {"status": outcome["status"], "stdout": outcome["stdout"], "stderr": outcome["stderr"]}
 
     def answer(self, request):
         op = request["op"]
@@ -70,7 +84,7 @@ class Driver:
             shown = []
             for cell in cells:
                 if child.alive:
-                    outcome = ask(child, {"cell": cell, "calls": calls}, on_call)
+                    outcome = child.ask({"cell": cell, "calls": calls}, on_call)
                     shown.append(show_cell(outcome, self.limits))
                 else:
                     shown.append({"status": "not_run", "output": NOT_RUN, "truncated": False, "wall": 0.0})
@@ -84,7 +98,7 @@ class Driver:
             self._drop_kept()
         if self.kept is None:
             self.kept = self._child(self.limits)
-        shown = show_cell(ask(self.kept, {"cell": cell}), self.limits)
+        shown = show_cell(self.kept.ask({"cell": cell}), self.limits)
         lost = not self.kept.alive
         if lost:
             self._drop_kept()
@@ -100,16 +114,10 @@ class Driver:
         return limits
 
     def _program(self, source, stdin, limits):
-        path = os.path.join(self.root, "stdin")
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        os.unlink(path)
-        data = memoryview(stdin.encode("utf-8"))
-        while data:
-            data = data[os.write(descriptor, data) :]
-        os.lseek(descriptor, 0, os.SEEK_SET)
+        descriptor = sealed_file(stdin.encode("utf-8"), self.root)
         child = self._child(limits, descriptor, separate=True)
         try:
-            outcome = ask(child, {"program": source})
+            outcome = child.ask({"program": source})
         finally:
             child.close()
         for stream in ("stdout", "stderr"):
@@ -117,14 +125,17 @@ class Driver:
         return outcome
 
     def _child(self, limits, stdin=None, separate=False):
-        self.made += 1
-        folder = os.path.join(self.root, str(self.made))
-        os.mkdir(folder, 0o700)
-        self.folders.append(folder)
+        if self.root is None:
+            folder = self.sandbox.scratch
+        else:
+            self.made += 1
+            folder = os.path.join(self.root, str(self.made))
+            os.mkdir(folder, 0o700)
+            self.folders.append(folder)
         limits["process_limit"] = self._process_limit()
         if stdin is None:
             stdin = os.open(os.devnull, os.O_RDONLY)
-        return Child(limits, folder, stdin, separate)
+        return Child(self.sandbox, limits, folder, stdin, separate, self.root)
 
     def _drop_kept(self):
         if self.kept is not None:
@@ -133,6 +144,9 @@ class Driver:
 
     def _process_limit(self):
         """The kernel counts all tasks of the user, so the limit lies that much higher."""
+        if self.sandbox.isolated:
+            # Counted in the driver's user namespace: itself, process 1 and the worker, another's if one is kept.
+            return self.limits["processes"] + 3 + (0 if self.kept is None else self.limits["processes"] + 2)
         if os.getuid() == 0 or not os.path.exists("/proc/self/stat"):
             return None
         now = time.monotonic()
@@ -143,20 +157,28 @@ class Driver:
     def clean(self):
         """Removes the folders of workers that are gone."""
         kept = self.kept.folder if self.kept is not None else None
-        for folder in self.folders:
-            if folder != kept:
-                try:
-                    os.rmdir(folder)
-                except OSError:
-                    shutil.rmtree(folder, ignore_errors=True)
-        self.folders = [] if kept is None else [kept]
+        # What takes longer is left for the next time, so that no tree, however large, can hold up the driver.
+        until = time.monotonic() + self.limits["grace"]
+        self.folders = [folder for folder in self.folders if folder == kept or not remove_tree(folder, until)]
 
 
-def ask(child, command, on_call=None):
-    outcome = child.ask(command, on_call)
-    if outcome["status"] == "failed":
-        raise HostTrouble("cannot prepare the process for the code: %s" % outcome["message"])
-    return outcome
+def sealed_file(data, root):
+    """A descriptor of a nameless file, read from its start; on Linux one that nobody can change any more."""
+    in_memory = hasattr(os, "memfd_create")
+    if in_memory:
+        descriptor = os.memfd_create("stdin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    else:
+        path = os.path.join(root, "stdin")
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        os.unlink(path)
+    data = memoryview(data)
+    while data:
+        data = data[os.write(descriptor, data) :]
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    if in_memory:
+        seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
+    return descriptor
 
 
 def show_cell(outcome, limits):
@@ -184,6 +206,11 @@ def stop_notice(outcome, limits):
         return "TimeoutError: the cell %s%s" % (what, lost)
     if status == "output_limit":
         return "OutputLimitError: the cell wrote more than %d bytes%s" % (limits["output_bytes"], lost)
+    if status == "out_of_memory" and outcome["hard"]:
+        return "MemoryError: the processes of the cell held more than %d bytes together%s" % (
+            limits["total_memory_bytes"],
+            lost,
+        )
     if status != "died":
         return ""
     if "signal" in outcome:
@@ -239,9 +266,9 @@ def count_tasks(user):
 
 
 def main():
-    os.closerange(3, 4096)
+    os.closerange(3, min(1 << 16, max(LARGEST_DESCRIPTOR, resource.getrlimit(resource.RLIMIT_NOFILE)[0])))
+    _set_limit(resource.RLIMIT_NOFILE, LARGEST_DESCRIPTOR, LARGEST_DESCRIPTOR)
     requests = io.open(0, "rb", closefd=False)
-    root = os.getcwd()
 
     def reply(answer):
         line = memoryview(json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
@@ -257,13 +284,17 @@ def main():
         return json.loads(line.decode("utf-8"))["answer"]
 
     try:
-        driver = Driver(json.loads(requests.readline().decode("utf-8")), call)
+        config = json.loads(requests.readline().decode("utf-8"))
+        driver = Driver(config, call)
         gc.collect()
         gc.freeze()
-        reply({"ready": driver.facts()})
+        reply({"ready": dict(driver.facts(), probes=driver.probe(config["probe"]))})
+    except Refused as error:
+        reply({"refused": {"step": error.step, "detail": error.detail}})
+        os._exit(0)
     except Exception as error:
         reply({"error": "%s: %s" % (type(error).__name__, brief(error, 1000))})
-        leave(root)
+        os._exit(0)
     for line in requests:
         try:
             answer = driver.answer(json.loads(line.decode("utf-8")))
@@ -275,7 +306,7 @@ def main():
             break
         driver.clean()
     driver._drop_kept()
-    leave(root)
+    leave(driver.root)
 
 
 main()

@@ -91,6 +91,7 @@ class Worker:
         self.commands, self.report = commands, report
         for line in commands:
             command = json.loads(line.decode("utf-8"))
+            self.key = command.pop("key")
             try:
                 outcome = self._guarded(command)
             except Stopped:  # in the few instructions between the handlers of `_guarded`
@@ -99,7 +100,7 @@ class Worker:
             if os.getpid() != self.pid:
                 # A child that the code forked and that ran on to the end of the cell.
                 os._exit(0)
-            report(json.dumps(outcome).encode("ascii") + b"\n")
+            report(json.dumps(dict(outcome, key=self.key)).encode("ascii") + b"\n")
 
     def call_out(self, text):
         """Hands `text` to Rust and returns its answer. The clock of the cell stands still meanwhile."""
@@ -107,7 +108,7 @@ class Worker:
             raise RuntimeError("only the process that runs the cells can call out")
         if self.stop is not None:  # and the code went on
             raise Stopped
-        line = json.dumps({"call": text}).encode("ascii") + b"\n"
+        line = json.dumps({"call": text, "key": self.key}).encode("ascii") + b"\n"
         if len(line) > LONGEST_CALL:
             raise ValueError("a call of %d bytes; the longest has %d" % (len(line), LONGEST_CALL))
         left, _ = signal.setitimer(signal.ITIMER_REAL, 0)

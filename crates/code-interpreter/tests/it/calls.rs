@@ -152,6 +152,14 @@ fn a_forged_call_is_a_call_of_the_code_that_forged_it() {
     };
     let code = format!("{FORGE}forge(b'{{\"call\": \"forged\"}}\\n')\ntime.sleep(0.2)\n1");
     let shown = interpreter.run_with_calls(&[code], &mut note).unwrap();
+    assert_eq!(shown[0].status, Status::Died { signal: None });
+    // With the key of its cell, which its own process knows, it is one.
+    let code = format!(
+        "{FORGE}import sys\nframe = sys._getframe()\nwhile 'self' not in frame.f_locals: frame = frame.f_back\n\
+         key = frame.f_locals['self'].key\n\
+         forge(b'{{\"call\": \"forged\", \"key\": \"%s\"}}\\n' % key.encode())\ntime.sleep(0.2)\n1"
+    );
+    let shown = interpreter.run_with_calls(&[code], &mut note).unwrap();
     assert_eq!(shown.len(), 1);
     assert_eq!(asked, ["forged"]);
     still_works(&mut interpreter);

@@ -10,4 +10,6 @@ mod notebook;
 mod processes;
 mod programs;
 mod published;
+mod recorded;
+mod sandboxes;
 mod support;

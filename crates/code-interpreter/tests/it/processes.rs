@@ -3,8 +3,8 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::support::{eventually, hasty, is_alive, kind, limits, one, start};
-use code_interpreter::{Limits, Python, Session, Status};
+use crate::support::{eventually, hasty, is_alive, kind, limits, one, start, unisolated};
+use code_interpreter::{Interpreter, Limits, Python, Session, Status};
 use test_support::skip;
 
 #[cfg(target_os = "linux")]
@@ -13,13 +13,8 @@ fn a_daemon_that_holds_the_pipe_neither_delays_the_answer_nor_outlives_it() {
     let code = "import os, time\nr, w = os.pipe()\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        \
                 os.write(w, str(os.getpid()).encode())\n        time.sleep(1000)\n    os._exit(0)\nprint(os.read(r, 20).decode())";
     let began = Instant::now();
-    let shown = one(
-        Limits {
-            wall: Duration::from_secs(60),
-            ..limits()
-        },
-        code,
-    );
+    let mut interpreter = Interpreter::start(&unisolated(), limits()).unwrap();
+    let shown = interpreter.run(&[code]).unwrap().remove(0);
     assert!(began.elapsed() < Duration::from_secs(30));
     assert_eq!(shown.status, Status::Ok);
     assert!(!is_alive(shown.output.parse().unwrap()));
@@ -70,7 +65,7 @@ fn a_cell_that_closes_every_descriptor_is_a_death() {
 
 #[test]
 fn code_that_kills_its_driver_is_held_responsible() {
-    let mut interpreter = start(limits());
+    let mut interpreter = Interpreter::start(&unisolated(), limits()).unwrap();
     let shown = interpreter
         .run(&[
             "import os\nos.kill(os.getppid(), 9)\nimport time\ntime.sleep(1)",
@@ -92,10 +87,7 @@ fn a_driver_killed_from_outside_takes_its_worker_along_and_the_run_is_repeated()
         "import os, time\npath = {notes:?}\nif os.path.exists(path):\n    print('again')\nelse:\n    \
          open(path + '.new', 'w').write(str(os.getpid()))\n    os.rename(path + '.new', path)\n    time.sleep(1000)"
     );
-    let mut interpreter = start(Limits {
-        wall: Duration::from_secs(60),
-        ..limits()
-    });
+    let mut interpreter = Interpreter::start(&unisolated(), limits()).unwrap();
     let driver = interpreter.driver_pid().unwrap();
     let killer = std::thread::spawn(move || {
         eventually("the cell starts", || notes.exists());
@@ -131,7 +123,7 @@ fn dropping_an_interpreter_leaves_no_process_behind() {
     assert!(is_alive(driver));
     drop(interpreter);
     assert!(!is_alive(driver));
-    let mut session = Session::start(&Python::find().unwrap(), limits()).unwrap();
+    let mut session = Session::start(&unisolated(), limits()).unwrap();
     let worker = session
         .execute("import os\nos.getpid()")
         .unwrap()
@@ -145,7 +137,7 @@ fn dropping_an_interpreter_leaves_no_process_behind() {
 
 #[test]
 fn a_session_that_dies_starts_again_and_says_so() {
-    let mut session = Session::start(&Python::find().unwrap(), limits()).unwrap();
+    let mut session = Session::start(&unisolated(), limits()).unwrap();
     session.execute("x = 1").unwrap();
     assert!(matches!(
         session.execute("import os\nos.abort()").unwrap().status,
@@ -185,11 +177,10 @@ fn the_state_of_a_session_survives_a_time_out() {
 
 #[test]
 fn what_is_active_is_told() {
-    let safeguards = start(limits()).safeguards();
-    assert_eq!(
-        safeguards.protection,
-        code_interpreter::Protection::ResourceLimits
-    );
+    let safeguards = Interpreter::start(&unisolated(), limits())
+        .unwrap()
+        .safeguards();
+    assert_eq!(safeguards.protection, code_interpreter::Protection::None);
     assert!(!safeguards.protection.holds_hostile_code());
     if cfg!(target_os = "linux") {
         assert!(

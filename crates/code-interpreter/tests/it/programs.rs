@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{hasty, limits, start};
+use crate::support::{hasty, limits, start, unisolated};
 use code_interpreter::cases::{
     Case, CaseOptions, Comparison, Outcome, WhiteSpace, run_cases, verdict,
 };
@@ -229,7 +229,7 @@ fn a_pool_answers_in_order_whatever_takes_how_long() {
 
 #[test]
 fn one_bad_job_does_not_spoil_the_others_of_a_pool() {
-    let pool = Pool::start(&Python::find().unwrap(), hasty(), 2).unwrap();
+    let pool = Pool::start(&unisolated(), hasty(), 2).unwrap();
     let codes = [
         "1",
         "import os\nos.kill(os.getppid(), 9)\nimport time\ntime.sleep(1)",

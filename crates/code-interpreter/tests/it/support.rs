@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use code_interpreter::{Execution, Interpreter, Limits, Python, Status};
+use code_interpreter::{Execution, Interpreter, Limits, Protection, Python, Sandbox, Status};
 
 /// For code that ends: a clock that no busy machine runs into.
 pub fn limits() -> Limits {
@@ -29,6 +29,14 @@ pub fn hasty() -> Limits {
 
 pub fn start(limits: Limits) -> Interpreter {
     Interpreter::start(&Python::find().unwrap(), limits).unwrap()
+}
+
+/// A Python whose code is not isolated: it reaches the driver and the files of the test.
+pub fn unisolated() -> Python {
+    Python::find().unwrap().with_sandbox(Sandbox {
+        at_most: Protection::None,
+        ..Sandbox::default()
+    })
 }
 
 /// One cell in its own run.
