@@ -72,6 +72,7 @@ pub mod word_problems;
 pub use critic::{Critic, CritiqueRequest, ModelCritic, RuleCritic};
 pub use environment::{
     Attempt, CORRECT_FEEDBACK, Environment, Outcome, PythonEnvironment, WRONG_FEEDBACK,
+    failing_solutions,
 };
 pub use error::{Error, Result};
 pub use problem::{

@@ -3,8 +3,9 @@
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use eurus::data::PreferenceTree;
-use eurus::data::derive::{pair_rows, sft_rows};
-use eurus::data::formats::{Format, TreeRecord};
+use eurus::data::derive::{self, SftSelection, pair_rows};
+use eurus::data::example::Example;
+use eurus::data::formats::Format;
 use eurus::synth::store::FinishedTree;
 
 use super::StoreAt;
@@ -42,6 +43,16 @@ enum Kind {
     Sft,
 }
 
+impl Kind {
+    fn of(self, tree: PreferenceTree) -> Vec<Example> {
+        match self {
+            Self::Trees => vec![Example::Tree(Box::new(tree))],
+            Self::Pairs => pair_rows(&tree).into_iter().map(Example::Pair).collect(),
+            Self::Sft => derive::sft(&tree, SftSelection::CorrectLeaves),
+        }
+    }
+}
+
 impl Export {
     pub fn run(&self) -> Result<()> {
         let store = self.store.open_existing()?;
@@ -50,29 +61,14 @@ impl Export {
             Kind::Pairs => Format::Pair,
             Kind::Sft => Format::Sft,
         })?;
-        let (mut trees, mut rows) = (0_u64, 0_u64);
+        let (mut trees, mut rows) = (0, 0);
         for finished in store.trees() {
             let Some(tree) = tree(&finished?)? else {
                 continue;
             };
             trees += 1;
-            match self.kind {
-                Kind::Trees => {
-                    out.write(&TreeRecord::from(&tree))?;
-                    rows += 1;
-                }
-                Kind::Pairs => {
-                    for row in pair_rows(&tree) {
-                        out.write(&row)?;
-                        rows += 1;
-                    }
-                }
-                Kind::Sft => {
-                    for row in sft_rows(&tree) {
-                        out.write(&row)?;
-                        rows += 1;
-                    }
-                }
+            for example in self.kind.of(tree) {
+                rows += out.write(&example)?;
             }
         }
         if trees == 0 {

@@ -4,11 +4,14 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use eurus::data::formats::JsonlWriter;
+use eurus::data::formats::write_jsonl;
 use eurus::synth::{BadProblem, Problem, read_problems, read_problems_skipping};
-use serde_json::json;
+use serde::Serialize;
 
 use crate::data::check_new;
+
+/// How many bad problems a message names.
+const MOST_SHOWN: usize = 20;
 
 /// Where problems come from.
 #[derive(Debug, Args)]
@@ -31,8 +34,15 @@ pub struct ProblemOptions {
 /// Problems, and what was wrong with the others.
 pub struct Given {
     pub problems: Vec<Problem>,
-    /// Place or id, text and reason of each that is left out.
-    pub left_out: Vec<BadProblem>,
+    left_out: Vec<LeftOut>,
+}
+
+/// A problem that no tree is built for.
+#[derive(Serialize)]
+struct LeftOut {
+    location: String,
+    reason: String,
+    problem: String,
 }
 
 impl ProblemOptions {
@@ -46,63 +56,60 @@ impl ProblemOptions {
             Some(rejects) => {
                 check_new(rejects, "--skip-invalid", true)?;
                 let files = read_problems_skipping(&self.data)?;
+                let left_out = |bad: BadProblem| LeftOut {
+                    location: bad.location.to_string(),
+                    reason: bad.reason,
+                    problem: bad.text,
+                };
                 Given {
                     problems: files.problems,
-                    left_out: files.bad,
+                    left_out: files.bad.into_iter().map(left_out).collect(),
                 }
             }
         };
         if let Some(limit) = self.limit {
             given.problems.truncate(limit);
         }
-        if given.problems.is_empty() {
-            bail!("no problem is left to build a tree for");
-        }
         Ok(given)
     }
 
-    /// Takes problems out whose own solution fails, or refuses all of them.
-    pub fn without(&self, given: &mut Given, failing: Vec<(usize, String)>) -> Result<()> {
+    /// Takes out the problems whose own solution fails, or refuses all.
+    pub fn take_out(&self, given: &mut Given, failing: Vec<(usize, String)>) -> Result<()> {
         if failing.is_empty() {
             return Ok(());
         }
         if self.skip_invalid.is_none() {
-            const SHOWN: usize = 20;
             let lines: Vec<String> = failing
                 .iter()
-                .take(SHOWN)
+                .take(MOST_SHOWN)
                 .map(|(place, reason)| format!("  {}: {reason}", given.problems[*place].id))
                 .collect();
+            let more = failing.len().saturating_sub(MOST_SHOWN);
+            let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
             bail!(
-                "the annotated solutions of {} problems fail, so nobody could be right there{}:\n{}\nmend them, or leave such \
+                "the annotated solutions of {} problems fail, so nobody could be right there:\n{}{more}\nmend them, or leave such \
                  problems out with --skip-invalid REJECTS",
                 failing.len(),
-                if failing.len() > SHOWN { " (the first 20)" } else { "" },
                 lines.join("\n")
             );
         }
         for (place, reason) in failing.into_iter().rev() {
             let problem = given.problems.remove(place);
-            tell!("left out: {}: {reason}", problem.id);
-            self.write_one(&problem, &reason)?;
+            given.left_out.push(LeftOut {
+                location: format!("problem `{}`", problem.id),
+                reason,
+                problem: serde_json::to_string(&problem)?,
+            });
         }
         Ok(())
     }
 
-    fn write_one(&self, _problem: &Problem, _reason: &str) -> Result<()> {
-        Ok(())
-    }
-
-    /// Writes down what is left out.
+    /// Writes down what is left out, and counts it.
     pub fn write_rejects(&self, given: &Given) -> Result<()> {
         let Some(path) = self.skip_invalid.as_ref().filter(|_| !given.left_out.is_empty()) else {
             return Ok(());
         };
-        let mut file = JsonlWriter::create(path)?;
-        for bad in &given.left_out {
-            file.write(&json!({"location": bad.location.to_string(), "reason": bad.reason, "text": bad.text}))?;
-        }
-        file.finish()?;
+        write_jsonl(path, &given.left_out)?;
         tell!("{} problems are left out, see {}", given.left_out.len(), path.display());
         Ok(())
     }

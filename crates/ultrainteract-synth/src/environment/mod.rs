@@ -2,6 +2,7 @@
 
 mod judge;
 mod python;
+mod solutions;
 
 use code_interpreter::Execution;
 use ultrainteract::Verdict;
@@ -9,6 +10,7 @@ use ultrainteract::Verdict;
 use crate::{Problem, Result};
 
 pub use python::PythonEnvironment;
+pub use solutions::failing_solutions;
 
 /// The feedback on a correct action.
 pub const CORRECT_FEEDBACK: &str = "Your answer is correct.";

@@ -16,7 +16,7 @@
 //! store.begin(&Settings::new(&config)?, jobs)?;
 //!
 //! let client = OpenAiClient::new(OpenAiConfig::new("http://127.0.0.1:8080/v1", "small"))?;
-//! let actor = Recorded::new(client, &store, "worker-1");
+//! let actor = Recorded::new("small", client, &store, "worker-1");
 //! let environment = PythonEnvironment::start(&Python::find()?, Limits::default(), 2)?;
 //! let builder = TreeBuilder::new(config, Team::new(&actor), &environment, &RuleCritic)?;
 //! let report = run::run(&builder, &store, &RunOptions::new("worker-1"), &|_event| {})?;

@@ -14,6 +14,8 @@ use crate::{Error, Result};
 /// store together stay within the [budget](Self::with_budget).
 #[derive(Debug)]
 pub struct Recorded<'s, M> {
+    endpoint: String,
+    identity: String,
     model: M,
     store: &'s Store,
     worker: String,
@@ -25,9 +27,16 @@ pub struct Recorded<'s, M> {
 const MICROS: f64 = 1e6;
 
 impl<'s, M: ChatModel> Recorded<'s, M> {
-    /// Wraps a model; `worker` is who sets money aside.
-    pub fn new(model: M, store: &'s Store, worker: impl Into<String>) -> Self {
+    /// Wraps a model. `endpoint` is the name that its answers are counted under; `worker` is who sets money aside.
+    pub fn new(
+        endpoint: impl Into<String>,
+        model: M,
+        store: &'s Store,
+        worker: impl Into<String>,
+    ) -> Self {
         Self {
+            endpoint: endpoint.into(),
+            identity: model.identity(),
             model,
             store,
             worker: worker.into(),
@@ -42,6 +51,14 @@ impl<'s, M: ChatModel> Recorded<'s, M> {
     pub fn with_budget(mut self, prices: Prices, budget: Option<f64>) -> Self {
         self.prices = Some(prices);
         self.budget = budget;
+        self
+    }
+
+    /// Replaces what its answers are found by beside the request, by default its
+    /// [`identity`](ChatModel::identity): for a server that has moved and is the same.
+    #[must_use]
+    pub fn with_identity(mut self, identity: impl Into<String>) -> Self {
+        self.identity = identity.into();
         self
     }
 
@@ -153,11 +170,11 @@ impl<M: ChatModel> ChatModel for Recorded<'_, M> {
     }
 
     fn identity(&self) -> String {
-        self.model.identity()
+        self.identity.clone()
     }
 
     fn complete(&self, request: &ChatRequest) -> Result<Vec<Completion>, chat_model::Error> {
-        let key = key(&self.model.identity(), request);
+        let key = self.key(request);
         let mut completions: Vec<Option<Completion>> = vec![None; request.samples];
         for (index, answer) in self.kept(self.store.answers(&key))? {
             if let Some(slot) = completions.get_mut(index as usize) {
@@ -177,11 +194,6 @@ impl<M: ChatModel> ChatModel for Recorded<'_, M> {
         }
         Ok(completions.into_iter().flatten().collect())
     }
-}
-
-fn key(identity: &str, request: &ChatRequest) -> AnswerKey {
-    let body = serde_json::to_vec(&request.clone().with_samples(0)).unwrap_or_default();
-    AnswerKey::new(identity, &body)
 }
 
 fn place(index: usize) -> u32 {

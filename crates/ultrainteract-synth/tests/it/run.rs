@@ -34,14 +34,13 @@ fn store(count: usize) -> (tempfile::TempDir, Store) {
 }
 
 fn options(worker: &str) -> RunOptions<'static> {
-    RunOptions {
-        first_delay: Duration::from_millis(5),
-        ..RunOptions::new(worker)
-    }
+    let mut options = RunOptions::new(worker);
+    options.first_delay = Duration::from_millis(5);
+    options
 }
 
 fn run_with(store: &Store, actor: &dyn ChatModel, stop: &AtomicBool) -> Result<Report, Error> {
-    let actor = Recorded::new(actor, store, "worker");
+    let actor = Recorded::new("actor", actor, store, "worker");
     let environment = TextEnvironment::default();
     let builder = TreeBuilder::new(config(), Team::new(&actor), &environment, &TurnCritic)?.with_stop(stop);
     let mut options = options("worker").watching(&actor);
@@ -194,7 +193,7 @@ fn a_spent_budget_ends_the_run_within_it_and_more_money_goes_on() {
     };
     let at = |budget: f64| {
         let drawing = Actor::drawing();
-        let actor = Recorded::new(&drawing, &store, "worker").with_budget(prices, Some(budget));
+        let actor = Recorded::new("actor", &drawing, &store, "worker").with_budget(prices, Some(budget));
         let environment = TextEnvironment::default();
         let mut config = config();
         config.sampling.max_tokens = 10;

@@ -1,0 +1,149 @@
+//! The models of a run file: clients of servers, and checkpoints in this process.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use eurus::burn::tensor::Device;
+use eurus::chat::{ChatModel, OpenAiClient, Prices, Together};
+use eurus::forest::ChatTokenizer;
+use eurus::models::{Checkpoint, LocalChatModel};
+use eurus::synth::run::Recorded;
+use eurus::synth::run_file::{Checkpoint as Local, Endpoint, RunFile};
+use eurus::synth::store::Store;
+use eurus::synth::Team;
+use serde_json::json;
+
+use crate::model_folder;
+
+/// Every model that has a part in the run, by the name of its endpoint.
+pub struct Models {
+    models: BTreeMap<String, Model>,
+}
+
+struct Model {
+    model: Box<dyn ChatModel>,
+    identity: String,
+    prices: Option<Prices>,
+}
+
+/// The same, with all that they answer kept in a store.
+pub struct RecordedModels<'s>(BTreeMap<String, Recorded<'s, &'s dyn ChatModel>>);
+
+impl Models {
+    /// Makes them. Keys are read from the environment, and checkpoints from their folders.
+    pub fn of(file: &RunFile) -> Result<Self> {
+        let wanted: Vec<&str> = file.actors.named().map(|(_, name)| name).collect();
+        let mut models = BTreeMap::new();
+        for (name, endpoint) in &file.endpoints {
+            if wanted.contains(&name.as_str()) {
+                let model = model(name, endpoint).with_context(|| format!("[endpoints.{name}]"))?;
+                models.insert(name.clone(), model);
+            }
+        }
+        Ok(Self { models })
+    }
+
+    /// Has everything that they answer kept.
+    pub fn recorded<'s>(&'s self, store: &'s Store, worker: &str, budget: Option<f64>) -> RecordedModels<'s> {
+        let recorded = self.models.iter().map(|(name, it)| {
+            let mut recorded =
+                Recorded::new(name, &*it.model as &dyn ChatModel, store, worker).with_identity(&it.identity);
+            if let Some(prices) = it.prices {
+                recorded = recorded.with_budget(prices, budget);
+            }
+            (name.clone(), recorded)
+        });
+        RecordedModels(recorded.collect())
+    }
+}
+
+impl<'s> RecordedModels<'s> {
+    /// The model of an endpoint that the run file has been checked to have.
+    pub fn get(&self, name: &str) -> Result<&Recorded<'s, &'s dyn ChatModel>> {
+        self.0.get(name).with_context(|| format!("there is no [endpoints.{name}]"))
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &Recorded<'s, &'s dyn ChatModel>> {
+        self.0.values()
+    }
+
+    /// The models with their parts.
+    pub fn team(&self, file: &RunFile) -> Result<Team<'_>> {
+        let of = |name: &String| -> Result<&dyn ChatModel> { Ok(self.get(name)?) };
+        let actors = &file.actors;
+        Ok(Team {
+            actor: of(&actors.cheap)?,
+            stronger: actors.stronger.iter().map(of).collect::<Result<_>>()?,
+            incorrect: actors.incorrect.iter().map(of).collect::<Result<_>>()?,
+            teacher: actors.teacher.as_ref().map(of).transpose()?,
+            selector: actors.selector.as_ref().map(of).transpose()?,
+        })
+    }
+}
+
+fn model(name: &str, endpoint: &Endpoint) -> Result<Model> {
+    let identity = endpoint.identity();
+    Ok(match endpoint {
+        Endpoint::Server(config) => Model {
+            prices: config.prices,
+            model: Box::new(OpenAiClient::new((**config).clone())?),
+            identity: identity.to_string(),
+        },
+        Endpoint::Checkpoint(local) => {
+            let folder = folder(&local.checkpoint)?;
+            Model {
+                prices: None,
+                model: Box::new(Together::new(load(name, local, &folder)?)),
+                identity: json!({ "endpoint": identity, "weights": fingerprint(&folder)? }).to_string(),
+            }
+        }
+    })
+}
+
+fn folder(checkpoint: &Path) -> Result<PathBuf> {
+    let found = model_folder::find(checkpoint, "checkpoint")?;
+    anyhow::ensure!(
+        found.adapter.is_none(),
+        "{}: this is a folder of adapters; merge them into a checkpoint first (`eurus` writes one with --merge)",
+        checkpoint.display()
+    );
+    Ok(found.folder)
+}
+
+fn load(name: &str, local: &Local, folder: &Path) -> Result<LocalChatModel> {
+    let (decoder, _) = Checkpoint::new(folder).decoder(&Device::flex())?;
+    let tokenizer = ChatTokenizer::from_folder(folder)?;
+    let mut model = LocalChatModel::new(name, &decoder, tokenizer);
+    if let Some(rows) = local.rows {
+        model = model.with_max_rows(rows);
+    }
+    Ok(model)
+}
+
+/// Sizes and check sums of the files that decide what the checkpoint answers.
+fn fingerprint(folder: &Path) -> Result<String> {
+    let mut names: Vec<PathBuf> = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let decides = path.extension().is_some_and(|it| it == "safetensors" || it == "json" || it == "jinja");
+        if decides {
+            names.push(path);
+        }
+    }
+    names.sort();
+    let mut sum = 0;
+    for path in &names {
+        use std::io::Read;
+        let mut file = std::fs::File::open(path).with_context(|| path.display().to_string())?;
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            let read = file.read(&mut buffer)?;
+            if read == 0 {
+                break;
+            }
+            sum = crc32c::crc32c_append(sum, &buffer[..read]);
+        }
+    }
+    Ok(format!("{sum:08x}"))
+}
