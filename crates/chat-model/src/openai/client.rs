@@ -1,6 +1,7 @@
 //! The client.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError};
 
 use super::config::{OpenAiConfig, PrefixSupport};
@@ -79,6 +80,7 @@ impl OpenAiClient {
                 budget: config.budget.map(Budget::new).transpose()?,
                 config: Arc::new(config),
                 observer: None,
+                stop: None,
             },
         })
     }
@@ -107,6 +109,13 @@ impl OpenAiClient {
         observer: impl Fn(&CallEvent<'_>) + Send + Sync + 'static,
     ) -> Self {
         self.exchange.observer = Some(Arc::new(Box::new(observer)));
+        self
+    }
+
+    /// Makes no more calls once this is set: calls under way are finished and their samples handed over, all that wait
+    /// end with [`Error::Stopped`].
+    pub fn with_stop(mut self, stop: Arc<AtomicBool>) -> Self {
+        self.exchange.stop = Some(stop);
         self
     }
 

@@ -108,9 +108,9 @@ impl Draw<'_> {
     /// Makes calls until there are none left, here or under way.
     fn work(&self, sender: &Sender<Arrival>) {
         while let Some(run) = self.next() {
+            let under_way = UnderWay(self);
             let outcome = self.call(run, sender);
             let mut queue = self.queue();
-            queue.under_way -= 1;
             match outcome {
                 Ok(next) => {
                     for run in next.into_iter().rev() {
@@ -124,7 +124,7 @@ impl Draw<'_> {
                 }
             }
             drop(queue);
-            self.changed.notify_all();
+            drop(under_way);
         }
     }
 
@@ -238,6 +238,16 @@ impl Draw<'_> {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         // A worker does not panic while it holds the lock.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call that others may wait for; it ends even if an observer panics.
+struct UnderWay<'a>(&'a Draw<'a>);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.queue().under_way -= 1;
+        self.0.changed.notify_all();
     }
 }
 
