@@ -98,8 +98,12 @@ impl Exchange {
             let problem = "its answer has no log-probabilities although they were asked for";
             return Err(paid(self.cannot(path, Capability::LogProbs, problem)));
         }
-        if let (Some(failed), true) = (failure, completions.is_empty()) {
-            return Err(failed);
+        // Each answer must bring a sample that was asked for, or asking again would never end.
+        if !completions.iter().any(|(place, _)| *place < ask.samples) {
+            return Err(failure.unwrap_or_else(|| {
+                let problem = "none of its choices has an index that was asked for".to_owned();
+                paid(http.malformed(path, status, problem, b""))
+            }));
         }
         let completions = completions
             .into_iter()
@@ -121,7 +125,7 @@ impl Exchange {
     fn read_whole(&self, ask: &Ask<'_>, mut answer: Answer) -> Result<Drawn, Failed> {
         let (http, path) = (&self.server.http, ask.path());
         let (value, body) = self.read_json(path, &mut answer)?;
-        let parsed = choices(&value).and_then(|choices| match choices.is_empty() {
+        let parsed = choices(&value, false).and_then(|choices| match choices.is_empty() {
             true => Err("the answer has no choices".to_owned()),
             false => Ok(choices),
         });

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError};
 
+use serde_json::Value;
+
 use super::config::{OpenAiConfig, PrefixSupport};
 use super::draw::{Arrival, Wanted};
 use super::exchange::{Exchange, Server};
@@ -213,13 +215,13 @@ impl ChatModel for OpenAiClient {
     /// The server, the name of the model and the settings that change what it is sent.
     fn identity(&self) -> String {
         let config = self.config();
-        serde_json::json!({
+        sorted(&serde_json::json!({
             "base_url": config.base_url.trim_end_matches('/'),
             "model": config.model,
             "extra_body": config.extra_body,
             "token_limit_field": config.token_limit_field,
             "send_seed": config.send_seed,
-        })
+        }))
         .to_string()
     }
 
@@ -297,6 +299,26 @@ impl ChatModel for OpenAiClient {
         };
         request.check(self)?;
         self.exchange.log_probs_of(&request, completion)
+    }
+}
+
+/// The same JSON with its keys in order: whether they come so depends on what else is built.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let entries: BTreeMap<&String, Value> = map
+                .iter()
+                .map(|(name, value)| (name, sorted(value)))
+                .collect();
+            Value::Object(
+                entries
+                    .into_iter()
+                    .map(|(name, value)| (name.clone(), value))
+                    .collect(),
+            )
+        }
+        Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
+        other => other.clone(),
     }
 }
 

@@ -54,5 +54,4 @@ fn all_of_200_requests_are_answered_through_30_percent_of_faults() {
         .map(|(_, n)| n)
         .sum();
     assert!(client.usage().retries as usize >= faults, "{counts:?}");
-    println!("{counts:?}: {:?}", client.usage());
 }

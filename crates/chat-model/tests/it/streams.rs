@@ -71,6 +71,7 @@ fn faults_in_a_stream_are_tried_again() {
         Reply::Events(vec![(Duration::ZERO, r#"{"choi"#.into())]),
         Reply::Events(vec![]),
         Reply::Events(vec![(Duration::ZERO, "[DONE]".into())]),
+        Reply::events([text(7, "another"), end(7)]),
         Reply::status(503, ""),
     ] {
         let server = ChatServer::scripted([fault.clone(), Reply::events([text(0, "42"), end(0)])]);
