@@ -63,18 +63,14 @@ impl Exchange {
             model,
             failure,
         } = read;
-        let fault = if let Some(prefix) = repeated {
-            strip_prefix(&mut choices, prefix).err()
-        } else {
-            None
-        };
+        let fault = repeated.and_then(|prefix| strip_prefix(&mut choices, prefix).err());
         let lacks_logprobs = ask.request.logprobs
             && choices
                 .iter()
                 .any(|choice| choice.logprobs.is_none() && !choice.text.is_empty());
         let prices = self.config.prices.as_ref();
         let Reply {
-            completions,
+            mut completions,
             charge,
         } = assemble(ask.request, choices, count, ask.samples, prices);
         let paid = |error| Failed {
@@ -105,19 +101,9 @@ impl Exchange {
                 paid(http.malformed(path, status, problem, b""))
             }));
         }
-        let completions = completions
-            .into_iter()
-            .map(|(place, completion)| {
-                let model = model.clone();
-                (
-                    place,
-                    Completion {
-                        model,
-                        ..completion
-                    },
-                )
-            })
-            .collect();
+        for (_, completion) in &mut completions {
+            completion.model.clone_from(&model);
+        }
         Ok((completions, charge))
     }
 

@@ -85,11 +85,11 @@ impl Exchange {
                     break;
                 }
             }
-            // What no thread could be started for is done here, and so is nothing after the last thread.
             drop(sender);
             for arrival in arrivals {
                 on_arrival(arrival);
             }
+            // Nothing is left to do, unless no thread could be started.
             let (sender, arrivals) = mpsc::channel();
             draw.work(&sender);
             drop(sender);
@@ -195,6 +195,7 @@ impl Draw<'_> {
         let drawn = match drawn {
             Ok(drawn) => drawn,
             Err(error) if run.samples > 1 && may_be_too_many(&error) => {
+                restart(&mut shown);
                 let half = run.samples / 2;
                 let refused = Some(run.samples);
                 let part = |first, samples| Run {

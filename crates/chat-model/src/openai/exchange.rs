@@ -214,13 +214,6 @@ impl Exchange {
                 true => waits.next().map(|wait| wait.max(asked)),
                 false => None,
             };
-            self.tell(&CallEvent::Failed {
-                error: &error,
-                again_in,
-            });
-            let Some(wait) = again_in else {
-                return Err(error);
-            };
             let is_limited = matches!(
                 error,
                 Error::Status {
@@ -228,9 +221,16 @@ impl Exchange {
                     ..
                 }
             );
-            if is_limited && !asked.is_zero() {
+            if is_limited && again_in.is_some() {
                 limits.pause(asked);
             }
+            self.tell(&CallEvent::Failed {
+                error: &error,
+                again_in,
+            });
+            let Some(wait) = again_in else {
+                return Err(error);
+            };
             self.sleep(wait)?;
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use chat_model::{ChatModel, ChatRequest, Error, Message, OpenAiClient, Refusal};
+use chat_model::{CallEvent, ChatModel, ChatRequest, Error, Message, OpenAiClient, Refusal};
 use test_support::servers::{ChatServer, Reply};
 
 use crate::support::{ask, client, config, texts};
@@ -53,18 +53,20 @@ fn a_wait_that_the_server_asks_for_holds_back_the_other_calls_too() {
         "limited" if call.before == 0 => Reply::refusal(429, "retry-after: 0.2"),
         text => Reply::texts(&[text]),
     });
-    let client = client(&server);
-    std::thread::scope(|scope| {
-        let limited = ChatRequest::new([Message::user("limited")]);
-        let first = client.clone();
-        scope.spawn(move || first.complete(&limited).unwrap());
-        while server.calls().is_empty() {
-            std::thread::sleep(Duration::from_millis(1));
+    let (failed, is_limited) = std::sync::mpsc::channel();
+    let client = client(&server).with_observer(move |event| {
+        if matches!(event, CallEvent::Failed { .. }) {
+            let _ = failed.send(());
         }
-        std::thread::sleep(Duration::from_millis(50));
-        let start = Instant::now();
+    });
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        let first = client.clone();
+        let limited = ChatRequest::new([Message::user("limited")]);
+        scope.spawn(move || first.complete(&limited).unwrap());
+        is_limited.recv().unwrap();
         client.complete(&ask(1)).unwrap();
-        assert!(start.elapsed() >= Duration::from_millis(100));
+        assert!(start.elapsed() >= Duration::from_millis(200));
     });
 }
 
