@@ -72,6 +72,10 @@ pub enum Error {
         budget: f64,
     },
 
+    /// The client was told to make no more calls.
+    #[error("stopped before the call was made; nothing is wrong, ask again to go on")]
+    Stopped,
+
     // ---- on the way ----
     /// No answer in time.
     #[error(
@@ -208,7 +212,7 @@ impl Error {
     /// lasts (a bad key, an unknown model, a context that is too long, a spent budget) fails again until someone acts.
     pub fn is_passing(&self) -> bool {
         match self {
-            Self::Timeout { .. } | Self::Malformed { .. } => true,
+            Self::Timeout { .. } | Self::Malformed { .. } | Self::Stopped => true,
             Self::Transport { passing, .. } => *passing,
             Self::Status { refusal, .. } => refusal.is_passing(),
             _ => false,
@@ -231,6 +235,7 @@ impl Error {
             Self::Request { .. } | Self::Sampling { .. } => "request",
             Self::Unsupported { .. } => "unsupported",
             Self::Budget { .. } => "budget",
+            Self::Stopped => "stopped",
             Self::Timeout { .. } => "timeout",
             Self::Transport { .. } => "connection",
             Self::Malformed { .. } => "malformed answer",

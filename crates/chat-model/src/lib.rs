@@ -24,17 +24,19 @@
 //!
 //! # Vocabulary
 //!
-//! A *request* is a conversation and the number of *samples* wanted for it; a *completion* is one
-//! sampled continuation, with the reason it *finished*. A *batch* is many requests at once.
+//! A *request* is a conversation, or a *raw prompt*, and the number of *samples* wanted for it; a *completion* is one
+//! sampled continuation, with the reason it *finished*. A *batch* is many requests at once. An *answer prefix* is the
+//! beginning of an answer that the model goes on with.
 //!
 //! # Modules
 //!
 //! | item | what |
 //! | --- | --- |
 //! | [`Message`], [`ChatRequest`], [`Sampling`], [`Completion`] | what goes in and comes out |
-//! | [`ChatModel`], [`FnModel`] | the trait, and a function as a model |
-//! | `OpenAiClient`, `OpenAiConfig` | the HTTP client: retries, concurrency, token and cost account |
-//! | [`Error`] | what can go wrong, and what to do about it |
+//! | [`ChatModel`], [`Capability`], [`FnModel`] | the trait, what not every model can, and a function as a model |
+//! | `OpenAiClient`, `OpenAiConfig` | the HTTP client: retries, limits, token and cost account |
+//! | [`Budget`], [`Prices`], [`Usage`] | money and tokens |
+//! | [`Error`] | what can go wrong, whether it passes, and what to do about it |
 //!
 //! # Features
 //!

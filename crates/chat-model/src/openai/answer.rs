@@ -63,18 +63,14 @@ impl Exchange {
             model,
             failure,
         } = read;
-        let fault = if let Some(prefix) = repeated {
-            strip_prefix(&mut choices, prefix).err()
-        } else {
-            None
-        };
+        let fault = repeated.and_then(|prefix| strip_prefix(&mut choices, prefix).err());
         let lacks_logprobs = ask.request.logprobs
             && choices
                 .iter()
                 .any(|choice| choice.logprobs.is_none() && !choice.text.is_empty());
         let prices = self.config.prices.as_ref();
         let Reply {
-            completions,
+            mut completions,
             charge,
         } = assemble(ask.request, choices, count, ask.samples, prices);
         let paid = |error| Failed {
@@ -98,22 +94,16 @@ impl Exchange {
             let problem = "its answer has no log-probabilities although they were asked for";
             return Err(paid(self.cannot(path, Capability::LogProbs, problem)));
         }
-        if let (Some(failed), true) = (failure, completions.is_empty()) {
-            return Err(failed);
+        // Each answer must bring a sample that was asked for, or asking again would never end.
+        if !completions.iter().any(|(place, _)| *place < ask.samples) {
+            return Err(failure.unwrap_or_else(|| {
+                let problem = "none of its choices has an index that was asked for".to_owned();
+                paid(http.malformed(path, status, problem, b""))
+            }));
         }
-        let completions = completions
-            .into_iter()
-            .map(|(place, completion)| {
-                let model = model.clone();
-                (
-                    place,
-                    Completion {
-                        model,
-                        ..completion
-                    },
-                )
-            })
-            .collect();
+        for (_, completion) in &mut completions {
+            completion.model.clone_from(&model);
+        }
         Ok((completions, charge))
     }
 
@@ -121,7 +111,7 @@ impl Exchange {
     fn read_whole(&self, ask: &Ask<'_>, mut answer: Answer) -> Result<Drawn, Failed> {
         let (http, path) = (&self.server.http, ask.path());
         let (value, body) = self.read_json(path, &mut answer)?;
-        let parsed = choices(&value).and_then(|choices| match choices.is_empty() {
+        let parsed = choices(&value, false).and_then(|choices| match choices.is_empty() {
             true => Err("the answer has no choices".to_owned()),
             false => Ok(choices),
         });

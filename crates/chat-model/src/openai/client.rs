@@ -1,7 +1,10 @@
 //! The client.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError};
+
+use serde_json::Value;
 
 use super::config::{OpenAiConfig, PrefixSupport};
 use super::draw::{Arrival, Wanted};
@@ -79,6 +82,7 @@ impl OpenAiClient {
                 budget: config.budget.map(Budget::new).transpose()?,
                 config: Arc::new(config),
                 observer: None,
+                stop: None,
             },
         })
     }
@@ -107,6 +111,13 @@ impl OpenAiClient {
         observer: impl Fn(&CallEvent<'_>) + Send + Sync + 'static,
     ) -> Self {
         self.exchange.observer = Some(Arc::new(Box::new(observer)));
+        self
+    }
+
+    /// Makes no more calls once this is set: calls under way are finished and their samples handed over, all that wait
+    /// end with [`Error::Stopped`].
+    pub fn with_stop(mut self, stop: Arc<AtomicBool>) -> Self {
+        self.exchange.stop = Some(stop);
         self
     }
 
@@ -204,13 +215,13 @@ impl ChatModel for OpenAiClient {
     /// The server, the name of the model and the settings that change what it is sent.
     fn identity(&self) -> String {
         let config = self.config();
-        serde_json::json!({
+        sorted(&serde_json::json!({
             "base_url": config.base_url.trim_end_matches('/'),
             "model": config.model,
             "extra_body": config.extra_body,
             "token_limit_field": config.token_limit_field,
             "send_seed": config.send_seed,
-        })
+        }))
         .to_string()
     }
 
@@ -288,6 +299,26 @@ impl ChatModel for OpenAiClient {
         };
         request.check(self)?;
         self.exchange.log_probs_of(&request, completion)
+    }
+}
+
+/// The same JSON with its keys in order: whether they come so depends on what else is built.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let entries: BTreeMap<&String, Value> = map
+                .iter()
+                .map(|(name, value)| (name, sorted(value)))
+                .collect();
+            Value::Object(
+                entries
+                    .into_iter()
+                    .map(|(name, value)| (name.clone(), value))
+                    .collect(),
+            )
+        }
+        Value::Array(items) => Value::Array(items.iter().map(sorted).collect()),
+        other => other.clone(),
     }
 }
 

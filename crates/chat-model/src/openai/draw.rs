@@ -85,11 +85,11 @@ impl Exchange {
                     break;
                 }
             }
-            // What no thread could be started for is done here, and so is nothing after the last thread.
             drop(sender);
             for arrival in arrivals {
                 on_arrival(arrival);
             }
+            // Nothing is left to do, unless no thread could be started.
             let (sender, arrivals) = mpsc::channel();
             draw.work(&sender);
             drop(sender);
@@ -108,9 +108,9 @@ impl Draw<'_> {
     /// Makes calls until there are none left, here or under way.
     fn work(&self, sender: &Sender<Arrival>) {
         while let Some(run) = self.next() {
+            let under_way = UnderWay(self);
             let outcome = self.call(run, sender);
             let mut queue = self.queue();
-            queue.under_way -= 1;
             match outcome {
                 Ok(next) => {
                     for run in next.into_iter().rev() {
@@ -124,7 +124,7 @@ impl Draw<'_> {
                 }
             }
             drop(queue);
-            self.changed.notify_all();
+            drop(under_way);
         }
     }
 
@@ -195,6 +195,7 @@ impl Draw<'_> {
         let drawn = match drawn {
             Ok(drawn) => drawn,
             Err(error) if run.samples > 1 && may_be_too_many(&error) => {
+                restart(&mut shown);
                 let half = run.samples / 2;
                 let refused = Some(run.samples);
                 let part = |first, samples| Run {
@@ -238,6 +239,16 @@ impl Draw<'_> {
     fn queue(&self) -> MutexGuard<'_, Queue> {
         // A worker does not panic while it holds the lock.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call that others may wait for; it ends even if an observer panics.
+struct UnderWay<'a>(&'a Draw<'a>);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.queue().under_way -= 1;
+        self.0.changed.notify_all();
     }
 }
 

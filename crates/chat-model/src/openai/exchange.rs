@@ -1,8 +1,8 @@
 //! A call, made again until it is answered or there is no hope, within limits and budget.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use serde_json::Value;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::config::OpenAiConfig;
 use super::http::{Answer, Failed, Http, LARGEST_BODY, Paid, Path};
 use super::lenient;
-use super::limits::Limits;
+use super::limits::{LOOK_UP, Limits};
 use super::observe::{CallEvent, Observer};
 use super::prefix::Habits;
 use super::refusal::hidden_status;
@@ -66,6 +66,7 @@ pub(super) struct Exchange {
     pub server: Arc<Server>,
     pub budget: Option<Budget>,
     pub observer: Option<Arc<Observer>>,
+    pub stop: Option<Arc<AtomicBool>>,
 }
 
 /// What a call is admitted by.
@@ -140,7 +141,8 @@ impl Exchange {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let ticket = limits.enter(size.tokens);
+            let ticket = limits.enter(size.tokens, || self.is_stopped());
+            let ticket = ticket.ok_or(Error::Stopped)?;
             let held = match &self.budget {
                 None => None,
                 Some(budget) => match budget.reserve(&self.config.model, size.most_cost) {
@@ -212,13 +214,6 @@ impl Exchange {
                 true => waits.next().map(|wait| wait.max(asked)),
                 false => None,
             };
-            self.tell(&CallEvent::Failed {
-                error: &error,
-                again_in,
-            });
-            let Some(wait) = again_in else {
-                return Err(error);
-            };
             let is_limited = matches!(
                 error,
                 Error::Status {
@@ -226,10 +221,37 @@ impl Exchange {
                     ..
                 }
             );
-            if is_limited && !asked.is_zero() {
+            if is_limited && again_in.is_some() {
                 limits.pause(asked);
             }
-            std::thread::sleep(wait);
+            self.tell(&CallEvent::Failed {
+                error: &error,
+                again_in,
+            });
+            let Some(wait) = again_in else {
+                return Err(error);
+            };
+            self.sleep(wait)?;
+        }
+    }
+
+    fn is_stopped(&self) -> bool {
+        let stop = self.stop.as_ref();
+        stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
+    }
+
+    /// Waits, unless the client is stopped meanwhile.
+    fn sleep(&self, wait: Duration) -> Result<()> {
+        let until = Instant::now() + wait;
+        loop {
+            if self.is_stopped() {
+                return Err(Error::Stopped);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            std::thread::sleep(left.min(LOOK_UP));
         }
     }
 

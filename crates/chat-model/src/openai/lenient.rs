@@ -64,6 +64,8 @@ fn escape(text: &str) -> (&str, usize) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -98,6 +100,21 @@ mod tests {
             b"<html>",
         ] {
             assert!(parse(body).is_err());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics_and_sound_json_is_not_touched(
+            bytes in proptest::collection::vec(any::<u8>(), 0..60),
+            text in any::<String>(),
+            broken in "(\\\\|u[dD][89a-f]|\"|NaN|[0-9a-f]|\u{e4}|,|\\{|\\}){0,30}",
+        ) {
+            let _ = parse(&bytes);
+            let _ = parse(broken.as_bytes());
+            let sound = serde_json::json!({ "text": text, "broken": broken });
+            prop_assert_eq!(parse(sound.to_string().as_bytes()).unwrap(), sound.clone());
+            prop_assert_eq!(mended(&sound.to_string()), sound.to_string());
         }
     }
 }

@@ -4,6 +4,9 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// How often whoever waits looks whether it is to stop.
+pub(super) const LOOK_UP: Duration = Duration::from_millis(100);
+
 /// What all clones of a client share of the server's patience.
 ///
 /// The window slides: within any minute no more calls begin, and no more tokens are asked for, than the limits say. A call
@@ -52,10 +55,13 @@ impl Limits {
         }
     }
 
-    /// Waits until a call with so many tokens may begin.
-    pub fn enter(&self, tokens: u64) -> Ticket<'_> {
+    /// Waits until a call with so many tokens may begin, or `None` when it `is_stopped` meanwhile.
+    pub fn enter(&self, tokens: u64, is_stopped: impl Fn() -> bool) -> Option<Ticket<'_>> {
         let mut state = self.state();
         loop {
+            if is_stopped() {
+                return None;
+            }
             let now = Instant::now();
             let wait = if state.under_way >= self.concurrency {
                 // Whoever leaves wakes this thread.
@@ -66,8 +72,8 @@ impl Limits {
                     Some(wait) => wait,
                 }
             };
-            // A timer that fires early must not make this a busy loop.
-            let wait = wait.max(Duration::from_millis(1));
+            // A timer that fires early must not make this a busy loop, nor a long wait a deaf one.
+            let wait = wait.clamp(Duration::from_millis(1), LOOK_UP);
             state = self
                 .changed
                 .wait_timeout(state, wait)
@@ -84,7 +90,7 @@ impl Limits {
                 tokens,
             });
         }
-        Ticket { limits: self, id }
+        Some(Ticket { limits: self, id })
     }
 
     /// How long the pause or the window keep a call back, if they do.
@@ -163,7 +169,7 @@ mod tests {
                     scope.spawn(|| {
                         (0..calls / 4)
                             .map(|_| {
-                                let ticket = limits.enter(10);
+                                let ticket = limits.enter(10, || false).unwrap();
                                 let state = limits.state();
                                 let at = state.begun.iter().find(|b| b.id == ticket.id).unwrap().at;
                                 drop(state);
@@ -198,10 +204,11 @@ mod tests {
     fn tokens_that_were_not_used_come_back_and_a_call_beyond_the_limit_goes_alone() {
         let limits = Limits::within(Duration::from_secs(3600), 8, None, Some(100));
         // Larger than the limit, and the window is empty.
-        let ticket = limits.enter(1000);
+        let ticket = limits.enter(1000, || false).unwrap();
         ticket.settle(10);
+        assert!(limits.enter(91, || true).is_none());
         // Would wait for an hour, had the tokens not come back.
-        drop(limits.enter(90));
+        drop(limits.enter(90, || false).unwrap());
     }
 
     #[test]
@@ -212,7 +219,7 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..6 {
                 scope.spawn(|| {
-                    let _ticket = limits.enter(1);
+                    let _ticket = limits.enter(1, || false).unwrap();
                     assert!(start.elapsed() >= Duration::from_millis(30));
                     assert!(limits.state().under_way <= 2);
                     std::thread::sleep(Duration::from_millis(2));

@@ -21,7 +21,7 @@ pub enum CallEvent<'a> {
     Answered {
         /// Where it went.
         url: &'a str,
-        /// The samples that came.
+        /// The samples that were asked for.
         samples: usize,
         /// The prompt's tokens.
         prompt_tokens: u64,

@@ -36,8 +36,9 @@ pub(super) struct Choice {
     pub finish: Option<Finish>,
 }
 
-/// The `choices` of a reply. Indices that are no indices give way to the order.
-pub(super) fn choices(reply: &Value) -> Result<Vec<Choice>, String> {
+/// The `choices` of a reply. Indices that are no indices give way to the order. In a part of a reply (`is_part`) a choice
+/// may have no text.
+pub(super) fn choices(reply: &Value, is_part: bool) -> Result<Vec<Choice>, String> {
     let list = reply
         .get("choices")
         .and_then(Value::as_array)
@@ -62,6 +63,9 @@ pub(super) fn choices(reply: &Value) -> Result<Vec<Choice>, String> {
                 }
                 None => choice.get("text").and_then(|text| content(Some(text))),
             };
+            let is_bare = message.is_none() && choice.get("text").is_none();
+            let has_nothing = is_part && is_bare && choice.is_object();
+            let text = text.or(has_nothing.then(String::new));
             part.text = text.ok_or_else(|| format!("choice {position} has no text"))?;
             Ok(part)
         })
@@ -284,7 +288,7 @@ mod tests {
             prompt_per_million: 1e6,
             completion_per_million: 1e6,
         };
-        let choices = choices(&reply).unwrap();
+        let choices = choices(&reply, false).unwrap();
         assemble(request, choices, count(&reply), samples, Some(&prices))
     }
 
@@ -329,15 +333,18 @@ mod tests {
         let parts = choices(&json!({"choices": [
             {"index": "0", "message": {"content": [{"type": "text", "text": "he"}, {"type": "text", "text": "llo"}],
                 "reasoning_content": "long thoughts"}},
-            {"index": -1, "text": "raw"}]}))
+            {"index": -1, "text": "raw"}]}), false)
         .unwrap();
         let found: Vec<_> = parts
             .iter()
             .map(|c| (c.index, c.text.as_str(), c.reasoning.as_str()))
             .collect();
         assert_eq!(found, [(0, "hello", "long thoughts"), (1, "raw", "")]);
-        let parsed =
-            choices(&json!({"choices": [{"text": "x", "finish_reason": "length"}]})).unwrap();
+        let parsed = choices(
+            &json!({"choices": [{"text": "x", "finish_reason": "length"}]}),
+            false,
+        )
+        .unwrap();
         assert_eq!(
             (parsed[0].text.as_str(), parsed[0].finish),
             ("x", Some(Finish::Length))
@@ -347,7 +354,10 @@ mod tests {
             json!({"choices": [7]}),
             json!({"choices": [{"message": {"content": 7}}]}),
         ] {
-            assert!(choices(&wrong).is_err(), "{wrong}");
+            assert!(
+                choices(&wrong, false).is_err() && choices(&wrong, true).is_err(),
+                "{wrong}"
+            );
         }
     }
 

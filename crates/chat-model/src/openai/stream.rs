@@ -88,7 +88,9 @@ impl State {
         }
         let parts = match event.get("choices") {
             None | Some(Value::Null) => Vec::new(),
-            Some(_) => choices(&event).map_err(|problem| Broken::Malformed(problem, text()))?,
+            Some(_) => {
+                choices(&event, true).map_err(|problem| Broken::Malformed(problem, text()))?
+            }
         };
         let counted = count(&event);
         if counted.completion.is_some() {
@@ -167,6 +169,7 @@ mod tests {
             "data: {\"choices\": [{\"index\": 0, \"delta\": {\"content\": \"a\"}, \"finish_reason\": \"length\"}]}\n\n",
             "data: {\"choices\": [], \"usage\": {\"prompt_tokens\": 3, \"completion_tokens\": 1}, \"timings\": {\"predicted_n\": 1}}\n\n",
             "data: {\"choices\": [{\"index\": 1, \"delta\": {\"content\": \"c\"}}]}\n\n",
+            "data: {\"choices\": [{\"index\": 1, \"finish_reason\": \"stop\"}]}\n\n",
             "data: {\"choices\": [], \"usage\": {\"prompt_tokens\": 3, \"completion_tokens\": 2}, \"timings\": {\"predicted_n\": 2}}\n\n",
             "data: [DONE]\n\n",
         ));

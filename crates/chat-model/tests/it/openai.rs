@@ -121,3 +121,22 @@ fn a_batch_keeps_its_order_and_its_limit_on_concurrency() {
     assert!(most.load(Ordering::SeqCst) <= 3);
     assert_eq!(server.calls().len(), 20);
 }
+
+#[test]
+fn the_identity_has_what_decides_an_answer_and_no_key() {
+    let server = ChatServer::scripted([Reply::texts(&["42"])]);
+    let one = client(&server);
+    let mut other = config(&server);
+    other.extra_body.insert("top_k".into(), 5.into());
+    other.extra_body.insert("min_p".into(), 0.1.into());
+    let other = OpenAiClient::new(other).unwrap();
+    assert_ne!(one.identity(), other.identity());
+    assert_eq!(one.identity(), client(&server).identity());
+    let text = other.identity();
+    assert!(
+        text.contains(&server.base_url) && text.contains("tiny"),
+        "{text}"
+    );
+    assert!(text.find("min_p") < text.find("top_k"), "{text}");
+    assert!(!one.identity().contains(KEY));
+}

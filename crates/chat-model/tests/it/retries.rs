@@ -1,8 +1,10 @@
 //! What is tried again, what is not, and how long is waited.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use chat_model::{ChatModel, Error, OpenAiClient, Refusal};
+use chat_model::{CallEvent, ChatModel, ChatRequest, Error, Message, OpenAiClient, Refusal};
 use test_support::servers::{ChatServer, Reply};
 
 use crate::support::{ask, client, config, texts};
@@ -51,18 +53,20 @@ fn a_wait_that_the_server_asks_for_holds_back_the_other_calls_too() {
         "limited" if call.before == 0 => Reply::refusal(429, "retry-after: 0.2"),
         text => Reply::texts(&[text]),
     });
-    let client = client(&server);
-    std::thread::scope(|scope| {
-        let limited = chat_model::ChatRequest::new([chat_model::Message::user("limited")]);
-        let first = client.clone();
-        scope.spawn(move || first.complete(&limited).unwrap());
-        while server.calls().is_empty() {
-            std::thread::sleep(Duration::from_millis(1));
+    let (failed, is_limited) = std::sync::mpsc::channel();
+    let client = client(&server).with_observer(move |event| {
+        if matches!(event, CallEvent::Failed { .. }) {
+            let _ = failed.send(());
         }
-        std::thread::sleep(Duration::from_millis(50));
-        let start = Instant::now();
+    });
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        let first = client.clone();
+        let limited = ChatRequest::new([Message::user("limited")]);
+        scope.spawn(move || first.complete(&limited).unwrap());
+        is_limited.recv().unwrap();
         client.complete(&ask(1)).unwrap();
-        assert!(start.elapsed() >= Duration::from_millis(100));
+        assert!(start.elapsed() >= Duration::from_millis(200));
     });
 }
 
@@ -184,4 +188,45 @@ fn a_server_that_does_not_answer_is_a_timeout() {
     );
     assert!(error.is_passing());
     assert_eq!(client.usage().uncertain_calls, 2);
+}
+
+#[test]
+fn a_stopped_client_finishes_what_is_under_way_and_waits_no_longer() {
+    let server = ChatServer::answering(|call| match call.last_text() {
+        "failing" => Reply::status(503, ""),
+        _ => {
+            std::thread::sleep(Duration::from_millis(300));
+            Reply::texts(&["42"])
+        }
+    });
+    let mut config = config(&server);
+    config.concurrency = 2;
+    config.retry.first_wait_seconds = 30.0;
+    config.retry.longest_wait_seconds = 60.0;
+    let stop = Arc::new(AtomicBool::new(false));
+    let client = OpenAiClient::new(config).unwrap().with_stop(stop.clone());
+    let failing = ChatRequest::new([Message::user("failing")]);
+    let start = Instant::now();
+    let results = std::thread::scope(|scope| {
+        let drawn = scope.spawn(|| client.complete_batch(&[failing, ask(1), ask(1), ask(1)]));
+        while server.calls().len() < 2 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        stop.store(true, Ordering::Relaxed);
+        drawn.join().unwrap()
+    });
+    assert!(start.elapsed() < Duration::from_secs(20));
+    assert!(matches!(results[0], Err(Error::Stopped)));
+    assert_eq!(results[1].as_ref().unwrap()[0].text, "42");
+    assert!(matches!(results[3], Err(Error::Stopped)));
+}
+
+#[test]
+fn an_observer_that_panics_does_not_leave_the_others_waiting() {
+    let server = ChatServer::scripted([Reply::texts(&["42"])]);
+    let client = client(&server).with_observer(|_| panic!("as it should"));
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        client.complete_batch(&vec![ask(1); 5])
+    }));
+    assert!(outcome.is_err());
 }

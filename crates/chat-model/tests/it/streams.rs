@@ -71,6 +71,7 @@ fn faults_in_a_stream_are_tried_again() {
         Reply::Events(vec![(Duration::ZERO, r#"{"choi"#.into())]),
         Reply::Events(vec![]),
         Reply::Events(vec![(Duration::ZERO, "[DONE]".into())]),
+        Reply::events([text(7, "another"), end(7)]),
         Reply::status(503, ""),
     ] {
         let server = ChatServer::scripted([fault.clone(), Reply::events([text(0, "42"), end(0)])]);
@@ -91,13 +92,13 @@ fn silence_ends_a_stream_and_a_long_answer_does_not() {
         let mut config = config(&server);
         config.stream = true;
         // The whole answer takes longer than this.
-        config.timeout_seconds = 0.1;
-        config.idle_timeout_seconds = 0.25;
+        config.timeout_seconds = 0.3;
+        config.idle_timeout_seconds = 1.0;
         config.retry.retries = 0;
         OpenAiClient::new(config).unwrap().complete(&ask(1))
     };
-    assert_eq!(streaming(slow(30)).unwrap()[0].text, "xxxxxxxx");
-    let error = streaming(slow(600)).unwrap_err();
+    assert_eq!(streaming(slow(60)).unwrap()[0].text, "xxxxxxxx");
+    let error = streaming(slow(3000)).unwrap_err();
     assert!(matches!(error, Error::Timeout { .. }), "{error}");
     assert!(
         error.to_string().contains("idle_timeout_seconds"),

