@@ -70,6 +70,9 @@ struct Found {
     answer: String,
 }
 
+/// What is read of a sentence that says an answer.
+const LONGEST_SENTENCE: usize = 2_000;
+
 /// Boxes in boxes that are looked into.
 const DEEPEST: usize = 16;
 
@@ -239,7 +242,7 @@ fn last_hashes(text: &str) -> Option<Found> {
 /// What the last sentence says that "the answer is".
 fn last_sentence(text: &str) -> Option<String> {
     words_from_end(text, &["answer", "option", "choice"]).find_map(|(_, after)| {
-        let answer = is_said(&text[after..]).and_then(first_line)?;
+        let answer = is_said(within(&text[after..], LONGEST_SENTENCE)).and_then(first_line)?;
         is_answer(&answer).then_some(answer)
     })
 }

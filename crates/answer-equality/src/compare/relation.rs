@@ -167,7 +167,7 @@ impl Judge<'_> {
         };
         let turned = || symmetric.then(|| both(b.right, b.left))?;
         let by_value = || {
-            let quotient = proportion(&difference(a)?, &difference(b)?)?;
+            let quotient = proportion(&difference(a)?, &difference(b)?, &self.work)?;
             let positive = quotient.is_real() && !quotient.is_negative();
             (symmetric || positive).then_some(Rule::Algebra)
         };
