@@ -63,6 +63,9 @@ fn relations(text: &str) -> Option<Vec<Relation<'_>>> {
             let Some((at, (spelled, sign, turned))) = next else {
                 break;
             };
+            if found.len() > MOST_RELATIONS {
+                return None;
+            }
             before = Some((side, *sign, *turned));
             rest = &rest[at + spelled.len()..];
         }

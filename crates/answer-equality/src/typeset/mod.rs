@@ -24,7 +24,7 @@ pub(crate) fn plain_math(text: &str) -> String {
 }
 
 /// Where the brace that was opened before this text closes; escaped braces do not count.
-pub(crate) fn closing_brace(text: &str) -> Option<usize> {
+fn closing_brace(text: &str) -> Option<usize> {
     let mut depth = 0;
     let mut escaped = false;
     for (at, c) in text.char_indices() {
