@@ -1,6 +1,6 @@
 //! Final answers in a text, and in what a program shows.
 
-use crate::typeset::closing_brace;
+use std::collections::HashMap;
 
 /// The final answer that an action states.
 ///
@@ -70,6 +70,9 @@ struct Found {
     answer: String,
 }
 
+/// What is read of a sentence that says an answer.
+const LONGEST_SENTENCE: usize = 2_000;
+
 /// Boxes in boxes that are looked into.
 const DEEPEST: usize = 16;
 
@@ -79,7 +82,8 @@ const BOXES: [&str; 2] = ["\\boxed", "\\fbox"];
 fn last_boxes(text: &str, depth: usize) -> Option<Found> {
     let mut boxes: Vec<Box<'_>> = Vec::new();
     let mut from = 0;
-    while let Some(found) = next_box(text, from) {
+    let closing = closing_braces(text);
+    while let Some(found) = next_box(text, from, &closing) {
         // What is inside a box is looked at below.
         from = found.end;
         boxes.push(found);
@@ -112,8 +116,30 @@ struct Box<'a> {
     content: &'a str,
 }
 
+/// Where each brace that closes is closed. Found at once: looked for from each, it would take a time that grows with the
+/// square of the text.
+fn closing_braces(text: &str) -> HashMap<usize, usize> {
+    let mut closing = HashMap::new();
+    let mut open = Vec::new();
+    let mut escaped = false;
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '{' => open.push(at),
+            '}' => {
+                if let Some(start) = open.pop() {
+                    closing.insert(start, at);
+                }
+            }
+            _ => {}
+        }
+    }
+    closing
+}
+
 /// The first box that begins at a place or later, and closes.
-fn next_box(text: &str, from: usize) -> Option<Box<'_>> {
+fn next_box<'a>(text: &'a str, from: usize, closing: &HashMap<usize, usize>) -> Option<Box<'a>> {
     let mut from = from;
     loop {
         let (start, open) = BOXES
@@ -124,14 +150,14 @@ fn next_box(text: &str, from: usize) -> Option<Box<'_>> {
         let rest = &text[from..];
         let content = rest.trim_start();
         let at = from + rest.len() - content.len();
-        let (skipped, length) = match content.strip_prefix('{') {
-            Some(content) => match closing_brace(content) {
-                Some(end) => (1, end),
+        let (skipped, length) = match content.starts_with('{') {
+            true => match closing.get(&at) {
+                Some(end) => (1, end - at - 1),
                 None => continue,
             },
             // "\boxed 42", as TeX allows; a name that only begins alike is no box.
-            None if content.len() == rest.len() => continue,
-            None => {
+            false if content.len() == rest.len() => continue,
+            false => {
                 let end = content.find(|c: char| c.is_whitespace() || c == '$');
                 (0, end.unwrap_or(content.len()))
             }
@@ -239,7 +265,7 @@ fn last_hashes(text: &str) -> Option<Found> {
 /// What the last sentence says that "the answer is".
 fn last_sentence(text: &str) -> Option<String> {
     words_from_end(text, &["answer", "option", "choice"]).find_map(|(_, after)| {
-        let answer = is_said(&text[after..]).and_then(first_line)?;
+        let answer = is_said(within(&text[after..], LONGEST_SENTENCE)).and_then(first_line)?;
         is_answer(&answer).then_some(answer)
     })
 }

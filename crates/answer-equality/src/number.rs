@@ -2,7 +2,7 @@
 
 use dashu_ratio::RBig;
 
-use crate::expression::{Expression, Value, Written, value_at};
+use crate::expression::{Expression, Value, Work, Written, value_at};
 use crate::options::{Rule, Tolerance};
 
 /// How far the nearest double may be from what it stands for, relative to it, after a few operations.
@@ -23,8 +23,8 @@ pub(crate) struct Number {
 
 impl Number {
     /// The value of an expression without variables.
-    pub fn of(expression: &Expression, written: Option<Written>) -> Option<Self> {
-        let value = value_at(expression, &|_| None)?;
+    pub fn of(expression: &Expression, written: Option<Written>, work: &Work) -> Option<Self> {
+        let value = value_at(expression, &|_| None, work)?;
         Some(Self { value, written })
     }
 
@@ -146,7 +146,7 @@ mod tests {
     fn of(text: &str) -> Option<Number> {
         let (expression, written, rest) = number_prefix(text)?;
         assert_eq!(rest, "", "{text}");
-        Number::of(&expression, written)
+        Number::of(&expression, written, &Work::default())
     }
 
     fn by(given: &str, truth: &str, tolerance: &Tolerance) -> Option<Rule> {
@@ -229,7 +229,8 @@ mod tests {
             "0^-1",
             "1/(2-2)",
         ] {
-            let value = number_prefix(text).and_then(|(it, written, _)| Number::of(&it, written));
+            let value = number_prefix(text)
+                .and_then(|(it, written, _)| Number::of(&it, written, &Work::default()));
             assert!(value.is_none(), "{text}");
         }
         // Exact, and beyond f64.

@@ -1,6 +1,6 @@
 //! A number with what stands around it: currency, percent sign, unit, words.
 
-use crate::expression::number_prefix;
+use crate::expression::{Work, number_prefix};
 use crate::number::Number;
 use crate::options::{Rule, Tolerance};
 use crate::typeset::plain_math;
@@ -27,7 +27,10 @@ pub fn parse_number(text: &str) -> Option<f64> {
         Some((_, value)) => value,
         None => &plain,
     };
-    let value = Quantity::parse(value)?.number.value.to_f64()?;
+    let value = Quantity::parse(value, &Work::default())?
+        .number
+        .value
+        .to_f64()?;
     value.is_finite().then_some(value)
 }
 
@@ -41,19 +44,19 @@ pub(crate) struct Quantity {
 
 impl Quantity {
     /// The one number that a plain text is, if it is one.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str, work: &Work) -> Option<Self> {
         let text = text.trim().trim_end_matches(['.', ',', ';']);
         let text = without_gloss(without_approximation(text));
-        Self::bare(text)
+        Self::bare(text, work)
             .or_else(|| Self::spelled(text))
-            .or_else(|| Self::in_sentence(text))
+            .or_else(|| Self::in_sentence(text, work))
     }
 
     /// Sign, currency, number, unit.
-    fn bare(text: &str) -> Option<Self> {
+    fn bare(text: &str, work: &Work) -> Option<Self> {
         let (negative, units, rest) = sign_and_currency(text);
         let (number, written, rest) = number_prefix(rest)?;
-        Self::with_unit(Number::of(&number, written)?, rest, units, negative)
+        Self::with_unit(Number::of(&number, written, work)?, rest, units, negative)
     }
 
     fn with_unit(number: Number, rest: &str, before: Vec<Unit>, negative: bool) -> Option<Self> {
@@ -83,7 +86,7 @@ impl Quantity {
     }
 
     /// The one number of a sentence without other mathematics: "She has 42 apples".
-    fn in_sentence(text: &str) -> Option<Self> {
+    fn in_sentence(text: &str, work: &Work) -> Option<Self> {
         if !text.starts_with(char::is_alphabetic) {
             return None;
         }
@@ -100,7 +103,7 @@ impl Quantity {
         let mut words = words;
         words
             .all(says_nothing)
-            .then(|| Self::bare(&text[start..]))?
+            .then(|| Self::bare(&text[start..], work))?
     }
 
     /// The rule by which it is the true one: units that are known on both sides are converted or must be the same.
@@ -263,7 +266,7 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> Option<f64> {
-        Quantity::parse(text).and_then(|it| it.number.value.to_f64())
+        Quantity::parse(text, &Work::default()).and_then(|it| it.number.value.to_f64())
     }
 
     #[test]
@@ -305,7 +308,7 @@ mod tests {
     #[test]
     fn units_are_converted_where_both_are_known() {
         let same = |a: &str, b: &str| {
-            let of = |text| Quantity::parse(text).expect("a quantity");
+            let of = |text| Quantity::parse(text, &Work::default()).expect("a quantity");
             of(a).same_as(&of(b), &Tolerance::default()).is_some()
         };
         for (a, b) in [

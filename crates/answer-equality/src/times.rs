@@ -1,5 +1,6 @@
 //! Times of day.
 
+use crate::expression::Work;
 use crate::quantity::Quantity;
 
 /// A time of day; without a half of the day it may be either.
@@ -55,13 +56,13 @@ impl Time {
     }
 
     /// Whether a time is the hour that a number says, if one of both is a time with its half of the day.
-    pub fn is_hour(given: &str, truth: &str) -> Option<bool> {
+    pub fn is_hour(given: &str, truth: &str, work: &Work) -> Option<bool> {
         let (time, number) = match (Self::parse(given), Self::parse(truth)) {
             (Some(time), None) => (time, truth),
             (None, Some(time)) => (time, given),
             _ => return None,
         };
-        let hour = Quantity::parse(number)?.number.value.to_f64()?;
+        let hour = Quantity::parse(number, work)?.number.value.to_f64()?;
         let on_the_hour = time.seconds.is_multiple_of(3600) && (time.half_known || !time.minutes);
         let apart = f64::from(time.seconds / 3600) - hour;
         Some(on_the_hour && (0.0..=24.0).contains(&hour) && apart % 12.0 == 0.0)
@@ -93,7 +94,7 @@ mod tests {
         for text in ["7", "25:00", "3:5", "13 pm", "am", "1:2:3", ":"] {
             assert!(Time::parse(text).is_none(), "{text}");
         }
-        assert_eq!(Time::is_hour("7 am", "7"), Some(true));
-        assert_eq!(Time::is_hour("12:30", "12"), Some(false));
+        assert_eq!(Time::is_hour("7 am", "7", &Work::default()), Some(true));
+        assert_eq!(Time::is_hour("12:30", "12", &Work::default()), Some(false));
     }
 }

@@ -17,6 +17,8 @@ mod tora;
 pub use extract::match_answer;
 pub use normal::{mathd_form, prm800k_form};
 
+use crate::expression::Work;
+use crate::extract::within;
 use crate::options::{Comparison, Rule, Tolerance};
 
 /// Longer texts are cut before anything else.
@@ -35,9 +37,10 @@ const LONGEST: usize = 10_000;
 /// assert!(!authors::grade(&answer, "0.5", &Tolerance::exact()).equal);
 /// ```
 pub fn grade(given: &str, truth: &str, tolerance: &Tolerance) -> Comparison {
-    let cut = |text| crate::extract::within(text, LONGEST);
-    let (given, truth) = (cut(given), cut(truth));
-    let by = prm800k::grade(given, truth).or_else(|| tora::grade(given, truth, tolerance));
+    let (given, truth) = (within(given, LONGEST), within(truth, LONGEST));
+    let work = Work::default();
+    let by =
+        prm800k::grade(given, truth, &work).or_else(|| tora::grade(given, truth, tolerance, &work));
     Comparison {
         equal: by.is_some(),
         by,

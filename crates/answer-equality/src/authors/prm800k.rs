@@ -1,13 +1,13 @@
 //! The grader of PRM800K: normal forms, tuples, and differences that simplify to zero.
 
 use super::normal::{is_whole, mathd_form, prm800k_form, without_thousands};
-use crate::expression::{leading, same_everywhere};
+use crate::expression::{Work, leading, same_everywhere};
 use crate::options::Rule;
 
 /// Different letters in both sides beyond which nothing is simplified.
 const MOST_LETTERS: usize = 2;
 
-pub(super) fn grade(given: &str, truth: &str) -> Option<Rule> {
+pub(super) fn grade(given: &str, truth: &str, work: &Work) -> Option<Rule> {
     if mathd_form(given) == mathd_form(truth) {
         return Some(Rule::Text);
     }
@@ -28,7 +28,7 @@ pub(super) fn grade(given: &str, truth: &str) -> Option<Rule> {
         let rule = match (is_fraction(ours), is_fraction(theirs)) {
             (true, true) => (ours == theirs).then_some(Rule::Text),
             _ if is_whole(ours) != is_whole(theirs) => None,
-            _ => same_value(ours, theirs).then_some(Rule::Algebra),
+            _ => same_value(ours, theirs, work).then_some(Rule::Algebra),
         };
         Some(by.max(rule?))
     })
@@ -61,7 +61,7 @@ fn is_fraction(text: &str) -> bool {
     digits(top.strip_prefix('-').unwrap_or(top)) && digits(bottom) && !zero(bottom)
 }
 
-fn same_value(ours: &str, theirs: &str) -> bool {
+fn same_value(ours: &str, theirs: &str, work: &Work) -> bool {
     let joined = format!("({theirs})-({ours})");
     if !is_simple(&joined) {
         return false;
@@ -71,7 +71,7 @@ fn same_value(ours: &str, theirs: &str) -> bool {
         rest.trim().is_empty().then_some(value)
     };
     let both = read(ours).zip(read(theirs));
-    both.is_some_and(|(ours, theirs)| same_everywhere(&ours, &theirs))
+    both.is_some_and(|(ours, theirs)| same_everywhere(&ours, &theirs, work))
 }
 
 /// Whether they would try to simplify a text: few letters, and no powers that could be large.

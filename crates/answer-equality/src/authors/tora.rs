@@ -1,7 +1,8 @@
 //! The comparison of ToRA: numbers within a tolerance, lists item by item, and differences that simplify to zero.
 
 use super::strictest;
-use crate::expression::{Constant, Expression, leading, same_everywhere};
+use crate::expression::{Constant, Expression, Work, leading, same_everywhere};
+use crate::extract::within;
 use crate::number::Number;
 use crate::options::{Rule, Tolerance};
 use crate::typeset::{plain_math, with_intervals};
@@ -15,10 +16,11 @@ const DEEPEST: usize = 8;
 /// What stands for pi while a text is read.
 const PI: char = '\u{e000}';
 
-pub(super) fn grade(given: &str, truth: &str, tolerance: &Tolerance) -> Option<Rule> {
-    let given = crate::extract::within(given, LONGEST);
+pub(super) fn grade(given: &str, truth: &str, tolerance: &Tolerance, work: &Work) -> Option<Rule> {
+    let given = within(given, LONGEST);
     let grader = Grader {
         tolerance,
+        work,
         pi: None,
     };
     if !given.contains("\\pi") && !truth.contains("\\pi") {
@@ -27,7 +29,12 @@ pub(super) fn grade(given: &str, truth: &str, tolerance: &Tolerance) -> Option<R
     let (given, truth) = (normal(given)?, normal(truth)?);
     let short = || {
         let pi = Some(Expression::short_pi());
-        let same = Grader { tolerance, pi }.same(&given, &truth, 0);
+        let same = Grader {
+            tolerance,
+            work,
+            pi,
+        }
+        .same(&given, &truth, 0);
         same.map(|_| Rule::ShortPi)
     };
     let exact = grader.same(&given, &truth, 0);
@@ -69,12 +76,14 @@ fn literal(text: &str) -> Option<Number> {
     let starts = digits.starts_with(|c: char| c.is_ascii_digit() || c == '.');
     let (value, _, rest) = starts.then(|| leading(digits))??;
     let is_literal = matches!(value, Expression::Number(_)) && rest.is_empty();
-    let number = Number::of(&value, None).filter(|_| is_literal && !digits.contains(' '))?;
+    let number = Number::of(&value, None, &Work::default())
+        .filter(|_| is_literal && !digits.contains(' '))?;
     Some(if negative { number.negative() } else { number })
 }
 
 struct Grader<'a> {
     tolerance: &'a Tolerance,
+    work: &'a Work,
     /// What pi is; itself if nothing.
     pi: Option<Expression>,
 }
@@ -125,7 +134,7 @@ impl Grader<'_> {
 
     fn same_value(&self, given: &str, truth: &str) -> Option<Rule> {
         let (given, truth) = (self.read(given)?, self.read(truth)?);
-        if same_everywhere(&given, &truth) {
+        if same_everywhere(&given, &truth, self.work) {
             return Some(Rule::Algebra);
         }
         let constant = given.variables().is_empty() && truth.variables().is_empty();
@@ -133,7 +142,10 @@ impl Grader<'_> {
             factor_hundred: false,
             ..*self.tolerance
         };
-        let (given, truth) = (Number::of(&given, None)?, Number::of(&truth, None)?);
+        let (given, truth) = (
+            Number::of(&given, None, self.work)?,
+            Number::of(&truth, None, self.work)?,
+        );
         constant.then(|| given.same_as(&truth, &tolerance))?
     }
 

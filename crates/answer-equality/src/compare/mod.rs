@@ -4,7 +4,7 @@ mod list;
 mod relation;
 mod text;
 
-use crate::expression::{Constant, Expression, same_everywhere, whole};
+use crate::expression::{Constant, Expression, Work, same_everywhere, whole};
 use crate::number::Number;
 use crate::options::{Comparison, Rule, Tolerance};
 use crate::quantity::{Quantity, parse_number};
@@ -86,6 +86,7 @@ fn decide(given: &str, truth: &str, tolerance: &Tolerance) -> Option<Rule> {
     let judge = Judge {
         tolerance,
         steps: std::cell::Cell::new(0),
+        work: Work::default(),
     };
     let same = judge.same(&plain_math(given), &plain_math(truth), 0);
     same.or_else(|| {
@@ -116,6 +117,7 @@ fn loosest(a: Rule, b: Rule) -> Rule {
 struct Judge<'a> {
     tolerance: &'a Tolerance,
     steps: std::cell::Cell<u32>,
+    work: Work,
 }
 
 impl Judge<'_> {
@@ -153,7 +155,7 @@ impl Judge<'_> {
         if let Some(decided) = self.same_equation(given, truth, depth) {
             return decided;
         }
-        if let Some(same) = Time::is_hour(given, truth) {
+        if let Some(same) = Time::is_hour(given, truth, &self.work) {
             return same.then_some(Rule::Time);
         }
         self.same_value(given, truth)
@@ -181,7 +183,7 @@ impl Judge<'_> {
 
     /// Compares one number or expression with another.
     fn same_value(&self, given: &str, truth: &str) -> Option<Rule> {
-        let quantities = Quantity::parse(given).zip(Quantity::parse(truth));
+        let quantities = Quantity::parse(given, &self.work).zip(Quantity::parse(truth, &self.work));
         let decided = match &quantities {
             Some((given, truth)) => given.same_as(truth, self.tolerance),
             None => None,
@@ -196,12 +198,15 @@ impl Judge<'_> {
         let (ours, our_digits) = whole(given)?;
         let (theirs, their_digits) = whole(truth)?;
         let numbers = |ours: &Expression, theirs: &Expression| {
-            let ours = Number::of(ours, our_digits)?;
-            ours.same_as(&Number::of(theirs, their_digits)?, self.tolerance)
+            let ours = Number::of(ours, our_digits, &self.work)?;
+            ours.same_as(
+                &Number::of(theirs, their_digits, &self.work)?,
+                self.tolerance,
+            )
         };
         let exact = match ours.variables().is_empty() && theirs.variables().is_empty() {
             true => numbers(&ours, &theirs),
-            false => same_everywhere(&ours, &theirs).then_some(Rule::Algebra),
+            false => same_everywhere(&ours, &theirs, &self.work).then_some(Rule::Algebra),
         };
         exact.or_else(|| {
             let short = |it: &Expression| it.replaced(Constant::Pi, &Expression::short_pi());

@@ -63,6 +63,9 @@ fn relations(text: &str) -> Option<Vec<Relation<'_>>> {
             let Some((at, (spelled, sign, turned))) = next else {
                 break;
             };
+            if found.len() > MOST_RELATIONS {
+                return None;
+            }
             before = Some((side, *sign, *turned));
             rest = &rest[at + spelled.len()..];
         }
@@ -167,7 +170,7 @@ impl Judge<'_> {
         };
         let turned = || symmetric.then(|| both(b.right, b.left))?;
         let by_value = || {
-            let quotient = proportion(&difference(a)?, &difference(b)?)?;
+            let quotient = proportion(&difference(a)?, &difference(b)?, &self.work)?;
             let positive = quotient.is_real() && !quotient.is_negative();
             (symmetric || positive).then_some(Rule::Algebra)
         };

@@ -3,28 +3,37 @@
 use dashu_ratio::RBig;
 
 use super::value::Value;
+use super::work::{FUNCTION, Work};
 use super::{Constant, Expression, Function};
 
 /// A value for every variable.
 pub(crate) type Point<'a> = dyn Fn(&str) -> Option<RBig> + 'a;
 
 /// The value at a point; nothing where it is not defined or too large to compute.
-pub(crate) fn value_at(expression: &Expression, point: &Point<'_>) -> Option<Value> {
-    evaluate(expression, point, false)
+pub(crate) fn value_at(expression: &Expression, point: &Point<'_>, work: &Work) -> Option<Value> {
+    evaluate(expression, point, work, false)
 }
 
 /// The same, if it and all values on the way are real.
-pub(super) fn real_value_at(expression: &Expression, point: &Point<'_>) -> Option<Value> {
-    evaluate(expression, point, true)
+pub(super) fn real_value_at(
+    expression: &Expression,
+    point: &Point<'_>,
+    work: &Work,
+) -> Option<Value> {
+    evaluate(expression, point, work, true)
 }
 
-fn evaluate(expression: &Expression, point: &Point<'_>, real: bool) -> Option<Value> {
-    let value = computed(expression, point, real)?;
+fn evaluate(expression: &Expression, point: &Point<'_>, work: &Work, real: bool) -> Option<Value> {
+    let value = computed(expression, point, work, real)?;
+    work.pay_for(&value)?;
     (!real || value.is_real()).then_some(value)
 }
 
-fn computed(expression: &Expression, point: &Point<'_>, real: bool) -> Option<Value> {
-    let at = |inner: &Expression| evaluate(inner, point, real);
+fn computed(expression: &Expression, point: &Point<'_>, work: &Work, real: bool) -> Option<Value> {
+    let at = |inner: &Expression| evaluate(inner, point, work, real);
+    if matches!(expression, Expression::Power(..) | Expression::Call(..)) {
+        work.spend(FUNCTION)?;
+    }
     match expression {
         Expression::Number(value) => Some(Value::Exact(value.clone())),
         Expression::Constant(Constant::Pi) => Some(Value::pi()),

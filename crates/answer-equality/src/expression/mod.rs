@@ -1,14 +1,20 @@
 //! Mathematics as one type, whatever notation it came in: read, computed, compared.
 
 mod evaluate;
+mod functions;
+mod literal;
+mod names;
 mod parse;
 mod same;
 mod value;
+mod work;
 
 pub(crate) use evaluate::value_at;
-pub(crate) use parse::{REPEATING, Written, leading, number_prefix, whole};
+pub(crate) use literal::{REPEATING, Written};
+pub(crate) use parse::{leading, number_prefix, whole};
 pub(crate) use same::{proportion, same_everywhere};
 pub(crate) use value::Value;
+pub(crate) use work::Work;
 
 use dashu_ratio::RBig;
 

@@ -1,23 +1,8 @@
 //! Plain mathematics to an expression: how numbers and terms are written.
 
-use dashu_int::{IBig, UBig};
-use dashu_ratio::RBig;
-
+use super::literal::Written;
+use super::names::function;
 use super::{Constant, Expression, Function};
-
-/// Stands before the digits of a decimal that repeat without end.
-pub(crate) const REPEATING: char = '¯';
-
-/// How a number was written that is nothing but a literal, perhaps with a sign.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Written {
-    /// Digits from the first that is not zero.
-    pub significant: usize,
-    /// Digits behind the point, less the exponent, if the number is still the one that was written.
-    pub decimals: Option<i64>,
-    /// With a point or an exponent: perhaps rounded.
-    pub rounded: bool,
-}
 
 /// The number at the start of a text, as far as it is one, and what follows it.
 ///
@@ -37,6 +22,9 @@ pub(crate) fn number_prefix(text: &str) -> Option<(Expression, Option<Written>, 
 /// function of some.
 pub(crate) fn whole(text: &str) -> Option<(Expression, Option<Written>)> {
     let text = text.trim();
+    if text.len() > LONGEST {
+        return None;
+    }
     let one_name = text.chars().count() == 1 || text.starts_with('\\') || text == "pi";
     let applied = text
         .split_once(' ')
@@ -54,45 +42,46 @@ pub(crate) fn whole(text: &str) -> Option<(Expression, Option<Written>)> {
 /// What is read of a text by rules as loose as those of algebra systems: every letter is a variable, and what cannot be read
 /// at the end is left. Also whether factors stand side by side in it.
 pub(crate) fn leading(text: &str) -> Option<(Expression, bool, &str)> {
+    if text.len() > LONGEST {
+        return None;
+    }
     let mut parser = Parser::new(text, true);
     parser.any_letters = true;
     let value = parser.sum()?;
     Some((value, parser.side_by_side, &text[parser.at..]))
 }
 
-const DEEPEST: usize = 32;
+/// Longer texts are no expressions.
+const LONGEST: usize = 2_000;
+
+/// Parentheses and functions inside each other that are followed.
+pub(super) const DEEPEST: usize = 32;
 
 /// Terms that are tried before a text is given up.
 const MOST_STEPS: usize = 20_000;
 
-/// Digits before or behind the point.
-const MOST_PLACES: u64 = 5_000;
-
-/// Letters side by side that are factors; more are a word.
-const MOST_FACTORS: usize = 3;
-
-struct Parser<'a> {
-    text: &'a str,
-    at: usize,
-    depth: usize,
+pub(super) struct Parser<'a> {
+    pub(super) text: &'a str,
+    pub(super) at: usize,
+    pub(super) depth: usize,
     steps: usize,
     /// Whether letters are variables.
-    variables: bool,
+    pub(super) variables: bool,
     /// Whether words are products of their letters, and no letter is a constant.
-    any_letters: bool,
+    pub(super) any_letters: bool,
     /// Whether factors stood beside each other without a sign.
     side_by_side: bool,
     /// Inside the bars of an absolute value, where the next one closes.
-    in_bars: bool,
+    pub(super) in_bars: bool,
     /// Inside the argument of a function, where degrees are angles.
-    in_argument: bool,
+    pub(super) in_argument: bool,
     /// Numbers taken from others.
     differences: usize,
     /// Whether there is more than digits and hyphens.
     composed: bool,
     /// The only literal so far, and how many there are.
-    literal: Option<Written>,
-    literals: usize,
+    pub(super) literal: Option<Written>,
+    pub(super) literals: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -114,7 +103,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn rest(&self) -> &'a str {
+    pub(super) fn rest(&self) -> &'a str {
         &self.text[self.at..]
     }
 
@@ -124,7 +113,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Passes over a sign, and spaces before it.
-    fn takes(&mut self, sign: &str) -> bool {
+    pub(super) fn takes(&mut self, sign: &str) -> bool {
         let rest = self.rest();
         let trimmed = rest.trim_start();
         let found = trimmed.starts_with(sign);
@@ -135,7 +124,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Reads something whole or not at all.
-    fn try_to<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+    pub(super) fn try_to<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
         let (at, depth) = (self.at, self.depth);
         let (differences, composed) = (self.differences, self.composed);
         let (literal, literals) = (self.literal, self.literals);
@@ -150,7 +139,7 @@ impl<'a> Parser<'a> {
         found
     }
 
-    fn sum(&mut self) -> Option<Expression> {
+    pub(super) fn sum(&mut self) -> Option<Expression> {
         self.steps += 1;
         if self.depth > DEEPEST || self.steps > MOST_STEPS {
             return None;
@@ -224,7 +213,7 @@ impl<'a> Parser<'a> {
     }
 
     /// A factor that stands beside another without a sign.
-    fn beside(&mut self) -> Option<Expression> {
+    pub(super) fn beside(&mut self) -> Option<Expression> {
         let rest = self.rest();
         if rest.starts_with('(') || (self.variables && rest.trim_start().starts_with('(')) {
             return self.power();
@@ -257,7 +246,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn power(&mut self) -> Option<Expression> {
+    pub(super) fn power(&mut self) -> Option<Expression> {
         self.steps += 1;
         if self.depth > DEEPEST || self.steps > MOST_STEPS {
             return None;
@@ -290,13 +279,13 @@ impl<'a> Parser<'a> {
     }
 
     /// The letters at the place, after spaces.
-    fn name(&self) -> &'a str {
+    pub(super) fn name(&self) -> &'a str {
         let rest = self.rest().trim_start();
         let end = rest.find(|c: char| !c.is_alphabetic());
         &rest[..end.unwrap_or(rest.len())]
     }
 
-    fn atom(&mut self) -> Option<Expression> {
+    pub(super) fn atom(&mut self) -> Option<Expression> {
         if self.takes("(") {
             self.composed = true;
             let (in_bars, in_argument) = (self.in_bars, self.in_argument);
@@ -326,262 +315,17 @@ impl<'a> Parser<'a> {
             false => self.constant(),
         }
     }
-
-    /// A name without variables: the whole run of letters must be known.
-    fn constant(&mut self) -> Option<Expression> {
-        let name = self.name();
-        self.takes(name);
-        match name {
-            "pi" => Some(Expression::Constant(Constant::Pi)),
-            "e" => Some(Expression::Constant(Constant::E)),
-            _ => self.call(name),
-        }
-    }
-
-    /// A function, a constant or a variable at the start of a run of letters.
-    fn letters(&mut self) -> Option<Expression> {
-        self.takes("");
-        let rest = self.rest().trim_start();
-        self.at += self.rest().len() - rest.len();
-        let escaped = rest.strip_prefix('\\');
-        let run = escaped.map_or_else(
-            || self.name(),
-            |after| {
-                let end = after.find(|c: char| !c.is_ascii_alphabetic());
-                &rest[..1 + end.unwrap_or(after.len())]
-            },
-        );
-        if escaped.is_some() {
-            if run.len() < 2 || run == "\\overline" {
-                return None;
-            }
-            self.at += run.len();
-            return Some(Expression::Variable(self.indexed(run)));
-        }
-        if let Some(name) = FUNCTIONS.iter().find(|(name, _)| run.starts_with(name)) {
-            self.at += name.0.len();
-            return self.call(name.0);
-        }
-        if let Some(name) = ["Fraction", "Rational"].iter().find(|it| run == **it) {
-            self.at += name.len();
-            return self.call(name);
-        }
-        if run.starts_with("pi") {
-            self.at += 2;
-            return Some(Expression::Constant(Constant::Pi));
-        }
-        let begins = !self.text[..self.at].ends_with(char::is_alphabetic);
-        if begins && !self.any_letters && (WORDS.contains(&run) || factors(run) > MOST_FACTORS) {
-            return None;
-        }
-        let letter = run.chars().next()?;
-        self.at += letter.len_utf8();
-        let follows = self.rest().starts_with(['_', '\'']);
-        Some(match letter {
-            'e' if !follows && !self.any_letters => Expression::Constant(Constant::E),
-            'i' if !follows && !self.any_letters => Expression::Constant(Constant::I),
-            _ => Expression::Variable(self.indexed(&letter.to_string())),
-        })
-    }
-
-    /// A name with its index and primes.
-    fn indexed(&mut self, name: &str) -> String {
-        let mut name = name.to_string();
-        loop {
-            let rest = self.rest();
-            if rest.starts_with('\'') {
-                self.at += 1;
-                name.push('\'');
-            } else if let Some(after) = rest.strip_prefix('_') {
-                let inside = after.strip_prefix('(').and_then(|it| it.split_once(')'));
-                let digits = digits(after);
-                let (index, length) = match inside {
-                    Some((index, _)) => (index, index.len() + 2),
-                    None if digits > 0 => (&after[..digits], digits),
-                    None => {
-                        let length = after.chars().next().map_or(0, char::len_utf8);
-                        (&after[..length], length)
-                    }
-                };
-                name.push('_');
-                name.push_str(index.trim());
-                self.at += 1 + length;
-            } else {
-                return name;
-            }
-        }
-    }
-
-    /// What stands behind the name of a function, and its value.
-    fn call(&mut self, name: &str) -> Option<Expression> {
-        self.depth += 1;
-        if self.depth > DEEPEST {
-            return None;
-        }
-        let base = match name == "log" && self.rest().starts_with('_') {
-            true => {
-                self.at += 1;
-                Some(self.atom()?)
-            }
-            false => None,
-        };
-        let power = match self.takes("^") {
-            true => {
-                let minus = self.takes("-");
-                let exponent = self.atom()?;
-                Some(if minus { negative(exponent) } else { exponent })
-            }
-            false => None,
-        };
-        let was_inside = std::mem::replace(&mut self.in_argument, true);
-        let mut arguments = Vec::new();
-        if self.takes("(") {
-            let in_bars = std::mem::replace(&mut self.in_bars, false);
-            arguments.push(self.sum()?);
-            while self.takes(",") {
-                arguments.push(self.sum()?);
-            }
-            if !self.takes(")") {
-                return None;
-            }
-            self.in_bars = in_bars;
-        } else if self.variables || name == "ln" || name == "log" {
-            arguments.push(self.bare_argument()?);
-        } else {
-            return None;
-        }
-        self.in_argument = was_inside;
-        self.depth -= 1;
-        apply(name, base, power, arguments)
-    }
-
-    /// The argument of a function without parentheses: factors side by side, up to the next function.
-    fn bare_argument(&mut self) -> Option<Expression> {
-        let mut total = self.power()?;
-        while let Some(factor) = self.try_to(|it| {
-            let name = it.name();
-            let another = FUNCTIONS.iter().any(|(known, _)| name.starts_with(known));
-            (!another && !it.rest().trim_start().starts_with('('))
-                .then(|| it.beside())
-                .flatten()
-        }) {
-            total = product(total, factor);
-        }
-        Some(total)
-    }
-
-    /// A decimal, or a whole number with a fraction behind it: "1 1/2".
-    fn mixed(&mut self) -> Option<Expression> {
-        let (whole, is_whole) = self.decimal()?;
-        if !is_whole || self.any_letters {
-            return Some(whole);
-        }
-        let fraction = self.try_to(|it| {
-            let rest = it.rest();
-            if !rest.starts_with(' ') {
-                return None;
-            }
-            it.takes("");
-            let top = it.digits_alone()?;
-            let over = it.takes("/");
-            let bottom = over.then(|| it.digits_alone()).flatten()?;
-            it.literals += 2;
-            Some(Expression::Quotient(Box::new(top), Box::new(bottom)))
-        });
-        Some(match fraction {
-            Some(fraction) => Expression::Sum(vec![whole, fraction]),
-            None => whole,
-        })
-    }
-
-    fn digits_alone(&mut self) -> Option<Expression> {
-        self.at += self.rest().len() - self.rest().trim_start().len();
-        let count = digits(self.rest());
-        let (value, _) = literal(&self.rest()[..count])?;
-        self.at += count;
-        Some(Expression::Number(value))
-    }
-
-    /// Digits with commas or spaces between thousands, a fraction and an exponent, and whether these are digits alone.
-    fn decimal(&mut self) -> Option<(Expression, bool)> {
-        self.at += self.rest().len() - self.rest().trim_start().len();
-        let text = self.rest();
-        let mut end = digits(text);
-        let mut spelled = text[..end].to_string();
-        if (1..=3).contains(&end) {
-            for separator in [',', ' '] {
-                while text[end..].starts_with(separator)
-                    && digits(&text[end + 1..]) == 3
-                    // "1 285/1492" is a mixed number.
-                    && !(separator == ' ' && text[end + 4..].starts_with('/'))
-                {
-                    spelled.push_str(&text[end + 1..end + 4]);
-                    end += 4;
-                }
-                if spelled.len() > 3 {
-                    break;
-                }
-            }
-        }
-        let whole = spelled.len();
-        let mut repeating = "";
-        if text[end..].starts_with('.') {
-            let places = digits(&text[end + 1..]);
-            spelled.push_str(&text[end..end + 1 + places]);
-            end += 1 + places;
-            if let Some(after) = text[end..].strip_prefix(REPEATING) {
-                repeating = &after[..digits(after)];
-                end += REPEATING.len_utf8() + repeating.len();
-            }
-        }
-        if let Some(exponent) = text[end..].strip_prefix(['e', 'E']) {
-            let sign = usize::from(exponent.starts_with(['+', '-']));
-            let places = digits(&exponent[sign..]);
-            if places > 0 {
-                spelled.push_str(&text[end..end + 1 + sign + places]);
-                end += 1 + sign + places;
-            }
-        }
-        let (mut value, written) = literal(&spelled)?;
-        // The base of "101_2" is a question's; the digits alone are another number.
-        if text[end..].starts_with('_') {
-            return None;
-        }
-        self.literals += 1;
-        self.literal = Some(written);
-        if !repeating.is_empty() {
-            value += repeated(&spelled, repeating)?;
-            self.literal = None;
-        }
-        self.at += end;
-        Some((Expression::Number(value), spelled.len() == whole))
-    }
-}
-
-/// Letters of a run that would be variables side by side.
-fn factors(run: &str) -> usize {
-    let mut rest = run;
-    let mut count = 0;
-    while let Some(letter) = rest.chars().next() {
-        let known = FUNCTIONS.iter().find(|(name, _)| rest.starts_with(name));
-        if known.is_some() {
-            break;
-        }
-        rest = &rest[letter.len_utf8()..];
-        count += 1;
-    }
-    count
 }
 
 fn is_letter(c: char) -> bool {
     c.is_alphabetic() || c == '\\'
 }
 
-fn negative(expression: Expression) -> Expression {
+pub(super) fn negative(expression: Expression) -> Expression {
     Expression::Negative(Box::new(expression))
 }
 
-fn product(a: Expression, b: Expression) -> Expression {
+pub(super) fn product(a: Expression, b: Expression) -> Expression {
     match a {
         Expression::Product(mut parts) => {
             parts.push(b);
@@ -591,151 +335,13 @@ fn product(a: Expression, b: Expression) -> Expression {
     }
 }
 
-/// Names of functions; of those that begin alike the longer one first.
-const FUNCTIONS: &[(&str, Option<Function>)] = &[
-    ("arcsin", Some(Function::ArcSine)),
-    ("arccos", Some(Function::ArcCosine)),
-    ("arctan", Some(Function::ArcTangent)),
-    ("asin", Some(Function::ArcSine)),
-    ("acos", Some(Function::ArcCosine)),
-    ("atan", Some(Function::ArcTangent)),
-    ("sinh", Some(Function::HyperbolicSine)),
-    ("cosh", Some(Function::HyperbolicCosine)),
-    ("tanh", Some(Function::HyperbolicTangent)),
-    ("sin", Some(Function::Sine)),
-    ("cos", Some(Function::Cosine)),
-    ("tan", Some(Function::Tangent)),
-    ("cot", Some(Function::Cotangent)),
-    ("sec", Some(Function::Secant)),
-    ("csc", Some(Function::Cosecant)),
-    ("exp", Some(Function::Exponential)),
-    ("abs", Some(Function::Absolute)),
-    ("floor", Some(Function::Floor)),
-    ("ceil", Some(Function::Ceiling)),
-    ("factorial", Some(Function::Factorial)),
-    ("binom", Some(Function::Binomial)),
-    ("root", Some(Function::Root)),
-    ("sqrt", None),
-    ("cbrt", None),
-    ("log", None),
-    ("ln", None),
-    ("lg", None),
-];
-
-fn function(name: &str) -> Option<&'static (&'static str, Option<Function>)> {
-    FUNCTIONS.iter().find(|(known, _)| *known == name)
-}
-
-/// Short words and units that are no products of their letters.
-const WORDS: &[&str] = &[
-    "to", "or", "and", "of", "is", "at", "by", "no", "on", "if", "in", "per", "the", "for", "all",
-    "any", "yes", "not", "cm", "mm", "km", "dm", "kg", "mg", "lb", "oz", "ft", "yd", "mi", "mph",
-    "hr", "min", "sec", "am", "pm", "usd", "mod", "gcd", "lcm", "max", "inf", "mol", "atm", "deg",
-    "rad",
-];
-
-fn apply(
-    name: &str,
-    base: Option<Expression>,
-    power: Option<Expression>,
-    mut arguments: Vec<Expression>,
-) -> Option<Expression> {
-    let second = (arguments.len() == 2).then(|| arguments.pop()).flatten();
-    let first = (arguments.len() == 1).then(|| arguments.pop()).flatten()?;
-    let call = |function, arguments| Some(Expression::Call(function, arguments));
-    let value = match (name, second) {
-        ("Fraction" | "Rational", Some(bottom)) => {
-            Some(Expression::Quotient(Box::new(first), Box::new(bottom)))
-        }
-        ("Fraction" | "Rational", None) => Some(first),
-        ("sqrt", None) => call(Function::Root, vec![Expression::whole(2), first]),
-        ("cbrt", None) => call(Function::Root, vec![Expression::whole(3), first]),
-        // Python's order is the number, then the base.
-        ("log", Some(of_base)) => call(Function::Logarithm, vec![of_base, first]),
-        ("lg", None) => call(Function::Logarithm, vec![Expression::whole(10), first]),
-        ("log" | "ln", None) => call(
-            Function::Logarithm,
-            base.into_iter().chain([first]).collect(),
-        ),
-        (name, second) => {
-            let known = function(name)?.1?;
-            let two = matches!(known, Function::Root | Function::Binomial);
-            if two != second.is_some() {
-                return None;
-            }
-            let inverse = match known {
-                Function::Sine => Some(Function::ArcSine),
-                Function::Cosine => Some(Function::ArcCosine),
-                Function::Tangent => Some(Function::ArcTangent),
-                _ => None,
-            };
-            // "sin^-1" is the inverse, not a power.
-            let minus_one = negative(Expression::whole(1));
-            if let Some(inverse) = inverse.filter(|_| power.as_ref() == Some(&minus_one)) {
-                return call(inverse, vec![first]);
-            }
-            call(known, [first].into_iter().chain(second).collect())
-        }
-    }?;
-    Some(match power {
-        Some(power) => Expression::Power(Box::new(value), Box::new(power)),
-        None => value,
-    })
-}
-
-/// A decimal literal: digits, a point, an exponent.
-fn literal(text: &str) -> Option<(RBig, Written)> {
-    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, exponent.parse().ok()?),
-        None => (text, 0i64),
-    };
-    let (whole, places) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let power = exponent.checked_sub(i64::try_from(places.len()).ok()?)?;
-    let all = whole.len() + places.len();
-    if all == 0 || all as u64 > MOST_PLACES || power.unsigned_abs() > MOST_PLACES {
-        return None;
-    }
-    let spelled = format!("{whole}{places}");
-    let digits: UBig = spelled.parse().ok()?;
-    let scale = ten_to_the(power.unsigned_abs());
-    let value = match power < 0 {
-        true => RBig::from_parts(digits.into(), scale),
-        false => RBig::from(digits * scale),
-    };
-    let written = Written {
-        significant: spelled.trim_start_matches('0').len(),
-        decimals: Some(-power),
-        rounded: text.len() > whole.len(),
-    };
-    Some((value, written))
-}
-
-/// What digits that repeat add to a decimal before them.
-fn repeated(before: &str, digits: &str) -> Option<RBig> {
-    let places = before.split_once('.')?.1.len();
-    if (places + digits.len()) as u64 > MOST_PLACES {
-        return None;
-    }
-    let nines = (ten_to_the(digits.len() as u64) - UBig::ONE) * ten_to_the(places as u64);
-    let top: IBig = digits.parse().ok()?;
-    Some(RBig::from_parts(top, nines))
-}
-
-fn ten_to_the(power: u64) -> UBig {
-    UBig::from(10u8).pow(power as usize)
-}
-
-fn digits(text: &str) -> usize {
-    text.bytes().take_while(u8::is_ascii_digit).count()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::expression::{Value, value_at};
 
     fn value(expression: &Expression) -> Option<Value> {
-        value_at(expression, &|_| None)
+        value_at(expression, &|_| None, &crate::expression::Work::default())
     }
 
     #[test]

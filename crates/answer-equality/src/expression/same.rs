@@ -4,8 +4,9 @@ use dashu_int::{IBig, UBig};
 use dashu_ratio::RBig;
 
 use super::Expression;
-use super::evaluate::{Point, real_value_at, value_at};
+use super::evaluate::{real_value_at, value_at};
 use super::value::Value;
+use super::work::Work;
 
 /// Points at which two expressions are computed, and how many of them must say something.
 const POINTS: u64 = 16;
@@ -16,47 +17,60 @@ const ENOUGH: usize = 3;
 /// They are computed at points that only depend on the names of the variables: fractions of both signs, near zero, near one and
 /// larger, or whole numbers where something is counted. Polynomials that differ could only agree at all of them by a chance far
 /// smaller than that of any other mistake.
-pub(crate) fn same_everywhere(a: &Expression, b: &Expression) -> bool {
-    let pairs = values(a, b);
-    pairs.is_some_and(|pairs| pairs.iter().all(|(a, b)| a.same_as(b)))
+pub(crate) fn same_everywhere(a: &Expression, b: &Expression, work: &Work) -> bool {
+    holds_everywhere(a, b, work, |a, b| a.same_as(b))
 }
 
 /// The quotient of two expressions, if it is the same number wherever both are defined, and not zero.
-pub(crate) fn proportion(a: &Expression, b: &Expression) -> Option<Value> {
-    let pairs = values(a, b)?;
+pub(crate) fn proportion(a: &Expression, b: &Expression, work: &Work) -> Option<Value> {
     let mut quotient: Option<Value> = None;
-    for (a, b) in pairs {
+    let holds = holds_everywhere(a, b, work, |a, b| {
         if a.is_zero() && b.is_zero() {
-            continue;
+            return true;
         }
-        let this = a.over(&b).filter(|it| !it.is_zero())?;
-        match &quotient {
-            Some(before) if !before.same_as(&this) => return None,
-            Some(_) => {}
-            None => quotient = Some(this),
-        }
-    }
-    quotient
+        let Some(this) = a.over(b).filter(|it| !it.is_zero()) else {
+            return false;
+        };
+        quotient.get_or_insert_with(|| this.clone()).same_as(&this)
+    });
+    quotient.filter(|_| holds)
 }
 
-/// The values of both where they can be compared; nothing if there are too few such points.
-fn values(a: &Expression, b: &Expression) -> Option<Vec<(Value, Value)>> {
-    let (ours, theirs) = (a.variables(), b.variables());
-    if ours.is_empty() && theirs.is_empty() {
+/// Whether something holds for the values of both at all points, and there are enough of them.
+fn holds_everywhere(
+    a: &Expression,
+    b: &Expression,
+    work: &Work,
+    mut holds: impl FnMut(&Value, &Value) -> bool,
+) -> bool {
+    if a.variables().is_empty() && b.variables().is_empty() {
         let none = |_: &str| None;
-        return Some(vec![(value_at(a, &none)?, value_at(b, &none)?)]);
+        let both = value_at(a, &none, work).zip(value_at(b, &none, work));
+        return both.is_some_and(|(a, b)| holds(&a, &b));
     }
     let counts = a.counts() || b.counts();
-    let everywhere = |value: fn(&Expression, &Point<'_>) -> Option<Value>| {
-        let rounds = 0..POINTS;
-        let pairs = rounds.filter_map(|round| {
+    for value in [real_value_at, value_at] {
+        let mut found = 0;
+        for round in 0..POINTS {
             let point = |name: &str| Some(coordinate(name, round, counts));
-            Some((value(a, &point)?, value(b, &point)?))
-        });
-        let pairs: Vec<_> = pairs.collect();
-        (pairs.len() >= ENOUGH).then_some(pairs)
-    };
-    everywhere(real_value_at).or_else(|| everywhere(value_at))
+            let both = value(a, &point, work).zip(value(b, &point, work));
+            let Some((a, b)) = both else {
+                continue;
+            };
+            if !holds(&a, &b) {
+                return false;
+            }
+            found += 1;
+        }
+        // What was cut short has not been shown everywhere.
+        if work.spend(1).is_none() {
+            return false;
+        }
+        if found >= ENOUGH {
+            return true;
+        }
+    }
+    false
 }
 
 /// A number that looks drawn, by the name of a variable and the number of the point.
@@ -122,8 +136,14 @@ mod tests {
             ("log_2 8", "3"),
             ("sqrt(3+2sqrt(2))", "1+sqrt(2)"),
         ] {
-            assert!(same_everywhere(&of(a), &of(b)), "{a} and {b}");
-            assert!(same_everywhere(&of(b), &of(a)), "{b} and {a}");
+            assert!(
+                same_everywhere(&of(a), &of(b), &Work::default()),
+                "{a} and {b}"
+            );
+            assert!(
+                same_everywhere(&of(b), &of(a), &Work::default()),
+                "{b} and {a}"
+            );
         }
         for (a, b) in [
             ("sqrt(x^2)", "x"),
@@ -136,15 +156,18 @@ mod tests {
             ("sin x", "cos x"),
             ("(x+y)^2", "x^2 + y^2"),
         ] {
-            assert!(!same_everywhere(&of(a), &of(b)), "{a} and {b}");
+            assert!(
+                !same_everywhere(&of(a), &of(b), &Work::default()),
+                "{a} and {b}"
+            );
         }
     }
 
     #[test]
     fn a_proportion_is_one_number_everywhere() {
-        let quotient = proportion(&of("2x + 4y"), &of("x + 2y")).expect("twice");
+        let quotient = proportion(&of("2x + 4y"), &of("x + 2y"), &Work::default()).expect("twice");
         assert!(quotient.same_as(&Value::whole(2)));
-        assert!(proportion(&of("x"), &of("x^2")).is_none());
-        assert!(proportion(&of("x - x"), &of("x")).is_none());
+        assert!(proportion(&of("x"), &of("x^2"), &Work::default()).is_none());
+        assert!(proportion(&of("x - x"), &of("x"), &Work::default()).is_none());
     }
 }

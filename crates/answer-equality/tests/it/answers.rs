@@ -1,7 +1,6 @@
 //! Answers that are the same and answers that are not, and where they stand in a text.
 
-use answer_equality::{Tolerance, equal, extract, parse_number};
-use proptest::prelude::*;
+use answer_equality::{Tolerance, equal, extract};
 use serde::Deserialize;
 
 fn answers_match(given: &str, truth: &str) -> bool {
@@ -113,36 +112,5 @@ fn a_rounded_number_is_the_truth_only_if_asked_for() {
     for (given, truth) in [("3.3333", "10/3"), ("1.618034", r"\frac{1+\sqrt{5}}{2}")] {
         assert!(!answers_match(given, truth), "{given}");
         assert!(equal(given, truth, &near), "{given}");
-    }
-}
-
-proptest! {
-    #[test]
-    fn any_number_matches_itself_with_commas_and_signs(n in 0u64..10_000_000_000) {
-        let digits = n.to_string();
-        let mut commas = String::new();
-        for (place, digit) in digits.chars().enumerate() {
-            if place > 0 && (digits.len() - place).is_multiple_of(3) {
-                commas.push(',');
-            }
-            commas.push(digit);
-        }
-        for given in [format!("${commas}"), format!("{commas} km"), format!("{n}.00")] {
-            prop_assert!(answers_match(&given, &digits), "{given}");
-        }
-        prop_assert!(!answers_match(&commas, &(n + 1).to_string()));
-    }
-
-    #[test]
-    fn any_text_is_read_without_panic(text in r"[\\boxed{}answer: is0-9.,/%$é√½±^_!()\[\]=<>;~\n-]{0,60}") {
-        let _ = extract(&text);
-        let _ = answers_match(&text, "1");
-        let _ = answers_match("(B) 1, 2", &text);
-        let _ = parse_number(&text);
-    }
-
-    #[test]
-    fn matching_does_not_depend_on_the_side(a in r"[0-9x=+.,()\[\] {}/^%$-]{0,12}", b in r"[0-9x=+.,()\[\] {}/^%$-]{0,12}") {
-        prop_assert_eq!(answers_match(&a, &b), answers_match(&b, &a));
     }
 }

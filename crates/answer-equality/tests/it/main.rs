@@ -4,3 +4,5 @@
 
 mod answers;
 mod golden;
+mod hostile;
+mod laws;
