@@ -1,6 +1,7 @@
 //! Ctrl-C and its kin: the first one ends a run in order, the second at once, and each says what there is to go on with.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
@@ -27,6 +28,8 @@ pub enum Phase {
     },
     /// Steps, which a request ends.
     Training,
+    /// Trees, which a request ends after the answers under way; and their store.
+    Trees(String),
     /// The trained model becomes the result.
     Writing,
     /// There is no room for the result.
@@ -58,6 +61,8 @@ static STATE: Mutex<State> = Mutex::new(State {
 });
 
 static STOP: LazyLock<StopRequest> = LazyLock::new(StopRequest::default);
+
+static TREES_STOP: AtomicBool = AtomicBool::new(false);
 
 /// The run was interrupted: what there is to say has been said, and the program ends with this code.
 #[derive(Debug)]
@@ -100,6 +105,11 @@ pub fn stop_request() -> StopRequest {
     STOP.clone()
 }
 
+/// What an interrupt sets for those who build trees.
+pub fn trees_stop() -> &'static AtomicBool {
+    &TREES_STOP
+}
+
 /// What an interrupt knows. It waits while the guard is held: hold it for what must not be cut in two, and not for long.
 pub fn state() -> MutexGuard<'static, State> {
     // The paths are valid whatever another thread did while it held them.
@@ -115,7 +125,6 @@ pub fn enter(phase: Phase) {
 #[cfg(unix)]
 pub fn install() -> Result<()> {
     use std::sync::Arc;
-    use std::sync::atomic::AtomicBool;
 
     use anyhow::Context;
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
@@ -159,6 +168,10 @@ fn handle(exit_code: i32) {
         Phase::Training if !again => {
             STOP.make();
             "the step is finished and the state saved, then the run ends"
+        }
+        Phase::Trees(_) if !again => {
+            TREES_STOP.store(true, Ordering::Relaxed);
+            "answers under way are waited for and kept, then the run ends"
         }
         Phase::Writing if !again => "the result is written to its end",
         // The guard is held until the process is gone, so that nothing is begun meanwhile.
@@ -209,6 +222,10 @@ fn kept(state: &State) -> String {
             " before the first step; there is nothing to save yet, and the same command begins again"
                 .to_owned()
         }
+        (Phase::Trees(store), _) => format!(
+            "; what was answered and finished is kept in {store}. Go on with:\n  {}",
+            invocation::again()
+        ),
         (Phase::Elsewhere, _) => "; nothing was written".to_owned(),
     }
 }

@@ -22,6 +22,15 @@ pub fn to_go_on() -> String {
     if !words.iter().any(|word| word == "--resume") {
         words.push("--resume".to_owned());
     }
+    shown(&words)
+}
+
+/// This command again, as a shell reads it.
+pub fn again() -> String {
+    shown(&words())
+}
+
+fn shown(words: &[String]) -> String {
     let quoted: Vec<_> = words.iter().map(|word| quoted(word)).collect();
     quoted.join(" ")
 }

@@ -43,6 +43,7 @@ mod setup;
 mod sft;
 mod space;
 mod summary;
+mod synth;
 mod untrained;
 mod usage;
 
@@ -62,9 +63,10 @@ Examples:
   eurus reward --model runs/sft --data pairs.jsonl --eval held-out.jsonl --out runs/rm
   eurus plan prefer --model runs/sft --data pairs.jsonl --algorithm kto
   eurus data stats pairs.parquet
+  eurus synth run --config synth.toml --data problems.jsonl --store synth.db
 
 `eurus help COMMAND` shows the rows that a command reads and more examples.
-Exit codes: 0 done, 1 failed (one message says what, where and what to do), 2 wrong usage, 130 interrupted with Ctrl-C,
+Exit codes: 0 done, 1 failed (one message says what, where and what to do), 2 wrong usage, 3 a budget is spent, 130 interrupted with Ctrl-C,
 143 with SIGTERM (the state is saved first, and the command that goes on is printed; a second one ends at once).";
 
 /// Learn from preference trees: fine-tune, learn preferences, train reward models.
@@ -84,6 +86,9 @@ enum Command {
     /// Check, count, convert, derive, mix and clean data.
     #[command(after_help = data::EXAMPLES)]
     Data(data::Data),
+    /// Build preference trees from problems of your own: actors, a sandboxed interpreter, critiques.
+    #[command(after_help = synth::EXAMPLES)]
+    Synth(synth::Synth),
     /// Count the tokens and steps of a run, and estimate its memory and time, before it starts.
     #[command(after_help = plan::EXAMPLES, mut_subcommands(plan::without_result))]
     Plan(plan::Plan),
@@ -119,6 +124,7 @@ impl Command {
         match self {
             Self::Data(command) => command.run(),
             Self::Plan(command) => command.run(),
+            Self::Synth(command) => command.run(),
             Self::Train(command) => command.run_on_ranks(),
         }
     }
@@ -126,7 +132,7 @@ impl Command {
     /// Refuses options that have no effect beside the others, and adapters that could not be made.
     fn check(&self, mut matches: &ArgMatches) -> Result<(), usage::UsageError> {
         let training = match self {
-            Self::Data(_) => None,
+            Self::Data(_) | Self::Synth(_) => None,
             Self::Plan(command) => Some(command.training()),
             Self::Train(command) => Some(command),
         };
@@ -279,6 +285,9 @@ impl Training {
 const FAILED: u8 = 1;
 const WRONG_USAGE: u8 = 2;
 
+/// The exit code for a budget that has no room for another call.
+const BUDGET_SPENT: u8 = 3;
+
 #[global_allocator]
 static ALLOCATOR: TrainingAllocator = TrainingAllocator;
 
@@ -295,6 +304,9 @@ fn main() -> ExitCode {
         Err(error) => {
             if let Some(interrupted) = error.downcast_ref::<interrupt::Interrupted>() {
                 return ExitCode::from(interrupted.exit_code);
+            }
+            if error.is::<synth::BudgetSpent>() {
+                return ExitCode::from(BUDGET_SPENT);
             }
             tell!("error: {}", with_causes(&error));
             let usage = error.is::<usage::UsageError>();
@@ -349,7 +361,7 @@ mod tests {
                 Command::Train(Training::Prefer(command)) => command.steps.learning_rate,
                 Command::Train(Training::Sft(command)) => command.steps.learning_rate,
                 Command::Train(Training::Reward(command)) => command.steps.learning_rate,
-                Command::Data(_) | Command::Plan(_) => unreachable!("`{command}` trains"),
+                Command::Data(_) | Command::Plan(_) | Command::Synth(_) => unreachable!("`{command}` trains"),
             }
         };
         assert_eq!(rate("prefer", &["--algorithm", "nca"]), 5e-7);

@@ -17,6 +17,8 @@ mod validate;
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
+pub use rows::{Out, check_new};
+
 pub const EXAMPLES: &str = "\
 FILES are paths or patterns in quotes ('shards/*.jsonl.gz'). What a file holds is found out: JSONL, \
 one JSON array, Parquet or Arrow, compressed with gzip or zstd or not; the format by the fields of the \

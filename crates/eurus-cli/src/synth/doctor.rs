@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::Args;
-use eurus::code::{Protection, probe};
+use eurus::interpreter::{Protection, probe};
 use serde_json::json;
 
 use super::workshop::python;

@@ -67,6 +67,12 @@ impl<'s, M: ChatModel> Recorded<'s, M> {
         &self.model
     }
 
+    fn key(&self, request: &ChatRequest) -> AnswerKey {
+        // Texts and numbers, which JSON has.
+        let body = serde_json::to_vec(&(&self.identity, request.clone().with_samples(0)));
+        AnswerKey::new(&self.endpoint, &body.unwrap_or_default())
+    }
+
     fn reserve(&self, request: &ChatRequest, samples: usize) -> Result<Option<Reservation>, chat_model::Error> {
         let Some(prices) = &self.prices else {
             return Ok(None);
