@@ -361,7 +361,9 @@ mod tests {
                 Command::Train(Training::Prefer(command)) => command.steps.learning_rate,
                 Command::Train(Training::Sft(command)) => command.steps.learning_rate,
                 Command::Train(Training::Reward(command)) => command.steps.learning_rate,
-                Command::Data(_) | Command::Plan(_) | Command::Synth(_) => unreachable!("`{command}` trains"),
+                Command::Data(_) | Command::Plan(_) | Command::Synth(_) => {
+                    unreachable!("`{command}` trains")
+                }
             }
         };
         assert_eq!(rate("prefer", &["--algorithm", "nca"]), 5e-7);

@@ -37,18 +37,27 @@ impl Doctor {
         let report = probe(&python)?;
         let level = report.safeguards.protection;
         if self.json {
-            print(&json!({
-                "python": python.to_string(),
-                "level": level,
-                "safeguards": report.safeguards,
-                "probes": report.probes,
-            }).to_string());
+            print(
+                &json!({
+                    "python": python.to_string(),
+                    "level": level,
+                    "safeguards": report.safeguards,
+                    "probes": report.probes,
+                })
+                .to_string(),
+            );
             return Ok(());
         }
         print(&format!("{python}\nlevel: {}", report.safeguards));
         for probe in &report.probes {
             let outcome = if probe.held { "held" } else { "NOT HELD" };
-            print(format!("  {:<14} {:<44} {outcome} {}", probe.level, probe.name, probe.detail).trim_end());
+            print(
+                format!(
+                    "  {:<14} {:<44} {outcome} {}",
+                    probe.level, probe.name, probe.detail
+                )
+                .trim_end(),
+            );
         }
         if level < Protection::Full {
             print(

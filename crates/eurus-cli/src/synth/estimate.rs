@@ -37,7 +37,10 @@ pub fn estimate(file: &RunFile, problems: &[Problem]) -> Vec<Estimate> {
     let usual = longest * USUAL_SHARE;
     let critique = file.critic.max_tokens as f64;
     let count = problems.len() as f64;
-    let instructions: usize = problems.iter().map(|it| estimated_tokens(&it.instruction)).sum();
+    let instructions: usize = problems
+        .iter()
+        .map(|it| estimated_tokens(&it.instruction))
+        .sum();
     // The system message, and the words around the template.
     let asked = instructions as f64 + 250.0 * count;
     // What is read at all turns of a problem together: the instruction each time, and what was said before.
@@ -59,11 +62,18 @@ pub fn estimate(file: &RunFile, problems: &[Problem]) -> Vec<Estimate> {
     let rounds = (actors.samples as f64 / actors.round.max(1) as f64).ceil();
     // Two requests a round where two schemas are drawn.
     let schemas = actors.schemas.len().max(1) as f64;
-    let (least_read, most_read) = (read(usual + critique / 2.0), read(longest + critique + 500.0));
+    let (least_read, most_read) = (
+        read(usual + critique / 2.0),
+        read(longest + critique + 500.0),
+    );
     add(
         "actions",
         &actors.cheap,
-        [count * turns * schemas, least_read * schemas, count * turns * actors.round as f64 * usual],
+        [
+            count * turns * schemas,
+            least_read * schemas,
+            count * turns * actors.round as f64 * usual,
+        ],
         [
             count * turns * rounds * schemas,
             most_read * rounds * schemas,
@@ -72,36 +82,77 @@ pub fn estimate(file: &RunFile, problems: &[Problem]) -> Vec<Estimate> {
     );
     for stronger in &actors.stronger {
         let samples = count * turns * actors.stronger_samples as f64;
-        add("stronger", stronger, [0.0; 3], [count * turns * schemas, most_read * schemas, samples * longest]);
+        add(
+            "stronger",
+            stronger,
+            [0.0; 3],
+            [
+                count * turns * schemas,
+                most_read * schemas,
+                samples * longest,
+            ],
+        );
     }
     for incorrect in &actors.incorrect {
         let samples = count * turns * actors.incorrect_samples as f64;
         let share = actors.incorrect.len() as f64;
-        let most = [count * turns * schemas, most_read * schemas, samples * longest];
+        let most = [
+            count * turns * schemas,
+            most_read * schemas,
+            samples * longest,
+        ];
         add("incorrect", incorrect, [0.0; 3], most.map(|it| it / share));
     }
     if let Some(teacher) = &actors.teacher {
-        let with_solution = problems.iter().filter(|it| !it.solutions.is_empty()).count() as f64;
+        let with_solution = problems
+            .iter()
+            .filter(|it| !it.solutions.is_empty())
+            .count() as f64;
         let tries = with_solution * turns * 2.0 * file.trees.elicitations as f64;
-        add("teacher", teacher, [0.0; 3], [tries, tries * (asked / count.max(1.0) + 500.0), tries * longest]);
+        add(
+            "teacher",
+            teacher,
+            [0.0; 3],
+            [
+                tries,
+                tries * (asked / count.max(1.0) + 500.0),
+                tries * longest,
+            ],
+        );
     }
     if let Some(critic) = &actors.critic {
         let critiques = count * (turns - 1.0);
         add(
             "critiques",
             critic,
-            [critiques, least_read + critiques * usual, critiques * critique / 2.0],
-            [3.0 * critiques, 3.0 * (most_read + critiques * longest), 3.0 * critiques * critique],
+            [
+                critiques,
+                least_read + critiques * usual,
+                critiques * critique / 2.0,
+            ],
+            [
+                3.0 * critiques,
+                3.0 * (most_read + critiques * longest),
+                3.0 * critiques * critique,
+            ],
         );
     }
     if let Some(selector) = &actors.selector {
-        add("selection", selector, [count, asked, count * usual], [count, asked, count * longest]);
+        add(
+            "selection",
+            selector,
+            [count, asked, count * usual],
+            [count, asked, count * longest],
+        );
     }
     parts
 }
 
 impl Cost {
-    fn new([requests, prompt_tokens, completion_tokens]: [f64; 3], prices: Option<&Prices>) -> Self {
+    fn new(
+        [requests, prompt_tokens, completion_tokens]: [f64; 3],
+        prices: Option<&Prices>,
+    ) -> Self {
         Self {
             requests,
             prompt_tokens,

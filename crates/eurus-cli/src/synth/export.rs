@@ -72,10 +72,16 @@ impl Export {
             }
         }
         if trees == 0 {
-            bail!("{}: no tree is finished yet; see `eurus synth status`", store.place());
+            bail!(
+                "{}: no tree is finished yet; see `eurus synth status`",
+                store.place()
+            );
         }
         out.finish()?;
-        print(&format!("{rows} rows of {trees} trees in {}", self.out.out.display()));
+        print(&format!(
+            "{rows} rows of {trees} trees in {}",
+            self.out.out.display()
+        ));
         Ok(())
     }
 }

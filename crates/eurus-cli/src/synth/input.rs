@@ -85,7 +85,11 @@ impl ProblemOptions {
                 .map(|(place, reason)| format!("  {}: {reason}", given.problems[*place].id))
                 .collect();
             let more = failing.len().saturating_sub(MOST_SHOWN);
-            let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
+            let more = if more > 0 {
+                format!("\n  and {more} more")
+            } else {
+                String::new()
+            };
             bail!(
                 "the annotated solutions of {} problems fail, so nobody could be right there:\n{}{more}\nmend them, or leave such \
                  problems out with --skip-invalid REJECTS",
@@ -106,11 +110,19 @@ impl ProblemOptions {
 
     /// Writes down what is left out, and counts it.
     pub fn write_rejects(&self, given: &Given) -> Result<()> {
-        let Some(path) = self.skip_invalid.as_ref().filter(|_| !given.left_out.is_empty()) else {
+        let Some(path) = self
+            .skip_invalid
+            .as_ref()
+            .filter(|_| !given.left_out.is_empty())
+        else {
             return Ok(());
         };
         write_jsonl(path, &given.left_out)?;
-        tell!("{} problems are left out, see {}", given.left_out.len(), path.display());
+        tell!(
+            "{} problems are left out, see {}",
+            given.left_out.len(),
+            path.display()
+        );
         Ok(())
     }
 }

@@ -8,10 +8,10 @@ use eurus::burn::tensor::Device;
 use eurus::chat::{ChatModel, OpenAiClient, Prices, Together};
 use eurus::forest::ChatTokenizer;
 use eurus::models::{Checkpoint, LocalChatModel};
+use eurus::synth::Team;
 use eurus::synth::run::Recorded;
 use eurus::synth::run_file::{Checkpoint as Local, Endpoint, RunFile};
 use eurus::synth::store::Store;
-use eurus::synth::Team;
 use serde_json::json;
 
 use crate::model_folder;
@@ -45,10 +45,15 @@ impl Models {
     }
 
     /// Has everything that they answer kept.
-    pub fn recorded<'s>(&'s self, store: &'s Store, worker: &str, budget: Option<f64>) -> RecordedModels<'s> {
+    pub fn recorded<'s>(
+        &'s self,
+        store: &'s Store,
+        worker: &str,
+        budget: Option<f64>,
+    ) -> RecordedModels<'s> {
         let recorded = self.models.iter().map(|(name, it)| {
-            let mut recorded =
-                Recorded::new(name, &*it.model as &dyn ChatModel, store, worker).with_identity(&it.identity);
+            let mut recorded = Recorded::new(name, &*it.model as &dyn ChatModel, store, worker)
+                .with_identity(&it.identity);
             if let Some(prices) = it.prices {
                 recorded = recorded.with_budget(prices, budget);
             }
@@ -61,7 +66,9 @@ impl Models {
 impl<'s> RecordedModels<'s> {
     /// The model of an endpoint that the run file has been checked to have.
     pub fn get(&self, name: &str) -> Result<&Recorded<'s, &'s dyn ChatModel>> {
-        self.0.get(name).with_context(|| format!("there is no [endpoints.{name}]"))
+        self.0
+            .get(name)
+            .with_context(|| format!("there is no [endpoints.{name}]"))
     }
 
     pub fn all(&self) -> impl Iterator<Item = &Recorded<'s, &'s dyn ChatModel>> {
@@ -95,7 +102,8 @@ fn model(name: &str, endpoint: &Endpoint) -> Result<Model> {
             Model {
                 prices: None,
                 model: Box::new(Together::new(load(name, local, &folder)?)),
-                identity: json!({ "endpoint": identity, "weights": fingerprint(&folder)? }).to_string(),
+                identity: json!({ "endpoint": identity, "weights": fingerprint(&folder)? })
+                    .to_string(),
             }
         }
     })
@@ -112,9 +120,11 @@ fn folder(checkpoint: &Path) -> Result<PathBuf> {
 }
 
 fn load(name: &str, local: &Local, folder: &Path) -> Result<LocalChatModel> {
-    let (decoder, _) = Checkpoint::new(folder).decoder(&Device::flex())?;
+    let checkpoint = Checkpoint::new(folder);
+    let (decoder, _) = checkpoint.decoder(&Device::flex())?;
     let tokenizer = ChatTokenizer::from_folder(folder)?;
-    let mut model = LocalChatModel::new(name, &decoder, tokenizer);
+    let ends = checkpoint.eos_token_ids()?.all();
+    let mut model = LocalChatModel::new(name, &decoder, tokenizer).with_stop_tokens(ends);
     if let Some(rows) = local.rows {
         model = model.with_max_rows(rows);
     }
@@ -126,7 +136,9 @@ fn fingerprint(folder: &Path) -> Result<String> {
     let mut names: Vec<PathBuf> = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        let decides = path.extension().is_some_and(|it| it == "safetensors" || it == "json" || it == "jinja");
+        let decides = path
+            .extension()
+            .is_some_and(|it| it == "safetensors" || it == "json" || it == "jinja");
         if decides {
             names.push(path);
         }

@@ -27,16 +27,21 @@ pub struct Problems {
     files: Vec<PathBuf>,
 
     /// The data set
-    #[arg(long, value_name = "SOURCE", required_unless_present = "columns", conflicts_with = "columns")]
+    #[arg(
+        long,
+        value_name = "SOURCE",
+        required_unless_present = "columns",
+        conflicts_with = "columns"
+    )]
     from: Option<String>,
 
     /// Which column is what, of any CSV or JSONL: instruction=question,answer=final
     #[arg(long, value_name = "PAIRS")]
     columns: Option<String>,
 
-    /// How mathematics is asked for: cot, pot or both
-    #[arg(long, default_value = "both")]
-    mode: String,
+    /// How mathematics is asked for: cot, pot or both [default: as the paper asks the source]
+    #[arg(long)]
+    mode: Option<String>,
 
     /// File for the problems
     #[arg(long, value_name = "FILE", help_heading = "Output")]
@@ -52,12 +57,19 @@ impl Problems {
         check_new(&self.out, "--out", self.overwrite)?;
         let origin = match (&self.from, &self.columns) {
             (Some(source), _) => Origin::Source(source.parse::<Source>().map_err(UsageError::new)?),
-            (None, Some(columns)) => Origin::Columns(columns.parse::<Columns>().map_err(UsageError::new)?),
+            (None, Some(columns)) => {
+                Origin::Columns(columns.parse::<Columns>().map_err(UsageError::new)?)
+            }
             // clap asks for one of them.
             (None, None) => return Err(UsageError::new("--from or --columns is needed").into()),
         };
         let options = ImportOptions {
-            mode: self.mode.parse::<Mode>().map_err(UsageError::new)?,
+            mode: self
+                .mode
+                .as_deref()
+                .map(str::parse::<Mode>)
+                .transpose()
+                .map_err(UsageError::new)?,
             ..ImportOptions::default()
         };
         let summary = import_to(&origin, &self.files, &options, &self.out)?;

@@ -40,7 +40,9 @@ impl Retry {
             None => Which::Ids(&self.id),
         };
         let retried = store.retry(which)?;
-        print(&format!("{retried} problems wait to be tried again; go on with `eurus synth run`"));
+        print(&format!(
+            "{retried} problems wait to be tried again; go on with `eurus synth run`"
+        ));
         Ok(())
     }
 }

@@ -10,7 +10,10 @@ use eurus::interpreter::protect_this_process;
 use eurus::synth::run::{Ended, Report, RunOptions, run};
 use eurus::synth::run_file::RunFile;
 use eurus::synth::store::{Job, Settings, Store};
-use eurus::synth::{Critic, Event, ModelCritic, Prompts, PythonEnvironment, RuleCritic, TreeBuilder, failing_solutions};
+use eurus::synth::{
+    Critic, Event, ModelCritic, Prompts, PythonEnvironment, RuleCritic, TreeBuilder,
+    failing_solutions,
+};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -43,7 +46,8 @@ Examples:
   The same problems with other prompts, taking over what was answered to equal requests:
     eurus synth run --config other.toml --data problems.jsonl --store synth.db --fork other.db";
 
-const STYLE: &str = "{prefix:.bold} {bar:24.cyan/dim} {pos}/{len} {per_sec} [{elapsed}, left {eta}] {msg}";
+const STYLE: &str =
+    "{prefix:.bold} {bar:24.cyan/dim} {pos}/{len} {per_sec} [{elapsed}, left {eta}] {msg}";
 
 /// `eurus synth run`.
 #[derive(Debug, Args)]
@@ -106,18 +110,32 @@ impl Run {
         let models = Models::of(&file)?;
         let environment = start(&file.sandbox, self.sandbox)?;
         let level = environment.pool().safeguards().protection;
-        tell!("code of actions runs under: {}", environment.pool().safeguards());
+        tell!(
+            "code of actions runs under: {}",
+            environment.pool().safeguards()
+        );
         let failing = failing_solutions(&environment, &given.problems)?;
         self.problems.take_out(&mut given, failing)?;
         self.problems.write_rejects(&given)?;
-        anyhow::ensure!(!given.problems.is_empty(), "no problem is left to build a tree for");
+        anyhow::ensure!(
+            !given.problems.is_empty(),
+            "no problem is left to build a tree for"
+        );
 
         let store = self.open_store()?;
         let settings = Settings::new(&file.settings(&prompts))?;
-        let jobs = given.problems.iter().map(|problem| Job::new(problem.id.clone(), problem));
+        let jobs = given
+            .problems
+            .iter()
+            .map(|problem| Job::new(problem.id.clone(), problem));
         let begun = store.begin(&settings, jobs)?;
         if begun.resumed {
-            tell!("{} goes on: {} problems were there, {} are new", store.place(), begun.known, begun.added);
+            tell!(
+                "{} goes on: {} problems were there, {} are new",
+                store.place(),
+                begun.known,
+                begun.added
+            );
         }
         interrupt::enter(Phase::Trees(store.place()));
         let worker = self.worker.clone().unwrap_or_else(worker_name);
@@ -129,9 +147,13 @@ impl Run {
             "eurus": env!("CARGO_PKG_VERSION"),
         });
         let critic = self.critic(&file, &recorded, &prompts)?;
-        let builder = TreeBuilder::new(file.config(), recorded.team(&file)?, &environment, &*critic)?
-            .with_prompts(prompts)
-            .with_stop(interrupt::trees_stop());
+        let mut builder =
+            TreeBuilder::new(file.config(), recorded.team(&file)?, &environment, &*critic)?
+                .with_stop(interrupt::trees_stop())
+                .with_prompts(prompts);
+        if !file.actors.told {
+            builder = builder.without_system_message();
+        }
         let mut options = RunOptions::new(worker);
         options.lease = file.run.lease();
         options.stop = Some(interrupt::trees_stop());
@@ -178,9 +200,14 @@ impl Run {
         match report.ended {
             Ended::Done => {
                 if report.parked > 0 {
-                    tell!("`eurus synth retry` lets the problems that were given up be tried again");
+                    tell!(
+                        "`eurus synth retry` lets the problems that were given up be tried again"
+                    );
                 }
-                tell!("next: eurus synth export --store {} --kind pairs --out pairs.jsonl", self.place());
+                tell!(
+                    "next: eurus synth export --store {} --kind pairs --out pairs.jsonl",
+                    self.place()
+                );
                 Ok(())
             }
             Ended::Stopped => {
@@ -188,7 +215,10 @@ impl Run {
                 Err(Interrupted::now().into())
             }
             Ended::BudgetSpent(error) => {
-                tell!("{error}\nwhat was answered is kept. Raise `budget` in {} and go on with:\n  {go_on}", self.config.display());
+                tell!(
+                    "{error}\nwhat was answered is kept. Raise `budget` in {} and go on with:\n  {go_on}",
+                    self.config.display()
+                );
                 Err(BudgetSpent.into())
             }
         }
@@ -201,14 +231,20 @@ impl Run {
 
 fn tell_estimate(file: &RunFile, given: &Given) {
     let parts = estimate(file, &given.problems);
-    print(&format!("{} problems, at most {} turns each:", given.problems.len(), file.trees.max_turns));
+    print(&format!(
+        "{} problems, at most {} turns each:",
+        given.problems.len(),
+        file.trees.max_turns
+    ));
     for part in &parts {
         print(&part.to_string());
     }
     let (least, most) = money(&parts);
     print(&format!(
         "all together {least:.2} to {most:.2} of money{}",
-        file.budget.map_or(String::new(), |budget| format!("; the budget is {budget:.2}"))
+        file.budget.map_or(String::new(), |budget| format!(
+            "; the budget is {budget:.2}"
+        ))
     ));
     print(
         "The lower numbers hold when the first round of every turn has a correct and an incorrect action of usual length, the \
@@ -228,7 +264,10 @@ fn build(builder: &TreeBuilder<'_>, store: &Store, options: &RunOptions<'_>) -> 
     let report = run(builder, store, options, &|event| match event {
         Event::Sampled { samples: drawn, .. } => {
             let drawn = samples.fetch_add(drawn, Ordering::Relaxed) + drawn;
-            bar.set_message(format!("{} turns, {drawn} actions", turns.load(Ordering::Relaxed)));
+            bar.set_message(format!(
+                "{} turns, {drawn} actions",
+                turns.load(Ordering::Relaxed)
+            ));
         }
         Event::TurnFinished { .. } => {
             turns.fetch_add(1, Ordering::Relaxed);

@@ -69,7 +69,9 @@ impl Report {
 
     fn tokens(&self) -> u64 {
         let endpoints = self.status.endpoints.iter();
-        endpoints.map(|it| it.prompt_tokens + it.completion_tokens).sum()
+        endpoints
+            .map(|it| it.prompt_tokens + it.completion_tokens)
+            .sum()
     }
 
     /// Problems that are neither done nor given up.
@@ -128,9 +130,18 @@ impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let jobs = &self.status.jobs;
         let all = jobs.done + jobs.parked + self.left();
-        write!(f, "{} of {all} problems are done, {} wait", jobs.done, self.left())?;
+        write!(
+            f,
+            "{} of {all} problems are done, {} wait",
+            jobs.done,
+            self.left()
+        )?;
         if jobs.delayed > 0 {
-            write!(f, " ({} of them after a failure that may pass)", jobs.delayed)?;
+            write!(
+                f,
+                " ({} of them after a failure that may pass)",
+                jobs.delayed
+            )?;
         }
         writeln!(f, ", {} were given up", jobs.parked)?;
         if let (Some(rate), Some(seconds)) = (self.trees_per_second(), self.seconds()) {
@@ -143,7 +154,11 @@ impl std::fmt::Display for Report {
             )?;
             match self.eta_seconds() {
                 Some(left) if self.left() > 0 => {
-                    writeln!(f, ", about {} to go", HumanDuration(Duration::from_secs_f64(left)))?;
+                    writeln!(
+                        f,
+                        ", about {} to go",
+                        HumanDuration(Duration::from_secs_f64(left))
+                    )?;
                 }
                 _ => writeln!(f)?,
             }
@@ -157,10 +172,9 @@ impl std::fmt::Display for Report {
             };
             writeln!(
                 f,
-                "  {}: {} answers to {} requests, {} + {} tokens, {:.4}{estimated}",
+                "  {}: {} answers, {} + {} tokens, {:.4}{estimated}",
                 it.endpoint,
                 it.answers,
-                it.requests,
                 it.prompt_tokens,
                 it.completion_tokens,
                 it.cost_micros as f64 / 1e6

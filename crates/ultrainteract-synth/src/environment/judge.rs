@@ -33,7 +33,13 @@ pub(super) fn by_answer(attempt: &Attempt<'_>, execution: Option<Execution>) -> 
         // Whether it would have been right nobody knows.
         _ if missing.is_some() => Verdict::Unjudged,
         (Gold::Answer(truth), Some(answer)) => verdict(equal(answer, truth, &Tolerance::default())),
-        (Gold::Choice { choices, answer: truth }, Some(answer)) => verdict(is_choice(answer, choices, *truth)),
+        (
+            Gold::Choice {
+                choices,
+                answer: truth,
+            },
+            Some(answer),
+        ) => verdict(is_choice(answer, choices, *truth)),
         (Gold::Answer(_) | Gold::Choice { .. }, None) => Verdict::Incorrect,
         _ => Verdict::Unjudged,
     };
@@ -126,5 +132,7 @@ fn is_choice(answer: &str, choices: &[String], truth: usize) -> bool {
     if let (Some(only), None) = (characters.next(), characters.next()) {
         return letter(truth) == Some(only.to_ascii_uppercase());
     }
-    choices.get(truth).is_some_and(|choice| equal(answer, choice, &Tolerance::default()))
+    choices
+        .get(truth)
+        .is_some_and(|choice| equal(answer, choice, &Tolerance::default()))
 }

@@ -115,7 +115,9 @@ impl Environment for PythonEnvironment {
             })?;
             by_place.extend(asserts.iter().copied().zip(outcomes));
         }
-        let others: Vec<usize> = (0..attempts.len()).filter(|place| !by_place.contains_key(place)).collect();
+        let others: Vec<usize> = (0..attempts.len())
+            .filter(|place| !by_place.contains_key(place))
+            .collect();
         let outcomes = self.pool.map(&others, |interpreter, &place| {
             let attempt = &attempts[place];
             if let Gold::Tests(tests) = &attempt.problem.gold {
@@ -136,7 +138,9 @@ impl Environment for PythonEnvironment {
             Ok(by_answer(attempt, Some(execution)))
         })?;
         by_place.extend(others.into_iter().zip(outcomes));
-        Ok((0..attempts.len()).filter_map(|place| by_place.remove(&place)).collect())
+        Ok((0..attempts.len())
+            .filter_map(|place| by_place.remove(&place))
+            .collect())
     }
 }
 

@@ -42,8 +42,13 @@ pub fn failing_solutions(
         let says = outcome.execution.as_ref().map_or("", |it| it.render());
         let failure = match (&outcome.verdict, &outcome.answer) {
             (Verdict::Correct, _) => None,
-            (_, Some(answer)) => Some(format!("its solution answers `{answer}`, and the answer is `{}`", attempt.problem.ground_truth().unwrap_or_default())),
-            (_, None) if is_program || !says.is_empty() => Some(format!("its solution fails: {}", says.trim_end())),
+            (_, Some(answer)) => Some(format!(
+                "its solution answers `{answer}`, and the answer is `{}`",
+                attempt.problem.ground_truth().unwrap_or_default()
+            )),
+            (_, None) if is_program || !says.is_empty() => {
+                Some(format!("its solution fails: {}", says.trim_end()))
+            }
             (_, None) => None,
         };
         let failure = match check {

@@ -19,7 +19,10 @@ pub(super) enum Fate {
     /// Nothing happened that is its own: it is given back.
     Released,
     /// It is tried again later.
-    PutOff { after: Duration, reason: &'static str },
+    PutOff {
+        after: Duration,
+        reason: &'static str,
+    },
     /// Somebody must look at it.
     Parked { reason: &'static str },
     /// It is given back, and so are all others: nothing can go well before somebody acts.
@@ -46,7 +49,10 @@ pub(super) fn fate(error: &Error, attempts: u64, first_delay: Duration) -> Fate 
 fn of_model(error: &chat_model::Error, attempts: u64, first_delay: Duration) -> Fate {
     let reason = error.reason();
     if error.is_passing() {
-        let after = error.retry_after().unwrap_or_default().max(delay(attempts, first_delay));
+        let after = error
+            .retry_after()
+            .unwrap_or_default()
+            .max(delay(attempts, first_delay));
         return match attempts < MOST_DELAYS {
             true => Fate::PutOff { after, reason },
             false => Fate::Parked { reason },

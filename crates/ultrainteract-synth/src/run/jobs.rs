@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::Recorded;
 use super::fate::{Fate, fate};
 use super::recorded::Trouble;
-use super::Recorded;
 use crate::store::{Claim, Store};
 use crate::{Error, Event, Grown, Problem, Result, SynthStats, TreeBuilder};
 
@@ -200,7 +200,11 @@ struct Worker<'w> {
 }
 
 impl Worker<'_> {
-    fn work(mut self, to_threads: Sender<Claim>, from_threads: &Receiver<Outcome>) -> Result<Report> {
+    fn work(
+        mut self,
+        to_threads: Sender<Claim>,
+        from_threads: &Receiver<Outcome>,
+    ) -> Result<Report> {
         loop {
             if let Err(error) = self.step(&to_threads, from_threads) {
                 self.ending.get_or_insert(Ending::Failed(error));
@@ -230,7 +234,10 @@ impl Worker<'_> {
     }
 
     fn step(&mut self, to_threads: &Sender<Claim>, from_threads: &Receiver<Outcome>) -> Result<()> {
-        let is_stopped = self.options.stop.is_some_and(|stop| stop.load(Ordering::Relaxed));
+        let is_stopped = self
+            .options
+            .stop
+            .is_some_and(|stop| stop.load(Ordering::Relaxed));
         if is_stopped {
             self.ending.get_or_insert(Ending::Stopped);
         }
@@ -257,11 +264,17 @@ impl Worker<'_> {
     }
 
     fn take_jobs(&mut self, to_threads: &Sender<Claim>) -> Result<()> {
-        let free = self.threads.saturating_sub(self.active.len()).min(self.room());
+        let free = self
+            .threads
+            .saturating_sub(self.active.len())
+            .min(self.room());
         if free == 0 {
             return Ok(());
         }
-        for claim in self.store.claim(&self.options.worker, self.options.lease, free)? {
+        for claim in self
+            .store
+            .claim(&self.options.worker, self.options.lease, free)?
+        {
             if claim.lost >= MOST_LOST {
                 let message = format!("its worker died {} times", claim.lost);
                 self.store.park(&claim, "kills its workers", &message)?;
@@ -294,7 +307,9 @@ impl Worker<'_> {
             stats: grown.stats.clone(),
             stamp: self.options.stamp.clone(),
         };
-        let kept = self.store.finish(claim, &json(&grown.tree)?, &json(&account)?)?;
+        let kept = self
+            .store
+            .finish(claim, &json(&grown.tree)?, &json(&account)?)?;
         if kept {
             self.report.finished += 1;
             self.report.stats += &grown.stats;
@@ -319,7 +334,8 @@ impl Worker<'_> {
             }
             Fate::PutOff { after, reason } => {
                 self.report.put_off += 1;
-                self.store.reschedule(claim, after, reason, &error.to_string())
+                self.store
+                    .reschedule(claim, after, reason, &error.to_string())
             }
             Fate::Parked { reason } => {
                 (self.observer)(Event::ProblemFailed {

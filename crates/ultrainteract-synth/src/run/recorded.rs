@@ -73,7 +73,11 @@ impl<'s, M: ChatModel> Recorded<'s, M> {
         AnswerKey::new(&self.endpoint, &body.unwrap_or_default())
     }
 
-    fn reserve(&self, request: &ChatRequest, samples: usize) -> Result<Option<Reservation>, chat_model::Error> {
+    fn reserve(
+        &self,
+        request: &ChatRequest,
+        samples: usize,
+    ) -> Result<Option<Reservation>, chat_model::Error> {
         let Some(prices) = &self.prices else {
             return Ok(None);
         };
@@ -81,7 +85,9 @@ impl<'s, M: ChatModel> Recorded<'s, M> {
         // A server that takes one sample a call reads the prompt for each.
         let needed = samples as f64 * prices.cost(prompt, request.sampling.max_tokens as f64);
         let budget = self.budget.map(|budget| (budget * MICROS) as u64);
-        let reserved = self.store.reserve(&self.worker, (needed * MICROS).ceil() as u64, budget);
+        let reserved = self
+            .store
+            .reserve(&self.worker, (needed * MICROS).ceil() as u64, budget);
         match self.kept(reserved)? {
             Some(reservation) => Ok(Some(reservation)),
             None => {
@@ -107,17 +113,26 @@ impl<'s, M: ChatModel> Recorded<'s, M> {
     ) -> Result<(), chat_model::Error> {
         let reservation = self.reserve(request, missing.len())?;
         let mut stored = Ok(0);
-        let drawn = self.model.complete_each(request, missing, &mut |index, completion| {
-            if stored.is_ok() {
-                stored = self.store.put_answers(key, &[(place(index), self.answer(&completion))]);
-            }
-            if let Some(slot) = completions.get_mut(index) {
-                *slot = Some(completion);
-            }
-        });
+        let drawn = self
+            .model
+            .complete_each(request, missing, &mut |index, completion| {
+                if stored.is_ok() {
+                    stored = self
+                        .store
+                        .put_answers(key, &[(place(index), self.answer(&completion))]);
+                }
+                if let Some(slot) = completions.get_mut(index) {
+                    *slot = Some(completion);
+                }
+            });
         if let Some(reservation) = reservation {
             // A call whose answer was lost on the way may have been paid.
-            let is_lost = drawn.as_ref().is_err_and(|error| matches!(error.reason(), "timeout" | "connection" | "malformed answer"));
+            let is_lost = drawn.as_ref().is_err_and(|error| {
+                matches!(
+                    error.reason(),
+                    "timeout" | "connection" | "malformed answer"
+                )
+            });
             let ended = match is_lost {
                 true => self.store.write_off(reservation),
                 false => self.store.drop_reservation(reservation),
@@ -166,7 +181,10 @@ pub(super) trait Trouble: Sync {
 
 impl<M: ChatModel> Trouble for Recorded<'_, M> {
     fn take(&self) -> Option<Error> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 }
 
@@ -187,7 +205,9 @@ impl<M: ChatModel> ChatModel for Recorded<'_, M> {
                 *slot = serde_json::from_str(&answer.completion).ok();
             }
         }
-        let missing: Vec<usize> = (0..request.samples).filter(|&index| completions[index].is_none()).collect();
+        let missing: Vec<usize> = (0..request.samples)
+            .filter(|&index| completions[index].is_none())
+            .collect();
         if !missing.is_empty() {
             self.draw(request, &key, &missing, &mut completions)?;
         }

@@ -35,10 +35,14 @@ impl<'de> Deserialize<'de> for Endpoint {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let table = toml::Table::deserialize(deserializer)?;
         if table.contains_key("checkpoint") {
-            return table.try_into().map(Self::Checkpoint).map_err(D::Error::custom);
+            return table
+                .try_into()
+                .map(Self::Checkpoint)
+                .map_err(D::Error::custom);
         }
         if !table.contains_key("base_url") {
-            let meant = |key: &String| Some((key.clone(), nearest(key, &["base_url", "checkpoint"])?));
+            let meant =
+                |key: &String| Some((key.clone(), nearest(key, &["base_url", "checkpoint"])?));
             return Err(D::Error::custom(match table.keys().find_map(meant) {
                 Some((key, name)) => format!("unknown field `{key}`; did you mean `{name}`?"),
                 None => "an endpoint has a `base_url` and a `model`, or a `checkpoint`".into(),

@@ -89,7 +89,8 @@ impl RunFile {
     /// line, and the nearest name that there is.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let text = fs::read_to_string(path).map_err(|error| run_file_error(path, format!("cannot be read: {error}")))?;
+        let text = fs::read_to_string(path)
+            .map_err(|error| run_file_error(path, format!("cannot be read: {error}")))?;
         let mut file = Self::parsed(&text).map_err(|problem| run_file_error(path, problem))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         if let Some(prompts) = &mut file.prompts {
@@ -131,7 +132,9 @@ impl RunFile {
         }
         if let Some(budget) = self.budget {
             if !(budget.is_finite() && budget >= 0.0) {
-                return Err(format!("`budget` is {budget}; an amount of money of at least 0 is wanted"));
+                return Err(format!(
+                    "`budget` is {budget}; an amount of money of at least 0 is wanted"
+                ));
             }
             for (name, endpoint) in &self.endpoints {
                 if endpoint.is_unpriced() {
@@ -141,6 +144,9 @@ impl RunFile {
                     ));
                 }
             }
+        }
+        if !self.actors.told && !self.actors.schemas.is_empty() {
+            return Err("`actors.told` is false, so nobody tells the actors which schema they drew; write `schemas = []`".into());
         }
         self.config().validate().map_err(|error| error.to_string())
     }
@@ -204,8 +210,17 @@ fn run_file_error(path: &Path, problem: String) -> Error {
 /// Adds the nearest known name to what serde says of an unknown one: "unknown field `a`, expected one of `b`, `c`".
 fn with_nearest(message: &str) -> String {
     let message = message.trim_end();
-    let quoted = |text: &str| -> Vec<String> { text.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
-    let Some(start) = message.find("unknown field `").or_else(|| message.find("unknown variant `")) else {
+    let quoted = |text: &str| -> Vec<String> {
+        text.split('`')
+            .skip(1)
+            .step_by(2)
+            .map(str::to_owned)
+            .collect()
+    };
+    let Some(start) = message
+        .find("unknown field `")
+        .or_else(|| message.find("unknown variant `"))
+    else {
         return message.to_owned();
     };
     let names = quoted(&message[start..]);
@@ -240,10 +255,19 @@ mod tests {
     #[test]
     fn what_cannot_be_is_named_with_what_is_meant() {
         let said = problem(&LEAST.replace("cheap", "cheep"));
-        assert!(said.contains("unknown field `cheep`") && said.contains("did you mean `cheap`?"), "{said}");
+        assert!(
+            said.contains("unknown field `cheep`") && said.contains("did you mean `cheap`?"),
+            "{said}"
+        );
         let said = problem(&LEAST.replace("checkpoint = \"m\"", "chekpoint = \"m\""));
         assert!(said.contains("chekpoint"), "{said}");
-        let said = problem(&format!("budget = 1.0\n{}", LEAST.replace("checkpoint = \"m\"", "base_url = \"http://h/v1\"\nmodel = \"m\"")));
+        let said = problem(&format!(
+            "budget = 1.0\n{}",
+            LEAST.replace(
+                "checkpoint = \"m\"",
+                "base_url = \"http://h/v1\"\nmodel = \"m\""
+            )
+        ));
         assert!(said.contains("no `prices`"), "{said}");
         let said = problem(&format!("{LEAST}[trees]\nmax_turns = 0\n"));
         assert!(said.contains("max_turns"), "{said}");
@@ -255,12 +279,23 @@ mod tests {
     #[test]
     fn settings_are_what_trees_depend_on_and_nothing_else() {
         let file = |text: &str| RunFile::parse(text).unwrap();
-        let base = LEAST.replace("checkpoint = \"m\"", "base_url = \"http://h:1/v1\"\nmodel = \"m\"");
+        let base = LEAST.replace(
+            "checkpoint = \"m\"",
+            "base_url = \"http://h:1/v1\"\nmodel = \"m\"",
+        );
         let prompts = Prompts::default();
         let settings = |text: &str| file(text).settings(&prompts);
         assert_eq!(settings(&base), settings(&base.replace("h:1", "h:2")));
-        assert_eq!(settings(&base), settings(&format!("{base}api_key_env = \"KEY\"\n[run]\ntrees_in_flight = 3\n")));
-        assert_ne!(settings(&base), settings(&base.replace("model = \"m\"", "model = \"n\"")));
+        assert_eq!(
+            settings(&base),
+            settings(&format!(
+                "{base}api_key_env = \"KEY\"\n[run]\ntrees_in_flight = 3\n"
+            ))
+        );
+        assert_ne!(
+            settings(&base),
+            settings(&base.replace("model = \"m\"", "model = \"n\""))
+        );
         assert_ne!(settings(&base), settings(&format!("seed = 2\n{base}")));
     }
 }

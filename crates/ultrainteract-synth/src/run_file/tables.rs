@@ -42,6 +42,10 @@ pub struct Actors {
     /// Writes the critiques. Default none: a rule compares with the answer.
     #[serde(default)]
     pub critic: Option<String>,
+    /// Whether actors get a system message that says how to answer, from the template `actor`. Default true; false for a model
+    /// that was trained on the conversation alone, and then `schemas` must be empty.
+    #[serde(default = "yes")]
+    pub told: bool,
     /// What each action draws one of. Default both; an empty list leaves it to the actor.
     #[serde(default = "both")]
     pub schemas: Vec<Schema>,
@@ -55,6 +59,10 @@ fn five() -> usize {
     5
 }
 
+fn yes() -> bool {
+    true
+}
+
 fn both() -> Vec<Schema> {
     vec![Schema::ChainOfThought, Schema::ModularProgramming]
 }
@@ -65,7 +73,11 @@ impl Actors {
         [("cheap", self.cheap.as_str())]
             .into_iter()
             .chain(self.stronger.iter().map(|name| ("stronger", name.as_str())))
-            .chain(self.incorrect.iter().map(|name| ("incorrect", name.as_str())))
+            .chain(
+                self.incorrect
+                    .iter()
+                    .map(|name| ("incorrect", name.as_str())),
+            )
             .chain(self.teacher.as_deref().map(|name| ("teacher", name)))
             .chain(self.selector.as_deref().map(|name| ("selector", name)))
             .chain(self.critic.as_deref().map(|name| ("critic", name)))

@@ -137,6 +137,13 @@ impl<'a> TreeBuilder<'a> {
         self
     }
 
+    /// Has the actors see the conversation alone, and only the teacher asked with the prompts.
+    #[must_use]
+    pub fn without_system_message(mut self) -> Self {
+        self.has_system = false;
+        self
+    }
+
     /// Ends the work soon after this becomes true, with [`Error::Stopped`] for the trees that are not finished.
     #[must_use]
     pub fn with_stop(mut self, stop: &'a AtomicBool) -> Self {

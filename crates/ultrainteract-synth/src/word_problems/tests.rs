@@ -57,7 +57,10 @@ fn the_vocabulary_is_small() {
 fn no_instruction_says_how_to_solve_it_and_the_first_word_of_a_solution_does() {
     for word in &many() {
         assert!(!instruction(word).contains("program"), "{word:?}");
-        assert_eq!(ultrainteract::action_text::python_blocks(&word.program).len(), 1);
+        assert_eq!(
+            ultrainteract::action_text::python_blocks(&word.program).len(),
+            1
+        );
         assert!(word.program.starts_with("```python"), "{word:?}");
         assert!(ultrainteract::action_text::python_blocks(&word.reasoning).is_empty());
         assert!(word.reasoning.starts_with("Step 1: "), "{word:?}");

@@ -7,8 +7,8 @@ mod prompts;
 mod python;
 #[cfg(feature = "sqlite")]
 mod run;
+mod sources;
 #[cfg(feature = "sqlite")]
 mod store;
-mod sources;
 mod support;
 mod tree;

@@ -28,8 +28,12 @@ fn config() -> SynthConfig {
 fn store(count: usize) -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("run.db").display().to_string()).unwrap();
-    let jobs = problems(count).into_iter().map(|problem| Job::new(problem.id.clone(), &problem));
-    store.begin(&Settings::new(&config()).unwrap(), jobs).unwrap();
+    let jobs = problems(count)
+        .into_iter()
+        .map(|problem| Job::new(problem.id.clone(), &problem));
+    store
+        .begin(&Settings::new(&config()).unwrap(), jobs)
+        .unwrap();
     (folder, store)
 }
 
@@ -42,7 +46,8 @@ fn options(worker: &str) -> RunOptions<'static> {
 fn run_with(store: &Store, actor: &dyn ChatModel, stop: &AtomicBool) -> Result<Report, Error> {
     let actor = Recorded::new("actor", actor, store, "worker");
     let environment = TextEnvironment::default();
-    let builder = TreeBuilder::new(config(), Team::new(&actor), &environment, &TurnCritic)?.with_stop(stop);
+    let builder =
+        TreeBuilder::new(config(), Team::new(&actor), &environment, &TurnCritic)?.with_stop(stop);
     let mut options = options("worker").watching(&actor);
     options.stop = Some(stop);
     run(&builder, store, &options, &|_| {})
@@ -57,7 +62,9 @@ fn in_memory(actor: &Actor, count: usize) -> Build {
 }
 
 fn trees(store: &Store) -> Vec<PreferenceTree> {
-    let trees = store.trees().map(|tree| serde_json::from_str(&tree.unwrap().tree).unwrap());
+    let trees = store
+        .trees()
+        .map(|tree| serde_json::from_str(&tree.unwrap().tree).unwrap());
     trees.collect()
 }
 
@@ -88,7 +95,7 @@ struct Counting<'a> {
 
 impl ChatModel for Counting<'_> {
     fn name(&self) -> &str {
-        "counting"
+        "actor"
     }
 
     fn complete(&self, request: &ChatRequest) -> Result<Vec<Completion>, ModelError> {
@@ -122,8 +129,15 @@ fn a_run_that_is_stopped_again_and_again_asks_nothing_twice_and_gives_the_same_t
         }
     }
     assert!(stops > 3, "{stops}");
-    assert_eq!(trees(&store), in_memory(&Actor::drawing(), 12).trees);
-    assert!(actor.drawn.lock().unwrap().values().all(|&times| times == 1));
+    assert!(trees(&store) == in_memory(&Actor::drawing(), 12).trees);
+    assert!(
+        actor
+            .drawn
+            .lock()
+            .unwrap()
+            .values()
+            .all(|&times| times == 1)
+    );
 }
 
 #[test]
@@ -147,8 +161,15 @@ fn a_tree_that_fails_for_a_passing_reason_is_built_later_and_goes_on_where_it_fa
     assert_eq!((report.finished, report.parked), (6, 0));
     assert!(report.put_off > 0);
     // The names differ; all else is the same.
-    let trees: Vec<_> = trees(&store).iter().map(|tree| tree.pairs().len()).collect();
-    let reference: Vec<_> = in_memory(&Actor::drawing(), 6).trees.iter().map(|tree| tree.pairs().len()).collect();
+    let trees: Vec<_> = trees(&store)
+        .iter()
+        .map(|tree| tree.pairs().len())
+        .collect();
+    let reference: Vec<_> = in_memory(&Actor::drawing(), 6)
+        .trees
+        .iter()
+        .map(|tree| tree.pairs().len())
+        .collect();
     assert_eq!(trees, reference);
 }
 
@@ -166,8 +187,15 @@ fn a_problem_that_can_never_be_asked_is_parked_with_its_reason_and_the_others_ar
     let report = run_with(&store, &actor, &AtomicBool::new(false)).unwrap();
     assert_eq!((report.finished, report.parked), (4, 1));
     let letters = store.status().unwrap().dead_letters;
-    assert_eq!((letters[0].reason.as_str(), letters[0].example.as_str()), ("request", "p3"));
-    assert!(letters[0].message.contains("is impossible"), "{}", letters[0].message);
+    assert_eq!(
+        (letters[0].reason.as_str(), letters[0].example.as_str()),
+        ("request", "p3")
+    );
+    assert!(
+        letters[0].message.contains("is impossible"),
+        "{}",
+        letters[0].message
+    );
 }
 
 #[test]
@@ -193,18 +221,32 @@ fn a_spent_budget_ends_the_run_within_it_and_more_money_goes_on() {
     };
     let at = |budget: f64| {
         let drawing = Actor::drawing();
-        let actor = Recorded::new("actor", &drawing, &store, "worker").with_budget(prices, Some(budget));
+        let actor =
+            Recorded::new("actor", &drawing, &store, "worker").with_budget(prices, Some(budget));
         let environment = TextEnvironment::default();
         let mut config = config();
         config.sampling.max_tokens = 10;
-        let builder = TreeBuilder::new(config, Team::new(&actor), &environment, &TurnCritic).unwrap();
-        run(&builder, &store, &options("worker").watching(&actor), &|_| {}).unwrap()
+        let builder =
+            TreeBuilder::new(config, Team::new(&actor), &environment, &TurnCritic).unwrap();
+        run(
+            &builder,
+            &store,
+            &options("worker").watching(&actor),
+            &|_| {},
+        )
+        .unwrap()
     };
     let report = at(0.05);
     assert!(matches!(report.ended, Ended::BudgetSpent(_)), "{report:?}");
     let status = store.status().unwrap();
-    assert!(status.spent_micros <= 50_000 && status.reserved_micros == 0, "{status:?}");
-    assert!(status.spent_micros > 10_000 && status.jobs.leased == 0, "{status:?}");
+    assert!(
+        status.spent_micros <= 50_000 && status.reserved_micros == 0,
+        "{status:?}"
+    );
+    assert!(
+        status.spent_micros > 10_000 && status.jobs.leased == 0,
+        "{status:?}"
+    );
     let report = at(100.0);
     assert!(matches!(report.ended, Ended::Done));
     assert_eq!(store.status().unwrap().jobs.done, 8);

@@ -497,7 +497,8 @@ fn the_observer_is_told_every_step() {
 }
 
 #[test]
-fn where_everything_is_correct_an_actor_of_incorrect_actions_is_asked_and_the_pair_is_of_two_actors() {
+fn where_everything_is_correct_an_actor_of_incorrect_actions_is_asked_and_the_pair_is_of_two_actors()
+ {
     let actor = Actor::new(|request, turn| match turn {
         1 => fill(&["Answer: 42"], request.samples),
         _ => fill(&["Answer: 42", "Answer: 1"], request.samples),
@@ -554,7 +555,10 @@ fn stronger_actors_are_asked_one_after_the_other_until_one_is_correct() {
         ..config()
     };
     try_build(config, team, &[problem("p")]).unwrap();
-    assert_eq!((middle.asked(), strong.asked(), strongest.asked()), (1, 1, 0));
+    assert_eq!(
+        (middle.asked(), strong.asked(), strongest.asked()),
+        (1, 1, 0)
+    );
 }
 
 fn taught(teacher: &Actor, fallback: Fallback, solutions: &[&str]) -> (PreferenceTree, Build) {
@@ -578,7 +582,10 @@ fn taught(teacher: &Actor, fallback: Fallback, solutions: &[&str]) -> (Preferenc
 fn a_teacher_works_the_solution_into_an_action_that_is_judged_and_sees_no_answer() {
     let teacher = Actor::new(|request, _| {
         let asked = &request.messages[0].content;
-        assert!(asked.contains("What is 6 * 7?") && asked.contains("6 * 7 = [?]"), "{asked}");
+        assert!(
+            asked.contains("What is 6 * 7?") && asked.contains("6 * 7 = [?]"),
+            "{asked}"
+        );
         fill(&["Step 1: Six sevens.\nAnswer: 42"], request.samples)
     })
     .named("teacher");
@@ -587,9 +594,15 @@ fn a_teacher_works_the_solution_into_an_action_that_is_judged_and_sees_no_answer
     for pair in tree.pairs() {
         let chosen = action(&tree, pair.chosen);
         assert_eq!(chosen.source, ActionSource::Elicited);
-        assert_eq!((chosen.actor.as_str(), chosen.verdict), ("teacher", Verdict::Correct));
+        assert_eq!(
+            (chosen.actor.as_str(), chosen.verdict),
+            ("teacher", Verdict::Correct)
+        );
     }
-    assert_eq!((build.stats.total().elicited, build.stats.total().fallbacks), (2, 0));
+    assert_eq!(
+        (build.stats.total().elicited, build.stats.total().fallbacks),
+        (2, 0)
+    );
 }
 
 #[test]
@@ -597,23 +610,46 @@ fn a_teacher_that_is_wrong_twice_leaves_the_solution_itself() {
     let teacher = Actor::saying(&["Answer: 41"]).named("teacher");
     let (tree, build) = taught(&teacher, Fallback::LastTurn, &["6 * 7 = 42"]);
     assert_eq!(teacher.asked(), 2);
-    assert_eq!(action(&tree, tree.pairs()[0].chosen).source, ActionSource::GroundTruth);
-    assert_eq!((build.stats.total().elicited, build.stats.total().fallbacks), (0, 1));
+    assert_eq!(
+        action(&tree, tree.pairs()[0].chosen).source,
+        ActionSource::GroundTruth
+    );
+    assert_eq!(
+        (build.stats.total().elicited, build.stats.total().fallbacks),
+        (0, 1)
+    );
 }
 
 #[test]
 fn every_further_solution_of_a_problem_that_was_taught_gets_a_pair_of_its_own() {
     let teacher = Actor::new(|request, _| {
         let asked = &request.messages[0].content;
-        let way = ["6 * 7", "7 * 6", "6 + 6"].into_iter().find(|way| asked.contains(&format!(":\n{way}")));
-        fill(&[&format!("By {}.\nAnswer: 42", way.unwrap_or("nothing"))], request.samples)
+        let way = ["6 * 7", "7 * 6", "6 + 6"]
+            .into_iter()
+            .find(|way| asked.contains(&format!(":\n{way}")));
+        fill(
+            &[&format!("By {}.\nAnswer: 42", way.unwrap_or("nothing"))],
+            request.samples,
+        )
     })
     .named("teacher");
-    let (tree, build) = taught(&teacher, Fallback::LastTurn, &["6 * 7 = 42", "7 * 6 = 42", "6 + 6 and so on"]);
-    let mut firsts: Vec<_> = pairs(&tree).into_iter().filter(|pair| pair.0 == 1).collect();
+    let (tree, build) = taught(
+        &teacher,
+        Fallback::LastTurn,
+        &["6 * 7 = 42", "7 * 6 = 42", "6 + 6 and so on"],
+    );
+    let mut firsts: Vec<_> = pairs(&tree)
+        .into_iter()
+        .filter(|pair| pair.0 == 1)
+        .collect();
     firsts.sort_unstable();
     assert_eq!(firsts.len(), 2, "{firsts:?}");
-    assert!(firsts.iter().all(|pair| pair.1.contains("7 * 6") || pair.1.contains("6 + 6")), "{firsts:?}");
+    assert!(
+        firsts
+            .iter()
+            .all(|pair| pair.1.contains("7 * 6") || pair.1.contains("6 + 6")),
+        "{firsts:?}"
+    );
     assert_ne!(firsts[0].2, firsts[1].2);
     assert_eq!(build.stats.total().elicited, 3);
 }
@@ -624,7 +660,10 @@ fn a_problem_that_the_selector_solves_gets_no_tree() {
     let selector = Actor::new(|request, _| {
         assert_eq!(request.sampling.temperature, 0.0);
         let easy = request.messages[0].content.contains("(p1)");
-        fill(&[if easy { "Answer: 42" } else { "Answer: 1" }], request.samples)
+        fill(
+            &[if easy { "Answer: 42" } else { "Answer: 1" }],
+            request.samples,
+        )
     });
     let team = Team {
         selector: Some(&selector),
@@ -665,6 +704,9 @@ fn each_action_draws_a_schema_and_the_actor_is_told_which() {
     let told = told.lock().unwrap();
     assert_eq!(told.len(), 2);
     assert_eq!(told.iter().map(|(_, samples)| samples).sum::<usize>(), 100);
-    assert!(told.iter().all(|(_, samples)| (30..=70).contains(samples)), "{told:?}");
+    assert!(
+        told.iter().all(|(_, samples)| (30..=70).contains(samples)),
+        "{told:?}"
+    );
     assert_ne!(told[0].0, told[1].0);
 }
