@@ -70,6 +70,7 @@
 //! | [`Python`] | which interpreter, with which packages |
 //! | [`Limits`] | time, memory, output, files, processes |
 //! | [`Interpreter`] | syntax checks, runs of cells (that may ask back), whole programs; each in a fresh process |
+//! | [`State`] | a notebook that is forked for every branch of a tree, instead of being run again |
 //! | [`Session`] | cells one at a time, variables kept between calls |
 //! | [`Pool`] | many interpreters, many runs at once, answers in order |
 //! | [`cases`] | a program against test cases |
@@ -108,6 +109,8 @@ mod python;
 mod sandbox;
 #[cfg(unix)]
 mod session;
+#[cfg(unix)]
+mod state;
 mod verdict;
 
 pub use error::{Error, Result};
@@ -126,3 +129,5 @@ pub use python::Python;
 pub use sandbox::{ProbeResult, Report, Sandbox, probe, protect_this_process};
 #[cfg(unix)]
 pub use session::Session;
+#[cfg(unix)]
+pub use state::{Fork, State};
