@@ -12,7 +12,7 @@ pub enum Verdict {
     Correct,
     /// It did not.
     Incorrect {
-        /// What it did instead, with the place in the tests.
+        /// What it did instead, with the place in the tests; at most 1,000 characters.
         reason: String,
     },
     /// Nobody can say here: a package is missing, or the tests cannot be asked.
@@ -30,13 +30,13 @@ impl Verdict {
 
     pub(crate) fn incorrect(reason: impl Into<String>) -> Self {
         Self::Incorrect {
-            reason: reason.into(),
+            reason: cut(reason.into()),
         }
     }
 
     pub(crate) fn unjudged(reason: impl Into<String>) -> Self {
         Self::Unjudged {
-            reason: reason.into(),
+            reason: cut(reason.into()),
         }
     }
 
@@ -45,6 +45,16 @@ impl Verdict {
             "the solution needs the package `{name}`, which is not installed"
         ))
     }
+}
+
+/// Parts of a reason are the solution's own words.
+fn cut(mut reason: String) -> String {
+    const LONGEST: usize = 1_000;
+    if let Some((end, _)) = reason.char_indices().nth(LONGEST) {
+        reason.truncate(end);
+        reason.push_str("...");
+    }
+    reason
 }
 
 impl fmt::Display for Verdict {

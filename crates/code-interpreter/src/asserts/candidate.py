@@ -8,6 +8,8 @@ import linecache
 import sys
 
 LONGEST_MESSAGE = 500
+# All that Python raises by itself; not the worker's own, by which it ends at a limit.
+RAISED = (Exception, SystemExit, KeyboardInterrupt, GeneratorExit)
 SOLUTION = types.ModuleType("solution")
 
 
@@ -17,7 +19,7 @@ def serve(call_out):
         op, _, request = text.partition(" ")
         try:
             answer = json.dumps(OPERATIONS[op](json.loads(request)))
-        except (Exception, SystemExit, KeyboardInterrupt, GeneratorExit) as error:
+        except RAISED as error:
             answer = json.dumps({"error": describe(error)})
         try:
             text = call_out(answer)
@@ -55,9 +57,16 @@ def call(request):
     before = [json.dumps(encode_content(value, memory)) for value in memory.objects]
     if name not in SOLUTION.__dict__:
         raise NameError("name %r is not defined" % name)
-    value = SOLUTION.__dict__[name](*args, **kwargs)
     try:
-        answer = {"value": encode(value, memory), "changed": []}
+        value = SOLUTION.__dict__[name](*args, **kwargs)
+    except RAISED as error:
+        answer = {"error": describe(error)}
+    else:
+        answer = {}
+    try:
+        if not answer:
+            answer["value"] = encode(value, memory)
+        answer["changed"] = []
         for number, was in enumerate(before):
             content = encode_content(memory.objects[number], memory)
             if json.dumps(content) != was:

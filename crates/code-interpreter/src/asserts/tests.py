@@ -105,17 +105,18 @@ class Tests:
         ours = len(memory.objects)
         answer = self._ask("call " + request)
         self.called = self.called or name == self.entry_point
-        if "error" in answer:
-            raise self._error(answer["error"])
         if "uncrossable" in answer:
             self.end("unjudged", "`%s` returned %s" % (name, answer["uncrossable"]))
-        if "value" not in answer or type(answer.get("changed")) is not list:
+        if ("value" in answer) == ("error" in answer):
             self.end("incorrect", NOT_AN_ANSWER)
-        value = self._decoded(decode, answer["value"], memory)
-        for change in answer["changed"]:
+        value = self._decoded(decode, answer.get("value"), memory)
+        changes = answer.get("changed", [])
+        for change in changes if type(changes) is list else [None]:
             if type(change) is not list or len(change) != 2 or type(change[0]) is not int or not 0 <= change[0] < ours:
                 self.end("incorrect", NOT_AN_ANSWER)
             self._decoded(fill, memory.objects[change[0]], change[1], memory)
+        if "error" in answer:
+            raise self._error(answer["error"])
         return value
 
     def _ask(self, request):

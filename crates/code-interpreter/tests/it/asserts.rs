@@ -75,6 +75,10 @@ fn what_a_solution_does_to_its_arguments_is_seen() {
         "def f(a):\n    b = [a]\n    a.append(b)\n    return b",
         "a = []\nb = f(a)\nassert b[0] is a and a[0] is b and len(a) == len(b) == 1",
     );
+    pair.correct(
+        "def f(xs):\n    xs.pop()\n    raise ValueError",
+        "xs = [1]\ntry: f(xs)\nexcept ValueError: assert xs == []\nelse: assert False",
+    );
     pair.incorrect(
         "def f(xs):\n    xs.clear()\n    return 3",
         "xs = [1, 2]\nassert f(xs) == 3\nassert xs == [1, 2], xs",

@@ -169,7 +169,7 @@ fn a_forged_call_is_a_call_of_the_code_that_forged_it() {
 fn a_process_that_the_code_forked_cannot_call_out() {
     let mut interpreter = start(limits());
     let code = "import os\npid = os.fork()\nif pid == 0:\n    try: call_out('child')\n    except RuntimeError: os._exit(7)\n    \
-                os._exit(0)\nos.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])";
+                os._exit(0)\nos.WEXITSTATUS(os.waitpid(pid, 0)[1])";
     let mut asked = 0;
     let mut count = |_: &str| {
         asked += 1;

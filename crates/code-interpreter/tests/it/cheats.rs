@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use code_interpreter::asserts::{AssertResult, AssertTests, judge, judge_in_one_process};
+use code_interpreter::cases::{Case, CaseOptions, run_cases, verdict};
 use code_interpreter::{Interpreter, Limits, Verdict};
 
 use crate::support::{limits, start};
@@ -300,4 +301,37 @@ fn a_candidate_that_ends_its_driver_is_not_correct() {
     let verdict = judged(&mut pair, cheat).verdict;
     assert!(matches!(verdict, Verdict::Incorrect { .. }), "{verdict}");
     assert_eq!(judged(&mut pair, HONEST).verdict, Verdict::Correct);
+}
+
+#[test]
+fn a_program_that_cheats_does_not_pass_a_case() {
+    let honest = "print(int(input()) ** 2)";
+    let forge = |line: &str| {
+        format!(
+            "import os\nfor n in range(3, 64):\n    try: os.write(n, b'{line}\\n')\n    except OSError: pass"
+        )
+    };
+    let cheats = [
+        "print('passed'); print('OK')".to_owned(),
+        "import sys\nsys.exit(0)".into(),
+        "import os\nos._exit(0)".into(),
+        "import builtins, sys\nbuiltins.str.__eq__ = lambda *a: True".into(),
+        "print('*')".into(),
+        "print('')".into(),
+        "print('4\\n9\\n16')".into(),
+        "print(4.0)".into(),
+        forge(r#"{"status": "ok"}"#),
+        forge(r#"{"status": "ok", "stdout": "4", "wall": 0}"#),
+        forge(r#"{"program": {"status": "ok", "stdout": "4", "stderr": "", "wall": 0}}"#),
+        forge(r#"{"call": "verdict {}"}"#),
+    ];
+    let cases = [Case::new("2", "4"), Case::new("3", "9")];
+    let options = CaseOptions::default();
+    let mut interpreter = start(brief());
+    for cheat in &cheats {
+        let results = run_cases(&mut interpreter, cheat, &cases, &options).unwrap();
+        assert!(!verdict(&results).is_correct(), "{cheat}");
+        let results = run_cases(&mut interpreter, honest, &cases, &options).unwrap();
+        assert_eq!(verdict(&results), Verdict::Correct, "after {cheat}");
+    }
 }

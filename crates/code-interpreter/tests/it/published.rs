@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
+use std::time::Duration;
 
 use code_interpreter::asserts::{AssertTests, judge_in_one_process};
-use code_interpreter::{Pool, Python, Verdict, asserts};
+use code_interpreter::{Limits, Pool, Python, Verdict, asserts};
 use flate2::read::GzDecoder;
 use serde::Deserialize;
 
@@ -28,29 +29,44 @@ fn open(name: &str) -> Option<impl Read> {
     }
 }
 
-fn humaneval() -> Option<Vec<Published>> {
-    #[derive(Deserialize)]
-    struct Row {
-        task_id: String,
-        prompt: String,
-        entry_point: String,
-        canonical_solution: String,
-        test: String,
-    }
-    let rows = BufReader::new(open("humaneval/HumanEval.jsonl.gz")?).lines();
-    let read = |line: std::io::Result<String>| {
-        let row: Row = serde_json::from_str(&line.unwrap()).unwrap();
-        Published {
-            name: row.task_id,
-            solution: row.prompt.clone() + &row.canonical_solution,
-            asserts: AssertTests {
-                // The prompt has helpers that tests use, and a stub of what is asked for.
-                code: format!("{}\n{}\ncheck({})", row.prompt, row.test, row.entry_point),
-                entry_point: row.entry_point,
-            },
+#[derive(Deserialize)]
+struct HumanEval {
+    task_id: String,
+    prompt: String,
+    entry_point: String,
+    canonical_solution: String,
+    test: String,
+}
+
+impl HumanEval {
+    fn asserts(&self) -> AssertTests {
+        AssertTests {
+            // The prompt has helpers that tests use, and a stub of what is asked for.
+            code: format!(
+                "{}\n{}\ncheck({})",
+                self.prompt, self.test, self.entry_point
+            ),
+            entry_point: self.entry_point.clone(),
         }
+    }
+}
+
+fn humaneval_rows() -> Option<Vec<HumanEval>> {
+    let lines = BufReader::new(open("humaneval/HumanEval.jsonl.gz")?).lines();
+    Some(
+        lines
+            .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+            .collect(),
+    )
+}
+
+fn humaneval() -> Option<Vec<Published>> {
+    let publish = |row: HumanEval| Published {
+        solution: row.prompt.clone() + &row.canonical_solution,
+        asserts: row.asserts(),
+        name: row.task_id,
     };
-    Some(rows.map(read).collect())
+    Some(humaneval_rows()?.into_iter().map(publish).collect())
 }
 
 fn mbpp() -> Option<Vec<Published>> {
@@ -153,5 +169,76 @@ fn in_one_process_with_the_tests_every_reference_solution_is_correct() {
     for (problem, result) in problems.iter().zip(&results) {
         assert!(result.one_process);
         assert_eq!(result.verdict, Verdict::Correct, "{}", problem.name);
+    }
+}
+
+/// What a row of recorded verdicts is about.
+#[derive(Deserialize)]
+struct Recorded {
+    task_id: String,
+    label: String,
+    completion: Option<String>,
+    completion_template: Option<String>,
+    verdict: Passed,
+}
+
+#[derive(Deserialize)]
+struct Passed {
+    passed: bool,
+}
+
+#[test]
+fn verdicts_on_completions_of_humaneval_are_those_that_its_authors_program_gave() {
+    let (Some(recorded), Some(problems)) = (
+        test_support::folders::golden_file("eval/code_humaneval.jsonl"),
+        humaneval_rows(),
+    ) else {
+        return;
+    };
+    let lines = BufReader::new(File::open(recorded).unwrap()).lines();
+    let rows: Vec<Recorded> = lines
+        .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+        .collect();
+    assert_eq!(rows.len(), 67);
+    let limits = Limits {
+        // As theirs.
+        wall: Duration::from_secs(3),
+        ..limits()
+    };
+    let pool = Pool::start(&Python::find().unwrap(), limits, 4).unwrap();
+    let results = pool
+        .map_pairs(&rows, |tests, candidate, row| {
+            let problem = problems
+                .iter()
+                .find(|problem| problem.task_id == row.task_id)
+                .unwrap();
+            let canonical = &problem.canonical_solution;
+            let lines = problem.prompt.lines();
+            let head = lines.rev().find(|line| line.starts_with("def ")).unwrap();
+            let redefined = format!("def  {}\n{canonical}", &head[4..]);
+            let completion = match (&row.completion, &row.completion_template, &*row.label) {
+                (Some(completion), _, _) => completion.clone(),
+                (_, Some(template), _) => template.replace("{{canonical_solution}}", canonical),
+                (_, _, "canonical_body") => canonical.clone(),
+                (_, _, "canonical_redefined") => redefined,
+                (_, _, "mutated_not") => redefined.replacen("return", "return not", 1),
+                (_, _, label) => panic!("no completion for {label}"),
+            };
+            let solution = problem.prompt.clone() + &completion;
+            let asserts = problem.asserts();
+            let apart = asserts::judge(tests, candidate, &solution, &asserts)?;
+            Ok((
+                apart.verdict,
+                judge_in_one_process(tests, &solution, &asserts)?.verdict,
+            ))
+        })
+        .unwrap();
+    for (row, (apart, together)) in rows.iter().zip(results) {
+        let name = format!("{} {}: {apart}, {together}", row.task_id, row.label);
+        assert_eq!(apart.is_correct(), row.verdict.passed, "{name}");
+        assert_eq!(together.is_correct(), row.verdict.passed, "{name}");
+        // What they call failed for want of a package says nothing about the solution.
+        let unjudged = matches!(apart, Verdict::Unjudged { .. });
+        assert_eq!(unjudged, row.label == "import_psutil", "{name}");
     }
 }
