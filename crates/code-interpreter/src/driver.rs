@@ -226,9 +226,7 @@ impl Driver {
         };
         let probe = targets
             .as_ref()
-            .map(|targets| WireProbe::new(targets, limits))
-            .transpose()
-            .map_err(no_folder)?;
+            .map(|targets| WireProbe::new(targets, limits));
         let config = Config {
             limits: limits.into(),
             preload: &python.preload,

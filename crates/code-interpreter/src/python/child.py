@@ -298,7 +298,7 @@ def run_worker(sandbox, limits, folder, separate, forkable, descriptors, trouble
             raise trouble
         os.setsid()
         # First out of the way of the numbers that they are to have.
-        kept = [fcntl.fcntl(old, fcntl.F_DUPFD, LARGEST_DESCRIPTOR // 2) for old in (command_r, event_w, lifeline_r)]
+        kept = [fcntl.fcntl(old, fcntl.F_DUPFD, 6) for old in (command_r, event_w, lifeline_r)]
         for old, new in ((stdin, 0), (out_w, 1), (err_w if separate else out_w, 2)):
             os.dup2(old, new)
         command_r, event_w, lifeline_r = 3, 4, 5

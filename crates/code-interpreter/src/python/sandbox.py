@@ -258,7 +258,7 @@ class Sandbox:
             (resource.RLIMIT_MEMLOCK, 1 << 16),
             (resource.RLIMIT_SIGPENDING, 1024),
         ):
-            resource.setrlimit(which, (most, most))
+            _set_limit(which, most, most)
         _prctl("no_new_privs", PR_SET_NO_NEW_PRIVS, 1)
         self._drop_capabilities()
         # So that the code can read its own /proc/self.
