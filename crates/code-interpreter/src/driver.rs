@@ -20,12 +20,13 @@ use crate::protection::WireFacts;
 use crate::sandbox::{ProbeResult, Targets, WireOutcome, WirePlan, WireProbe, first_breach};
 use crate::{CallReply, Error, Limits, Protection, Python, Result, Safeguards};
 
-/// One Python file in five parts, told apart by what they know: see the first lines of each.
+/// One Python file in six parts, told apart by what they know: see the first lines of each.
 const PROGRAM: &str = concat!(
     include_str!("python/sandbox.py"),
     include_str!("python/tracebacks.py"),
     include_str!("python/worker.py"),
     include_str!("python/child.py"),
+    include_str!("python/states.py"),
     include_str!("python/driver.py"),
 );
 
@@ -52,6 +53,15 @@ pub(crate) enum Request<'a> {
         cell: &'a str,
     },
     Reset,
+    Open,
+    Fork {
+        state: u64,
+        cells: &'a [&'a str],
+        keep: bool,
+    },
+    Close {
+        state: u64,
+    },
     Program {
         source: &'a str,
         stdin: &'a str,
@@ -82,6 +92,9 @@ pub(crate) enum Reply {
     Cells(Vec<WireCell>),
     Session(WireSession),
     Reset(()),
+    Opened(u64),
+    /// None if the state is not what it was.
+    Forked(Option<WireFork>),
     Program(WireProgram),
 }
 
@@ -98,6 +111,13 @@ pub(crate) struct Ready {
 pub(crate) struct Refusal {
     step: String,
     detail: String,
+}
+
+#[derive(Deserialize)]
+pub(crate) struct WireFork {
+    pub cells: Vec<WireCell>,
+    pub kept: Option<u64>,
+    pub dirty: bool,
 }
 
 #[derive(Deserialize)]
@@ -206,9 +226,7 @@ impl Driver {
         };
         let probe = targets
             .as_ref()
-            .map(|targets| WireProbe::new(targets, limits))
-            .transpose()
-            .map_err(no_folder)?;
+            .map(|targets| WireProbe::new(targets, limits));
         let config = Config {
             limits: limits.into(),
             preload: &python.preload,

@@ -21,7 +21,7 @@ pub use eurus_models as models;
 /// SFT, preference and reward trainers: [`eurus_train`].
 pub use eurus_train as train;
 
-/// Python in child processes under resource limits: [`code_interpreter`].
+/// Python in a sandbox, or under resource limits: [`code_interpreter`].
 #[cfg(feature = "synth")]
 pub use code_interpreter as interpreter;
 

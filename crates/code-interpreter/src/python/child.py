@@ -2,6 +2,7 @@
 
 import fcntl
 import select
+import socket
 
 POLL_SECONDS = 0.05
 CHUNK = 1 << 16
@@ -103,7 +104,8 @@ def checked(line, key, may_call):
 class Child:
     """A forked worker, seen from the driver. `root` is removed when the library is gone."""
 
-    def __init__(self, sandbox, limits, folder, stdin, separate, root):
+    def __init__(self, fork, sandbox, limits, folder, stdin, separate, root, forkable=False):
+        """`fork` runs the worker's life in a process, or hands the descriptors given to it to one."""
         self.limits = limits
         self.folder = folder
         self.root = root
@@ -113,17 +115,20 @@ class Child:
         event_r, event_w = os.pipe()
         out_r, out_w = os.pipe()
         err_r, err_w = os.pipe()
-        lifeline_r, self.lifeline_w = os.pipe()
+        if forkable:  # it gets descriptors through it
+            lifeline_r, self.lifeline_w = (end.detach() for end in socket.socketpair())
+        else:
+            lifeline_r, self.lifeline_w = os.pipe()
         ours = [self.command_w, event_r, out_r, err_r, self.lifeline_w]
         theirs = [command_r, event_w, out_w, err_w, lifeline_r, stdin]
 
         def life(trouble=None):
             for descriptor in ours:
                 os.close(descriptor)
-            run_worker(sandbox, limits, folder, separate, theirs, trouble)
+            run_worker(sandbox, limits, folder, separate, forkable, theirs, trouble)
 
         try:
-            self.process = sandbox.fork(life)
+            self.process = fork(life, theirs)
         except OSError as error:
             for descriptor in ours + theirs:
                 os.close(descriptor)
@@ -135,13 +140,14 @@ class Child:
         self.out = Capture(out_r, limits["output_bytes"])
         self.err = Capture(err_r, limits["output_bytes"])
 
-    def ask(self, command, on_call=None):
-        """Has the worker do one command; returns its event with `wall` and what it wrote.
+    def ask(self, command, on_call=None, patience=None):
+        """Has the worker do one command; returns its event with `wall` and what it wrote. It is killed `patience` seconds
+        later, or a little after its limit of time.
 
         `on_call` answers the worker's calls, or returns None to end it. The time this takes is not the worker's.
         """
         began = time.monotonic()
-        deadline = began + self.limits["wall"] + self.limits["grace"]
+        deadline = began + (self.limits["wall"] + self.limits["grace"] if patience is None else patience)
         key = os.urandom(8).hex()
         pending = memoryview(json.dumps(dict(command, key=key)).encode("ascii") + b"\n")
         over = False
@@ -279,7 +285,7 @@ class Child:
             os.close(descriptor)
 
 
-def run_worker(sandbox, limits, folder, separate, descriptors, trouble):
+def run_worker(sandbox, limits, folder, separate, forkable, descriptors, trouble):
     """The life of the forked process. Its first line says whether it is ready; no code has run by then."""
     command_r, event_w, out_w, err_w, lifeline_r, stdin = descriptors
 
@@ -292,25 +298,26 @@ def run_worker(sandbox, limits, folder, separate, descriptors, trouble):
             raise trouble
         os.setsid()
         # First out of the way of the numbers that they are to have.
-        kept = [fcntl.fcntl(old, fcntl.F_DUPFD, LARGEST_DESCRIPTOR // 2) for old in (command_r, event_w, lifeline_r)]
+        kept = [fcntl.fcntl(old, fcntl.F_DUPFD, 6) for old in (command_r, event_w, lifeline_r)]
         for old, new in ((stdin, 0), (out_w, 1), (err_w if separate else out_w, 2)):
             os.dup2(old, new)
         command_r, event_w, lifeline_r = 3, 4, 5
         for old, new in zip(kept, (command_r, event_w, lifeline_r)):
             os.dup2(old, new, inheritable=False)
-        if sandbox.isolated:  # process 1 takes all along
-            os.close(lifeline_r)
-        else:
+        if not sandbox.isolated:
             die_with(lifeline_r)
+        elif not forkable:  # process 1 takes all along
+            os.close(lifeline_r)
         os.closerange(6, LARGEST_DESCRIPTOR)
         worker = Worker(limits, folder)
+        worker.narrow = sandbox.narrow
         sandbox.confine(folder)
     except BaseException as error:
         report(brief(error, 500).replace("\n", " ").encode("utf-8", "replace") + b"\n")
         return
     report(READY + b"\n")
     with io.open(command_r, "rb") as commands:
-        worker.serve(commands, report)
+        worker.serve(commands, report, READY + b"\n")
 
 
 def die_with(lifeline):

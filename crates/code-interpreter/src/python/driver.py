@@ -22,6 +22,7 @@ class Driver:
         self.root = None if self.sandbox.isolated else os.getcwd()
         self.sandbox.prepare(os.getcwd())
         self.kept = None
+        self.states = States(self)
         self.folders = []
         self.made = 0
         self.user_tasks = None
@@ -67,6 +68,13 @@ class Driver:
         if op == "program":
             limits = self._limits_of(request["limits"])
             return {"program": self._program(request["source"], request["stdin"], limits)}
+        if op == "open":
+            return {"opened": self.states.open()}
+        if op == "fork":
+            return {"forked": self.states.run(request["state"], request["cells"], request["keep"])}
+        if op == "close":
+            self.states.close(request["state"])
+            return {"reset": None}
         raise ValueError("unknown request %r" % op)
 
     def _load(self, modules):
@@ -124,7 +132,7 @@ class Driver:
             outcome[stream] = outcome[stream].decode("utf-8", "replace")
         return outcome
 
-    def _child(self, limits, stdin=None, separate=False):
+    def _child(self, limits, stdin=None, separate=False, forkable=False):
         if self.root is None:
             folder = self.sandbox.scratch
         else:
@@ -135,7 +143,16 @@ class Driver:
         limits["process_limit"] = self._process_limit()
         if stdin is None:
             stdin = os.open(os.devnull, os.O_RDONLY)
-        return Child(self.sandbox, limits, folder, stdin, separate, self.root)
+        return Child(
+            lambda life, _: self.sandbox.fork(life, forkable),
+            self.sandbox,
+            limits,
+            folder,
+            stdin,
+            separate,
+            self.root,
+            forkable,
+        )
 
     def _drop_kept(self):
         if self.kept is not None:
@@ -146,7 +163,8 @@ class Driver:
         """The kernel counts all tasks of the user, so the limit lies that much higher."""
         if self.sandbox.isolated:
             # Counted in the driver's user namespace: itself, process 1 and the worker, another's if one is kept.
-            return self.limits["processes"] + 3 + (0 if self.kept is None else self.limits["processes"] + 2)
+            others = (self.kept is not None) + len(self.states.trees)
+            return self.limits["processes"] + 3 + MOST_STATES + others * (self.limits["processes"] + 2 + MOST_STATES)
         if os.getuid() == 0 or not os.path.exists("/proc/self/stat"):
             return None
         now = time.monotonic()

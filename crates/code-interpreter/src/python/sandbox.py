@@ -6,6 +6,7 @@ of its own; process 1 in there is ours and never runs the code, process 2 is the
 """
 
 import ctypes
+import json
 import os
 import resource
 import select
@@ -42,6 +43,7 @@ LATER_RIGHTS = [(2, 1 << 13), (3, 1 << 14), (5, 1 << 15)]  # refer, truncate, co
 
 STATUS, OVER_MEMORY = b"s", b"m"
 MEMORY_POLL_SECONDS = 0.05
+CLEAR_SECONDS = 2
 LARGEST_DESCRIPTOR = 1024
 MOST_DESCRIPTORS = 128
 
@@ -205,25 +207,31 @@ class Sandbox:
 
     # --- once per worker ---
 
-    def fork(self, life):
-        """Runs `life()` in a new process, which never returns, and returns the driver's side of it."""
+    def fork(self, life, forkable=False):
+        """Runs `life()` in a new process, which never returns, and returns the driver's side of it.
+
+        A `forkable` one, which takes namespaces, can be given orders about the processes in its namespace.
+        """
         if not self.isolated:
             pid = os.fork()
             if pid == 0:
                 _live(life)
             return Process(pid)
-        status_r, status_w = os.pipe()
+        pipes = [os.pipe() for _ in range(3 if forkable else 1)]
+        ours = [pipes[0][0]] + ([pipes[1][1], pipes[2][0]] if forkable else [])
+        theirs = [pipes[0][1]] + ([pipes[1][0], pipes[2][1]] if forkable else [])
         spaces = NEWPID | NEWNS | NEWIPC | NEWUTS | NEWCGROUP
         try:
             pid = self._call("clone", spaces | signal.SIGCHLD, 0, 0, 0, 0)
         except Refused as error:
-            os.close(status_r)
-            os.close(status_w)
+            for descriptor in ours + theirs:
+                os.close(descriptor)
             raise OSError(error.detail)
         if pid == 0:
-            _live(lambda: FirstProcess(self, status_w).live(life))
-        os.close(status_w)
-        return FirstProcessSeen(pid, status_r)
+            _live(lambda: FirstProcess(self, theirs).live(life))
+        for descriptor in theirs:
+            os.close(descriptor)
+        return FirstProcessSeen(pid, *ours)
 
     def mount_for_worker(self):
         limits = self.limits
@@ -250,7 +258,7 @@ class Sandbox:
             (resource.RLIMIT_MEMLOCK, 1 << 16),
             (resource.RLIMIT_SIGPENDING, 1024),
         ):
-            resource.setrlimit(which, (most, most))
+            _set_limit(which, most, most)
         _prctl("no_new_privs", PR_SET_NO_NEW_PRIVS, 1)
         self._drop_capabilities()
         # So that the code can read its own /proc/self.
@@ -258,6 +266,15 @@ class Sandbox:
         self._restrict_files(folder)
         for program in self.filters:
             program.install()
+
+    def narrow(self):
+        """Puts this process and its children where they can't signal or read those they were forked from."""
+        scoped = self.landlock >= 6
+        attributes = struct.pack("QQQ", 0 if scoped else MAKE_DEVICES, 0, 0b10 if scoped else 0)
+        size = 24 if scoped else 8
+        ruleset = self._call("landlock_create_ruleset", attributes[:size], size, 0)
+        self._call("landlock_restrict_self", ruleset, 0)
+        os.close(ruleset)
 
     def _drop_capabilities(self):
         header = struct.pack("Ii", 0x20080522, 0)  # version 3, this process
@@ -416,9 +433,11 @@ def remove_tree(path, until=float("inf")):
 class FirstProcessSeen:
     """Process 1 of a worker's namespace, seen from the driver; it tells how process 2, the worker, ended."""
 
-    def __init__(self, pid, status_r):
+    def __init__(self, pid, status_r, control_w=None, answer_r=None):
         self.pid = pid
         self.descriptor = status_r
+        self.control_w = control_w
+        self.answer_r = answer_r
         self.state = None
         self.over_memory = False
         self.silent = False
@@ -428,6 +447,21 @@ class FirstProcessSeen:
     def interrupt(self):
         if not self.gone:
             os.kill(self.pid, signal.SIGUSR1)  # not reaped before `kill`, so the number is still its own
+
+    def order(self, words):
+        """Has process 1 do something about the others."""
+        os.write(self.control_w, words.encode("ascii") + b"\n")
+        os.kill(self.pid, signal.SIGUSR2)
+
+    def clear(self, kept):
+        """Ends all processes but those kept: which of them are there, and what the files are; None if it can't be done."""
+        self.order("clear " + " ".join(map(str, kept)))
+        poll = select.poll()
+        poll.register(self.answer_r, select.POLLIN)
+        if not poll.poll(CLEAR_SECONDS * 1000):
+            return None
+        line = os.read(self.answer_r, 1 << 16)
+        return json.loads(line.decode("ascii")) if line else None
 
     def ended(self):
         if self.state is None and not self.silent:
@@ -450,15 +484,19 @@ class FirstProcessSeen:
         self.gone = True
         if self.state is None:
             self.state = signal.SIGKILL  # as `waitpid` would have said
-        os.close(self.descriptor)
+        for descriptor in (self.descriptor, self.control_w, self.answer_r):
+            if descriptor is not None:
+                os.close(descriptor)
 
 
 class FirstProcess:
     """The life of process 1: mounts, the fork of the worker, reaping, and an eye on the memory of all."""
 
-    def __init__(self, sandbox, status_w):
+    def __init__(self, sandbox, descriptors):
         self.sandbox = sandbox
-        self.status_w = status_w
+        self.descriptors = descriptors
+        self.status_w = descriptors[0]
+        self.control_r, self.answer_w = descriptors[1:] or (None, None)
 
     def live(self, life):
         _prctl("die with the driver", PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -472,7 +510,7 @@ class FirstProcess:
             life(trouble=error)
             return
         # Blocked and waited for: a handler would let the worker run code in here.
-        waited = {signal.SIGCHLD, signal.SIGUSR1}
+        waited = {signal.SIGCHLD, signal.SIGUSR1, signal.SIGUSR2}
         signal.pthread_sigmask(signal.SIG_BLOCK, waited)
         try:
             worker = os.fork()
@@ -480,12 +518,15 @@ class FirstProcess:
             life(trouble=error)
             return
         if worker == 0:
-            os.close(self.status_w)
+            for descriptor in self.descriptors:
+                os.close(descriptor)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, waited)
             life()
             return
-        os.closerange(0, self.status_w)
-        os.closerange(self.status_w + 1, LARGEST_DESCRIPTOR)
+        first = 0
+        for descriptor in sorted(self.descriptors) + [LARGEST_DESCRIPTOR]:
+            os.closerange(first, descriptor)
+            first = descriptor + 1
         self._watch(worker, waited)
 
     def _watch(self, worker, waited):
@@ -493,6 +534,8 @@ class FirstProcess:
             arrived = signal.sigtimedwait(waited, MEMORY_POLL_SECONDS)
             if arrived is not None and arrived.si_signo == signal.SIGUSR1:
                 os.kill(worker, signal.SIGUSR1)
+            if arrived is not None and arrived.si_signo == signal.SIGUSR2 and self.control_r is not None:
+                self._obey()
             while True:
                 try:
                     pid, state = os.waitpid(-1, os.WNOHANG)
@@ -507,6 +550,67 @@ class FirstProcess:
                 os.write(self.status_w, OVER_MEMORY)
                 return
 
+    def _obey(self):
+        poll = select.poll()
+        poll.register(self.control_r, select.POLLIN)
+        if not poll.poll(0):  # the code sent the signal
+            return
+        for line in os.read(self.control_r, 1 << 12).decode("ascii").splitlines():
+            verb, *pids = line.split()
+            pids = [int(pid) for pid in pids]
+            if verb == "clear":
+                answer = {"alive": self._clear(set(pids)), "files": self._files()}
+                os.write(self.answer_w, json.dumps(answer).encode("ascii") + b"\n")
+            elif pids[0] > 1:
+                try:
+                    os.kill(pids[0], signal.SIGUSR1)
+                except OSError:
+                    pass
+
+    def _clear(self, kept):
+        """Kills all but `kept` and returns which of these live; none if others keep coming."""
+        for _ in range(200):
+            alive = {int(name) for name in os.listdir("/proc") if name.isdigit() and not _is_zombie(name)} - {1}
+            if alive <= kept:
+                return sorted(alive)
+            for pid in alive - kept:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except OSError:
+                    pass
+            time.sleep(0.001)
+        return []
+
+    def _files(self):
+        """A digest of all files, by their contents, as the code may set their times; None if they can't be read."""
+        import hashlib  # loads much, for what few runs need
+
+        digest = hashlib.blake2b()
+        left = 2 * self.sandbox.limits["disk_bytes"]
+
+        def fail(error):
+            raise error
+
+        try:
+            for folder, folders, names in os.walk(self.sandbox.scratch, onerror=fail):
+                folders.sort()
+                for name in sorted(folders + names):
+                    path = os.path.join(folder, name)
+                    found = os.lstat(path)
+                    digest.update(repr((path, found.st_mode, found.st_nlink, found.st_size)).encode("utf-8", "replace"))
+                    if stat.S_ISLNK(found.st_mode):
+                        digest.update(os.fsencode(os.readlink(path)))
+                    if not stat.S_ISREG(found.st_mode):
+                        continue
+                    left -= found.st_size
+                    if left < 0:
+                        return None
+                    with open(path, "rb") as file:
+                        digest.update(file.read())
+        except (OSError, MemoryError):
+            return None
+        return digest.hexdigest()
+
     def _memory(self):
         """Bytes that the processes of the namespace hold together, pages that they share counted once."""
         page = resource.getpagesize()
@@ -516,6 +620,14 @@ class FirstProcess:
             return total
         # Only now, as it takes the kernel far longer.
         return sum(_proportional(pid) for pid in pids)
+
+
+def _is_zombie(pid):
+    try:
+        with open("/proc/%s/stat" % pid, "rb") as file:
+            return file.read().rpartition(b") ")[2][:1] in (b"Z", b"X", b"")
+    except OSError:
+        return True
 
 
 def _number(path, field):

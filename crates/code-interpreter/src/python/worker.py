@@ -10,6 +10,8 @@ import os
 import random
 import resource
 import signal
+import socket
+import struct
 import sys
 import time
 import types
@@ -86,21 +88,62 @@ class Worker:
             self.stop = self.reasons[number]
             raise Stopped
 
-    def serve(self, commands, report):
+    def serve(self, commands, report, ready):
         """Runs every command that comes, until the driver closes the pipe."""
         self.commands, self.report = commands, report
         for line in commands:
             command = json.loads(line.decode("utf-8"))
             self.key = command.pop("key")
+            if "fork" in command:
+                outcome = self._fork(ready)
+                if outcome is None:
+                    continue
+                report(json.dumps(dict(outcome, key=self.key)).encode("ascii") + b"\n")
+                continue
+            if "reap" in command:
+                outcome = _reaped(command["reap"])
+                report(json.dumps(dict(outcome, key=self.key)).encode("ascii") + b"\n")
+                continue
+            if command.get("forkable"):
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
             try:
                 outcome = self._guarded(command)
             except Stopped:  # in the few instructions between the handlers of `_guarded`
                 outcome = self._stopped()
             self._disarm()
+            if command.get("forkable"):
+                # Whoever is forked from this process later must not change it by a signal.
+                signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
             if os.getpid() != self.pid:
                 # A child that the code forked and that ran on to the end of the cell.
                 os._exit(0)
             report(json.dumps(dict(outcome, key=self.key)).encode("ascii") + b"\n")
+
+    def _fork(self, ready):
+        """Forks: this process reports its child's number and stays as it is, the child goes on with pipes of its own."""
+        door = socket.socket(fileno=os.dup(5))
+        with door:
+            _, ancillary, _, _ = door.recvmsg(1, socket.CMSG_SPACE(16))
+        descriptors = struct.unpack("4i", ancillary[0][2][:16])
+        # Threads do not live on in a fork, and files would be shared with it.
+        others = [name for name in os.listdir("/proc/self/fd") if int(name) > 5 and int(name) not in descriptors]
+        is_whole = len(os.listdir("/proc/self/task")) == 1 and len(others) <= 1  # the listing itself has one
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        drawn = random.getstate()  # which Python seeds anew in a fork
+        pid = os.fork() if is_whole else 0
+        if pid == 0 and is_whole:
+            random.setstate(drawn)
+            for old, new in zip(descriptors, (3, 4, 1, 5)):
+                os.dup2(old, new, inheritable=new < 3)
+            os.dup2(1, 2)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        if pid == 0 and is_whole:
+            self.pid = os.getpid()
+            self.narrow()
+            self.report(ready)
+            return None
+        return {"status": "ok", "message": str(pid)}
 
     def call_out(self, text):
         """Hands `text` to Rust and returns its answer. The clock of the cell stands still meanwhile."""
@@ -230,6 +273,15 @@ class Worker:
                 stream.flush()
             except Exception:  # closed by the code, or not a stream at all
                 pass
+
+
+def _reaped(pid):
+    """How a child has ended; no message if it has not."""
+    try:
+        ended, state = os.waitpid(pid, os.WNOHANG)
+    except OSError:
+        return {"status": "ok", "message": "0"}
+    return {"status": "ok", "message": str(state)} if ended else {"status": "ok"}
 
 
 def _outcome_of(error, message):

@@ -7,11 +7,20 @@ use serde::Serialize;
 use crate::{Error, Protection, Result};
 
 mod probe;
-#[cfg(target_os = "linux")]
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 mod seccomp;
 
 pub use probe::{ProbeResult, Report, probe};
 pub(crate) use probe::{Targets, WireOutcome, WireProbe, first_breach};
+
+/// The measures are Linux's; system calls have been listed for these processors.
+const HAS_MEASURES: bool = cfg!(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+));
 
 /// How well code must be held, and how well it may be.
 ///
@@ -88,7 +97,7 @@ impl Sandbox {
         };
         [Protection::Full, Protection::DegradedLinux]
             .into_iter()
-            .filter(|level| cfg!(target_os = "linux") && *level <= self.at_most)
+            .filter(|level| HAS_MEASURES && *level <= self.at_most)
             .chain([lowest])
             .collect()
     }
@@ -135,7 +144,10 @@ impl WirePlan {
     }
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 fn filters() -> Result<Vec<String>> {
     use std::fmt::Write;
 
@@ -158,7 +170,10 @@ fn filters() -> Result<Vec<String>> {
     Ok(written.collect())
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
 fn calls() -> BTreeMap<&'static str, i64> {
     BTreeMap::from([
         ("clone", libc::SYS_clone),
@@ -171,12 +186,18 @@ fn calls() -> BTreeMap<&'static str, i64> {
     ])
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
 fn filters() -> Result<Vec<String>> {
     Ok(Vec::new())
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
 fn calls() -> BTreeMap<&'static str, i64> {
     BTreeMap::new()
 }

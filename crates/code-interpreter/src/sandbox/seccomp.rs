@@ -46,12 +46,14 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_openat, libc::SYS_openat2, libc::SYS_mkdirat, libc::SYS_mknodat, libc::SYS_unlinkat,
     libc::SYS_renameat2, libc::SYS_linkat, libc::SYS_symlinkat, libc::SYS_readlinkat, libc::SYS_faccessat,
     libc::SYS_faccessat2, libc::SYS_newfstatat, libc::SYS_statx, libc::SYS_utimensat, libc::SYS_pipe2,
-    libc::SYS_splice, libc::SYS_tee, libc::SYS_copy_file_range, libc::SYS_sync_file_range, libc::SYS_readahead,
+    libc::SYS_splice, libc::SYS_tee, libc::SYS_copy_file_range, libc::SYS_readahead,
     libc::SYS_close_range, libc::SYS_getxattr, libc::SYS_lgetxattr, libc::SYS_fgetxattr, libc::SYS_listxattr,
     libc::SYS_llistxattr, libc::SYS_flistxattr,
     // memory of its own
     libc::SYS_mmap, libc::SYS_mprotect, libc::SYS_munmap, libc::SYS_brk, libc::SYS_mremap, libc::SYS_msync,
     libc::SYS_mincore, libc::SYS_madvise, libc::SYS_mlock, libc::SYS_munlock, libc::SYS_membarrier,
+    // further restrictions of its own
+    libc::SYS_landlock_create_ruleset, libc::SYS_landlock_add_rule, libc::SYS_landlock_restrict_self,
     // processes and threads of its own
     libc::SYS_clone3, libc::SYS_execve, libc::SYS_execveat, libc::SYS_exit, libc::SYS_exit_group, libc::SYS_wait4,
     libc::SYS_waitid, libc::SYS_kill, libc::SYS_tkill, libc::SYS_tgkill, libc::SYS_getpid, libc::SYS_getppid,
@@ -77,7 +79,7 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_sendmmsg, libc::SYS_shutdown, libc::SYS_getsockname, libc::SYS_getpeername, libc::SYS_getsockopt,
 ];
 
-/// Older names for the same that x86-64 alone has.
+/// What x86-64 alone has: older names for the same.
 #[cfg(target_arch = "x86_64")]
 #[rustfmt::skip]
 const ALLOWED_HERE: &[libc::c_long] = &[
@@ -87,7 +89,7 @@ const ALLOWED_HERE: &[libc::c_long] = &[
     libc::SYS_mknod, libc::SYS_utime, libc::SYS_utimes, libc::SYS_futimesat, libc::SYS_getdents, libc::SYS_poll,
     libc::SYS_select, libc::SYS_epoll_create, libc::SYS_epoll_wait, libc::SYS_eventfd, libc::SYS_signalfd,
     libc::SYS_inotify_init, libc::SYS_pause, libc::SYS_alarm, libc::SYS_fork, libc::SYS_vfork, libc::SYS_getpgrp,
-    libc::SYS_time, libc::SYS_arch_prctl, libc::SYS_getrlimit, libc::SYS_setrlimit,
+    libc::SYS_time, libc::SYS_sync_file_range, libc::SYS_arch_prctl, libc::SYS_getrlimit, libc::SYS_setrlimit,
 ];
 #[cfg(not(target_arch = "x86_64"))]
 const ALLOWED_HERE: &[libc::c_long] = &[];

@@ -12,4 +12,5 @@ mod programs;
 mod published;
 mod recorded;
 mod sandboxes;
+mod states;
 mod support;

@@ -272,6 +272,35 @@ fn a_pool_can_be_shared_by_threads_and_checks_syntax_in_order() {
 }
 
 #[test]
+fn what_fails_by_the_machine_is_done_once_more_by_another_interpreter() {
+    let pool = Pool::start(&Python::find().unwrap(), limits(), 2).unwrap();
+    let asked = std::sync::Mutex::new(Vec::new());
+    let drivers = pool.map(&[1], |interpreter, _| {
+        let driver = interpreter.driver_pid();
+        let mut asked = asked.lock().unwrap();
+        asked.push(driver);
+        if asked.len() == 1 {
+            return Err(Error::Driver {
+                doing: "trying",
+                message: "no more processes".into(),
+            });
+        }
+        Ok(driver)
+    });
+    let asked = asked.into_inner().unwrap();
+    assert_eq!(drivers.unwrap(), [asked[1]]);
+    assert_ne!(asked[0], asked[1]);
+    // Trouble that stays is told, and nothing else is tried again.
+    let mut times = std::sync::atomic::AtomicUsize::new(0);
+    let fails = pool.map(&[1], |_, _| {
+        times.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Err::<(), _>(Error::EmptyPool)
+    });
+    assert!(matches!(fails, Err(Error::EmptyPool)));
+    assert_eq!(*times.get_mut(), 1);
+}
+
+#[test]
 fn an_empty_pool_is_refused() {
     let error = Pool::start(&Python::find().unwrap(), limits(), 0).unwrap_err();
     assert!(matches!(error, Error::EmptyPool));
