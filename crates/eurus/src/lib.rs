@@ -28,6 +28,10 @@ pub use code_interpreter as interpreter;
 /// The trait "completes a chat", and an OpenAI-compatible client: [`chat_model`].
 pub use chat_model as chat;
 
+/// Final answers in a text, and whether two of them are the same: [`answer_equality`].
+#[cfg(any(feature = "eval", feature = "synth"))]
+pub use answer_equality as answers;
+
 /// Trees from problems: actors, environment and critique: [`ultrainteract_synth`].
 #[cfg(feature = "synth")]
 pub use ultrainteract_synth as synth;

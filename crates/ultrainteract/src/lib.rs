@@ -64,7 +64,7 @@
 //! | [`mix`] | mixtures from a seed, with a manifest |
 //! | [`decontaminate`] | overlap with test sets |
 //! | [`stats`] | the paper's Tables 1 and 7 |
-//! | [`action_text`] | code blocks, final answers, and whether an answer matches the truth |
+//! | [`action_text`] | code blocks of an action |
 //! | [`show`] | a tree drawn as text |
 //!
 //! # Features

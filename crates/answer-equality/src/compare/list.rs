@@ -136,8 +136,12 @@ impl Judge<'_> {
                 let same = self.same_lists(&given, &truth, depth);
                 Some(same.or_else(|| match (given.only(), truth.only()) {
                     // A set or list of one point.
-                    (Some(item), None) => self.same(item, &truth.text, depth + 1),
-                    (None, Some(item)) => self.same(&given.text, item, depth + 1),
+                    (Some(item), None) if truth.is_flat() => {
+                        self.same(item, &truth.text, depth + 1)
+                    }
+                    (None, Some(item)) if given.is_flat() => {
+                        self.same(&given.text, item, depth + 1)
+                    }
                     _ => None,
                 }))
             }
@@ -221,6 +225,11 @@ impl List {
             .filter_map(|item| named(item).map(|(name, _)| as_text(name)))
             .collect();
         names.windows(2).any(|two| two[0] != two[1])
+    }
+
+    /// Whether its items are no lists: a column of a matrix is not its row.
+    fn is_flat(&self) -> bool {
+        !self.items.iter().any(|item| item.starts_with('['))
     }
 
     /// The value of a list of one.

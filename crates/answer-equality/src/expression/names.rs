@@ -200,6 +200,18 @@ impl Parser<'_> {
         }
     }
 
+    /// The base of a logarithm: digits, or what is in parentheses; "log_10 100" has no thousands.
+    fn base(&mut self) -> Option<Expression> {
+        let count = digits(self.rest());
+        match self.rest()[..count].parse() {
+            Ok(base) => {
+                self.at += count;
+                Some(Expression::whole(base))
+            }
+            Err(_) => self.atom(),
+        }
+    }
+
     /// What stands behind the name of a function, and its value.
     fn call(&mut self, name: &str) -> Option<Expression> {
         self.depth += 1;
@@ -209,7 +221,7 @@ impl Parser<'_> {
         let base = match name == "log" && self.rest().starts_with('_') {
             true => {
                 self.at += 1;
-                Some(self.atom()?)
+                Some(self.base()?)
             }
             false => None,
         };

@@ -92,7 +92,7 @@ fn reported_answers_are_judged_right() {
 /// Rows of the reported cases of which more than one reading is sensible.
 const ARGUABLE: usize = 28;
 
-/// Equal, but not as texts or numbers.
+/// Equal or not, but not by texts or numbers alone.
 #[test]
 fn what_only_algebra_can_tell_is_told() {
     let cases = include_str!("../data/algebra.jsonl");
@@ -101,7 +101,7 @@ fn what_only_algebra_can_tell_is_told() {
     assert_eq!(cases.lines().count(), ALGEBRA);
 }
 
-const ALGEBRA: usize = 10;
+const ALGEBRA: usize = 48;
 
 #[test]
 fn a_rounded_number_is_the_truth_only_if_asked_for() {

@@ -238,7 +238,7 @@ fn share_correct(candidates: &[Candidate]) -> f64 {
 
 /// First candidate of the answer with the most weight, the earliest answer on ties.
 fn vote(candidates: &[Candidate], weight: impl Fn(&Candidate) -> f64) -> Option<usize> {
-    // Equality of numbers is a tolerance and so not transitive: every answer is compared with the
+    // Equality up to the rounding of doubles is not transitive: every answer is compared with the
     // first of its group only, which makes the grouping a function of the order alone.
     let mut groups: Vec<(usize, &str, f64)> = Vec::new();
     for (index, candidate) in candidates.iter().enumerate() {
