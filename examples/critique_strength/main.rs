@@ -101,7 +101,8 @@ fn main() -> Result<()> {
                 let counted = Counted::new(critic, &start.tokenizer);
                 let config = trees::settings(start.seed, &start.scale);
                 let actor = start.actor(&start.policy);
-                let grown = trees::build(config, &actor, &problems, environment, &counted)?.trees;
+                let grown =
+                    trees::build(config, &actor, &problems, environment, &counted, None)?.trees;
                 let (pairs, right) = count_pairs(&grown, &problems, python)?;
                 let per_tree = pairs as f64 / grown.len().max(1) as f64;
                 let (calls, tokens) = counted.counts()?;

@@ -83,7 +83,7 @@ pub fn next(
 
     let config = trees::settings(seed, &scale);
     let actor = start.actor(&policy);
-    let grown = trees::build(config, &actor, problems, environment, &RuleCritic)?;
+    let grown = trees::build(config, &actor, problems, environment, &RuleCritic, None)?;
     let pairs = trees::sampled_pairs(&grown.trees, &start.tokenizer)?;
     judged(start, name, loss, policy, pairs, problems, environment)
 }

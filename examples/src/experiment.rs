@@ -105,6 +105,7 @@ pub fn greedy_turns(
         &start.unseen,
         environment,
         critic,
+        None,
     )
 }
 

@@ -87,11 +87,13 @@ impl RunOptions {
 pub fn python_environment() -> Result<PythonEnvironment> {
     let python = Python::find().context("the trees need a Python interpreter")?;
     let workers = std::thread::available_parallelism().map_or(2, usize::from);
-    Ok(PythonEnvironment::start(
-        &python,
-        Limits::default(),
-        workers,
-    )?)
+    let environment = PythonEnvironment::start(&python, Limits::default(), workers)?;
+    println!(
+        "{:>18}  {}",
+        "Sandbox",
+        environment.pool().safeguards().protection
+    );
+    Ok(environment)
 }
 
 /// Parses a number above zero.
@@ -316,6 +318,7 @@ impl Start {
             &self.tree_problems,
             environment,
             &RuleCritic,
+            Some(&self.folder.path("trees.db")),
         )?;
         grown.write(&mut self.folder)?;
         self.take_pairs(&grown.trees)?;

@@ -1,5 +1,6 @@
 //! Preference trees: the fine-tuned model acts, Python executes, a rule-based critic criticises.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Result;
@@ -9,13 +10,18 @@ use token_forest::{ChatTokenizer, Group, MessageTree, TrainingTree};
 use ultrainteract::derive::{pair_rows, sft_rows};
 use ultrainteract::formats::{TreeRecord, write_jsonl};
 use ultrainteract::{ActionSource, NodeId, PreferenceTree};
+use ultrainteract_synth::run::{Recorded, Report, RunOptions, run};
+use ultrainteract_synth::store::{Job, Settings, Store};
 use ultrainteract_synth::{
-    Critic, Environment, Event, Problem, SynthConfig, SynthStats, Team, TreeBuilder,
+    Build, Critic, Environment, Event, Problem, SynthConfig, SynthStats, Team, TreeBuilder,
 };
 
 use crate::Scale;
 use crate::console::Stage;
 use crate::run_folder::RunFolder;
+
+/// The only worker of its store.
+const WORKER: &str = "quickstart";
 
 /// The file of the trees in a run folder.
 pub const TREES: &str = "trees.jsonl";
@@ -40,40 +46,63 @@ pub fn settings(seed: u64, scale: &Scale) -> SynthConfig {
             ..Sampling::default()
         },
         seed,
+        trees_in_flight: scale.tree_problems.max(1),
         ..SynthConfig::default()
     }
 }
 
-/// Builds a tree for every problem.
+/// Builds a tree for every problem; with a store, what the actor answers and what is finished is kept in that file.
 pub fn build(
     config: SynthConfig,
     actor: &LocalChatModel,
     problems: &[Problem],
     environment: &dyn Environment,
     critic: &dyn Critic,
+    store: Option<&Path>,
 ) -> Result<Trees> {
     let actor = Together::new(actor);
-    let builder = TreeBuilder::new(config, Team::new(&actor), environment, critic)?;
     let stage = Stage::start("Trees", problems.len(), "trees");
     let (finished, turns) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let build = builder.build(problems, &|event| {
+    let observer = |event: Event<'_>| {
         match event {
             Event::TurnFinished { .. } => turns.fetch_add(1, Ordering::Relaxed),
             Event::TreeFinished { .. } => finished.fetch_add(1, Ordering::Relaxed),
+            Event::ProblemFailed { problem, error } => {
+                return eprintln!("{problem} failed: {error}");
+            }
             _ => return,
         };
         let turns = turns.load(Ordering::Relaxed);
         stage.position(finished.load(Ordering::Relaxed), format!("{turns} turns"));
-    })?;
-    for failure in &build.failures {
-        eprintln!("{} failed: {}", failure.problem, failure.error);
-    }
-    let pairs: usize = build.trees.iter().map(|tree| tree.pairs().len()).sum();
-    stage.finish(&format!("{} trees, {pairs} pairs", build.trees.len()));
-    Ok(Trees {
-        trees: build.trees,
-        stats: build.stats,
-    })
+    };
+    let trees = match store {
+        None => {
+            let builder = TreeBuilder::new(config, Team::new(&actor), environment, critic)?;
+            let Build { trees, stats, .. } = builder.build(problems, &observer)?;
+            Trees { trees, stats }
+        }
+        Some(path) => {
+            let store = Store::open(&path.display().to_string())?;
+            let jobs = problems
+                .iter()
+                .map(|problem| Job::new(problem.id.clone(), problem));
+            store.begin(&Settings::new(&config)?, jobs)?;
+            let actor = Recorded::new("policy", &actor, &store, WORKER);
+            let builder = TreeBuilder::new(config, Team::new(&actor), environment, critic)?;
+            let options = RunOptions::new(WORKER).watching(&actor);
+            let Report { stats, .. } = run(&builder, &store, &options, &observer)?;
+            let trees = store
+                .trees()
+                .map(|tree| Ok(serde_json::from_str(&tree?.tree)?));
+            Trees {
+                trees: trees.collect::<Result<_>>()?,
+                stats,
+            }
+        }
+    };
+    let pairs: usize = trees.trees.iter().map(|tree| tree.pairs().len()).sum();
+    stage.finish(&format!("{} trees, {pairs} pairs", trees.trees.len()));
+    Ok(trees)
 }
 
 impl Trees {

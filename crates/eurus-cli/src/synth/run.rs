@@ -108,7 +108,8 @@ impl Run {
         // Keys are in its environment.
         protect_this_process().context("this process cannot be protected")?;
         let models = Models::of(&file)?;
-        let environment = start(&file.sandbox, self.sandbox)?;
+        let environment =
+            start(&file.sandbox, self.sandbox)?.with_tolerance(file.judging.tolerance());
         let level = environment.pool().safeguards().protection;
         tell!(
             "code of actions runs under: {}",

@@ -6,7 +6,8 @@ mod rule;
 use chat_model::Message;
 use code_interpreter::Execution;
 
-use crate::{Problem, Result, arithmetic};
+use crate::problem::letter;
+use crate::{Gold, Problem, Result, arithmetic};
 
 pub use model::ModelCritic;
 pub use rule::RuleCritic;
@@ -40,13 +41,31 @@ pub trait Critic: Sync {
 
 /// Whether a text has the ground truth of a problem in it, be it by chance.
 fn mentions_answer(text: &str, problem: &Problem) -> bool {
-    let Some(truth) = problem.ground_truth() else {
-        return false;
+    let truth = match &problem.gold {
+        Gold::Answer(truth) => truth.trim(),
+        Gold::Choice { answer, .. } => {
+            return letter(*answer).is_some_and(|letter| names_choice(text, letter));
+        }
+        // Nobody tells a program in a sentence.
+        Gold::Tests(_) | Gold::Asserts { .. } | Gold::Unjudged => return false,
     };
-    let truth = truth.trim();
     match answer_equality::parse_number(truth) {
         // Numbers are found in a text without their sign.
         Some(value) => arithmetic::mentions(text, value.abs()),
         None => !truth.is_empty() && text.to_lowercase().contains(&truth.to_lowercase()),
     }
+}
+
+/// Whether a text has the letter of a choice as one: alone between signs, as in `(B)`, `B.` or `choice B`. The texts of choices
+/// are part of the problem and tell nothing.
+fn names_choice(text: &str, letter: char) -> bool {
+    let is_alone = |(at, _): (usize, &str)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + letter.len_utf8()..].chars().next();
+        let is_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '\'');
+        // "A" and "I" begin sentences.
+        let begins = letter == 'A' || letter == 'I';
+        !is_word(before) && !is_word(after) && !(begins && after == Some(' '))
+    };
+    text.match_indices(letter).any(is_alone)
 }

@@ -5,7 +5,7 @@ use code_interpreter::Status;
 use ultrainteract::action_text::python_blocks;
 
 use super::{Critic, CritiqueRequest, mentions_answer};
-use crate::{Problem, Result, arithmetic};
+use crate::{Gold, Problem, Result, arithmetic};
 
 /// Compares an action with the ground truth and the annotated solution, and says in one or two
 /// plain sentences what is wrong, never what is right.
@@ -45,6 +45,11 @@ fn outcome(request: &CritiqueRequest<'_>) -> String {
         Some(Status::TimedOut) => return "The code takes too long.".to_owned(),
         Some(Status::OutOfMemory) => return "The code needs too much memory.".to_owned(),
         Some(Status::OutputLimit) => return "The code prints too much.".to_owned(),
+        Some(Status::Ok)
+            if matches!(request.problem.gold, Gold::Tests(_) | Gold::Asserts { .. }) =>
+        {
+            return "The program fails a test.".to_owned();
+        }
         Some(Status::Ok) if request.answer.is_none() => {
             return "The code prints no answer.".to_owned();
         }

@@ -22,7 +22,11 @@ pub(super) fn cells(action: &str) -> Vec<String> {
 }
 
 /// An action that has shown its answer in its text or by its code.
-pub(super) fn by_answer(attempt: &Attempt<'_>, execution: Option<Execution>) -> Outcome {
+pub(super) fn by_answer(
+    attempt: &Attempt<'_>,
+    execution: Option<Execution>,
+    tolerance: &Tolerance,
+) -> Outcome {
     let answer = match &execution {
         None => extract(attempt.action),
         Some(execution) if execution.status == Status::Ok => extract_shown(&execution.output),
@@ -32,14 +36,14 @@ pub(super) fn by_answer(attempt: &Attempt<'_>, execution: Option<Execution>) -> 
     let verdict = match (&attempt.problem.gold, &answer) {
         // Whether it would have been right nobody knows.
         _ if missing.is_some() => Verdict::Unjudged,
-        (Gold::Answer(truth), Some(answer)) => verdict(equal(answer, truth, &Tolerance::default())),
+        (Gold::Answer(truth), Some(answer)) => verdict(equal(answer, truth, tolerance)),
         (
             Gold::Choice {
                 choices,
                 answer: truth,
             },
             Some(answer),
-        ) => verdict(is_choice(answer, choices, *truth)),
+        ) => verdict(is_choice(answer, choices, *truth, tolerance)),
         (Gold::Answer(_) | Gold::Choice { .. }, None) => Verdict::Incorrect,
         _ => Verdict::Unjudged,
     };
@@ -126,7 +130,7 @@ fn verdict(is_correct: bool) -> Verdict {
 }
 
 /// Whether an answer names the right choice: by its letter, or by its text.
-fn is_choice(answer: &str, choices: &[String], truth: usize) -> bool {
+fn is_choice(answer: &str, choices: &[String], truth: usize, tolerance: &Tolerance) -> bool {
     let bare = answer.trim().trim_matches(['(', ')', '.', ':', ' ']);
     let mut characters = bare.chars();
     if let (Some(only), None) = (characters.next(), characters.next()) {
@@ -134,5 +138,5 @@ fn is_choice(answer: &str, choices: &[String], truth: usize) -> bool {
     }
     choices
         .get(truth)
-        .is_some_and(|choice| equal(answer, choice, &Tolerance::default()))
+        .is_some_and(|choice| equal(answer, choice, tolerance))
 }

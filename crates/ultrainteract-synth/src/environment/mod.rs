@@ -1,5 +1,6 @@
 //! Environments: they try an action and say whether it solves the problem.
 
+mod branches;
 mod judge;
 mod python;
 mod solutions;

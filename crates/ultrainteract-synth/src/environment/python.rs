@@ -1,23 +1,24 @@
 //! A Python interpreter as the environment.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
+use answer_equality::Tolerance;
 use code_interpreter::asserts::AssertTests;
 use code_interpreter::{Execution, Limits, Pool, Python, Status};
 
+use super::branches::run_branches;
 use super::judge::{by_answer, by_asserts, by_tests, cells};
 use super::{Attempt, Environment, Outcome};
-use crate::{Gold, Result};
+use crate::{Gold, IoTest, Result};
 
 /// Runs the Python blocks of actions and judges what comes of them.
 ///
 /// Where the problem has an answer or choices:
 ///
-/// - An action with code is run after the code of the actions before it on its path, in one fresh
-///   process, so variables live on from turn to turn as in a notebook. Earlier code that did not
-///   come to an end (it ran into a limit, or took its process down) is left out of the replay.
-///   The answer is the last line that the action's own code shows, or the boxed answer in it.
+/// - An action with code is run after the code of the actions before it on its path, so variables live on from turn to
+///   turn as in a notebook; actions that answer the same history are forks of it. Earlier code that did not come to an
+///   end (it ran into a limit, or took its process down) is left out. The answer is the last line that the action's own code shows, or the boxed answer in it.
 /// - An action without code is not run; the answer is its boxed answer or `Answer:` line.
 /// - Without an answer, or when its code fails, an action is incorrect.
 ///
@@ -30,12 +31,24 @@ use crate::{Gold, Result};
 #[derive(Debug)]
 pub struct PythonEnvironment {
     pool: Pool,
+    tolerance: Tolerance,
 }
 
 impl PythonEnvironment {
     /// An environment that uses this pool.
     pub fn new(pool: Pool) -> Self {
-        Self { pool }
+        Self {
+            pool,
+            tolerance: Tolerance::default(),
+        }
+    }
+
+    /// Sets how far an answer may be from the gold one. Default: numbers are compared exactly, except for what double precision
+    /// leaves.
+    #[must_use]
+    pub fn with_tolerance(mut self, tolerance: Tolerance) -> Self {
+        self.tolerance = tolerance;
+        self
     }
 
     /// Starts `size` interpreters.
@@ -50,34 +63,6 @@ impl PythonEnvironment {
     /// The interpreters.
     pub fn pool(&self) -> &Pool {
         &self.pool
-    }
-
-    /// The code before each attempt, less what did not come to an end.
-    fn replays(&self, attempts: &[Attempt<'_>]) -> Result<HashMap<Vec<String>, Vec<String>>> {
-        let mut histories: Vec<Vec<String>> = attempts
-            .iter()
-            .filter(|attempt| is_notebook(attempt) && !cells(attempt.action).is_empty())
-            .map(|attempt| history_cells(attempt))
-            .filter(|cells| !cells.is_empty())
-            .collect();
-        // The attempts of one turn share their history; it is looked at once.
-        histories.sort_unstable();
-        histories.dedup();
-        let replays = self.pool.map(&histories, |interpreter, cells| {
-            let mut cells = cells.clone();
-            loop {
-                let runs = interpreter.run(&cells)?;
-                match runs.iter().position(|run| !came_to_an_end(run)) {
-                    None => return Ok(cells),
-                    // Only the first: what comes after it may not have been run at all.
-                    Some(endless) => cells.remove(endless),
-                };
-                if cells.is_empty() {
-                    return Ok(cells);
-                }
-            }
-        })?;
-        Ok(histories.into_iter().zip(replays).collect())
     }
 }
 
@@ -94,71 +79,90 @@ impl Environment for PythonEnvironment {
     }
 
     fn execute(&self, attempts: &[Attempt<'_>]) -> Result<Vec<Outcome>> {
-        let replays = self.replays(attempts)?;
-        let asserts: Vec<usize> = (0..attempts.len())
-            .filter(|&place| matches!(attempts[place].problem.gold, Gold::Asserts { .. }))
-            .collect();
-        let mut by_place: HashMap<usize, Outcome> = HashMap::new();
+        let mut outcomes: HashMap<usize, Outcome> = HashMap::new();
+        let (asserts, others) = work(attempts);
         if !asserts.is_empty() {
-            let outcomes = self.pool.map_pairs(&asserts, |tests, candidate, &place| {
-                let attempt = &attempts[place];
-                match &attempt.problem.gold {
-                    Gold::Asserts { code, entry_point } => {
-                        let asserts = AssertTests {
-                            code: code.clone(),
-                            entry_point: entry_point.clone(),
-                        };
-                        by_asserts(tests, candidate, attempt, &asserts)
-                    }
-                    _ => Ok(by_answer(attempt, None)),
-                }
-            })?;
-            by_place.extend(asserts.iter().copied().zip(outcomes));
+            let judged = self
+                .pool
+                .map_pairs(&asserts, |tests, candidate, (place, asserts)| {
+                    by_asserts(tests, candidate, &attempts[*place], asserts)
+                })?;
+            outcomes.extend(asserts.iter().map(|(place, _)| *place).zip(judged));
         }
-        let others: Vec<usize> = (0..attempts.len())
-            .filter(|place| !by_place.contains_key(place))
-            .collect();
-        let outcomes = self.pool.map(&others, |interpreter, &place| {
-            let attempt = &attempts[place];
-            if let Gold::Tests(tests) = &attempt.problem.gold {
-                return by_tests(interpreter, attempt, tests);
+        let done = self.pool.map(&others, |interpreter, work| match work {
+            Work::Tests(place, tests) => Ok(vec![(
+                *place,
+                by_tests(interpreter, &attempts[*place], tests)?,
+            )]),
+            Work::Text(place) => {
+                let outcome = by_answer(&attempts[*place], None, &self.tolerance);
+                Ok(vec![(*place, outcome)])
             }
-            let own = cells(attempt.action);
-            if own.is_empty() {
-                return Ok(by_answer(attempt, None));
+            Work::Branches { history, branches } => {
+                let cells: Vec<&[String]> = branches.iter().map(|(_, cells)| &**cells).collect();
+                let executions = run_branches(interpreter, history, &cells)?;
+                let outcome = |((place, _), runs): (&(usize, Vec<String>), Vec<Execution>)| {
+                    (
+                        *place,
+                        by_answer(&attempts[*place], Some(together(&runs)), &self.tolerance),
+                    )
+                };
+                Ok(branches.iter().zip(executions).map(outcome).collect())
             }
-            let mut all = replays
-                .get(&history_cells(attempt))
-                .cloned()
-                .unwrap_or_default();
-            let before = all.len();
-            all.extend(own);
-            let runs = interpreter.run(&all)?;
-            let execution = together(&runs[before.min(runs.len())..]);
-            Ok(by_answer(attempt, Some(execution)))
         })?;
-        by_place.extend(others.into_iter().zip(outcomes));
+        outcomes.extend(done.into_iter().flatten());
         Ok((0..attempts.len())
-            .filter_map(|place| by_place.remove(&place))
+            .filter_map(|place| outcomes.remove(&place))
             .collect())
     }
 }
 
-/// Whether the action's code goes on from that of the actions before it.
-fn is_notebook(attempt: &Attempt<'_>) -> bool {
-    !matches!(attempt.problem.gold, Gold::Tests(_) | Gold::Asserts { .. })
+/// What one interpreter does in one go, with the places of its attempts.
+enum Work<'a> {
+    Tests(usize, &'a [IoTest]),
+    Text(usize),
+    /// Code after the same history; without one, each is work of its own.
+    Branches {
+        history: Vec<String>,
+        branches: Vec<(usize, Vec<String>)>,
+    },
 }
 
-fn history_cells(attempt: &Attempt<'_>) -> Vec<String> {
-    attempt
-        .history
-        .iter()
-        .flat_map(|action| cells(action))
-        .collect()
-}
-
-fn came_to_an_end(run: &Execution) -> bool {
-    matches!(run.status, Status::Ok | Status::Exception { .. })
+/// The attempts that assert tests decide about, and the work that the others are.
+fn work<'a>(attempts: &[Attempt<'a>]) -> (Vec<(usize, AssertTests)>, Vec<Work<'a>>) {
+    let (mut asserts, mut others) = (Vec::new(), Vec::new());
+    let mut by_history: BTreeMap<Vec<String>, Vec<(usize, Vec<String>)>> = BTreeMap::new();
+    for (place, attempt) in attempts.iter().enumerate() {
+        match &attempt.problem.gold {
+            Gold::Asserts { code, entry_point } => asserts.push((
+                place,
+                AssertTests {
+                    code: code.clone(),
+                    entry_point: entry_point.clone(),
+                },
+            )),
+            Gold::Tests(tests) => others.push(Work::Tests(place, tests)),
+            Gold::Answer(_) | Gold::Choice { .. } | Gold::Unjudged => {
+                let own = cells(attempt.action);
+                if own.is_empty() {
+                    others.push(Work::Text(place));
+                    continue;
+                }
+                let history: Vec<String> =
+                    attempt.history.iter().flat_map(|it| cells(it)).collect();
+                match history.is_empty() {
+                    true => others.push(Work::Branches {
+                        history,
+                        branches: vec![(place, own)],
+                    }),
+                    false => by_history.entry(history).or_default().push((place, own)),
+                }
+            }
+        }
+    }
+    let branches = by_history.into_iter();
+    others.extend(branches.map(|(history, branches)| Work::Branches { history, branches }));
+    (asserts, others)
 }
 
 /// The blocks of an action as one execution.

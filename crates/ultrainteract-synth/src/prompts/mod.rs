@@ -42,6 +42,7 @@ const CRITIC: Template = Template {
         "execution",
         "answer",
         "solution",
+        "gold",
         "ground_truth",
     ],
 };
@@ -78,7 +79,7 @@ const fn teacher(name: &'static str, text: &'static str) -> Template {
 /// | file | what | variables |
 /// | --- | --- | --- |
 /// | `actor.j2` | system message of every action | `task`, `dataset`, `schema` (`chain_of_thought`, `modular_programming` or none), `gold` (`answer`, `choice`, `tests`, `asserts`), `entry_point`, `choices`, `turn`, `max_turns` |
-/// | `critic.j2` | asks for a critique | `problem`, `history`, `action`, `execution`, `answer`, `solution`, `ground_truth` |
+/// | `critic.j2` | asks for a critique | `problem`, `history`, `action`, `execution`, `answer`, `solution`, `gold`, `ground_truth` |
 /// | `teach_code.j2` | has a reference program explained | `problem`, `solution`, `mask`, `entry_point` |
 /// | `teach_words.j2` | has a worked solution with a hidden answer followed | the same |
 /// | `teach_program.j2` | has a program's plan written | the same |
@@ -233,6 +234,7 @@ impl Prompts {
                 action => view.action,
                 execution => view.execution.unwrap_or("(no code)"),
                 answer => view.answer.unwrap_or("(none)"),
+                gold => kind(&problem.gold),
                 solution => problem.rationale().unwrap_or("(none)"),
                 ground_truth => problem.ground_truth().unwrap_or("(none)".into()).into_owned(),
             },

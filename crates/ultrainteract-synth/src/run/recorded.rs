@@ -1,14 +1,14 @@
 //! A model whose every answer is in the store before it is used.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use chat_model::{ChatModel, ChatRequest, Completion, Prices, most_prompt_tokens};
 
 use crate::store::{Answer, AnswerKey, Reservation, Store};
 use crate::{Error, Result};
 
-/// A model that is asked only for what the [store](Store) does not have, and whose answers are committed one by one as they
-/// arrive. So a request is paid once, whatever happens to the program, and a run that goes on draws what it drew before.
+/// A model that is asked only for what the [store](Store) does not have, and whose answers are committed as they arrive. So a request is paid once, whatever happens to the program, and a run that goes on draws what it drew before.
 ///
 /// With prices, the most that a request can cost is set aside in the store before it is sent, so that all processes of the
 /// store together stay within the [budget](Self::with_budget).
@@ -25,6 +25,9 @@ pub struct Recorded<'s, M> {
 }
 
 const MICROS: f64 = 1e6;
+
+/// Answers that arrive within this time are committed together: a model in this process gives all at once.
+const COMMIT_INTERVAL: Duration = Duration::from_millis(20);
 
 impl<'s, M: ChatModel> Recorded<'s, M> {
     /// Wraps a model. `endpoint` is the name that its answers are counted under; `worker` is who sets money aside.
@@ -112,19 +115,24 @@ impl<'s, M: ChatModel> Recorded<'s, M> {
         completions: &mut [Option<Completion>],
     ) -> Result<(), chat_model::Error> {
         let reservation = self.reserve(request, missing.len())?;
+        let mut arrived = Vec::new();
+        let mut committed = Instant::now();
         let mut stored = Ok(0);
         let drawn = self
             .model
             .complete_each(request, missing, &mut |index, completion| {
-                if stored.is_ok() {
-                    stored = self
-                        .store
-                        .put_answers(key, &[(place(index), self.answer(&completion))]);
-                }
+                arrived.push((place(index), self.answer(&completion)));
                 if let Some(slot) = completions.get_mut(index) {
                     *slot = Some(completion);
                 }
+                if stored.is_ok() && committed.elapsed() > COMMIT_INTERVAL {
+                    stored = self.store.put_answers(key, &std::mem::take(&mut arrived));
+                    committed = Instant::now();
+                }
             });
+        if stored.is_ok() && !arrived.is_empty() {
+            stored = self.store.put_answers(key, &arrived);
+        }
         if let Some(reservation) = reservation {
             // A call whose answer was lost on the way may have been paid.
             let is_lost = drawn.as_ref().is_err_and(|error| {

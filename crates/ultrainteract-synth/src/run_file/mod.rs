@@ -44,7 +44,7 @@ use crate::problem::nearest;
 use crate::{Error, Prompts, Result, SynthConfig};
 
 pub use endpoint::{Checkpoint, Endpoint};
-pub use tables::{Actors, Critic, Run, Sampler, Sandbox, Trees};
+pub use tables::{Actors, Critic, Judging, Run, Sampler, Sandbox, Trees};
 
 /// A run, as its file describes it. Unknown keys are errors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,6 +73,9 @@ pub struct RunFile {
     /// What stands between the code of actions and the machine.
     #[serde(default)]
     pub sandbox: Sandbox,
+    /// When an answer is right.
+    #[serde(default)]
+    pub judging: Judging,
     /// How the work is done; nothing here changes a tree.
     #[serde(default)]
     pub run: Run,
@@ -194,6 +197,7 @@ impl RunFile {
             "sampling": self.sampling,
             "critic": self.critic,
             "trees": self.trees,
+            "judging": self.judging,
             "prompts": prompts.fingerprints(),
             "endpoints": endpoints,
         })

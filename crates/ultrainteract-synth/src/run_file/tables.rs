@@ -1,5 +1,6 @@
 //! The tables of a run file.
 
+use answer_equality::Tolerance;
 use chat_model::Sampling;
 use code_interpreter::Limits;
 use serde::{Deserialize, Serialize};
@@ -208,6 +209,31 @@ impl Sandbox {
             limits.memory_bytes = mib.saturating_mul(1 << 20);
         }
         limits
+    }
+}
+
+/// `[judging]`: when an answer is right.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Judging {
+    /// Largest difference of a number from the truth. Default none: numbers are compared exactly, except for what double
+    /// precision leaves.
+    pub absolute: Option<f64>,
+    /// Largest difference, as a share of the truth. Default none.
+    pub relative: Option<f64>,
+    /// Whether the answer may be rounded to as many decimals as the truth has. Default false.
+    pub rounded: bool,
+}
+
+impl Judging {
+    /// The same, as answers are compared.
+    pub fn tolerance(&self) -> Tolerance {
+        Tolerance {
+            absolute: self.absolute,
+            relative: self.relative,
+            rounded: self.rounded,
+            ..Tolerance::default()
+        }
     }
 }
 

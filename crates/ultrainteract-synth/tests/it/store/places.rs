@@ -17,6 +17,7 @@ fn what_is_no_place_of_a_store_is_refused() {
         ("", "give a path"),
         (":memory:", "must be a file"),
         ("mysql://u:secret@host/db", "`mysql://` is no kind of store"),
+        #[cfg(feature = "postgres")]
         (
             "postgres://u:secret@host:port/db",
             "the address is no postgres://",
