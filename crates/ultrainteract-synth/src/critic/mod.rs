@@ -65,7 +65,7 @@ fn names_choice(text: &str, letter: char) -> bool {
         let is_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '\'');
         // "A" and "I" begin sentences.
         let begins = letter == 'A' || letter == 'I';
-        !is_word(before) && !is_word(after) && !(begins && after == Some(' '))
+        !(is_word(before) || is_word(after) || begins && after == Some(' '))
     };
     text.match_indices(letter).any(is_alone)
 }
