@@ -132,6 +132,14 @@ pub enum Error {
         /// The fault, with the line where there is one, and what to write instead.
         problem: String,
     },
+    /// A folder of texts cannot be searched.
+    #[error("corpus {} {problem}", path.display())]
+    Corpus {
+        /// The folder or the file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The work was ended from outside before this was finished.
     #[error("stopped before it was finished")]
     Stopped,

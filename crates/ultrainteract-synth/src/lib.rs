@@ -70,6 +70,9 @@ mod tree;
 pub mod word_problems;
 
 pub use critic::{Critic, CritiqueRequest, ModelCritic, RuleCritic};
+#[cfg(feature = "search")]
+pub use environment::CorpusSearch;
+pub use environment::Tool;
 pub use environment::{
     Attempt, CORRECT_FEEDBACK, Environment, Outcome, PythonEnvironment, WRONG_FEEDBACK,
     failing_solutions,

@@ -11,7 +11,7 @@ use eurus::synth::run::{Ended, Report, RunOptions, run};
 use eurus::synth::run_file::RunFile;
 use eurus::synth::store::{Job, Settings, Store};
 use eurus::synth::{
-    Critic, Event, ModelCritic, Prompts, PythonEnvironment, RuleCritic, TreeBuilder,
+    CorpusSearch, Critic, Event, ModelCritic, Prompts, PythonEnvironment, RuleCritic, TreeBuilder,
     failing_solutions,
 };
 use indicatif::{ProgressBar, ProgressStyle};
@@ -110,6 +110,10 @@ impl Run {
         let models = Models::of(&file)?;
         let environment =
             start(&file.sandbox, self.sandbox)?.with_tolerance(file.judging.tolerance());
+        let environment = match &file.corpus {
+            Some(folder) => environment.with_tool(CorpusSearch::of_folder(folder)?),
+            None => environment,
+        };
         let level = environment.pool().safeguards().protection;
         tell!(
             "code of actions runs under: {}",

@@ -2,6 +2,8 @@
 
 use code_interpreter::{Execution, Interpreter, Protection, Result, State, Status};
 
+use super::{Tool, tool};
+
 /// Runs the cells of each branch after those of the history, as if in a notebook of its own: one list of executions a branch,
 /// of its own cells.
 ///
@@ -36,6 +38,34 @@ pub(super) fn run_branches(
     }
     if let Some(state) = start {
         interpreter.close(state)?;
+    }
+    Ok(all)
+}
+
+/// The same, for code that can call a tool. Calls are answered by this process, which a state cannot wait for, so the history is
+/// run again for each branch.
+pub(super) fn run_with_tool(
+    interpreter: &mut Interpreter,
+    tool: &dyn Tool,
+    history: &[String],
+    branches: &[&[String]],
+) -> Result<Vec<Vec<Execution>>> {
+    let mut on_call = |argument: &str| tool::answer(tool, argument);
+    let mut before = vec![tool::definition(tool)];
+    before.extend_from_slice(history);
+    while before.len() > 1 {
+        let runs = interpreter.run_with_calls(&before, &mut on_call)?;
+        match runs.iter().position(|run| !came_to_an_end(run)) {
+            None => break,
+            Some(endless) => before.remove(endless.max(1)),
+        };
+    }
+    let mut all = Vec::with_capacity(branches.len());
+    for branch in branches {
+        let mut cells = before.clone();
+        cells.extend_from_slice(branch);
+        let mut runs = interpreter.run_with_calls(&cells, &mut on_call)?;
+        all.push(runs.split_off(before.len().min(runs.len())));
     }
     Ok(all)
 }

@@ -3,7 +3,10 @@
 mod branches;
 mod judge;
 mod python;
+#[cfg(feature = "search")]
+mod search;
 mod solutions;
+mod tool;
 
 use code_interpreter::Execution;
 use ultrainteract::Verdict;
@@ -11,7 +14,10 @@ use ultrainteract::Verdict;
 use crate::{Problem, Result};
 
 pub use python::PythonEnvironment;
+#[cfg(feature = "search")]
+pub use search::CorpusSearch;
 pub use solutions::failing_solutions;
+pub use tool::Tool;
 
 /// The feedback on a correct action.
 pub const CORRECT_FEEDBACK: &str = "Your answer is correct.";
@@ -61,6 +67,11 @@ pub trait Environment: Sync {
     ///
     /// When the environment itself fails; never because of an action.
     fn execute(&self, attempts: &[Attempt<'_>]) -> Result<Vec<Outcome>>;
+
+    /// The tool that the code of actions on logic problems can call, for the actor to be told of. Default none.
+    fn tool(&self) -> Option<&dyn Tool> {
+        None
+    }
 
     /// The sentence that tells an actor the verdict.
     fn feedback(&self, verdict: Verdict) -> &str {

@@ -6,10 +6,11 @@ use std::time::Duration;
 use answer_equality::Tolerance;
 use code_interpreter::asserts::AssertTests;
 use code_interpreter::{Execution, Limits, Pool, Python, Status};
+use ultrainteract::Task;
 
-use super::branches::run_branches;
+use super::branches::{run_branches, run_with_tool};
 use super::judge::{by_answer, by_asserts, by_tests, cells};
-use super::{Attempt, Environment, Outcome};
+use super::{Attempt, Environment, Outcome, Tool};
 use crate::{Gold, IoTest, Result};
 
 /// Runs the Python blocks of actions and judges what comes of them.
@@ -28,10 +29,10 @@ use crate::{Gold, IoTest, Result};
 ///
 /// An action that needs a package that is not installed, or whose results cannot be compared, is
 /// [`Unjudged`](ultrainteract::Verdict::Unjudged).
-#[derive(Debug)]
 pub struct PythonEnvironment {
     pool: Pool,
     tolerance: Tolerance,
+    tool: Option<Box<dyn Tool>>,
 }
 
 impl PythonEnvironment {
@@ -40,7 +41,15 @@ impl PythonEnvironment {
         Self {
             pool,
             tolerance: Tolerance::default(),
+            tool: None,
         }
+    }
+
+    /// Gives the code of actions on [`Logic`](ultrainteract::Task::Logic) problems a tool.
+    #[must_use]
+    pub fn with_tool(mut self, tool: impl Tool + 'static) -> Self {
+        self.tool = Some(Box::new(tool));
+        self
     }
 
     /// Sets how far an answer may be from the gold one. Default: numbers are compared exactly, except for what double precision
@@ -66,7 +75,22 @@ impl PythonEnvironment {
     }
 }
 
+impl std::fmt::Debug for PythonEnvironment {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("PythonEnvironment")
+            .field("pool", &self.pool)
+            .field("tolerance", &self.tolerance)
+            .field("tool", &self.tool.as_ref().map(|tool| tool.name()))
+            .finish()
+    }
+}
+
 impl Environment for PythonEnvironment {
+    fn tool(&self) -> Option<&dyn Tool> {
+        self.tool.as_deref()
+    }
+
     fn check(&self, attempts: &[Attempt<'_>]) -> Result<Vec<Result<(), String>>> {
         Ok(self.pool.map(attempts, |interpreter, attempt| {
             for cell in cells(attempt.action) {
@@ -100,7 +124,12 @@ impl Environment for PythonEnvironment {
             }
             Work::Branches { history, branches } => {
                 let cells: Vec<&[String]> = branches.iter().map(|(_, cells)| &**cells).collect();
-                let executions = run_branches(interpreter, history, &cells)?;
+                let executions = match &self.tool {
+                    Some(tool) if attempts[branches[0].0].problem.task == Task::Logic => {
+                        run_with_tool(interpreter, &**tool, history, &cells)?
+                    }
+                    _ => run_branches(interpreter, history, &cells)?,
+                };
                 let outcome = |((place, _), runs): (&(usize, Vec<String>), Vec<Execution>)| {
                     (
                         *place,
@@ -131,7 +160,7 @@ enum Work<'a> {
 /// The attempts that assert tests decide about, and the work that the others are.
 fn work<'a>(attempts: &[Attempt<'a>]) -> (Vec<(usize, AssertTests)>, Vec<Work<'a>>) {
     let (mut asserts, mut others) = (Vec::new(), Vec::new());
-    let mut by_history: BTreeMap<Vec<String>, Vec<(usize, Vec<String>)>> = BTreeMap::new();
+    let mut by_history: BTreeMap<(Task, Vec<String>), Vec<(usize, Vec<String>)>> = BTreeMap::new();
     for (place, attempt) in attempts.iter().enumerate() {
         match &attempt.problem.gold {
             Gold::Asserts { code, entry_point } => asserts.push((
@@ -155,13 +184,16 @@ fn work<'a>(attempts: &[Attempt<'a>]) -> (Vec<(usize, AssertTests)>, Vec<Work<'a
                         history,
                         branches: vec![(place, own)],
                     }),
-                    false => by_history.entry(history).or_default().push((place, own)),
+                    false => by_history
+                        .entry((attempt.problem.task, history))
+                        .or_default()
+                        .push((place, own)),
                 }
             }
         }
     }
     let branches = by_history.into_iter();
-    others.extend(branches.map(|(history, branches)| Work::Branches { history, branches }));
+    others.extend(branches.map(|((_, history), branches)| Work::Branches { history, branches }));
     (asserts, others)
 }
 

@@ -30,6 +30,7 @@ const ACTOR: Template = Template {
         "choices",
         "turn",
         "max_turns",
+        "tool",
     ],
 };
 const CRITIC: Template = Template {
@@ -78,7 +79,7 @@ const fn teacher(name: &'static str, text: &'static str) -> Template {
 ///
 /// | file | what | variables |
 /// | --- | --- | --- |
-/// | `actor.j2` | system message of every action | `task`, `dataset`, `schema` (`chain_of_thought`, `modular_programming` or none), `gold` (`answer`, `choice`, `tests`, `asserts`), `entry_point`, `choices`, `turn`, `max_turns` |
+/// | `actor.j2` | system message of every action | `task`, `dataset`, `schema` (`chain_of_thought`, `modular_programming` or none), `gold` (`answer`, `choice`, `tests`, `asserts`), `entry_point`, `choices`, `turn`, `max_turns`, `tool` (`name`, `description`) |
 /// | `critic.j2` | asks for a critique | `problem`, `history`, `action`, `execution`, `answer`, `solution`, `gold`, `ground_truth` |
 /// | `teach_code.j2` | has a reference program explained | `problem`, `solution`, `mask`, `entry_point` |
 /// | `teach_words.j2` | has a worked solution with a hidden answer followed | the same |
@@ -104,6 +105,8 @@ pub(crate) struct ActorView<'a> {
     pub schema: Option<Schema>,
     pub turn: usize,
     pub max_turns: usize,
+    /// Name and description of the tool that code can call.
+    pub tool: Option<(&'a str, &'a str)>,
 }
 
 /// What a teacher's message is made from.
@@ -220,6 +223,7 @@ impl Prompts {
                 choices,
                 turn => view.turn,
                 max_turns => view.max_turns,
+                tool => view.tool.map(|(name, description)| context! { name, description }),
             },
         )
     }

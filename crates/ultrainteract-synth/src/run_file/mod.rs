@@ -59,6 +59,9 @@ pub struct RunFile {
     /// A folder with templates that replace the built-in [prompts](Prompts). Default none.
     #[serde(default)]
     pub prompts: Option<PathBuf>,
+    /// A folder of texts that the code of actions on logic problems can search in. Default none.
+    #[serde(default)]
+    pub corpus: Option<PathBuf>,
     /// Who acts, and how often.
     pub actors: Actors,
     /// How actions are drawn.
@@ -98,6 +101,9 @@ impl RunFile {
         let folder = path.parent().unwrap_or(Path::new(""));
         if let Some(prompts) = &mut file.prompts {
             *prompts = folder.join(&prompts);
+        }
+        if let Some(corpus) = &mut file.corpus {
+            *corpus = folder.join(&corpus);
         }
         for endpoint in file.endpoints.values_mut() {
             endpoint.resolve(folder);
@@ -198,6 +204,7 @@ impl RunFile {
             "critic": self.critic,
             "trees": self.trees,
             "judging": self.judging,
+            "corpus": self.corpus.is_some(),
             "prompts": prompts.fingerprints(),
             "endpoints": endpoints,
         })

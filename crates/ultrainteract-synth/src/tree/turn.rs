@@ -2,7 +2,7 @@
 
 use chat_model::{ChatModel, ChatRequest, Completion, Message, Sampling};
 use rand::RngExt;
-use ultrainteract::{Action, ActionSource, Schema, Verdict};
+use ultrainteract::{Action, ActionSource, Schema, Task, Verdict};
 
 use super::builder::Site;
 use super::candidate::{Candidate, Candidates, Seed};
@@ -163,6 +163,7 @@ impl<'t> Turn<'t> {
                 schema,
                 turn: self.turn,
                 max_turns: self.site.config().max_turns,
+                tool: self.tool(),
             })
         });
         let system = system.transpose()?.map(Message::system);
@@ -170,6 +171,12 @@ impl<'t> Turn<'t> {
         Ok(ChatRequest::new(messages)
             .with_samples(samples)
             .with_sampling(self.sampling(purpose)))
+    }
+
+    /// Name and description of the tool that actions on this problem can call.
+    fn tool(&self) -> Option<(&'t str, &'t str)> {
+        let tool = self.site.environment().tool()?;
+        (self.problem.task == Task::Logic).then(|| (tool.name(), tool.description()))
     }
 
     pub(super) fn sampling(&self, purpose: &str) -> Sampling {

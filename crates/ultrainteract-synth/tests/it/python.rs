@@ -147,3 +147,39 @@ fn earlier_code_without_end_is_left_out() {
     let outcome = outcome(&environment, &history, &code("print(x * 7)"));
     assert_eq!(outcome.verdict, Verdict::Correct);
 }
+
+#[test]
+fn code_on_logic_problems_can_call_the_tool_and_nobody_else_can() {
+    struct Echo;
+    impl ultrainteract_synth::Tool for Echo {
+        fn name(&self) -> &str {
+            "look_up"
+        }
+        fn description(&self) -> &str {
+            "says the query twice"
+        }
+        fn call(&self, argument: &str) -> String {
+            argument.repeat(2)
+        }
+    }
+    let Some(environment) = support::python(Limits::default()) else {
+        return;
+    };
+    let environment = environment.with_tool(Echo);
+    let mut logic = problem("p");
+    logic.task = ultrainteract::Task::Logic;
+    let history = [code("found = look_up('4')")];
+    let action = code("found[:1] + look_up('2')[:1]");
+    let shown = |problem: &ultrainteract_synth::Problem| {
+        let attempt = Attempt {
+            problem,
+            history: &history,
+            action: &action,
+        };
+        environment.execute(&[attempt]).unwrap().remove(0)
+    };
+    assert_eq!(shown(&logic).verdict, Verdict::Correct);
+    let other = shown(&problem("q"));
+    assert_eq!(other.verdict, Verdict::Incorrect);
+    assert!(other.execution.unwrap().output.contains("NameError"));
+}
