@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use eurus::synth::SynthStats;
-use eurus::synth::run::Account;
+use eurus::synth::run;
 use eurus::synth::store::{Status as StoreStatus, Store};
 use indicatif::HumanDuration;
 use serde_json::{Value, json};
@@ -49,11 +49,7 @@ pub struct Report {
 impl Report {
     pub fn of(store: &Store) -> Result<Self> {
         let status = store.status()?;
-        let mut stats = SynthStats::default();
-        for tree in store.trees() {
-            let account: Account = serde_json::from_str(&tree?.stats)?;
-            stats += &account.stats;
-        }
+        let stats = run::stats(store)?;
         Ok(Self { status, stats })
     }
 

@@ -74,6 +74,24 @@ pub struct Account {
     pub stamp: Value,
 }
 
+/// The account of all trees of a store.
+///
+/// # Errors
+///
+/// When the store cannot be read, or holds what [`run`] never wrote.
+pub fn stats(store: &Store) -> Result<SynthStats> {
+    let mut sum = SynthStats::default();
+    store.for_each_account(|account| {
+        let account: Account = serde_json::from_str(account).map_err(|error| Error::Other {
+            who: "an account in the store".into(),
+            message: error.to_string(),
+        })?;
+        sum += &account.stats;
+        Ok(())
+    })?;
+    Ok(sum)
+}
+
 /// What a worker has done.
 #[derive(Debug)]
 pub struct Report {

@@ -29,5 +29,5 @@ mod fate;
 mod jobs;
 mod recorded;
 
-pub use jobs::{Account, Ended, Report, RunOptions, run};
+pub use jobs::{Account, Ended, Report, RunOptions, run, stats};
 pub use recorded::Recorded;

@@ -52,6 +52,32 @@ impl Store {
         })
     }
 
+    /// Hands over the accounts of all trees that are finished, in the order of the problems, without the trees, which are much
+    /// larger.
+    ///
+    /// # Errors
+    ///
+    /// The store cannot be read; what `each` returns.
+    pub fn for_each_account(&self, mut each: impl FnMut(&str) -> Result<()>) -> Result<()> {
+        const ACCOUNTS: i64 = 1024;
+        let mut after = -1;
+        loop {
+            let page: Vec<(i64, String)> = self.read("read accounts from", async |transaction| {
+                let sql = "SELECT position, stats FROM synth_trees WHERE position > $1 ORDER BY position LIMIT $2";
+                let rows = transaction.rows(sql, &[after.into(), ACCOUNTS.into()]).await?;
+                let account = |row: &Row| Ok((row.integer(0)?, row.text(1)?));
+                rows.iter().map(account).collect::<Result<_, Fault>>()
+            })?;
+            for (position, stats) in &page {
+                each(stats)?;
+                after = *position;
+            }
+            if page.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
     fn page(&self, after: i64) -> Result<VecDeque<FinishedTree>> {
         self.read("read trees from", async |transaction| {
             let sql = format!("{COLUMNS} WHERE position > $1 ORDER BY position LIMIT $2");

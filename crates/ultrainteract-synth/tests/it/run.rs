@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chat_model::{ChatModel, ChatRequest, Completion, Error as ModelError, Prices};
 use ultrainteract::PreferenceTree;
-use ultrainteract_synth::run::{Account, Ended, Recorded, Report, RunOptions, run};
+use ultrainteract_synth::run::{self, Ended, Recorded, Report, RunOptions};
 use ultrainteract_synth::store::{Job, Settings, Store};
 use ultrainteract_synth::{Build, Error, SynthConfig, Team, TreeBuilder};
 
@@ -50,7 +50,7 @@ fn run_with(store: &Store, actor: &dyn ChatModel, stop: &AtomicBool) -> Result<R
         TreeBuilder::new(config(), Team::new(&actor), &environment, &TurnCritic)?.with_stop(stop);
     let mut options = options("worker").watching(&actor);
     options.stop = Some(stop);
-    run(&builder, store, &options, &|_| {})
+    run::run(&builder, store, &options, &|_| {})
 }
 
 fn in_memory(actor: &Actor, count: usize) -> Build {
@@ -77,12 +77,7 @@ fn a_run_in_a_store_gives_the_trees_and_the_account_of_one_in_memory() {
     assert_eq!(report.finished, 9);
     assert_eq!(trees(&store), reference.trees);
     assert_eq!(report.stats, reference.stats);
-    let mut sum = ultrainteract_synth::SynthStats::default();
-    for tree in store.trees() {
-        let account: Account = serde_json::from_str(&tree.unwrap().stats).unwrap();
-        sum += &account.stats;
-    }
-    assert_eq!(sum, reference.stats);
+    assert_eq!(run::stats(&store).unwrap(), reference.stats);
 }
 
 /// Counts how often each sample of each request is drawn, and stops the run after so many.
@@ -228,7 +223,7 @@ fn a_spent_budget_ends_the_run_within_it_and_more_money_goes_on() {
         config.sampling.max_tokens = 10;
         let builder =
             TreeBuilder::new(config, Team::new(&actor), &environment, &TurnCritic).unwrap();
-        run(
+        run::run(
             &builder,
             &store,
             &options("worker").watching(&actor),
