@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Result;
 use eurus::train::StopRequest;
@@ -62,7 +62,7 @@ static STATE: Mutex<State> = Mutex::new(State {
 
 static STOP: LazyLock<StopRequest> = LazyLock::new(StopRequest::default);
 
-static TREES_STOP: AtomicBool = AtomicBool::new(false);
+static TREES_STOP: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
 /// The run was interrupted: what there is to say has been said, and the program ends with this code.
 #[derive(Debug)]
@@ -106,8 +106,8 @@ pub fn stop_request() -> StopRequest {
 }
 
 /// What an interrupt sets for those who build trees.
-pub fn trees_stop() -> &'static AtomicBool {
-    &TREES_STOP
+pub fn trees_stop() -> Arc<AtomicBool> {
+    TREES_STOP.clone()
 }
 
 /// What an interrupt knows. It waits while the guard is held: hold it for what must not be cut in two, and not for long.
@@ -124,8 +124,6 @@ pub fn enter(phase: Phase) {
 /// Handles interrupts from now on.
 #[cfg(unix)]
 pub fn install() -> Result<()> {
-    use std::sync::Arc;
-
     use anyhow::Context;
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
     use signal_hook::iterator::Signals;

@@ -14,7 +14,7 @@ use eurus::synth::run_file::{Checkpoint as Local, Endpoint, RunFile};
 use eurus::synth::store::Store;
 use serde_json::json;
 
-use crate::model_folder;
+use crate::{interrupt, model_folder};
 
 /// Every model that has a part in the run, by the name of its endpoint.
 pub struct Models {
@@ -92,11 +92,14 @@ impl<'s> RecordedModels<'s> {
 fn model(name: &str, endpoint: &Endpoint) -> Result<Model> {
     let identity = endpoint.identity();
     Ok(match endpoint {
-        Endpoint::Server(config) => Model {
-            prices: config.prices,
-            model: Box::new(OpenAiClient::new((**config).clone())?),
-            identity: identity.to_string(),
-        },
+        Endpoint::Server(config) => {
+            let client = OpenAiClient::new((**config).clone())?;
+            Model {
+                prices: config.prices,
+                model: Box::new(client.with_stop(interrupt::trees_stop())),
+                identity: identity.to_string(),
+            }
+        }
         Endpoint::Checkpoint(local) => {
             let folder = folder(&local.checkpoint)?;
             Model {

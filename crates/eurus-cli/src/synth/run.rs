@@ -142,6 +142,7 @@ impl Run {
                 begun.added
             );
         }
+        let stop = interrupt::trees_stop();
         interrupt::enter(Phase::Trees(store.place()));
         let worker = self.worker.clone().unwrap_or_else(worker_name);
         let recorded = models.recorded(&store, &worker, file.budget);
@@ -154,14 +155,14 @@ impl Run {
         let critic = self.critic(&file, &recorded, &prompts)?;
         let mut builder =
             TreeBuilder::new(file.config(), recorded.team(&file)?, &environment, &*critic)?
-                .with_stop(interrupt::trees_stop())
+                .with_stop(&stop)
                 .with_prompts(prompts);
         if !file.actors.told {
             builder = builder.without_system_message();
         }
         let mut options = RunOptions::new(worker);
         options.lease = file.run.lease();
-        options.stop = Some(interrupt::trees_stop());
+        options.stop = Some(&stop);
         options.stamp = stamp;
         for model in recorded.all() {
             options = options.watching(model);

@@ -47,6 +47,9 @@ pub(super) fn fate(error: &Error, attempts: u64, first_delay: Duration) -> Fate 
 }
 
 fn of_model(error: &chat_model::Error, attempts: u64, first_delay: Duration) -> Fate {
+    if matches!(error, chat_model::Error::Stopped) {
+        return Fate::Released;
+    }
     let reason = error.reason();
     if error.is_passing() {
         let after = error
