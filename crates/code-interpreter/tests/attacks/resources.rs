@@ -27,6 +27,17 @@ pub const ATTACKS: &[Attack] = &[
     )
     .control(),
     held(
+        "take memory as mappings that forget what they hold",
+        "import mmap\ndef fill():\n    kept = []\n    for n in range(4):\n        if os.fork() == 0:\n            m = mmap.mmap(-1, 90 << 20)\n            \
+         for at in range(0, 90 << 20, 4096): m[at] = 1\n            m.madvise(mmap.MADV_DONTNEED)\n            time.sleep(1000)\n    mmap.mmap(-1, 4096)\n    time.sleep(1)\n    return True\nattempt(fill)",
+    )
+    .control(),
+    held(
+        "take such memory by a device",
+        "import mmap\nattempt(lambda: mmap.mmap(os.open('/dev/zero', os.O_RDWR), 4096, flags=mmap.MAP_SHARED))",
+    )
+    .control(),
+    held(
         "write into the memory of its own input",
         "attempt(lambda: os.write(os.open('/proc/self/fd/0', os.O_RDWR), b'x' * 4096) > 0 and os.fstat(0).st_size)",
     ),
