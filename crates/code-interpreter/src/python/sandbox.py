@@ -235,6 +235,8 @@ class Sandbox:
         return FirstProcessSeen(pid, *ours)
 
     def mount_for_worker(self):
+        """Mounts what is a worker's own. Returns a /proc that shows all processes, the worker's only those it may trace:
+        one that runs a program which its user can't read would be hidden from process 1 too."""
         limits = self.limits
         _mount(
             "tmpfs",
@@ -244,7 +246,12 @@ class Sandbox:
             "mode=700,uid=%d,gid=%d,size=%d,nr_inodes=%d"
             % (USER_INSIDE, USER_INSIDE, limits["disk_bytes"], limits["files"]),
         )
-        _mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "hidepid=2,subset=pid")
+        flags = MS_NOSUID | MS_NODEV | MS_NOEXEC
+        _mount("proc", "/proc", "proc", flags, "subset=pid")
+        everything = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        _call("unmount /proc", _libc.umount2, b"/proc", MNT_DETACH)
+        _mount("proc", "/proc", "proc", flags, "hidepid=2,subset=pid")
+        return everything
 
     def confine(self, folder):
         """The last step before the code: afterwards this process can do no more than the code may."""
@@ -506,7 +513,7 @@ class FirstProcess:
         if poll.poll(0):  # nobody reads it: the driver died before that
             return
         try:
-            self.sandbox.mount_for_worker()
+            self.proc = self.sandbox.mount_for_worker()
         except Refused as error:
             life(trouble=error)
             return
@@ -519,13 +526,13 @@ class FirstProcess:
             life(trouble=error)
             return
         if worker == 0:
-            for descriptor in self.descriptors:
+            for descriptor in self.descriptors + [self.proc]:
                 os.close(descriptor)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, waited)
             life()
             return
         first = 0
-        for descriptor in sorted(self.descriptors) + [LARGEST_DESCRIPTOR]:
+        for descriptor in sorted(self.descriptors + [self.proc]) + [LARGEST_DESCRIPTOR]:
             os.closerange(first, descriptor)
             first = descriptor + 1
         self._watch(worker, waited)
@@ -571,7 +578,7 @@ class FirstProcess:
     def _clear(self, kept):
         """Kills all but `kept` and returns which of these live; none if others keep coming."""
         for _ in range(200):
-            alive = {int(name) for name in os.listdir("/proc") if name.isdigit() and not _is_zombie(name)} - {1}
+            alive = {int(pid) for pid in self._pids() if not self._is_zombie(pid)}
             if alive <= kept:
                 return sorted(alive)
             for pid in alive - kept:
@@ -614,40 +621,39 @@ class FirstProcess:
 
     def _memory(self):
         """Bytes that the processes of the namespace hold together, pages that they share counted once."""
-        page = resource.getpagesize()
-        pids = [name for name in os.listdir("/proc") if name.isdigit() and name != "1"]
-        total = sum(_number("/proc/%s/statm" % pid, 1) for pid in pids) * page
-        if total <= self.sandbox.limits["total_memory_bytes"] or len(pids) == 1:
+        resident = {pid: self._resident(pid) for pid in self._pids()}
+        total = sum(resident.values())
+        if total <= self.sandbox.limits["total_memory_bytes"] or len(resident) == 1:
             return total
         # Only now, as it takes the kernel far longer.
-        return sum(_proportional(pid) for pid in pids)
+        return sum(self._proportional(pid, most) for pid, most in resident.items())
 
+    def _pids(self):
+        return [name for name in os.listdir(self.proc) if name.isdigit() and name != "1"]
 
-def _is_zombie(pid):
-    try:
-        with open("/proc/%s/stat" % pid, "rb") as file:
-            return file.read().rpartition(b") ")[2][:1] in (b"Z", b"X", b"")
-    except OSError:
-        return True
+    def _read(self, path):
+        """A file of /proc; nothing if the process has ended meanwhile or is closed to us."""
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self.proc)
+            try:
+                return os.read(descriptor, 1 << 14)
+            finally:
+                os.close(descriptor)
+        except OSError:
+            return b""
 
+    def _is_zombie(self, pid):
+        return self._read(pid + "/stat").rpartition(b") ")[2][:1] in (b"Z", b"X", b"")
 
-def _number(path, field):
-    try:
-        with open(path, "rb") as file:
-            return int(file.read().split()[field])
-    except (OSError, IndexError):  # it has ended meanwhile
-        return 0
+    def _resident(self, pid):
+        fields = self._read(pid + "/statm").split()
+        return int(fields[1]) * resource.getpagesize() if fields else 0
 
-
-def _proportional(pid):
-    try:
-        with open("/proc/%s/smaps_rollup" % pid, "rb") as file:
-            for line in file:
-                if line.startswith(b"Pss:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return 0
+    def _proportional(self, pid, most):
+        for line in self._read(pid + "/smaps_rollup").splitlines():
+            if line.startswith(b"Pss:"):
+                return int(line.split()[1]) * 1024
+        return most
 
 
 def _paths_of_interpreter():

@@ -21,6 +21,14 @@ pub const ATTACKS: &[Attack] = &[
         &[End::OutOfMemory],
     )
     .gap("memory is limited for each process alone"),
+    ends(
+        "take memory in programs whose processes cannot be read",
+        "import shutil, subprocess\nshutil.copy(os.path.realpath('/bin/sh'), 'sh')\nos.chmod('sh', 0o111)\n\
+         grow = 'x=a; i=0; while [ $i -lt 25 ]; do x=$x$x; i=$((i+1)); done; read y'\n\
+         kept = [subprocess.Popen(['./sh', '-c', grow], stdin=subprocess.PIPE) for n in range(12)]\ntime.sleep(1.7)\nprint('THROUGH')",
+        &[End::OutOfMemory],
+    )
+    .gap("memory is limited for each process alone"),
     held(
         "take memory as a nameless file",
         "attempt(lambda: os.memfd_create('x'))\nattempt(lambda: call(447, 0))",
