@@ -71,7 +71,7 @@ pub const ATTACKS: &[Attack] = &[
     .gap("the sum of what is written is not limited"),
     held(
         "fill the disk with files that have no name",
-        "def fill():\n    kept = []\n    for n in range(60):\n        kept.append(open('f', 'wb'))\n        kept[-1].write(bytes(900 << 10))\n        kept[-1].flush()\n        os.unlink('f')\n    return n\nattempt(fill)",
+        "def fill():\n    kept = []\n    for n in range(40):\n        kept.append(open('f', 'wb'))\n        kept[-1].write(bytes(900 << 10))\n        kept[-1].flush()\n        os.unlink('f')\n    return n\nattempt(fill)",
     )
     .gap("the sum of what is written is not limited"),
     held(
