@@ -113,6 +113,8 @@ mod session;
 #[cfg(unix)]
 mod state;
 mod verdict;
+#[cfg(unix)]
+mod wire;
 
 pub use error::{Error, Result};
 pub use execution::{Execution, ProgramRun, Status, SyntaxError};
