@@ -50,7 +50,7 @@ pub(crate) struct Driver {
     stderr: File,
     safeguards: Safeguards,
     // Last, so that the process is gone before its folder is.
-    _folder: TempDir,
+    folder: Option<TempDir>,
 }
 
 impl Driver {
@@ -115,7 +115,7 @@ impl Driver {
             replies,
             stderr,
             safeguards: Safeguards::unknown(),
-            _folder: folder,
+            folder: Some(folder),
         };
         // In place until the answer is there.
         let targets = if level > Protection::Container {
@@ -135,6 +135,10 @@ impl Driver {
         match driver.exchange(&config, "starting", START_PATIENCE)? {
             Reply::Ready(ready) => {
                 driver.safeguards = ready.facts.at(level);
+                if level == Protection::Full {
+                    // It has a root of its own now, put together there; so nothing is left even if this program is killed.
+                    driver.folder = None;
+                }
                 let probes = ready
                     .probes
                     .map_or_else(Vec::new, |outcome| outcome.results(level));
