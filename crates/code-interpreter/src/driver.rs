@@ -11,18 +11,18 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tempfile::TempDir;
 
-use crate::execution::{SyntaxError, WireCell, WireProgram};
-use crate::limits::WireLimits;
-use crate::protection::WireFacts;
-use crate::sandbox::{ProbeResult, Targets, WireOutcome, WirePlan, WireProbe, first_breach};
+use crate::sandbox::{ProbeResult, Targets, WirePlan, WireProbe, first_breach};
+use crate::wire::{Answer, Config, Refusal, Reply, Request};
 use crate::{CallReply, Error, Limits, Protection, Python, Result, Safeguards};
 
-/// One Python file in six parts, told apart by what they know: see the first lines of each.
+/// One Python file in eight parts, told apart by what they know: see the first lines of each.
 const PROGRAM: &str = concat!(
+    include_str!("python/system.py"),
     include_str!("python/sandbox.py"),
+    include_str!("python/processes.py"),
     include_str!("python/tracebacks.py"),
     include_str!("python/worker.py"),
     include_str!("python/child.py"),
@@ -35,107 +35,6 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 const EXIT_PATIENCE: Duration = Duration::from_millis(500);
 /// A longer line is taken for a broken driver, so that no reply can fill the memory.
 const LONGEST_REPLY: u64 = 256 << 20;
-
-/// A request to the driver process.
-#[derive(Serialize)]
-#[serde(tag = "op", rename_all = "snake_case")]
-pub(crate) enum Request<'a> {
-    Syntax {
-        snippets: &'a [&'a str],
-    },
-    Run {
-        cells: &'a [&'a str],
-        /// Whether the code has `call_out`.
-        calls: bool,
-        modules: &'a [Module],
-    },
-    Session {
-        cell: &'a str,
-    },
-    Reset,
-    Open,
-    Fork {
-        state: u64,
-        cells: &'a [&'a str],
-        keep: bool,
-    },
-    Close {
-        state: u64,
-    },
-    Program {
-        source: &'a str,
-        stdin: &'a str,
-        /// In place of the interpreter's time and memory.
-        limits: Option<WireLimits>,
-    },
-}
-
-/// What a call of the code is answered with; `None` ends the run.
-#[derive(Serialize)]
-struct Answer {
-    answer: Option<String>,
-}
-
-/// A Python module of this crate's, for code that runs on its behalf: its name and its source. The driver runs it once.
-pub(crate) type Module = (&'static str, &'static str);
-
-/// A reply of the driver process.
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Reply {
-    /// Not the end: the code asks something, and goes on with the answer.
-    Call(String),
-    Ready(Ready),
-    Refused(Refusal),
-    Error(String),
-    Syntax(Vec<Option<SyntaxError>>),
-    Cells(Vec<WireCell>),
-    Session(WireSession),
-    Reset(()),
-    Opened(u64),
-    /// None if the state is not what it was.
-    Forked(Option<WireFork>),
-    Program(WireProgram),
-}
-
-#[derive(Deserialize)]
-pub(crate) struct Ready {
-    #[serde(flatten)]
-    facts: WireFacts,
-    /// None at a level that promises nothing.
-    probes: Option<WireOutcome>,
-}
-
-/// The system did not allow a step of putting the sandbox up.
-#[derive(Deserialize)]
-pub(crate) struct Refusal {
-    step: String,
-    detail: String,
-}
-
-#[derive(Deserialize)]
-pub(crate) struct WireFork {
-    pub cells: Vec<WireCell>,
-    pub kept: Option<u64>,
-    pub dirty: bool,
-}
-
-#[derive(Deserialize)]
-pub(crate) struct WireSession {
-    pub cell: WireCell,
-    /// The process had ended since the last cell, so this one started from nothing.
-    pub was_lost: bool,
-    /// The process ended with this cell.
-    pub is_lost: bool,
-}
-
-#[derive(Serialize)]
-struct Config<'a> {
-    limits: WireLimits,
-    preload: &'a [String],
-    sandbox: WirePlan,
-    probe: Option<WireProbe>,
-}
 
 /// A driver at the level that was asked for, or why there is none.
 enum Attempt {
@@ -151,7 +50,7 @@ pub(crate) struct Driver {
     stderr: File,
     safeguards: Safeguards,
     // Last, so that the process is gone before its folder is.
-    _folder: TempDir,
+    folder: Option<TempDir>,
 }
 
 impl Driver {
@@ -216,7 +115,7 @@ impl Driver {
             replies,
             stderr,
             safeguards: Safeguards::unknown(),
-            _folder: folder,
+            folder: Some(folder),
         };
         // In place until the answer is there.
         let targets = if level > Protection::Container {
@@ -236,6 +135,10 @@ impl Driver {
         match driver.exchange(&config, "starting", START_PATIENCE)? {
             Reply::Ready(ready) => {
                 driver.safeguards = ready.facts.at(level);
+                if level == Protection::Full {
+                    // It has a root of its own now, put together there; so nothing is left even if this program is killed.
+                    driver.folder = None;
+                }
                 let probes = ready
                     .probes
                     .map_or_else(Vec::new, |outcome| outcome.results(level));

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::driver::{Driver, Module, Reply, Request};
+use crate::driver::Driver;
+use crate::wire::{Module, Reply, Request};
 use crate::{
     Error, Execution, Limits, ProgramRun, Python, Result, Safeguards, Status, SyntaxError,
 };

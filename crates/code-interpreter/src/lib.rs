@@ -36,7 +36,8 @@
 //! | `none` | everywhere | accidents: endless loops and output, runaway memory, forgotten daemons |
 //!
 //! What `full` leaves: the kernel's own mistakes; the time that code takes and others on the machine lack; memory that
-//! processes share or that pipes and sockets hold, bounded by the number of descriptors and processes and not counted; a
+//! pipes and sockets hold, which is not counted and bounded by 64 descriptors for each process, half a gigabyte at the
+//! default limit of processes; a
 //! run's own verdict, if whoever judges lets code speak for itself. In one run the cells are one process: a cell can spoil
 //! what later cells of its run show, and no other run.
 //!
@@ -112,6 +113,8 @@ mod session;
 #[cfg(unix)]
 mod state;
 mod verdict;
+#[cfg(unix)]
+mod wire;
 
 pub use error::{Error, Result};
 pub use execution::{Execution, ProgramRun, Status, SyntaxError};

@@ -1,6 +1,6 @@
 //! Cells one at a time, with variables kept between the calls.
 
-use crate::driver::{Reply, Request};
+use crate::wire::{Reply, Request};
 use crate::{Error, Execution, Interpreter, Limits, Python, Result, Safeguards, Status};
 
 /// A notebook: each cell finds the variables the earlier ones left.

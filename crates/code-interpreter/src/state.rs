@@ -1,6 +1,6 @@
 //! States of a notebook that branch: what runs in a fork leaves the state as it was.
 
-use crate::driver::{Reply, Request};
+use crate::wire::{Reply, Request};
 use crate::{Error, Execution, Interpreter, Result};
 
 /// A notebook's variables after some cells, kept in a process of their own within the interpreter's sandbox.

@@ -54,7 +54,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use crate::driver::Module;
+use crate::wire::Module;
 use crate::{CallReply, Error, Execution, Interpreter, Result, Status, Verdict, missing};
 
 const CANDIDATE: Module = (

@@ -2,7 +2,7 @@
 //!
 //! An allowlist: what is not named here answers "operation not permitted", and a call by another processor's convention
 //! (`int 0x80`) kills. Left out on purpose, with what they would reach: `ptrace`, `process_vm_*`, `pidfd_getfd`, `kcmp`
-//! (other processes), `socket` (all but stream pairs, which reach nobody), `memfd_*`, `shm*`, `sem*`, `msg*`, `mq_*` (memory that no limit counts), `keyctl` (keys outlive the
+//! (other processes), `socket` (all but stream pairs, which reach nobody), shared anonymous `mmap`, `memfd_*`, `shm*`, `sem*`, `msg*`, `mq_*` (memory that no limit counts), `keyctl` (keys outlive the
 //! process), `mount` and its kin, `unshare`, `setns`, `chroot` (other roots), `bpf`, `perf_event_open`, `userfaultfd`,
 //! `io_uring_*`, `modify_ldt`, `personality` (a large surface of the kernel's), `set*id`, `capset` (other users).
 
@@ -50,7 +50,7 @@ const ALLOWED: &[libc::c_long] = &[
     libc::SYS_close_range, libc::SYS_getxattr, libc::SYS_lgetxattr, libc::SYS_fgetxattr, libc::SYS_listxattr,
     libc::SYS_llistxattr, libc::SYS_flistxattr,
     // memory of its own
-    libc::SYS_mmap, libc::SYS_mprotect, libc::SYS_munmap, libc::SYS_brk, libc::SYS_mremap, libc::SYS_msync,
+    libc::SYS_mprotect, libc::SYS_munmap, libc::SYS_brk, libc::SYS_mremap, libc::SYS_msync,
     libc::SYS_mincore, libc::SYS_madvise, libc::SYS_mlock, libc::SYS_munlock, libc::SYS_membarrier,
     // further restrictions of its own
     libc::SYS_landlock_create_ruleset, libc::SYS_landlock_add_rule, libc::SYS_landlock_restrict_self,
@@ -167,6 +167,18 @@ fn rules() -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
             MaskedEq(CLONE_NEW),
             0,
         )?])?],
+    );
+    // Memory that is shared and of no file stays as long as any process maps a page of it, and shows in no process that has
+    // not touched it: it could not be counted. Either there is a file, or the mapping is private.
+    let flags_with = |mask: i32, value: i32| {
+        SeccompRule::new(vec![when(3, Dword, MaskedEq(word(mask)), word(value))?])
+    };
+    rules.insert(
+        libc::SYS_mmap,
+        vec![
+            flags_with(libc::MAP_ANONYMOUS, 0)?,
+            flags_with(libc::MAP_TYPE, libc::MAP_PRIVATE)?,
+        ],
     );
     // Pairs alone: they reach nobody, and a stream's end can't be pointed elsewhere, as one of datagrams can.
     rules.insert(

@@ -48,7 +48,7 @@ pub const ATTACKS: &[Attack] = &[
     ),
     ends(
         "call the kernel as a 32-bit program does (int 0x80)",
-        "import mmap\ncode = mmap.mmap(-1, 4096, prot=7)\ncode.write(b'\\xb8\\x14\\x00\\x00\\x00\\xcd\\x80\\xc3')\n\
+        "import mmap\ncode = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE, prot=7)\ncode.write(b'\\xb8\\x14\\x00\\x00\\x00\\xcd\\x80\\xc3')\n\
          address = ctypes.addressof(ctypes.c_char.from_buffer(code))\n\
          print('THROUGH', ctypes.CFUNCTYPE(ctypes.c_int)(address)())",
         &[End::Died],

@@ -51,7 +51,8 @@ fn run_many(runs: usize) {
     (0..runs).for_each(&mut run);
     let after = weigh(driver);
     println!("{runs} runs: {before:?} before, {after:?} after (bytes, children, folders)");
-    assert_eq!((after.1, after.2), (before.1, before.2));
+    // No folder even while it runs: nobody has to be alive to remove one.
+    assert_eq!((after.1, after.2), (0, 0));
     assert!(
         after.0 <= before.0 + (1 << 20),
         "the driver grew from {} to {} bytes",

@@ -21,9 +21,28 @@ pub const ATTACKS: &[Attack] = &[
         &[End::OutOfMemory],
     )
     .gap("memory is limited for each process alone"),
+    ends(
+        "take memory in programs whose processes cannot be read",
+        "import shutil, subprocess\nshutil.copy(os.path.realpath('/bin/sh'), 'sh')\nos.chmod('sh', 0o111)\n\
+         grow = 'x=a; i=0; while [ $i -lt 25 ]; do x=$x$x; i=$((i+1)); done; read y'\n\
+         kept = [subprocess.Popen(['./sh', '-c', grow], stdin=subprocess.PIPE) for n in range(12)]\ntime.sleep(1.7)\nprint('THROUGH')",
+        &[End::OutOfMemory],
+    )
+    .gap("memory is limited for each process alone"),
     held(
         "take memory as a nameless file",
         "attempt(lambda: os.memfd_create('x'))\nattempt(lambda: call(447, 0))",
+    )
+    .control(),
+    held(
+        "take memory as mappings that forget what they hold",
+        "import mmap\ndef fill():\n    kept = []\n    for n in range(4):\n        if os.fork() == 0:\n            m = mmap.mmap(-1, 90 << 20)\n            \
+         for at in range(0, 90 << 20, 4096): m[at] = 1\n            m.madvise(mmap.MADV_DONTNEED)\n            time.sleep(1000)\n    mmap.mmap(-1, 4096)\n    time.sleep(1)\n    return True\nattempt(fill)",
+    )
+    .control(),
+    held(
+        "take such memory by a device",
+        "import mmap\nattempt(lambda: mmap.mmap(os.open('/dev/zero', os.O_RDWR), 4096, flags=mmap.MAP_SHARED))",
     )
     .control(),
     held(
@@ -52,7 +71,7 @@ pub const ATTACKS: &[Attack] = &[
     .gap("the sum of what is written is not limited"),
     held(
         "fill the disk with files that have no name",
-        "def fill():\n    kept = []\n    for n in range(60):\n        kept.append(open('f', 'wb'))\n        kept[-1].write(bytes(900 << 10))\n        kept[-1].flush()\n        os.unlink('f')\n    return n\nattempt(fill)",
+        "def fill():\n    kept = []\n    for n in range(40):\n        kept.append(open('f', 'wb'))\n        kept[-1].write(bytes(900 << 10))\n        kept[-1].flush()\n        os.unlink('f')\n    return n\nattempt(fill)",
     )
     .gap("the sum of what is written is not limited"),
     held(

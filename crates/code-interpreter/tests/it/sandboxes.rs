@@ -190,8 +190,8 @@ fn ordinary_programs_find_what_they_need_in_the_sandbox() {
         "from concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor(4) as pool: result = sum(pool.map(int, '34'))\nresult",
         "import sqlite3\nsqlite3.connect('base').execute('select 7').fetchone()[0]",
         "import shutil, pathlib\npathlib.Path('a').write_text('7')\nshutil.copy2('a', 'b')\nint(open('b').read())",
-        "import threading, time, signal, random, decimal, datetime, zoneinfo\ndatetime.datetime(2020, 1, 7, tzinfo=zoneinfo.ZoneInfo('UTC')).day",
-        "import os\nwith open('/dev/null', 'w') as f: f.write('x')\n7 if len(os.urandom(7)) == 7 and open('/dev/zero', 'rb').read(1) == b'\\0' else 0",
+        "import decimal, datetime, statistics, json, re, heapq, itertools\ndatetime.datetime(2020, 1, 7).day",
+        "import os\nwith open('/dev/null', 'w') as f: f.write('x')\n7 if len(os.urandom(7)) == 7 else 0",
         "import ctypes\nctypes.CDLL(None).abs(-7)",
         "len(open('/proc/self/status').read()) and 7",
     ] {

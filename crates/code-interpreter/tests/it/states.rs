@@ -174,7 +174,7 @@ fn a_state_with_threads_or_open_files_is_not_forked() {
     };
     for cell in [
         "import threading, time\nthreading.Thread(target=time.sleep, args=(99,), daemon=True).start()",
-        "f = open('/dev/zero')",
+        "f = open('/dev/null')",
     ] {
         let root = interpreter.open().unwrap();
         let parent = fork(&mut interpreter, &root, &[cell], true).child.unwrap();
