@@ -87,7 +87,7 @@ pub fn build(
                 .iter()
                 .map(|problem| Job::new(problem.id.clone(), problem));
             store.begin(&Settings::new(&config)?, jobs)?;
-            let actor = Recorded::new("policy", &actor, &store, WORKER);
+            let actor = Recorded::new("policy", &actor, &store, WORKER).arriving_together();
             let builder = TreeBuilder::new(config, Team::new(&actor), environment, critic)?;
             let options = RunOptions::new(WORKER).watching(&actor);
             let Report { stats, .. } = run(&builder, &store, &options, &observer)?;

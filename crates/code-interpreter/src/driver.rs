@@ -132,7 +132,15 @@ impl Driver {
             sandbox: WirePlan::new(&python.sandbox, level)?,
             probe,
         };
-        match driver.exchange(&config, "starting", START_PATIENCE)? {
+        let reply = match driver.exchange(&config, "starting", START_PATIENCE) {
+            // A step that only a worker takes, such as mounting its /proc. If it is something else, the lower levels tell.
+            Err(Error::Driver { message, .. }) if level > Protection::Container => {
+                let missed = ProbeResult::failed(level, "start a worker", message);
+                return Ok(Attempt::Missed(vec![missed]));
+            }
+            reply => reply?,
+        };
+        match reply {
             Reply::Ready(ready) => {
                 driver.safeguards = ready.facts.at(level);
                 if level == Protection::Full {

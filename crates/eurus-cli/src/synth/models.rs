@@ -25,6 +25,7 @@ struct Model {
     model: Box<dyn ChatModel>,
     identity: String,
     prices: Option<Prices>,
+    is_local: bool,
 }
 
 /// The same, with all that they answer kept in a store.
@@ -54,6 +55,9 @@ impl Models {
         let recorded = self.models.iter().map(|(name, it)| {
             let mut recorded = Recorded::new(name, &*it.model as &dyn ChatModel, store, worker)
                 .with_identity(&it.identity);
+            if it.is_local {
+                recorded = recorded.arriving_together();
+            }
             if let Some(prices) = it.prices {
                 recorded = recorded.with_budget(prices, budget);
             }
@@ -96,6 +100,7 @@ fn model(name: &str, endpoint: &Endpoint) -> Result<Model> {
             let client = OpenAiClient::new((**config).clone())?;
             Model {
                 prices: config.prices,
+                is_local: false,
                 model: Box::new(client.with_stop(interrupt::trees_stop())),
                 identity: identity.to_string(),
             }
@@ -104,6 +109,7 @@ fn model(name: &str, endpoint: &Endpoint) -> Result<Model> {
             let folder = folder(&local.checkpoint)?;
             Model {
                 prices: None,
+                is_local: true,
                 model: Box::new(Together::new(load(name, local, &folder)?)),
                 identity: json!({ "endpoint": identity, "weights": fingerprint(&folder)? })
                     .to_string(),

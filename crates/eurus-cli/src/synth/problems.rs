@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use eurus::data::Task;
 use eurus::synth::sources::{Columns, ImportOptions, Mode, Origin, Source, import_to};
 
 use crate::data::check_new;
@@ -17,7 +18,7 @@ strategyqa, as published. Rows that nothing could judge are listed and left out.
 Examples:
   eurus synth problems --from gsm8k train.jsonl --out problems.jsonl
   eurus synth problems --from math --mode pot 'MATH/*.jsonl' --out problems.jsonl
-  eurus synth problems --columns instruction=question,answer=final quiz.csv --out problems.jsonl";
+  eurus synth problems --columns instruction=question,answer=final --task Logic quiz.csv --out problems.jsonl";
 
 /// `eurus synth problems`.
 #[derive(Debug, Args)]
@@ -42,6 +43,26 @@ pub struct Problems {
     /// How mathematics is asked for: cot, pot or both [default: as the paper asks the source]
     #[arg(long)]
     mode: Option<String>,
+
+    /// The task of rows of a table that has no column for it: Coding, Math_CoT, Math_PoT or Logic
+    #[arg(long, requires = "columns")]
+    task: Option<Task>,
+
+    /// The name of the data set [default: the source's, or `own`]
+    #[arg(long)]
+    dataset: Option<String>,
+
+    /// Also rows that the paper left out
+    #[arg(long, conflicts_with = "columns")]
+    all_rows: bool,
+
+    /// Files of problems that no row may be much like, such as those of CodeContests for TACO
+    #[arg(long, value_name = "FILES", num_args = 1..)]
+    not_like: Vec<PathBuf>,
+
+    /// The folder of WikiTableQuestions' tables [default: beside the file]
+    #[arg(long, value_name = "DIR")]
+    tables: Option<PathBuf>,
 
     /// File for the problems
     #[arg(long, value_name = "FILE", help_heading = "Output")]
@@ -70,6 +91,11 @@ impl Problems {
                 .map(str::parse::<Mode>)
                 .transpose()
                 .map_err(UsageError::new)?,
+            all_rows: self.all_rows,
+            not_like: self.not_like.clone(),
+            tables: self.tables.clone(),
+            task: self.task,
+            dataset: self.dataset.clone(),
             ..ImportOptions::default()
         };
         let summary = import_to(&origin, &self.files, &options, &self.out)?;

@@ -159,7 +159,12 @@ impl std::fmt::Display for Report {
                 _ => writeln!(f)?,
             }
         }
-        writeln!(f, "spent: {:.4}", self.status.spent_micros as f64 / 1e6)?;
+        writeln!(
+            f,
+            "spent: {:.4}; set aside for requests under way and for those of workers that died: {:.4}",
+            self.status.spent_micros as f64 / 1e6,
+            self.status.reserved_micros as f64 / 1e6
+        )?;
         for it in &self.status.endpoints {
             let estimated = if it.estimated > 0 {
                 format!(", tokens of {} answers estimated", it.estimated)

@@ -5,7 +5,7 @@ use ultrainteract::Verdict;
 use super::{Attempt, Environment};
 use crate::{Gold, Problem, Result};
 
-/// Problems whose annotated solutions the environment does not find right, by their position, with what it says: nobody could be
+/// Problems that nothing decides about, and those whose annotated solutions the environment does not find right, by their position, with what it says: nobody could be
 /// right there, and money would be spent in vain.
 ///
 /// Programs must pass their tests. Of a worked solution the answer that it marks must be the gold one; one that marks none is
@@ -37,6 +37,12 @@ pub fn failing_solutions(
     let checks = environment.check(&all)?;
     let outcomes = environment.execute(&all)?;
     let mut failing: Vec<(usize, String)> = Vec::new();
+    for (place, problem) in problems.iter().enumerate() {
+        if problem.gold == Gold::Unjudged {
+            let reason = "nothing decides about its actions, so no tree can grow; it is for fine-tuning alone";
+            failing.push((place, reason.to_owned()));
+        }
+    }
     for (((place, attempt), check), outcome) in attempts.iter().zip(checks).zip(outcomes) {
         let is_program = matches!(attempt.problem.gold, Gold::Tests(_) | Gold::Asserts { .. });
         let says = outcome.execution.as_ref().map_or("", |it| it.render());
@@ -61,5 +67,6 @@ pub fn failing_solutions(
             failing.push((*place, failure));
         }
     }
+    failing.sort_unstable_by_key(|(place, _)| *place);
     Ok(failing)
 }

@@ -1,7 +1,6 @@
 //! A model whose every answer is in the store before it is used.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use chat_model::{ChatModel, ChatRequest, Completion, Prices, most_prompt_tokens};
 
@@ -21,13 +20,11 @@ pub struct Recorded<'s, M> {
     worker: String,
     prices: Option<Prices>,
     budget: Option<f64>,
+    arrives_together: bool,
     trouble: Mutex<Option<Error>>,
 }
 
 const MICROS: f64 = 1e6;
-
-/// Answers that arrive within this time are committed together: a model in this process gives all at once.
-const COMMIT_INTERVAL: Duration = Duration::from_millis(20);
 
 impl<'s, M: ChatModel> Recorded<'s, M> {
     /// Wraps a model. `endpoint` is the name that its answers are counted under; `worker` is who sets money aside.
@@ -45,6 +42,7 @@ impl<'s, M: ChatModel> Recorded<'s, M> {
             worker: worker.into(),
             prices: None,
             budget: None,
+            arrives_together: false,
             trouble: Mutex::default(),
         }
     }
@@ -54,6 +52,13 @@ impl<'s, M: ChatModel> Recorded<'s, M> {
     pub fn with_budget(mut self, prices: Prices, budget: Option<f64>) -> Self {
         self.prices = Some(prices);
         self.budget = budget;
+        self
+    }
+
+    /// Commits the answers to a request together: for a model in this process, which gives all at once and costs nothing.
+    #[must_use]
+    pub fn arriving_together(mut self) -> Self {
+        self.arrives_together = true;
         self
     }
 
@@ -116,7 +121,6 @@ impl<'s, M: ChatModel> Recorded<'s, M> {
     ) -> Result<(), chat_model::Error> {
         let reservation = self.reserve(request, missing.len())?;
         let mut arrived = Vec::new();
-        let mut committed = Instant::now();
         let mut stored = Ok(0);
         let drawn = self
             .model
@@ -125,9 +129,8 @@ impl<'s, M: ChatModel> Recorded<'s, M> {
                 if let Some(slot) = completions.get_mut(index) {
                     *slot = Some(completion);
                 }
-                if stored.is_ok() && committed.elapsed() > COMMIT_INTERVAL {
+                if stored.is_ok() && !self.arrives_together {
                     stored = self.store.put_answers(key, &std::mem::take(&mut arrived));
-                    committed = Instant::now();
                 }
             });
         if stored.is_ok() && !arrived.is_empty() {

@@ -178,7 +178,7 @@ pub struct Sandbox {
     pub preload: Vec<String>,
     /// How many interpreters there are. Default twice the cores.
     pub interpreters: Option<usize>,
-    /// Limit on each block of code by the clock, in seconds. Default that of [`Limits`].
+    /// Limit on each block of code, in seconds by the clock and of the processor. Default that of [`Limits`].
     pub seconds: Option<f64>,
     /// Limit on its memory, in MiB. Default that of [`Limits`].
     pub memory_mib: Option<u64>,
@@ -204,6 +204,7 @@ impl Sandbox {
         let mut limits = Limits::default();
         if let Some(seconds) = self.seconds {
             limits.wall = Duration::try_from_secs_f64(seconds).unwrap_or(limits.wall);
+            limits.cpu = limits.wall;
         }
         if let Some(mib) = self.memory_mib {
             limits.memory_bytes = mib.saturating_mul(1 << 20);

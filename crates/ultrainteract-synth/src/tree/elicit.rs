@@ -81,11 +81,13 @@ impl<'t> Teaching<'t> {
             let completions = self.turn.ask(teacher, self.request(words, &purpose))?;
             let drafts = completions.into_iter().map(|it| it.text.trim().to_owned());
             let drafts = drafts.filter(|text| !text.is_empty() && self.beside != Some(text));
+            // The account of a turn is of its sampled actions.
+            let mut own = TurnCounts::default();
             let tried = self.turn.try_out(
                 teacher.name(),
                 ActionSource::Elicited,
                 drafts.collect(),
-                counts,
+                &mut own,
             )?;
             if let Some(found) = tried
                 .into_iter()

@@ -9,7 +9,7 @@ use super::candidate::{Candidate, Candidates, Seed};
 use super::{Event, TurnCounts};
 use crate::environment::Attempt;
 use crate::prompts::ActorView;
-use crate::{Error, Problem, Result, seed};
+use crate::{Error, Gold, Problem, Result, seed};
 
 /// Where a tree stands, and what its next turn is taken with.
 pub(super) struct Turn<'t> {
@@ -34,10 +34,25 @@ pub(super) struct Taken {
     pub counts: TurnCounts,
 }
 
+impl Taken {
+    fn nothing() -> Self {
+        Self {
+            chosen: None,
+            rejected: None,
+            spare: Vec::new(),
+            counts: TurnCounts::default(),
+        }
+    }
+}
+
 impl<'t> Turn<'t> {
     /// Draws and judges actions, and keeps a correct and an incorrect one, as far as there are.
     pub fn take(&self) -> Result<Taken> {
         let mut candidates = Candidates::default();
+        if self.problem.gold == Gold::Unjudged {
+            // Nothing that is drawn could be kept.
+            return Ok(Taken::nothing());
+        }
         let config = self.site.config();
         let team = self.site.team();
         self.draw_in_rounds(&mut candidates)?;
