@@ -29,6 +29,8 @@ mod rendered_forms;
 mod resume;
 mod rows;
 mod scored;
+#[cfg(unix)]
+mod synth;
 mod tables;
 mod templates;
 mod text_options;
