@@ -62,7 +62,7 @@ impl Doctor {
         if level < Protection::Full {
             print(
                 "Below `full` hostile code is not held. Run on Linux with user namespaces (in Docker: \
-                 --security-opt seccomp=unconfined, or as root with --cap-add SYS_ADMIN), or in a virtual machine with \
+                 --security-opt seccomp=unconfined --security-opt systempaths=unconfined, or as root with --cap-add SYS_ADMIN), or in a virtual machine with \
                  `require = \"none\"` in [sandbox].",
             );
         }

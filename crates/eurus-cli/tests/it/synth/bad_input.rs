@@ -279,8 +279,3 @@ fn a_dry_run_asks_nothing_and_makes_no_store() -> Result<()> {
     ensure!(place.server.calls().is_empty(), "a dry run asked");
     Ok(())
 }
-
-/// Whoever holds a store locked: a program of its own, until it is killed.
-#[cfg(unix)]
-/// Root may write wherever permissions forbid it, so the folder is mounted read-only there.
-#[cfg(target_os = "linux")]

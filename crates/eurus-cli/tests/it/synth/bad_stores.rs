@@ -125,6 +125,7 @@ fn a_store_that_is_no_store_or_not_there_is_named_and_not_made() -> Result<()> {
     Ok(())
 }
 
+/// Whoever holds a store locked: a program of its own, until it is killed.
 #[test]
 fn a_store_that_another_program_has_locked_is_told_as_such() -> Result<()> {
     use std::io::{BufRead, BufReader};
@@ -160,6 +161,7 @@ fn a_store_that_another_program_has_locked_is_told_as_such() -> Result<()> {
     Ok(())
 }
 
+/// Root may write wherever permissions forbid it, so the folder is mounted read-only there.
 #[test]
 fn a_folder_that_may_not_be_written_is_told_before_anything_is_asked() -> Result<()> {
     use super::site::{end, spawn};
