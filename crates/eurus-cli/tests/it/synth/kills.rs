@@ -1,6 +1,8 @@
 //! `kill -9` at random moments, with several workers on one store: the same trees as of a run that nothing came into the way of,
 //! and nothing is asked twice but what was in flight. `EURUS_KILLS` says how often.
 
+#![allow(clippy::print_stdout, reason = "the counts are the result")]
+
 use std::process::Child;
 use std::time::Duration;
 

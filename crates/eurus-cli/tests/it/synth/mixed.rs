@@ -1,6 +1,8 @@
 //! A run as a user has it: problems of all kinds, a small real model as the cheap actor, stronger ones where it fails, and
 //! training on what is exported. `EURUS_MIXED_PROBLEMS` says how many.
 
+#![allow(clippy::print_stdout, reason = "the counts are the result")]
+
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
