@@ -1,12 +1,15 @@
 //! The models of a run file: clients of servers, and checkpoints in this process.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use eurus::burn::tensor::Device;
 use eurus::chat::{ChatModel, OpenAiClient, Prices, Together};
 use eurus::forest::ChatTokenizer;
+use eurus::models::lora::AdapterFolder;
 use eurus::models::{Checkpoint, LocalChatModel};
 use eurus::synth::Team;
 use eurus::synth::run::Recorded;
@@ -14,7 +17,8 @@ use eurus::synth::run_file::{Checkpoint as Local, Endpoint, RunFile};
 use eurus::synth::store::Store;
 use serde_json::json;
 
-use crate::{interrupt, model_folder};
+use crate::interrupt;
+use crate::model_folder::{self, ModelFolder};
 
 /// Every model that has a part in the run, by the name of its endpoint.
 pub struct Models {
@@ -106,32 +110,30 @@ fn model(name: &str, endpoint: &Endpoint) -> Result<Model> {
             }
         }
         Endpoint::Checkpoint(local) => {
-            let folder = folder(&local.checkpoint)?;
+            let found = model_folder::find(&local.checkpoint, "checkpoint")?;
+            let folders: Vec<&Path> = [Some(&found.folder), found.adapter.as_ref()]
+                .into_iter()
+                .flatten()
+                .map(PathBuf::as_path)
+                .collect();
             Model {
                 prices: None,
                 is_local: true,
-                model: Box::new(Together::new(load(name, local, &folder)?)),
-                identity: json!({ "endpoint": identity, "weights": fingerprint(&folder)? })
+                identity: json!({ "endpoint": identity, "weights": fingerprint(&folders)? })
                     .to_string(),
+                model: Box::new(Together::new(load(name, local, &found)?)),
             }
         }
     })
 }
 
-fn folder(checkpoint: &Path) -> Result<PathBuf> {
-    let found = model_folder::find(checkpoint, "checkpoint")?;
-    anyhow::ensure!(
-        found.adapter.is_none(),
-        "{}: this is a folder of adapters; merge them into a checkpoint first (`eurus` writes one with --merge)",
-        checkpoint.display()
-    );
-    Ok(found.folder)
-}
-
-fn load(name: &str, local: &Local, folder: &Path) -> Result<LocalChatModel> {
-    let checkpoint = Checkpoint::new(folder);
+fn load(name: &str, local: &Local, found: &ModelFolder) -> Result<LocalChatModel> {
+    let mut checkpoint = Checkpoint::new(&found.folder);
+    if let Some(adapter) = &found.adapter {
+        checkpoint = checkpoint.with_adapter(AdapterFolder::new(adapter));
+    }
     let (decoder, _) = checkpoint.decoder(&Device::flex())?;
-    let tokenizer = ChatTokenizer::from_folder(folder)?;
+    let tokenizer = ChatTokenizer::from_folder(&found.folder)?;
     let ends = checkpoint.eos_token_ids()?.all();
     let mut model = LocalChatModel::new(name, &decoder, tokenizer).with_stop_tokens(ends);
     if let Some(rows) = local.rows {
@@ -140,24 +142,24 @@ fn load(name: &str, local: &Local, folder: &Path) -> Result<LocalChatModel> {
     Ok(model)
 }
 
-/// Sizes and check sums of the files that decide what the checkpoint answers.
-fn fingerprint(folder: &Path) -> Result<String> {
-    let mut names: Vec<PathBuf> = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        let decides = path
-            .extension()
-            .is_some_and(|it| it == "safetensors" || it == "json" || it == "jinja");
-        if decides {
-            names.push(path);
+/// A check sum of the files that decide what a checkpoint answers.
+fn fingerprint(folders: &[&Path]) -> Result<String> {
+    const DECIDE: [&str; 4] = ["safetensors", "json", "jinja", "model"];
+    let mut paths = Vec::new();
+    for folder in folders {
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            let extension = path.extension().and_then(|it| it.to_str());
+            if extension.is_some_and(|it| DECIDE.contains(&it)) {
+                paths.push(path);
+            }
         }
     }
-    names.sort();
+    paths.sort();
     let mut sum = 0;
-    for path in &names {
-        use std::io::Read;
-        let mut file = std::fs::File::open(path).with_context(|| path.display().to_string())?;
-        let mut buffer = vec![0; 1 << 20];
+    let mut buffer = vec![0; 1 << 20];
+    for path in &paths {
+        let mut file = File::open(path).with_context(|| path.display().to_string())?;
         loop {
             let read = file.read(&mut buffer)?;
             if read == 0 {
