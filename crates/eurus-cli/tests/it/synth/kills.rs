@@ -13,7 +13,7 @@ use rustix::process::Signal;
 use test_support::servers::{Call, ChatServer};
 use test_support::{PostgresServer, count};
 
-use super::accounts::{Account, account};
+use super::accounts::{Account, account, of_calls};
 use super::company::company;
 use super::interrupts::{wait_for_calls, wait_until};
 use super::site::{RUN, Site, end, spawn};
@@ -68,7 +68,7 @@ fn unbroken() -> Result<(Vec<String>, Account)> {
 }
 
 /// That a store has what an unbroken run has, and that no more was asked for again than may have been.
-fn ensure_whole(site: &Site, store: &str, server: &ChatServer, may_repeat: usize) -> Result<()> {
+fn ensure_whole(site: &Site, store: &str, calls: &[Call], may_repeat: usize) -> Result<()> {
     let (trees, asked) = unbroken()?;
     let found = site.trees(store)?;
     ensure!(found.len() == TREES, "{} trees", found.len());
@@ -79,7 +79,7 @@ fn ensure_whole(site: &Site, store: &str, server: &ChatServer, may_repeat: usize
         jobs["done"] == TREES && jobs["parked"] == 0 && jobs["leased"] == 0,
         "{jobs}"
     );
-    let account = account(server);
+    let account = of_calls(calls);
     ensure!(
         account.samples == asked.samples,
         "{account:?} is not {asked:?}"
@@ -128,7 +128,7 @@ fn two_workers_that_are_killed_at_random_moments_build_the_trees_of_an_unbroken_
     for worker in workers {
         end(worker)?.ensure(0, &[])?;
     }
-    ensure_whole(&site, "run.db", &server, kills * IN_FLIGHT)
+    ensure_whole(&site, "run.db", &server.calls(), kills * IN_FLIGHT)
 }
 
 #[test]
@@ -152,6 +152,7 @@ fn of_three_workers_on_postgresql_one_is_killed_and_one_stopped_past_its_lease_a
     send(Signal::STOP, is_stopped)?;
     let other = end(other);
     // Others have done its jobs. It must not undo that, nor wait for ever.
+    let before = server.calls().len();
     send(Signal::CONT, is_stopped)?;
     let stopped = end(stopped)?;
     other?
@@ -160,5 +161,12 @@ fn of_three_workers_on_postgresql_one_is_killed_and_one_stopped_past_its_lease_a
     stopped
         .ensure(0, &[])
         .context("the worker that was stopped")?;
-    ensure_whole(&site, &store, &server, 2 * IN_FLIGHT)
+    let calls = server.calls();
+    // It is too late for whatever it was at, and asking costs.
+    let late = calls.len() - before;
+    ensure!(
+        late <= IN_FLIGHT,
+        "the worker that was stopped made {late} calls for jobs that it had lost"
+    );
+    ensure_whole(&site, &store, &calls[..before], 2 * IN_FLIGHT)
 }
