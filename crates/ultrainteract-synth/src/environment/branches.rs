@@ -7,39 +7,53 @@ use super::{Tool, tool};
 /// Runs the cells of each branch after those of the history, as if in a notebook of its own: one list of executions a branch,
 /// of its own cells.
 ///
-/// Cells of the history that did not come to an end (they ran into a limit, or took their process down) are left out. The
-/// history is run once and forked for each branch, where the sandbox can keep it; where it cannot, or where the code left
-/// files, it is run again for each.
+/// Cells of the history that did not come to an end (they ran into a limit, or took their process down) are left out. Where
+/// the sandbox can keep it, the history is run once and forked for each of several branches; where it cannot, or where the
+/// code left files, it is run again for each.
 pub(super) fn run_branches(
     interpreter: &mut Interpreter,
     history: &[String],
     branches: &[&[String]],
 ) -> Result<Vec<Vec<Execution>>> {
-    let mut replay = None;
-    let start = kept(interpreter, history)?;
+    let start = match branches.len() {
+        0 | 1 => None,
+        _ => kept(interpreter, history)?,
+    };
+    let mut history = history.to_vec();
     let mut all = Vec::with_capacity(branches.len());
     for branch in branches {
         let forked = match &start {
             Some(state) => interpreter.run_on_fork(state, branch, false)?,
             None => None,
         };
-        if let Some(fork) = forked {
-            all.push(fork.executions);
-            continue;
-        }
-        let before = match &replay {
-            Some(cells) => cells,
-            None => replay.insert(ending(interpreter, history)?),
-        };
-        let mut cells = before.clone();
-        cells.extend_from_slice(branch);
-        let mut runs = interpreter.run(&cells)?;
-        all.push(runs.split_off(before.len().min(runs.len())));
+        all.push(match forked {
+            Some(fork) => fork.executions,
+            None => replayed(&mut history, branch, |cells| interpreter.run(cells))?,
+        });
     }
     if let Some(state) = start {
         interpreter.close(state)?;
     }
     Ok(all)
+}
+
+/// Runs the cells of a branch after the history, in one process; what of the history does not come to an end is taken out of it.
+fn replayed(
+    history: &mut Vec<String>,
+    branch: &[String],
+    mut run: impl FnMut(&[String]) -> Result<Vec<Execution>>,
+) -> Result<Vec<Execution>> {
+    loop {
+        let mut cells = history.clone();
+        cells.extend_from_slice(branch);
+        let mut runs = run(&cells)?;
+        let own = runs.split_off(history.len().min(runs.len()));
+        match runs.iter().position(|run| !came_to_an_end(run)) {
+            None => return Ok(own),
+            // Only the first: what comes after it may not have been run at all.
+            Some(endless) => history.remove(endless),
+        };
+    }
 }
 
 /// The same, for code that can call a tool. Calls are answered by this process, which a state cannot wait for, so the history is
@@ -51,21 +65,15 @@ pub(super) fn run_with_tool(
     branches: &[&[String]],
 ) -> Result<Vec<Vec<Execution>>> {
     let mut on_call = |argument: &str| tool::answer(tool, argument);
-    let mut before = vec![tool::definition(tool)];
-    before.extend_from_slice(history);
-    while before.len() > 1 {
-        let runs = interpreter.run_with_calls(&before, &mut on_call)?;
-        match runs.iter().position(|run| !came_to_an_end(run)) {
-            None => break,
-            Some(endless) => before.remove(endless.max(1)),
-        };
-    }
+    let mut history = history.to_vec();
     let mut all = Vec::with_capacity(branches.len());
     for branch in branches {
-        let mut cells = before.clone();
-        cells.extend_from_slice(branch);
-        let mut runs = interpreter.run_with_calls(&cells, &mut on_call)?;
-        all.push(runs.split_off(before.len().min(runs.len())));
+        all.push(replayed(&mut history, branch, |cells| {
+            let mut defined = vec![tool::definition(tool)];
+            defined.extend_from_slice(cells);
+            let mut runs = interpreter.run_with_calls(&defined, &mut on_call)?;
+            Ok(runs.split_off(1.min(runs.len())))
+        })?);
     }
     Ok(all)
 }
@@ -93,20 +101,6 @@ fn kept(interpreter: &mut Interpreter, history: &[String]) -> Result<Option<Stat
         }
     }
     Ok(Some(state))
-}
-
-/// The cells of the history less those that do not come to an end.
-fn ending(interpreter: &mut Interpreter, history: &[String]) -> Result<Vec<String>> {
-    let mut cells = history.to_vec();
-    while !cells.is_empty() {
-        let runs = interpreter.run(&cells)?;
-        match runs.iter().position(|run| !came_to_an_end(run)) {
-            None => break,
-            // Only the first: what comes after it may not have been run at all.
-            Some(endless) => cells.remove(endless),
-        };
-    }
-    Ok(cells)
 }
 
 fn came_to_an_end(run: &Execution) -> bool {
