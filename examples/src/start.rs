@@ -86,6 +86,7 @@ impl RunOptions {
 /// When there is no Python, or it does not start.
 pub fn python_environment() -> Result<PythonEnvironment> {
     let python = Python::find().context("the trees need a Python interpreter")?;
+    let python = python.with_short_tracebacks();
     let workers = std::thread::available_parallelism().map_or(2, usize::from);
     let environment = PythonEnvironment::start(&python, Limits::default(), workers)?;
     println!(

@@ -129,6 +129,7 @@ impl Driver {
         let config = Config {
             limits: limits.into(),
             preload: &python.preload,
+            short_tracebacks: python.short_tracebacks,
             sandbox: WirePlan::new(&python.sandbox, level)?,
             probe,
         };

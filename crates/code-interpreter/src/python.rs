@@ -19,6 +19,7 @@ pub struct Python {
     pub(crate) site_packages: bool,
     pub(crate) preload: Vec<String>,
     pub(crate) sandbox: Sandbox,
+    pub(crate) short_tracebacks: bool,
 }
 
 type Version = (u32, u32, u32);
@@ -91,6 +92,7 @@ impl Python {
             site_packages: false,
             preload: Vec::new(),
             sandbox: Sandbox::default(),
+            short_tracebacks: false,
         })
     }
 
@@ -98,6 +100,14 @@ impl Python {
     #[must_use]
     pub fn with_site_packages(mut self) -> Self {
         self.site_packages = true;
+        self
+    }
+
+    /// Leaves out the two lines that IPython puts before a traceback, a rule and "Traceback (most recent call last)": a small
+    /// model reads every token.
+    #[must_use]
+    pub fn with_short_tracebacks(mut self) -> Self {
+        self.short_tracebacks = true;
         self
     }
 

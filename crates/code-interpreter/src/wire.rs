@@ -104,6 +104,7 @@ pub(crate) struct WireSession {
 pub(crate) struct Config<'a> {
     pub limits: WireLimits,
     pub preload: &'a [String],
+    pub short_tracebacks: bool,
     pub sandbox: WirePlan,
     pub probe: Option<WireProbe>,
 }

@@ -27,6 +27,7 @@ class Driver:
         self.made = 0
         self.user_tasks = None
         self.limits["address_space"] = None
+        self.limits["short_tracebacks"] = config["short_tracebacks"]
         for name in config["preload"]:
             importlib.import_module(name)
         mapped = mapped_bytes()

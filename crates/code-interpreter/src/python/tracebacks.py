@@ -33,10 +33,10 @@ def brief(value, longest):
     return text if len(text) <= longest else text[:longest] + "..."
 
 
-def show_error(error, own_globals, write, final=True):
+def show_error(error, own_globals, write, has_head=True, final=True):
     """Writes the chain of exceptions that ends in `error`, oldest first.
 
-    Without `final` the last exception shows where it was raised and not what it was.
+    Without `has_head` there is no rule and no "Traceback" above the frames. Without `final` the last exception shows where it was raised and not what it was.
     """
     chain, seen = [], set()
     while error is not None and id(error) not in seen and len(chain) < 4:
@@ -53,9 +53,9 @@ def show_error(error, own_globals, write, final=True):
         frames = _frames(error, own_globals)
         if position:
             write("\n%s:\n\n" % (CAUSED if error.__cause__ is not None else DURING))
-        elif frames and final:
+        elif frames and final and has_head:
             write("-" * WIDTH + "\n")
-        if frames and (final or not is_last):
+        if frames and has_head and (final or not is_last):
             name = brief(type(error).__name__, 1000)
             write(name + "Traceback (most recent call last)".rjust(WIDTH - len(name)) + "\n")
         context = CONTEXT if is_last else CONTEXT_OF_CAUSE

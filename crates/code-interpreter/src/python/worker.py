@@ -260,7 +260,8 @@ class Worker:
                 self.err.write(error.code + "\n")
         else:
             # The driver adds the last line of a cell that was stopped.
-            show_error(error, globals(), self.err.write, final=not isinstance(error, Stopped))
+            has_head = not self.limits["short_tracebacks"]
+            show_error(error, globals(), self.err.write, has_head, final=not isinstance(error, Stopped))
         self._flush()
         if isinstance(error, MemoryError):
             self._limit_memory(self.address_space)

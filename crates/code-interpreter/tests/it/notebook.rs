@@ -285,3 +285,26 @@ fn packages_and_preloaded_modules_are_a_choice() {
         .to_string();
     assert!(error.contains("no_such_module_at_all"), "{error}");
 }
+
+#[test]
+fn short_tracebacks_have_no_head_and_are_the_same_otherwise() {
+    let python = code_interpreter::Python::find().unwrap();
+    let code = ["def half(x):\n    return 1 / x\n\nhalf(0)"];
+    let shown = |python: &code_interpreter::Python| {
+        let mut interpreter = code_interpreter::Interpreter::start(python, limits()).unwrap();
+        interpreter.run(&code).unwrap().remove(0).output
+    };
+    let (whole, short) = (
+        shown(&python),
+        shown(&python.clone().with_short_tracebacks()),
+    );
+    let head = whole.lines().take(2).collect::<Vec<_>>();
+    assert!(
+        head[0].starts_with("-----") && head[1].ends_with("Traceback (most recent call last)"),
+        "{whole}"
+    );
+    assert_eq!(
+        whole.lines().skip(2).collect::<Vec<_>>(),
+        short.lines().collect::<Vec<_>>()
+    );
+}

@@ -48,6 +48,9 @@ pub fn start(table: &SandboxTable, level: Level) -> Result<PythonEnvironment> {
     let mut python = python(table.python.as_deref())?
         .with_sandbox(sandbox)
         .with_preload(table.preload.iter().cloned());
+    if table.short_tracebacks {
+        python = python.with_short_tracebacks();
+    }
     if table.packages {
         python = python.with_site_packages();
     }

@@ -204,6 +204,7 @@ impl RunFile {
             "critic": self.critic,
             "trees": self.trees,
             "judging": self.judging,
+            "short_tracebacks": self.sandbox.short_tracebacks,
             "corpus": self.corpus.is_some(),
             "prompts": prompts.fingerprints(),
             "endpoints": endpoints,

@@ -176,6 +176,8 @@ pub struct Sandbox {
     pub packages: bool,
     /// Modules to import once, so that each run has them at no cost. Default none.
     pub preload: Vec<String>,
+    /// Leaves out the two lines that IPython puts before a traceback. Default false.
+    pub short_tracebacks: bool,
     /// How many interpreters there are. Default twice the cores.
     pub interpreters: Option<usize>,
     /// Limit on each block of code, in seconds by the clock and of the processor. Default that of [`Limits`].
@@ -191,6 +193,7 @@ impl Default for Sandbox {
             python: None,
             packages: false,
             preload: Vec::new(),
+            short_tracebacks: false,
             interpreters: None,
             seconds: None,
             memory_mib: None,
