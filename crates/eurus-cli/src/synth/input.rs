@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::Args;
 use eurus::data::formats::write_jsonl;
-use eurus::synth::{BadProblem, Problem, read_problems, read_problems_skipping};
+use eurus::data::input::Location;
+use eurus::synth::{BadProblem, Error, Problem, ProblemFiles, read_problems_skipping};
 use serde::Serialize;
 
 use crate::data::check_new;
@@ -34,6 +35,7 @@ pub struct ProblemOptions {
 /// Problems, and what was wrong with the others.
 pub struct Given {
     pub problems: Vec<Problem>,
+    locations: Vec<Location>,
     left_out: Vec<LeftOut>,
 }
 
@@ -45,30 +47,44 @@ struct LeftOut {
     problem: String,
 }
 
+impl Given {
+    /// Where a problem stands, and its id.
+    fn place(&self, place: usize) -> String {
+        let problem = &self.problems[place];
+        match self.locations.get(place) {
+            Some(location) => format!("{location}, `{}`", problem.id),
+            None => format!("`{}`", problem.id),
+        }
+    }
+}
+
 impl ProblemOptions {
     /// Reads them. Without `--skip-invalid` a file with a bad problem is an error that names all of them.
     pub fn read(&self) -> Result<Given> {
-        let mut given = match &self.skip_invalid {
-            None => Given {
-                problems: read_problems(&self.data)?,
-                left_out: Vec::new(),
-            },
-            Some(rejects) => {
-                check_new(rejects, "--skip-invalid", true)?;
-                let files = read_problems_skipping(&self.data)?;
-                let left_out = |bad: BadProblem| LeftOut {
-                    location: bad.location.to_string(),
-                    reason: bad.reason,
-                    problem: bad.text,
-                };
-                Given {
-                    problems: files.problems,
-                    left_out: files.bad.into_iter().map(left_out).collect(),
-                }
-            }
+        if let Some(rejects) = &self.skip_invalid {
+            check_new(rejects, "--skip-invalid", true)?;
+        }
+        let ProblemFiles {
+            problems,
+            locations,
+            bad,
+        } = read_problems_skipping(&self.data)?;
+        if self.skip_invalid.is_none() && !bad.is_empty() {
+            return Err(Error::BadProblems { bad }.into());
+        }
+        let left_out = |bad: BadProblem| LeftOut {
+            location: bad.location.to_string(),
+            reason: bad.reason,
+            problem: bad.text,
+        };
+        let mut given = Given {
+            problems,
+            locations,
+            left_out: bad.into_iter().map(left_out).collect(),
         };
         if let Some(limit) = self.limit {
             given.problems.truncate(limit);
+            given.locations.truncate(limit);
         }
         Ok(given)
     }
@@ -82,7 +98,7 @@ impl ProblemOptions {
             let lines: Vec<String> = failing
                 .iter()
                 .take(MOST_SHOWN)
-                .map(|(place, reason)| format!("  {}: {reason}", given.problems[*place].id))
+                .map(|(place, reason)| format!("  {}: {reason}", given.place(*place)))
                 .collect();
             let more = failing.len().saturating_sub(MOST_SHOWN);
             let more = if more > 0 {
@@ -98,9 +114,11 @@ impl ProblemOptions {
             );
         }
         for (place, reason) in failing.into_iter().rev() {
+            let location = given.place(place);
             let problem = given.problems.remove(place);
+            given.locations.remove(place);
             given.left_out.push(LeftOut {
-                location: format!("problem `{}`", problem.id),
+                location,
                 reason,
                 problem: serde_json::to_string(&problem)?,
             });

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result};
 use eurus::burn::tensor::Device;
@@ -55,10 +56,12 @@ impl Models {
         store: &'s Store,
         worker: &str,
         budget: Option<f64>,
+        stop: &'s AtomicBool,
     ) -> RecordedModels<'s> {
         let recorded = self.models.iter().map(|(name, it)| {
             let mut recorded = Recorded::new(name, &*it.model as &dyn ChatModel, store, worker)
-                .with_identity(&it.identity);
+                .with_identity(&it.identity)
+                .with_stop(stop);
             if it.is_local {
                 recorded = recorded.arriving_together();
             }

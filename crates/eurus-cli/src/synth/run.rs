@@ -4,15 +4,15 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use eurus::interpreter::protect_this_process;
 use eurus::synth::run::{Ended, Report, RunOptions, run};
 use eurus::synth::run_file::RunFile;
 use eurus::synth::store::{Job, Settings, Store};
 use eurus::synth::{
-    CorpusSearch, Critic, Event, ModelCritic, Prompts, PythonEnvironment, RuleCritic, TreeBuilder,
-    failing_solutions,
+    CorpusSearch, Critic, Error, Event, ModelCritic, Prompts, PythonEnvironment, RuleCritic,
+    TreeBuilder, failing_solutions,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -133,7 +133,12 @@ impl Run {
             .problems
             .iter()
             .map(|problem| Job::new(problem.id.clone(), problem));
-        let begun = store.begin(&settings, jobs)?;
+        let begun = store.begin(&settings, jobs).map_err(|error| match error {
+            Error::StoreSettings { .. } => {
+                anyhow!("{error} (--fork NEW begins one that takes over what was answered)")
+            }
+            other => other.into(),
+        })?;
         if begun.resumed {
             tell!(
                 "{} goes on: {} problems were there, {} are new",
@@ -145,7 +150,7 @@ impl Run {
         let stop = interrupt::trees_stop();
         interrupt::enter(Phase::Trees(store.place()));
         let worker = self.worker.clone().unwrap_or_else(worker_name);
-        let recorded = models.recorded(&store, &worker, file.budget);
+        let recorded = models.recorded(&store, &worker, file.budget, &stop);
         let stamp = json!({
             "sandbox": level,
             "prompts": prompts.fingerprints(),

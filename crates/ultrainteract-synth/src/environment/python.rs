@@ -130,7 +130,7 @@ impl Environment for PythonEnvironment {
                     }
                     _ => run_branches(interpreter, history, &cells)?,
                 };
-                let outcome = |((place, _), runs): (&(usize, Vec<String>), Vec<Execution>)| {
+                let outcome = |((place, _), runs): (&Branch, Vec<Execution>)| {
                     (
                         *place,
                         by_answer(&attempts[*place], Some(together(&runs)), &self.tolerance),
@@ -146,6 +146,9 @@ impl Environment for PythonEnvironment {
     }
 }
 
+/// The place of an attempt, and its own cells.
+type Branch = (usize, Vec<String>);
+
 /// What one interpreter does in one go, with the places of its attempts.
 enum Work<'a> {
     Tests(usize, &'a [IoTest]),
@@ -153,14 +156,14 @@ enum Work<'a> {
     /// Code after the same history; without one, each is work of its own.
     Branches {
         history: Vec<String>,
-        branches: Vec<(usize, Vec<String>)>,
+        branches: Vec<Branch>,
     },
 }
 
 /// The attempts that assert tests decide about, and the work that the others are.
 fn work<'a>(attempts: &[Attempt<'a>]) -> (Vec<(usize, AssertTests)>, Vec<Work<'a>>) {
     let (mut asserts, mut others) = (Vec::new(), Vec::new());
-    let mut by_history: BTreeMap<(Task, Vec<String>), Vec<(usize, Vec<String>)>> = BTreeMap::new();
+    let mut by_history: BTreeMap<(Task, Vec<String>), Vec<Branch>> = BTreeMap::new();
     for (place, attempt) in attempts.iter().enumerate() {
         match &attempt.problem.gold {
             Gold::Asserts { code, entry_point } => asserts.push((

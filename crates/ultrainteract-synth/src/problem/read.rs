@@ -27,6 +27,8 @@ pub struct BadProblem {
 pub struct ProblemFiles {
     /// The problems, in the order of the files.
     pub problems: Vec<Problem>,
+    /// Where each of them stands.
+    pub locations: Vec<Location>,
     /// The records that are none, in the order of the files.
     pub bad: Vec<BadProblem>,
 }
@@ -48,7 +50,7 @@ pub struct ProblemFiles {
 /// [`Error::BadProblems`] with all records that are no problems, or whose id another one has; [`Error::NoProblems`] for a file
 /// without records; and when a file cannot be read.
 pub fn read_problems(files: &[PathBuf]) -> Result<Vec<Problem>> {
-    let ProblemFiles { problems, bad } = read(files)?;
+    let ProblemFiles { problems, bad, .. } = read(files)?;
     match bad.is_empty() {
         true => Ok(problems),
         false => Err(Error::BadProblems { bad }),
@@ -97,7 +99,8 @@ fn read(files: &[PathBuf]) -> Result<ProblemFiles> {
                     });
                     match different {
                         Ok(problem) => {
-                            ids.insert(problem.id.clone(), location);
+                            ids.insert(problem.id.clone(), location.clone());
+                            found.locations.push(location);
                             found.problems.push(problem);
                         }
                         Err(reason) => found.bad.push(BadProblem {

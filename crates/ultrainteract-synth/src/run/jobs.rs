@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::Recorded;
 use super::fate::{Fate, fate};
+use super::leases::Leases;
 use super::recorded::Trouble;
 use crate::store::{Claim, Store};
 use crate::{Error, Event, Grown, Problem, Result, SynthStats, TreeBuilder};
@@ -141,10 +142,11 @@ pub fn run(
     let (done, from_threads) = mpsc::channel();
     let jobs = Mutex::new(jobs);
     let threads = builder.config().trees_in_flight;
+    let leases = Leases::new(options.lease);
     thread::scope(|scope| {
         for _ in 0..threads {
-            let (jobs, done) = (&jobs, done.clone());
-            scope.spawn(move || build_all(builder, jobs, &done, observer));
+            let (jobs, done, leases) = (&jobs, done.clone(), &leases);
+            scope.spawn(move || build_all(builder, jobs, leases, &done, observer));
         }
         drop(done);
         Worker {
@@ -152,6 +154,7 @@ pub fn run(
             options,
             observer,
             threads,
+            leases: &leases,
             active: BTreeMap::new(),
             taken: 0,
             ending: None,
@@ -175,6 +178,7 @@ type Outcome = (Claim, Result<Grown>);
 fn build_all(
     builder: &TreeBuilder<'_>,
     jobs: &Mutex<Receiver<Claim>>,
+    leases: &Leases,
     done: &Sender<Outcome>,
     observer: &(dyn Fn(Event<'_>) + Sync),
 ) {
@@ -183,7 +187,8 @@ fn build_all(
         let Ok(claim) = job else {
             return;
         };
-        let grown = problem(&claim).and_then(|problem| builder.grow(&problem, observer));
+        let check = || leases.check(&claim);
+        let grown = problem(&claim).and_then(|it| builder.grow_while(&it, observer, &check));
         if done.send((claim, grown)).is_err() {
             return;
         }
@@ -210,6 +215,7 @@ struct Worker<'w> {
     options: &'w RunOptions<'w>,
     observer: &'w (dyn Fn(Event<'_>) + Sync),
     threads: usize,
+    leases: &'w Leases,
     active: BTreeMap<String, Claim>,
     taken: usize,
     ending: Option<Ending>,
@@ -225,6 +231,7 @@ impl Worker<'_> {
     ) -> Result<Report> {
         loop {
             if let Err(error) = self.step(&to_threads, from_threads) {
+                self.leases.end();
                 self.ending.get_or_insert(Ending::Failed(error));
             }
             if self.active.is_empty() && (self.ending.is_some() || self.is_done()) {
@@ -266,6 +273,7 @@ impl Worker<'_> {
             Ok((claim, grown)) => {
                 // Whatever becomes of it, it is no longer under way.
                 self.active.remove(&claim.id);
+                self.leases.forget(&claim.id);
                 self.end(&claim, grown)?;
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -273,11 +281,18 @@ impl Worker<'_> {
             Err(RecvTimeoutError::Disconnected) => self.active.clear(),
         }
         if self.renewed.elapsed() > self.options.lease / 3 {
-            self.renewed = Instant::now();
-            let claims: Vec<&Claim> = self.active.values().collect();
-            // Those that are lost cannot be ended by this worker; that is seen when they are.
-            self.store.renew(&claims, self.options.lease)?;
+            self.renew()?;
         }
+        Ok(())
+    }
+
+    /// Extends the leases, and ends the trees of those that are lost.
+    fn renew(&mut self) -> Result<()> {
+        let claims: Vec<&Claim> = self.active.values().collect();
+        let renewed = Instant::now();
+        let lost = self.store.renew(&claims, self.options.lease)?;
+        self.renewed = renewed;
+        self.leases.renewed(renewed, lost);
         Ok(())
     }
 

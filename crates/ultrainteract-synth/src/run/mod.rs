@@ -27,6 +27,7 @@
 
 mod fate;
 mod jobs;
+mod leases;
 mod recorded;
 
 pub use jobs::{Account, Ended, Report, RunOptions, run, stats};

@@ -1,6 +1,9 @@
 //! A model whose every answer is in the store before it is used.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use chat_model::{ChatModel, ChatRequest, Completion, Prices, most_prompt_tokens};
 
@@ -21,10 +24,35 @@ pub struct Recorded<'s, M> {
     prices: Option<Prices>,
     budget: Option<f64>,
     arrives_together: bool,
+    stop: Option<&'s AtomicBool>,
     trouble: Mutex<Option<Error>>,
 }
 
 const MICROS: f64 = 1e6;
+
+/// How often it is looked whether money has come back, and for how long it may stand still before nobody waits any more: what
+/// a worker that died had set aside does not come back.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+const LONGEST_STANDSTILL: Duration = Duration::from_secs(150);
+
+/// Waiting for money to come back.
+#[derive(Default)]
+struct Patience {
+    seen: Option<((u64, u64), Instant)>,
+}
+
+impl Patience {
+    /// Whether what is spent and reserved has changed not too long ago.
+    fn has_some(&mut self, state: (u64, u64)) -> bool {
+        match self.seen {
+            Some((seen, since)) if seen == state => since.elapsed() < LONGEST_STANDSTILL,
+            _ => {
+                self.seen = Some((state, Instant::now()));
+                true
+            }
+        }
+    }
+}
 
 impl<'s, M: ChatModel> Recorded<'s, M> {
     /// Wraps a model. `endpoint` is the name that its answers are counted under; `worker` is who sets money aside.
@@ -43,6 +71,7 @@ impl<'s, M: ChatModel> Recorded<'s, M> {
             prices: None,
             budget: None,
             arrives_together: false,
+            stop: None,
             trouble: Mutex::default(),
         }
     }
@@ -52,6 +81,13 @@ impl<'s, M: ChatModel> Recorded<'s, M> {
     pub fn with_budget(mut self, prices: Prices, budget: Option<f64>) -> Self {
         self.prices = Some(prices);
         self.budget = budget;
+        self
+    }
+
+    /// Ends the wait for money of the budget that others have set aside when this becomes true.
+    #[must_use]
+    pub fn with_stop(mut self, stop: &'s AtomicBool) -> Self {
+        self.stop = Some(stop);
         self
     }
 
@@ -93,21 +129,31 @@ impl<'s, M: ChatModel> Recorded<'s, M> {
         // A server that takes one sample a call reads the prompt for each.
         let needed = samples as f64 * prices.cost(prompt, request.sampling.max_tokens as f64);
         let budget = self.budget.map(|budget| (budget * MICROS) as u64);
-        let reserved = self
-            .store
-            .reserve(&self.worker, (needed * MICROS).ceil() as u64, budget);
-        match self.kept(reserved)? {
-            Some(reservation) => Ok(Some(reservation)),
-            None => {
-                let status = self.kept(self.store.status())?;
-                Err(chat_model::Error::Budget {
-                    model: self.name().to_owned(),
-                    needed,
-                    spent: status.spent_micros as f64 / MICROS,
-                    reserved: status.reserved_micros as f64 / MICROS,
-                    budget: self.budget.unwrap_or_default(),
-                })
+        let mut patience = Patience::default();
+        loop {
+            let micros = (needed * MICROS).ceil() as u64;
+            let reserved = self.store.reserve(&self.worker, micros, budget);
+            if let Some(reservation) = self.kept(reserved)? {
+                return Ok(Some(reservation));
             }
+            let status = self.kept(self.store.status())?;
+            let (spent, reserved) = (status.spent_micros, status.reserved_micros);
+            let has_room = budget.is_none_or(|budget| spent.saturating_add(micros) <= budget);
+            // Requests cost less than was set aside for them, and what they leave comes back.
+            if has_room && patience.has_some((spent, reserved)) {
+                if self.stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+                    return Err(chat_model::Error::Stopped);
+                }
+                thread::sleep(LOOK_AGAIN);
+                continue;
+            }
+            return Err(chat_model::Error::Budget {
+                model: self.name().to_owned(),
+                needed,
+                spent: spent as f64 / MICROS,
+                reserved: reserved as f64 / MICROS,
+                budget: self.budget.unwrap_or_default(),
+            });
         }
     }
 

@@ -162,9 +162,20 @@ impl<'a> TreeBuilder<'a> {
     ///
     /// When the problem cannot be the root of a tree, or a model, the environment or the critic fails.
     pub fn grow(&self, problem: &Problem, observer: &Observer<'_>) -> Result<Grown> {
+        self.grow_while(problem, observer, &|| Ok(()))
+    }
+
+    /// Builds one tree, and ends with what `check` returns where that is an error: it is asked before every request.
+    pub(crate) fn grow_while(
+        &self,
+        problem: &Problem,
+        observer: &Observer<'_>,
+        check: &(dyn Fn() -> Result<()> + Sync),
+    ) -> Result<Grown> {
         let site = Site {
             builder: self,
             observer,
+            check,
         };
         Growth::new(site, problem)?.grow()
     }
@@ -214,6 +225,7 @@ impl<'a> TreeBuilder<'a> {
 pub(super) struct Site<'s> {
     builder: &'s TreeBuilder<'s>,
     observer: &'s Observer<'s>,
+    check: &'s (dyn Fn() -> Result<()> + Sync),
 }
 
 impl<'s> Site<'s> {
@@ -250,7 +262,7 @@ impl<'s> Site<'s> {
     pub fn check_stop(&self) -> Result<()> {
         match self.builder.stop {
             Some(stop) if stop.load(Ordering::Relaxed) => Err(Error::Stopped),
-            _ => Ok(()),
+            _ => (self.check)(),
         }
     }
 }

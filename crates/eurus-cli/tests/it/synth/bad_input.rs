@@ -140,7 +140,6 @@ fn solutions_that_fail_are_named_at_once_with_their_lines_and_can_be_left_out() 
 }
 
 #[test]
-#[ignore = "the message has the ids of the problems alone"]
 fn a_solution_that_fails_is_named_with_its_file_and_line() -> Result<()> {
     let place = Unasked::new()?;
     let mut lines = rows(3);

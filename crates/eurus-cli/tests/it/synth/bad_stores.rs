@@ -76,7 +76,6 @@ fn the_store_of_another_run_is_refused_and_a_fork_takes_over_what_was_answered()
 }
 
 #[test]
-#[ignore = "the message speaks of a fork and does not name the option"]
 fn the_store_of_another_run_is_refused_with_the_option_that_makes_a_fork() -> Result<()> {
     let server = company(Duration::ZERO);
     let site = Site::new(1, &server.base_url)?;
