@@ -19,7 +19,7 @@ use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use code_interpreter::{Interpreter, Protection};
-use suite::{Attack, Outside, attack, limits, python_at, succeeds};
+use suite::{Attack, End, Outside, attack, limits, python_at, succeeds};
 use test_support::skip;
 
 /// Attacks and counts of processes and folders disturb one another.
@@ -82,7 +82,8 @@ fn the_degraded_sandbox_holds_all_but_the_gaps_that_are_listed() {
         let found = attack(&mut interpreter, &outside, this);
         match this.gap {
             None => wrong.extend(found),
-            Some(gap) if found.is_empty() => {
+            // One that ran out of time has shown nothing, which a busy machine makes of those that may.
+            Some(gap) if found.is_empty() && !this.ends.contains(&End::TimedOut) => {
                 wrong.push(format!("{}: held, though {gap}", this.name));
             }
             Some(_) => {}

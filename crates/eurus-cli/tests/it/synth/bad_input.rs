@@ -129,23 +129,13 @@ fn solutions_that_fail_are_named_at_once_with_their_lines_and_can_be_left_out() 
         1,
         &[
             "the annotated solutions of 3 problems fail",
-            "p2: its solution answers `1000`, and the answer is ",
-            "p4: its solution fails: ",
-            "p5: its solution is no Python: ",
+            "row 3 of problems.jsonl, `p2`: its solution answers `1000`, and the answer is ",
+            "row 5 of problems.jsonl, `p4`: its solution fails: ",
+            "row 6 of problems.jsonl, `p5`: its solution is no Python: ",
             "--skip-invalid REJECTS",
         ],
     )?;
     ensure!(!place.site.path("run.db").exists(), "a store was made");
-    Ok(())
-}
-
-#[test]
-fn a_solution_that_fails_is_named_with_its_file_and_line() -> Result<()> {
-    let place = Unasked::new()?;
-    let mut lines = rows(3);
-    lines[2]["solutions"] = json!(["Answer:\n\\boxed{1000}"]);
-    place.site.place.write_rows("problems.jsonl", &lines)?;
-    place.refuses(RUN, 1, &["row 3 of problems.jsonl"])?;
     Ok(())
 }
 
