@@ -211,6 +211,32 @@ const RULES: &[Rule] = &[
             })
         },
     },
+    Rule {
+        options: &["sandbox", "fork", "worker"],
+        why: |given| {
+            given
+                .has("dry_run")
+                .then(|| "beside --dry-run, which begins nothing; leave one of the two out".into())
+        },
+    },
+    Rule {
+        options: &["tables"],
+        why: |given| {
+            let source = given.value::<String>("from");
+            (source.as_deref() != Some("wikitablequestions")).then(|| {
+                "but with --from wikitablequestions, whose tables are files of their own; leave it out".into()
+            })
+        },
+    },
+    Rule {
+        options: &["all_rows"],
+        why: |given| {
+            let source = given.value::<String>("from");
+            (!matches!(source.as_deref(), Some("mathqa" | "tabmwp"))).then(|| {
+                "but with --from mathqa or tabmwp, of which the paper left rows out; leave it out".into()
+            })
+        },
+    },
 ];
 
 /// Refuses options that cannot act beside the others.
@@ -334,6 +360,19 @@ mod tests {
         "id",
         "count",
         "width",
+        // Trees. What needs or excludes another is refused by clap.
+        "python",
+        "from",
+        "columns",
+        "mode",
+        "task",
+        "dataset",
+        "not_like",
+        "config",
+        "limit",
+        "store",
+        "dry_run",
+        "reason",
     ];
 
     const PREFER: &str = "prefer --model m --data d --out o --algorithm dpo";
@@ -347,7 +386,14 @@ mod tests {
         let reward = |options: &str| format!("{REWARD} {options}");
         let simpo =
             |options: &str| format!("prefer --model m --data d --out o --loss simpo {options}");
+        let synth = |options: &str| format!("synth run --data d --dry-run {options}");
+        let problems = |options: &str| format!("synth problems --from gsm8k f --out o {options}");
         vec![
+            ("sandbox", synth("--sandbox none"), "--dry-run"),
+            ("fork", synth("--fork s"), "--dry-run"),
+            ("worker", synth("--worker w"), "--dry-run"),
+            ("tables", problems("--tables t"), "wikitablequestions"),
+            ("all_rows", problems("--all-rows"), "mathqa"),
             ("lora_alpha", sft("--lora-alpha 8"), "--lora-rank"),
             (
                 "lora_alpha",
@@ -496,6 +542,9 @@ mod tests {
             format!("{SFT} --adam-beta1 0.8 --adam-beta2 0.9 --adam-eps 1e-6 --weight-decay 1 --weight-decay-on all"),
             format!("{SFT} --decay linear --max-path-tokens 300 --token-budget 300"),
             format!("plan {SFT} --overwrite --snapshot-every 3"),
+            "synth run --data d --sandbox none --fork s --worker w".into(),
+            "synth problems --from mathqa f --out o --all-rows".into(),
+            "synth problems --from wikitablequestions f --out o --tables t".into(),
             "data stats f --skip-invalid r --overwrite --max-turns 3".into(),
             "data mix --preset eurus-7b-sft --source a=a --out o --allow-repeats".into(),
         ] {

@@ -16,19 +16,18 @@ const MOST_SHOWN: usize = 20;
 
 /// Where problems come from.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Input")]
 pub struct ProblemOptions {
     /// Files of problems: JSONL, a JSON array or Parquet, compressed or not
-    #[arg(long, value_name = "FILES", num_args = 1.., required = true)]
+    #[arg(long, value_name = "FILES", num_args = 1.., required = true, help_heading = "Input")]
     pub data: Vec<PathBuf>,
 
     /// The first problems only
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", help_heading = "Input")]
     pub limit: Option<usize>,
 
     /// Leave problems out that cannot be, or whose own solution fails, and write them to this file with the reason
     /// [default: name all and stop]
-    #[arg(long, value_name = "REJECTS")]
+    #[arg(long, value_name = "REJECTS", help_heading = "Input")]
     pub skip_invalid: Option<PathBuf>,
 }
 

@@ -12,7 +12,7 @@ use crate::job::print;
 use crate::usage::UsageError;
 
 pub const EXAMPLES: &str = "\
-Sources: gsm8k, math, mathqa, numglue, tabmwp, codecontests, taco, wikitablequestions, magicoder, reclor, hotpotqa,
+Sources: gsm8k, math, mathqa, numglue, tabmwp, codecontests, taco, wikitablequestions, magicoder, reclor, hotpotqa, \
 strategyqa, as published. Rows that nothing could judge are listed and left out.
 
 Examples:

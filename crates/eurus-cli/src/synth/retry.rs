@@ -8,7 +8,7 @@ use super::StoreAt;
 use crate::job::print;
 
 pub const EXAMPLES: &str = "\
-`eurus synth status` lists the reasons. What was answered is kept: a problem goes on where it failed, at the next
+`eurus synth status` lists the reasons. What was answered is kept: a problem goes on where it failed, at the next \
 `eurus synth run`.
 
 Examples:

@@ -27,11 +27,11 @@ use crate::invocation;
 use crate::job::print;
 
 pub const EXAMPLES: &str = "\
-What was answered is kept in the store before it is used, and what is finished is finished: the same command goes on after
-Ctrl-C, a kill, a spent budget or a full disk, and asks nothing twice. Several workers may run on one store, on several
+What was answered is kept in the store before it is used, and what is finished is finished: the same command goes on after \
+Ctrl-C, a kill, a spent budget or a full disk, and asks nothing twice. Several workers may run on one store, on several \
 machines with PostgreSQL.
 
-Before the first call the problems are read, the annotated solutions are tried, and code that tries to get out of the sandbox
+Before the first call the problems are read, the annotated solutions are tried, and code that tries to get out of the sandbox \
 is run; what is wrong is told at once.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the budget is spent, 130 interrupted with Ctrl-C.
