@@ -10,6 +10,9 @@ use crate::{Error, Result};
 /// of calls under way the sum spent stays within the limit, as long as servers keep to `max_tokens`. What may have been
 /// paid although no answer arrived (a timeout, a broken answer) counts as spent.
 ///
+/// It is kept in memory: for one process, and until that ends. Money that several processes share, or that is accounted for
+/// across restarts, is kept by the store of `ultrainteract-synth`.
+///
 /// ```
 /// use chat_model::Budget;
 ///

@@ -219,8 +219,8 @@ impl Error {
         }
     }
 
-    /// How long the server asks to wait before the request is made again. It is longer than the client waits itself:
-    /// a job is to be put off until then.
+    /// How long the server asks to wait before the request is made again: longer than the client waits itself, or after
+    /// its last attempt. A job is to be put off until then.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Status { retry_after, .. } => *retry_after,

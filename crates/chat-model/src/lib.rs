@@ -34,6 +34,7 @@
 //! | --- | --- |
 //! | [`Message`], [`ChatRequest`], [`Sampling`], [`Completion`] | what goes in and comes out |
 //! | [`ChatModel`], [`Capability`], [`FnModel`] | the trait, what not every model can, and a function as a model |
+//! | [`Together`] | a model that computes the requests of several threads in one batch |
 //! | `OpenAiClient`, `OpenAiConfig` | the HTTP client: retries, limits, token and cost account |
 //! | [`Budget`], [`Prices`], [`Usage`] | money and tokens |
 //! | [`Error`] | what can go wrong, whether it passes, and what to do about it |

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::{ChatModel, ChatRequest, Completion, Error, Result};
+use crate::{Capability, ChatModel, ChatRequest, Completion, Error, Piece, Result, TokenLogProb};
 
 /// A model whose [`complete`](ChatModel::complete) waits a moment for the requests of other threads and computes all of them
 /// [together](ChatModel::complete_batch): for a model in this process that works for many threads.
@@ -65,7 +65,7 @@ impl<M: ChatModel> Together<M> {
         self
     }
 
-    /// Computes what has been asked, until this request is among it.
+    /// Waits until no more is asked, and computes all of it.
     fn serve<'d>(&'d self, mut desk: MutexGuard<'d, Desk>) {
         loop {
             let before = desk.asked.len();
@@ -117,6 +117,14 @@ impl<M: ChatModel> ChatModel for Together<M> {
         self.model.name()
     }
 
+    fn identity(&self) -> String {
+        self.model.identity()
+    }
+
+    fn can(&self, capability: Capability) -> bool {
+        self.model.can(capability)
+    }
+
     fn complete(&self, request: &ChatRequest) -> Result<Vec<Completion>> {
         let mut desk = unpoisoned(self.desk.lock());
         let id = desk.next;
@@ -140,6 +148,18 @@ impl<M: ChatModel> ChatModel for Together<M> {
     fn complete_batch(&self, requests: &[ChatRequest]) -> Vec<Result<Vec<Completion>>> {
         self.model.complete_batch(requests)
     }
+
+    fn stream(
+        &self,
+        request: &ChatRequest,
+        on_piece: &mut dyn FnMut(Piece<'_>),
+    ) -> Result<Vec<Completion>> {
+        self.model.stream(request, on_piece)
+    }
+
+    fn log_probs_of(&self, request: &ChatRequest, completion: &str) -> Result<Vec<TokenLogProb>> {
+        self.model.log_probs_of(request, completion)
+    }
 }
 
 /// The state behind a lock is whole after every change, so a thread that has panicked leaves nothing half done.
@@ -159,6 +179,14 @@ mod tests {
     impl ChatModel for Counting {
         fn name(&self) -> &str {
             "counting"
+        }
+
+        fn identity(&self) -> String {
+            "counting by fingers".to_owned()
+        }
+
+        fn can(&self, capability: Capability) -> bool {
+            capability == Capability::RawPrompt
         }
 
         fn complete(&self, request: &ChatRequest) -> Result<Vec<Completion>> {
@@ -196,6 +224,13 @@ mod tests {
         });
         let batches = model.model.0.load(Ordering::SeqCst);
         assert!(batches < 80, "{batches}");
+    }
+
+    #[test]
+    fn what_the_model_is_and_can_do_is_said_of_it_together_too() {
+        let model = Together::new(Counting(AtomicUsize::new(0)));
+        assert_eq!(model.identity(), "counting by fingers");
+        assert!(model.can(Capability::RawPrompt) && !model.can(Capability::Scoring));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One call for samples, and how its answer is read.
 
-use std::io::{BufReader, Read};
+use std::io::BufReader;
 
 use serde_json::Value;
 
@@ -158,22 +158,19 @@ impl Exchange {
             count,
             model,
             broken,
-        } = read_stream(
-            BufReader::new(Box::new(body) as Box<dyn Read>),
-            &mut |index, text| {
-                let Some(skip) = skip.get_mut(index) else {
-                    return;
-                };
-                // The repeated prefix is not text of the completion; whether it is the right one is seen at the end.
-                let hidden = text.len().min(*skip);
-                *skip -= hidden;
-                if let Some(shown) = text.get(hidden..).filter(|shown| !shown.is_empty()) {
-                    on_text(Some((index, shown)));
-                }
-            },
-        );
+        } = read_stream(BufReader::new(body), &mut |index, text| {
+            let Some(skip) = skip.get_mut(index) else {
+                return;
+            };
+            // The repeated prefix is not text of the completion; whether it is the right one is seen at the end.
+            let hidden = text.len().min(*skip);
+            *skip -= hidden;
+            if let Some(shown) = text.get(hidden..).filter(|shown| !shown.is_empty()) {
+                on_text(Some((index, shown)));
+            }
+        });
         let failure = broken.map(|broken| match broken {
-            Broken::Transport(error) => http.transport(path, error, true),
+            Broken::Transport(error) => http.transport(path, error),
             Broken::Malformed(problem, event) => Failed {
                 error: http.malformed(path, status, problem, event.as_bytes()),
                 paid: Paid::Maybe,

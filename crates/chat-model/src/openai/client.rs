@@ -110,7 +110,7 @@ impl OpenAiClient {
         mut self,
         observer: impl Fn(&CallEvent<'_>) + Send + Sync + 'static,
     ) -> Self {
-        self.exchange.observer = Some(Arc::new(Box::new(observer)));
+        self.exchange.observer = Some(Arc::new(observer));
         self
     }
 

@@ -263,8 +263,9 @@ pub enum TokenLimitField {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PrefixSupport {
-    /// Found out by three calls for one token each, before the first request with a prefix: whether the prompt grows by
-    /// the prefix alone, and whether the prefix stands in the answer. A server for which this does not show is an error.
+    /// Found out by three calls for one token each, before the first request with a prefix and before the first such that
+    /// is streamed: whether the prompt grows by the prefix alone, and whether the prefix stands in the answer. A server for
+    /// which this does not show is an error.
     #[default]
     FindOut,
     /// It goes on, and answers with what follows.

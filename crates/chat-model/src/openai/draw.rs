@@ -60,7 +60,7 @@ impl Exchange {
         let runs: VecDeque<Run> = wanted
             .iter()
             .enumerate()
-            .flat_map(|(request, wanted)| runs_of(request, &wanted.samples, None))
+            .flat_map(|(request, wanted)| runs_of(request, &wanted.samples))
             .collect();
         let calls: usize = runs.iter().map(|run| run.samples).sum();
         let draw = Draw {
@@ -233,7 +233,7 @@ impl Draw<'_> {
         self.exchange.learn(given, refused, ask.path());
         restart(&mut shown);
         let missing: Vec<usize> = missing.into_iter().map(|place| run.first + place).collect();
-        Ok(runs_of(run.request, &missing, None).collect())
+        Ok(runs_of(run.request, &missing).collect())
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -265,11 +265,7 @@ fn may_be_too_many(error: &Error) -> bool {
 }
 
 /// The runs of indices that follow each other.
-fn runs_of(
-    request: usize,
-    samples: &[usize],
-    refused: Option<usize>,
-) -> impl Iterator<Item = Run> + use<> {
+fn runs_of(request: usize, samples: &[usize]) -> impl Iterator<Item = Run> + use<> {
     let mut sorted = samples.to_vec();
     sorted.sort_unstable();
     sorted.dedup();
@@ -281,7 +277,7 @@ fn runs_of(
                 request,
                 first: index,
                 samples: 1,
-                refused,
+                refused: None,
             }),
         }
     }
@@ -312,7 +308,7 @@ mod tests {
         fn runs_hold_the_same_indices_once_and_none_follows_another(
             samples in proptest::collection::vec(0usize..40, 0..40),
         ) {
-            let runs: Vec<Run> = runs_of(3, &samples, None).collect();
+            let runs: Vec<Run> = runs_of(3, &samples).collect();
             let held: Vec<usize> = runs.iter().flat_map(|run| run.first..run.first + run.samples).collect();
             let wanted: Vec<usize> = samples.iter().copied().collect::<std::collections::BTreeSet<_>>().into_iter().collect();
             prop_assert_eq!(held, wanted);

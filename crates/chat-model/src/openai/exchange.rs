@@ -111,10 +111,11 @@ impl Exchange {
 
     /// What a call for some samples is admitted by.
     pub fn size(&self, request: &ChatRequest, samples: usize) -> Size {
-        let completion = request.sampling.max_tokens as u64 * samples as u64;
+        let most = request.sampling.max_tokens as u64;
+        let completion = most.saturating_mul(samples as u64);
         Size {
             samples,
-            tokens: estimated_prompt_tokens(request) as u64 + completion,
+            tokens: completion.saturating_add(estimated_prompt_tokens(request) as u64),
             most_cost: self.config.prices.map_or(0.0, |prices| {
                 prices.cost(most_prompt_tokens(request) as f64, completion as f64)
             }),
@@ -153,6 +154,11 @@ impl Exchange {
                     }
                 },
             };
+            // Money may have been waited for.
+            if self.is_stopped() {
+                ticket.settle(0);
+                return Err(Error::Stopped);
+            }
             self.account(|usage| {
                 usage.calls += 1;
                 usage.retries += u64::from(attempt > 1);
@@ -263,7 +269,7 @@ impl Exchange {
             .with_config()
             .limit(LARGEST_BODY)
             .read_to_vec()
-            .map_err(|error| http.transport(path, error, false))?;
+            .map_err(|error| http.transport(path, error))?;
         let value = lenient::parse(&body).map_err(|error| Failed {
             error: http.malformed(
                 path,

@@ -130,7 +130,7 @@ impl Http {
         }
         let mut response = call
             .send(body)
-            .map_err(|error| self.transport(path, error, streamed))?;
+            .map_err(|error| self.transport(path, error))?;
         let status = response.status().as_u16();
         if (200..300).contains(&status) {
             let kind = response.headers().get("content-type");
@@ -180,7 +180,7 @@ impl Http {
     }
 
     /// The failure that ureq reports.
-    pub fn transport(&self, path: Path, error: ureq::Error, streamed: bool) -> Failed {
+    pub fn transport(&self, path: Path, error: ureq::Error) -> Failed {
         use std::io::ErrorKind;
         let url = self.url(path).to_owned();
         let is_timeout = match &error {
@@ -191,6 +191,8 @@ impl Http {
             }
             _ => false,
         };
+        // A limit that streamed calls alone have.
+        let is_silence = matches!(&error, ureq::Error::Timeout(ureq::Timeout::PerRead));
         let was_sent = match &error {
             ureq::Error::Timeout(phase) => {
                 !matches!(phase, ureq::Timeout::Resolve | ureq::Timeout::Connect)
@@ -200,7 +202,7 @@ impl Http {
             _ => false,
         };
         let error = if is_timeout {
-            let (missing, seconds, setting) = match streamed {
+            let (missing, seconds, setting) = match is_silence {
                 true => (
                     "no more of the answer",
                     self.idle_timeout_seconds,

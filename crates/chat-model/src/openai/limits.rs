@@ -105,13 +105,14 @@ impl Limits {
             state.begun.pop_front();
         }
         let oldest = state.begun.front()?.at;
-        let sum: u64 = state.begun.iter().map(|begun| begun.tokens).sum();
+        let sum = state
+            .begun
+            .iter()
+            .fold(tokens, |sum, begun| sum.saturating_add(begun.tokens));
         let too_many = self
             .requests
             .is_some_and(|limit| state.begun.len() >= limit as usize);
-        let too_much = self
-            .tokens
-            .is_some_and(|limit| sum.saturating_add(tokens) > limit);
+        let too_much = self.tokens.is_some_and(|limit| sum > limit);
         (too_many || too_much).then(|| (oldest + self.window).saturating_duration_since(now))
     }
 

@@ -49,4 +49,4 @@ pub enum CallEvent<'a> {
 }
 
 /// Who is told.
-pub(super) type Observer = Box<dyn Fn(&CallEvent<'_>) + Send + Sync>;
+pub(super) type Observer = dyn Fn(&CallEvent<'_>) + Send + Sync;

@@ -8,6 +8,9 @@ use crate::{ChatRequest, Completion, Finish, Prices, TokenLogProb};
 /// Text that more bytes than this share a token of is not counted in full: no vocabulary has so long tokens on average.
 const MOST_BYTES_PER_TOKEN: usize = 8;
 
+/// A larger count of the tokens of a call is none: no sum of smaller ones overflows.
+const MOST_TOKENS: u32 = u32::MAX;
+
 /// What a call is charged for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Charge {
@@ -79,7 +82,9 @@ pub(super) fn choices(reply: &Value, is_part: bool) -> Result<Vec<Choice>, Strin
 pub(super) fn count(reply: &Value) -> Count {
     let number = |value: Option<&Value>| {
         let number = value?.as_f64()?;
-        (number.is_finite() && number >= 0.0).then_some(number.round() as u64)
+        (0.0..=f64::from(MOST_TOKENS))
+            .contains(&number)
+            .then_some(number.round() as u64)
     };
     let usage = reply.get("usage");
     let of = |name| number(usage.and_then(|usage| usage.get(name)));
@@ -167,7 +172,7 @@ pub(super) fn assemble(
     samples: usize,
     prices: Option<&Prices>,
 ) -> Reply {
-    let most = request.sampling.max_tokens;
+    let most = request.sampling.max_tokens.min(MOST_TOKENS as usize);
     let exact: Vec<Option<usize>> = choices
         .iter()
         .map(|choice| choice.logprobs.as_ref().map(Vec::len))
@@ -386,9 +391,23 @@ mod tests {
             );
             assert_eq!(reply.charge.prompt_tokens, 9);
         }
+        let absurd =
+            json!({"choices": two, "usage": {"prompt_tokens": 1e300, "completion_tokens": -1}});
+        assert_eq!(reply(absurd, 2).charge.prompt_tokens, 5);
         let one = json!({"choices": [choice(0, &long)], "usage": {"prompt_tokens": 9, "completion_tokens": 25},
             "timings": {"predicted_n": 25}});
         assert!(!reply(one, 1).charge.estimated);
+    }
+
+    #[test]
+    fn a_length_limit_beyond_all_lengths_overflows_no_sum() {
+        let request = ChatRequest::new([Message::user("u")]).with_sampling(Sampling {
+            max_tokens: usize::MAX,
+            ..Sampling::default()
+        });
+        let cut = json!({"message": {"content": "x"}, "finish_reason": "length"});
+        let reply = reply_to(&request, json!({"choices": [cut, cut]}), 2);
+        assert!(reply.charge.estimated && reply.charge.completion_tokens > 1 << 32);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Tokens, money and limits.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -115,6 +115,42 @@ fn a_call_that_may_have_been_paid_counts_against_the_budget_and_not_in_the_usage
     assert!((spent - expected).abs() < 1e-9, "{spent}");
     assert!((client.cost().unwrap() - 0.014).abs() < 1e-9);
     assert_eq!(client.budget().unwrap().reserved(), 0.0);
+}
+
+#[test]
+fn a_call_that_waited_for_money_is_not_made_once_the_client_is_stopped() {
+    let server = ChatServer::scripted([Reply::texts(&["x"])]);
+    let mut config = config(&server);
+    config.prices = Some(PRICES);
+    let budget = Budget::new(1.0).unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let client = OpenAiClient::new(config).unwrap().with_stop(stop.clone());
+    let client = client.with_budget(budget.clone()).unwrap();
+    let held = budget.reserve("another", 1.0).unwrap();
+    let error = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| client.complete(&ask(1)).unwrap_err());
+        // Whether or not it has come as far as to wait, it must not call.
+        std::thread::sleep(Duration::from_millis(50));
+        stop.store(true, Ordering::Relaxed);
+        drop(held);
+        waiting.join().unwrap()
+    });
+    assert!(matches!(error, Error::Stopped), "{error}");
+    assert!(server.calls().is_empty());
+    assert_eq!((budget.spent(), budget.reserved()), (0.0, 0.0));
+}
+
+#[test]
+fn the_most_that_a_call_can_cost_does_not_overflow() {
+    let server = ChatServer::scripted([Reply::texts(&["x"])]);
+    let mut config = config(&server);
+    config.prices = Some(PRICES);
+    let request = ask(4).with_sampling(Sampling {
+        max_tokens: usize::MAX,
+        ..Sampling::default()
+    });
+    let most = OpenAiClient::new(config).unwrap().most_cost(&request, 4);
+    assert!(most.unwrap() > 1e16, "{most:?}");
 }
 
 #[test]

@@ -107,6 +107,24 @@ fn silence_ends_a_stream_and_a_long_answer_does_not() {
 }
 
 #[test]
+fn a_timeout_names_the_setting_that_was_the_limit() {
+    for (streamed, setting) in [
+        (true, "`idle_timeout_seconds`"),
+        (false, "`timeout_seconds`"),
+    ] {
+        let server = ChatServer::scripted([Reply::Silence]);
+        let mut config = config(&server);
+        config.stream = streamed;
+        config.timeout_seconds = 0.2;
+        config.idle_timeout_seconds = 0.2;
+        config.retry.retries = 0;
+        let client = OpenAiClient::new(config).unwrap();
+        let error = client.complete(&ask(1)).unwrap_err().to_string();
+        assert!(error.contains(setting), "{error}");
+    }
+}
+
+#[test]
 fn a_server_that_does_not_stream_and_a_model_that_cannot_are_errors_that_name_them() {
     let server = ChatServer::scripted([Reply::texts(&["42"])]);
     let error = client(&server).stream(&ask(1), &mut |_| {}).unwrap_err();
