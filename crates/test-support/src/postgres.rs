@@ -1,7 +1,7 @@
 //! A PostgreSQL server of the tests' own.
 
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
@@ -176,8 +176,8 @@ fn is_root() -> bool {
 
 /// The numbers of a user and its group.
 fn user(name: &str) -> Option<(u32, u32)> {
-    let users = std::fs::read_to_string(Path::new("/etc/passwd")).ok()?;
-    let fields = users
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    let mut fields = users
         .lines()
         .map(|line| line.split(':').collect::<Vec<_>>());
     let numbers = |fields: Vec<&str>| match fields[..] {
@@ -186,5 +186,5 @@ fn user(name: &str) -> Option<(u32, u32)> {
         }
         _ => None,
     };
-    fields.into_iter().find_map(numbers)
+    fields.find_map(numbers)
 }

@@ -157,12 +157,6 @@ impl ChatServer {
         calls.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// How many calls came with each body.
-    pub fn by_body(&self) -> HashMap<String, usize> {
-        let counts = self.shared.by_body.lock();
-        counts.unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     /// The most calls that were under way at once.
     pub fn peak(&self) -> usize {
         self.shared.peak.load(Ordering::SeqCst)
