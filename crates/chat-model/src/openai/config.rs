@@ -84,13 +84,15 @@ fn default_send_seed() -> bool {
     true
 }
 
-/// Fields of the body from which the client knows what it asked for.
-const OWN_FIELDS: [&str; 9] = [
+/// Fields of the body from which the client knows what it asked for, and what that can cost.
+const OWN_FIELDS: [&str; 11] = [
     "model",
     "messages",
     "prompt",
     "n",
     "best_of",
+    "max_tokens",
+    "max_completion_tokens",
     "stream",
     "stream_options",
     "echo",
@@ -308,7 +310,10 @@ mod tests {
         assert!(problem_of(|c| c.budget = Some(1.0)).contains("prices"));
         assert!(problem_of(|c| c.tokens_per_minute = Some(0)).contains("tokens_per_minute"));
         assert!(problem_of(|c| c.idle_timeout_seconds = -1.0).contains("idle_timeout_seconds"));
-        assert!(problem_of(|c| drop(c.extra_body.insert("n".into(), 3.into()))).contains("`n`"));
+        for own in ["n", "max_tokens", "max_completion_tokens"] {
+            let problem = problem_of(|c| drop(c.extra_body.insert(own.into(), 3.into())));
+            assert!(problem.contains(&format!("`{own}`")), "{problem}");
+        }
         let lossy = Prices {
             prompt_per_million: -1.0,
             completion_per_million: 0.0,
