@@ -133,10 +133,17 @@ fn verdict(is_correct: bool) -> Verdict {
 fn is_choice(answer: &str, choices: &[String], truth: usize, tolerance: &Tolerance) -> bool {
     let bare = answer.trim().trim_matches(['(', ')', '.', ':', ' ']);
     let mut characters = bare.chars();
-    if let (Some(only), None) = (characters.next(), characters.next()) {
-        return letter(truth) == Some(only.to_ascii_uppercase());
+    let by_letter = match (characters.next(), characters.next()) {
+        (Some(only), None) => {
+            let only = Some(only.to_ascii_uppercase());
+            (0..choices.len()).find(|&choice| letter(choice) == only)
+        }
+        _ => None,
+    };
+    match by_letter {
+        Some(choice) => choice == truth,
+        None => choices
+            .get(truth)
+            .is_some_and(|choice| equal(answer, choice, tolerance)),
     }
-    choices
-        .get(truth)
-        .is_some_and(|choice| equal(answer, choice, tolerance))
 }

@@ -19,7 +19,8 @@ use crate::{Gold, IoTest, Result};
 ///
 /// - An action with code is run after the code of the actions before it on its path, so variables live on from turn to
 ///   turn as in a notebook; actions that answer the same history are forks of it. Earlier code that did not come to an
-///   end (it ran into a limit, or took its process down) is left out. The answer is the last line that the action's own code shows, or the boxed answer in it.
+///   end (it ran into a limit, or took its process down) is left out. The answer is what the action's own code shows: a
+///   marked answer, or the last line. What the text beside the code says does not count.
 /// - An action without code is not run; the answer is its boxed answer or `Answer:` line.
 /// - Without an answer, or when its code fails, an action is incorrect.
 ///

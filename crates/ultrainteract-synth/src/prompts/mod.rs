@@ -218,7 +218,7 @@ impl Prompts {
                 task => problem.task.as_str(),
                 dataset => problem.dataset.as_str(),
                 schema => view.schema.map(schema_name),
-                gold => kind(&problem.gold),
+                gold => problem.gold.kind(),
                 entry_point => entry_point(&problem.gold),
                 choices,
                 turn => view.turn,
@@ -238,7 +238,7 @@ impl Prompts {
                 action => view.action,
                 execution => view.execution.unwrap_or("(no code)"),
                 answer => view.answer.unwrap_or("(none)"),
-                gold => kind(&problem.gold),
+                gold => problem.gold.kind(),
                 solution => problem.rationale().unwrap_or("(none)"),
                 ground_truth => problem.ground_truth().unwrap_or("(none)".into()).into_owned(),
             },
@@ -290,16 +290,6 @@ fn schema_name(schema: Schema) -> &'static str {
     }
 }
 
-fn kind(gold: &Gold) -> &'static str {
-    match gold {
-        Gold::Answer(_) => "answer",
-        Gold::Choice { .. } => "choice",
-        Gold::Tests(_) => "tests",
-        Gold::Asserts { .. } => "asserts",
-        Gold::Unjudged => "unjudged",
-    }
-}
-
 fn entry_point(gold: &Gold) -> Option<&str> {
     match gold {
         Gold::Asserts { entry_point, .. } => Some(entry_point),
@@ -329,4 +319,67 @@ fn prompt_error(path: &Path, problem: String) -> Error {
 
 fn unreadable(path: &Path, source: io::Error) -> Error {
     prompt_error(path, format!("cannot be read: {source}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use ultrainteract::Task;
+
+    use super::*;
+
+    #[test]
+    fn an_actor_is_asked_for_the_answer_where_it_is_looked_for() {
+        let asked = |gold: Gold, schema: Option<Schema>| {
+            let problem = Problem {
+                id: "p".into(),
+                task: Task::MathPot,
+                instruction: "Which?".into(),
+                gold,
+                solutions: Vec::new(),
+                dataset: "d".into(),
+            };
+            let view = ActorView {
+                problem: &problem,
+                schema,
+                turn: 1,
+                max_turns: 5,
+                tool: None,
+            };
+            Prompts::default().actor(&view).unwrap()
+        };
+        let answer = || Gold::Answer("42".into());
+        let choice = || Gold::Choice {
+            choices: vec!["ant".into(), "spider".into()],
+            answer: 0,
+        };
+        let by_code = "last line that your code shows be ";
+        let by_text = r"\boxed{} around ";
+        for (gold, wanted) in [
+            (answer as fn() -> Gold, "the answer alone"),
+            (choice, "the letter of the right choice"),
+        ] {
+            let said = asked(gold(), Some(Schema::ModularProgramming));
+            assert!(said.contains(&format!("{by_code}{wanted}")), "{said}");
+            assert!(!said.contains(by_text), "{said}");
+            let said = asked(gold(), Some(Schema::ChainOfThought));
+            assert!(said.contains(&format!("{by_text}{wanted}")), "{said}");
+            assert!(
+                !said.contains("Python") && !said.contains(by_code),
+                "{said}"
+            );
+            let said = asked(gold(), None);
+            assert!(said.contains(&format!("{by_text}{wanted}")), "{said}");
+            assert!(said.contains("If you write code"), "{said}");
+        }
+        let asserts = Gold::Asserts {
+            code: "assert double(2) == 4".into(),
+            entry_point: "double".into(),
+        };
+        let said = asked(asserts, Some(Schema::ChainOfThought));
+        assert!(
+            said.contains("one Python block that defines `double`"),
+            "{said}"
+        );
+        assert!(!said.contains(by_text), "{said}");
+    }
 }

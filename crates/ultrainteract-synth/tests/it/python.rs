@@ -94,6 +94,38 @@ fn an_action_is_judged_by_the_last_line_it_shows_or_by_its_text() {
 }
 
 #[test]
+fn a_choice_is_named_by_its_letter_or_else_by_its_text() {
+    let Some(environment) = support::python(Limits::default()) else {
+        return;
+    };
+    let mut problem = problem("p");
+    problem.gold = ultrainteract_synth::Gold::Choice {
+        choices: ["7", "x", "a spider"].map(String::from).into(),
+        answer: 0,
+    };
+    let mut verdict = |answer: usize, action: &str| {
+        if let ultrainteract_synth::Gold::Choice { answer: right, .. } = &mut problem.gold {
+            *right = answer;
+        }
+        let attempt = Attempt {
+            problem: &problem,
+            history: &[],
+            action,
+        };
+        environment.execute(&[attempt]).unwrap().remove(0).verdict
+    };
+    let (right, wrong) = (Verdict::Correct, Verdict::Incorrect);
+    assert_eq!(verdict(0, "Answer:\n\\boxed{A}"), right);
+    assert_eq!(verdict(0, "Answer:\n\\boxed{(b)}"), wrong);
+    assert_eq!(verdict(0, "Answer:\n\\boxed{7}"), right);
+    assert_eq!(verdict(0, &code("print(7)")), right);
+    assert_eq!(verdict(1, "Answer:\n\\boxed{x}"), right);
+    assert_eq!(verdict(1, "Answer:\n\\boxed{7}"), wrong);
+    assert_eq!(verdict(2, &code("print('C')")), right);
+    assert_eq!(verdict(2, "Answer:\n\\boxed{a spider}"), right);
+}
+
+#[test]
 fn code_that_is_not_python_does_not_pass_the_check() {
     let Some(environment) = support::python(Limits::default()) else {
         return;
