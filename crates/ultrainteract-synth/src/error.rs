@@ -89,13 +89,11 @@ pub enum Error {
         /// How many were asked for.
         expected: usize,
     },
-    /// The environment or the critic did not give one entry per request.
+    /// The environment did not give one entry per attempt.
     #[error(
-        "the {who} returned {found} entries for {expected} requests; this is a fault of its implementation"
+        "the environment returned {found} entries for {expected} attempts; this is a fault of its implementation"
     )]
     WrongBatch {
-        /// Environment or critic.
-        who: &'static str,
         /// How many came.
         found: usize,
         /// How many were asked for.

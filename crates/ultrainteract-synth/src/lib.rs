@@ -72,9 +72,8 @@ pub mod word_problems;
 pub use critic::{Critic, CritiqueRequest, ModelCritic, RuleCritic};
 #[cfg(feature = "search")]
 pub use environment::CorpusSearch;
-pub use environment::Tool;
 pub use environment::{
-    Attempt, CORRECT_FEEDBACK, Environment, Outcome, PythonEnvironment, WRONG_FEEDBACK,
+    Attempt, CORRECT_FEEDBACK, Environment, Outcome, PythonEnvironment, Tool, WRONG_FEEDBACK,
     failing_solutions,
 };
 pub use error::{Error, Result};

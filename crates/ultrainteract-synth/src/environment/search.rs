@@ -8,8 +8,10 @@ use bm25::{Document, SearchEngine, SearchEngineBuilder, Tokenizer};
 use super::Tool;
 use crate::{Error, Result};
 
-/// The most of a query that is looked at, in characters, and of a result, as MINT's tool has it (arXiv 2309.10691).
+/// The most of a query that is looked at, in characters, as MINT's tool has it (arXiv 2309.10691).
 const LONGEST_QUERY: usize = 300;
+
+/// The most of a result, in characters, from there too.
 const LONGEST_RESULT: usize = 1000;
 
 /// How many texts a result has.
@@ -17,8 +19,8 @@ const TEXTS: usize = 2;
 
 /// Finds the texts of a folder that are nearest to a query, by Okapi BM25.
 ///
-/// It stands in for the search in Wikipedia of the paper (appendix A.1): the result is the beginnings of the two nearest texts,
-/// a thousand characters in all.
+/// It stands in for the search in Wikipedia of the paper (appendix A.1): the result is the two nearest texts, one after the other,
+/// cut after a thousand characters in all.
 pub struct CorpusSearch {
     engine: SearchEngine<u32, u32, Words>,
     titles: Vec<String>,

@@ -5,11 +5,11 @@ use ultrainteract::Verdict;
 use super::{Attempt, Environment};
 use crate::{Gold, Problem, Result};
 
-/// Problems that nothing decides about, and those whose annotated solutions the environment does not find right, by their position, with what it says: nobody could be
-/// right there, and money would be spent in vain.
+/// Problems that nothing decides about, and those with an annotated solution that the environment does not find right, by their
+/// position, with the reason: nobody could be right there, and money would be spent in vain.
 ///
-/// Programs must pass their tests. Of a worked solution the answer that it marks must be the gold one; one that marks none is
-/// not looked at.
+/// Programs must pass their tests. Of a worked solution the answer that it marks, or that its code shows, must be the gold one;
+/// one in words that marks none is not looked at.
 ///
 /// # Errors
 ///

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::Error;
 
-/// How often a job is put off for a passing reason before it is parked: after about four hours, with the delay that is the default.
+/// How often a job is put off for a passing reason before it is parked: after about three hours, with the delay that is the default.
 const MOST_DELAYS: u64 = 10;
 
 /// The longest delay.

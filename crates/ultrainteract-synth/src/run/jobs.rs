@@ -124,14 +124,15 @@ pub enum Ended {
 /// Takes jobs of a store and builds their trees, [`trees_in_flight`](crate::SynthConfig::trees_in_flight) at the same time,
 /// until none is left.
 ///
-/// A tree whose model, environment or machine fails for a passing reason is put off and tried again, each time
-/// after twice the time; after ten times, or for a reason that lasts, it is parked. What its models had answered is in the
-/// store if they are [`Recorded`], so the next try goes on where this one failed.
+/// A tree whose model or interpreter fails for a passing reason is put off and tried again, each time after twice the time;
+/// after ten times (of the interpreter, three), or for a reason of its own that lasts, it is parked. What its models had
+/// answered is in the store if they are [`Recorded`], so the next try goes on where this one failed.
 ///
 /// # Errors
 ///
-/// When the store fails, when a model cannot be asked at all (its key, its name, its address), or when nothing but failures
-/// came of the first jobs. Jobs under way are given back.
+/// When the store fails, when a model cannot be asked at all (its key, its name, its address, its quota), when a template cannot
+/// be filled in, when a model or the environment does not give as many answers as it was asked for, or when nothing but
+/// failures came of the first jobs. Jobs under way are given back.
 pub fn run(
     builder: &TreeBuilder<'_>,
     store: &Store,

@@ -10,7 +10,8 @@ use chat_model::{ChatModel, ChatRequest, Completion, Prices, most_prompt_tokens}
 use crate::store::{Answer, AnswerKey, Reservation, Store};
 use crate::{Error, Result};
 
-/// A model that is asked only for what the [store](Store) does not have, and whose answers are committed as they arrive. So a request is paid once, whatever happens to the program, and a run that goes on draws what it drew before.
+/// A model that is asked only for what the [store](Store) does not have, and whose answers are committed as they arrive. So what
+/// has arrived is not paid again, whatever happens to the program, and a run that goes on draws what it drew before.
 ///
 /// With prices, the most that a request can cost is set aside in the store before it is sent, so that all processes of the
 /// store together stay within the [budget](Self::with_budget).
@@ -129,15 +130,14 @@ impl<'s, M: ChatModel> Recorded<'s, M> {
         // A server that takes one sample a call reads the prompt for each.
         let needed = samples as f64 * prices.cost(prompt, request.sampling.max_tokens as f64);
         let budget = self.budget.map(|budget| (budget * MICROS) as u64);
+        let micros = (needed * MICROS).ceil() as u64;
         let mut patience = Patience::default();
         loop {
-            let micros = (needed * MICROS).ceil() as u64;
             let reserved = self.store.reserve(&self.worker, micros, budget);
             if let Some(reservation) = self.kept(reserved)? {
                 return Ok(Some(reservation));
             }
-            let status = self.kept(self.store.status())?;
-            let (spent, reserved) = (status.spent_micros, status.reserved_micros);
+            let (spent, reserved) = self.kept(self.store.money())?;
             let has_room = budget.is_none_or(|budget| spent.saturating_add(micros) <= budget);
             // Requests cost less than was set aside for them, and what they leave comes back.
             if has_room && patience.has_some((spent, reserved)) {

@@ -189,8 +189,8 @@ impl RunFile {
         }
     }
 
-    /// All that the trees of a run depend on, for the store: not where servers are, what they cost, or how many trees are built
-    /// at the same time. No secret is in it.
+    /// What the trees of a run are drawn and judged by, for the store: not where servers are, what they cost, what holds the code
+    /// of actions, or how many trees are built at the same time. No secret is in it.
     pub fn settings(&self, prompts: &Prompts) -> Value {
         let endpoints: BTreeMap<&String, Value> = self
             .endpoints

@@ -178,7 +178,7 @@ pub struct Sandbox {
     pub preload: Vec<String>,
     /// Leaves out the two lines that IPython puts before a traceback. Default false.
     pub short_tracebacks: bool,
-    /// How many interpreters there are. Default twice the cores.
+    /// How many interpreters there are, 2 at least. Default twice the cores.
     pub interpreters: Option<usize>,
     /// Limit on each block of code, in seconds by the clock and of the processor. Default that of [`Limits`].
     pub seconds: Option<f64>,
@@ -247,7 +247,7 @@ impl Judging {
 pub struct Run {
     /// How many trees are built at the same time. Default 64.
     pub trees_in_flight: usize,
-    /// For how long a job is a worker's own without a sign of life, in seconds. Default 60.
+    /// For how long a job is a worker's own without a sign of life, in seconds; less than 1 counts as 1. Default 60.
     pub lease_seconds: f64,
 }
 

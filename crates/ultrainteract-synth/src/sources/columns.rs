@@ -27,7 +27,7 @@ pub struct Columns {
     columns: BTreeMap<&'static str, Vec<String>>,
 }
 
-/// What columns may be named for.
+/// Keys whose value is a list.
 const LISTS: [&str; 3] = ["choices", "solutions", "tests"];
 
 impl FromStr for Columns {

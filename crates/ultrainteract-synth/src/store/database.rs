@@ -216,7 +216,7 @@ impl Drop for FileTransaction {
 #[derive(Debug, Clone)]
 pub(super) enum Value<'a> {
     Integer(i64),
-    Text(Option<Cow<'a, str>>),
+    Text(Cow<'a, str>),
     Bytes(&'a [u8]),
 }
 
@@ -230,10 +230,10 @@ impl<'a> From<&'a str> for Value<'a> {
     /// PostgreSQL's text has no NUL; what models and servers write may have one. JSON escapes it, so only plain text is
     /// concerned.
     fn from(text: &'a str) -> Self {
-        Self::Text(Some(match text.contains('\0') {
+        Self::Text(match text.contains('\0') {
             true => Cow::Owned(text.replace('\0', "\u{fffd}")),
             false => Cow::Borrowed(text),
-        }))
+        })
     }
 }
 
@@ -255,7 +255,7 @@ fn query<'a, DB>(sql: Cow<'static, str>, values: &'a [Value<'_>]) -> Query<'a, D
 where
     DB: sqlx::Database + sqlx::database::HasStatementCache,
     i64: sqlx::Encode<'a, DB> + sqlx::Type<DB>,
-    Option<&'a str>: sqlx::Encode<'a, DB> + sqlx::Type<DB>,
+    &'a str: sqlx::Encode<'a, DB> + sqlx::Type<DB>,
     &'a [u8]: sqlx::Encode<'a, DB> + sqlx::Type<DB>,
 {
     // What is made for a number of rows is not used again.
@@ -264,7 +264,7 @@ where
     for value in values {
         query = match value {
             Value::Integer(value) => query.bind(*value),
-            Value::Text(text) => query.bind(text.as_deref()),
+            Value::Text(text) => query.bind(&**text),
             Value::Bytes(bytes) => query.bind(*bytes),
         };
     }

@@ -123,6 +123,17 @@ impl Store {
         })
     }
 
+    /// What is spent and what is reserved, in millionths.
+    pub(crate) fn money(&self) -> Result<(u64, u64)> {
+        self.read("read", async |transaction| {
+            let row = transaction
+                .row("SELECT spent, reserved FROM synth_money", &[])
+                .await?;
+            let row = row.ok_or(sqlx::Error::RowNotFound)?;
+            Ok((row.count(0)?, row.count(1)?))
+        })
+    }
+
     /// Gives back what a worker had reserved: someone knows that the worker is dead and that none of it was paid. Returns
     /// how much, in millionths.
     ///

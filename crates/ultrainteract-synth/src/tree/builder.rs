@@ -33,8 +33,8 @@ use crate::{Critic, Environment, Error, Problem, Prompts, Result};
 ///    the annotated solution into an action, which is judged as any other
 ///    ([`ActionSource::Elicited`](ultrainteract::ActionSource)); without success, or without a teacher, the solution itself
 ///    takes its place ([`ActionSource::GroundTruth`](ultrainteract::ActionSource)).
-/// 8. A problem that needed this and has several annotated solutions gets an action for each further one, paired with an
-///    incorrect action of the first turn that is left.
+/// 8. A problem that needed this and has several annotated solutions gets an action of the teacher for each further one, paired
+///    with an incorrect action of the first turn, as long as some are left.
 ///
 /// # What does not matter
 ///

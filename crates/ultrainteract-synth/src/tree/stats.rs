@@ -55,7 +55,7 @@ pub struct TurnCounts {
     pub unjudged: usize,
     /// Pairs that were made.
     pub pairs: usize,
-    /// Correct actions that a stronger actor found where the actor had none.
+    /// Turns at which a stronger actor found a correct action where the actor had none.
     pub escalated: usize,
     /// Correct actions that a teacher wrote with an annotated solution before its eyes.
     pub elicited: usize,
@@ -158,8 +158,8 @@ impl SynthStats {
 
 impl AddAssign<&SynthStats> for SynthStats {
     fn add_assign(&mut self, other: &SynthStats) {
-        for turn in &other.turns {
-            let entry = self.turn(turn.turn);
+        for (index, turn) in other.turns.iter().enumerate() {
+            let entry = self.turn(index + 1);
             entry.problems += turn.problems;
             entry.counts += &turn.counts;
         }

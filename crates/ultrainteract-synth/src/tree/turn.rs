@@ -274,9 +274,5 @@ fn check_batch(found: usize, expected: usize) -> Result<()> {
     if found == expected {
         return Ok(());
     }
-    Err(Error::WrongBatch {
-        who: "environment",
-        found,
-        expected,
-    })
+    Err(Error::WrongBatch { found, expected })
 }
