@@ -105,10 +105,7 @@ impl Driver {
         let (request_sender, request_receiver) = mpsc::channel();
         // A driver that talks without being asked fills this and is then left to wait.
         let (reply_sender, replies) = mpsc::sync_channel(2);
-        if let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) {
-            thread::spawn(move || write_requests(stdin, &request_receiver));
-            thread::spawn(move || read_replies(stdout, &reply_sender));
-        }
+        let pipes = child.stdin.take().zip(child.stdout.take());
         let mut driver = Self {
             child,
             requests: Some(request_sender),
@@ -117,6 +114,15 @@ impl Driver {
             safeguards: Safeguards::unknown(),
             folder: Some(folder),
         };
+        if let Some((stdin, stdout)) = pipes {
+            let no_thread = |error| Error::no_thread("starting", &error);
+            thread::Builder::new()
+                .spawn(move || write_requests(stdin, &request_receiver))
+                .map_err(no_thread)?;
+            thread::Builder::new()
+                .spawn(move || read_replies(stdout, &reply_sender))
+                .map_err(no_thread)?;
+        }
         // In place until the answer is there.
         let targets = if level > Protection::Container {
             Some(Targets::new().map_err(no_folder)?)

@@ -37,7 +37,7 @@ pub enum Error {
     /// A limit that no process could run under.
     #[error("limit `{field}` is {value}: {rule}")]
     InvalidLimit {
-        /// The field of [`Limits`](crate::Limits).
+        /// The field of [`Limits`](crate::Limits), or `sandbox.` and one of [`Sandbox`](crate::Sandbox).
         field: &'static str,
         /// Its value.
         value: String,
@@ -106,6 +106,13 @@ pub enum Error {
 }
 
 impl Error {
+    pub(crate) fn no_thread(doing: &'static str, error: &io::Error) -> Self {
+        Self::Driver {
+            doing,
+            message: format!("cannot start a thread: {error}"),
+        }
+    }
+
     /// Whether it is trouble with the machine, which may be gone at the next attempt or in another interpreter.
     pub fn is_trouble(&self) -> bool {
         matches!(

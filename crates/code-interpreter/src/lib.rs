@@ -37,9 +37,8 @@
 //!
 //! What `full` leaves: the kernel's own mistakes; the time that code takes and others on the machine lack; memory that
 //! pipes and sockets hold, which is not counted and bounded by 64 descriptors for each process, half a gigabyte at the
-//! default limit of processes; a
-//! run's own verdict, if whoever judges lets code speak for itself. In one run the cells are one process: a cell can spoil
-//! what later cells of its run show, and no other run.
+//! default limit of processes; a run's own verdict, if whoever judges lets code speak for itself. In one run the cells are
+//! one process: a cell can spoil what later cells of its run show, and no other run.
 //!
 //! # How it works
 //!
@@ -55,11 +54,10 @@
 //! given code. What comes through its pipe afterwards is believed only so far as to end this run. All of it is a few
 //! system calls through `ctypes` and a filter that Rust compiles, as a library has no program of its own to be started.
 //!
-//! A fresh process so costs 2 to 3 ms of processor time, in the full sandbox 6 to 9, where the start of an interpreter alone
-//! costs ten. Two clocks watch each cell: the worker
-//! interrupts itself at its limits, which keeps the variables as a notebook's interrupt does, and the driver kills the
-//! worker's whole process group [`Limits::grace`] later. A third clock, in Rust, replaces a driver that does not answer,
-//! so a call always returns.
+//! A fresh process so costs 2 to 3 ms of processor time, in the full sandbox about 5, where the start of an interpreter
+//! alone costs ten. Two clocks watch each cell: the worker interrupts itself at its limits, which keeps the variables as a
+//! notebook's interrupt does, and the driver kills the worker's whole process group [`Limits::grace`] later. A third clock,
+//! in Rust, replaces a driver that does not answer, so a call always returns.
 //!
 //! Only the standard library is importable unless [`Python::with_site_packages`] says otherwise. Hash seeds and
 //! [`random`](https://docs.python.org/3/library/random.html) start from fixed values, so the same code prints the same.

@@ -45,9 +45,9 @@ pub struct Limits {
     /// Files and folders of a run. Default 4,096. At [`Protection::Full`](crate::Protection::Full) only.
     pub files: u64,
     /// Processes and threads of a run beyond the first; below [`Protection::Full`](crate::Protection::Full) beyond those
-    /// that the user has already. Default 32. Linux only, and without effect at
-    /// [`Protection::None`](crate::Protection::None) when the user is root (uid 0), whose processes the kernel does not
-    /// count.
+    /// that the user has already. Default 32. Linux only, and without effect below
+    /// [`Protection::DegradedLinux`](crate::Protection::DegradedLinux) when the user is root (uid 0), whose processes the
+    /// kernel does not count.
     pub processes: u64,
 }
 

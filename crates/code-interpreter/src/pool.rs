@@ -77,7 +77,7 @@ impl Pool {
     }
 
     /// Has `work` done for every item by whichever interpreter is free; answers in the order of `items`. After trouble
-    /// with the machine (no more processes, a lost driver) it is done once more, by another interpreter.
+    /// with the machine (no more processes, a lost driver) it is done once more, by another interpreter if there is one.
     ///
     /// Several threads may call this on one pool.
     ///
@@ -123,7 +123,7 @@ impl Pool {
     }
 
     /// [`map`](Self::map) for work that takes two interpreters, as [`asserts::judge`](crate::asserts::judge) does: the first
-    /// of a pair is never the second of another. An odd one is left over.
+    /// of a pair is never the second of another. An odd one is left over. Unlike there, nothing is done a second time.
     ///
     /// # Errors
     ///
@@ -167,7 +167,7 @@ where
     thread::scope(|scope| {
         for work in workers.take(items.len()) {
             let (next, failed, done) = (&next, &failed, &done);
-            scope.spawn(move || {
+            let work_on = move || {
                 while !failed.load(Ordering::Relaxed) {
                     let position = next.fetch_add(1, Ordering::Relaxed);
                     let Some(item) = items.get(position) else {
@@ -179,9 +179,15 @@ where
                         .unwrap_or_else(PoisonError::into_inner)
                         .push((position, answer));
                 }
-            });
+            };
+            let started = thread::Builder::new().spawn_scoped(scope, work_on);
+            if let Err(error) = started {
+                failed.store(true, Ordering::Relaxed);
+                return Err(Error::no_thread("sharing out work", &error));
+            }
         }
-    });
+        Ok(())
+    })?;
     let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_by_key(|(position, _)| *position);
     done.into_iter().map(|(_, answer)| answer).collect()

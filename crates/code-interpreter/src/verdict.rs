@@ -12,7 +12,7 @@ pub enum Verdict {
     Correct,
     /// It did not.
     Incorrect {
-        /// What it did instead, with the place in the tests; at most 1,000 characters.
+        /// What it did instead, with the place in the tests; cut after 1,000 characters.
         reason: String,
     },
     /// Nobody can say here: a package is missing, or the tests cannot be asked.

@@ -111,10 +111,7 @@ pub fn judge(
     thread::scope(|scope| {
         thread::Builder::new()
             .spawn_scoped(scope, move || serve(candidate, &inbox, &outbox))
-            .map_err(|error| Error::Driver {
-                doing: DOING,
-                message: format!("cannot start a thread: {error}"),
-            })?;
+            .map_err(|error| Error::no_thread(DOING, &error))?;
         // Dropped at the end of this closure, which ends the candidate's process and so the thread.
         let mut peer = Peer {
             requests,

@@ -104,20 +104,23 @@ pub enum Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Passed => f.write_str("passed"),
-            Self::WrongOutput(difference) => difference.fmt(f),
-            Self::RuntimeError { kind, message } if message.is_empty() => f.write_str(kind),
-            Self::RuntimeError { kind, message } => write!(f, "{kind}: {message}"),
-            Self::MissingModule { name } => write!(f, "the package `{name}` is not installed"),
-            Self::TimedOut => f.write_str("timed out"),
-            Self::OutOfMemory => f.write_str("out of memory"),
-            Self::OutputLimit => f.write_str("wrote too much"),
-            Self::Died {
-                signal: Some(signal),
-            } => write!(f, "ended by signal {signal}"),
-            Self::Died { signal: None } => f.write_str("its process ended"),
-        }
+        // How a program ended is said in the words of its status.
+        let status = match self {
+            Self::Passed => return f.write_str("passed"),
+            Self::WrongOutput(difference) => return difference.fmt(f),
+            Self::MissingModule { name } => {
+                return write!(f, "the package `{name}` is not installed");
+            }
+            Self::RuntimeError { kind, message } => Status::Exception {
+                kind: kind.clone(),
+                message: message.clone(),
+            },
+            Self::TimedOut => Status::TimedOut,
+            Self::OutOfMemory => Status::OutOfMemory,
+            Self::OutputLimit => Status::OutputLimit,
+            Self::Died { signal } => Status::Died { signal: *signal },
+        };
+        status.fmt(f)
     }
 }
 

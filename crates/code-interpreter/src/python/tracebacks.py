@@ -36,7 +36,8 @@ def brief(value, longest):
 def show_error(error, own_globals, write, has_head=True, final=True):
     """Writes the chain of exceptions that ends in `error`, oldest first.
 
-    Without `has_head` there is no rule and no "Traceback" above the frames. Without `final` the last exception shows where it was raised and not what it was.
+    Without `has_head` there is no rule and no "Traceback" above the frames. Without `final` the last exception shows where
+    it was raised and not what it was.
     """
     chain, seen = [], set()
     while error is not None and id(error) not in seen and len(chain) < 4:

@@ -96,27 +96,24 @@ class Worker:
             self.key = command.pop("key")
             if "fork" in command:
                 outcome = self._fork(ready)
-                if outcome is None:
+                if outcome is None:  # this is the child
                     continue
-                report(json.dumps(dict(outcome, key=self.key)).encode("ascii") + b"\n")
-                continue
-            if "reap" in command:
+            elif "reap" in command:
                 outcome = _reaped(command["reap"])
-                report(json.dumps(dict(outcome, key=self.key)).encode("ascii") + b"\n")
-                continue
-            if command.get("forkable"):
-                signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
-            try:
-                outcome = self._guarded(command)
-            except Stopped:  # in the few instructions between the handlers of `_guarded`
-                outcome = self._stopped()
-            self._disarm()
-            if command.get("forkable"):
-                # Whoever is forked from this process later must not change it by a signal.
-                signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-            if os.getpid() != self.pid:
-                # A child that the code forked and that ran on to the end of the cell.
-                os._exit(0)
+            else:
+                if command.get("forkable"):
+                    signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
+                try:
+                    outcome = self._guarded(command)
+                except Stopped:  # in the few instructions between the handlers of `_guarded`
+                    outcome = self._stopped()
+                self._disarm()
+                if command.get("forkable"):
+                    # Whoever is forked from this process later must not change it by a signal.
+                    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+                if os.getpid() != self.pid:
+                    # A child that the code forked and that ran on to the end of the cell.
+                    os._exit(0)
             report(json.dumps(dict(outcome, key=self.key)).encode("ascii") + b"\n")
 
     def _fork(self, ready):

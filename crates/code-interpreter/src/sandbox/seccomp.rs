@@ -2,9 +2,10 @@
 //!
 //! An allowlist: what is not named here answers "operation not permitted", and a call by another processor's convention
 //! (`int 0x80`) kills. Left out on purpose, with what they would reach: `ptrace`, `process_vm_*`, `pidfd_getfd`, `kcmp`
-//! (other processes), `socket` (all but stream pairs, which reach nobody), shared anonymous `mmap`, `memfd_*`, `shm*`, `sem*`, `msg*`, `mq_*` (memory that no limit counts), `keyctl` (keys outlive the
-//! process), `mount` and its kin, `unshare`, `setns`, `chroot` (other roots), `bpf`, `perf_event_open`, `userfaultfd`,
-//! `io_uring_*`, `modify_ldt`, `personality` (a large surface of the kernel's), `set*id`, `capset` (other users).
+//! (other processes), `socket` (all but stream pairs, which reach nobody), shared anonymous `mmap`, `memfd_*`, `shm*`,
+//! `sem*`, `msg*`, `mq_*` (memory that no limit counts), `keyctl` (keys outlive the process), `mount` and its kin,
+//! `unshare`, `setns`, `chroot` (other roots), `bpf`, `perf_event_open`, `userfaultfd`, `io_uring_*`, `modify_ldt`,
+//! `personality` (a large surface of the kernel's), `set*id`, `capset` (other users).
 
 use std::collections::BTreeMap;
 

@@ -38,7 +38,10 @@ pub const ATTACKS: &[Attack] = &[
     ),
     held(
         "list the folders of other runs and of the host",
-        "attempt(lambda: os.listdir('{OUTSIDE}'))\nattempt(lambda: os.listdir('/home'))\nattempt(lambda: [n for n in os.listdir('/root') if not sys.executable.startswith('/root/' + n)])",
+        // Home folders have nothing but the way to the interpreter, where it lies in one.
+        "attempt(lambda: os.listdir('{OUTSIDE}'))\nown = [sys.executable, os.path.realpath(sys.executable), sys.prefix, sys.base_prefix] + sys.path\n\
+         for home in ('/home', '/root'):\n    \
+         attempt(lambda: [n for n in os.listdir(home) if not any((path + '/').startswith(home + '/' + n + '/') for path in own)])",
     ),
     held(
         "read the machine's passwords",

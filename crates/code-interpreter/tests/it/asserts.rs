@@ -111,33 +111,39 @@ fn iterators_arrive_as_iterators_and_not_as_lists() {
 #[test]
 fn exceptions_arrive_as_the_builtin_class_that_they_come_from() {
     let mut pair = Pair::start();
-    let raises = |kind: &str, then: &str| {
-        format!("try:\n    f()\n    raise SystemExit\nexcept {kind} as error:\n    {then}")
-    };
-    pair.correct(
-        "def f():\n    raise ValueError('no', 3)",
-        &raises("ValueError", "assert error.args == ('no', 3)"),
-    );
-    pair.correct(
-        "def f():\n    {}['k']",
-        &raises("KeyError", "assert str(error) == \"'k'\""),
-    );
-    pair.correct(
-        "class Own(LookupError): pass\ndef f():\n    raise Own('x')",
-        &raises("LookupError", "assert type(error) is LookupError"),
-    );
-    pair.correct(
-        "def f():\n    open('/no/file')",
-        &raises("FileNotFoundError", "assert error.errno == 2"),
-    );
-    pair.correct(
-        "def f():\n    b'\\xff'.decode()",
-        &raises("UnicodeDecodeError", "assert error.start == 0"),
-    );
-    pair.correct(
-        "def f():\n    raise ValueError(object())",
-        &raises("ValueError", "assert 'object' in str(error)"),
-    );
+    for (solution, kind, then) in [
+        (
+            "def f():\n    raise ValueError('no', 3)",
+            "ValueError",
+            "error.args == ('no', 3)",
+        ),
+        ("def f():\n    {}['k']", "KeyError", "str(error) == \"'k'\""),
+        (
+            "class Own(LookupError): pass\ndef f():\n    raise Own('x')",
+            "LookupError",
+            "type(error) is LookupError",
+        ),
+        (
+            "def f():\n    open('/no/file')",
+            "FileNotFoundError",
+            "error.errno == 2",
+        ),
+        (
+            "def f():\n    b'\\xff'.decode()",
+            "UnicodeDecodeError",
+            "error.start == 0",
+        ),
+        (
+            "def f():\n    raise ValueError(object())",
+            "ValueError",
+            "'object' in str(error)",
+        ),
+    ] {
+        let code = format!(
+            "try:\n    f()\n    raise SystemExit\nexcept {kind} as error:\n    assert {then}"
+        );
+        pair.correct(solution, &code);
+    }
     pair.incorrect(
         "def f():\n    return 1 / 0",
         "assert f() == 1",

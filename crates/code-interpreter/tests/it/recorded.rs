@@ -90,7 +90,8 @@ fn recorded_cells_show_what_ipython_has_shown() {
     let mut python = Python::find().unwrap().with_site_packages();
     // Most cells import it; a quarter of a second each time.
     let with_sympy = python.clone().with_preload(["sympy"]);
-    if Interpreter::start(&with_sympy, Limits::default()).is_ok() {
+    let lack = Interpreter::start(&with_sympy, Limits::default()).err();
+    if lack.is_none() {
         python = with_sympy;
     }
     let pool = Pool::start(&python, Limits::default(), 2).unwrap();
@@ -139,4 +140,13 @@ fn recorded_cells_show_what_ipython_has_shown() {
     assert_eq!(unexplained.count(), 0);
     assert!(outputs > 0 && own.0 > 0);
     assert!(10 * own.1 >= 9 * own.0, "{} of {}", own.1, own.0);
+    // However good their reasons, few may differ: one that holds for all would hide what broke.
+    if let Some(lack) = lack {
+        return test_support::skip(format_args!("without sympy most cells differ: {lack}"));
+    }
+    let enough = |equal: usize, of: usize, percent: usize| {
+        assert!(100 * equal >= percent * of, "{equal} of {of}");
+    };
+    enough(equal_outputs, outputs, 92);
+    enough(equal_tracebacks, tracebacks, 75);
 }

@@ -144,7 +144,7 @@ fn a_driver_that_is_killed_takes_its_sandboxes_along() {
     assert_eq!(shown[0].output, "5");
 }
 
-/// The interpreter of a home folder is copied there whole, so this one may be any.
+/// The sandbox's root is put together by root, before the driver becomes somebody whom the folder is closed to.
 #[test]
 fn an_interpreter_in_a_folder_that_is_closed_to_others_works_for_root() {
     if !rustix::process::getuid().is_root() {

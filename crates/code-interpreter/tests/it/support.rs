@@ -1,5 +1,4 @@
 //! What the tests of this folder share.
-#![allow(dead_code)] // each test file uses its part
 
 use std::time::Duration;
 
