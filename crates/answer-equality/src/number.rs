@@ -90,8 +90,8 @@ impl Number {
                 .is_some_and(|it| it.rounded && it.significant >= DOUBLE_DIGITS)
         };
         let is_zero_of = |it: &Self| {
-            let scientific = it.written.is_some_and(|it| it.rounded);
-            scientific && it.value.to_f64().is_some_and(|it| it.abs() < DOUBLE_ZERO)
+            let rounded = it.written.is_some_and(|it| it.rounded);
+            rounded && it.value.to_f64().is_some_and(|it| it.abs() < DOUBLE_ZERO)
         };
         if self.value.is_zero() || other.value.is_zero() {
             let rest = if self.value.is_zero() { other } else { self };

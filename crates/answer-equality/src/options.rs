@@ -14,8 +14,8 @@
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tolerance {
-    /// A decimal of 15 digits or more equals the number that it is within 1e-14 of, and 0 what is written with an exponent
-    /// and is below 1e-15: both are what double precision leaves.
+    /// A decimal of 15 digits or more equals the number that it is within 1e-14 of, as a share of it, and 0 what is written
+    /// with a point or an exponent and is below 1e-15: both are what double precision leaves.
     pub doubles: bool,
     /// Largest difference, as a number.
     pub absolute: Option<f64>,

@@ -19,6 +19,11 @@ use crate::units::{Unit, known, units};
 /// assert_eq!(parse_number("x >= 7"), None);
 /// ```
 pub fn parse_number(text: &str) -> Option<f64> {
+    number_within(text, &Work::default())
+}
+
+/// The same, with what is left of some work.
+pub(crate) fn number_within(text: &str, work: &Work) -> Option<f64> {
     if text.len() > crate::compare::LONGEST {
         return None;
     }
@@ -27,10 +32,7 @@ pub fn parse_number(text: &str) -> Option<f64> {
         Some((_, value)) => value,
         None => &plain,
     };
-    let value = Quantity::parse(value, &Work::default())?
-        .number
-        .value
-        .to_f64()?;
+    let value = Quantity::parse(value, work)?.number.value.to_f64()?;
     value.is_finite().then_some(value)
 }
 
@@ -91,7 +93,7 @@ impl Quantity {
             return None;
         }
         let digit = text.find(|c: char| c.is_ascii_digit())?;
-        let start = text[..digit].rfind(char::is_whitespace)? + 1;
+        let start = text[..digit].rfind(' ')? + 1;
         let words = text[..start].split_whitespace();
         let says_nothing = |word: &str| {
             let word = word.trim_end_matches([':', ',']).to_lowercase();

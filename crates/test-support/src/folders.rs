@@ -1,5 +1,7 @@
 //! Where files that are not in the repository lie.
 
+use std::fmt::Display;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::skip;
@@ -36,6 +38,29 @@ pub fn golden_file(name: &str) -> Option<PathBuf> {
     assert!(!is_named, "EURUS_GOLDEN_DIR has no {name}");
     skip(format_args!("no golden values {}", file.display()));
     None
+}
+
+/// The rows of a file in the folder of golden values, one a line.
+///
+/// `None`, said on standard error, when the folder or the file is not there.
+///
+/// # Panics
+///
+/// When the folder was named, and has no such file; when there is no row, or one that cannot be read.
+pub fn golden_rows<T, E: Display>(
+    name: &str,
+    read: impl Fn(&str) -> Result<T, E>,
+) -> Option<Vec<T>> {
+    let text = fs::read_to_string(golden_file(name)?).expect("golden values can be read");
+    let rows: Vec<T> = text
+        .lines()
+        .enumerate()
+        .map(|(index, line)| {
+            read(line).unwrap_or_else(|error| panic!("{name}:{}: {error}", index + 1))
+        })
+        .collect();
+    assert!(!rows.is_empty(), "{name} has rows");
+    Some(rows)
 }
 
 /// The folder of published rows: `EURUS_DATA_DIR`, or `../shared/data` from the workspace root.

@@ -1,6 +1,6 @@
 //! LaTeX as text, as the library does it that the graders use: what it shows, without braces.
 
-use crate::typeset::{argument, group};
+use crate::typeset::{argument, arguments, command_name, group};
 
 /// Groups inside each other that are followed.
 const DEEPEST: usize = 32;
@@ -59,32 +59,28 @@ fn inside(text: &str, depth: usize) -> String {
 
 /// A command, of which the backslash has been read. Returns what follows.
 fn command<'a>(rest: &'a str, out: &mut String, depth: usize) -> &'a str {
-    let length = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
-    let (name, after) = rest.split_at(length);
-    if name.is_empty() {
-        let Some(mark) = rest.chars().next() else {
-            return rest;
-        };
-        match mark {
-            '!' => {}
-            ',' | ';' | ':' | ' ' => out.push(' '),
-            '\\' => out.push('\n'),
-            mark => out.push(mark),
-        }
-        return &rest[mark.len_utf8()..];
+    let (name, after) = command_name(rest);
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        out.push_str(match name {
+            "!" => "",
+            "," | ";" | ":" | " " => " ",
+            "\\" => "\n",
+            mark => mark,
+        });
+        return after;
     }
     let shown = |content: &str| inside(content, depth + 1);
     // Space behind the name of a command ends it.
     let after = after.trim_start();
     match name {
         "frac" | "cfrac" => {
-            if let Some((top, bottom, after)) = two(after) {
+            if let Some(([top, bottom], after)) = arguments(after) {
                 out.push_str(&format!("{}/{}", shown(top), shown(bottom)));
                 return after;
             }
         }
         "binom" => {
-            if let Some((top, bottom, after)) = two(after) {
+            if let Some(([top, bottom], after)) = arguments(after) {
                 out.push_str(&format!("({} choose {})", shown(top), shown(bottom)));
                 return after;
             }
@@ -117,12 +113,6 @@ fn command<'a>(rest: &'a str, out: &mut String, depth: usize) -> &'a str {
         name => out.push_str(sign(name)),
     }
     after
-}
-
-fn two(text: &str) -> Option<(&str, &str, &str)> {
-    let (top, rest) = argument(text)?;
-    let (bottom, rest) = argument(rest)?;
-    Some((top, bottom, rest))
 }
 
 fn sign(name: &str) -> &'static str {

@@ -19,14 +19,14 @@ pub use normal::{mathd_form, prm800k_form};
 
 use crate::expression::Work;
 use crate::extract::within;
-use crate::options::{Comparison, Rule, Tolerance};
+use crate::options::{Comparison, Tolerance};
 
 /// Longer texts are cut before anything else.
 const LONGEST: usize = 10_000;
 
 /// Whether an answer that [`match_answer`] extracted is the truth by the paper's rules for MATH, GSM8K, SVAMP and ASDiv.
 ///
-/// Of the tolerance `relative`, `factor_hundred` and `short_pi` count; with [`Tolerance::authors`] verdicts are the released
+/// Of the tolerance `absolute`, `relative`, `factor_hundred` and `short_pi` count; with [`Tolerance::authors`] verdicts are the released
 /// ones, with [`Tolerance::exact`] those of the same rules without tolerances.
 ///
 /// ```
@@ -45,9 +45,4 @@ pub fn grade(given: &str, truth: &str, tolerance: &Tolerance) -> Comparison {
         equal: by.is_some(),
         by,
     }
-}
-
-/// Rules of which one may hold, the strictest of those that do.
-fn strictest(rules: impl IntoIterator<Item = Option<Rule>>) -> Option<Rule> {
-    rules.into_iter().flatten().min()
 }

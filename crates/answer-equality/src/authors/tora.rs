@@ -1,6 +1,5 @@
 //! The comparison of ToRA: numbers within a tolerance, lists item by item, and differences that simplify to zero.
 
-use super::strictest;
 use crate::expression::{Constant, Expression, Work, leading, same_everywhere};
 use crate::extract::within;
 use crate::number::Number;
@@ -18,27 +17,21 @@ const PI: char = '\u{e000}';
 
 pub(super) fn grade(given: &str, truth: &str, tolerance: &Tolerance, work: &Work) -> Option<Rule> {
     let given = within(given, LONGEST);
-    let grader = Grader {
-        tolerance,
-        work,
-        pi: None,
-    };
-    if !given.contains("\\pi") && !truth.contains("\\pi") {
-        return grader.same(&normal(given)?, &normal(truth)?, 0);
-    }
+    let has_pi = given.contains("\\pi") || truth.contains("\\pi");
     let (given, truth) = (normal(given)?, normal(truth)?);
-    let short = || {
-        let pi = Some(Expression::short_pi());
-        let same = Grader {
+    let same = |pi| {
+        let grader = Grader {
             tolerance,
             work,
             pi,
-        }
-        .same(&given, &truth, 0);
-        same.map(|_| Rule::ShortPi)
+        };
+        grader.same(&given, &truth, 0)
     };
-    let exact = grader.same(&given, &truth, 0);
-    strictest([exact, tolerance.short_pi.then(short).flatten()])
+    same(None).or_else(|| {
+        let short = tolerance.short_pi && has_pi;
+        let same = short.then(|| same(Some(Expression::short_pi())))?;
+        same.map(|_| Rule::ShortPi)
+    })
 }
 
 /// The form before anything is compared; nothing where the released code fails.
@@ -103,7 +96,7 @@ impl Grader<'_> {
             return None;
         }
         let (given, truth) = (with_intervals(given.trim()), with_intervals(truth.trim()));
-        if bare(&given, &truth).is_some_and(|(given, truth)| given == truth) {
+        if same_bare(&given, &truth) {
             return Some(Rule::Text);
         }
         let items = |given: &str, truth: &str| {
@@ -137,16 +130,12 @@ impl Grader<'_> {
         if same_everywhere(&given, &truth, self.work) {
             return Some(Rule::Algebra);
         }
-        let constant = given.variables().is_empty() && truth.variables().is_empty();
         let tolerance = Tolerance {
             factor_hundred: false,
             ..*self.tolerance
         };
-        let (given, truth) = (
-            Number::of(&given, None, self.work)?,
-            Number::of(&truth, None, self.work)?,
-        );
-        constant.then(|| given.same_as(&truth, &tolerance))?
+        let given = Number::of(&given, None, self.work)?;
+        given.same_as(&Number::of(&truth, None, self.work)?, &tolerance)
     }
 
     /// What their algebra system reads: Python's notation, else LaTeX, of which an end that it cannot read is ignored.
@@ -205,8 +194,9 @@ fn has_second_point(text: &str) -> bool {
     false
 }
 
-/// Both without brackets, if the given one has some and the true one not others.
-fn bare(given: &str, truth: &str) -> Option<(String, String)> {
+/// Whether both are one text without braces, parentheses and case, and without brackets round them if the given one has some
+/// and the true one not others.
+fn same_bare(given: &str, truth: &str) -> bool {
     let between =
         |text: &str, open: char, close: char| text.starts_with(open) && text.ends_with(close);
     let strips = (between(given, '[', ']') && !truth.starts_with('('))
@@ -221,7 +211,7 @@ fn bare(given: &str, truth: &str) -> Option<(String, String)> {
             .replace(['{', '}', '(', ')'], "")
             .to_lowercase()
     };
-    Some((plain(given), plain(truth)))
+    plain(given) == plain(truth)
 }
 
 fn bracketed(text: &str) -> Option<&str> {

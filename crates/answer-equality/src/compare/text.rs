@@ -1,6 +1,6 @@
 //! Answers as text: what does not count in it, names before values, letters of choices.
 
-/// Without space, a final full stop, and parentheses round the whole.
+/// Without space, a final full stop, words before the value that do not change it, and parentheses round the whole.
 pub(super) fn bare(mut text: &str) -> &str {
     loop {
         text = text.trim().trim_end_matches('.').trim();

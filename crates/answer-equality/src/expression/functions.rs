@@ -192,17 +192,17 @@ impl Value {
         let turned = self.times(&Self::i())?;
         let root = Self::whole(1).minus(&self.times(self)?)?.root(2)?;
         let logarithm = turned.plus(&root)?.logarithm()?;
-        logarithm.times(&Self::i())?.negative().without_rounding()
+        Some(logarithm.times(&Self::i())?.negative().without_rounding())
     }
 
     /// Without an imaginary part that is nothing but rounding.
-    fn without_rounding(self) -> Option<Self> {
+    fn without_rounding(self) -> Self {
         match &self {
             Self::Near(value) if self.is_real() => {
                 let (re, _) = value.clone().into_parts();
-                Some(Self::real(re))
+                Self::real(re)
             }
-            _ => Some(self),
+            _ => self,
         }
     }
 

@@ -35,7 +35,6 @@ impl Parser<'_> {
             if !rest.starts_with(' ') {
                 return None;
             }
-            it.takes("");
             let top = it.digits_alone()?;
             let over = it.takes("/");
             let bottom = over.then(|| it.digits_alone()).flatten()?;
@@ -49,7 +48,7 @@ impl Parser<'_> {
     }
 
     fn digits_alone(&mut self) -> Option<Expression> {
-        self.at += self.rest().len() - self.rest().trim_start().len();
+        self.pass_spaces();
         let count = digits(self.rest());
         let (value, _) = literal(&self.rest()[..count])?;
         self.at += count;
@@ -58,7 +57,7 @@ impl Parser<'_> {
 
     /// Digits with commas or spaces between thousands, a fraction and an exponent, and whether these are digits alone.
     fn decimal(&mut self) -> Option<(Expression, bool)> {
-        self.at += self.rest().len() - self.rest().trim_start().len();
+        self.pass_spaces();
         let text = self.rest();
         let mut end = digits(text);
         let mut spelled = text[..end].to_string();
@@ -88,7 +87,9 @@ impl Parser<'_> {
                 end += REPEATING.len_utf8() + repeating.len();
             }
         }
-        if let Some(exponent) = text[end..].strip_prefix(['e', 'E']) {
+        if repeating.is_empty()
+            && let Some(exponent) = text[end..].strip_prefix(['e', 'E'])
+        {
             let sign = usize::from(exponent.starts_with(['+', '-']));
             let places = digits(&exponent[sign..]);
             if places > 0 {

@@ -128,9 +128,8 @@ impl Parser<'_> {
 
     /// A function, a constant or a variable at the start of a run of letters.
     pub(super) fn letters(&mut self) -> Option<Expression> {
-        self.takes("");
-        let rest = self.rest().trim_start();
-        self.at += self.rest().len() - rest.len();
+        self.pass_spaces();
+        let rest = self.rest();
         let escaped = rest.strip_prefix('\\');
         let run = escaped.map_or_else(
             || self.name(),

@@ -123,6 +123,10 @@ impl<'a> Parser<'a> {
         found
     }
 
+    pub(super) fn pass_spaces(&mut self) {
+        self.at += self.rest().len() - self.rest().trim_start().len();
+    }
+
     /// Reads something whole or not at all.
     pub(super) fn try_to<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
         let (at, depth) = (self.at, self.depth);
@@ -305,8 +309,8 @@ impl<'a> Parser<'a> {
             let closed = self.takes("|");
             return closed.then(|| Expression::Call(Function::Absolute, vec![inside]));
         }
-        self.takes("");
-        if !self.rest().trim_start().starts_with(is_letter) {
+        self.pass_spaces();
+        if !self.rest().starts_with(is_letter) {
             return self.mixed();
         }
         self.composed = true;

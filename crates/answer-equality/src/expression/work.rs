@@ -1,4 +1,4 @@
-//! How much may be computed for one comparison.
+//! How much may be computed for one comparison, or one search for an answer.
 
 use std::cell::Cell;
 

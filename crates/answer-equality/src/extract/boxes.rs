@@ -73,10 +73,14 @@ fn closing_braces(text: &str) -> HashMap<usize, usize> {
 fn next_box<'a>(text: &'a str, from: usize, closing: &HashMap<usize, usize>) -> Option<Box<'a>> {
     let mut from = from;
     loop {
-        let (start, open) = BOXES
-            .iter()
-            .filter_map(|open| Some((text[from..].find(open)? + from, *open)))
-            .min()?;
+        // By the backslash: to look for each name by itself would read all that is left for one that is not there.
+        let (start, open) = text[from..].match_indices('\\').find_map(|(at, _)| {
+            let start = from + at;
+            let open = BOXES
+                .iter()
+                .find(|open| text[start..].starts_with(**open))?;
+            Some((start, *open))
+        })?;
         from = start + open.len();
         let rest = &text[from..];
         let content = rest.trim_start();

@@ -4,6 +4,9 @@ mod boxes;
 
 use boxes::last_boxes;
 
+use crate::expression::Work;
+use crate::quantity::number_within;
+
 /// The final answer that an action states.
 ///
 /// Of these the last one counts: what a `\boxed{..}` (or `\fbox{..}`) has in it, what follows a label (`Answer:`,
@@ -72,6 +75,10 @@ struct Found {
     answer: String,
 }
 
+/// Places from the end that may say the answer and are looked at, and lines from each on. A place costs up to the length of
+/// the text.
+const MOST_PLACES: usize = 1_000;
+
 /// What is read of a sentence that says an answer.
 const LONGEST_SENTENCE: usize = 2_000;
 
@@ -83,10 +90,10 @@ fn last_label(text: &str) -> Option<Found> {
     })
 }
 
-/// Where some words begin and end, in any case, the last one first.
+/// Where some words begin and end, in any case, the last one first, at most [`MOST_PLACES`].
 fn words_from_end(text: &str, words: &[&str]) -> impl Iterator<Item = (usize, usize)> {
     let bytes = text.as_bytes();
-    (0..bytes.len()).rev().filter_map(move |at| {
+    let places = (0..bytes.len()).rev().filter_map(move |at| {
         words.iter().find_map(|word| {
             let end = at + word.len();
             let whole = bytes.get(at..end)?.eq_ignore_ascii_case(word.as_bytes())
@@ -94,7 +101,8 @@ fn words_from_end(text: &str, words: &[&str]) -> impl Iterator<Item = (usize, us
                 && !text[end..].starts_with(char::is_alphanumeric);
             whole.then_some((at, end))
         })
-    })
+    });
+    places.take(MOST_PLACES)
 }
 
 /// The answer behind a label that ends at a place, if what stands there makes it one.
@@ -115,16 +123,19 @@ fn labelled(text: &str, at: usize, after: usize) -> Option<String> {
         return first_line(rest);
     }
     // A heading: nothing else stands on the line.
+    if !rest.starts_with(['\n', '\r']) {
+        return None;
+    }
     let line = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
     let before = text[line..at].trim();
     let before = before.trim_start_matches(['#', '*', ' ']).to_lowercase();
     let heading = ["", "final", "the final"].contains(&before.as_str());
-    (heading && rest.starts_with(['\n', '\r'])).then(|| first_line(rest))?
+    heading.then(|| first_line(rest))?
 }
 
 /// The answer on the first line with text.
 fn first_line(text: &str) -> Option<String> {
-    for (place, line) in text.lines().enumerate() {
+    for (place, line) in text.lines().enumerate().take(MOST_PLACES) {
         // Markdown emphasis round the label leaves its stars behind it.
         let line = line.trim().trim_matches('*').trim();
         // A list of one answer.
@@ -156,11 +167,14 @@ fn last_tag(text: &str) -> Option<Found> {
 
 /// The last line `#### 42`, as in GSM8K. Headings of words are none.
 fn last_hashes(text: &str) -> Option<Found> {
-    text.rmatch_indices("####").find_map(|(at, marks)| {
-        let begins_line = at == 0 || text[..at].ends_with('\n');
+    let mut lines = text
+        .rmatch_indices("####")
+        .filter(|(at, _)| *at == 0 || text[..*at].ends_with('\n'))
+        .take(MOST_PLACES);
+    let work = Work::default();
+    lines.find_map(|(at, marks)| {
         let answer = text[at + marks.len()..].lines().next()?.trim();
-        let is_answer = begins_line && crate::parse_number(answer).is_some();
-        is_answer.then(|| Found {
+        number_within(answer, &work).is_some().then(|| Found {
             at,
             answer: answer.to_string(),
         })
@@ -266,7 +280,8 @@ fn sentence_end(line: &str) -> Option<usize> {
             let yes_or_no = ["yes", "no", "true"].contains(&word.to_lowercase().as_str());
             let long_word = word.chars().count() >= 4;
             // "B. Paris" and "1. Paris" are one answer.
-            let only_label = before.trim().chars().count() <= 1 && !before.trim().is_empty();
+            let mut label = before.trim().chars();
+            let only_label = label.next().is_some() && label.next().is_none();
             another
                 && !(only_label && after.split_whitespace().count() < 2)
                 && (value || yes_or_no || long_word)

@@ -1,6 +1,6 @@
 //! Commands of LaTeX.
 
-use super::{Plain, argument, group, inner, is_one_factor};
+use super::{Plain, argument, arguments, command_name, group, inner, is_one_factor};
 
 /// Functions that keep their names; what follows one is its argument.
 const FUNCTIONS: &[&str] = &[
@@ -18,20 +18,11 @@ fn ends_with_function(out: &str) -> bool {
 impl Plain {
     /// A command, of which the backslash has been read. Returns what follows.
     pub(super) fn command<'a>(&mut self, rest: &'a str, depth: usize) -> &'a str {
-        let length = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
-        let (name, after) = rest.split_at(length);
-        if name.is_empty() {
-            let Some(mark) = rest.chars().next() else {
-                return rest;
-            };
-            match mark {
-                '!' | '(' | ')' | '[' | ']' => {}
-                ',' | ';' | ':' | ' ' | '\\' => self.out.push(' '),
-                mark => self.out.push(mark),
-            }
-            return &rest[mark.len_utf8()..];
-        }
+        let (name, after) = command_name(rest);
         let sign = match name {
+            "!" | "(" | ")" | "[" | "]" => "",
+            "," | ";" | ":" | " " | "\\" => " ",
+            mark if !mark.starts_with(|c: char| c.is_ascii_alphabetic()) => mark,
             "left" | "right" => {
                 let after = after.strip_prefix('.').unwrap_or(after);
                 return after;
@@ -139,11 +130,7 @@ impl Plain {
     }
 
     fn fraction<'a>(&mut self, rest: &'a str, depth: usize) -> &'a str {
-        let both = argument(rest).and_then(|(top, rest)| {
-            let (bottom, rest) = argument(rest)?;
-            Some((top, bottom, rest))
-        });
-        let Some((top, bottom, after)) = both else {
+        let Some(([top, bottom], after)) = arguments(rest) else {
             self.out.push_str("\\frac");
             return rest;
         };
@@ -204,10 +191,7 @@ impl Plain {
     }
 
     fn binomial<'a>(&mut self, rest: &'a str, depth: usize) -> &'a str {
-        let Some((top, after)) = argument(rest) else {
-            return rest;
-        };
-        let Some((bottom, after)) = argument(after) else {
+        let Some(([top, bottom], after)) = arguments(rest) else {
             return rest;
         };
         let (top, bottom) = (inner(top, depth), inner(bottom, depth));

@@ -168,6 +168,20 @@ pub(crate) fn group(text: &str) -> Option<(&str, &str)> {
     Some((&content[..end], &content[end + 1..]))
 }
 
+/// The command at the start of a text, of which the backslash has been read: letters, or one mark. And what follows it.
+pub(crate) fn command_name(text: &str) -> (&str, &str) {
+    let letters = text.bytes().take_while(u8::is_ascii_alphabetic).count();
+    let mark = text.chars().next().map_or(0, char::len_utf8);
+    text.split_at(letters.max(mark))
+}
+
+/// The two arguments of a command, and what follows them.
+pub(crate) fn arguments(text: &str) -> Option<([&str; 2], &str)> {
+    let (first, rest) = argument(text)?;
+    let (second, rest) = argument(rest)?;
+    Some(([first, second], rest))
+}
+
 /// The next argument of a command: a group, a command without arguments, or one character.
 pub(crate) fn argument(text: &str) -> Option<(&str, &str)> {
     let text = text.trim_start();

@@ -16,18 +16,7 @@ use test_support::folders;
 const AGREEMENT: f64 = 0.97;
 
 fn golden<T: DeserializeOwned>(name: &str) -> Option<Vec<T>> {
-    let path = folders::golden_file(&format!("eval/{name}"))?;
-    let text = std::fs::read_to_string(path).expect("golden values can be read");
-    let rows: Vec<T> = text
-        .lines()
-        .enumerate()
-        .map(|(index, line)| {
-            serde_json::from_str(line)
-                .unwrap_or_else(|error| panic!("{name}:{}: {error}", index + 1))
-        })
-        .collect();
-    assert!(!rows.is_empty(), "{name} has rows");
-    Some(rows)
+    folders::golden_rows(&format!("eval/{name}"), |line| serde_json::from_str(line))
 }
 
 /// A row with the authors' verdict and ours, without and with their tolerances.

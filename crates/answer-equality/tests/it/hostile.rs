@@ -67,6 +67,27 @@ fn what_cannot_be_computed_is_not_equal_and_does_not_hang() {
     }
 }
 
+/// What a program prints may be this long, and it may print what it likes.
+#[test]
+fn a_long_text_is_searched_in_a_time_that_grows_with_its_length() {
+    const LENGTH: usize = 1 << 18;
+    for (pattern, start) in [
+        (".", "Answer: "),
+        ("#", ""),
+        ("\\boxed{}", ""),
+        ("{\\fbox", ""),
+        ("answer ", ""),
+        ("answer(", ""),
+        ("answer\r", ""),
+        ("```answer:\n", ""),
+        ("answer is ", ""),
+        ("#### sin(1)+cos(1)x\n", ""),
+    ] {
+        let text = start.to_owned() + &pattern.repeat(LENGTH / pattern.len());
+        assert!(extract_shown(&text).is_some(), "{pattern}");
+    }
+}
+
 #[test]
 fn long_texts_are_compared_as_text() {
     let long = "a long answer ".repeat(10_000);
