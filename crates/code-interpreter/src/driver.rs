@@ -189,7 +189,8 @@ impl Driver {
         self.exchange(request, doing, patience)
     }
 
-    /// As [`ask`](Self::ask), for a request whose code may call out. The time `on_call` takes is not the driver's.
+    /// As [`ask`](Self::ask), for a request whose code may call out. A driver that calls does answer, and has its patience
+    /// anew: the time of the code is the driver's to count, who leaves out what calls take on their way.
     pub fn ask_with_calls(
         &mut self,
         request: &Request<'_>,
@@ -197,17 +198,13 @@ impl Driver {
         patience: Duration,
         on_call: &mut dyn FnMut(&str) -> CallReply,
     ) -> Result<Reply> {
-        let mut deadline = Instant::now() + patience;
         let mut reply = self.exchange(request, doing, patience)?;
         while let Reply::Call(text) = reply {
-            let called = Instant::now();
             let answer = match on_call(&text) {
                 CallReply::Text(text) => Some(text),
                 CallReply::Stop => None,
             };
-            deadline += called.elapsed();
-            let left = deadline.saturating_duration_since(Instant::now());
-            reply = self.exchange(&Answer { answer }, doing, left)?;
+            reply = self.exchange(&Answer { answer }, doing, patience)?;
         }
         Ok(reply)
     }
