@@ -36,7 +36,9 @@ mod tables;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use chat_model::Sampling;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -157,6 +159,24 @@ impl RunFile {
         if !self.actors.told && !self.actors.schemas.is_empty() {
             return Err("`actors.told` is false, so nobody tells the actors which schema they drew; write `schemas = []`".into());
         }
+        for (key, seconds) in [
+            ("sandbox.seconds", self.sandbox.seconds.unwrap_or_default()),
+            ("run.lease_seconds", self.run.lease_seconds),
+        ] {
+            if Duration::try_from_secs_f64(seconds).is_err() {
+                return Err(format!(
+                    "`{key}` is {seconds}; a number of seconds is wanted"
+                ));
+            }
+        }
+        let critic = Sampling {
+            temperature: self.critic.temperature,
+            max_tokens: self.critic.max_tokens,
+            ..Sampling::default()
+        };
+        critic
+            .check()
+            .map_err(|fault| format!("[critic]: {fault}"))?;
         self.config().validate().map_err(|error| error.to_string())
     }
 
@@ -283,6 +303,13 @@ mod tests {
         assert!(said.contains("no `prices`"), "{said}");
         let said = problem(&format!("{LEAST}[trees]\nmax_turns = 0\n"));
         assert!(said.contains("max_turns"), "{said}");
+        let said = problem(&format!("{LEAST}[sandbox]\nseconds = -1.0\n"));
+        assert!(said.contains("`sandbox.seconds` is -1"), "{said}");
+        let said = problem(&format!("{LEAST}[critic]\ntemperature = -1.0\n"));
+        assert!(
+            said.contains("[critic]: sampling: temperature is -1"),
+            "{said}"
+        );
         let said = problem(&format!("{LEAST}[trees]\nfallback = \"every_turm\"\n"));
         assert!(said.contains("did you mean `every_turn`?"), "{said}");
         assert!(problem("[actors").contains("line 1") || problem("[actors").contains('1'));

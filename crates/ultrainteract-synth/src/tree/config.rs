@@ -78,19 +78,14 @@ impl SynthConfig {
             ("incorrect_samples", self.incorrect_samples),
             ("max_turns", self.max_turns),
             ("trees_in_flight", self.trees_in_flight),
-            ("sampling.max_tokens", self.sampling.max_tokens),
         ] {
             if value == 0 {
                 return Error::config(field, "is 0; it must be at least 1");
             }
         }
-        let sampling = &self.sampling;
-        if !(sampling.temperature >= 0.0 && sampling.temperature.is_finite()) {
-            return Error::config("sampling.temperature", "must be 0 or more");
+        match self.sampling.check() {
+            Ok(()) => Ok(()),
+            Err(fault) => Error::config("sampling", fault.to_string()),
         }
-        if !(sampling.top_p > 0.0 && sampling.top_p <= 1.0) {
-            return Error::config("sampling.top_p", "must be above 0 and at most 1");
-        }
-        Ok(())
     }
 }
