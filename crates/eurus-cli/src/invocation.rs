@@ -36,7 +36,7 @@ fn shown(words: &[String]) -> String {
 }
 
 /// A word as a POSIX shell reads it as that word.
-fn quoted(word: &str) -> Cow<'_, str> {
+pub fn quoted(word: &str) -> Cow<'_, str> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(&byte);
     if !word.is_empty() && word.bytes().all(is_plain) {
         Cow::Borrowed(word)

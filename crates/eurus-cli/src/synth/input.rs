@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use crate::data::check_new;
 
-/// How many bad problems a message names.
-const MOST_SHOWN: usize = 20;
+/// How many problems, or reasons, a message names.
+pub const MOST_SHOWN: usize = 20;
 
 /// Where problems come from.
 #[derive(Debug, Args)]

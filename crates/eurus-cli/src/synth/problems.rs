@@ -1,19 +1,24 @@
 //! `eurus synth problems`: published data sets become problems.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use eurus::data::Task;
-use eurus::synth::sources::{Columns, ImportOptions, Mode, Origin, Source, import_to};
+use eurus::data::formats::JsonlWriter;
+use eurus::data::{Task, input};
+use eurus::synth::sources::{Columns, ImportOptions, LeftOut, Mode, Origin, Source, import};
 
+use super::input::MOST_SHOWN;
 use crate::data::check_new;
+use crate::interrupt;
 use crate::job::print;
 use crate::usage::UsageError;
 
 pub const EXAMPLES: &str = "\
-Sources: gsm8k, math, mathqa, numglue, tabmwp, codecontests, taco, wikitablequestions, magicoder, reclor, hotpotqa, \
-strategyqa, as published. Rows that nothing could judge are listed and left out.
+Sources: gsm8k, math, mathqa, numglue, tabmwp, codecontests, taco, wikitablequestions, reclor, hotpotqa, strategyqa, as \
+published; magicoder has nothing to judge by and is refused. FILES are paths or patterns in quotes. Rows that nothing could \
+judge are left out, and counted by reason.
 
 Examples:
   eurus synth problems --from gsm8k train.jsonl --out problems.jsonl
@@ -25,7 +30,7 @@ Examples:
 pub struct Problems {
     /// Files of the data set
     #[arg(required = true, value_name = "FILES")]
-    files: Vec<PathBuf>,
+    files: Vec<String>,
 
     /// The data set
     #[arg(
@@ -58,7 +63,7 @@ pub struct Problems {
 
     /// Files of problems that no row may be much like, such as those of CodeContests for TACO
     #[arg(long, value_name = "FILES", num_args = 1..)]
-    not_like: Vec<PathBuf>,
+    not_like: Vec<String>,
 
     /// The folder of WikiTableQuestions' tables [default: beside the file]
     #[arg(long, value_name = "DIR")]
@@ -92,14 +97,45 @@ impl Problems {
                 .transpose()
                 .map_err(UsageError::new)?,
             all_rows: self.all_rows,
-            not_like: self.not_like.clone(),
+            not_like: input::expand(&self.not_like)?,
             tables: self.tables.clone(),
             task: self.task,
             dataset: self.dataset.clone(),
             ..ImportOptions::default()
         };
-        let summary = import_to(&origin, &self.files, &options, &self.out)?;
+        let files = input::expand(&self.files)?;
+        let mut writer = JsonlWriter::create(&self.out)?;
+        interrupt::state().remove_when_interrupted(writer.temporary());
+        let summary = import(&origin, &files, &options, &mut |problem| {
+            Ok(writer.write(&problem)?)
+        })?;
+        writer.finish()?;
+        tell_left_out(&summary.left_out);
         print(&summary.to_string());
         Ok(())
+    }
+}
+
+/// Says why rows were left out, each reason with its number of rows and the first of them.
+fn tell_left_out(rows: &[LeftOut]) {
+    let mut reasons: Vec<(&LeftOut, usize)> = Vec::new();
+    let mut places = HashMap::new();
+    for row in rows {
+        let place = *places.entry(&row.reason).or_insert(reasons.len());
+        match reasons.get_mut(place) {
+            Some((_, count)) => *count += 1,
+            None => reasons.push((row, 1)),
+        }
+    }
+    for (first, count) in reasons.iter().take(MOST_SHOWN) {
+        match count {
+            1 => tell!("left out: {first}"),
+            _ => tell!("left out: {first} ({count} rows, of which this is the first)"),
+        }
+    }
+    let others = reasons.iter().skip(MOST_SHOWN).map(|(_, count)| count);
+    let others: usize = others.sum();
+    if others > 0 {
+        tell!("left out: {others} more, for other reasons");
     }
 }

@@ -14,7 +14,7 @@ pub const EXAMPLES: &str = "\
 Examples:
   eurus synth retry --store synth.db
   eurus synth retry --store synth.db --reason 'too long'
-  eurus synth retry --store synth.db --id gsm8k-17 --id gsm8k-18";
+  eurus synth retry --store synth.db --id sum --id ants";
 
 /// `eurus synth retry`.
 #[derive(Debug, Args)]

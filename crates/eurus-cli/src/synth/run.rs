@@ -11,8 +11,8 @@ use eurus::synth::run::{Ended, Report, RunOptions, run};
 use eurus::synth::run_file::RunFile;
 use eurus::synth::store::{Job, Settings, Store};
 use eurus::synth::{
-    CorpusSearch, Critic, Error, Event, ModelCritic, Prompts, PythonEnvironment, RuleCritic,
-    TreeBuilder, failing_solutions,
+    CorpusSearch, Critic, Error, Event, ModelCritic, Prompts, RuleCritic, TreeBuilder,
+    failing_solutions,
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -102,6 +102,7 @@ impl Run {
         let prompts = file.load_prompts()?;
         let mut given = self.problems.read()?;
         if self.dry_run {
+            self.problems.write_rejects(&given)?;
             tell_estimate(&file, &given);
             return Ok(());
         }
@@ -173,7 +174,7 @@ impl Run {
             options = options.watching(model);
         }
         let report = build(&builder, &store, &options)?;
-        self.end(&store, &environment, report)
+        self.end(&store, report)
     }
 
     fn open_store(&self) -> Result<Store> {
@@ -203,7 +204,7 @@ impl Run {
     }
 
     /// Says what came of it.
-    fn end(&self, store: &Store, _environment: &PythonEnvironment, report: Report) -> Result<()> {
+    fn end(&self, store: &Store, report: Report) -> Result<()> {
         interrupt::enter(Phase::Elsewhere);
         let status = super::status::Report::of(store)?;
         print(status.to_string().trim_end());
@@ -217,7 +218,7 @@ impl Run {
                 }
                 tell!(
                     "next: eurus synth export --store {} --kind pairs --out pairs.jsonl",
-                    self.place()
+                    invocation::quoted(self.place())
                 );
                 Ok(())
             }

@@ -116,6 +116,20 @@ fn bad_lines_that_are_left_out_are_written_down_with_their_reasons_and_the_other
 }
 
 #[test]
+fn a_dry_run_writes_down_what_it_leaves_out() -> Result<()> {
+    let place = Unasked::new()?;
+    place.site.write("problems.jsonl", bad_lines())?;
+    place.refuses(
+        &format!("{RUN} --dry-run --skip-invalid rejects.jsonl"),
+        0,
+        &["7 problems are left out, see rejects.jsonl"],
+    )?;
+    let rejects = place.site.read("rejects.jsonl")?;
+    ensure!(rejects.lines().count() == 7, "{rejects}");
+    Ok(())
+}
+
+#[test]
 fn solutions_that_fail_are_named_at_once_with_their_lines_and_can_be_left_out() -> Result<()> {
     let place = Unasked::new()?;
     let mut lines = rows(12);

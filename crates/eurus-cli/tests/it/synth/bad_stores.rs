@@ -172,10 +172,7 @@ fn a_folder_that_may_not_be_written_is_told_before_anything_is_asked() -> Result
     std::fs::create_dir(&folder)?;
     let eurus = env!("CARGO_BIN_EXE_eurus");
     let run = format!("exec {eurus} {}", RUN.replace("run.db", "fixed/run.db"));
-    let is_root = std::fs::metadata("/proc/self").is_ok_and(|of_process| {
-        use std::os::unix::fs::MetadataExt;
-        of_process.uid() == 0
-    });
+    let is_root = rustix::process::getuid().is_root();
     let mut command = match is_root {
         true => {
             let mut command = Command::new("unshare");

@@ -39,18 +39,23 @@ fn billing() -> (ChatServer, Arc<AtomicU64>) {
     (server, billed)
 }
 
+/// A place for a run with that server at these prices.
+fn priced(problems: usize, server: &ChatServer) -> Result<Site> {
+    let site = Site::new(problems, &server.base_url)?;
+    site.edit_endpoints(&format!(
+        "prices = {{ prompt_per_million = {PROMPT_PRICE}.0, completion_per_million = {COMPLETION_PRICE}.0 }}"
+    ))?;
+    Ok(site)
+}
+
 #[test]
 fn a_run_with_32_calls_in_flight_spends_no_more_than_its_budget_and_goes_on_with_a_higher_one()
 -> Result<()> {
     let (server, billed) = billing();
-    let site = Site::new(60, &server.base_url)?;
-    let prices = format!(
-        "concurrency = 32\nprices = {{ prompt_per_million = {PROMPT_PRICE}.0, completion_per_million = {COMPLETION_PRICE}.0 }}\n"
-    );
+    let site = priced(60, &server)?;
     site.edit(&[
         ("seed = 1\n", "seed = 1\nbudget = 3.0\n"),
         ("trees_in_flight = 6", "trees_in_flight = 32"),
-        ("concurrency = 32\n", &prices),
     ])?;
     let ended = site.ends(
         RUN,
@@ -109,11 +114,7 @@ fn a_run_with_32_calls_in_flight_spends_no_more_than_its_budget_and_goes_on_with
 #[test]
 fn a_dry_run_tells_limits_between_which_the_run_stays() -> Result<()> {
     let (server, billed) = billing();
-    let site = Site::new(12, &server.base_url)?;
-    let prices = format!(
-        "concurrency = 32\nprices = {{ prompt_per_million = {PROMPT_PRICE}.0, completion_per_million = {COMPLETION_PRICE}.0 }}\n"
-    );
-    site.edit(&[("concurrency = 32\n", &prices)])?;
+    let site = priced(12, &server)?;
     let told = site.ends(&format!("{RUN} --dry-run"), 0, &[])?.out;
     ensure!(server.calls().is_empty(), "it asked");
     let money = told.split("all together ").nth(1).context("a sum")?;

@@ -30,11 +30,8 @@ fn trees() -> usize {
 fn run_with_faults(server: &ChatServer, seconds: &str) -> Result<Site> {
     let proxy = FaultProxy::before(&server.base_url, &FAULTS, 11);
     let site = Site::new(trees(), &proxy.base_url)?;
+    site.edit_endpoints("timeout_seconds = 2.0")?;
     site.edit(&[
-        (
-            "concurrency = 32",
-            "concurrency = 32\ntimeout_seconds = 2.0",
-        ),
         ("trees_in_flight = 6", "trees_in_flight = 16"),
         (
             "interpreters = 2",

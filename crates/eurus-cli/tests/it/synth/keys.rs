@@ -8,7 +8,7 @@ use test_support::servers::{ChatServer, Reply};
 use test_support::skip;
 
 use super::company::{texts, user_text};
-use super::site::{Ended, LEVEL, RUN, Site, end, spawn};
+use super::site::{Ended, LEVEL, RUN, Site, end};
 
 const VARIABLE: &str = "EURUS_TEST_SYNTH_KEY";
 const KEY: &str = "sk-7f3a9c51e2d84b60";
@@ -40,17 +40,12 @@ fn holding_the_key(folder: &Path) -> Result<Vec<String>> {
 }
 
 fn with_key(site: &Site, arguments: &str) -> Result<Ended> {
-    let mut command = site.command(arguments);
-    command.env(VARIABLE, KEY);
-    end(spawn(command)?)
+    end(site.start_with(arguments, VARIABLE, KEY)?)
 }
 
 fn site(problems: usize, server: &ChatServer) -> Result<Site> {
     let site = Site::new(problems, &server.base_url)?;
-    site.edit(&[(
-        "concurrency = 32\n",
-        &format!("concurrency = 32\napi_key_env = \"{VARIABLE}\"\n"),
-    )])?;
+    site.edit_endpoints(&format!("api_key_env = \"{VARIABLE}\""))?;
     Ok(site)
 }
 
@@ -149,9 +144,7 @@ fn a_server_that_says_the_key_in_its_errors_is_quoted_without_it() -> Result<()>
     let server = ChatServer::answering(|call| Reply::ok(format!("<html>{}</html>", call.head)));
     let site = site(1, &server)?;
     site.edit(&[("retry = { ", "retry = { retries = 1, ")])?;
-    let mut command = site.command(RUN);
-    command.env(VARIABLE, KEY);
-    let run = spawn(command)?;
+    let run = site.start_with(RUN, VARIABLE, KEY)?;
     super::interrupts::wait_for_calls(&server, 2)?;
     std::thread::sleep(Duration::from_millis(500));
     crate::interrupts::send(rustix::process::Signal::INT, run.id())?;

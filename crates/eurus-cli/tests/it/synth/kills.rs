@@ -16,7 +16,7 @@ use test_support::{PostgresServer, count};
 use super::accounts::{Account, account, of_calls};
 use super::company::company;
 use super::interrupts::{wait_for_calls, wait_until};
-use super::site::{RUN, Site, end, spawn};
+use super::site::{RUN, Site, end};
 use crate::interrupts::send;
 
 const TREES: usize = 40;
@@ -35,11 +35,8 @@ fn site(base_url: &str, lease_seconds: f64) -> Result<Site> {
             "lease_seconds = 5.0",
             &format!("lease_seconds = {lease_seconds:.1}"),
         ),
-        (
-            "concurrency = 32\n",
-            &format!("concurrency = 32\napi_key_env = \"{KEY}\"\n"),
-        ),
     ])?;
+    site.edit_endpoints(&format!("api_key_env = \"{KEY}\""))?;
     Ok(site)
 }
 
@@ -47,9 +44,7 @@ fn site(base_url: &str, lease_seconds: f64) -> Result<Site> {
 const KEY: &str = "EURUS_TEST_WORKER";
 
 fn worker(site: &Site, arguments: &str, key: &str) -> Result<Child> {
-    let mut command = site.command(arguments);
-    command.env(KEY, key);
-    spawn(command)
+    site.start_with(arguments, KEY, key)
 }
 
 /// Waits until a worker has made so many calls.

@@ -10,6 +10,7 @@ mod interrupts;
 mod keys;
 mod kills;
 mod mixed;
+mod problems;
 mod puzzles;
 mod servers;
 mod site;

@@ -130,10 +130,7 @@ fn an_answer_under_another_models_name_ends_the_run_with_both_names_and_the_reme
         "{status}"
     );
     // The user says that it is the right one.
-    site.edit(&[(
-        "concurrency = 32",
-        "concurrency = 32\naccept_other_model = true",
-    )])?;
+    site.edit_endpoints("accept_other_model = true")?;
     site.ends(RUN, 0, &[])?;
     ensure!(site.status("run.db")?["jobs"]["done"] == 6);
     Ok(())

@@ -13,6 +13,9 @@ use crate::common::{Workplace, ensure_says};
 
 pub const RUN: &str = "synth run --config synth.toml --data problems.jsonl --store run.db";
 
+/// A line of every endpoint.
+const CONCURRENCY: &str = "concurrency = 32\n";
+
 /// A place for runs.
 pub struct Site {
     pub place: Workplace,
@@ -56,7 +59,7 @@ pub fn run_file(base_url: &str) -> String {
 /// The table of an endpoint, which waits little.
 pub fn endpoint(name: &str, base_url: &str, model: &str) -> String {
     format!(
-        "\n[endpoints.{name}]\nbase_url = \"{base_url}\"\nmodel = \"{model}\"\nconcurrency = 32\n\
+        "\n[endpoints.{name}]\nbase_url = \"{base_url}\"\nmodel = \"{model}\"\n{CONCURRENCY}\
          retry = {{ first_wait_seconds = 0.01, longest_wait_seconds = 0.1 }}\n"
     )
 }
@@ -93,6 +96,11 @@ impl Site {
         self.write("synth.toml", text)
     }
 
+    /// Adds a line to the table of every endpoint.
+    pub fn edit_endpoints(&self, line: &str) -> Result<()> {
+        self.edit(&[(CONCURRENCY, &format!("{CONCURRENCY}{line}\n"))])
+    }
+
     /// The program, with these words.
     pub fn command(&self, arguments: &str) -> Command {
         let words: Vec<&str> = arguments.split_whitespace().collect();
@@ -102,6 +110,13 @@ impl Site {
     /// Starts the program; what it says is kept until its end.
     pub fn start(&self, arguments: &str) -> Result<Child> {
         spawn(self.command(arguments))
+    }
+
+    /// Starts the program with a variable of its environment set.
+    pub fn start_with(&self, arguments: &str, variable: &str, value: &str) -> Result<Child> {
+        let mut command = self.command(arguments);
+        command.env(variable, value);
+        spawn(command)
     }
 
     pub fn run(&self, arguments: &str) -> Result<Ended> {
