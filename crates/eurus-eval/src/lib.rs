@@ -51,6 +51,8 @@
 //! see [`metrics`] for the one definition used throughout.
 
 mod error;
+#[cfg(feature = "benchmarks")]
+pub mod graders;
 pub mod metrics;
 pub mod report;
 pub mod reranking;
