@@ -213,7 +213,9 @@ fn serve(stream: TcpStream, answer: &dyn Fn(&Call) -> Reply, shared: &Shared) {
                 false
             }
         };
-        if !goes_on {
+        // A proxy that asks for one answer waits for the end of the connection.
+        let is_last = call.head.to_lowercase().contains("connection: close");
+        if !goes_on || is_last {
             return;
         }
     }
