@@ -47,11 +47,7 @@ fn generation(criterion: &mut Criterion) {
         .throughput(Throughput::Elements((SAMPLES * NEW_TOKENS) as u64));
     group.bench_function("one_prompt_20x128", |bencher| {
         bencher.iter(|| {
-            let prompt = Prompt {
-                tokens: tokens.clone(),
-                samples: SAMPLES,
-                seed: 1,
-            };
+            let prompt = Prompt::new(tokens.clone(), SAMPLES, 1);
             let params = SamplingParams::at_temperature(1.0, NEW_TOKENS);
             generator
                 .generate(&[prompt], &params, &mut |_| Flow::Continue)

@@ -174,14 +174,9 @@ fn draw<'a>(
         .map(|(index, instruction)| {
             let mut tokens = tokenizer.encode_prompt(&[Message::user(instruction)])?;
             tokens.extend(&first_tokens);
-            Ok(Prompt {
-                tokens,
-                samples: draws.samples,
-                seed: draws
-                    .seed
-                    .wrapping_mul(1_000_003)
-                    .wrapping_add(index as u64),
-            })
+            let seed = draws.seed.wrapping_mul(1_000_003);
+            let seed = seed.wrapping_add(index as u64);
+            Ok(Prompt::new(tokens, draws.samples, seed))
         })
         .collect::<Result<Vec<_>>>()?;
     let generator = Generator::new(model, vec![tokenizer.eos_id()]);

@@ -76,6 +76,25 @@ pub trait ChatModel: Send + Sync {
             .collect()
     }
 
+    /// Draws samples of many requests, those with the indices in `wanted`, and hands each over with the place of its
+    /// request and its index, on the thread of the caller and in no fixed order: one entry per request tells how it ended.
+    ///
+    /// The default draws one request after the other. A model in this process overrides it to compute them together.
+    fn complete_batch_each(
+        &self,
+        requests: &[ChatRequest],
+        wanted: &[Vec<usize>],
+        on_sample: &mut dyn FnMut(usize, usize, Completion),
+    ) -> Vec<Result<()>> {
+        let both = requests.iter().zip(wanted).enumerate();
+        both.map(|(place, (request, wanted))| {
+            self.complete_each(request, wanted, &mut |sample, completion| {
+                on_sample(place, sample, completion);
+            })
+        })
+        .collect()
+    }
+
     /// Draws `request.samples` completions and hands over their text as it comes into being.
     ///
     /// # Errors
@@ -180,6 +199,15 @@ where
 
     fn complete_batch(&self, requests: &[ChatRequest]) -> Vec<Result<Vec<Completion>>> {
         (**self).complete_batch(requests)
+    }
+
+    fn complete_batch_each(
+        &self,
+        requests: &[ChatRequest],
+        wanted: &[Vec<usize>],
+        on_sample: &mut dyn FnMut(usize, usize, Completion),
+    ) -> Vec<Result<()>> {
+        (**self).complete_batch_each(requests, wanted, on_sample)
     }
 
     fn stream(

@@ -136,11 +136,7 @@ impl Questions<'_> {
         let prompts: Vec<Prompt> = self
             .prompts
             .iter()
-            .map(|tokens| Prompt {
-                tokens: tokens.clone(),
-                samples: 1,
-                seed: 0,
-            })
+            .map(|tokens| Prompt::new(tokens.clone(), 1, 0))
             .collect();
         let answers = Generator::new(model, self.stop_tokens.to_vec())
             .generate(

@@ -1,6 +1,8 @@
 //! A checkpoint in this process as a chat model: it can act, criticise and be evaluated.
 
-use chat_model::{ChatModel, ChatRequest, Completion, Sampling};
+use std::collections::HashSet;
+
+use chat_model::{Capability, ChatModel, ChatRequest, Completion, Sampling, TokenLogProb};
 use token_forest::{ChatTokenizer, Message};
 
 use crate::Decoder;
@@ -46,26 +48,54 @@ impl LocalChatModel {
         }
     }
 
-    fn prompt(&self, request: &ChatRequest) -> chat_model::Result<Prompt> {
+    fn prompt(&self, request: &ChatRequest, samples: &[usize]) -> chat_model::Result<Prompt> {
         request.check(self)?;
-        let messages: Vec<Message> = request
-            .messages
-            .iter()
-            .map(|message| match message.role {
-                chat_model::Role::System => Message::system(&message.content),
-                chat_model::Role::User => Message::user(&message.content),
-                chat_model::Role::Assistant => Message::assistant(&message.content),
-            })
-            .collect();
-        let tokens = self
-            .tokenizer
-            .encode_prompt(&messages)
-            .map_err(|error| self.error(error))?;
         Ok(Prompt {
-            tokens,
-            samples: request.samples,
+            tokens: self.before_completion(request)?.tokens,
+            samples: samples.to_vec(),
             seed: request.sampling.seed,
         })
+    }
+
+    /// What stands before the completion: a prompt with how the answer begins.
+    fn before_completion(&self, request: &ChatRequest) -> chat_model::Result<Before> {
+        let error = |error| self.error(error);
+        let (text, mut tokens) = match &request.raw_prompt {
+            Some(raw) => {
+                let tokens = self.tokenizer.encode_raw_prompt(raw).map_err(error)?;
+                (raw.clone(), tokens)
+            }
+            None => {
+                let messages: Vec<Message> = request.messages.iter().map(message).collect();
+                let tokens = self.tokenizer.encode_prompt(&messages).map_err(error)?;
+                (
+                    self.tokenizer.prompt_text(&messages).map_err(error)?,
+                    tokens,
+                )
+            }
+        };
+        let Some(begun) = request.begun_answer() else {
+            return Ok(Before { text, tokens });
+        };
+        tokens.extend(self.after(&text, begun)?);
+        Ok(Before {
+            text: text + begun,
+            tokens,
+        })
+    }
+
+    fn after(&self, before: &str, text: &str) -> chat_model::Result<Vec<u32>> {
+        let tokens = self.tokenizer.encode_continuation(before, text);
+        tokens.map_err(|error| self.error(error))
+    }
+
+    /// The tokens that a request begins with, such as to see how often the token that begins a text stands there.
+    ///
+    /// # Errors
+    ///
+    /// As [`complete`](ChatModel::complete).
+    pub fn prompt_tokens(&self, request: &ChatRequest) -> chat_model::Result<Vec<u32>> {
+        Ok(self.prompt(request, &[0])?.tokens)
     }
 
     /// Whether a stop text stands in the last tokens, the newest of which may have completed it.
@@ -82,8 +112,9 @@ impl LocalChatModel {
 
     fn completion(
         &self,
-        continuation: Continuation,
-        stop: &[String],
+        continuation: &Continuation,
+        request: &ChatRequest,
+        prompt_tokens: usize,
     ) -> chat_model::Result<Completion> {
         let mut text = self
             .tokenizer
@@ -93,8 +124,8 @@ impl LocalChatModel {
             Finish::Stop => chat_model::Finish::Stop,
             Finish::Length => chat_model::Finish::Length,
         };
-        let cut = stop
-            .iter()
+        let stops = request.sampling.stop.iter();
+        let cut = stops
             .filter(|stop| !stop.is_empty())
             .filter_map(|stop| text.find(stop.as_str()))
             .min();
@@ -102,50 +133,98 @@ impl LocalChatModel {
             text.truncate(cut);
             finish = chat_model::Finish::Stop;
         }
-        Ok(Completion::new(text, finish, continuation.tokens.len()))
+        Ok(Completion {
+            prompt_tokens,
+            logprobs: request.logprobs.then(|| self.logprobs(continuation)),
+            ..Completion::new(text, finish, continuation.tokens.len())
+        })
     }
 
-    /// Requests drawn the same way, together.
-    fn complete_alike(
+    /// The tokens with their log-probabilities; the one that ended the completion is among them.
+    fn logprobs(&self, continuation: &Continuation) -> Vec<TokenLogProb> {
+        let end = [self.tokenizer.eos_id()];
+        let tokens = continuation.tokens.iter().chain(&end);
+        tokens
+            .zip(&continuation.log_probs)
+            .map(|(&token, &log_prob)| self.log_prob(token, log_prob))
+            .collect()
+    }
+
+    fn log_prob(&self, token: u32, log_prob: f32) -> TokenLogProb {
+        TokenLogProb {
+            token: (self.tokenizer.decode_with_special_tokens(&[token])).unwrap_or_default(),
+            log_prob: f64::from(log_prob),
+        }
+    }
+
+    /// Draws samples of requests that are drawn the same way, together.
+    fn draw_alike(
         &self,
-        requests: &[&ChatRequest],
-    ) -> chat_model::Result<Vec<Vec<Completion>>> {
-        let Some(first) = requests.first() else {
-            return Ok(Vec::new());
+        wanted: &[Wanted<'_>],
+        on_sample: &mut dyn FnMut(usize, usize, Completion),
+    ) -> chat_model::Result<()> {
+        let Some(first) = wanted.first() else {
+            return Ok(());
         };
-        let prompts = requests
+        let prompts = wanted
             .iter()
-            .map(|request| self.prompt(request))
+            .map(|it| self.prompt(it.request, it.samples))
             .collect::<chat_model::Result<Vec<_>>>()?;
         let params = SamplingParams {
-            temperature: first.sampling.temperature,
-            top_p: first.sampling.top_p,
+            temperature: first.request.sampling.temperature,
+            top_p: first.request.sampling.top_p,
             top_k: 0,
             repetition_penalty: 1.0,
-            max_tokens: first.sampling.max_tokens,
+            max_tokens: first.request.sampling.max_tokens,
         };
-        let mut end_at_stop_texts = |event: GenerationEvent<'_>| match event {
+        let mut failed = None;
+        let mut observe = |event: GenerationEvent<'_>| match event {
             GenerationEvent::Token { prompt, tokens, .. }
-                if self.ends_with_stop(tokens, &requests[prompt].sampling.stop) =>
+                if self.ends_with_stop(tokens, &wanted[prompt].request.sampling.stop) =>
             {
                 Flow::Stop
             }
+            GenerationEvent::Ended {
+                prompt,
+                sample,
+                continuation,
+            } => {
+                let (request, length) = (wanted[prompt].request, prompts[prompt].tokens.len());
+                match self.completion(continuation, request, length) {
+                    Ok(completion) => on_sample(wanted[prompt].place, sample, completion),
+                    Err(error) => failed = Some(error),
+                }
+                Flow::Continue
+            }
             _ => Flow::Continue,
         };
-        let continuations = self
-            .generator
-            .generate(&prompts, &params, &mut end_at_stop_texts)
+        self.generator
+            .generate(&prompts, &params, &mut observe)
             .map_err(|error| self.error(error))?;
-        continuations
-            .into_iter()
-            .zip(requests)
-            .map(|(samples, request)| {
-                samples
-                    .into_iter()
-                    .map(|sample| self.completion(sample, &request.sampling.stop))
-                    .collect()
-            })
-            .collect()
+        failed.map_or(Ok(()), Err)
+    }
+}
+
+/// What stands before a completion.
+struct Before {
+    text: String,
+    tokens: Vec<u32>,
+}
+
+/// Samples of a request, by their numbers.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    /// Place of the request among those of the caller.
+    place: usize,
+    request: &'a ChatRequest,
+    samples: &'a [usize],
+}
+
+fn message(message: &chat_model::Message) -> Message {
+    match message.role {
+        chat_model::Role::System => Message::system(&message.content),
+        chat_model::Role::User => Message::user(&message.content),
+        chat_model::Role::Assistant => Message::assistant(&message.content),
     }
 }
 
@@ -159,25 +238,115 @@ impl ChatModel for LocalChatModel {
         &self.name
     }
 
+    fn can(&self, capability: Capability) -> bool {
+        matches!(
+            capability,
+            Capability::RawPrompt
+                | Capability::AnswerPrefix
+                | Capability::LogProbs
+                | Capability::Scoring
+        )
+    }
+
     fn complete(&self, request: &ChatRequest) -> chat_model::Result<Vec<Completion>> {
-        let mut completed = self.complete_alike(&[request])?;
-        Ok(completed.pop().unwrap_or_default())
+        let mut completed = self.complete_batch(std::slice::from_ref(request));
+        completed.pop().unwrap_or_else(|| Ok(Vec::new()))
     }
 
     fn complete_batch(&self, requests: &[ChatRequest]) -> Vec<chat_model::Result<Vec<Completion>>> {
-        let together = requests
-            .windows(2)
-            .all(|pair| alike(&pair[0].sampling, &pair[1].sampling));
-        if together {
-            let all: Vec<&ChatRequest> = requests.iter().collect();
-            if let Ok(completed) = self.complete_alike(&all) {
-                return completed.into_iter().map(Ok).collect();
+        let wanted: Vec<Vec<usize>> = requests
+            .iter()
+            .map(|it| (0..it.samples).collect())
+            .collect();
+        let mut drawn: Vec<Vec<(usize, Completion)>> = vec![Vec::new(); requests.len()];
+        let ended =
+            self.complete_batch_each(requests, &wanted, &mut |place, sample, completion| {
+                drawn[place].push((sample, completion));
+            });
+        let drawn = drawn.into_iter().map(|mut samples| {
+            samples.sort_by_key(|(sample, _)| *sample);
+            samples
+                .into_iter()
+                .map(|(_, completion)| completion)
+                .collect()
+        });
+        let both = ended.into_iter().zip(drawn);
+        both.map(|(ended, drawn)| ended.map(|()| drawn)).collect()
+    }
+
+    fn complete_each(
+        &self,
+        request: &ChatRequest,
+        wanted: &[usize],
+        on_sample: &mut dyn FnMut(usize, Completion),
+    ) -> chat_model::Result<()> {
+        let wanted = [Wanted {
+            place: 0,
+            request,
+            samples: wanted,
+        }];
+        self.draw_alike(&wanted, &mut |_, sample, completion| {
+            on_sample(sample, completion)
+        })
+    }
+
+    fn complete_batch_each(
+        &self,
+        requests: &[ChatRequest],
+        wanted: &[Vec<usize>],
+        on_sample: &mut dyn FnMut(usize, usize, Completion),
+    ) -> Vec<chat_model::Result<()>> {
+        let all: Vec<Wanted<'_>> = requests
+            .iter()
+            .zip(wanted)
+            .enumerate()
+            .map(|(place, (request, samples))| Wanted {
+                place,
+                request,
+                samples,
+            })
+            .collect();
+        let mut ended: Vec<chat_model::Result<()>> = all.iter().map(|_| Ok(())).collect();
+        let together =
+            |a: &Wanted<'_>, b: &Wanted<'_>| alike(&a.request.sampling, &b.request.sampling);
+        for group in all.chunk_by(together) {
+            let mut handed: Vec<HashSet<usize>> = vec![HashSet::new(); group.len()];
+            let first = group.first().map_or(0, |it| it.place);
+            let drawn = self.draw_alike(group, &mut |place, sample, completion| {
+                handed[place - first].insert(sample);
+                on_sample(place, sample, completion);
+            });
+            if drawn.is_ok() {
+                continue;
+            }
+            // Each on its own: one of them is at fault and the others are not.
+            for (it, handed) in group.iter().zip(&handed) {
+                let rest = it.samples.iter().filter(|sample| !handed.contains(sample));
+                let rest: Vec<usize> = rest.copied().collect();
+                ended[it.place] =
+                    self.complete_each(it.request, &rest, &mut |sample, completion| {
+                        on_sample(it.place, sample, completion);
+                    });
             }
         }
-        // Each on its own: requests differ, or one of them is at fault and the others are not.
-        requests
-            .iter()
-            .map(|request| self.complete(request))
-            .collect()
+        ended
+    }
+
+    fn log_probs_of(
+        &self,
+        request: &ChatRequest,
+        completion: &str,
+    ) -> chat_model::Result<Vec<TokenLogProb>> {
+        request.check(self)?;
+        let before = self.before_completion(request)?;
+        let tokens = self.after(&before.text, completion)?;
+        let log_probs = self
+            .generator
+            .log_probs(&before.tokens, &tokens)
+            .map_err(|error| self.error(error))?;
+        let rows = tokens.into_iter().zip(log_probs);
+        Ok(rows
+            .map(|(token, log_prob)| self.log_prob(token, log_prob))
+            .collect())
     }
 }

@@ -61,6 +61,15 @@ impl ChatTokenizer {
         Ok(tree.path_tokens(tree.nodes.len() - 1))
     }
 
+    /// The text of a conversation that waits for an action: through the generation prompt.
+    ///
+    /// # Errors
+    ///
+    /// When the template refuses the conversation.
+    pub fn prompt_text(&self, messages: &[Message]) -> Result<String> {
+        self.text_through("", messages)
+    }
+
     /// All nodes of a tree, in order.
     pub(crate) fn encode_nodes(
         &self,

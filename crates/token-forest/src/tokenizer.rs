@@ -246,7 +246,26 @@ impl ChatTokenizer {
     ///
     /// When the tokenizer cannot encode the text.
     pub fn encode_text(&self, text: &str) -> Result<Vec<u32>> {
-        ids(&self.tokenizer, text)
+        ids(&self.tokenizer, text, false)
+    }
+
+    /// The tokens of a text that a model reads from its start, without any chat template: with the special tokens that the
+    /// tokenizer adds itself, such as one that begins every text.
+    ///
+    /// # Errors
+    ///
+    /// When the tokenizer cannot encode the text.
+    pub fn encode_raw_prompt(&self, text: &str) -> Result<Vec<u32>> {
+        ids(&self.tokenizer, text, true)
+    }
+
+    /// The tokens of a text that goes on from another one, [such as a prompt](Self::prompt_text): those that it adds there.
+    ///
+    /// # Errors
+    ///
+    /// When the tokenizer cannot encode the text.
+    pub fn encode_continuation(&self, before: &str, text: &str) -> Result<Vec<u32>> {
+        self.encode_after(before, &format!("{before}{text}"))
     }
 
     /// The text of tokens, without special tokens.
@@ -319,9 +338,9 @@ fn last_chars(text: &str, count: usize) -> &str {
     start.map_or(text, |(start, _)| &text[start..])
 }
 
-fn ids(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>> {
+fn ids(tokenizer: &Tokenizer, text: &str, add_special_tokens: bool) -> Result<Vec<u32>> {
     tokenizer
-        .encode_fast(text, false)
+        .encode_fast(text, add_special_tokens)
         .map(|encoding| encoding.get_ids().to_vec())
         .map_err(|e| Error::Tokenize {
             action: "encode",
@@ -333,7 +352,7 @@ fn ids(tokenizer: &Tokenizer, text: &str) -> Result<Vec<u32>> {
 /// The id of a text that is one token of the vocabulary, and becomes this token in a text too.
 fn single_id(tokenizer: &Tokenizer, token: &str) -> Option<u32> {
     let id = tokenizer.token_to_id(token)?;
-    ids(tokenizer, token)
+    ids(tokenizer, token, false)
         .is_ok_and(|ids| ids == [id])
         .then_some(id)
 }

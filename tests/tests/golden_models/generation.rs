@@ -73,11 +73,7 @@ pub fn check(subject: &Subject, model: &Decoder, report: &mut Report) -> Result<
 }
 
 fn prompt(row: &Generated) -> Prompt {
-    Prompt {
-        tokens: row.prompt_ids.clone(),
-        samples: 1,
-        seed: 0,
-    }
+    Prompt::new(row.prompt_ids.clone(), 1, 0)
 }
 
 /// The log-probs noted down while decoding are those of a pass without cache.

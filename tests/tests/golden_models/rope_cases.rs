@@ -265,11 +265,7 @@ fn check_generation(cases: &RopeCases, model: &Decoder, report: &mut Report) -> 
         prompt_ids,
         no_cache,
     } = &cases.generate_across;
-    let prompt = Prompt {
-        tokens: prompt_ids.clone(),
-        samples: 2,
-        seed: 0,
-    };
+    let prompt = Prompt::new(prompt_ids.clone(), 2, 0);
     let params = SamplingParams::greedy(no_cache.new_ids.len());
     let all =
         Generator::new(model, Vec::new()).generate(&[prompt], &params, &mut |_| Flow::Continue)?;

@@ -352,11 +352,7 @@ fn mixed_precision_follows_double_precision_where_the_device_has_it() {
 fn generated_tokens_are_those_of_double_precision() {
     let prompts: Vec<Prompt> = [vec![1, 2, 3], vec![4], vec![5, 6, 7, 8]]
         .into_iter()
-        .map(|tokens| Prompt {
-            tokens,
-            samples: 2,
-            seed: 1,
-        })
+        .map(|tokens| Prompt::new(tokens, 2, 1))
         .collect();
     on_every_device(|name, machine, double| {
         for (what, config) in configs() {

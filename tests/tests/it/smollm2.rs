@@ -347,11 +347,7 @@ fn check_greedy(
     let params = SamplingParams::greedy(most.max().context("no prompt to generate from")?);
     let prompts: Vec<Prompt> = clear
         .iter()
-        .map(|prompt| Prompt {
-            tokens: prompt.input_ids.clone(),
-            samples: 1,
-            seed: 0,
-        })
+        .map(|prompt| Prompt::new(prompt.input_ids.clone(), 1, 0))
         .collect();
     let generator = Generator::new(model, vec![tokenizer.eos_id()]);
     let samples = generator.generate(&prompts, &params, &mut |_| Flow::Continue)?;

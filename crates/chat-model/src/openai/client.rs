@@ -153,7 +153,7 @@ impl OpenAiClient {
 
     /// Draws samples of several requests at once and hands over each, as (position of the request, index of the sample),
     /// as soon as its call has ended, on this thread. One result per request.
-    pub fn complete_each_of(
+    fn complete_each_of(
         &self,
         requests: &[(&ChatRequest, &[usize])],
         on_sample: &mut dyn FnMut(usize, usize, Completion),
@@ -251,6 +251,21 @@ impl ChatModel for OpenAiClient {
                 on_sample(sample, completion);
             });
         results.pop().unwrap_or(Ok(()))
+    }
+
+    /// Makes up to `concurrency` calls at once.
+    fn complete_batch_each(
+        &self,
+        requests: &[ChatRequest],
+        wanted: &[Vec<usize>],
+        on_sample: &mut dyn FnMut(usize, usize, Completion),
+    ) -> Vec<Result<()>> {
+        let wanted: Vec<(&ChatRequest, &[usize])> = requests
+            .iter()
+            .zip(wanted)
+            .map(|(request, samples)| (request, samples.as_slice()))
+            .collect();
+        self.complete_each_of(&wanted, on_sample)
     }
 
     /// Makes up to `concurrency` calls at once.

@@ -7,12 +7,13 @@ mod statistics;
 
 use std::sync::Arc;
 
-use burn::tensor::Tensor;
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{DType, Tensor};
 use token_forest::{PackedForest, TokenTree};
 
 use crate::ops::{self, DecodeSpans, PromptGroup, Segment};
 use crate::rope::Sequence;
-use crate::{Decoder, Error, ForestBatch, ForestModel, Result, int_tensor};
+use crate::{Decoder, Error, ForestBatch, ForestBody, ForestModel, Result, int_tensor};
 
 use cache::Caches;
 use sampling::Sampler;
@@ -24,10 +25,21 @@ pub use statistics::{GenerationStatistics, REPEATED};
 pub struct Prompt {
     /// Token ids, template and generation prompt included.
     pub tokens: Vec<u32>,
-    /// Continuations wanted.
-    pub samples: usize,
+    /// Continuations wanted, by their numbers: `0..8` for eight, `[3, 5]` for two of them.
+    pub samples: Vec<usize>,
     /// Seed of the prompt's samples; sample `i` depends on this and `i` alone.
     pub seed: u64,
+}
+
+impl Prompt {
+    /// A prompt with so many continuations, numbered from 0.
+    pub fn new(tokens: Vec<u32>, samples: usize, seed: u64) -> Self {
+        Self {
+            tokens,
+            samples: (0..samples).collect(),
+            seed,
+        }
+    }
 }
 
 /// Why a continuation ended.
@@ -52,6 +64,15 @@ pub enum GenerationEvent<'a> {
         tokens: &'a [u32],
         /// Log-probability of this one.
         log_prob: f32,
+    },
+    /// A sequence has ended; the answer is not looked at.
+    Ended {
+        /// The prompt, by its place in the list.
+        prompt: usize,
+        /// The sample of that prompt.
+        sample: usize,
+        /// All of it.
+        continuation: &'a Continuation,
     },
     /// A batch is finished; the answer is not looked at.
     Finished {
@@ -113,6 +134,12 @@ struct Row {
     done: bool,
 }
 
+/// What happens to a row.
+enum News {
+    Token { log_prob: f32 },
+    Ended,
+}
+
 impl Generator {
     /// Makes a generator that ends a continuation at any of `stop_tokens`.
     pub fn new(model: &Decoder, stop_tokens: Vec<u32>) -> Self {
@@ -136,9 +163,9 @@ impl Generator {
         self
     }
 
-    /// Continues every prompt. Returns one list per prompt with `samples` continuations each, in order.
+    /// Continues every prompt. Returns one list per prompt with a continuation for each of its `samples`, by their numbers.
     ///
-    /// `observe` hears of every new token, as it comes, and can end the sequence there.
+    /// `observe` hears of every new token, as it comes, and can end the sequence there, and of every sequence that ended.
     ///
     /// # Errors
     ///
@@ -151,24 +178,8 @@ impl Generator {
         observe: &mut dyn FnMut(GenerationEvent<'_>) -> Flow,
     ) -> Result<Vec<Vec<Continuation>>> {
         params.check()?;
-        let context = self.model.model.context_length();
         for (index, prompt) in prompts.iter().enumerate() {
-            if prompt.tokens.len() >= context {
-                return Err(Error::PromptTooLong {
-                    prompt: index,
-                    tokens: prompt.tokens.len(),
-                    context,
-                });
-            }
-        }
-        let vocab_size = self.model.output_weight().dims()[0];
-        for token in prompts.iter().flat_map(|prompt| &prompt.tokens) {
-            if *token as usize >= vocab_size {
-                return Err(Error::TokenOutOfRange {
-                    token: *token,
-                    vocab_size,
-                });
-            }
+            self.check_prompt(index, &prompt.tokens)?;
         }
         let mut results = Vec::with_capacity(prompts.len());
         while results.len() < prompts.len() {
@@ -178,8 +189,8 @@ impl Generator {
                 .iter()
                 .take_while(|prompt| {
                     // A prompt with more samples than rows are allowed is a batch of its own.
-                    let fits = rows == 0 || rows + prompt.samples <= self.max_rows;
-                    rows += prompt.samples;
+                    let fits = rows == 0 || rows + prompt.samples.len() <= self.max_rows;
+                    rows += prompt.samples.len();
                     fits
                 })
                 .count();
@@ -190,6 +201,50 @@ impl Generator {
             });
         }
         Ok(results)
+    }
+
+    /// The log-probability of each token of a text that goes on from a prompt.
+    ///
+    /// # Errors
+    ///
+    /// When the prompt is empty, both together are longer than the model's context, or a token id is outside the vocabulary.
+    pub fn log_probs(&self, prompt: &[u32], tokens: &[u32]) -> Result<Vec<f32>> {
+        let mut tree = TokenTree::new(prompt.to_vec(), false);
+        if tokens.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.check_prompt(0, &[prompt, &tokens[..tokens.len() - 1]].concat())?;
+        self.check_tokens(tokens)?;
+        tree.push(0, tokens.to_vec(), true);
+        let device = self.model.output_weight().device();
+        let batch = ForestBatch::new(PackedForest::from_trees([&tree])?, &device);
+        let predictors: Vec<u32> = batch.forest.targets.iter().map(|it| it.predictor).collect();
+        let hidden = self.model.hidden_states(&batch);
+        let hidden = hidden.select(0, int_tensor(&predictors, &device));
+        let logits = ops::project(hidden, self.model.output_weight()).cast(DType::F32);
+        let targets = int_tensor(tokens, &device).unsqueeze_dim(1);
+        let chosen = log_softmax(logits, 1).gather(1, targets);
+        Ok(chosen.into_data().iter().collect())
+    }
+
+    fn check_prompt(&self, prompt: usize, tokens: &[u32]) -> Result<()> {
+        let context = self.model.model.context_length();
+        if tokens.len() >= context {
+            return Err(Error::PromptTooLong {
+                prompt,
+                tokens: tokens.len(),
+                context,
+            });
+        }
+        self.check_tokens(tokens)
+    }
+
+    fn check_tokens(&self, tokens: &[u32]) -> Result<()> {
+        let vocab_size = self.model.output_weight().dims()[0];
+        match tokens.iter().find(|&&token| token as usize >= vocab_size) {
+            Some(&token) => Err(Error::TokenOutOfRange { token, vocab_size }),
+            None => Ok(()),
+        }
     }
 
     fn continue_batch(
@@ -204,7 +259,7 @@ impl Generator {
             .iter()
             .enumerate()
             .flat_map(|(index, prompt)| {
-                (0..prompt.samples).map(move |sample| Row {
+                prompt.samples.iter().map(move |&sample| Row {
                     prompt: index,
                     sample,
                     sampler: Sampler::new(prompt.seed, sample, &prompt.tokens),
@@ -220,12 +275,20 @@ impl Generator {
             .collect();
         let mut finished: Vec<Row> = Vec::with_capacity(rows.len());
         if !rows.is_empty() {
-            let mut observe = |row: &Row, log_prob: f32| {
-                observe(GenerationEvent::Token {
-                    prompt: first + row.prompt,
-                    sample: row.sample,
-                    tokens: &row.continuation.tokens,
-                    log_prob,
+            let mut observe = |row: &Row, news: News| {
+                let (prompt, sample) = (first + row.prompt, row.sample);
+                observe(match news {
+                    News::Token { log_prob } => GenerationEvent::Token {
+                        prompt,
+                        sample,
+                        tokens: &row.continuation.tokens,
+                        log_prob,
+                    },
+                    News::Ended => GenerationEvent::Ended {
+                        prompt,
+                        sample,
+                        continuation: &row.continuation,
+                    },
                 })
             };
             let drawn = self.run(prompts, &mut rows, &mut finished, params, &mut observe);
@@ -252,7 +315,7 @@ impl Generator {
         rows: &mut Vec<Row>,
         finished: &mut Vec<Row>,
         params: &SamplingParams,
-        observe: &mut dyn FnMut(&Row, f32) -> Flow,
+        observe: &mut dyn FnMut(&Row, News) -> Flow,
     ) -> Result<()> {
         let device = self.model.output_weight().device();
         let trees: Vec<TokenTree> = prompts
@@ -331,7 +394,7 @@ impl Generator {
         hidden: Tensor<2>,
         rows: &mut [Row],
         params: &SamplingParams,
-        observe: &mut dyn FnMut(&Row, f32) -> Flow,
+        observe: &mut dyn FnMut(&Row, News) -> Flow,
     ) -> Result<Vec<u32>> {
         let logits = ops::project(hidden, self.model.output_weight());
         let vocab_size = logits.dims()[1];
@@ -366,10 +429,14 @@ impl Generator {
             } else {
                 row.continuation.tokens.push(choice.token);
                 row.done = row.continuation.tokens.len() >= row.limit;
-                if observe(row, choice.log_prob) == Flow::Stop {
+                let log_prob = choice.log_prob;
+                if observe(row, News::Token { log_prob }) == Flow::Stop {
                     row.continuation.finish = Finish::Stop;
                     row.done = true;
                 }
+            }
+            if row.done {
+                observe(row, News::Ended);
             }
         }
         Ok(chosen.into_iter().map(|choice| choice.token).collect())

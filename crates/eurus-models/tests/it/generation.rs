@@ -23,11 +23,7 @@ fn prompts() -> Vec<Prompt> {
     [vec![1, 2, 3], vec![4], vec![5, 6]]
         .into_iter()
         .zip(0..)
-        .map(|(tokens, seed)| Prompt {
-            tokens,
-            samples: 3,
-            seed,
-        })
+        .map(|(tokens, seed)| Prompt::new(tokens, 3, seed))
         .collect()
 }
 
@@ -51,6 +47,7 @@ fn the_observer_hears_every_token_in_order() {
                     log_probs.push(log_prob);
                     assert_eq!(so_far.as_slice(), tokens);
                 }
+                GenerationEvent::Ended { .. } => {}
                 GenerationEvent::Finished { prompts } => finished.push(prompts),
             }
             Flow::Continue
@@ -261,11 +258,7 @@ fn hidden_states_after_attention_to_what_is_not_a_number_are_not_numbers() {
 
 #[test]
 fn a_continuation_ends_at_each_token_that_ends_a_text() {
-    let prompt = [Prompt {
-        tokens: vec![1, 2, 3],
-        samples: 1,
-        seed: 0,
-    }];
+    let prompt = [Prompt::new(vec![1, 2, 3], 1, 0)];
     let params = SamplingParams::at_temperature(1.0, 12);
     let continued = |generator: Generator| {
         let all = generator.generate(&prompt, &params, &mut |_| Flow::Continue);
@@ -292,11 +285,7 @@ fn a_prompt_that_fills_the_context_is_refused_and_a_continuation_ends_with_it() 
     let generate = |lengths: &[usize]| {
         let prompts: Vec<Prompt> = lengths
             .iter()
-            .map(|&tokens| Prompt {
-                tokens: vec![1; tokens],
-                samples: 2,
-                seed: 3,
-            })
+            .map(|&tokens| Prompt::new(vec![1; tokens], 2, 3))
             .collect();
         let params = SamplingParams::at_temperature(1.0, 1000);
         Generator::new(&model, Vec::new()).generate(&prompts, &params, &mut |_| Flow::Continue)

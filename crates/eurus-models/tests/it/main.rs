@@ -3,6 +3,7 @@
 //! All tests of the crate are one program: it is linked once, and they share the threads of this machine.
 
 mod broken_checkpoints;
+mod chat;
 #[cfg(target_os = "linux")]
 mod checkpoint_memory;
 mod checkpoint_mutations;
