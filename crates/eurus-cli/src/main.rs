@@ -19,12 +19,14 @@ mod adapters;
 mod begin;
 mod data;
 mod event_log;
+mod generate;
 mod input;
 mod interrupt;
 mod invocation;
 mod job;
 mod judging;
 mod lines;
+mod local_model;
 mod loss;
 mod model_folder;
 mod no_effect;
@@ -63,6 +65,7 @@ Examples:
   eurus reward --model runs/sft --data pairs.jsonl --eval held-out.jsonl --out runs/rm
   eurus plan prefer --model runs/sft --data pairs.jsonl --algorithm kto
   eurus data stats pairs.parquet
+  eurus generate --model runs/kto --data problems.jsonl --samples 8 --out answers.jsonl
   eurus synth run --config synth.toml --data problems.jsonl --store synth.db
 
 `eurus help COMMAND` shows the rows that a command reads and more examples.
@@ -89,6 +92,9 @@ enum Command {
     /// Build preference trees from problems of your own: actors, a sandboxed interpreter, critiques.
     #[command(after_help = synth::EXAMPLES)]
     Synth(synth::Synth),
+    /// Draw a model's answers to prompts, from a checkpoint or a server.
+    #[command(after_help = generate::EXAMPLES)]
+    Generate(generate::Generate),
     /// Count the tokens and steps of a run, and estimate its memory and time, before it starts.
     #[command(after_help = plan::EXAMPLES, mut_subcommands(plan::without_result))]
     Plan(plan::Plan),
@@ -123,6 +129,7 @@ impl Command {
     fn run(&mut self) -> Result<()> {
         match self {
             Self::Data(command) => command.run(),
+            Self::Generate(command) => command.run(),
             Self::Plan(command) => command.run(),
             Self::Synth(command) => command.run(),
             Self::Train(command) => command.run_on_ranks(),
@@ -132,7 +139,7 @@ impl Command {
     /// Refuses options that have no effect beside the others, and adapters that could not be made.
     fn check(&self, mut matches: &ArgMatches) -> Result<(), usage::UsageError> {
         let training = match self {
-            Self::Data(_) | Self::Synth(_) => None,
+            Self::Data(_) | Self::Generate(_) | Self::Synth(_) => None,
             Self::Plan(command) => Some(command.training()),
             Self::Train(command) => Some(command),
         };
@@ -361,7 +368,7 @@ mod tests {
                 Command::Train(Training::Prefer(command)) => command.steps.learning_rate,
                 Command::Train(Training::Sft(command)) => command.steps.learning_rate,
                 Command::Train(Training::Reward(command)) => command.steps.learning_rate,
-                Command::Data(_) | Command::Plan(_) | Command::Synth(_) => {
+                Command::Data(_) | Command::Generate(_) | Command::Plan(_) | Command::Synth(_) => {
                     unreachable!("`{command}` trains")
                 }
             }

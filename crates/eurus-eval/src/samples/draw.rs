@@ -28,10 +28,21 @@ pub struct Drawn {
     pub new: usize,
     /// Their tokens.
     pub new_tokens: usize,
-    /// Prompts that could not be answered, with the reason: too long for the model, refused by the server.
-    pub failed: Vec<(String, String)>,
+    /// Prompts that could not be answered.
+    pub failed: Vec<FailedPrompt>,
     /// Whether the observer ended it before all was drawn.
     pub stopped: bool,
+}
+
+/// A prompt that was not answered, or not as often as wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedPrompt {
+    /// The prompt.
+    pub id: String,
+    /// Why: it is too long for the model, the server refused it or could not be reached.
+    pub reason: String,
+    /// Whether the same may be answered later.
+    pub may_pass: bool,
 }
 
 /// Draws the samples that a file lacks, and writes each down as it ends. A prompt that cannot be answered is counted; what
@@ -83,7 +94,11 @@ pub fn draw(
         }
         for ((prompt, _), ended) in batch.iter().zip(ended) {
             if let Err(error) = ended {
-                drawn.failed.push((prompt.id.clone(), error.to_string()));
+                drawn.failed.push(FailedPrompt {
+                    id: prompt.id.clone(),
+                    reason: error.to_string(),
+                    may_pass: error.is_passing(),
+                });
             }
         }
         if drawn.stopped {

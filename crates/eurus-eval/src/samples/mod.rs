@@ -29,7 +29,7 @@ use chat_model::{ChatRequest, Completion, Finish};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-pub use draw::{Drawn, Progress, draw};
+pub use draw::{Drawn, FailedPrompt, Progress, draw};
 pub use file::SampleFile;
 
 /// A prompt that is to be answered.

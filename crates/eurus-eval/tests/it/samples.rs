@@ -50,8 +50,8 @@ fn a_prompt_that_fails_is_counted_and_the_others_are_answered() {
     .unwrap();
     assert_eq!(drawn.new, 27);
     assert_eq!(drawn.failed.len(), 1);
-    assert_eq!(drawn.failed[0].0, "problem 7");
-    assert!(drawn.failed[0].1.contains("too long"), "{drawn:?}");
+    assert_eq!(drawn.failed[0].id, "problem 7");
+    assert!(drawn.failed[0].reason.contains("too long"), "{drawn:?}");
 }
 
 #[test]
