@@ -36,10 +36,12 @@ mod output;
 mod plan;
 mod prefer;
 mod progress;
+mod prompts;
 mod ranks;
 mod record;
 mod rescue;
 mod reward;
+mod score;
 mod score_by;
 mod setup;
 mod sft;
@@ -66,6 +68,7 @@ Examples:
   eurus plan prefer --model runs/sft --data pairs.jsonl --algorithm kto
   eurus data stats pairs.parquet
   eurus generate --model runs/kto --data problems.jsonl --samples 8 --out answers.jsonl
+  eurus score --model runs/rm --data answers.jsonl --prompts problems.jsonl --out scores.jsonl
   eurus synth run --config synth.toml --data problems.jsonl --store synth.db
 
 `eurus help COMMAND` shows the rows that a command reads and more examples.
@@ -95,6 +98,9 @@ enum Command {
     /// Draw a model's answers to prompts, from a checkpoint or a server.
     #[command(after_help = generate::EXAMPLES)]
     Generate(generate::Generate),
+    /// Score answers with a reward model, or by the implicit reward of a policy.
+    #[command(after_help = score::EXAMPLES)]
+    Score(score::Score),
     /// Count the tokens and steps of a run, and estimate its memory and time, before it starts.
     #[command(after_help = plan::EXAMPLES, mut_subcommands(plan::without_result))]
     Plan(plan::Plan),
@@ -131,6 +137,7 @@ impl Command {
             Self::Data(command) => command.run(),
             Self::Generate(command) => command.run(),
             Self::Plan(command) => command.run(),
+            Self::Score(command) => command.run(),
             Self::Synth(command) => command.run(),
             Self::Train(command) => command.run_on_ranks(),
         }
@@ -139,7 +146,7 @@ impl Command {
     /// Refuses options that have no effect beside the others, and adapters that could not be made.
     fn check(&self, mut matches: &ArgMatches) -> Result<(), usage::UsageError> {
         let training = match self {
-            Self::Data(_) | Self::Generate(_) | Self::Synth(_) => None,
+            Self::Data(_) | Self::Generate(_) | Self::Score(_) | Self::Synth(_) => None,
             Self::Plan(command) => Some(command.training()),
             Self::Train(command) => Some(command),
         };
@@ -368,7 +375,11 @@ mod tests {
                 Command::Train(Training::Prefer(command)) => command.steps.learning_rate,
                 Command::Train(Training::Sft(command)) => command.steps.learning_rate,
                 Command::Train(Training::Reward(command)) => command.steps.learning_rate,
-                Command::Data(_) | Command::Generate(_) | Command::Plan(_) | Command::Synth(_) => {
+                Command::Data(_)
+                | Command::Generate(_)
+                | Command::Plan(_)
+                | Command::Score(_)
+                | Command::Synth(_) => {
                     unreachable!("`{command}` trains")
                 }
             }

@@ -54,6 +54,18 @@ fn is_server(given: &Given<'_>) -> bool {
 
 const RULES: &[Rule] = &[
     Rule {
+        options: &["beta"],
+        why: |given| {
+            match given.command {
+            "score" => given.without(
+                "reference",
+                "it is the factor of the log-ratio; give what the policy learned from, or leave it out",
+            ),
+            _ => None,
+        }
+        },
+    },
+    Rule {
         options: &["served_name", "api_key_env", "concurrency"],
         why: |given| match is_server(given) {
             false => Some(
@@ -404,7 +416,12 @@ mod tests {
         "store",
         "dry_run",
         "reason",
-        // Answers.
+        // Answers and their scores. What needs another is refused by clap.
+        "policy",
+        "no_reference",
+        "each_step",
+        "prompts",
+        "each_turn",
         "samples",
         "temperature",
         "max_tokens",
@@ -433,6 +450,11 @@ mod tests {
         let synth = |options: &str| format!("synth run --data d --dry-run {options}");
         let problems = |options: &str| format!("synth problems --from gsm8k f --out o {options}");
         vec![
+            (
+                "beta",
+                "score --policy p --no-reference --data d --out o --beta 0.5".into(),
+                "--reference",
+            ),
             ("served_name", generate("--served-name n"), "checkpoint"),
             ("api_key_env", generate("--api-key-env K"), "checkpoint"),
             ("concurrency", generate("--concurrency 3"), "checkpoint"),
@@ -601,6 +623,7 @@ mod tests {
             format!("plan {SFT} --overwrite --snapshot-every 3"),
             "generate --model http://h/v1 --served-name n --api-key-env K --concurrency 3 --data d --out o --top-p 0.5".into(),
             "generate --model m --max-rows 3 --data d --out o".into(),
+            "score --policy p --reference r --beta 0.5 --each-step --data d --out o".into(),
             "synth run --data d --sandbox none --fork s --worker w".into(),
             "synth problems --from mathqa f --out o --all-rows".into(),
             "synth problems --from wikitablequestions f --out o --tables t".into(),

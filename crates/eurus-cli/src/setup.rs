@@ -215,7 +215,7 @@ fn tokenizer_folder(files: &Files) -> &Path {
 }
 
 /// The tokenizer of a model folder, with another chat template if one is given by name or as a file.
-fn tokenizer(folder: &Path, template: Option<&str>) -> Result<ChatTokenizer> {
+pub fn tokenizer(folder: &Path, template: Option<&str>) -> Result<ChatTokenizer> {
     let files = TokenizerFiles::read(folder)?;
     let files = match template {
         None | Some(AUTO) => files,
@@ -238,7 +238,7 @@ const AUTO: &str = "auto";
 
 /// A device by name; where there are several GPUs, the one with this number.
 #[cfg_attr(not(feature = "cuda"), allow(unused_variables))]
-fn device(name: DeviceName, gpu: usize) -> Result<Device> {
+pub fn device(name: DeviceName, gpu: usize) -> Result<Device> {
     match name {
         DeviceName::Cpu => Ok(Device::flex()),
         #[cfg(feature = "cuda")]

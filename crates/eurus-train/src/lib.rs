@@ -106,6 +106,7 @@ mod reference;
 mod reward;
 mod run;
 mod schedule;
+pub mod scoring;
 mod sft;
 mod snapshot;
 mod step;

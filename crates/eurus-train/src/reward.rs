@@ -9,20 +9,20 @@ use pref_losses::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use token_forest::{
-    GroupForest, Label, LabelKind, PackedForest, PackedGroup, Pieces, Span, TokenTree,
-    TrainingTree, pack,
+    GroupForest, Label, LabelKind, PackedGroup, Pieces, Span, TokenTree, TrainingTree,
 };
 
 use crate::activations::{Pass, Tape};
 use crate::evaluation::Evaluation;
 use crate::events::Event;
 use crate::events::StepProgress;
-use crate::examples::{check_examples, check_trees};
+use crate::examples::check_examples;
 use crate::optimizer::StepOptimizer;
 use crate::run::{
     Memory, Objective, Run, RunSetup, StepOutcome, StepStats, StepTrees, plain_device,
     training_device,
 };
+use crate::scoring::node_rewards;
 use crate::snapshot::Snapshots;
 use crate::step::{GroupCounts, GroupTerms, PackedStep};
 use crate::{Ranks, Result, RunIdentity, StopRequest, TrainingConfig};
@@ -479,30 +479,10 @@ pub fn leaf_rewards<M: ForestRewardModel>(
     trees: &[TokenTree],
     settings: &TrainingConfig,
 ) -> Result<Vec<Vec<f32>>> {
-    check_trees(
-        trees.iter().map(|tree| ("candidates", tree)),
-        settings.max_path_tokens,
-        model.vocab_size(),
-    )?;
-    let model = model.valid();
-    let device = plain_device(&model);
-    let mut result: Vec<Vec<f32>> = vec![Vec::new(); trees.len()];
-    for members in pack(trees, settings.token_budget)? {
-        let forest = PackedForest::from_trees(members.iter().map(|&m| &trees[m]))?;
-        let leaves: Vec<Vec<usize>> = members.iter().map(|&m| trees[m].leaves()).collect();
-        let ends: Vec<u32> = leaves
-            .iter()
-            .enumerate()
-            .flat_map(|(place, leaves)| leaves.iter().map(move |&leaf| (place, leaf)))
-            .map(|(place, leaf)| forest.end_of(forest.node_index(place, leaf)))
-            .collect();
-        let tokens = int_tensor(&ends, &device);
-        let batch = ForestBatch::new(forest, &device);
-        let rewards: Vec<f32> = model.rewards(&batch, tokens).into_data().iter().collect();
-        let mut rewards = rewards.into_iter();
-        for (member, leaves) in members.into_iter().zip(leaves) {
-            result[member] = rewards.by_ref().take(leaves.len()).collect();
-        }
-    }
-    Ok(result)
+    let of_tree = |(tree, rewards): (&TokenTree, Vec<f32>)| {
+        let leaves = tree.leaves().into_iter();
+        leaves.map(|leaf| rewards[leaf]).collect()
+    };
+    let rewards = node_rewards(model, trees, settings)?;
+    Ok(trees.iter().zip(rewards).map(of_tree).collect())
 }

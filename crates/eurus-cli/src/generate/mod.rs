@@ -1,7 +1,6 @@
 //! `eurus generate`: a model's answers to prompts, in a file that goes on where it was broken off.
 
 mod model;
-mod prompts;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -19,9 +18,9 @@ use serde_json::{Value, json};
 use crate::interrupt::{self, Interrupted, Phase};
 use crate::invocation;
 use crate::job::print;
+use crate::prompts::{self, NamedPrompt};
 use model::ModelAt;
 pub use model::is_address;
-use prompts::NamedPrompt;
 
 pub const EXAMPLES: &str = "\
 Prompts are the histories of rows of any format that `eurus data` reads, or rows with

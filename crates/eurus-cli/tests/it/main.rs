@@ -29,6 +29,7 @@ mod released_rows;
 mod rendered_forms;
 mod resume;
 mod rows;
+mod score;
 mod scored;
 #[cfg(unix)]
 mod synth;

@@ -23,6 +23,7 @@ mod reference_cache;
 mod reference_sync;
 mod reward_labels;
 mod scored;
+mod scoring;
 mod snapshots;
 mod stopping;
 mod trainers;

@@ -123,7 +123,8 @@ fn ends_with_question(value: &Value) -> bool {
     last.is_some_and(|last| last["role"] != "assistant")
 }
 
-fn message(message: data::Message) -> Result<Message, Error> {
+/// A message as chat models take it.
+pub fn message(message: data::Message) -> Result<Message, Error> {
     let role = match message.role {
         DataRole::System | DataRole::Developer => Role::System,
         DataRole::User => Role::User,
