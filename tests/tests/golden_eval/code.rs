@@ -23,11 +23,11 @@ pub fn graders() -> Vec<GoldenGrader> {
     vec![
         GoldenGrader::new("human_eval.check_correctness(timeout=3)", of_human_eval),
         GoldenGrader::new("mbpp.evaluate(timeout=3)", of_mbpp),
-        GoldenGrader::new("mbpp.make_signature", signature),
+        GoldenGrader::exact("mbpp.make_signature", signature),
         GoldenGrader::new("leetcode.pipeline(timeout=10)", of_leetcode),
-        GoldenGrader::new("leetcode.match_code", leetcode_code),
-        GoldenGrader::new("leetcode.pipeline_extract", leetcode_code),
-        GoldenGrader::new("leetcode.extract_python_code", base_model_code),
+        GoldenGrader::exact("leetcode.match_code", leetcode_code),
+        GoldenGrader::exact("leetcode.pipeline_extract", leetcode_code),
+        GoldenGrader::exact("leetcode.extract_python_code", base_model_code),
         GoldenGrader::new(
             "python_interpreter.postprocess_completion(timeout=5)",
             program_output,

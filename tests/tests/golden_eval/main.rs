@@ -9,6 +9,7 @@
 mod code;
 mod family;
 mod math;
+mod mint;
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -9,6 +9,7 @@
 pub mod human_eval;
 pub mod leetcode;
 pub mod mbpp;
+pub mod mint;
 pub mod program_of_thought;
 mod python;
 

@@ -4,5 +4,6 @@
 
 mod code;
 mod golden;
+mod mint;
 mod properties;
 mod report;
