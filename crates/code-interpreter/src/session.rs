@@ -87,6 +87,11 @@ impl Session {
         }
     }
 
+    /// The interpreter of the session, for code that runs in a fresh process beside it.
+    pub fn interpreter(&mut self) -> &mut Interpreter {
+        &mut self.interpreter
+    }
+
     /// How often the variables were lost with their process; [`reset`](Self::reset) is not counted.
     pub fn restarts(&self) -> usize {
         self.restarts

@@ -6,8 +6,10 @@
 
 #![allow(clippy::print_stdout, reason = "the agreement is the result")]
 
+mod code;
 mod family;
 mod math;
+mod mint;
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -2,7 +2,9 @@
 //!
 //! All tests of the crate are one program: it is linked once, and they share the threads of this machine.
 
+mod code;
 mod golden;
+mod mint;
 mod properties;
 mod report;
 mod samples;
