@@ -58,6 +58,8 @@ pub mod report;
 pub mod reranking;
 pub mod reward_model;
 mod table;
+#[cfg(feature = "benchmarks")]
+pub mod tasks;
 pub mod terminal;
 
 pub use error::{Error, Result};

@@ -8,6 +8,7 @@
 
 mod family;
 mod math;
+mod prompts;
 
 use std::collections::BTreeMap;
 use std::fs::File;
