@@ -6,6 +6,12 @@
 //! Each knows two sets of [`Rules`]: the verdicts of the code that the paper's authors released, and the same without its
 //! defects.
 
+pub mod human_eval;
+pub mod leetcode;
+pub mod mbpp;
+pub mod program_of_thought;
+mod python;
+
 use std::fmt;
 use std::str::FromStr;
 
