@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::driver::Driver;
+use crate::limits::WireLimits;
 use crate::wire::{Module, Reply, Request};
 use crate::{
     Error, Execution, Limits, ProgramRun, Python, Result, Safeguards, Status, SyntaxError,
@@ -26,6 +27,9 @@ pub enum CallReply {
 /// repeated once in a new one, and when that is lost too, the code is held responsible ([`Status::Died`]).
 pub struct Interpreter {
     python: Python,
+    /// Those of the driver.
+    started_with: Limits,
+    /// Those of the next run.
     limits: Limits,
     safeguards: Safeguards,
     /// None after a loss, until the next call.
@@ -45,6 +49,7 @@ impl Interpreter {
         python.sandbox.require = driver.safeguards().protection;
         Ok(Self {
             python,
+            started_with: limits.clone(),
             limits,
             safeguards: driver.safeguards(),
             driver: Some(driver),
@@ -56,9 +61,56 @@ impl Interpreter {
         self.safeguards
     }
 
-    /// The limits of each cell and program.
+    /// The limits of each cell and program that is run now.
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// Has `work` done with the time and memory of `limits` in place of those that the interpreter was started with: each
+    /// [`run`](Self::run), [`run_with_calls`](Self::run_with_calls) and [`run_program`](Self::run_program) in it. All other
+    /// limits stay.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use code_interpreter::{Interpreter, Limits, Python, Status};
+    ///
+    /// let mut interpreter = Interpreter::start(&Python::find()?, Limits::default())?;
+    /// let short = Limits { wall: Duration::from_millis(100), ..Limits::default() };
+    /// let cells = interpreter.under(&short, |interpreter| interpreter.run(&["while True: pass"]))?;
+    /// assert_eq!(cells[0].status, Status::TimedOut);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A limit that makes no sense; those of `work`.
+    pub fn under<R>(
+        &mut self,
+        limits: &Limits,
+        work: impl FnOnce(&mut Self) -> Result<R>,
+    ) -> Result<R> {
+        limits.check()?;
+        let before = std::mem::replace(
+            &mut self.limits,
+            Limits {
+                wall: limits.wall,
+                cpu: limits.cpu,
+                memory_bytes: limits.memory_bytes,
+                ..self.started_with.clone()
+            },
+        );
+        let borrowed = Borrowed {
+            interpreter: self,
+            before,
+        };
+        work(borrowed.interpreter)
+    }
+
+    /// What a request says of its limits, if they are not those of the driver.
+    fn asked_limits(&self) -> Option<WireLimits> {
+        (self.limits != self.started_with).then(|| (&self.limits).into())
     }
 
     /// The process id of the driver, for monitors; None after it was lost, until the next call.
@@ -127,6 +179,7 @@ impl Interpreter {
             cells: &cells,
             calls: false,
             modules: &[],
+            limits: self.asked_limits(),
         };
         let patience = self.limits.patience(cells.len());
         let reply = self.ask_twice(&request, DOING, patience);
@@ -179,6 +232,7 @@ impl Interpreter {
             cells: &cells,
             calls: true,
             modules,
+            limits: self.asked_limits(),
         };
         let patience = self.limits.patience(cells.len());
         let reply =
@@ -220,33 +274,13 @@ impl Interpreter {
     ///
     /// Trouble with the machine, never with the code.
     pub fn run_program(&mut self, source: &str, stdin: &str) -> Result<ProgramRun> {
-        let patience = self.limits.patience(1);
-        let request = Request::Program {
-            source,
-            stdin,
-            limits: None,
-        };
-        self.program(&request, patience)
-    }
-
-    /// [`run_program`](Self::run_program) with the time and memory of `limits`.
-    pub(crate) fn run_program_under(
-        &mut self,
-        source: &str,
-        stdin: &str,
-        limits: &Limits,
-    ) -> Result<ProgramRun> {
-        let request = Request::Program {
-            source,
-            stdin,
-            limits: Some(limits.into()),
-        };
-        self.program(&request, limits.patience(1))
-    }
-
-    fn program(&mut self, request: &Request<'_>, patience: Duration) -> Result<ProgramRun> {
         const DOING: &str = "running a program";
-        match self.ask_twice(request, DOING, patience) {
+        let request = Request::Program {
+            source,
+            stdin,
+            limits: self.asked_limits(),
+        };
+        match self.ask_twice(&request, DOING, self.limits.patience(1)) {
             Ok(Reply::Program(run)) => Ok(run.into()),
             Ok(_) => Err(self.confused(DOING)),
             Err(Error::DriverLost { .. }) => {
@@ -297,7 +331,7 @@ impl Interpreter {
             Some(driver) => driver,
             None => self
                 .driver
-                .insert(Driver::start(&self.python, &self.limits)?.0),
+                .insert(Driver::start(&self.python, &self.started_with)?.0),
         };
         let reply = exchange(driver);
         if matches!(reply, Err(Error::DriverLost { .. })) {
@@ -325,6 +359,18 @@ impl fmt::Debug for Interpreter {
             .field("safeguards", &self.safeguards)
             .field("driver_pid", &self.driver_pid())
             .finish()
+    }
+}
+
+/// An interpreter under other limits than its own, which it has again afterwards, come what may.
+struct Borrowed<'a> {
+    interpreter: &'a mut Interpreter,
+    before: Limits,
+}
+
+impl Drop for Borrowed<'_> {
+    fn drop(&mut self) {
+        std::mem::swap(&mut self.interpreter.limits, &mut self.before);
     }
 }
 

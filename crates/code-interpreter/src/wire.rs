@@ -19,6 +19,8 @@ pub(crate) enum Request<'a> {
         /// Whether the code has `call_out`.
         calls: bool,
         modules: &'a [Module],
+        /// In place of the interpreter's time and memory.
+        limits: Option<WireLimits>,
     },
     Session {
         cell: &'a str,

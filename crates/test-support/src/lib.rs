@@ -4,6 +4,7 @@ pub mod folders;
 
 mod counts;
 mod own_process;
+mod packages;
 #[cfg(unix)]
 mod postgres;
 #[cfg(feature = "servers")]
@@ -12,6 +13,7 @@ mod skip;
 
 pub use counts::count;
 pub use own_process::in_own_process;
+pub use packages::python_with;
 #[cfg(unix)]
 pub use postgres::PostgresServer;
 pub use skip::skip;

@@ -55,7 +55,11 @@ impl GoldenGrader {
 
 /// All that are known.
 pub fn golden_graders() -> Vec<GoldenGrader> {
-    [super::math::graders(), super::prompts::graders()]
+    [
+        super::code::graders(),
+        super::math::graders(),
+        super::prompts::graders(),
+    ]
         .into_iter()
         .flatten()
         .collect()

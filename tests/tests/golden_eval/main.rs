@@ -6,6 +6,7 @@
 
 #![allow(clippy::print_stdout, reason = "the agreement is the result")]
 
+mod code;
 mod family;
 mod math;
 mod prompts;

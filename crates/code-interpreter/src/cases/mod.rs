@@ -156,7 +156,9 @@ pub fn run_cases(
             .of_case(case.time_seconds, case.memory_bytes)?
         {
             None => interpreter.run_program(program, &case.stdin)?,
-            Some(limits) => interpreter.run_program_under(program, &case.stdin, &limits)?,
+            Some(limits) => interpreter.under(&limits, |interpreter| {
+                interpreter.run_program(program, &case.stdin)
+            })?,
         };
         let result = judge(run, &case.expected, &options.comparison);
         let failed = result.outcome != Outcome::Passed;

@@ -60,7 +60,8 @@ class Driver:
             return {"syntax": [syntax_error(snippet) for snippet in request["snippets"]]}
         if op == "run":
             self._load(request["modules"])
-            return {"cells": self._run(request["cells"], request["calls"])}
+            limits = self._limits_of(request["limits"])
+            return {"cells": self._run(request["cells"], request["calls"], limits)}
         if op == "session":
             return self._session(request["cell"])
         if op == "reset":
@@ -86,15 +87,15 @@ class Driver:
                 exec(compile(source, name, "exec", dont_inherit=True), module.__dict__)
                 sys.modules[name] = module
 
-    def _run(self, cells, calls):
+    def _run(self, cells, calls, limits):
         on_call = self.on_call if calls else None
-        child = self._child(self.limits)
+        child = self._child(limits)
         try:
             shown = []
             for cell in cells:
                 if child.alive:
                     outcome = child.ask({"cell": cell, "calls": calls}, on_call)
-                    shown.append(show_cell(outcome, self.limits))
+                    shown.append(show_cell(outcome, limits))
                 else:
                     shown.append({"status": "not_run", "output": NOT_RUN, "truncated": False, "wall": 0.0})
             return shown

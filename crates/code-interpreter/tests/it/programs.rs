@@ -6,7 +6,7 @@ use crate::support::{hasty, limits, start, unisolated};
 use code_interpreter::cases::{
     Case, CaseOptions, Comparison, Outcome, WhiteSpace, run_cases, verdict,
 };
-use code_interpreter::{Error, Limits, Pool, Python, Status, Verdict};
+use code_interpreter::{Error, Interpreter, Limits, Pool, Python, Status, Verdict};
 use proptest::prelude::*;
 
 #[test]
@@ -189,6 +189,47 @@ fn a_program_that_does_not_parse_or_raises_says_so_on_stderr() {
             && run.stderr.ends_with("AssertionError: not equal\n"),
         "{}",
         run.stderr
+    );
+}
+
+#[test]
+fn limits_of_a_piece_of_work_hold_in_it_and_no_longer() {
+    let mut interpreter = start(limits());
+    let short = Limits {
+        wall: Duration::from_millis(300),
+        memory_bytes: 64 << 20,
+        ..limits()
+    };
+    const LONG: &str = "import time\ntime.sleep(1)";
+    const LARGE: &str = "x = bytearray(100 << 20)";
+    let work = |interpreter: &mut Interpreter| -> code_interpreter::Result<_> {
+        let mut ends: Vec<Status> = vec![interpreter.run_program(LONG, "")?.status];
+        ends.extend(
+            interpreter
+                .run(&[LONG, LARGE])?
+                .into_iter()
+                .map(|cell| cell.status),
+        );
+        Ok(ends)
+    };
+    let inside = interpreter.under(&short, work).unwrap();
+    assert_eq!(
+        inside,
+        [Status::TimedOut, Status::TimedOut, Status::OutOfMemory]
+    );
+    assert_eq!(
+        work(&mut interpreter).unwrap(),
+        [Status::Ok, Status::Ok, Status::Ok]
+    );
+    assert_eq!(*interpreter.limits(), limits());
+    let none = Limits {
+        wall: Duration::ZERO,
+        ..limits()
+    };
+    let error = interpreter.under(&none, work).unwrap_err();
+    assert!(
+        matches!(error, Error::InvalidLimit { field: "wall", .. }),
+        "{error}"
     );
 }
 

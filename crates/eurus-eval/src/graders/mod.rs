@@ -7,6 +7,12 @@
 //! defects.
 
 pub mod generic;
+pub mod human_eval;
+pub mod leetcode;
+pub mod mbpp;
+pub mod program_of_thought;
+mod python;
+
 
 use std::fmt;
 use std::str::FromStr;

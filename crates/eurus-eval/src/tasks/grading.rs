@@ -2,12 +2,13 @@
 
 use code_interpreter::Interpreter;
 use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Item, Task};
 use crate::graders::generic::{self, Extraction};
-use crate::graders::{Grade, Rules};
+use crate::graders::{Grade, Rules, human_eval, leetcode, mbpp};
 use crate::{Error, Result};
 
 /// When an answer is right.
@@ -91,7 +92,11 @@ pub struct Pythons<'a> {
 impl Grader {
     /// Whether programs of answers are run.
     pub fn needs_python(&self) -> bool {
-        matches!(self, Self::PythonAsserts { .. })
+        match self {
+            Self::PythonAsserts { .. } | Self::HumanEval {} | Self::Mbpp {} | Self::LeetCode {} | Self::Mint {} => true,
+            Self::Math { program } | Self::TheoremQa { program } => *program,
+            _ => false,
+        }
     }
 
     /// Refuses options that nothing can be graded by.
@@ -122,8 +127,52 @@ impl Task {
         rules: Rules,
         python: Option<Pythons<'_>>,
     ) -> Result<Grade> {
-        let _ = rules;
-        self.grade_any(item, answer, python)
+        match self.grader() {
+            Grader::HumanEval {} => {
+                let problem = self.problem(item)?;
+                self.programmed(item, python, |python| {
+                    human_eval::grade(&problem, answer, rules, python.tests, python.candidate)
+                })
+            }
+            Grader::Mbpp {} => {
+                let problem = self.problem(item)?;
+                self.programmed(item, python, |python| {
+                    mbpp::grade(&problem, answer, rules, python.tests, python.candidate)
+                })
+            }
+            Grader::LeetCode {} => {
+                let problem = self.problem(item)?;
+                self.programmed(item, python, |python| {
+                    leetcode::grade(&problem, answer, rules, python.tests, python.candidate)
+                })
+            }
+            Grader::Mint {} => {
+                let problem = "a conversation in turns is graded while it is led";
+                Err(self.cannot_grade(item, problem.to_owned()))
+            }
+            Grader::Judge {} => {
+                let problem = "a model judges it, and no text is right by a rule";
+                Err(self.cannot_grade(item, problem.to_owned()))
+            }
+            _ => self.grade_any(item, answer, python),
+        }
+    }
+
+    /// Grades by running what a model wrote.
+    fn programmed(
+        &self,
+        item: &Item,
+        python: Option<Pythons<'_>>,
+        grade: impl FnOnce(Pythons<'_>) -> code_interpreter::Result<Grade>,
+    ) -> Result<Grade> {
+        let python = python.ok_or_else(|| self.no_python(item))?;
+        Ok(grade(python)?)
+    }
+
+    /// The problem of a benchmark, from the fields of the row.
+    fn problem<T: DeserializeOwned>(&self, item: &Item) -> Result<T> {
+        serde_json::from_value(Value::Object(item.row.clone()))
+            .map_err(|error| self.cannot_grade(item, format!("its row is no problem: {error}")))
     }
 
     /// Grades by the graders that work on any task.

