@@ -60,7 +60,7 @@ pub fn golden_graders() -> Vec<GoldenGrader> {
         super::math::graders(),
         super::prompts::graders(),
     ]
-        .into_iter()
-        .flatten()
-        .collect()
+    .into_iter()
+    .flatten()
+    .collect()
 }

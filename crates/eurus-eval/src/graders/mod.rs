@@ -13,7 +13,6 @@ pub mod mbpp;
 pub mod program_of_thought;
 mod python;
 
-
 use std::fmt;
 use std::str::FromStr;
 

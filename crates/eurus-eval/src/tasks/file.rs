@@ -61,6 +61,13 @@ pub struct TaskFile {
     pub published: Vec<Published>,
 }
 
+impl TaskFile {
+    /// The JSON Schema of task files.
+    pub fn schema() -> serde_json::Value {
+        schemars::schema_for!(Self).to_value()
+    }
+}
+
 fn one() -> u32 {
     1
 }

@@ -93,7 +93,11 @@ impl Grader {
     /// Whether programs of answers are run.
     pub fn needs_python(&self) -> bool {
         match self {
-            Self::PythonAsserts { .. } | Self::HumanEval {} | Self::Mbpp {} | Self::LeetCode {} | Self::Mint {} => true,
+            Self::PythonAsserts { .. }
+            | Self::HumanEval {}
+            | Self::Mbpp {}
+            | Self::LeetCode {}
+            | Self::Mint {} => true,
             Self::Math { program } | Self::TheoremQa { program } => *program,
             _ => false,
         }

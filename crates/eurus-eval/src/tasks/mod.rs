@@ -19,16 +19,14 @@ mod grading;
 mod items;
 mod nearest;
 mod place;
+mod reader;
 mod rows;
 mod templates;
 
-use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use chat_model::Sampling;
-use minijinja::Value;
-use minijinja::value::Serde;
 use sha2::{Digest, Sha256};
 
 pub use file::{
@@ -40,6 +38,7 @@ pub use items::{BadItem, Item, Items};
 pub use place::DataPlace;
 
 use place::Files;
+use reader::Reader;
 use templates::{Templates, add_templates, environment};
 
 use crate::graders::generic::Extraction;
@@ -311,7 +310,7 @@ impl Task {
             data: &self.file.data,
             files: &files,
             templates: templates.map_err(fault)?,
-            place,
+            rules: place.rules,
         };
         let (items, bad) = reader.items()?;
         if items.is_empty() {
@@ -332,158 +331,6 @@ impl Task {
             sha256: files.sha256(),
             origin: files.origin,
             published: self.file.data.items,
-        })
-    }
-}
-
-/// Makes items of files.
-struct Reader<'a> {
-    data: &'a Data,
-    files: &'a Files,
-    templates: Templates<'a>,
-    place: &'a DataPlace,
-}
-
-/// What the rows of a part have in common.
-struct Part<'a> {
-    name: Option<&'a str>,
-    texts: BTreeMap<String, Value>,
-    shots: Value,
-}
-
-impl Reader<'_> {
-    fn items(&self) -> Result<(Vec<Item>, Vec<BadItem>)> {
-        let (mut items, mut bad) = (Vec::new(), Vec::new());
-        let joined = self.joined()?;
-        let mut seen: HashMap<String, usize> = HashMap::new();
-        for (file, part, bytes) in self.files.with_rows(self.data.parts.as_deref()) {
-            let fault = |problem| Error::DataFile {
-                path: file.into(),
-                problem,
-            };
-            let rows = rows::rows(self.data, bytes, self.place.rules).map_err(fault)?;
-            let part = self.part(part).map_err(fault)?;
-            let mut index = 0;
-            for row in rows {
-                let number = row.number;
-                let item = row.row.and_then(|mut fields| {
-                    if let Some(name) = part.name {
-                        fields.insert(self.data.part.clone(), name.into());
-                    }
-                    if !self.is_wanted(&fields) {
-                        return Ok(None);
-                    }
-                    if let Some(join) = &self.data.join {
-                        let other = fields
-                            .get(&join.on)
-                            .and_then(|key| joined.get(&key.to_string()));
-                        fields.insert(join.field.clone(), other.cloned().unwrap_or_default());
-                    }
-                    index += 1;
-                    self.item(fields, &part, index - 1).map(Some)
-                });
-                let item = item.and_then(|item| match item {
-                    Some(item) => match seen.insert(item.id.clone(), number) {
-                        Some(before) => Err(format!(
-                            "has the id `{}` of row {before}; ids tell answers apart, give it another or leave the row out",
-                            item.id
-                        )),
-                        None => Ok(Some(item)),
-                    },
-                    None => Ok(None),
-                });
-                match item {
-                    Ok(item) => items.extend(item),
-                    Err(problem) => bad.push(BadItem {
-                        file: file.to_owned(),
-                        row: number,
-                        problem,
-                    }),
-                }
-            }
-        }
-        Ok((items, bad))
-    }
-
-    /// The rows of the file that is joined, by what they are joined on.
-    fn joined(&self) -> Result<HashMap<String, serde_json::Value>> {
-        let Some(join) = &self.data.join else {
-            return Ok(HashMap::new());
-        };
-        let Some((file, bytes)) = self.files.of_part(&join.file, None) else {
-            return Ok(HashMap::new());
-        };
-        let rows = rows::plain(bytes).map_err(|problem| Error::DataFile {
-            path: file.into(),
-            problem,
-        })?;
-        let rows = rows.into_iter().filter_map(|row| row.row.ok());
-        let keyed = rows.filter_map(|row| Some((row.get(&join.on)?.to_string(), row.into())));
-        Ok(keyed.collect())
-    }
-
-    fn is_wanted(&self, row: &serde_json::Map<String, serde_json::Value>) -> bool {
-        self.data.only.iter().all(|(field, wanted)| {
-            let text = row.get(field).and_then(serde_json::Value::as_str);
-            text.is_some_and(|text| wanted.iter().any(|wanted| wanted == text))
-        })
-    }
-
-    fn part<'a>(&self, name: Option<&'a str>) -> std::result::Result<Part<'a>, String> {
-        let lacking = |pattern: &str| format!("there is no {pattern} that belongs to it");
-        let mut texts = BTreeMap::new();
-        for (text, pattern) in &self.data.texts {
-            let (_, bytes) = self
-                .files
-                .of_part(pattern, name)
-                .ok_or_else(|| lacking(pattern))?;
-            let content = String::from_utf8_lossy(bytes).into_owned();
-            texts.insert(text.clone(), content.into());
-        }
-        let shots = match &self.data.shots {
-            None => Vec::new(),
-            Some(pattern) => {
-                let (file, bytes) = self
-                    .files
-                    .of_part(pattern, name)
-                    .ok_or_else(|| lacking(pattern))?;
-                let rows = rows::rows(self.data, bytes, self.place.rules)
-                    .map_err(|problem| format!("{file} {problem}"))?;
-                let rows = rows
-                    .into_iter()
-                    .map(|row| row.row.map(|row| Value::from(Serde(&row))));
-                rows.collect::<std::result::Result<Vec<_>, _>>()
-                    .map_err(|problem| format!("a row of {file} {problem}"))?
-            }
-        };
-        Ok(Part {
-            name,
-            texts,
-            shots: shots.into(),
-        })
-    }
-
-    fn item(
-        &self,
-        row: serde_json::Map<String, serde_json::Value>,
-        part: &Part<'_>,
-        index: usize,
-    ) -> std::result::Result<Item, String> {
-        let templates = &self.templates;
-        let mut context = templates.context(&row, &part.texts, &part.shots, self.place.rules);
-        let id = match (templates.id(&context)?, part.name) {
-            (Some(id), _) => id,
-            (None, Some(part)) => format!("{part}[{index}]"),
-            (None, None) => index.to_string(),
-        };
-        Ok(Item {
-            id,
-            gold: templates.gold(&row, &context)?,
-            groups: templates.groups(&context)?,
-            cluster: templates.cluster(&context)?,
-            later_turns: templates.later_turns(&context)?,
-            request: templates.request(&mut context)?,
-            row,
         })
     }
 }

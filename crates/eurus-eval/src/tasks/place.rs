@@ -153,9 +153,9 @@ fn find(path: &Path, name: &str) -> Option<PathBuf> {
     }
     let names = [name.to_owned(), format!("{name}.gz")];
     let folders = std::iter::once(path.to_owned()).chain(folders_of(path));
-    folders
-        .flat_map(|folder| names.clone().map(|name| folder.join(name)))
-        .find(|file| file.is_file())
+    let mut files = folders.flat_map(|folder| names.clone().map(|name| folder.join(name)));
+    let file = files.find(|file| file.is_file())?;
+    Some(file.strip_prefix(".").map_or(file.clone(), Path::to_owned))
 }
 
 /// The file of any of the names that data may have.

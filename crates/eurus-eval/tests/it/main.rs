@@ -4,5 +4,9 @@
 
 mod code;
 mod golden;
+mod own;
 mod properties;
 mod report;
+mod task_data;
+mod task_mutations;
+mod tasks;
