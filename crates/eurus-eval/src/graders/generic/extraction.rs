@@ -103,14 +103,13 @@ fn last_number(answer: &str) -> Option<String> {
 
 /// The last fenced block, without the name of its language.
 fn code(answer: &str) -> &str {
-    let fences: Vec<(usize, &str)> = answer.match_indices("```").collect();
-    let [.., (open, _), (close, _)] = fences[..] else {
-        return answer.trim();
-    };
-    let (open, close) = match fences.len() % 2 {
-        0 => (open, close),
+    let fences: Vec<usize> = answer.match_indices("```").map(|(at, _)| at).collect();
+    let (open, close) = match fences[..] {
+        [] => return answer.trim(),
         // The last one was not closed: all that follows it.
-        _ => (close, answer.len()),
+        [.., open] if fences.len() % 2 == 1 => (open, answer.len()),
+        [.., open, close] => (open, close),
+        [open] => (open, answer.len()),
     };
     let block = &answer[open + 3..close];
     block.split_once('\n').map_or(block, |(_, code)| code)

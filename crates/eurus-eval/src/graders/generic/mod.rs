@@ -88,7 +88,7 @@ pub fn regex(answer: &str, gold: &Value, whole: bool) -> Grade {
 ///
 /// assert!(number("$1,250", &1250.into(), 0.0).is_correct());
 /// assert!(number("3.14", &"3.1416".into(), 1e-3).is_correct());
-/// assert!(!number("about three", &3.into(), 0.0).is_correct());
+/// assert!(!number("3 or 4", &3.into(), 0.0).is_correct());
 /// ```
 pub fn number(answer: &str, gold: &Value, tolerance: f64) -> Grade {
     let Some(given) = answer_equality::parse_number(answer) else {
@@ -108,40 +108,42 @@ pub fn equal(answer: &str, gold: &Value) -> Grade {
     })
 }
 
-/// Right if the one letter that it chooses, by itself or in brackets or before a full stop, is the right one's.
+/// Right if the one letter that it chooses is the right one's: a capital letter that stands alone, `A` and `I` in brackets or
+/// before punctuation, for they are words; a small letter if it is all there is.
 ///
 /// ```
 /// use eurus_eval::graders::generic::choice;
 ///
-/// assert!(choice("(B) because ...", &"B".into()).is_correct());
-/// assert!(!choice("A or B", &"B".into()).is_correct());
+/// for right in ["B", "(B) because ...", "The answer is B.", "b)"] {
+///     assert!(choice(right, &"B".into()).is_correct(), "{right}");
+/// }
+/// for wrong in ["A or B.", "A", "Because", ""] {
+///     assert!(!choice(wrong, &"B".into()).is_correct(), "{wrong}");
+/// }
 /// ```
 pub fn choice(answer: &str, gold: &Value) -> Grade {
-    let letter = |text: &str| {
-        let text = text.trim().trim_start_matches(['(', '[', '*', ' ']);
-        let mut rest = text.chars();
-        let letter = rest.next().filter(char::is_ascii_alphabetic)?;
-        let is_alone = rest.next().is_none_or(|next| !next.is_alphanumeric());
-        is_alone.then(|| letter.to_ascii_uppercase())
-    };
-    let words = answer.split(|c: char| !c.is_alphanumeric());
-    let mut letters: Vec<&str> = words
-        .filter(|word| word.len() == 1 && word.starts_with(|c: char| c.is_ascii_uppercase()))
-        // A sentence may begin with "I", and "A" is a word.
-        .filter(|word| !["A", "I"].contains(word) || answer.trim().len() <= 4)
-        .collect();
-    letters.sort_unstable();
-    letters.dedup();
-    let given = match letters.len() {
-        0 | 1 => letter(answer),
-        _ => None,
-    };
-    let Some(given) = given else {
+    let Some(given) = letter(answer) else {
         return Grade::new(false, None, "it chooses no single letter");
     };
-    let golds = golds(gold);
-    let met = golds.iter().any(|gold| letter(gold) == Some(given));
+    let met = golds(gold).iter().any(|gold| letter(gold) == Some(given));
     Grade::new(met, Some(given.to_string()), "the letter that it chooses")
+}
+
+/// The one letter that a text chooses.
+fn letter(text: &str) -> Option<char> {
+    let text = text.trim();
+    let bare = text.trim_matches(|c: char| !c.is_alphanumeric());
+    if bare.len() == 1 {
+        let letter = bare.chars().next()?.to_ascii_uppercase();
+        return letter.is_ascii_uppercase().then_some(letter);
+    }
+    let alone =
+        Regex::new(r"[(\[]([A-Z])[)\]]|\b([B-HJ-Z])\b|\b([A-Z])(?:[.,:)]|$|\s+or\b)").ok()?;
+    let mut letters = alone
+        .captures_iter(text)
+        .filter_map(|found| found.iter().flatten().nth(1)?.as_str().chars().next());
+    let first = letters.next()?;
+    letters.all(|letter| letter == first).then_some(first)
 }
 
 /// Right if asserts hold for the function that a program defines, which runs in a process of its own; without the function's
