@@ -28,8 +28,8 @@ pub enum Phase {
     },
     /// Steps, which a request ends.
     Training,
-    /// Trees, which a request ends after the answers under way; and their store.
-    Trees(String),
+    /// Answers of models, which a request ends after those under way; and the file or store that keeps them.
+    Answers(String),
     /// The trained model becomes the result.
     Writing,
     /// There is no room for the result.
@@ -62,7 +62,7 @@ static STATE: Mutex<State> = Mutex::new(State {
 
 static STOP: LazyLock<StopRequest> = LazyLock::new(StopRequest::default);
 
-static TREES_STOP: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+static ANSWERS_STOP: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
 /// The run was interrupted: what there is to say has been said, and the program ends with this code.
 #[derive(Debug)]
@@ -105,9 +105,9 @@ pub fn stop_request() -> StopRequest {
     STOP.clone()
 }
 
-/// What an interrupt sets for those who build trees.
-pub fn trees_stop() -> Arc<AtomicBool> {
-    TREES_STOP.clone()
+/// What an interrupt sets for those who ask models.
+pub fn answers_stop() -> Arc<AtomicBool> {
+    ANSWERS_STOP.clone()
 }
 
 /// What an interrupt knows. It waits while the guard is held: hold it for what must not be cut in two, and not for long.
@@ -167,8 +167,8 @@ fn handle(exit_code: i32) {
             STOP.make();
             "the step is finished and the state saved, then the run ends"
         }
-        Phase::Trees(_) if !again => {
-            TREES_STOP.store(true, Ordering::Relaxed);
+        Phase::Answers(_) if !again => {
+            ANSWERS_STOP.store(true, Ordering::Relaxed);
             "answers under way are waited for and kept, then the run ends"
         }
         Phase::Writing if !again => "the result is written to its end",
@@ -220,7 +220,7 @@ fn kept(state: &State) -> String {
             " before the first step; there is nothing to save yet, and the same command begins again"
                 .to_owned()
         }
-        (Phase::Trees(store), _) => format!(
+        (Phase::Answers(store), _) => format!(
             "; what was answered and finished is kept in {store}. Go on with:\n  {}",
             invocation::again()
         ),

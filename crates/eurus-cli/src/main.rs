@@ -20,12 +20,14 @@ mod begin;
 mod data;
 mod eval;
 mod event_log;
+mod generate;
 mod input;
 mod interrupt;
 mod invocation;
 mod job;
 mod judging;
 mod lines;
+mod local_model;
 mod loss;
 mod model_folder;
 mod no_effect;
@@ -65,6 +67,7 @@ Examples:
   eurus plan prefer --model runs/sft --data pairs.jsonl --algorithm kto
   eurus data stats pairs.parquet
   eurus eval show svamp --data SVAMP.json --model runs/kto
+  eurus generate --model runs/kto --data problems.jsonl --samples 8 --out answers.jsonl
   eurus synth run --config synth.toml --data problems.jsonl --store synth.db
 
 `eurus help COMMAND` shows the rows that a command reads and more examples.
@@ -94,6 +97,9 @@ enum Command {
     /// Build preference trees from problems of your own: actors, a sandboxed interpreter, critiques.
     #[command(after_help = synth::EXAMPLES)]
     Synth(synth::Synth),
+    /// Draw a model's answers to prompts, from a checkpoint or a server.
+    #[command(after_help = generate::EXAMPLES)]
+    Generate(generate::Generate),
     /// Count the tokens and steps of a run, and estimate its memory and time, before it starts.
     #[command(after_help = plan::EXAMPLES, mut_subcommands(plan::without_result))]
     Plan(plan::Plan),
@@ -129,6 +135,7 @@ impl Command {
         match self {
             Self::Data(command) => command.run(),
             Self::Eval(command) => command.run(),
+            Self::Generate(command) => command.run(),
             Self::Plan(command) => command.run(),
             Self::Synth(command) => command.run(),
             Self::Train(command) => command.run_on_ranks(),
@@ -138,7 +145,7 @@ impl Command {
     /// Refuses options that have no effect beside the others, and adapters that could not be made.
     fn check(&self, mut matches: &ArgMatches) -> Result<(), usage::UsageError> {
         let training = match self {
-            Self::Data(_) | Self::Eval(_) | Self::Synth(_) => None,
+            Self::Data(_) | Self::Eval(_) | Self::Generate(_) | Self::Synth(_) => None,
             Self::Plan(command) => Some(command.training()),
             Self::Train(command) => Some(command),
         };
@@ -367,7 +374,11 @@ mod tests {
                 Command::Train(Training::Prefer(command)) => command.steps.learning_rate,
                 Command::Train(Training::Sft(command)) => command.steps.learning_rate,
                 Command::Train(Training::Reward(command)) => command.steps.learning_rate,
-                Command::Data(_) | Command::Eval(_) | Command::Plan(_) | Command::Synth(_) => {
+                Command::Data(_)
+                | Command::Eval(_)
+                | Command::Generate(_)
+                | Command::Plan(_)
+                | Command::Synth(_) => {
                     unreachable!("`{command}` trains")
                 }
             }

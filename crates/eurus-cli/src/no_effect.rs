@@ -46,7 +46,38 @@ impl Given<'_> {
     }
 }
 
+/// Whether the model is at a server.
+fn is_server(given: &Given<'_>) -> bool {
+    let model = given.value::<String>("model");
+    model.is_some_and(|model| crate::generate::is_address(&model))
+}
+
 const RULES: &[Rule] = &[
+    Rule {
+        options: &["served_name", "api_key_env", "concurrency"],
+        why: |given| match is_server(given) {
+            false => Some(
+                "with a checkpoint (--model); give the address of a server, or leave it out".into(),
+            ),
+            true => None,
+        },
+    },
+    Rule {
+        options: &["max_rows"],
+        why: |given| match is_server(given) {
+            true => Some("with a server (--model); say --concurrency, or leave it out".into()),
+            false => None,
+        },
+    },
+    Rule {
+        options: &["top_p"],
+        why: |given| match given.value::<f32>("temperature") {
+            Some(temperature) if temperature <= 0.0 => {
+                Some("with --temperature 0, which takes the likeliest token; leave it out".into())
+            }
+            _ => None,
+        },
+    },
     Rule {
         options: &[
             "lora_alpha",
@@ -387,6 +418,15 @@ mod tests {
         "store",
         "dry_run",
         "reason",
+        // Answers.
+        "samples",
+        "temperature",
+        "max_tokens",
+        "stop",
+        "system",
+        "answer_prefix",
+        "raw",
+        "logprobs",
     ];
 
     const PREFER: &str = "prefer --model m --data d --out o --algorithm dpo";
@@ -400,9 +440,26 @@ mod tests {
         let reward = |options: &str| format!("{REWARD} {options}");
         let simpo =
             |options: &str| format!("prefer --model m --data d --out o --loss simpo {options}");
+        let generate = |options: &str| match options.contains("--model") {
+            true => format!("generate --data d --out o {options}"),
+            false => format!("generate --model m --data d --out o {options}"),
+        };
         let synth = |options: &str| format!("synth run --data d --dry-run {options}");
         let problems = |options: &str| format!("synth problems --from gsm8k f --out o {options}");
         vec![
+            ("served_name", generate("--served-name n"), "checkpoint"),
+            ("api_key_env", generate("--api-key-env K"), "checkpoint"),
+            ("concurrency", generate("--concurrency 3"), "checkpoint"),
+            (
+                "max_rows",
+                generate("--model http://h/v1 --max-rows 3"),
+                "server",
+            ),
+            (
+                "top_p",
+                generate("--temperature 0 --top-p 0.5"),
+                "--temperature 0",
+            ),
             ("sandbox", synth("--sandbox none"), "--dry-run"),
             ("fork", synth("--fork s"), "--dry-run"),
             ("worker", synth("--worker w"), "--dry-run"),
@@ -561,6 +618,8 @@ mod tests {
             format!("{SFT} --adam-beta1 0.8 --adam-beta2 0.9 --adam-eps 1e-6 --weight-decay 1 --weight-decay-on all"),
             format!("{SFT} --decay linear --max-path-tokens 300 --token-budget 300"),
             format!("plan {SFT} --overwrite --snapshot-every 3"),
+            "generate --model http://h/v1 --served-name n --api-key-env K --concurrency 3 --data d --out o --top-p 0.5".into(),
+            "generate --model m --max-rows 3 --data d --out o".into(),
             "synth run --data d --sandbox none --fork s --worker w".into(),
             "synth problems --from mathqa f --out o --all-rows".into(),
             "synth problems --from wikitablequestions f --out o --tables t".into(),

@@ -242,6 +242,98 @@ pub enum Error {
         /// The system's error.
         source: std::io::Error,
     },
+
+    // Files
+    /// A file cannot be read.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: std::io::Error,
+    },
+
+    /// A file is not the JSON that it should be.
+    #[error("{}: {problem}", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        problem: String,
+    },
+
+    /// Rows of a file cannot be read or written.
+    #[error(transparent)]
+    Data(#[from] ultrainteract::Error),
+
+    // Samples
+    /// A file of samples was drawn with other settings.
+    #[error(
+        "{}: `{field}` is {had} there and {wanted} here; go on with the settings of before, or name another file",
+        path.display()
+    )]
+    OtherSettings {
+        /// The file of settings.
+        path: PathBuf,
+        /// The first setting that differs.
+        field: String,
+        /// Its value in the file.
+        had: String,
+        /// The value that is wanted.
+        wanted: String,
+    },
+
+    /// A file of samples has no file of settings.
+    #[error(
+        "{} exists, and {} does not, which says how it was drawn; name another file",
+        path.display(),
+        beside.display()
+    )]
+    NoSettings {
+        /// The file of samples.
+        path: PathBuf,
+        /// The file that is missing.
+        beside: PathBuf,
+    },
+
+    /// A file of samples has one twice.
+    #[error("row {line} of {}: this sample stands in the file already; delete the line", path.display())]
+    DuplicateSample {
+        /// The file.
+        path: PathBuf,
+        /// Its line, from 1.
+        line: usize,
+    },
+
+    /// Two prompts have one id.
+    #[error("two prompts have the id `{id}`; ids name the samples and must be unique")]
+    DuplicatePrompt {
+        /// The id.
+        id: String,
+    },
+
+    /// A log-probability is NaN or infinite.
+    #[error("sample {sample} of `{id}`: its log-probability is {value}")]
+    LogProbNotFinite {
+        /// The prompt.
+        id: String,
+        /// The sample.
+        sample: usize,
+        /// The value.
+        value: f64,
+    },
+
+    // Runs
+    /// Two runs have no item in common.
+    #[error(
+        "{first} and {second} have no item in common that both have judged; compare runs of one task on the same data"
+    )]
+    NothingInCommon {
+        /// The one run.
+        first: String,
+        /// The other.
+        second: String,
+    },
 }
 
 /// The result of everything fallible in this crate.

@@ -54,11 +54,15 @@
 
 mod error;
 #[cfg(feature = "benchmarks")]
+mod files;
+#[cfg(feature = "benchmarks")]
 pub mod graders;
 pub mod metrics;
 pub mod report;
 pub mod reranking;
 pub mod reward_model;
+#[cfg(feature = "benchmarks")]
+pub mod samples;
 mod table;
 #[cfg(feature = "benchmarks")]
 pub mod tasks;

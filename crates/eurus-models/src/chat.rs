@@ -1,6 +1,8 @@
 //! A checkpoint in this process as a chat model: it can act, criticise and be evaluated.
 
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use chat_model::{Capability, ChatModel, ChatRequest, Completion, Sampling, TokenLogProb};
 use token_forest::{ChatTokenizer, Message};
@@ -16,6 +18,7 @@ pub struct LocalChatModel {
     name: String,
     generator: Generator,
     tokenizer: ChatTokenizer,
+    stop: Option<Arc<AtomicBool>>,
 }
 
 impl LocalChatModel {
@@ -26,6 +29,7 @@ impl LocalChatModel {
             name: name.into(),
             generator,
             tokenizer,
+            stop: None,
         }
     }
 
@@ -39,6 +43,17 @@ impl LocalChatModel {
     pub fn with_max_rows(mut self, max_rows: usize) -> Self {
         self.generator = self.generator.with_max_rows(max_rows);
         self
+    }
+
+    /// Ends the drawing once this is set: what has ended by then is handed over, and nothing that has not.
+    pub fn with_stop(mut self, stop: Arc<AtomicBool>) -> Self {
+        self.stop = Some(stop);
+        self
+    }
+
+    fn is_stopped(&self) -> bool {
+        let stop = self.stop.as_ref();
+        stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
     }
 
     fn error(&self, problem: impl ToString) -> chat_model::Error {
@@ -178,7 +193,14 @@ impl LocalChatModel {
             max_tokens: first.request.sampling.max_tokens,
         };
         let mut failed = None;
+        // Whether the sequence that is told of next was cut off and is no sample.
+        let mut is_cut = false;
         let mut observe = |event: GenerationEvent<'_>| match event {
+            GenerationEvent::Token { .. } if self.is_stopped() => {
+                is_cut = true;
+                Flow::Stop
+            }
+            GenerationEvent::Ended { .. } if std::mem::take(&mut is_cut) => Flow::Stop,
             GenerationEvent::Token { prompt, tokens, .. }
                 if self.ends_with_stop(tokens, &wanted[prompt].request.sampling.stop) =>
             {
@@ -201,7 +223,11 @@ impl LocalChatModel {
         self.generator
             .generate(&prompts, &params, &mut observe)
             .map_err(|error| self.error(error))?;
-        failed.map_or(Ok(()), Err)
+        match failed {
+            Some(error) => Err(error),
+            None if self.is_stopped() => Err(chat_model::Error::Stopped),
+            None => Ok(()),
+        }
     }
 }
 
@@ -317,6 +343,12 @@ impl ChatModel for LocalChatModel {
                 on_sample(place, sample, completion);
             });
             if drawn.is_ok() {
+                continue;
+            }
+            if self.is_stopped() {
+                for it in group {
+                    ended[it.place] = Err(chat_model::Error::Stopped);
+                }
                 continue;
             }
             // Each on its own: one of them is at fault and the others are not.

@@ -525,7 +525,8 @@ impl Error {
         }
     }
 
-    pub(crate) fn malformed(field: impl Into<String>, message: impl Into<String>) -> Self {
+    /// A field that has not the form it should have; for parsers of rows.
+    pub fn malformed(field: impl Into<String>, message: impl Into<String>) -> Self {
         Error::Malformed {
             field: field.into(),
             message: message.into(),

@@ -1,25 +1,18 @@
 //! The models of a run file: clients of servers, and checkpoints in this process.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result};
-use eurus::burn::tensor::Device;
 use eurus::chat::{ChatModel, OpenAiClient, Prices, Together};
-use eurus::forest::ChatTokenizer;
-use eurus::models::lora::AdapterFolder;
-use eurus::models::{Checkpoint, LocalChatModel};
 use eurus::synth::Team;
 use eurus::synth::run::Recorded;
-use eurus::synth::run_file::{Checkpoint as Local, Endpoint, RunFile};
+use eurus::synth::run_file::{Endpoint, RunFile};
 use eurus::synth::store::Store;
 use serde_json::json;
 
 use crate::interrupt;
-use crate::model_folder::{self, ModelFolder};
+use crate::{local_model, model_folder};
 
 /// Every model that has a part in the run, by the name of its endpoint.
 pub struct Models {
@@ -108,68 +101,20 @@ fn model(name: &str, endpoint: &Endpoint) -> Result<Model> {
             Model {
                 prices: config.prices,
                 is_local: false,
-                model: Box::new(client.with_stop(interrupt::trees_stop())),
+                model: Box::new(client.with_stop(interrupt::answers_stop())),
                 identity: identity.to_string(),
             }
         }
         Endpoint::Checkpoint(local) => {
             let found = model_folder::find(&local.checkpoint, "checkpoint")?;
-            let folders: Vec<&Path> = [Some(&found.folder), found.adapter.as_ref()]
-                .into_iter()
-                .flatten()
-                .map(PathBuf::as_path)
-                .collect();
             Model {
                 prices: None,
                 is_local: true,
-                identity: json!({ "endpoint": identity, "weights": fingerprint(&folders)? })
-                    .to_string(),
-                model: Box::new(Together::new(load(name, local, &found)?)),
+                identity:
+                    json!({ "endpoint": identity, "weights": local_model::fingerprint(&found)? })
+                        .to_string(),
+                model: Box::new(Together::new(local_model::load(name, &found, local.rows)?)),
             }
         }
     })
-}
-
-fn load(name: &str, local: &Local, found: &ModelFolder) -> Result<LocalChatModel> {
-    let mut checkpoint = Checkpoint::new(&found.folder);
-    if let Some(adapter) = &found.adapter {
-        checkpoint = checkpoint.with_adapter(AdapterFolder::new(adapter));
-    }
-    let (decoder, _) = checkpoint.decoder(&Device::flex())?;
-    let tokenizer = ChatTokenizer::from_folder(&found.folder)?;
-    let ends = checkpoint.eos_token_ids()?.all();
-    let mut model = LocalChatModel::new(name, &decoder, tokenizer).with_stop_tokens(ends);
-    if let Some(rows) = local.rows {
-        model = model.with_max_rows(rows);
-    }
-    Ok(model)
-}
-
-/// A check sum of the files that decide what a checkpoint answers.
-fn fingerprint(folders: &[&Path]) -> Result<String> {
-    const DECIDE: [&str; 4] = ["safetensors", "json", "jinja", "model"];
-    let mut paths = Vec::new();
-    for folder in folders {
-        for entry in std::fs::read_dir(folder)? {
-            let path = entry?.path();
-            let extension = path.extension().and_then(|it| it.to_str());
-            if extension.is_some_and(|it| DECIDE.contains(&it)) {
-                paths.push(path);
-            }
-        }
-    }
-    paths.sort();
-    let mut sum = 0;
-    let mut buffer = vec![0; 1 << 20];
-    for path in &paths {
-        let mut file = File::open(path).with_context(|| path.display().to_string())?;
-        loop {
-            let read = file.read(&mut buffer)?;
-            if read == 0 {
-                break;
-            }
-            sum = crc32c::crc32c_append(sum, &buffer[..read]);
-        }
-    }
-    Ok(format!("{sum:08x}"))
 }

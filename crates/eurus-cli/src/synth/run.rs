@@ -148,8 +148,8 @@ impl Run {
                 begun.added
             );
         }
-        let stop = interrupt::trees_stop();
-        interrupt::enter(Phase::Trees(store.place()));
+        let stop = interrupt::answers_stop();
+        interrupt::enter(Phase::Answers(store.place()));
         let worker = self.worker.clone().unwrap_or_else(worker_name);
         let recorded = models.recorded(&store, &worker, file.budget, &stop);
         let stamp = json!({

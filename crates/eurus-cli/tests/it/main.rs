@@ -14,6 +14,7 @@ mod forms;
 mod found_checkpoints;
 #[cfg(target_os = "linux")]
 mod full_disk;
+mod generate;
 mod identity;
 #[cfg(unix)]
 mod interrupts;

@@ -8,6 +8,7 @@ mod golden;
 mod own;
 mod properties;
 mod report;
+mod samples;
 mod task_data;
 mod task_mutations;
 mod tasks;

@@ -162,6 +162,24 @@ impl Example {
         }
     }
 
+    /// The conversation that waits for an answer: the history of what there is to learn, without the answers at its end.
+    pub fn prompt(&self) -> Vec<Message> {
+        match self {
+            Example::Tree(_) | Example::Sft(_) | Example::Ranking(_) => {
+                vec![Message::user(self.instruction())]
+            }
+            Example::Pair(row) => row.trajectory.clone(),
+            Example::Conversation(Conversation { messages, .. }) => {
+                let answers = messages.iter().rev();
+                let answers = answers.take_while(|it| it.role == Role::Assistant).count();
+                messages[..messages.len() - answers].to_vec()
+            }
+            Example::Completion(Completion { prompt, .. })
+            | Example::Preference(Preference { prompt, .. })
+            | Example::Unpaired(Unpaired { prompt, .. }) => prompt.clone(),
+        }
+    }
+
     /// The messages in it, of examples that have some.
     pub(crate) fn messages(&self) -> impl Iterator<Item = &Message> {
         let parts: [&[Message]; 3] = match self {

@@ -1,0 +1,70 @@
+//! The model that answers: a checkpoint here, or a server.
+
+use anyhow::Result;
+use clap::Args;
+use eurus::chat::{ChatModel, OpenAiClient, OpenAiConfig};
+use serde_json::{Value, json};
+use std::path::Path;
+
+use crate::{interrupt, local_model, model_folder};
+
+/// Which model, and how it is reached.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Model")]
+pub struct ModelAt {
+    /// Checkpoint folder, name of a model of the hub, or http(s) address of an OpenAI-compatible server (its root, as
+    /// http://127.0.0.1:8080/v1)
+    #[arg(long, value_name = "MODEL")]
+    pub model: String,
+
+    /// The model's name at its server
+    #[arg(long, value_name = "NAME")]
+    pub served_name: Option<String>,
+
+    /// The variable of the environment that has the server's key
+    #[arg(long, value_name = "VARIABLE")]
+    pub api_key_env: Option<String>,
+
+    /// How many answers a server is asked for at once
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub concurrency: usize,
+
+    /// How many answers a checkpoint writes at once [default: 1024; fewer take less memory]
+    #[arg(long, value_name = "N")]
+    pub max_rows: Option<usize>,
+}
+
+/// A model, and what its answers depend on.
+pub struct Opened {
+    pub model: Box<dyn ChatModel>,
+    pub identity: Value,
+}
+
+/// Whether an option names a server.
+pub fn is_address(model: &str) -> bool {
+    model.starts_with("http://") || model.starts_with("https://")
+}
+
+impl ModelAt {
+    /// Loads it, or makes its client.
+    pub fn open(&self) -> Result<Opened> {
+        if !is_address(&self.model) {
+            let found = model_folder::find(Path::new(&self.model), "--model")?;
+            let model = local_model::load(&self.model, &found, self.max_rows)?;
+            return Ok(Opened {
+                model: Box::new(model.with_stop(interrupt::answers_stop())),
+                identity: json!({"weights": local_model::fingerprint(&found)?}),
+            });
+        }
+        let name = self.served_name.as_deref().unwrap_or("default");
+        let mut config = OpenAiConfig::new(&self.model, name);
+        config.api_key_env = self.api_key_env.clone();
+        config.concurrency = self.concurrency.max(1);
+        config.accept_other_model = self.served_name.is_none();
+        let client = OpenAiClient::new(config)?.with_stop(interrupt::answers_stop());
+        Ok(Opened {
+            identity: json!({"server": client.identity()}),
+            model: Box::new(client),
+        })
+    }
+}

@@ -1,0 +1,60 @@
+//! Checkpoints in this process that chat.
+
+use std::fs::File;
+use std::io::Read;
+
+use anyhow::{Context, Result};
+use eurus::burn::tensor::Device;
+use eurus::forest::ChatTokenizer;
+use eurus::models::lora::AdapterFolder;
+use eurus::models::{Checkpoint, LocalChatModel};
+
+use crate::model_folder::ModelFolder;
+
+/// The model of a folder as one that chats, with so many sequences at once.
+pub fn load(name: &str, found: &ModelFolder, rows: Option<usize>) -> Result<LocalChatModel> {
+    let mut checkpoint = Checkpoint::new(&found.folder);
+    if let Some(adapter) = &found.adapter {
+        checkpoint = checkpoint.with_adapter(AdapterFolder::new(adapter));
+    }
+    let (decoder, _) = checkpoint.decoder(&Device::flex())?;
+    let tokenizer = ChatTokenizer::from_folder(&found.folder)?;
+    let ends = checkpoint.eos_token_ids()?.all();
+    let mut model = LocalChatModel::new(name, &decoder, tokenizer).with_stop_tokens(ends);
+    if let Some(rows) = rows {
+        model = model.with_max_rows(rows);
+    }
+    Ok(model)
+}
+
+/// A check sum of the files that decide what a checkpoint answers.
+pub fn fingerprint(found: &ModelFolder) -> Result<String> {
+    const DECIDE: [&str; 4] = ["safetensors", "json", "jinja", "model"];
+    let mut paths = Vec::new();
+    for folder in [Some(&found.folder), found.adapter.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            let extension = path.extension().and_then(|it| it.to_str());
+            if extension.is_some_and(|it| DECIDE.contains(&it)) {
+                paths.push(path);
+            }
+        }
+    }
+    paths.sort();
+    let mut sum = 0;
+    let mut buffer = vec![0; 1 << 20];
+    for path in &paths {
+        let mut file = File::open(path).with_context(|| path.display().to_string())?;
+        loop {
+            let read = file.read(&mut buffer)?;
+            if read == 0 {
+                break;
+            }
+            sum = crc32c::crc32c_append(sum, &buffer[..read]);
+        }
+    }
+    Ok(format!("{sum:08x}"))
+}
