@@ -1,5 +1,5 @@
 //! The eurus command line: supervised fine-tuning, preference learning and reward models on Hugging Face checkpoints, what
-//! such a run will cost (`plan`), and everything that is done to data before that (`data`).
+//! such a run will cost (`plan`), everything that is done to data before that (`data`), and benchmarks (`eval`).
 //!
 //! Data walks one way: `options` -> `setup` (model folder, tokenizer, device) -> `input` (rows to token trees; `rows` counts
 //! those that cannot be trained on) -> `job` (training with `progress`, `output` and `summary`), or `plan` in its place. One
@@ -18,6 +18,7 @@ macro_rules! tell {
 mod adapters;
 mod begin;
 mod data;
+mod eval;
 mod event_log;
 mod generate;
 mod input;
@@ -67,6 +68,7 @@ Examples:
   eurus reward --model runs/sft --data pairs.jsonl --eval held-out.jsonl --out runs/rm
   eurus plan prefer --model runs/sft --data pairs.jsonl --algorithm kto
   eurus data stats pairs.parquet
+  eurus eval show svamp --data SVAMP.json --model runs/kto
   eurus generate --model runs/kto --data problems.jsonl --samples 8 --out answers.jsonl
   eurus score --model runs/rm --data answers.jsonl --prompts problems.jsonl --out scores.jsonl
   eurus synth run --config synth.toml --data problems.jsonl --store synth.db
@@ -92,6 +94,9 @@ enum Command {
     /// Check, count, convert, derive, mix and clean data.
     #[command(after_help = data::EXAMPLES)]
     Data(data::Data),
+    /// Benchmarks: what they ask, and when an answer is right.
+    #[command(after_help = eval::EXAMPLES)]
+    Eval(eval::Eval),
     /// Build preference trees from problems of your own: actors, a sandboxed interpreter, critiques.
     #[command(after_help = synth::EXAMPLES)]
     Synth(synth::Synth),
@@ -135,6 +140,7 @@ impl Command {
     fn run(&mut self) -> Result<()> {
         match self {
             Self::Data(command) => command.run(),
+            Self::Eval(command) => command.run(),
             Self::Generate(command) => command.run(),
             Self::Plan(command) => command.run(),
             Self::Score(command) => command.run(),
@@ -146,7 +152,9 @@ impl Command {
     /// Refuses options that have no effect beside the others, and adapters that could not be made.
     fn check(&self, mut matches: &ArgMatches) -> Result<(), usage::UsageError> {
         let training = match self {
-            Self::Data(_) | Self::Generate(_) | Self::Score(_) | Self::Synth(_) => None,
+            Self::Data(_) | Self::Eval(_) | Self::Generate(_) | Self::Score(_) | Self::Synth(_) => {
+                None
+            }
             Self::Plan(command) => Some(command.training()),
             Self::Train(command) => Some(command),
         };
@@ -376,6 +384,7 @@ mod tests {
                 Command::Train(Training::Sft(command)) => command.steps.learning_rate,
                 Command::Train(Training::Reward(command)) => command.steps.learning_rate,
                 Command::Data(_)
+                | Command::Eval(_)
                 | Command::Generate(_)
                 | Command::Plan(_)
                 | Command::Score(_)

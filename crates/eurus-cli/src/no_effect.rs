@@ -263,6 +263,15 @@ const RULES: &[Rule] = &[
         },
     },
     Rule {
+        options: &["bos"],
+        why: |given| {
+            given.without(
+                "model",
+                "give the model whose tokens are shown, or leave it out",
+            )
+        },
+    },
+    Rule {
         options: &["tables"],
         why: |given| {
             let source = given.value::<String>("from");
@@ -376,6 +385,11 @@ mod tests {
         "device",
         "devices",
         "mpi",
+        // Benchmarks.
+        "task",
+        "grader",
+        "setting",
+        "item",
         // Data.
         "files",
         "skip_invalid",
@@ -570,6 +584,11 @@ mod tests {
                 "overwrite",
                 "data stats f --overwrite".into(),
                 "--skip-invalid",
+            ),
+            (
+                "bos",
+                "eval show svamp --data d --bos twice".into(),
+                "--model",
             ),
             (
                 "max_turns",

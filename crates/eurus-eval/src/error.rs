@@ -149,6 +149,79 @@ pub enum Error {
         actual: usize,
     },
 
+    // Tasks
+    /// No built-in task has the name.
+    #[error("there is no task `{name}`; {meant}")]
+    UnknownTask {
+        /// The name asked for.
+        name: String,
+        /// What may have been meant.
+        meant: String,
+    },
+
+    /// A task has no setting of the name.
+    #[error("the task `{task}` has no setting `{setting}`; {meant}")]
+    UnknownSetting {
+        /// The task.
+        task: String,
+        /// The setting asked for.
+        setting: String,
+        /// What may have been meant.
+        meant: String,
+    },
+
+    /// A task file that cannot be used.
+    #[error("{file}: {problem}")]
+    TaskFile {
+        /// The file, or the name of a built-in task.
+        file: String,
+        /// What is wrong with it, where, and what to do.
+        problem: String,
+    },
+
+    /// The data of a task are not where they were looked for.
+    #[error(
+        "{}: the data of the task `{task}` are not there: {wanted}; give the path of the file or its folder",
+        path.display()
+    )]
+    MissingData {
+        /// The task.
+        task: String,
+        /// Where they were looked for.
+        path: PathBuf,
+        /// The file, its fields and where it is published.
+        wanted: String,
+    },
+
+    /// A data file that cannot be used at all.
+    #[error("{}: {problem}", path.display())]
+    DataFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        problem: String,
+    },
+
+    /// An item that its task cannot grade.
+    #[error("task `{task}`, item `{item}`: {problem}")]
+    CannotGrade {
+        /// The task.
+        task: String,
+        /// The item.
+        item: String,
+        /// What is in the way, and what to do.
+        problem: String,
+    },
+
+    /// The interpreter had trouble with the machine.
+    #[cfg(feature = "benchmarks")]
+    #[error(transparent)]
+    Interpreter {
+        /// The interpreter's error.
+        #[from]
+        source: code_interpreter::Error,
+    },
+
     // Report
     /// The page could not be rendered; a fault of this crate.
     #[error("the report's template failed; this is a bug in eurus-eval")]

@@ -43,6 +43,8 @@
 //! | [`metrics`] | proportions, paired differences, means over seeds, pass@k |
 //! | [`reranking`] | best-of-N, self-consistency, random choice, pass@N on the same candidates |
 //! | [`reward_model`] | pair accuracy, AUC, absolute rewards, a length-only baseline |
+//! | [`tasks`] | benchmarks as files: data, prompts, settings, graders by name |
+//! | [`graders`] | whether an answer is right, by the rules of its benchmark |
 //! | [`report`] | the HTML page: paragraphs, tables, line charts, preference trees |
 //! | [`Table`] | the table that a report and a terminal share |
 //! | [`terminal`] | tables as text |
@@ -62,6 +64,8 @@ pub mod reward_model;
 #[cfg(feature = "benchmarks")]
 pub mod samples;
 mod table;
+#[cfg(feature = "benchmarks")]
+pub mod tasks;
 pub mod terminal;
 
 pub use error::{Error, Result};

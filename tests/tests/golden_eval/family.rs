@@ -59,6 +59,7 @@ pub fn golden_graders() -> Vec<GoldenGrader> {
         super::code::graders(),
         super::math::graders(),
         super::mint::graders(),
+        super::prompts::graders(),
     ]
     .into_iter()
     .flatten()

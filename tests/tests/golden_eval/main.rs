@@ -10,6 +10,7 @@ mod code;
 mod family;
 mod math;
 mod mint;
+mod prompts;
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -9,6 +9,7 @@ mod command_line;
 mod common;
 mod data;
 mod devices;
+mod eval;
 mod forms;
 mod found_checkpoints;
 #[cfg(target_os = "linux")]

@@ -6,6 +6,7 @@
 //! Each knows two sets of [`Rules`]: the verdicts of the code that the paper's authors released, and the same without its
 //! defects.
 
+pub mod generic;
 pub mod human_eval;
 pub mod leetcode;
 pub mod mbpp;

@@ -3,8 +3,13 @@
 //! All tests of the crate are one program: it is linked once, and they share the threads of this machine.
 
 mod code;
+mod generic_graders;
 mod golden;
 mod mint;
+mod own;
 mod properties;
 mod report;
 mod samples;
+mod task_data;
+mod task_mutations;
+mod tasks;

@@ -1,0 +1,4 @@
+//! `eurus eval`, as its users run it.
+
+mod list;
+mod show;
