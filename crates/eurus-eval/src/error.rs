@@ -73,7 +73,41 @@ pub enum Error {
         samples: usize,
     },
 
+    /// A confidence that is no share of certainty.
+    #[error("a confidence of {confidence} cannot be; it lies between 0 and 1, such as 0.95")]
+    ConfidenceOutOfRange {
+        /// The confidence asked for.
+        confidence: f64,
+    },
+
+    /// One run has an item twice.
+    #[error("the {run} run has item `{id}` twice; items are told apart by id, keep one of them")]
+    DuplicateItem {
+        /// `left` or `right`.
+        run: &'static str,
+        /// The id.
+        id: String,
+    },
+
+    /// Two runs disagree about the cluster of an item.
+    #[error(
+        "item `{id}` is in one cluster in the left run and in another in the right; give both runs the same clusters"
+    )]
+    OtherCluster {
+        /// The id.
+        id: String,
+    },
+
     // Reranking
+    /// A temperature that gives no weights.
+    #[error(
+        "a temperature of {temperature} gives no weights; it must be a number above 0, such as 1"
+    )]
+    TemperatureOutOfRange {
+        /// The temperature asked for.
+        temperature: f64,
+    },
+
     /// Two scorers have the same name.
     #[error("scorer `{name}` is named twice; scorers are told apart by name")]
     DuplicateScorer {

@@ -2,18 +2,22 @@
 //! (arXiv 2404.02078, table 9 and figure 4).
 //!
 //! The order of the candidates matters, because ties go to the earliest. The paper sorts the samples
-//! by log-probability and then takes the top N; [`Candidates::top`] does that, and best-of-N by the
-//! log-probability itself is the paper's "top logits".
+//! by log-probability and then takes the top N; [`Candidates::top`] does that for one N and
+//! [`Candidates::curve`] for many. Best-of-N by the log-probability itself is the paper's "top logits".
 
+mod curve;
 mod method;
 mod report;
+mod vote;
 
-use answer_equality::{Tolerance, equal};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-pub use method::Method;
+use self::vote::{first_max, vote};
+
+pub use curve::{CurvePoint, CurveRow, RerankingCurve};
+pub use method::{Method, VoteWeights};
 pub use report::{RerankingReport, RerankingRow};
 
 /// One sampled answer to a problem.
@@ -165,18 +169,24 @@ impl Candidates {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownScorer`].
+    /// [`Error::UnknownScorer`], [`Error::TemperatureOutOfRange`].
     pub fn choices(&self, method: &Method) -> Result<Vec<Option<usize>>> {
         Ok(match method {
             Method::Random | Method::PassAtN => self.choose(|_| None),
-            Method::SelfConsistency => self.choose(|candidates| vote(candidates, |_| 1.0)),
+            Method::SelfConsistency => {
+                self.choose(|candidates| vote(candidates, &vec![1.0; candidates.len()]))
+            }
             Method::BestOfN { scorer } => {
                 let scorer = self.scorer(scorer)?;
                 self.choose(|candidates| first_max(candidates.iter().map(|c| c.scores[scorer])))
             }
-            Method::WeightedVote { scorer } => {
+            Method::WeightedVote { scorer, weights } => {
                 let scorer = self.scorer(scorer)?;
-                self.choose(|candidates| vote(candidates, |c| c.scores[scorer]))
+                weights.check()?;
+                self.choose(|candidates| {
+                    let scores: Vec<f64> = candidates.iter().map(|c| c.scores[scorer]).collect();
+                    vote(candidates, &weights.of(&scores))
+                })
             }
         })
     }
@@ -188,7 +198,7 @@ impl Candidates {
     ///
     /// # Errors
     ///
-    /// [`Error::UnknownScorer`].
+    /// [`Error::UnknownScorer`], [`Error::TemperatureOutOfRange`].
     pub fn credits(&self, method: &Method) -> Result<Vec<f64>> {
         let credit = |yes: bool| f64::from(u8::from(yes));
         let credits = match method {
@@ -234,40 +244,6 @@ impl Candidates {
 
 fn share_correct(candidates: &[Candidate]) -> f64 {
     candidates.iter().filter(|c| c.correct).count() as f64 / candidates.len() as f64
-}
-
-/// First candidate of the answer with the most weight, the earliest answer on ties.
-fn vote(candidates: &[Candidate], weight: impl Fn(&Candidate) -> f64) -> Option<usize> {
-    // Equality up to the rounding of doubles is not transitive: every answer is compared with the
-    // first of its group only, which makes the grouping a function of the order alone.
-    let mut groups: Vec<(usize, &str, f64)> = Vec::new();
-    for (index, candidate) in candidates.iter().enumerate() {
-        let Some(answer) = candidate.answer.as_deref() else {
-            continue;
-        };
-        match groups
-            .iter_mut()
-            .find(|(_, first, _)| same_answer(first, answer))
-        {
-            Some((_, _, total)) => *total += weight(candidate),
-            None => groups.push((index, answer, weight(candidate))),
-        }
-    }
-    first_max(groups.iter().map(|&(_, _, total)| total)).map(|group| groups[group].0)
-}
-
-fn same_answer(a: &str, b: &str) -> bool {
-    a.trim() == b.trim() || equal(a, b, &Tolerance::default())
-}
-
-fn first_max(values: impl Iterator<Item = f64>) -> Option<usize> {
-    let mut best: Option<(usize, f64)> = None;
-    for (index, value) in values.enumerate() {
-        if best.is_none_or(|(_, max)| value > max) {
-            best = Some((index, value));
-        }
-    }
-    best.map(|(index, _)| index)
 }
 
 #[cfg(test)]

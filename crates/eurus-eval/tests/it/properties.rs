@@ -1,7 +1,7 @@
 //! Laws that hold for any input.
 
 use eurus_eval::Table;
-use eurus_eval::metrics::{Proportion, pass_at_k};
+use eurus_eval::metrics::{Bootstrap, ItemResult, McNemar, Proportion, compare_runs, pass_at_k};
 use eurus_eval::report::{Figure, Report, Series};
 use eurus_eval::reranking::{Candidate, Candidates, Method};
 use eurus_eval::reward_model::evaluate_rewards;
@@ -32,6 +32,19 @@ fn candidates() -> impl Strategy<Value = Candidates> {
             all
         })
     })
+}
+
+/// The same candidates with other scores.
+fn with_scores(all: &Candidates, score: impl Fn(&Candidate) -> f64) -> Candidates {
+    let mut scored = Candidates::new(["rm"]).unwrap();
+    for problem in all.problems() {
+        let mut problem = problem.clone();
+        problem
+            .iter_mut()
+            .for_each(|candidate| candidate.scores = vec![score(candidate)]);
+        scored.add_problem(problem).unwrap();
+    }
+    scored
 }
 
 proptest! {
@@ -84,14 +97,69 @@ proptest! {
 
     #[test]
     fn scaling_scores_by_a_positive_number_changes_no_choice(all in candidates(), factor in 0.1..10.0f64) {
-        let mut scaled = Candidates::new(["rm"]).unwrap();
-        for problem in all.problems() {
-            let mut problem = problem.clone();
-            problem.iter_mut().for_each(|candidate| candidate.scores[0] *= factor);
-            scaled.add_problem(problem).unwrap();
-        }
+        let scaled = with_scores(&all, |candidate| candidate.scores[0] * factor);
         let method = Method::best_of_n("rm");
         prop_assert_eq!(all.choices(&method).unwrap(), scaled.choices(&method).unwrap());
+    }
+
+    #[test]
+    fn best_of_n_by_a_perfect_score_is_pass_at_n(all in candidates()) {
+        let perfect = with_scores(&all, |candidate| f64::from(u8::from(candidate.correct)));
+        let credits = |method| perfect.credits(&method).unwrap();
+        prop_assert_eq!(credits(Method::best_of_n("rm")), credits(Method::PassAtN));
+    }
+
+    #[test]
+    fn a_vote_of_equal_weights_is_self_consistency(all in candidates(), score in -3.0..3.0f64) {
+        let equal = with_scores(&all, |_| score);
+        let choices = |method| equal.choices(&method).unwrap();
+        prop_assert_eq!(choices(Method::weighted_vote("rm")), choices(Method::SelfConsistency));
+    }
+
+    // Eighths and whole constants, so that sums are exact and ties stay ties.
+    #[test]
+    fn a_constant_added_to_all_rewards_changes_no_choice(all in candidates(), constant in -1000i32..1000) {
+        let rounded = with_scores(&all, |candidate| (candidate.scores[0] * 8.0).round() / 8.0);
+        let shifted = with_scores(&rounded, |candidate| candidate.scores[0] + f64::from(constant));
+        for method in [Method::best_of_n("rm"), Method::weighted_vote("rm")] {
+            prop_assert_eq!(rounded.choices(&method).unwrap(), shifted.choices(&method).unwrap());
+        }
+    }
+
+    #[test]
+    fn intervals_hold_the_estimate_and_lie_between_zero_and_one(outcomes in proptest::collection::vec(any::<bool>(), 1..60), confidence in 0.01..0.999f64) {
+        let share = Proportion::from_bools(&outcomes).unwrap();
+        let wilson = share.wilson(confidence).unwrap();
+        prop_assert!(wilson.contains(share.mean), "{wilson:?}");
+        let values: Vec<f64> = outcomes.iter().map(|&yes| f64::from(u8::from(yes))).collect();
+        let bootstrap = Bootstrap { resamples: 200, ..Bootstrap::default() }.mean(&values).unwrap();
+        prop_assert!(bootstrap.contains(share.mean), "{bootstrap:?}");
+        for interval in [wilson, bootstrap] {
+            prop_assert!(0.0 <= interval.low && interval.high <= 1.0, "{interval:?}");
+        }
+    }
+
+    #[test]
+    fn mcnemar_is_symmetric_and_a_chance(left in 0usize..500, right in 0usize..500) {
+        let (one, other) = (McNemar::exact(left, right), McNemar::exact(right, left));
+        prop_assert_eq!(one.p_value, other.p_value);
+        prop_assert!(one.p_value > 0.0 && one.p_value <= 1.0);
+    }
+
+    #[test]
+    fn swapping_runs_turns_the_difference(runs in proptest::collection::vec((any::<bool>(), any::<bool>(), 0u8..5), 1..40)) {
+        let run = |pick: fn(&(bool, bool, u8)) -> bool| -> Vec<ItemResult> {
+            runs.iter().enumerate().map(|(index, item)| ItemResult {
+                id: index.to_string(),
+                correct: pick(item),
+                cluster: Some(item.2.to_string()),
+            }).collect()
+        };
+        let (left, right) = (run(|item| item.0), run(|item| item.1));
+        let (forward, backward) = (compare_runs(&left, &right).unwrap(), compare_runs(&right, &left).unwrap());
+        prop_assert!((forward.difference.mean + backward.difference.mean).abs() < 1e-12);
+        prop_assert_eq!(forward.only_left_correct, backward.only_right_correct);
+        prop_assert_eq!(forward.left, backward.right);
     }
 
     #[test]

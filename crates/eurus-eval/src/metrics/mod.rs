@@ -1,13 +1,36 @@
 //! Numbers with their uncertainty: proportions, paired differences, means over seeds, pass@k.
 //!
 //! Every standard error here is the sample standard deviation (denominator n - 1) divided by the
-//! square root of n. One value has no spread, so its standard error is `None` and not zero.
+//! square root of n. One value has no spread, so its standard error is `None` and not zero. Where
+//! items come in groups that share their fate, such as variants of one problem, [`clustered_mean`]
+//! gives the larger error that they deserve.
+//!
+//! | question | function |
+//! | --- | --- |
+//! | how sure is an accuracy? | [`Proportion`], its [Wilson interval](Proportion::wilson) |
+//! | ... of items in groups? | [`clustered_mean`], [`Proportion::from_clusters`] |
+//! | which of two runs is better, and where? | [`compare_runs`] |
+//! | how sure is any mean, or a difference of two? | [`Bootstrap`] |
+
+mod bootstrap;
+mod clusters;
+mod comparison;
+mod interval;
+mod pass_at_k;
+mod rank_correlation;
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+
+pub use bootstrap::Bootstrap;
+pub use clusters::clustered_mean;
+pub use comparison::{ItemResult, McNemar, RunComparison, compare_runs};
+pub use interval::Interval;
+pub use pass_at_k::{mean_pass_at_k, pass_at_k};
+pub use rank_correlation::rank_correlation;
 
 /// A share of problems, from 0 to 1, with its standard error over the problems.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -146,97 +169,6 @@ pub fn over_seeds(values: &[f64]) -> Result<Estimate> {
     estimate("mean over seeds", values)
 }
 
-/// Unbiased estimate of pass@k of one problem: the chance that at least one of `k` samples is
-/// correct, given that `correct` of `samples` were (arXiv 2107.03374, equation 1).
-///
-/// `1 - C(n - c, k) / C(n, k)`, computed as a sum of logarithms: no binomial ever overflows and
-/// small values keep their precision.
-///
-/// ```
-/// let value = eurus_eval::metrics::pass_at_k(10, 3, 2).unwrap();
-/// assert!((value - (1.0 - 7.0 * 6.0 / (10.0 * 9.0))).abs() < 1e-12);
-/// ```
-///
-/// # Errors
-///
-/// [`Error::KOutOfRange`] unless `1 <= k <= samples`; [`Error::TooManyCorrect`] if
-/// `correct > samples`.
-pub fn pass_at_k(samples: usize, correct: usize, k: usize) -> Result<f64> {
-    if correct > samples {
-        return Err(Error::TooManyCorrect { samples, correct });
-    }
-    if k == 0 || k > samples {
-        return Err(Error::KOutOfRange { k, samples });
-    }
-    if samples - correct < k {
-        return Ok(1.0);
-    }
-    // Every i is above samples - correct >= k, so no logarithm meets zero.
-    let log_all_wrong: f64 = (samples - correct + 1..=samples)
-        .map(|i| (-(k as f64) / i as f64).ln_1p())
-        .sum();
-    Ok((-log_all_wrong.exp_m1()).clamp(0.0, 1.0))
-}
-
-/// Mean of [`pass_at_k`] over problems, each given as (samples, correct).
-///
-/// # Errors
-///
-/// As [`pass_at_k`] for any problem; [`Error::NoValues`] without problems.
-pub fn mean_pass_at_k(problems: &[(usize, usize)], k: usize) -> Result<Proportion> {
-    let values: Vec<f64> = problems
-        .iter()
-        .map(|&(samples, correct)| pass_at_k(samples, correct, k))
-        .collect::<Result<_>>()?;
-    Proportion::from_values(&values)
-}
-
-/// Spearman's rank correlation: Pearson's of the ranks, equal values sharing the mean of theirs. `None` where one side has a
-/// single value only, so that nothing can go with it.
-///
-/// ```
-/// use eurus_eval::metrics::rank_correlation;
-/// assert_eq!(rank_correlation(&[1.0, 2.0, 3.0], &[10.0, 100.0, 1000.0]).unwrap(), Some(1.0));
-/// assert_eq!(rank_correlation(&[1.0, 2.0, 3.0], &[7.0, 7.0, 7.0]).unwrap(), None);
-/// ```
-///
-/// # Errors
-///
-/// [`Error::LengthMismatch`], [`Error::NoValues`] or [`Error::NotFinite`].
-pub fn rank_correlation(left: &[f64], right: &[f64]) -> Result<Option<f64>> {
-    check_lengths("left", left.len(), "right", right.len())?;
-    if left.is_empty() {
-        return Err(Error::NoValues {
-            what: "rank correlation",
-        });
-    }
-    check_finite("left", left)?;
-    check_finite("right", right)?;
-    let centred = |values: &[f64]| -> Vec<f64> {
-        let middle = (values.len() - 1) as f64 / 2.0;
-        ranks(values).iter().map(|rank| rank - middle).collect()
-    };
-    let (left, right) = (centred(left), centred(right));
-    let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-    let spread = (product(&left, &left) * product(&right, &right)).sqrt();
-    Ok((spread > 0.0).then(|| product(&left, &right) / spread))
-}
-
-/// The places of values in ascending order, from 0; equal values share the mean of theirs.
-fn ranks(values: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
-    let mut ranks = vec![0.0; values.len()];
-    let mut first = 0;
-    for equal in order.chunk_by(|&a, &b| values[a] == values[b]) {
-        for &index in equal {
-            ranks[index] = first as f64 + (equal.len() - 1) as f64 / 2.0;
-        }
-        first += equal.len();
-    }
-    ranks
-}
-
 /// A formatted number with a true minus sign, as it is printed in tables and charts.
 pub(crate) fn typeset(number: String) -> String {
     number.replace('-', "−")
@@ -360,39 +292,5 @@ mod tests {
                 ..
             })
         ));
-    }
-
-    #[test]
-    fn rank_correlation_is_that_of_the_books() {
-        // Ten pupils, hours of television against IQ; rho = -29/165.
-        let left = [106., 100., 86., 101., 99., 103., 97., 113., 112., 110.];
-        let right = [7., 27., 2., 50., 28., 29., 20., 12., 6., 17.];
-        let rho = rank_correlation(&left, &right).unwrap().unwrap();
-        assert!((rho + 29.0 / 165.0).abs() < 1e-12, "{rho}");
-        // Ranks 0, 1.5, 1.5, 3 against 0, 1, 2, 3: 4.5 / sqrt(4.5 * 5).
-        let tied = rank_correlation(&[1., 2., 2., 5.], &[1., 2., 3., 4.]);
-        let tied = tied.unwrap().unwrap();
-        assert!((tied - 4.5 / 22.5f64.sqrt()).abs() < 1e-12, "{tied}");
-        assert!(rank_correlation(&[1.0], &[f64::NAN]).is_err());
-        assert!(rank_correlation(&[], &[]).is_err());
-    }
-
-    #[test]
-    fn pass_at_k_refuses_what_it_cannot_estimate() {
-        assert!(matches!(
-            pass_at_k(4, 5, 1),
-            Err(Error::TooManyCorrect { .. })
-        ));
-        assert!(matches!(pass_at_k(4, 2, 0), Err(Error::KOutOfRange { .. })));
-        assert!(matches!(pass_at_k(4, 2, 5), Err(Error::KOutOfRange { .. })));
-        assert!(matches!(pass_at_k(0, 0, 1), Err(Error::KOutOfRange { .. })));
-    }
-
-    #[test]
-    fn pass_at_k_stays_precise_for_many_samples() {
-        // One correct among a million: pass@1 is exactly 1e-6.
-        let value = pass_at_k(1_000_000, 1, 1).unwrap();
-        assert!((value / 1e-6 - 1.0).abs() < 1e-12);
-        assert!(pass_at_k(1_000_000, 999_000, 500).unwrap() <= 1.0);
     }
 }
