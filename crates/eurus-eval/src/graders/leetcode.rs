@@ -5,7 +5,7 @@
 //! | what | [`Rules::Authors`] | [`Rules::Fixed`] |
 //! | --- | --- | --- |
 //! | text with several fences | the first complete fenced block of what the model wrote: a usage example *behind* the answer takes its place | the first piece that defines `Solution`, beginning with the text up to the first fence |
-//! | where the tests run | in the candidate's process | in a process of their own, unless they build linked lists |
+//! | where the tests run | in the candidate's process | in a process of their own, unless objects do not cross (linked lists) |
 //! | numpy is not installed | unjudged, if the answer names it | the same |
 //!
 //! Programs begin with the imports that the authors put before them ([`PREAMBLE`]) and have 10 s; otherwise they run as those of

@@ -8,7 +8,7 @@
 //! | `def` that was written for the model | put back unless `def` is anywhere in the text, so that a body with `default` in it stays headless | put back where the text goes on behind it |
 //! | top-level lines that do not begin with `def` | dropped: `import math`, helper classes, tables, decorators | kept, unless the text is Python only without them |
 //! | imports of the problem's tests | left out: 5 of the reference solutions fail for `math` in the tests alone | made |
-//! | where the tests run | in the candidate's process, with the driver's modules in sight: `re`, `json`, `os`, `sys`, `time`, `pd` | in a process of their own, where [`code_interpreter::asserts`] can ask from there |
+//! | where the tests run | in the candidate's process, with the driver's modules in sight: `re`, `json`, `os`, `sys`, `time`, `pd` | in a process of their own, unless objects do not cross (what `re.match` returns) |
 //! | verdict | three stages of 3 s: the function, the tests, both together; `os._exit` and a swallowed timeout fail | 10 s for each process: a reference solution takes more than one |
 //!
 //! The released driver runs all problems in one process, so that what one defines the next one finds (a function `sum`, for
