@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::Value;
 
 /// Whether a row of golden values is met.
@@ -55,5 +55,19 @@ impl GoldenGrader {
 
 /// All that are known.
 pub fn golden_graders() -> Vec<GoldenGrader> {
-    [super::math::graders()].into_iter().flatten().collect()
+    [
+        super::math::graders(),
+        super::matching::graders(),
+        super::theorem_qa::graders(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// A field of a row that is text.
+pub fn text<'a>(row: &'a Value, field: &str) -> Result<&'a str> {
+    row[field]
+        .as_str()
+        .with_context(|| format!("no field `{field}`"))
 }

@@ -7,7 +7,9 @@
 #![allow(clippy::print_stdout, reason = "the agreement is the result")]
 
 mod family;
+mod matching;
 mod math;
+mod theorem_qa;
 
 use std::collections::BTreeMap;
 use std::fs::File;

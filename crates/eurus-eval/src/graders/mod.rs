@@ -6,6 +6,11 @@
 //! Each knows two sets of [`Rules`]: the verdicts of the code that the paper's authors released, and the same without its
 //! defects.
 
+pub mod bbh;
+pub mod math;
+pub mod mmlu;
+pub mod theorem_qa;
+
 use std::fmt;
 use std::str::FromStr;
 
