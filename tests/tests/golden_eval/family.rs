@@ -55,5 +55,12 @@ impl GoldenGrader {
 
 /// All that are known.
 pub fn golden_graders() -> Vec<GoldenGrader> {
-    [super::math::graders()].into_iter().flatten().collect()
+    [
+        super::math::graders(),
+        super::reranking::graders(),
+        super::reward_benches::graders(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

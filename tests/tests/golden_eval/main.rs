@@ -8,6 +8,8 @@
 
 mod family;
 mod math;
+mod reranking;
+mod reward_benches;
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -5,3 +5,5 @@
 mod golden;
 mod properties;
 mod report;
+#[cfg(feature = "benchmarks")]
+mod reward_benches;
