@@ -444,6 +444,12 @@ mod tests {
         "answer_prefix",
         "raw",
         "logprobs",
+        "harness",
+        "run",
+        "left",
+        "right",
+        "scores",
+        "packages",
     ];
 
     const PREFER: &str = "prefer --model m --data d --out o --algorithm dpo";

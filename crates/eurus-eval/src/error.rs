@@ -256,6 +256,67 @@ pub enum Error {
         source: code_interpreter::Error,
     },
 
+    // Benchmarks of reward models
+    /// A file of a benchmark cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    BenchFile {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: std::io::Error,
+    },
+
+    /// A row that is no JSON object.
+    #[error("row {row} of {} is no JSON object: {problem}; mend or leave out the row", path.display())]
+    BenchRow {
+        /// The file.
+        path: PathBuf,
+        /// The row, from 1.
+        row: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+
+    /// A field that cannot be used.
+    #[error("row {row} of {}: field `{field}` {problem}; mend or leave out the row", path.display())]
+    BenchField {
+        /// The file.
+        path: PathBuf,
+        /// The row, from 1.
+        row: usize,
+        /// The field.
+        field: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+
+    /// A response that was not scored.
+    #[error("{} has no reward of `{id}`; score every response of the benchmark", path.display())]
+    NoReward {
+        /// The file of rewards.
+        path: PathBuf,
+        /// Id of the response.
+        id: String,
+    },
+
+    /// A subset that the benchmark does not have.
+    #[error("no subset is called `{name}`; did you mean `{nearest}`?")]
+    UnknownSubset {
+        /// The name given.
+        name: String,
+        /// The most similar name.
+        nearest: &'static str,
+    },
+
+    /// An item that cannot be judged.
+    #[error("item `{id}` {problem}; mend or leave it out")]
+    BadItem {
+        /// The item.
+        id: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+
     // Report
     /// The page could not be rendered; a fault of this crate.
     #[error("the report's template failed; this is a bug in eurus-eval")]

@@ -40,8 +40,9 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | [`metrics`] | proportions, paired differences, means over seeds, pass@k |
-//! | [`reranking`] | best-of-N, self-consistency, random choice, pass@N on the same candidates |
+//! | [`metrics`] | proportions, paired differences, means over seeds, pass@k; intervals, clusters, comparison of runs, bootstrap |
+//! | [`reranking`] | best-of-N, votes, random choice, pass@N on the same candidates, for one N or many |
+//! | `reward_benches` | RewardBench 1 and 2, AutoJ, MT-Bench's human votes, any pairs (feature `benchmarks`) |
 //! | [`reward_model`] | pair accuracy, AUC, absolute rewards, a length-only baseline |
 //! | [`tasks`] | benchmarks as files: data, prompts, settings, graders by name |
 //! | [`graders`] | whether an answer is right, by the rules of its benchmark |
@@ -60,6 +61,8 @@ pub mod graders;
 pub mod metrics;
 pub mod report;
 pub mod reranking;
+#[cfg(feature = "benchmarks")]
+pub mod reward_benches;
 pub mod reward_model;
 #[cfg(feature = "benchmarks")]
 pub mod runs;

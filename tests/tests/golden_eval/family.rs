@@ -61,6 +61,8 @@ pub fn golden_graders() -> Vec<GoldenGrader> {
         super::math::graders(),
         super::mint::graders(),
         super::prompts::graders(),
+        super::reranking::graders(),
+        super::reward_benches::graders(),
         super::theorem_qa::graders(),
     ]
     .into_iter()

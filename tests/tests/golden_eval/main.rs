@@ -12,6 +12,8 @@ mod matching;
 mod math;
 mod mint;
 mod prompts;
+mod reranking;
+mod reward_benches;
 mod theorem_qa;
 
 use std::collections::BTreeMap;

@@ -12,7 +12,7 @@ use crate::error::Result;
 ///
 /// `SE² = SE_plain² + 1/n² Σ_clusters Σ_{i ≠ j} (s_i - m)(s_j - m)`
 ///
-/// (Miller 2024, "Adding error bars to evals", arXiv 2411.00640, equation 4). Clusters of one give the plain standard error.
+/// (Miller 2024, "Adding error bars to evals", arXiv 2411.00640). Clusters of one give the plain standard error.
 /// One cluster alone tells nothing about how clusters differ: its standard error is `None`.
 ///
 /// ```

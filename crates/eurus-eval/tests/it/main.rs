@@ -9,6 +9,7 @@ mod mint;
 mod own;
 mod properties;
 mod report;
+mod reward_benches;
 mod samples;
 mod task_data;
 mod task_mutations;
