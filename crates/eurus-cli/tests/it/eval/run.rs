@@ -21,7 +21,7 @@ extraction = { last_number = true }
 decoding = { temperature = 1.0, max_tokens = 16 }
 prompt = { messages = [{ role = "user", content = "What is {{ question }}?" }] }
 published = [{ table = "Table 1", model = "Other", value = 50.0, counted = "12 sums" }]
-data = { file = "sums.jsonl", format = "jsonl", fields = ["question", "answer", "size"], items = 12 }
+data = { file = "sums.jsonl", fields = ["question", "answer", "size"], items = 12 }
 "#;
 
 fn place() -> Result<Workplace> {
