@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::Value;
 
 /// Whether a row of golden values is met.
@@ -57,11 +57,20 @@ impl GoldenGrader {
 pub fn golden_graders() -> Vec<GoldenGrader> {
     [
         super::code::graders(),
+        super::matching::graders(),
         super::math::graders(),
         super::mint::graders(),
         super::prompts::graders(),
+        super::theorem_qa::graders(),
     ]
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// A field of a row that is text.
+pub fn text<'a>(row: &'a Value, field: &str) -> Result<&'a str> {
+    row[field]
+        .as_str()
+        .with_context(|| format!("no field `{field}`"))
 }

@@ -8,9 +8,11 @@
 
 mod code;
 mod family;
+mod matching;
 mod math;
 mod mint;
 mod prompts;
+mod theorem_qa;
 
 use std::collections::BTreeMap;
 use std::fs::File;

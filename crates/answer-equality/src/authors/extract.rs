@@ -10,6 +10,24 @@
 /// assert_eq!(match_answer("Answer: 5 square inches"), "inches");
 /// ```
 pub fn match_answer(text: &str) -> String {
+    matching(text).0
+}
+
+/// Whether a mark of an answer led [`match_answer`] to something with a digit: a statistic of the released code, which no
+/// verdict depends on.
+///
+/// ```
+/// use answer_equality::authors::is_marked;
+/// assert!(is_marked("The answer is 5"));
+/// assert!(!is_marked("The answer is yes") && !is_marked("5"));
+/// ```
+pub fn is_marked(text: &str) -> bool {
+    let (answer, is_marked) = matching(text);
+    is_marked && answer.contains(|c: char| c.is_ascii_digit())
+}
+
+/// What is left of a text, and whether there was a mark in it.
+fn matching(text: &str) -> (String, bool) {
     const AFTER: [&str; 3] = ["answer:", "answer is", "answers are"];
     const BEFORE: [&str; 4] = [
         "is answer",
@@ -20,25 +38,29 @@ pub fn match_answer(text: &str) -> String {
     const VALUE: [&str; 11] = [
         "be ", "is ", "are ", "=", ": ", "get ", "be\n", "is\n", "are\n", ":\n", "get\n",
     ];
-    let mut text = text.to_string();
+    let mut rest = text;
+    let mut is_marked = false;
     for marker in AFTER {
-        text = after_last(&text, marker);
+        is_marked |= keep_after(&mut rest, marker);
     }
     for marker in BEFORE {
-        if let Some(at) = last(&text, marker) {
-            text = text[..at].trim().to_string();
+        if let Some(at) = last(rest, marker) {
+            rest = rest[..at].trim();
+            is_marked = true;
         }
     }
-    if let Some(content) = boxed(&text) {
-        text = content;
+    if let Some(content) = last_box(rest).filter(|content| !content.is_empty()) {
+        rest = content;
+        is_marked = true;
     }
-    if let Some(at) = text.rfind(". ") {
-        text = text[..at].trim().to_string();
+    if let Some(at) = rest.rfind(". ") {
+        // This alone marks nothing.
+        rest = rest[..at].trim();
     }
     for marker in VALUE {
-        text = after_last(&text, marker);
+        is_marked |= keep_after(&mut rest, marker);
     }
-    text
+    (rest.to_string(), is_marked)
 }
 
 /// Where a marker of ASCII letters stands last, in any case.
@@ -47,15 +69,24 @@ fn last(text: &str, marker: &str) -> Option<usize> {
     windows.rposition(|it| it.eq_ignore_ascii_case(marker.as_bytes()))
 }
 
-fn after_last(text: &str, marker: &str) -> String {
-    match last(text, marker) {
-        Some(at) => text[at + marker.len()..].trim().to_string(),
-        None => text.to_string(),
+/// Keeps what follows the last marker, if there is one.
+fn keep_after(text: &mut &str, marker: &str) -> bool {
+    let found = last(text, marker);
+    if let Some(at) = found {
+        *text = text[at + marker.len()..].trim();
     }
+    found.is_some()
 }
 
-/// The content of the last box: of the first group of braces behind its name, if it closes and has something in it.
-fn boxed(text: &str) -> Option<String> {
+/// The content of the last `\boxed`, or of the last `\fbox` where there is none: of the first group of braces behind its name,
+/// if it closes.
+///
+/// ```
+/// use answer_equality::authors::last_box;
+/// assert_eq!(last_box(r"\boxed{1}, no: \boxed{ \frac{1}{2} }"), Some(r"\frac{1}{2}"));
+/// assert_eq!(last_box(r"\boxed 5"), None);
+/// ```
+pub fn last_box(text: &str) -> Option<&str> {
     let at = text.rfind("\\boxed").or_else(|| text.rfind("\\fbox"))?;
     let open = at + text[at..].find('{')?;
     let mut depth = 0;
@@ -66,8 +97,7 @@ fn boxed(text: &str) -> Option<String> {
             _ => {}
         }
         if depth == 0 {
-            let content = text[open + 1..open + place].trim();
-            return (!content.is_empty()).then(|| content.to_string());
+            return Some(text[open + 1..open + place].trim());
         }
     }
     None

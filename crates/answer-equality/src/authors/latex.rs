@@ -7,6 +7,10 @@ const DEEPEST: usize = 32;
 
 /// The text that LaTeX shows: `\frac{a}{b}` is `a/b`, `\sqrt{3}` is `sqrt(3)`; commands that it does not know are gone.
 pub(super) fn to_text(text: &str) -> String {
+    // Their parser fails where an argument is missing at the end.
+    if text.trim_end().ends_with("\\sqrt") {
+        return text.to_string();
+    }
     let text = text
         .replace("\\tfrac", "\\frac")
         .replace("\\dfrac", "\\frac");
@@ -78,6 +82,8 @@ fn command<'a>(rest: &'a str, out: &mut String, depth: usize) -> &'a str {
                 out.push_str(&format!("{}/{}", shown(top), shown(bottom)));
                 return after;
             }
+            // What their library prints for want of arguments.
+            out.push_str("%s/%s");
         }
         "binom" => {
             if let Some(([top, bottom], after)) = arguments(after) {
@@ -97,11 +103,14 @@ fn command<'a>(rest: &'a str, out: &mut String, depth: usize) -> &'a str {
             if let Some((name, after)) = group(after)
                 && let Some((content, after)) = after.split_once(&format!("\\end{{{name}}}"))
             {
-                let rows = content.split("\\\\").map(|row| {
-                    let cells = row.split('&').map(|cell| shown(cell).trim().to_string());
-                    cells.collect::<Vec<_>>().join(" ")
-                });
-                out.push_str(&format!("[ {} ]", rows.collect::<Vec<_>>().join("; ")));
+                out.push_str(&matrix(content, shown));
+                return after;
+            }
+        }
+        "mathbb" => {
+            if let Some((content, after)) = argument(after) {
+                let letters = content.chars().map(|c| if c == 'R' { 'ℝ' } else { c });
+                out.extend(letters);
                 return after;
             }
         }
@@ -113,6 +122,20 @@ fn command<'a>(rest: &'a str, out: &mut String, depth: usize) -> &'a str {
         name => out.push_str(sign(name)),
     }
     after
+}
+
+/// The rows of a matrix, their items as wide as the widest.
+fn matrix(content: &str, shown: impl Fn(&str) -> String) -> String {
+    let cell = |cell: &str| shown(cell).trim().to_string();
+    let rows = content.split("\\\\");
+    let rows: Vec<Vec<String>> = rows.map(|row| row.split('&').map(cell).collect()).collect();
+    let widths = rows.iter().flatten().map(|cell| cell.chars().count());
+    let width = widths.max().unwrap_or_default();
+    let lines = rows.iter().map(|row| {
+        let cells = row.iter().map(|cell| format!("{cell:>width$}"));
+        cells.collect::<Vec<_>>().join(" ")
+    });
+    format!("[ {} ]", lines.collect::<Vec<_>>().join("; "))
 }
 
 fn sign(name: &str) -> &'static str {

@@ -9,13 +9,17 @@
 //! system simplifies is found here by values at points, as everywhere in this crate.
 
 mod extract;
+mod hendrycks;
 mod latex;
 mod normal;
 mod prm800k;
 mod tora;
 
-pub use extract::match_answer;
-pub use normal::{mathd_form, prm800k_form};
+pub use extract::{is_marked, last_box, match_answer};
+pub use hendrycks::{hendrycks_equal, hendrycks_form};
+pub use normal::{is_whole, mathd_form, prm800k_form};
+pub use prm800k::{is_fraction, is_simple, split_tuple};
+pub use tora::{tora_brackets, tora_form, tora_number};
 
 use crate::expression::Work;
 use crate::extract::within;

@@ -79,16 +79,21 @@ fn mathd_steps(answer: &str) -> Option<String> {
     if text == "0.5" {
         text = "\\frac{1}{2}".to_string();
     }
+    Some(slash_as_fraction(text))
+}
+
+/// A quotient of two whole numbers with a slash as one with `\frac`.
+pub(super) fn slash_as_fraction(text: String) -> String {
     let whole = |part: &str| part.parse::<i64>().is_ok_and(|it| it.to_string() == part);
     match text.split_once('/') {
         Some((top, bottom)) if whole(top) && whole(bottom) => {
-            Some(format!("\\frac{{{top}}}{{{bottom}}}"))
+            format!("\\frac{{{top}}}{{{bottom}}}")
         }
-        _ => Some(text),
+        _ => text,
     }
 }
 
-fn fixed_roots(text: &str) -> String {
+pub(super) fn fixed_roots(text: &str) -> String {
     let mut parts = text.split("\\sqrt");
     let mut out = parts.next().unwrap_or_default().to_string();
     for part in parts {
@@ -104,7 +109,7 @@ fn fixed_roots(text: &str) -> String {
 }
 
 /// Braces round one digit above and below: `\frac12`, `\frac1{72}`.
-fn fixed_fractions(text: &str) -> String {
+pub(super) fn fixed_fractions(text: &str) -> String {
     let mut parts = text.split("\\frac");
     let mut out = parts.next().unwrap_or_default().to_string();
     for part in parts {
@@ -254,8 +259,14 @@ fn as_whole(value: f64) -> Option<String> {
     close.then(|| format!("{:.0}", value.round() + 0.0))
 }
 
-/// Whether a text is a whole number with or without commas between thousands.
-pub(super) fn is_whole(text: &str) -> bool {
+/// Whether PRM800K's grader takes a text for a whole number: one with or without commas between thousands, and decimals that
+/// are zero.
+///
+/// ```
+/// use answer_equality::authors::is_whole;
+/// assert!(is_whole("1,000") && is_whole("5.0") && !is_whole("0.5"));
+/// ```
+pub fn is_whole(text: &str) -> bool {
     python_float(&without_thousands(text))
         .and_then(as_whole)
         .is_some()

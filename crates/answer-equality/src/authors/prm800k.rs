@@ -1,6 +1,7 @@
 //! The grader of PRM800K: normal forms, tuples, and differences that simplify to zero.
 
 use super::normal::{is_whole, mathd_form, prm800k_form, without_thousands};
+use super::tora::has_real_power;
 use crate::expression::{Work, leading, same_everywhere};
 use crate::options::Rule;
 
@@ -18,7 +19,7 @@ pub(super) fn grade(given: &str, truth: &str, work: &Work) -> Option<Rule> {
     if given.is_empty() {
         return None;
     }
-    let (ours, theirs) = (elements(&given), elements(&truth));
+    let (ours, theirs) = (split_tuple(&given), split_tuple(&truth));
     let ends = |text: &str| (text.chars().next(), text.chars().next_back());
     if (theirs.len() > 1 && ends(&given) != ends(&truth)) || ours.len() != theirs.len() {
         return None;
@@ -34,10 +35,19 @@ pub(super) fn grade(given: &str, truth: &str, work: &Work) -> Option<Rule> {
     })
 }
 
-/// The items between one pair of brackets, or the whole text.
-pub(super) fn elements(text: &str) -> Vec<String> {
+/// The items between one pair of brackets, or the whole text, without commas between thousands.
+///
+/// ```
+/// use answer_equality::authors::split_tuple;
+/// assert_eq!(split_tuple("(1,000, 2)"), ["1000", "2"]);
+/// assert_eq!(split_tuple("1, 2"), ["1, 2"]);
+/// ```
+pub fn split_tuple(text: &str) -> Vec<String> {
     const BRACKETS: [char; 4] = ['(', ')', '[', ']'];
     let text = without_thousands(text);
+    if text.is_empty() {
+        return Vec::new();
+    }
     let inside = text
         .strip_prefix(BRACKETS)
         .and_then(|it| it.strip_suffix(BRACKETS))
@@ -48,8 +58,14 @@ pub(super) fn elements(text: &str) -> Vec<String> {
     }
 }
 
-/// Whether a text is a quotient of two whole numbers, a point behind each allowed.
-fn is_fraction(text: &str) -> bool {
+/// Whether PRM800K's grader takes a text for a quotient of two whole numbers, a point behind each allowed. Two of them are the
+/// same only if they are written alike.
+///
+/// ```
+/// use answer_equality::authors::is_fraction;
+/// assert!(is_fraction("-3/4") && !is_fraction("3 / 4"));
+/// ```
+pub fn is_fraction(text: &str) -> bool {
     let Some((top, bottom)) = text.split_once('/') else {
         return false;
     };
@@ -63,19 +79,28 @@ fn is_fraction(text: &str) -> bool {
 
 fn same_value(ours: &str, theirs: &str, work: &Work) -> bool {
     let joined = format!("({theirs})-({ours})");
-    if !is_simple(&joined) {
+    // A power with a point is a number in double precision, which leaves something when it is subtracted.
+    let is_real =
+        |text: &str| has_real_power(text, |of_letter, has_decimals| of_letter || has_decimals);
+    if !is_simple(&joined) || is_real(ours) != is_real(theirs) {
         return false;
     }
     let read = |text: &str| {
-        let (value, _, rest) = leading(text)?;
+        let powers = text.replace("**", "^");
+        let (value, _, rest) = leading(&powers)?;
         rest.trim().is_empty().then_some(value)
     };
     let both = read(ours).zip(read(theirs));
     both.is_some_and(|(ours, theirs)| same_everywhere(&ours, &theirs, work))
 }
 
-/// Whether they would try to simplify a text: few letters, and no powers that could be large.
-fn is_simple(text: &str) -> bool {
+/// Whether PRM800K's grader would try to simplify a text: two letters at most, and no powers that could be large.
+///
+/// ```
+/// use answer_equality::authors::is_simple;
+/// assert!(is_simple("x^2 + y") && !is_simple("x + y + z") && !is_simple("2^{10}"));
+/// ```
+pub fn is_simple(text: &str) -> bool {
     let plain = text.replace("sqrt", "").replace("frac", "");
     let mut letters: Vec<char> = plain.chars().filter(|c| c.is_alphabetic()).collect();
     letters.sort_unstable();

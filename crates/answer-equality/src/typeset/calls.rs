@@ -36,7 +36,7 @@ pub(super) fn with_brackets(text: &str) -> String {
 }
 
 /// Intervals of Python's algebra as brackets.
-pub(crate) fn with_intervals(text: &str) -> String {
+fn with_intervals(text: &str) -> String {
     const CALLS: [(&str, &str, &str); 4] = [
         ("Interval.open(", "(", ")"),
         ("Interval.Lopen(", "(", "]"),

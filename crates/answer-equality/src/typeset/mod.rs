@@ -4,7 +4,6 @@ mod calls;
 mod characters;
 mod commands;
 
-pub(crate) use calls::with_intervals;
 use calls::{with_brackets, with_infinity};
 use characters::{is_picture, spelled_out};
 

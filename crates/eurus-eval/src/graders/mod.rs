@@ -6,13 +6,17 @@
 //! Each knows two sets of [`Rules`]: the verdicts of the code that the paper's authors released, and the same without its
 //! defects.
 
+pub mod bbh;
 pub mod generic;
 pub mod human_eval;
 pub mod leetcode;
+pub mod math;
 pub mod mbpp;
 pub mod mint;
+pub mod mmlu;
 pub mod program_of_thought;
 mod python;
+pub mod theorem_qa;
 
 use std::fmt;
 use std::str::FromStr;
