@@ -87,7 +87,8 @@ impl Session {
         }
     }
 
-    /// The interpreter of the session, for code that runs in a fresh process beside it.
+    /// The interpreter of the session, for code that runs in a fresh process beside it. A driver that is lost there takes the
+    /// session's variables along.
     pub fn interpreter(&mut self) -> &mut Interpreter {
         &mut self.interpreter
     }

@@ -356,18 +356,6 @@ pub enum Error {
         /// The value.
         value: f64,
     },
-
-    // Runs
-    /// Two runs have no item in common.
-    #[error(
-        "{first} and {second} have no item in common that both have judged; compare runs of one task on the same data"
-    )]
-    NothingInCommon {
-        /// The one run.
-        first: String,
-        /// The other.
-        second: String,
-    },
 }
 
 /// The result of everything fallible in this crate.

@@ -62,6 +62,8 @@ pub mod report;
 pub mod reranking;
 pub mod reward_model;
 #[cfg(feature = "benchmarks")]
+pub mod runs;
+#[cfg(feature = "benchmarks")]
 pub mod samples;
 mod table;
 #[cfg(feature = "benchmarks")]

@@ -1,5 +1,6 @@
-//! Tables for a terminal.
+//! Tables as text: for a terminal, and as Markdown.
 
+use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, TableStyle};
 
 use crate::table::Table;
@@ -25,9 +26,29 @@ const STYLE: TableStyle = {
 /// assert!(text.starts_with("Scores\n"));
 /// ```
 pub fn render(table: &Table) -> String {
-    let mut body = comfy_table::Table::new();
+    let mut body = body(table);
     body.load_style(STYLE)
         .set_content_arrangement(ContentArrangement::Dynamic);
+    joined(table, &body, "\n")
+}
+
+/// The table as Markdown: caption, body, notes, each a paragraph.
+///
+/// ```
+/// use eurus_eval::{Table, terminal};
+///
+/// let text = terminal::markdown(&Table::new("Scores").headers(["Model", "pass@1"]).row(["SFT", "41.5 %"]));
+/// assert!(text.contains("| Model | pass@1 |"));
+/// ```
+pub fn markdown(table: &Table) -> String {
+    let mut body = body(table);
+    body.load_style(ASCII_MARKDOWN)
+        .set_content_arrangement(ContentArrangement::Disabled);
+    joined(table, &body, "\n\n")
+}
+
+fn body(table: &Table) -> comfy_table::Table {
+    let mut body = comfy_table::Table::new();
     if !table.headers.is_empty() {
         body.set_header(table.padded(&table.headers));
     }
@@ -42,13 +63,17 @@ pub fn render(table: &Table) -> String {
         }
     }
 
+    body
+}
+
+fn joined(table: &Table, body: &comfy_table::Table, between: &str) -> String {
     let mut parts = vec![table.caption.clone()];
     if table.width() > 0 {
         parts.push(body.to_string());
     }
     parts.extend(table.notes.iter().cloned());
     parts.retain(|part| !part.is_empty());
-    parts.join("\n")
+    parts.join(between)
 }
 
 #[cfg(test)]

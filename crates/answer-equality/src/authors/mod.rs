@@ -8,6 +8,7 @@
 //! zero, or the one of ToRA, by numbers within a tolerance, lists item by item, and a difference again. What their algebra
 //! system simplifies is found here by values at points, as everywhere in this crate.
 
+mod algebra;
 mod extract;
 mod hendrycks;
 mod latex;

@@ -1,7 +1,7 @@
 //! The grader of PRM800K: normal forms, tuples, and differences that simplify to zero.
 
+use super::algebra::has_real_power;
 use super::normal::{is_whole, mathd_form, prm800k_form, without_thousands};
-use super::tora::has_real_power;
 use crate::expression::{Work, leading, same_everywhere};
 use crate::options::Rule;
 

@@ -2,7 +2,13 @@
 //!
 //! `task` finds a task and its data, `sent` makes what a model reads of a request; one file for each command has the rest.
 
+mod compare;
+mod drawing;
+mod grade;
+mod judging;
 mod list;
+mod rerank;
+mod run;
 mod sent;
 mod show;
 mod task;
@@ -17,7 +23,10 @@ compressed with gzip or not.
 Examples:
   eurus eval list
   eurus eval show svamp --data SVAMP.json --model runs/kto
-  eurus eval show own.toml
+  eurus eval run --task svamp --data SVAMP.json --model runs/kto --out evals/kto-svamp
+  eurus eval grade evals/kto-svamp --grader fixed
+  eurus eval compare evals/sft-svamp evals/kto-svamp
+  eurus eval rerank evals/sft-svamp --scores rm.jsonl
 
 `eurus eval COMMAND --help` has more.";
 
@@ -36,6 +45,18 @@ enum Command {
     /// Show the first prompt of a task as it is sent, its tokens, and the right answer
     #[command(after_help = show::EXAMPLES)]
     Show(show::Show),
+    /// Draw a model's answers to a task, grade them, and tell what they come to
+    #[command(after_help = run::EXAMPLES)]
+    Run(run::Run),
+    /// Grade the answers of a run again, without a model
+    #[command(after_help = grade::EXAMPLES)]
+    Grade(grade::Grade),
+    /// Compare two runs item by item
+    #[command(after_help = compare::EXAMPLES)]
+    Compare(compare::Compare),
+    /// Choose among the samples of each item: by scores, by vote, at random
+    #[command(after_help = rerank::EXAMPLES)]
+    Rerank(rerank::Rerank),
 }
 
 impl Eval {
@@ -43,6 +64,10 @@ impl Eval {
         match &self.command {
             Command::List(command) => command.run(),
             Command::Show(command) => command.run(),
+            Command::Run(command) => command.run(),
+            Command::Grade(command) => command.run(),
+            Command::Compare(command) => command.run(),
+            Command::Rerank(command) => command.run(),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use eurus::chat::{ChatRequest, Finish, Message, Role, Sampling};
+use eurus::chat::{ChatModel, ChatRequest, Finish, Message, Role, Sampling};
 use eurus::data::input;
 use eurus::eval::samples::{Drawn, PromptToAnswer, Sample, SampleFile, draw, prompt_seed};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
@@ -19,8 +19,7 @@ use crate::interrupt::{self, Interrupted, Phase};
 use crate::invocation;
 use crate::job::print;
 use crate::prompts::{self, NamedPrompt};
-use model::ModelAt;
-pub use model::is_address;
+pub use model::{ModelAt, Opened, is_address};
 
 pub const EXAMPLES: &str = "\
 Prompts are the histories of rows of any format that `eurus data` reads, or rows with
@@ -129,9 +128,7 @@ impl Generate {
         let kept = file.len();
         interrupt::enter(Phase::Answers(self.out.display().to_string()));
         let began = Instant::now();
-        let drawn = shown(&prompts, |observe| {
-            draw(&*opened.model, &prompts, &mut file, observe)
-        })?;
+        let drawn = draw_shown(&*opened.model, &prompts, &mut file, "answers")?;
         interrupt::enter(Phase::Elsewhere);
         if drawn.stopped {
             tell!(
@@ -253,23 +250,23 @@ impl Drawing {
     }
 }
 
-/// Draws with a bar, until an interrupt asks for the end.
-fn shown(
+/// Draws what a file lacks, with a bar, until an interrupt asks for the end.
+pub fn draw_shown(
+    model: &dyn ChatModel,
     prompts: &[PromptToAnswer],
-    draw: impl FnOnce(
-        &mut dyn FnMut(eurus::eval::samples::Progress) -> ControlFlow<()>,
-    ) -> eurus::eval::Result<Drawn>,
+    file: &mut SampleFile,
+    what: &str,
 ) -> Result<Drawn> {
     let wanted: usize = prompts.iter().map(|it| it.request.samples).sum();
     let bar = ProgressBar::new(wanted as u64);
     if let Ok(style) = ProgressStyle::with_template(STYLE) {
         bar.set_style(style.progress_chars("━╸─"));
     }
-    bar.set_prefix("answers");
+    bar.set_prefix(what.to_owned());
     let stop = interrupt::answers_stop();
     let is_stopped = || stop.load(std::sync::atomic::Ordering::Relaxed);
     let began = Instant::now();
-    let mut drawn = draw(&mut |progress| {
+    let mut drawn = draw(model, prompts, file, &mut |progress| {
         bar.set_position(progress.done as u64);
         let rate = progress.new_tokens as f64 / began.elapsed().as_secs_f64().max(1e-9);
         bar.set_message(format!("{rate:.0} tokens/s"));

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use eurus::chat::{ChatModel, OpenAiClient, OpenAiConfig};
+use eurus::forest::ChatTokenizer;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -38,6 +39,8 @@ pub struct ModelAt {
 pub struct Opened {
     pub model: Box<dyn ChatModel>,
     pub identity: Value,
+    /// Of a checkpoint.
+    pub tokenizer: Option<ChatTokenizer>,
 }
 
 /// Whether an option names a server.
@@ -54,6 +57,7 @@ impl ModelAt {
             return Ok(Opened {
                 model: Box::new(model.with_stop(interrupt::answers_stop())),
                 identity: json!({"weights": local_model::fingerprint(&found)?}),
+                tokenizer: Some(ChatTokenizer::from_folder(&found.folder)?),
             });
         }
         let name = self.served_name.as_deref().unwrap_or("default");
@@ -64,6 +68,7 @@ impl ModelAt {
         let client = OpenAiClient::new(config)?.with_stop(interrupt::answers_stop());
         Ok(Opened {
             identity: json!({"server": client.identity()}),
+            tokenizer: None,
             model: Box::new(client),
         })
     }

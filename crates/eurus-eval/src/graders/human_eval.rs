@@ -4,11 +4,12 @@
 //!
 //! | what | [`Rules::Authors`] | [`Rules::Fixed`] |
 //! | --- | --- | --- |
-//! | where the tests run | in the candidate's process: a candidate whose `==` always says yes, or that puts another function in place of `assert`'s subject, can pass | in a process of their own, where [`code_interpreter::asserts`] can ask from there |
+//! | where the tests run | in the candidate's process, where it can pass any tests if it means to: by an object that equals everything, for one | in a process of their own; in the candidate's where [`code_interpreter::asserts`] cannot ask from there, because an object does not cross |
+//! | time | 3 s by the clock | 3 s of the processor's for each process, whatever else the machine does |
 //! | a package that is not installed | unjudged, and named | the same |
 //!
 //! In the one process an exception of any kind fails, `SystemExit` and `KeyboardInterrupt` too; reading standard input
-//! raises; `exit`, `os.kill`, `subprocess.Popen` and others are `None`. Each program has 3 s.
+//! raises; `exit`, `os.kill`, `subprocess.Popen` and others are `None`.
 
 use std::time::Duration;
 

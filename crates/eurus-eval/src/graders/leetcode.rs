@@ -5,10 +5,11 @@
 //! | what | [`Rules::Authors`] | [`Rules::Fixed`] |
 //! | --- | --- | --- |
 //! | text with several fences | the first complete fenced block of what the model wrote: a usage example *behind* the answer takes its place | the first piece that defines `Solution`, beginning with the text up to the first fence |
-//! | where the tests run | in the candidate's process | in a process of their own, unless they build linked lists |
+//! | where the tests run | in the candidate's process | in a process of their own, unless objects do not cross (linked lists) |
+//! | time | 10 s by the clock | 10 s of the processor's for each process |
 //! | numpy is not installed | unjudged, if the answer names it | the same |
 //!
-//! Programs begin with the imports that the authors put before them ([`PREAMBLE`]) and have 10 s; otherwise they run as those of
+//! Programs begin with the imports that the authors put before them ([`PREAMBLE`]) and otherwise run as those of
 //! [`human_eval`](super::human_eval). numpy is imported where the answer names it: without that the imports of every program
 //! would take longer than the program.
 

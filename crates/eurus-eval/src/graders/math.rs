@@ -29,7 +29,7 @@
 use std::sync::LazyLock;
 
 use answer_equality::authors::{self, match_answer};
-use answer_equality::{Comparison, Tolerance, compare, extract, extract_shown};
+use answer_equality::{Comparison, Rule, Tolerance, compare, extract, extract_shown};
 
 use regex::Regex;
 
@@ -99,8 +99,18 @@ fn grade_given(given: Option<String>, gold: &str, tolerance: &Tolerance) -> Grad
 
 fn of(comparison: &Comparison, given: String) -> Grade {
     let why = match comparison.by {
-        Some(rule) => format!("equal by {rule:?}").to_lowercase(),
-        None => "not equal by any rule".to_owned(),
+        None => "not equal by any rule",
+        Some(Rule::Text) => "the same text",
+        Some(Rule::Number) => "the same number",
+        Some(Rule::Choice) => "the same choice",
+        Some(Rule::Time) => "the same time",
+        Some(Rule::Algebra) => "equal as expressions",
+        Some(Rule::Doubles) => "the same number in double precision",
+        Some(Rule::Absolute | Rule::Relative | Rule::Rounded) => "within the tolerance",
+        Some(Rule::FactorHundred) => "a hundred times as much or a hundredth",
+        Some(Rule::ShortPi) => "the same with 3.14 for pi",
+        Some(Rule::Substring) => "stands in the answer",
+        Some(_) => "equal",
     };
     Grade::new(comparison.equal, Some(given), why)
 }

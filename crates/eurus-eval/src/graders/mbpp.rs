@@ -8,8 +8,8 @@
 //! | `def` that was written for the model | put back unless `def` is anywhere in the text, so that a body with `default` in it stays headless | put back where the text goes on behind it |
 //! | top-level lines that do not begin with `def` | dropped: `import math`, helper classes, tables, decorators | kept, unless the text is Python only without them |
 //! | imports of the problem's tests | left out: 5 of the reference solutions fail for `math` in the tests alone | made |
-//! | where the tests run | in the candidate's process, with the driver's modules in sight: `re`, `json`, `os`, `sys`, `time`, `pd` | in a process of their own, where [`code_interpreter::asserts`] can ask from there |
-//! | verdict | three stages of 3 s: the function, the tests, both together; `os._exit` and a swallowed timeout fail | 10 s for each process: a reference solution takes more than one |
+//! | where the tests run | in the candidate's process, with the driver's modules in sight: `re`, `json`, `os`, `sys`, `time`, `pd` | in a process of their own, unless objects do not cross (what `re.match` returns) |
+//! | verdict | three stages of 3 s: the function, the tests, both together; `os._exit` and a swallowed timeout fail | 10 s of the processor's time for each process: a reference solution takes almost three |
 //!
 //! The released driver runs all problems in one process, so that what one defines the next one finds (a function `sum`, for
 //! one). Here each problem has a process of its own under both rules.
@@ -28,7 +28,7 @@ use super::{Grade, Rules};
 /// The time that each stage has.
 pub const TIME_LIMIT: Duration = Duration::from_secs(3);
 
-/// The time that each process has under fixed rules.
+/// The processor time that each process has under fixed rules.
 pub const FIXED_TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// A problem, by the fields of the published file.

@@ -79,17 +79,26 @@ pub(super) fn verdict(status: &Status) -> Verdict {
     }
 }
 
+/// Limits by the processor's time: how busy the machine is decides nothing.
+fn computing(interpreter: &Interpreter, cpu: Duration) -> Limits {
+    Limits {
+        wall: cpu * 3,
+        cpu,
+        ..interpreter.limits().clone()
+    }
+}
+
 /// Judges a solution by tests that run in a process of their own; where these cannot be asked from there, by `program` in
-/// one process.
+/// one process. Each process has `cpu` of the processor's time.
 pub(super) fn judge_apart(
     tests: &mut Interpreter,
     candidate: &mut Interpreter,
     solution: &str,
     asserts: &AssertTests,
     program: &str,
-    wall: Duration,
+    cpu: Duration,
 ) -> Result<Grade> {
-    let (theirs, its) = (timed(tests, wall), timed(candidate, wall));
+    let (theirs, its) = (computing(tests, cpu), computing(candidate, cpu));
     let apart = tests.under(&theirs, |tests| {
         candidate.under(&its, |candidate| {
             asserts::judge(tests, candidate, solution, asserts)

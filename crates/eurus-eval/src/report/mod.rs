@@ -5,6 +5,7 @@
 //! it is plain text and is escaped. It follows the reader's light or dark preference, fits a phone
 //! and prints.
 
+mod answers;
 mod axis;
 mod chart;
 mod figure;
@@ -22,13 +23,16 @@ use ultrainteract::PreferenceTree;
 
 use crate::error::{Error, Result};
 use crate::table::Table;
+pub use answers::Answer;
 pub use figure::{Figure, Panel, RewardPoint, Series};
 
+use answers::AnswersView;
 use chart::FigureView;
 use tree::TreeView;
 
 const STYLE: &str = include_str!("templates/style.css");
-const TEMPLATES: [(&str, &str); 4] = [
+const TEMPLATES: [(&str, &str); 5] = [
+    ("answers.html", include_str!("templates/answers.html")),
     ("page.html", include_str!("templates/page.html")),
     ("table.html", include_str!("templates/table.html")),
     ("figure.html", include_str!("templates/figure.html")),
@@ -80,6 +84,7 @@ enum Part {
     Table(TableView),
     Figure(FigureView),
     Tree(TreeView),
+    Answers(AnswersView),
 }
 
 #[derive(Debug, Default)]
@@ -88,6 +93,7 @@ struct Counts {
     tables: usize,
     figures: usize,
     trees: usize,
+    answers: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -152,6 +158,13 @@ impl Report {
         self.counts.trees += 1;
         let view = TreeView::new(tree, self.counts.trees);
         self.add(Part::Tree(view))
+    }
+
+    /// Lists answers that open at a click and can be filtered by kind, in the order of the first of each kind.
+    pub fn answers(&mut self, caption: impl Into<String>, answers: Vec<Answer>) -> &mut Self {
+        self.counts.answers += 1;
+        let view = AnswersView::new(caption.into(), answers, self.counts.answers);
+        self.add(Part::Answers(view))
     }
 
     /// The page as text.

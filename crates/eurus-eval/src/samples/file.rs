@@ -33,7 +33,7 @@ impl SampleFile {
         match path.exists() && beside.exists() {
             true => {
                 let had: Value = read_json(&beside)?;
-                if let Some((field, had, wanted)) = difference(&had, settings, "") {
+                if let Some((field, had, wanted)) = first_difference(&had, settings) {
                     return Err(Error::OtherSettings {
                         path: beside,
                         field,
@@ -179,6 +179,10 @@ fn cut_torn_line(file: &mut File) -> io::Result<()> {
 }
 
 /// The first place where two settings differ, and both values there.
+pub(crate) fn first_difference(had: &Value, wanted: &Value) -> Option<(String, String, String)> {
+    difference(had, wanted, "")
+}
+
 fn difference(had: &Value, wanted: &Value, at: &str) -> Option<(String, String, String)> {
     let (Value::Object(left), Value::Object(right)) = (had, wanted) else {
         return (had != wanted).then(|| (at.to_owned(), had.to_string(), wanted.to_string()));

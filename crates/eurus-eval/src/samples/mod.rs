@@ -31,6 +31,7 @@ use sha2::{Digest, Sha256};
 
 pub use draw::{Drawn, FailedPrompt, Progress, draw};
 pub use file::SampleFile;
+pub(crate) use file::first_difference;
 
 /// A prompt that is to be answered.
 #[derive(Debug, Clone, PartialEq)]

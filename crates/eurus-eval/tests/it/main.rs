@@ -13,3 +13,5 @@ mod samples;
 mod task_data;
 mod task_mutations;
 mod tasks;
+#[cfg(feature = "benchmarks")]
+mod text_graders;

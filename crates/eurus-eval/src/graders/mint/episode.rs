@@ -126,7 +126,7 @@ pub struct Episode {
 }
 
 impl Episode {
-    /// An episode that begins with a message of the user, as of [`first_message`]. Its session has run nothing, or was
+    /// An episode that begins with a message of the user, as of [`first_message`](super::first_message). Its session has run nothing, or was
     /// [reset](Session::reset).
     pub fn new(task: Task, first_message: impl Into<String>, settings: Settings) -> Self {
         let first = Message {

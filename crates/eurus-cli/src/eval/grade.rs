@@ -1,0 +1,50 @@
+//! `eurus eval grade`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use eurus::eval::graders::Rules;
+use eurus::eval::runs::RunFolder;
+
+use super::judging::{Programs, Told, judge, tasks_of};
+
+pub const EXAMPLES: &str = "\
+Examples:
+  eurus eval grade evals/kto-svamp --grader fixed
+  eurus eval grade evals/kto-leetcode --packages --python venv/bin/python3";
+
+#[derive(Debug, Args)]
+pub struct Grade {
+    /// Folder of a run
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+
+    /// Whose rules: the released code's, or the same without its defects (authors, fixed)
+    #[arg(long, value_name = "RULES", default_value_t)]
+    grader: Rules,
+
+    /// Write the summary as one JSON object
+    #[arg(long)]
+    json: bool,
+
+    /// Also write the files of lm-evaluation-harness, with this in their names, such as a date
+    #[arg(long, value_name = "DATE")]
+    harness: Option<String>,
+
+    #[command(flatten)]
+    programs: Programs,
+}
+
+impl Grade {
+    pub fn run(&self) -> Result<()> {
+        let folder = RunFolder::open(&self.run);
+        let tasks = tasks_of(&folder)?;
+        let notes = folder.summary().map(|it| it.notes).unwrap_or_default();
+        let told = Told {
+            json: self.json,
+            harness_date: self.harness.clone(),
+        };
+        judge(&folder, &tasks, self.grader, notes, &self.programs, &told)
+    }
+}

@@ -1,0 +1,119 @@
+//! Judging the answers of a run, several at a time.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use code_interpreter::Interpreter;
+
+use super::verdicts::ItemVerdict;
+use crate::error::Result;
+use crate::graders::{Grade, Verdict};
+use crate::samples::Sample;
+use crate::tasks::{Item, Pythons};
+
+/// What judges the answers of one run.
+pub struct Judging<'a> {
+    /// Judges the answer to an item; the interpreters are there where [`interpreter`](Self::interpreter) gives some.
+    pub judge: &'a (dyn Fn(&Item, &str, Option<Pythons<'_>>) -> Result<Grade> + Sync),
+    /// Starts an interpreter, if programs are to be run; a worker has two.
+    pub interpreter: Option<&'a (dyn Fn() -> Result<Interpreter> + Sync)>,
+    /// How many answers are judged at once.
+    pub workers: usize,
+}
+
+/// Judges all answers, in the order of items and samples. An item without an answer has one verdict that says so, with the
+/// reason, if it is known why.
+///
+/// # Errors
+///
+/// When an interpreter cannot be started or fails: not when an answer's program does.
+pub fn grade_answers(
+    items: &[Item],
+    answers: &[Sample],
+    unanswered: &HashMap<String, String>,
+    judging: &Judging<'_>,
+    on_verdict: &(dyn Fn() + Sync),
+) -> Result<Vec<ItemVerdict>> {
+    let mut by_item: HashMap<&str, Vec<&Sample>> = HashMap::new();
+    for answer in answers {
+        by_item.entry(&answer.id).or_default().push(answer);
+    }
+    let mut verdicts = Vec::new();
+    let mut work: Vec<(&Item, &Sample)> = Vec::new();
+    for item in items {
+        match by_item.get(item.id.as_str()) {
+            Some(samples) => work.extend(samples.iter().map(|sample| (item, *sample))),
+            None => verdicts.push(without_answer(item, unanswered.get(&item.id))),
+        }
+    }
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let worker = || -> Result<()> {
+        let start = || judging.interpreter.map(|start| start()).transpose();
+        let (mut tests, mut candidate) = (start()?, start()?);
+        let protection = candidate.as_ref().map(|it| it.safeguards().protection);
+        while let Some(&(item, sample)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let pythons = match (&mut tests, &mut candidate) {
+                (Some(tests), Some(candidate)) => Some(Pythons { tests, candidate }),
+                _ => None,
+            };
+            let grade = (judging.judge)(item, &sample.text, pythons)?;
+            let verdict = ItemVerdict {
+                id: item.id.clone(),
+                sample: sample.sample,
+                grade,
+                finish: Some(sample.finish),
+                protection,
+            };
+            done.lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .push(verdict);
+            on_verdict();
+        }
+        Ok(())
+    };
+    let workers = judging.workers.clamp(1, work.len().max(1));
+    let ended: Vec<Result<()>> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(worker)).collect();
+        threads
+            .into_iter()
+            .map(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
+            .collect()
+    });
+    ended.into_iter().collect::<Result<()>>()?;
+    verdicts.extend(
+        done.into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner),
+    );
+    let places: HashMap<&str, usize> = items
+        .iter()
+        .enumerate()
+        .map(|(place, item)| (item.id.as_str(), place))
+        .collect();
+    verdicts.sort_by_key(|it| (places.get(it.id.as_str()).copied(), it.sample));
+    Ok(verdicts)
+}
+
+fn without_answer(item: &Item, reason: Option<&String>) -> ItemVerdict {
+    let reason = reason
+        .map_or("there is no answer", String::as_str)
+        .to_owned();
+    ItemVerdict {
+        id: item.id.clone(),
+        sample: 0,
+        grade: Grade {
+            verdict: Verdict::Incorrect {
+                reason: reason.clone(),
+            },
+            extracted: None,
+            why: reason,
+        },
+        finish: None,
+        protection: None,
+    }
+}
