@@ -13,10 +13,13 @@ use crate::graders::{Grade, Verdict};
 use crate::samples::Sample;
 use crate::tasks::{Item, Pythons};
 
+/// Judges the answer to an item.
+pub type JudgeAnswer<'a> = dyn Fn(&Item, &str, Option<Pythons<'_>>) -> Result<Grade> + Sync + 'a;
+
 /// What judges the answers of one run.
 pub struct Judging<'a> {
     /// Judges the answer to an item; the interpreters are there where [`interpreter`](Self::interpreter) gives some.
-    pub judge: &'a (dyn Fn(&Item, &str, Option<Pythons<'_>>) -> Result<Grade> + Sync),
+    pub judge: &'a JudgeAnswer<'a>,
     /// Starts an interpreter, if programs are to be run; a worker has two.
     pub interpreter: Option<&'a (dyn Fn() -> Result<Interpreter> + Sync)>,
     /// How many answers are judged at once.

@@ -14,7 +14,7 @@ mod verdicts;
 
 pub use compare::{comparison_table, item_results, published_table};
 pub use folder::{RunFolder, SettingRun};
-pub use grading::{Judging, grade_answers};
+pub use grading::{JudgeAnswer, Judging, grade_answers};
 pub use page::{SettingFiles, markdown, page};
 pub use record::{DataStamp, ModelStamp, RunRecord, SettingStamp, TaskStamp, sha256};
 pub use summary::{SettingSummary, Summary};

@@ -1,4 +1,5 @@
 //! `eurus eval`, as its users run it.
 
 mod list;
+mod run;
 mod show;
