@@ -55,5 +55,8 @@ impl GoldenGrader {
 
 /// All that are known.
 pub fn golden_graders() -> Vec<GoldenGrader> {
-    [super::math::graders()].into_iter().flatten().collect()
+    [super::ifeval::graders(), super::math::graders()]
+        .into_iter()
+        .flatten()
+        .collect()
 }

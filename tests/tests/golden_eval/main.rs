@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, reason = "the agreement is the result")]
 
 mod family;
+mod ifeval;
 mod math;
 
 use std::collections::BTreeMap;

@@ -6,6 +6,8 @@
 //! Each knows two sets of [`Rules`]: the verdicts of the code that the paper's authors released, and the same without its
 //! defects.
 
+pub mod ifeval;
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -3,5 +3,7 @@
 //! All tests of the crate are one program: it is linked once, and they share the threads of this machine.
 
 mod golden;
+#[cfg(feature = "benchmarks")]
+mod ifeval;
 mod properties;
 mod report;
