@@ -4,13 +4,13 @@ use code_interpreter::Interpreter;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Item, Task};
 use crate::graders::generic::{self, Extraction};
 use crate::graders::theorem_qa::{self, Form};
 use crate::graders::{
-    Grade, Rules, bbh, human_eval, leetcode, math, mbpp, mmlu, program_of_thought,
+    Grade, Rules, bbh, human_eval, ifeval, leetcode, math, mbpp, mmlu, program_of_thought,
 };
 use crate::{Error, Result};
 
@@ -81,6 +81,13 @@ pub enum Grader {
     Mint {},
     /// A model judges.
     Judge {},
+}
+
+/// What IFEval wants of a row.
+#[derive(Deserialize)]
+struct Instructions {
+    instruction_id_list: Vec<String>,
+    kwargs: Vec<Map<String, Value>>,
 }
 
 /// Two interpreters: one for tests, one for what a model wrote.
@@ -181,8 +188,12 @@ impl Task {
             Grader::Bbh {} => Ok(bbh::grade(answer, &plain(gold), rules)),
             Grader::Mmlu {} => Ok(mmlu::grade(answer, &plain(gold))),
             Grader::Ifeval {} => {
-                let problem = "there is no grader of its instructions";
-                Err(self.cannot_grade(item, problem.to_owned()))
+                let prompt: Instructions = self.problem(item)?;
+                let Instructions {
+                    instruction_id_list,
+                    kwargs,
+                } = &prompt;
+                Ok(ifeval::grade(answer, instruction_id_list, kwargs, rules)?.grade)
             }
             Grader::HumanEval {} => {
                 let problem = self.problem(item)?;

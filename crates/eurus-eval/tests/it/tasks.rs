@@ -352,3 +352,17 @@ fn programs_of_built_in_tasks_are_run() {
         [false; 2]
     );
 }
+
+#[test]
+fn instructions_of_ifeval_are_graded_loosely_by_the_task() {
+    let Some(data) = folders::data() else {
+        return;
+    };
+    let task = Task::built_in("ifeval").unwrap();
+    let place = DataPlace::new(data.join("eval").join("ifeval"));
+    let items = task.load(&place).unwrap().items;
+    let item = items.iter().find(|item| item.id == "1001").unwrap();
+    let grade = |answer| task.grade(item, answer, Rules::Authors, None).unwrap();
+    assert!(grade("Fairest Japan awaiteth thee").is_correct());
+    assert!(!grade("Fairest Japan, awaiteth thee").is_correct());
+}
