@@ -317,6 +317,42 @@ pub enum Error {
         problem: &'static str,
     },
 
+    // Instructions
+    /// No instruction has this name.
+    #[error("no instruction is called `{name}`; did you mean `{nearest}`?")]
+    UnknownInstruction {
+        /// The name asked for.
+        name: String,
+        /// The name that is most like it.
+        nearest: &'static str,
+    },
+
+    /// An instruction lacks an argument, or has one of another type.
+    #[error(
+        "instruction `{instruction}`: argument `{argument}` is {actual}, and must be {expected}"
+    )]
+    InstructionArgument {
+        /// The instruction.
+        instruction: String,
+        /// The argument.
+        argument: &'static str,
+        /// What it must be.
+        expected: &'static str,
+        /// What it is; null where it is missing.
+        actual: String,
+    },
+
+    /// A keyword, a name of sections or a marker is no regular expression, or one that takes too many steps.
+    #[error(
+        "`{pattern}` cannot be looked for: {source}; escape signs that mean something in regular expressions"
+    )]
+    Pattern {
+        /// The regular expression.
+        pattern: String,
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
     // Report
     /// The page could not be rendered; a fault of this crate.
     #[error("the report's template failed; this is a bug in eurus-eval")]

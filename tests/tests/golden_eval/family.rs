@@ -57,6 +57,7 @@ impl GoldenGrader {
 pub fn golden_graders() -> Vec<GoldenGrader> {
     [
         super::code::graders(),
+        super::ifeval::graders(),
         super::matching::graders(),
         super::math::graders(),
         super::mint::graders(),

@@ -8,6 +8,7 @@
 
 mod code;
 mod family;
+mod ifeval;
 mod matching;
 mod math;
 mod mint;

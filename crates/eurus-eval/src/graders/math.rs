@@ -29,7 +29,7 @@
 use std::sync::LazyLock;
 
 use answer_equality::authors::{self, match_answer};
-use answer_equality::{Comparison, Rule, Tolerance, compare, extract};
+use answer_equality::{Comparison, Rule, Tolerance, compare, extract, extract_shown};
 
 use regex::Regex;
 
@@ -60,14 +60,34 @@ pub fn grade(answer: &str, gold: &str, rules: Rules) -> Grade {
     }
 }
 
-/// The same by [`Rules::Fixed`] with another tolerance.
+/// Whether what a program printed is right. [`Rules::Fixed`] take its last line where nothing in it is said to be the answer.
+///
+/// ```
+/// use eurus_eval::graders::{Rules, math::grade_output};
+/// assert!(grade_output("adding\n51\n", "51", Rules::Fixed).is_correct());
+/// assert!(!grade_output("", "51", Rules::Fixed).is_correct());
+/// ```
+pub fn grade_output(output: &str, gold: &str, rules: Rules) -> Grade {
+    match rules {
+        Rules::Fixed if gold != "None" => {
+            grade_given(extract_shown(output), gold, &Tolerance::default())
+        }
+        _ => grade(output, gold, rules),
+    }
+}
+
+/// [`grade`] by [`Rules::Fixed`] with another tolerance.
 pub fn grade_within(answer: &str, gold: &str, tolerance: &Tolerance) -> Grade {
     if gold == "None" {
         let given = match_answer(answer);
         let is_none = given.trim_end_matches('.').eq_ignore_ascii_case(gold);
         return Grade::new(is_none, Some(given), "the word None");
     }
-    let Some(given) = extract(answer) else {
+    grade_given(extract(answer), gold, tolerance)
+}
+
+fn grade_given(given: Option<String>, gold: &str, tolerance: &Tolerance) -> Grade {
+    let Some(given) = given else {
         return Grade::new(false, None, "no answer was found");
     };
     let value = ["\\approx", "≈"]

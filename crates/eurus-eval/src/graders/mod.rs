@@ -9,6 +9,7 @@
 pub mod bbh;
 pub mod generic;
 pub mod human_eval;
+pub mod ifeval;
 pub mod leetcode;
 pub mod math;
 pub mod mbpp;

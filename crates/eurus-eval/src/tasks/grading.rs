@@ -4,11 +4,14 @@ use code_interpreter::Interpreter;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Item, Task};
 use crate::graders::generic::{self, Extraction};
-use crate::graders::{Grade, Rules, human_eval, leetcode, mbpp};
+use crate::graders::theorem_qa::{self, Form};
+use crate::graders::{
+    Grade, Rules, bbh, human_eval, ifeval, leetcode, math, mbpp, mmlu, program_of_thought,
+};
 use crate::{Error, Result};
 
 /// When an answer is right.
@@ -80,6 +83,13 @@ pub enum Grader {
     Judge {},
 }
 
+/// What IFEval wants of a row.
+#[derive(Deserialize)]
+struct Instructions {
+    instruction_id_list: Vec<String>,
+    kwargs: Vec<Map<String, Value>>,
+}
+
 /// Two interpreters: one for tests, one for what a model wrote.
 #[derive(Debug)]
 pub struct Pythons<'a> {
@@ -131,24 +141,76 @@ impl Task {
         rules: Rules,
         python: Option<Pythons<'_>>,
     ) -> Result<Grade> {
+        let gold = &item.gold;
         match self.grader() {
+            Grader::Exact { ignore_case } => {
+                self.part(answer, |part| generic::exact(part, gold, *ignore_case))
+            }
+            Grader::Contains { ignore_case } => {
+                self.part(answer, |part| generic::contains(part, gold, *ignore_case))
+            }
+            Grader::Regex { whole } => self.part(answer, |part| generic::regex(part, gold, *whole)),
+            Grader::Number { tolerance } => {
+                self.part(answer, |part| generic::number(part, gold, *tolerance))
+            }
+            Grader::Equal {} => self.part(answer, |part| generic::equal(part, gold)),
+            Grader::Choice {} => self.part(answer, |part| generic::choice(part, gold)),
+            Grader::PythonAsserts { entry_point } => {
+                let entry_point = entry_point.as_ref().map(|field| self.text(item, field));
+                let entry_point = entry_point.transpose()?;
+                let Pythons { tests, candidate } = python.ok_or_else(|| self.no_python(item))?;
+                match self.found(answer) {
+                    Some(part) => {
+                        generic::python_asserts(&part, gold, entry_point, tests, candidate)
+                    }
+                    None => Ok(nothing_found()),
+                }
+            }
+            Grader::Math { program } => {
+                let gold = plain(gold);
+                self.worded_or_programmed(item, answer, python, *program, |text, is_output| {
+                    match is_output {
+                        true => math::grade_output(text, &gold, rules),
+                        false => math::grade(text, &gold, rules),
+                    }
+                })
+            }
+            Grader::TheoremQa { program } => {
+                let answer_type = self.text(item, "Answer_type")?;
+                let form = match program {
+                    true => Form::Output,
+                    false => Form::Text,
+                };
+                self.worded_or_programmed(item, answer, python, *program, |text, _| {
+                    theorem_qa::grade(text, form, gold, answer_type, rules)
+                })
+            }
+            Grader::Bbh {} => Ok(bbh::grade(answer, &plain(gold), rules)),
+            Grader::Mmlu {} => Ok(mmlu::grade(answer, &plain(gold))),
+            Grader::Ifeval {} => {
+                let prompt: Instructions = self.problem(item)?;
+                let Instructions {
+                    instruction_id_list,
+                    kwargs,
+                } = &prompt;
+                Ok(ifeval::grade(answer, instruction_id_list, kwargs, rules)?.grade)
+            }
             Grader::HumanEval {} => {
                 let problem = self.problem(item)?;
-                self.programmed(item, python, |python| {
-                    human_eval::grade(&problem, answer, rules, python.tests, python.candidate)
-                })
+                let Pythons { tests, candidate } = python.ok_or_else(|| self.no_python(item))?;
+                Ok(human_eval::grade(
+                    &problem, answer, rules, tests, candidate,
+                )?)
             }
             Grader::Mbpp {} => {
                 let problem = self.problem(item)?;
-                self.programmed(item, python, |python| {
-                    mbpp::grade(&problem, answer, rules, python.tests, python.candidate)
-                })
+                let Pythons { tests, candidate } = python.ok_or_else(|| self.no_python(item))?;
+                Ok(mbpp::grade(&problem, answer, rules, tests, candidate)?)
             }
             Grader::LeetCode {} => {
                 let problem = self.problem(item)?;
-                self.programmed(item, python, |python| {
-                    leetcode::grade(&problem, answer, rules, python.tests, python.candidate)
-                })
+                let Pythons { tests, candidate } = python.ok_or_else(|| self.no_python(item))?;
+                Ok(leetcode::grade(&problem, answer, rules, tests, candidate)?)
             }
             Grader::Mint {} => {
                 let problem = "a conversation in turns is graded while it is led";
@@ -158,54 +220,45 @@ impl Task {
                 let problem = "a model judges it, and no text is right by a rule";
                 Err(self.cannot_grade(item, problem.to_owned()))
             }
-            _ => self.grade_any(item, answer, python),
         }
     }
 
-    /// Grades by running what a model wrote.
-    fn programmed(
-        &self,
-        item: &Item,
-        python: Option<Pythons<'_>>,
-        grade: impl FnOnce(Pythons<'_>) -> code_interpreter::Result<Grade>,
-    ) -> Result<Grade> {
-        let python = python.ok_or_else(|| self.no_python(item))?;
-        Ok(grade(python)?)
+    /// The part of an answer that is graded.
+    fn found(&self, answer: &str) -> Option<String> {
+        match self.extraction() {
+            Some(extraction) => extraction.apply(answer),
+            None => Some(answer.to_owned()),
+        }
     }
 
-    /// The problem of a benchmark, from the fields of the row.
+    /// Grades the part of an answer that the task takes.
+    fn part(&self, answer: &str, grade: impl FnOnce(&str) -> Grade) -> Result<Grade> {
+        Ok(self
+            .found(answer)
+            .map_or_else(nothing_found, |part| grade(&part)))
+    }
+
+    /// Grades the text of an answer, or what its last program prints; `grade` is told whether a program printed the text.
+    fn worded_or_programmed(
+        &self,
+        item: &Item,
+        answer: &str,
+        python: Option<Pythons<'_>>,
+        program: bool,
+        grade: impl FnOnce(&str, bool) -> Grade,
+    ) -> Result<Grade> {
+        if !program {
+            return Ok(grade(answer, false));
+        }
+        let python = python.ok_or_else(|| self.no_python(item))?;
+        let answer = program_of_thought::answer(answer, python.candidate)?;
+        Ok(answer.grade(|text| grade(text, answer.ended.is_some())))
+    }
+
+    /// What a benchmark's grader wants of a row.
     fn problem<T: DeserializeOwned>(&self, item: &Item) -> Result<T> {
         serde_json::from_value(Value::Object(item.row.clone()))
             .map_err(|error| self.cannot_grade(item, format!("its row is no problem: {error}")))
-    }
-
-    /// Grades by the graders that work on any task.
-    fn grade_any(&self, item: &Item, answer: &str, python: Option<Pythons<'_>>) -> Result<Grade> {
-        let found = match self.extraction() {
-            Some(extraction) => extraction.apply(answer),
-            None => Some(answer.to_owned()),
-        };
-        let Some(answer) = found else {
-            return Ok(Grade::new(false, None, "there is no answer in the text"));
-        };
-        let gold = &item.gold;
-        Ok(match self.grader() {
-            Grader::Exact { ignore_case } => generic::exact(&answer, gold, *ignore_case),
-            Grader::Contains { ignore_case } => generic::contains(&answer, gold, *ignore_case),
-            Grader::Regex { whole } => generic::regex(&answer, gold, *whole),
-            Grader::Number { tolerance } => generic::number(&answer, gold, *tolerance),
-            Grader::Equal {} => generic::equal(&answer, gold),
-            Grader::Choice {} => generic::choice(&answer, gold),
-            Grader::PythonAsserts { entry_point } => {
-                let entry_point = match entry_point {
-                    Some(field) => Some(self.text(item, field)?),
-                    None => None,
-                };
-                let python = python.ok_or_else(|| self.no_python(item))?;
-                generic::python_asserts(&answer, gold, entry_point, python.tests, python.candidate)?
-            }
-            _ => return Err(self.cannot_grade(item, "not merged".into())),
-        })
     }
 
     fn text<'a>(&self, item: &'a Item, field: &str) -> Result<&'a str> {
@@ -227,4 +280,16 @@ impl Task {
             problem,
         }
     }
+}
+
+/// A right answer as text.
+fn plain(gold: &Value) -> String {
+    match gold {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn nothing_found() -> Grade {
+    Grade::new(false, None, "there is no answer in the text")
 }

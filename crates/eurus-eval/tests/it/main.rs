@@ -5,6 +5,8 @@
 mod code;
 mod generic_graders;
 mod golden;
+#[cfg(feature = "benchmarks")]
+mod ifeval;
 mod mint;
 mod own;
 mod properties;

@@ -268,3 +268,101 @@ fn clusters_groups_and_later_turns_are_those_of_the_rows() {
         bbh.iter().map(|item| &item.groups["task"]).collect();
     assert_eq!(tasks.len(), 27);
 }
+
+/// An answer in words, from the right one.
+type Wording<'a> = &'a dyn Fn(&str) -> String;
+
+#[test]
+fn right_answers_are_right_by_the_graders_of_their_tasks() {
+    let Some(data) = folders::data() else {
+        return;
+    };
+    let boxed = |gold: &str| format!("So it is $\\boxed{{{gold}}}$.");
+    let sentence = |gold: &str| format!("Let us see. So {gold}");
+    let letter = |gold: &str| format!(" {gold}");
+    let wordings: [(&str, &str, Wording<'_>); 5] = [
+        ("svamp", "numeric", &boxed),
+        ("asdiv", "numeric", &boxed),
+        ("gsm8k", "gsm8k", &boxed),
+        ("bbh", "bbh", &sentence),
+        ("mmlu", "mmlu", &letter),
+    ];
+    for (name, folder, worded) in wordings {
+        let task = Task::built_in(name).unwrap();
+        let place = DataPlace::new(data.join("eval").join(folder));
+        let items = task.load(&place).unwrap().items;
+        for item in items.iter().step_by(items.len() / 100) {
+            let gold = item
+                .gold
+                .as_str()
+                .map_or_else(|| item.gold.to_string(), str::to_owned);
+            for rules in Rules::ALL {
+                let grade = task.grade(item, &worded(&gold), rules, None).unwrap();
+                assert!(grade.is_correct(), "{name} {}: {rules}: {grade:?}", item.id);
+                let grade = task.grade(item, "I do not know", rules, None).unwrap();
+                assert!(
+                    !grade.is_correct(),
+                    "{name} {}: {rules}: {grade:?}",
+                    item.id
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn programs_of_built_in_tasks_are_run() {
+    let Some(data) = folders::data() else {
+        return;
+    };
+    let python = code_interpreter::Python::find().unwrap();
+    let start =
+        || code_interpreter::Interpreter::start(&python, code_interpreter::Limits::default());
+    let (mut tests, mut candidate) = (start().unwrap(), start().unwrap());
+    let mut is_right = |task: &Task, folder: &str, answer: &str| {
+        let place = DataPlace::new(data.join("eval").join(folder));
+        let item = &task.load(&place).unwrap().items[0];
+        assert!(task.grader().needs_python());
+        let error = task.grade(item, answer, Rules::Authors, None).unwrap_err();
+        assert!(error.to_string().contains("no interpreter"), "{error}");
+        Rules::ALL.map(|rules| {
+            let (tests, candidate) = (&mut tests, &mut candidate);
+            let python = eurus_eval::tasks::Pythons { tests, candidate };
+            task.grade(item, answer, rules, Some(python))
+                .unwrap()
+                .is_correct()
+        })
+    };
+    let svamp = Task::built_in("svamp")
+        .unwrap()
+        .with_setting("pot")
+        .unwrap();
+    let program = "Subtract.\n```python\nprice = 76 - 25\nprint(price)\n```\nDone.";
+    assert_eq!(is_right(&svamp, "numeric", program), [true; 2]);
+    assert_eq!(
+        is_right(&svamp, "numeric", &program.replace("25", "24")),
+        [false; 2]
+    );
+    let mbpp = Task::built_in("mbpp").unwrap();
+    let function =
+        " similar_elements(a, b):\n    return tuple(set(a) & set(b))\n```\nIt meets both.";
+    assert_eq!(is_right(&mbpp, "mbpp", function), [true; 2]);
+    assert_eq!(
+        is_right(&mbpp, "mbpp", &function.replace('&', "|")),
+        [false; 2]
+    );
+}
+
+#[test]
+fn instructions_of_ifeval_are_graded_loosely_by_the_task() {
+    let Some(data) = folders::data() else {
+        return;
+    };
+    let task = Task::built_in("ifeval").unwrap();
+    let place = DataPlace::new(data.join("eval").join("ifeval"));
+    let items = task.load(&place).unwrap().items;
+    let item = items.iter().find(|item| item.id == "1001").unwrap();
+    let grade = |answer| task.grade(item, answer, Rules::Authors, None).unwrap();
+    assert!(grade("Fairest Japan awaiteth thee").is_correct());
+    assert!(!grade("Fairest Japan, awaiteth thee").is_correct());
+}
