@@ -7,6 +7,7 @@
 //! defects.
 
 pub mod ifeval;
+pub mod judge;
 
 use std::fmt;
 use std::str::FromStr;

@@ -5,5 +5,7 @@
 mod golden;
 #[cfg(feature = "benchmarks")]
 mod ifeval;
+#[cfg(feature = "benchmarks")]
+mod judge;
 mod properties;
 mod report;
