@@ -353,9 +353,19 @@ pub enum Error {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 
+    // Judging
+    /// The model that judges could not be asked.
+    #[cfg(feature = "benchmarks")]
+    #[error("the judge: {source}")]
+    Judge {
+        /// What the model says.
+        #[from]
+        source: chat_model::Error,
+    },
+
     // Report
-    /// The page could not be rendered; a fault of this crate.
-    #[error("the report's template failed; this is a bug in eurus-eval")]
+    /// A page or a prompt could not be rendered; a fault of this crate.
+    #[error("a template failed; this is a bug in eurus-eval")]
     Template {
         /// The template engine's error.
         #[from]

@@ -10,6 +10,7 @@ pub mod bbh;
 pub mod generic;
 pub mod human_eval;
 pub mod ifeval;
+pub mod judge;
 pub mod leetcode;
 pub mod math;
 pub mod mbpp;

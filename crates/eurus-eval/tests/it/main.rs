@@ -7,6 +7,8 @@ mod generic_graders;
 mod golden;
 #[cfg(feature = "benchmarks")]
 mod ifeval;
+#[cfg(feature = "benchmarks")]
+mod judge;
 mod mint;
 mod own;
 mod properties;
