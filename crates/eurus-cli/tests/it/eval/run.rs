@@ -17,7 +17,7 @@ title = "Sums"
 gold = "answer"
 groups = { size = "size" }
 grader = { name = "number" }
-extraction = { last_number = true }
+extraction = { by = "last_number" }
 decoding = { temperature = 1.0, max_tokens = 16 }
 prompt = { messages = [{ role = "user", content = "What is {{ question }}?" }] }
 published = [{ table = "Table 1", model = "Other", value = 50.0, counted = "12 sums" }]
