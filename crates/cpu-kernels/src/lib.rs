@@ -20,13 +20,15 @@
 //! | [`vocabulary`] | log-sum-exp of long rows of logits |
 //! | [`adamw`] | one update of AdamW |
 //! | [`products`] | matrix products |
+//! | [`row_products`] | linear layers, row by row: the bits of a row depend on nothing else |
 //! | [`width`] | the vector width, and how to make it smaller |
 //! | `flex` | products of burn's tensors; with the feature `flex` |
 //!
 //! # What a result depends on
 //!
 //! Row kernels add in a fixed order and never contract a product and a sum into one rounding: their results are the same
-//! at every vector width. Matrix products are not: `gemm` shares out their sums by width.
+//! at every vector width. Products are not: `gemm` shares out their sums by width, and so does [`row_products`], but neither
+//! other rows nor their number change a row of its results.
 //! A NaN that goes in comes out.
 
 mod exp;
@@ -36,6 +38,7 @@ pub mod adamw;
 #[cfg(feature = "flex")]
 pub mod flex;
 pub mod products;
+pub mod row_products;
 pub mod rows;
 pub mod vocabulary;
 pub mod width;

@@ -5,6 +5,8 @@ use crate::for_each_width::for_each_width;
 
 /// Independent sums of a reduction, so that it can be vectorised.
 const LANES: usize = 16;
+/// Values of a weighted sum that are kept in registers.
+const PART: usize = 64;
 
 #[inline(always)]
 fn sum_by(len: usize, term: impl Fn(usize) -> f32) -> f32 {
@@ -88,6 +90,32 @@ for_each_width! {
     pub fn add_scaled(sum: &mut [f32], factor: f32, values: &[f32]) {
         for (sum, value) in sum.iter_mut().zip(values) {
             *sum += factor * value;
+        }
+    }
+
+    /// `sum += weights[i] * values[i]` over rows of as many values as the sum has, `stride` apart.
+    pub fn add_weighted(sum: &mut [f32], weights: &[f32], values: &[f32], stride: usize) {
+        let width = sum.len();
+        let mut start = 0;
+        while start < width {
+            // In registers over all rows; narrower parts are what is left at the end.
+            let part = &mut sum[start..width.min(start + PART)];
+            let mut sums = [0.0f32; PART];
+            sums[..part.len()].copy_from_slice(part);
+            for (row, &weight) in weights.iter().enumerate() {
+                let values = &values[row * stride + start..][..part.len()];
+                if let Some(values) = values.first_chunk::<PART>() {
+                    for (sum, value) in sums.iter_mut().zip(values) {
+                        *sum += weight * value;
+                    }
+                } else {
+                    for (sum, value) in sums.iter_mut().zip(values) {
+                        *sum += weight * value;
+                    }
+                }
+            }
+            part.copy_from_slice(&sums[..part.len()]);
+            start += PART;
         }
     }
 

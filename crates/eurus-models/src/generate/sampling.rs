@@ -91,25 +91,31 @@ impl Sampler {
         Self { rng, seen }
     }
 
-    /// Draws a token from a row of logits.
-    fn choose(&mut self, logits: &[f32], params: &SamplingParams) -> Choice {
-        let mut scratch = logits.to_vec();
-        let log_sum_exp = softmax(&mut scratch);
+    /// Draws a token from a row of logits. `scratch` is room that is used again.
+    fn choose(
+        &mut self,
+        logits: &[f32],
+        params: &SamplingParams,
+        scratch: &mut Vec<f32>,
+    ) -> Choice {
+        scratch.clear();
+        scratch.extend_from_slice(logits);
+        let log_sum_exp = softmax(scratch);
         let plain = params.temperature == 1.0 && params.repetition_penalty == 1.0;
         if !plain {
             scratch.copy_from_slice(logits);
-            self.penalise(&mut scratch, params.repetition_penalty);
+            self.penalise(scratch, params.repetition_penalty);
         }
         let token = if params.temperature <= 0.0 {
-            likeliest_token(&scratch)
+            likeliest_token(scratch)
         } else {
             if !plain {
-                for logit in &mut scratch {
+                for logit in scratch.iter_mut() {
                     *logit /= params.temperature;
                 }
-                softmax(&mut scratch);
+                softmax(scratch);
             }
-            self.draw(&scratch, params)
+            self.draw(scratch, params)
         };
         if let Err(place) = self.seen.binary_search(&(token as u32)) {
             self.seen.insert(place, token as u32);
@@ -160,7 +166,9 @@ pub fn choose_all(
     logits
         .par_chunks(vocab_size)
         .zip(samplers)
-        .map(|(logits, sampler)| sampler.choose(logits, params))
+        .map_init(Vec::new, |scratch, (logits, sampler)| {
+            sampler.choose(logits, params, scratch)
+        })
         .collect()
 }
 
@@ -249,7 +257,7 @@ mod tests {
         let probabilities = [0.5f32, 0.3, 0.2];
         let logits = probabilities.map(f32::ln);
         for _ in 0..20_000 {
-            counts[sampler.choose(&logits, &params).token as usize] += 1;
+            counts[sampler.choose(&logits, &params, &mut Vec::new()).token as usize] += 1;
         }
         for (count, probability) in counts.iter().zip(probabilities) {
             assert!((*count as f32 / 20_000.0 - probability).abs() < 0.02);
@@ -267,7 +275,7 @@ mod tests {
                 ..SamplingParams::at_temperature(1.0, 1)
             };
             for _ in 0..200 {
-                let token = sampler.choose(&logits, &params).token;
+                let token = sampler.choose(&logits, &params, &mut Vec::new()).token;
                 assert!(token == 1 || token == 2);
             }
         }
@@ -275,7 +283,11 @@ mod tests {
 
     #[test]
     fn greedy_takes_the_first_of_equals_and_its_log_prob() {
-        let choice = sampler().choose(&[1.0, 2.0, 2.0], &SamplingParams::greedy(1));
+        let choice = sampler().choose(
+            &[1.0, 2.0, 2.0],
+            &SamplingParams::greedy(1),
+            &mut Vec::new(),
+        );
         assert_eq!(choice.token, 1);
         assert!((choice.log_prob - (-0.861_995)).abs() < 1e-5);
     }
@@ -285,7 +297,7 @@ mod tests {
         let logits = [1.0f32, 2.0, -3.0];
         let mut params = SamplingParams::at_temperature(0.7, 1);
         params.repetition_penalty = 1.3;
-        let choice = Sampler::new(3, 0, &[0, 1]).choose(&logits, &params);
+        let choice = Sampler::new(3, 0, &[0, 1]).choose(&logits, &params, &mut Vec::new());
         let sum: f32 = logits.iter().map(|logit| logit.exp()).sum();
         let wanted = logits[choice.token as usize] - sum.ln();
         assert!((choice.log_prob - wanted).abs() < 1e-5);
@@ -300,13 +312,13 @@ mod tests {
         let logits = [3.0f32, 2.0, -1.0];
         let mut sampler = Sampler::new(3, 0, &[]);
         let drawn: Vec<u32> = (0..2)
-            .map(|_| sampler.choose(&logits, &params).token)
+            .map(|_| sampler.choose(&logits, &params, &mut Vec::new()).token)
             .collect();
         assert_eq!(drawn, [0, 1], "3 / 2 is less than 2");
         let negative = [-1.0f32, -1.5];
         let mut sampler = Sampler::new(3, 0, &[0]);
         assert_eq!(
-            sampler.choose(&negative, &params).token,
+            sampler.choose(&negative, &params, &mut Vec::new()).token,
             1,
             "-1 * 2 is less than -1.5"
         );

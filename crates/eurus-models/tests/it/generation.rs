@@ -64,6 +64,30 @@ fn the_observer_hears_every_token_in_order() {
     assert!(heard.is_empty());
 }
 
+#[test]
+fn a_sample_has_the_same_bits_alone_and_in_any_batch() {
+    let model = model(40);
+    let params = SamplingParams::at_temperature(1.0, 12);
+    let drawn = |prompts: &[Prompt]| {
+        let generator = Generator::new(&model, vec![7, 8]);
+        let all = generator.generate(prompts, &params, &mut |_| Flow::Continue);
+        all.expect("it generates")
+    };
+    let mut many = prompts();
+    many[1].samples = 70;
+    let together = drawn(&many);
+    for (prompt, together) in many.iter().zip(&together) {
+        for samples in [1, 2, prompt.samples] {
+            let prompt = Prompt {
+                samples,
+                ..prompt.clone()
+            };
+            // Tokens and log-probabilities.
+            assert_eq!(drawn(&[prompt])[0], together[..samples]);
+        }
+    }
+}
+
 /// A model whose frequencies change beyond 6 tokens.
 fn model_with_frequencies_by_length(rope_scaling: RopeScaling) -> Decoder {
     let mut config = DecoderConfig::llama(40, 16, 2, 2);

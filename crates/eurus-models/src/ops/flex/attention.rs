@@ -66,7 +66,7 @@ impl Block {
 }
 
 /// One head's columns of a run of rows.
-pub(super) fn head<'a>(
+fn head<'a>(
     values: &'a [f32],
     heads: usize,
     head: usize,
@@ -141,7 +141,7 @@ pub fn forward(
 }
 
 /// Writes one head's rows into its columns.
-pub(super) fn scatter(
+fn scatter(
     target: &mut [f32],
     rows: &[f32],
     place: Segment,

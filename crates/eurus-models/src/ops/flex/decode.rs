@@ -1,11 +1,13 @@
-//! Attention of a decoding step: matrix products over the shared prompt, dot products over each sequence's own tokens.
+//! Attention of a decoding step. The query heads that share keys go through them together; a sequence's result does not depend
+//! on the others.
 
-use cpu_kernels::products::{Destination, Matrix, product};
+use std::ops::Range;
+
+use cpu_kernels::row_products::{Rows, row_product};
 use cpu_kernels::rows;
 use rayon::prelude::*;
 
-use super::attention::{head, scatter};
-use crate::ops::{AttentionShape, DecodeSpans, PromptGroup, Segment};
+use crate::ops::{AttentionShape, DecodeSpans, Segment};
 
 /// See [`ForestOps::decode_attention`](crate::ops::ForestOps::decode_attention).
 pub struct Inputs<'a> {
@@ -17,92 +19,83 @@ pub struct Inputs<'a> {
 }
 
 pub fn attention(inputs: &Inputs<'_>, spans: &DecodeSpans, shape: AttentionShape) -> Vec<f32> {
-    let tasks: Vec<(&PromptGroup, usize)> = spans
+    let prompts: Vec<Segment> = spans
         .groups
         .iter()
-        .flat_map(|group| (0..shape.heads).map(move |head| (group, head)))
-        .collect();
-    let parts: Vec<Vec<f32>> = tasks
-        .par_iter()
-        .map(|&(group, query_head)| group_head(inputs, spans, group, query_head, shape))
+        .flat_map(|group| group.rows.clone().map(|_| group.prompt))
         .collect();
     let mut output = vec![0.0; spans.rows() * shape.heads * shape.head_dim];
-    for ((group, query_head), part) in tasks.into_iter().zip(parts) {
-        let rows = Segment {
-            start: group.rows.start,
-            len: group.rows.len(),
-        };
-        scatter(
-            &mut output,
-            &part,
-            rows,
-            shape.heads,
-            query_head,
-            shape.head_dim,
-        );
-    }
+    // Of one sequence, the heads with the same keys follow each other.
+    output
+        .par_chunks_mut(shape.group() * shape.head_dim)
+        .enumerate()
+        .for_each_init(Vec::new, |scores, (place, output)| {
+            let (row, kv_head) = (place / shape.kv_heads, place % shape.kv_heads);
+            let keys_values = KeysValues::new(inputs, spans, prompts[row], row, kv_head, shape);
+            let queries = &inputs.q[place * output.len()..][..output.len()];
+            keys_values.attend(queries, output, scores, shape);
+        });
     output
 }
 
-/// The mixed values of one head for the sequences of one prompt, `[rows, head_dim]`.
-fn group_head(
-    inputs: &Inputs<'_>,
-    spans: &DecodeSpans,
-    group: &PromptGroup,
-    query_head: usize,
-    shape: AttentionShape,
-) -> Vec<f32> {
-    let d = shape.head_dim;
-    let kv_head = query_head / shape.group();
-    let (prompt, rows) = (group.prompt, group.rows.clone());
-    let width = prompt.len + spans.steps;
-    let visible = shape.visible(width - 1);
-    let step_stride = spans.rows() * shape.kv_heads * d;
-    let of_step = |values: &'_ [f32], step: usize, row: usize| -> std::ops::Range<usize> {
-        let start = step * step_stride + row * shape.kv_heads * d + kv_head * d;
-        debug_assert!(start + d <= values.len());
-        start..start + d
-    };
-    let queries = Segment {
-        start: rows.start,
-        len: rows.len(),
-    };
-    let queries = head(inputs.q, shape.heads, query_head, d, queries);
-    let mut scores = vec![0.0; rows.len() * width];
-    product(
-        &mut scores,
-        width,
-        Destination::Overwrite,
-        shape.scale,
-        queries,
-        head(inputs.prompt_k, shape.kv_heads, kv_head, d, prompt).transposed(),
-    );
-    for (index, row) in rows.clone().enumerate() {
-        let query = &queries.data[index * queries.row_stride..][..d];
-        let scores = &mut scores[index * width..][..width];
-        for (step, score) in scores[prompt.len..].iter_mut().enumerate() {
-            let key = &inputs.step_k[of_step(inputs.step_k, step, row)];
-            *score = shape.scale * rows::dot(query, key);
-        }
-        scores[..visible.start].fill(0.0);
-        rows::softmax(&mut scores[visible.clone()]);
-    }
-    let mut output = vec![0.0; rows.len() * d];
-    product(
-        &mut output,
-        d,
-        Destination::Overwrite,
-        1.0,
-        Matrix::rows(&scores, rows.len(), prompt.len, width),
-        head(inputs.prompt_v, shape.kv_heads, kv_head, d, prompt),
-    );
-    for (index, row) in rows.enumerate() {
-        let weights = &scores[index * width + prompt.len..][..spans.steps];
-        let output = &mut output[index * d..][..d];
-        for (step, &weight) in weights.iter().enumerate() {
-            let value = &inputs.step_v[of_step(inputs.step_v, step, row)];
-            rows::add_scaled(output, weight, value);
+/// What the heads of a group see of a sequence: part of its prompt, then part of its own tokens.
+struct KeysValues<'a> {
+    prompt: [Rows<'a>; 2],
+    steps: [Rows<'a>; 2],
+}
+
+impl<'a> KeysValues<'a> {
+    fn new(
+        inputs: &Inputs<'a>,
+        spans: &DecodeSpans,
+        prompt: Segment,
+        row: usize,
+        kv_head: usize,
+        shape: AttentionShape,
+    ) -> Self {
+        let width = shape.kv_heads * shape.head_dim;
+        let visible = shape.visible(prompt.len + spans.steps - 1);
+        let first = visible.start;
+        let of_prompt = first.min(prompt.len)..prompt.len;
+        let of_steps = first.saturating_sub(prompt.len)..spans.steps;
+        let rows = |data: &'a [f32], stride: usize, offset: usize, range: &Range<usize>| Rows {
+            data: &data[(range.start * stride + offset).min(data.len())..],
+            count: range.len(),
+            stride,
+        };
+        let head = kv_head * shape.head_dim;
+        Self {
+            prompt: [inputs.prompt_k, inputs.prompt_v]
+                .map(|data| rows(data, width, prompt.start * width + head, &of_prompt)),
+            steps: [inputs.step_k, inputs.step_v]
+                .map(|data| rows(data, spans.rows() * width, row * width + head, &of_steps)),
         }
     }
-    output
+
+    /// The mixed values of the heads `queries [group, head_dim]`. `scores` is room that is used again.
+    fn attend(
+        &self,
+        queries: &[f32],
+        output: &mut [f32],
+        scores: &mut Vec<f32>,
+        shape: AttentionShape,
+    ) {
+        let d = shape.head_dim;
+        let queries = Rows::new(queries, d);
+        let [prompt_k, prompt_v] = self.prompt;
+        let [step_k, step_v] = self.steps;
+        let width = prompt_k.count + step_k.count;
+        scores.resize(queries.count * width, 0.0);
+        row_product(scores, width, queries, prompt_k, d);
+        row_product(&mut scores[prompt_k.count..], width, queries, step_k, d);
+        for (scores, output) in scores.chunks_mut(width).zip(output.chunks_mut(d)) {
+            for score in scores.iter_mut() {
+                *score *= shape.scale;
+            }
+            rows::softmax(scores);
+            let (of_prompt, of_steps) = scores.split_at(prompt_k.count);
+            rows::add_weighted(output, of_prompt, prompt_v.data, prompt_v.stride);
+            rows::add_weighted(output, of_steps, step_v.data, step_v.stride);
+        }
+    }
 }
