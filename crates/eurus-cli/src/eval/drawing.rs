@@ -22,6 +22,8 @@ pub struct Asked {
     pub task: Task,
     pub items: Items,
     pub prompts: Vec<PromptToAnswer>,
+    /// Items of the data, asked or not.
+    pub available: usize,
     /// How often the token that begins a text stands at the start of the first prompt.
     pub bos: Option<usize>,
 }
@@ -48,6 +50,7 @@ pub fn asked(
     tokenizer: Option<&ChatTokenizer>,
     draws: Draws,
 ) -> Result<Asked> {
+    let available = items.items.len();
     items.items.truncate(draws.limit.unwrap_or(usize::MAX));
     let mut bos = None;
     let mut prompts = Vec::with_capacity(items.items.len());
@@ -72,6 +75,7 @@ pub fn asked(
         task,
         items,
         prompts,
+        available,
         bos,
     })
 }
@@ -126,7 +130,7 @@ pub fn record(
         },
         data: DataStamp {
             sha256: first.items.sha256.clone(),
-            items: first.items.items.len(),
+            items: first.available,
             published: first.items.published,
         },
         model: ModelStamp {

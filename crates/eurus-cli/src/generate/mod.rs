@@ -29,7 +29,7 @@ and an `id`, where they have one. A line of the output:
   {\"id\": \"sum\", \"sample\": 0, \"text\": \"42\", \"finish\": \"stop\", \"tokens\": 3, \"log_prob\": -0.7, \"seed\": 17}
 
 What is drawn for a prompt depends on --seed, its id and the number of the sample: not on the batch, and not on what else is in
-the file; the last digits of log-probs do. The same command goes on where it was broken off, and with more --samples adds the rest.
+the file. The same command goes on where it was broken off, and with more --samples adds the rest.
 
 Examples:
   eurus generate --model runs/kto --data problems.jsonl --samples 8 --out answers.jsonl

@@ -154,7 +154,12 @@ fn a_run_is_the_same_every_time_and_however_often_it_was_killed() -> Result<()> 
         child.wait()?;
     }
     place.succeed(&format!("{run} --out killed"))?;
-    ensure!(files(&place, "whole")? == files(&place, "killed")?);
+    for (whole, killed) in files(&place, "whole")?
+        .iter()
+        .zip(&files(&place, "killed")?)
+    {
+        ensure!(whole == killed, "{} and {} differ", whole.0, killed.0);
+    }
     let times = fs::read_to_string(place.path("killed/times.jsonl"))?;
     let drawn: Vec<Value> = times
         .lines()
@@ -166,7 +171,7 @@ fn a_run_is_the_same_every_time_and_however_often_it_was_killed() -> Result<()> 
         "answers were drawn again: {times}"
     );
     let said = place.refusal(&format!("{run} --out whole --limit 3"))?;
-    ensure_says(&said, &["run.json", "is null there and 3 here"])
+    ensure_says(&said, &["run.json", "`limit` is null there and 3 here"])
 }
 
 #[test]
