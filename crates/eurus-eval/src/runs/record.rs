@@ -18,8 +18,6 @@ pub struct RunRecord {
     pub data: DataStamp,
     /// The model.
     pub model: ModelStamp,
-    /// How each setting of the task draws, by its name.
-    pub settings: Vec<SettingStamp>,
     /// Answers to each item.
     pub samples: usize,
     /// Seed of all that is drawn.
@@ -27,6 +25,8 @@ pub struct RunRecord {
     /// Items that were asked, if not all: the first so many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    /// How each setting of the task draws, by its name.
+    pub settings: Vec<SettingStamp>,
 }
 
 /// Which task, to the letter.
