@@ -23,7 +23,7 @@ pub struct RunRecord {
     /// Seed of all that is drawn.
     pub seed: u64,
     /// Items that were asked, if not all: the first so many.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub limit: Option<usize>,
     /// How each setting of the task draws, by its name.
     pub settings: Vec<SettingStamp>,
