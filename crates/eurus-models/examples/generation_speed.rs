@@ -38,11 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             return Err("three numbers a line".into());
         };
         let prompts: Vec<Prompt> = (0..prompts)
-            .map(|prompt| Prompt {
-                tokens: tokens.clone(),
-                samples,
-                seed: prompt as u64,
-            })
+            .map(|prompt| Prompt::new(tokens.clone(), samples, prompt as u64))
             .collect();
         let params = SamplingParams::at_temperature(1.0, new_tokens);
         let started = Instant::now();

@@ -78,10 +78,7 @@ fn a_sample_has_the_same_bits_alone_and_in_any_batch() {
     let together = drawn(&many);
     for (prompt, together) in many.iter().zip(&together) {
         for samples in [1, 2, prompt.samples] {
-            let prompt = Prompt {
-                samples,
-                ..prompt.clone()
-            };
+            let prompt = Prompt::new(prompt.tokens.clone(), samples, prompt.seed);
             // Tokens and log-probabilities.
             assert_eq!(drawn(&[prompt])[0], together[..samples]);
         }
