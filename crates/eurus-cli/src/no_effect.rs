@@ -445,6 +445,8 @@ mod tests {
         "raw",
         "logprobs",
         "harness",
+        "bench",
+        "responses",
         "run",
         "left",
         "right",

@@ -8,6 +8,7 @@ mod grade;
 mod judging;
 mod list;
 mod rerank;
+mod reward_models;
 mod run;
 mod sent;
 mod show;
@@ -27,6 +28,7 @@ Examples:
   eurus eval grade evals/kto-svamp --grader fixed
   eurus eval compare evals/sft-svamp evals/kto-svamp
   eurus eval rerank evals/sft-svamp --scores rm.jsonl
+  eurus eval rm rewardbench --data rewardbench.jsonl --model runs/rm
 
 `eurus eval COMMAND --help` has more.";
 
@@ -54,6 +56,9 @@ enum Command {
     /// Compare two runs item by item
     #[command(after_help = compare::EXAMPLES)]
     Compare(compare::Compare),
+    /// Judge a reward model, or the implicit reward of a policy, on a benchmark or on pairs
+    #[command(after_help = reward_models::EXAMPLES)]
+    Rm(reward_models::RewardModels),
     /// Choose among the samples of each item: by scores, by vote, at random
     #[command(after_help = rerank::EXAMPLES)]
     Rerank(rerank::Rerank),
@@ -67,6 +72,7 @@ impl Eval {
             Command::Run(command) => command.run(),
             Command::Grade(command) => command.run(),
             Command::Compare(command) => command.run(),
+            Command::Rm(command) => command.run(),
             Command::Rerank(command) => command.run(),
         }
     }

@@ -138,7 +138,34 @@ struct Counts {
 }
 
 impl Score {
+    /// A reward model's scores of conversations, from a file to a file.
+    pub fn of_conversations(model: &Path, data: &Path, out: &Path, token_budget: usize) -> Self {
+        Self {
+            model: Some(model.to_owned()),
+            policy: None,
+            reference: None,
+            no_reference: false,
+            beta: 1.0,
+            data: vec![data.display().to_string()],
+            prompts: Vec::new(),
+            out: out.to_owned(),
+            overwrite: false,
+            each_turn: false,
+            each_step: false,
+            limit: None,
+            token_budget,
+            chat_template: None,
+            device: DeviceName::Cpu,
+        }
+    }
+
     pub fn run(&self) -> Result<()> {
+        print(&self.run_quietly()?);
+        Ok(())
+    }
+
+    /// Scores, and returns what there is to tell of it.
+    pub fn run_quietly(&self) -> Result<String> {
         if self.policy.is_some() && self.reference.is_none() && !self.no_reference {
             bail!(
                 "--policy without --reference has no log-ratio; give what it learned from, or say --no-reference for its log-probs"
@@ -191,13 +218,12 @@ impl Score {
         if counts.refused.len() > MOST_NAMED {
             tell!("not scored: {} more", counts.refused.len() - MOST_NAMED);
         }
-        print(&format!(
+        Ok(format!(
             "{} rows with {} scored answers in {}",
             HumanCount(written as u64),
             HumanCount(counts.answers as u64),
             self.out.display()
-        ));
-        Ok(())
+        ))
     }
 
     fn load(&self) -> Result<Scorers> {

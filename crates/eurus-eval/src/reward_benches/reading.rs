@@ -25,10 +25,19 @@ impl Rewards {
     /// [`Error::BenchField`] for a field that is missing or of another type, a reward that is no finite number, an id that
     /// came before.
     pub fn read(path: &Path) -> Result<Self> {
+        Self::read_field(path, "reward")
+    }
+
+    /// Reads them from another field, such as `implicit_reward`.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub fn read_field(path: &Path, field: &'static str) -> Result<Self> {
         let mut by_id = HashMap::new();
         read_rows(path, |row| {
             let id = row.id()?;
-            match by_id.insert(id.clone(), row.finite("reward")?) {
+            match by_id.insert(id.clone(), row.finite(field)?) {
                 None => Ok(()),
                 Some(_) => Err(row.fault("id", format!("has `{id}` a second time"))),
             }

@@ -1,5 +1,6 @@
 //! `eurus eval`, as its users run it.
 
 mod list;
+mod reward_models;
 mod run;
 mod show;
