@@ -74,10 +74,10 @@ fn a_sample_has_the_same_bits_alone_and_in_any_batch() {
         all.expect("it generates")
     };
     let mut many = prompts();
-    many[1].samples = 70;
+    many[1].samples = (0..70).collect();
     let together = drawn(&many);
     for (prompt, together) in many.iter().zip(&together) {
-        for samples in [1, 2, prompt.samples] {
+        for samples in [1, 2, prompt.samples.len()] {
             let prompt = Prompt::new(prompt.tokens.clone(), samples, prompt.seed);
             // Tokens and log-probabilities.
             assert_eq!(drawn(&[prompt])[0], together[..samples]);
