@@ -46,6 +46,8 @@
 //! | [`reward_model`] | pair accuracy, AUC, absolute rewards, a length-only baseline |
 //! | [`tasks`] | benchmarks as files: data, prompts, settings, graders by name |
 //! | [`graders`] | whether an answer is right, by the rules of its benchmark |
+//! | `samples` | answers in a file that goes on after a kill (feature `benchmarks`) |
+//! | `runs` | folders of answers and verdicts: grading, summaries, comparison, a page (feature `benchmarks`) |
 //! | [`report`] | the HTML page: paragraphs, tables, line charts, preference trees |
 //! | [`Table`] | the table that a report and a terminal share |
 //! | [`terminal`] | tables as text |

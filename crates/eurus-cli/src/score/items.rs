@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use eurus::chat::Role;
+use eurus::chat::{ChatRequest, Role};
 use eurus::data::example::Example;
 use eurus::data::formats::{Format, parse_json};
 use eurus::data::input::{self, Located};
 use eurus::data::{Error, Message, PreferenceTree};
 use eurus::eval::samples::Sample;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::prompts;
@@ -43,8 +44,15 @@ pub enum Shape {
 
 /// The prompts that samples answer, and how they were drawn.
 pub struct Prompts {
-    by_id: HashMap<String, Vec<Message>>,
-    answer_prefix: String,
+    /// Each with how its answers begin.
+    by_id: HashMap<String, (Vec<Message>, String)>,
+}
+
+/// An item as a run of `eurus eval` asked it: a line of its `items.jsonl`.
+#[derive(Deserialize)]
+struct AskedItem {
+    id: String,
+    request: ChatRequest,
 }
 
 impl Prompts {
@@ -64,27 +72,51 @@ impl Prompts {
             }
             settings = of_file;
         }
+        let files = input::expand(data)?;
+        let first = input::read(files.clone(), parse_json::<AskedItem>).next();
+        if matches!(first, Some(Ok(_))) {
+            return Self::of_run(files);
+        }
         let system = settings["system"].as_str().map(Message::system);
-        let named = prompts::read(&input::expand(data)?, None)?;
+        let answer_prefix = settings["answer_prefix"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        let named = prompts::read(&files, None)?;
         let by_id = named.into_iter().map(|prompt| {
             let mut messages: Vec<Message> = prompt.messages.into_iter().map(from_chat).collect();
             let has_system = messages.first().is_some_and(|it| it.role.instructs());
             if let Some(system) = system.clone().filter(|_| !has_system) {
                 messages.insert(0, system);
             }
-            (prompt.id, messages)
+            (prompt.id, (messages, answer_prefix.clone()))
         });
         Ok(Self {
             by_id: by_id.collect(),
-            answer_prefix: settings["answer_prefix"]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned(),
         })
     }
 
+    /// What a run asked.
+    fn of_run(files: Vec<PathBuf>) -> Result<Self> {
+        let mut by_id = HashMap::new();
+        for row in input::read(files, parse_json::<AskedItem>) {
+            let Located { value, location } = row.map_err(|rejected| Error::from(*rejected))?;
+            let prefix = value.request.begun_answer().unwrap_or_default().to_owned();
+            if value.request.raw_prompt.is_some() {
+                bail!(
+                    "{} of {}: asked without a chat template; such answers have no conversation to score",
+                    location.place,
+                    location.file.display()
+                );
+            }
+            let messages = value.request.messages.into_iter().map(from_chat).collect();
+            by_id.insert(value.id, (messages, prefix));
+        }
+        Ok(Self { by_id })
+    }
+
     fn item(&self, sample: Sample) -> Result<Item, Error> {
-        let Some(prompt) = self.by_id.get(&sample.id) else {
+        let Some((prompt, answer_prefix)) = self.by_id.get(&sample.id) else {
             let problem = format!(
                 "`{}` is no prompt of --prompts; give the data that the samples were drawn for",
                 sample.id
@@ -94,7 +126,7 @@ impl Prompts {
         let mut messages = prompt.clone();
         messages.push(Message::assistant(format!(
             "{}{}",
-            self.answer_prefix, sample.text
+            answer_prefix, sample.text
         )));
         Ok(Item {
             head: json!({"id": sample.id, "sample": sample.sample}),

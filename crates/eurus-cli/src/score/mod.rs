@@ -82,7 +82,7 @@ pub struct Score {
     #[arg(long, required = true, num_args = 1.., value_name = "FILES")]
     data: Vec<String>,
 
-    /// The data that answers of `eurus generate` were drawn for
+    /// The data that answers of `eurus generate` were drawn for, or the `items.jsonl` of a run of `eurus eval`
     #[arg(long, num_args = 1.., value_name = "FILES")]
     prompts: Vec<String>,
 
