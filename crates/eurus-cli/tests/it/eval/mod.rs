@@ -3,3 +3,4 @@
 mod list;
 mod run;
 mod show;
+mod turns;
