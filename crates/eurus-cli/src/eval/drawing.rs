@@ -7,15 +7,16 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use eurus::chat::{ChatRequest, Sampling};
 use eurus::eval::runs::{
-    DataStamp, ModelStamp, RunFolder, RunRecord, SettingStamp, TaskStamp, sha256,
+    Conversation, DataStamp, Episodes, ModelStamp, Partner, Questions, RunFolder, RunRecord,
+    SettingStamp, TaskStamp, lead, sha256,
 };
 use eurus::eval::samples::{Drawn, PromptToAnswer, SampleFile, prompt_seed};
-use eurus::eval::tasks::{Item, Items, Task};
+use eurus::eval::tasks::{Grader, Item, Items, Task};
 use eurus::forest::{ChatTokenizer, Message};
 use serde_json::json;
 
 use super::sent::Sent;
-use crate::generate::{Opened, draw_shown};
+use crate::generate::{Opened, draw_shown, shown};
 
 /// One setting of a task with what is asked in it.
 pub struct Asked {
@@ -156,18 +157,30 @@ fn template_sha256(tokenizer: &ChatTokenizer) -> Option<String> {
 }
 
 /// Draws the answers that a setting lacks. Nothing when it was interrupted.
-pub fn draw(folder: &RunFolder, asked: &Asked, opened: &Opened) -> Result<Option<Drawn>> {
+pub fn draw(
+    folder: &RunFolder,
+    asked: &Asked,
+    opened: &Opened,
+    episodes: Option<&Episodes>,
+) -> Result<Option<Drawn>> {
     folder.write_items(asked.name(), &asked.items.items)?;
     for prompt in &asked.prompts {
         prompt.request.check(&*opened.model)?;
     }
-    let settings = json!({
+    let mut settings = json!({
         "model": opened.identity,
         "prompts": sha256(asked.prompts.iter().map(|it| json!(it.request).to_string())),
     });
+    // They say when an episode ends, and so what is answered.
+    if let Some(episodes) = episodes {
+        settings["rules"] = json!(episodes.rules);
+    }
     let mut file = SampleFile::open(folder.answers(asked.name()), &settings)?;
     let began = Instant::now();
-    let drawn = draw_shown(&*opened.model, &asked.prompts, &mut file, asked.name())?;
+    let drawn = match asked.task.grader() {
+        Grader::Mint {} | Grader::Judge {} => lead_shown(asked, opened, &mut file, episodes)?,
+        _ => draw_shown(&*opened.model, &asked.prompts, &mut file, asked.name())?,
+    };
     let at = SystemTime::now().duration_since(UNIX_EPOCH);
     folder.add_times(&json!({
         "setting": asked.name(),
@@ -186,4 +199,61 @@ pub fn draw(folder: &RunFolder, asked: &Asked, opened: &Opened) -> Result<Option
         .collect();
     folder.write_unanswered(asked.name(), &reasons)?;
     Ok(Some(drawn))
+}
+
+/// Episodes are led at once as many as there are sessions of Python that a machine has room for.
+const EPISODES_AT_ONCE: usize = 32;
+/// A list of questions takes no room.
+const QUESTIONS_AT_ONCE: usize = 1024;
+
+/// Leads the conversations that a setting lacks.
+fn lead_shown(
+    asked: &Asked,
+    opened: &Opened,
+    file: &mut SampleFile,
+    episodes: Option<&Episodes>,
+) -> Result<Drawn> {
+    let items = &asked.items.items;
+    // Conversations grow by messages, of which the text for a model in this process is made turn by turn.
+    let prompts = asked.prompts.iter().zip(items).map(|(prompt, item)| {
+        let mut request = item.request.clone();
+        request.samples = prompt.request.samples;
+        request.sampling.seed = prompt.request.sampling.seed;
+        let id = prompt.id.clone();
+        PromptToAnswer { id, request }
+    });
+    let prompts: Vec<PromptToAnswer> = prompts.collect();
+    let partner = |place: usize| -> eurus::eval::Result<Box<dyn Partner>> {
+        match episodes {
+            Some(episodes) => episodes.partner(&items[place]),
+            None => Ok(Box::new(Questions::of(&items[place]))),
+        }
+    };
+    let sent = |place: usize, request: ChatRequest| match &opened.tokenizer {
+        None => Ok(request),
+        Some(tokenizer) => {
+            let (samples, sampling) = (request.samples, request.sampling.clone());
+            let item = Item {
+                request,
+                ..items[place].clone()
+            };
+            let sent = Sent::new(&item, asked.task.prompt().bos, tokenizer);
+            let sent = sent.map_err(|error| format!("{error:#}"))?;
+            let mut request = local_request(&item, &asked.task, &sent);
+            request.samples = samples;
+            request.sampling = sampling;
+            Ok(request)
+        }
+    };
+    let conversation = Conversation {
+        partner: &partner,
+        sent: &sent,
+        at_once: match episodes {
+            Some(_) => EPISODES_AT_ONCE,
+            None => QUESTIONS_AT_ONCE,
+        },
+    };
+    shown(&prompts, asked.name(), |observe| {
+        lead(&*opened.model, &prompts, file, &conversation, observe)
+    })
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use eurus::eval::graders::Rules;
 use eurus::eval::runs::RunFolder;
 
-use super::judging::{Programs, Told, judge, tasks_of};
+use super::judging::{JudgeAt, Programs, Told, judge, tasks_of};
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -33,6 +33,9 @@ pub struct Grade {
     harness: Option<String>,
 
     #[command(flatten)]
+    judge: JudgeAt,
+
+    #[command(flatten)]
     programs: Programs,
 }
 
@@ -40,11 +43,22 @@ impl Grade {
     pub fn run(&self) -> Result<()> {
         let folder = RunFolder::open(&self.run);
         let tasks = tasks_of(&folder)?;
+        for task in &tasks {
+            self.judge.check(task)?;
+        }
         let notes = folder.summary().map(|it| it.notes).unwrap_or_default();
         let told = Told {
             json: self.json,
             harness_date: self.harness.clone(),
         };
-        judge(&folder, &tasks, self.grader, notes, &self.programs, &told)
+        judge(
+            &folder,
+            &tasks,
+            self.grader,
+            notes,
+            &self.programs,
+            &self.judge,
+            &told,
+        )
     }
 }

@@ -5,18 +5,21 @@ use std::thread::available_parallelism;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use eurus::chat::ChatModel;
 use eurus::eval::graders::Rules;
 use eurus::eval::runs::{
-    ItemVerdict, Judging, RunFolder, SettingRun, SettingSummary, Summary, grade_answers,
-    published_table,
+    Episodes, ItemVerdict, Judging, RunFolder, SettingRun, SettingSummary, Summary, grade_answers,
+    grade_conversations, published_table, rate_conversations,
 };
-use eurus::eval::tasks::{Item, Pythons, Task};
+use eurus::eval::tasks::{Grader, Item, Pythons, Task};
 use eurus::eval::terminal;
 use eurus::interpreter::{Interpreter, Limits, Protection, Python, Sandbox};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use crate::generate::ModelAt;
 use crate::job::print;
+use crate::usage::UsageError;
 
 const STYLE: &str = "{prefix:.bold} {bar:24.cyan/dim} {pos}/{len} [{elapsed}, left {eta}]";
 
@@ -52,6 +55,21 @@ fn level(text: &str) -> Result<Protection, String> {
 
 impl Programs {
     fn start(&self) -> eurus::eval::Result<Interpreter> {
+        Ok(Interpreter::start(&self.found()?, Limits::default())?)
+    }
+
+    /// What a task of conversations with an interpreter has: nothing for other tasks.
+    pub fn episodes(&self, task: &Task, rules: Rules) -> Result<Option<Episodes>> {
+        match task.grader() {
+            Grader::Mint {} => {
+                let python = self.found().context(SANDBOX)?;
+                Ok(Some(Episodes { python, rules }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn found(&self) -> eurus::eval::Result<Python> {
         let mut sandbox = Sandbox {
             require: self.sandbox,
             in_container: self.sandbox == Protection::Container,
@@ -68,7 +86,63 @@ impl Programs {
         if self.packages {
             python = python.with_site_packages();
         }
-        Ok(Interpreter::start(&python, Limits::default())?)
+        Ok(python)
+    }
+}
+
+const SANDBOX: &str = "programs of answers are run in a sandbox; `eurus synth doctor` says what this machine gives, and --sandbox none runs them without";
+
+/// The model that rates answers.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Judge")]
+pub struct JudgeAt {
+    /// The model that rates answers, for tasks that a model judges: given as --model is
+    #[arg(long, value_name = "MODEL")]
+    judge: Option<String>,
+
+    /// The judge's name at its server
+    #[arg(long, value_name = "NAME", requires = "judge")]
+    judge_served_name: Option<String>,
+
+    /// The variable of the environment that has the key of the judge's server
+    #[arg(long, value_name = "VARIABLE", requires = "judge")]
+    judge_api_key_env: Option<String>,
+}
+
+/// How many answers a judge is asked about at once.
+const JUDGED_AT_ONCE: usize = 16;
+
+impl JudgeAt {
+    /// Refuses a judge where a rule says what is right, and a task without one that wants one.
+    pub fn check(&self, task: &Task) -> Result<()> {
+        let is_judged = matches!(task.grader(), Grader::Judge {});
+        match &self.judge {
+            None if is_judged => Err(UsageError::new(format!(
+                "a model judges the answers of `{}`; say which with --judge",
+                task.name()
+            ))
+            .into()),
+            Some(_) if !is_judged => Err(UsageError::new(format!(
+                "--judge has no effect: the answers of `{}` are judged by a rule; leave it out",
+                task.name()
+            ))
+            .into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn open(&self) -> Result<Option<Box<dyn ChatModel>>> {
+        let Some(model) = &self.judge else {
+            return Ok(None);
+        };
+        let at = ModelAt {
+            model: model.clone(),
+            served_name: self.judge_served_name.clone(),
+            api_key_env: self.judge_api_key_env.clone(),
+            concurrency: JUDGED_AT_ONCE,
+            max_rows: None,
+        };
+        Ok(Some(at.open().context("--judge")?.model))
     }
 }
 
@@ -79,14 +153,16 @@ pub fn judge(
     rules: Rules,
     notes: Vec<String>,
     programs: &Programs,
+    judge: &JudgeAt,
     told: &Told,
 ) -> Result<()> {
     let record = folder.record()?;
     let mut settings: Vec<(SettingRun, Vec<ItemVerdict>)> = Vec::new();
     let mut summaries = Vec::new();
+    let judge = judge.open()?;
     for task in tasks {
         let setting = folder.read_setting(task.setting().unwrap_or("answers"))?;
-        let verdicts = verdicts(task, &setting, rules, programs)?;
+        let verdicts = verdicts(task, &setting, rules, programs, judge.as_deref())?;
         summaries.push(SettingSummary::of(
             &setting.name,
             &setting.items,
@@ -139,6 +215,7 @@ fn verdicts(
     setting: &SettingRun,
     rules: Rules,
     programs: &Programs,
+    model: Option<&dyn ChatModel>,
 ) -> Result<Vec<ItemVerdict>> {
     let needs_python = task.grader().needs_python();
     let start = || programs.start();
@@ -151,20 +228,36 @@ fn verdicts(
         bar.set_style(style.progress_chars("━╸─"));
     }
     bar.set_prefix(format!("grading {}", setting.name));
-    let verdicts = grade_answers(
-        &setting.items,
-        &setting.answers,
-        &setting.unanswered,
-        &Judging {
-            judge: &judge,
-            interpreter: needs_python.then_some(&start),
-            workers: cores,
-        },
-        &|| bar.inc(1),
-    );
+    let (items, answers, unanswered) = (&setting.items, &setting.answers, &setting.unanswered);
+    let on_verdict = || bar.inc(1);
+    let episodes = programs.episodes(task, rules)?;
+    let verdicts = match (&episodes, model) {
+        (Some(episodes), _) => {
+            grade_conversations(items, answers, unanswered, episodes, cores, &on_verdict)
+        }
+        (None, Some(model)) => rate_conversations(
+            items,
+            answers,
+            unanswered,
+            model,
+            JUDGED_AT_ONCE,
+            &on_verdict,
+        ),
+        (None, None) => grade_answers(
+            items,
+            answers,
+            unanswered,
+            &Judging {
+                judge: &judge,
+                interpreter: needs_python.then_some(&start),
+                workers: cores,
+            },
+            &on_verdict,
+        ),
+    };
     bar.finish_and_clear();
     verdicts.with_context(|| match needs_python {
-        true => "programs of answers are run in a sandbox; `eurus synth doctor` says what this machine gives, and --sandbox none runs them without",
+        true => SANDBOX,
         false => "grading",
     })
 }

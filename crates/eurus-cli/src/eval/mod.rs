@@ -49,7 +49,7 @@ enum Command {
     Show(show::Show),
     /// Draw a model's answers to a task, grade them, and tell what they come to
     #[command(after_help = run::EXAMPLES)]
-    Run(run::Run),
+    Run(Box<run::Run>),
     /// Grade the answers of a run again, without a model
     #[command(after_help = grade::EXAMPLES)]
     Grade(grade::Grade),

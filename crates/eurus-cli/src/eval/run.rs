@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use clap::Args;
 use eurus::eval::runs::RunFolder;
-use eurus::eval::tasks::{Grader, Task};
+use eurus::eval::tasks::Task;
 
 use super::drawing::{self, Draws, asked, record};
-use super::judging::{Programs, Told, judge};
+use super::judging::{JudgeAt, Programs, Told, judge};
 use super::task::{self, TaskData};
 use crate::generate::ModelAt;
 use crate::interrupt::{self, Interrupted, Phase};
@@ -21,6 +21,7 @@ on where it was broken off; what is drawn depends on --seed and the items alone.
 Examples:
   eurus eval run --task svamp --data SVAMP.json --model runs/kto --out evals/kto-svamp
   eurus eval run --task humaneval --data HumanEval.jsonl.gz --model runs/kto --samples 16 --limit 20 --out evals/kto-humaneval
+  eurus eval run --task mtbench --data question.jsonl --model runs/kto --judge http://127.0.0.1:8080/v1 --out evals/kto-mtbench
   eurus eval run --task own.toml --model http://127.0.0.1:8080/v1 --served-name big --out evals/big-own";
 
 #[derive(Debug, Args)]
@@ -64,6 +65,9 @@ pub struct Run {
     harness: Option<String>,
 
     #[command(flatten)]
+    judge: JudgeAt,
+
+    #[command(flatten)]
     programs: Programs,
 }
 
@@ -78,12 +82,7 @@ impl Run {
         let settings = self.settings(&task)?;
         let mut loaded = Vec::new();
         for setting in &settings {
-            if matches!(setting.grader(), Grader::Mint {} | Grader::Judge {}) {
-                bail!(
-                    "`{}` is a conversation in turns; `eurus eval run` asks tasks of one answer",
-                    task.name()
-                );
-            }
+            self.judge.check(setting)?;
             loaded.push(self.data.load(setting)?);
         }
         let mut notes: Vec<String> = loaded.iter().filter_map(|it| it.note()).collect();
@@ -101,7 +100,8 @@ impl Run {
         let folder = RunFolder::create(&self.out, &record)?;
         interrupt::enter(Phase::Answers(self.out.display().to_string()));
         for asked in &all {
-            let Some(drawn) = drawing::draw(&folder, asked, &opened)? else {
+            let episodes = self.programs.episodes(&asked.task, self.data.rules())?;
+            let Some(drawn) = drawing::draw(&folder, asked, &opened, episodes.as_ref())? else {
                 tell!(
                     "interrupted; the answers so far are kept in {}. Go on with:\n  {}",
                     self.out.display(),
@@ -130,6 +130,7 @@ impl Run {
             self.data.rules(),
             notes,
             &self.programs,
+            &self.judge,
             &told,
         )
     }

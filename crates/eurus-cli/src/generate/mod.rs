@@ -11,7 +11,9 @@ use anyhow::{Result, bail};
 use clap::Args;
 use eurus::chat::{ChatModel, ChatRequest, Finish, Message, Role, Sampling};
 use eurus::data::input;
-use eurus::eval::samples::{Drawn, PromptToAnswer, Sample, SampleFile, draw, prompt_seed};
+use eurus::eval::samples::{
+    Drawn, Progress, PromptToAnswer, Sample, SampleFile, draw, prompt_seed,
+};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
@@ -257,6 +259,18 @@ pub fn draw_shown(
     file: &mut SampleFile,
     what: &str,
 ) -> Result<Drawn> {
+    shown(prompts, what, |observe| draw(model, prompts, file, observe))
+}
+
+/// Hears how far a drawing is, and says whether it goes on.
+type Observe<'a> = dyn FnMut(Progress) -> ControlFlow<()> + 'a;
+
+/// Has answers to prompts drawn, with a bar, until an interrupt asks for the end.
+pub fn shown(
+    prompts: &[PromptToAnswer],
+    what: &str,
+    draw: impl FnOnce(&mut Observe<'_>) -> eurus::eval::Result<Drawn>,
+) -> Result<Drawn> {
     let wanted: usize = prompts.iter().map(|it| it.request.samples).sum();
     let bar = ProgressBar::new(wanted as u64);
     if let Ok(style) = ProgressStyle::with_template(STYLE) {
@@ -266,7 +280,7 @@ pub fn draw_shown(
     let stop = interrupt::answers_stop();
     let is_stopped = || stop.load(std::sync::atomic::Ordering::Relaxed);
     let began = Instant::now();
-    let mut drawn = draw(model, prompts, file, &mut |progress| {
+    let mut drawn = draw(&mut |progress| {
         bar.set_position(progress.done as u64);
         let rate = progress.new_tokens as f64 / began.elapsed().as_secs_f64().max(1e-9);
         bar.set_message(format!("{rate:.0} tokens/s"));

@@ -13,7 +13,7 @@ pub fn item_results(items: &[Item], verdicts: &[ItemVerdict]) -> Vec<ItemResult>
     let mut counts: BTreeMap<&str, [usize; 2]> = BTreeMap::new();
     for verdict in verdicts
         .iter()
-        .filter(|it| it.outcome() != Outcome::Unjudged)
+        .filter(|it| !matches!(it.outcome(), Outcome::Unjudged | Outcome::Rated))
     {
         let [right, all] = counts.entry(&verdict.id).or_default();
         *right += usize::from(verdict.grade.is_correct());
@@ -76,6 +76,16 @@ pub fn published_table(summary: &Summary, published: &[Published]) -> Option<Tab
         "Counted",
     ]);
     for figure in published {
+        if let Some(ours) = best.ratings {
+            table = table.row([
+                figure.model.clone(),
+                format!("{:.2}", figure.value),
+                ours.to_string(),
+                format!("{:+.2}", ours.mean - figure.value),
+                figure.counted.clone(),
+            ]);
+            continue;
+        }
         let ours = match figure.group.iter().next() {
             None => best.accuracy,
             Some((field, value)) => best.groups.get(field).and_then(|it| it.get(value)).copied(),

@@ -39,6 +39,59 @@ pub fn grade_answers(
     judging: &Judging<'_>,
     on_verdict: &(dyn Fn() + Sync),
 ) -> Result<Vec<ItemVerdict>> {
+    let start = || {
+        let start = || judging.interpreter.map(|start| start()).transpose();
+        Ok((start()?, start()?))
+    };
+    let judge = |(tests, candidate): &mut (Option<Interpreter>, Option<Interpreter>),
+                 item: &Item,
+                 sample: &Sample| {
+        let protection = candidate.as_ref().map(|it| it.safeguards().protection);
+        let pythons = match (tests, candidate) {
+            (Some(tests), Some(candidate)) => Some(Pythons { tests, candidate }),
+            _ => None,
+        };
+        Ok(ItemVerdict {
+            id: item.id.clone(),
+            sample: sample.sample,
+            grade: (judging.judge)(item, &sample.text, pythons)?,
+            rating: None,
+            finish: Some(sample.finish),
+            protection,
+        })
+    };
+    judge_each(
+        items,
+        answers,
+        unanswered,
+        &Workers {
+            start: &start,
+            judge: &judge,
+            count: judging.workers,
+        },
+        on_verdict,
+    )
+}
+
+/// Judges one answer with what its worker has.
+type JudgeSample<'a, W> = dyn Fn(&mut W, &Item, &Sample) -> Result<ItemVerdict> + Sync + 'a;
+
+/// Threads that judge, each with something of its own.
+pub(super) struct Workers<'a, W> {
+    /// Makes what a worker has.
+    pub start: &'a (dyn Fn() -> Result<W> + Sync),
+    pub judge: &'a JudgeSample<'a, W>,
+    pub count: usize,
+}
+
+/// As [`grade_answers`], by any judge.
+pub(super) fn judge_each<W>(
+    items: &[Item],
+    answers: &[Sample],
+    unanswered: &HashMap<String, String>,
+    workers: &Workers<'_, W>,
+    on_verdict: &(dyn Fn() + Sync),
+) -> Result<Vec<ItemVerdict>> {
     let mut by_item: HashMap<&str, Vec<&Sample>> = HashMap::new();
     for answer in answers {
         by_item.entry(&answer.id).or_default().push(answer);
@@ -53,22 +106,9 @@ pub fn grade_answers(
     }
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let worker = || -> Result<()> {
-        let start = || judging.interpreter.map(|start| start()).transpose();
-        let (mut tests, mut candidate) = (start()?, start()?);
-        let protection = candidate.as_ref().map(|it| it.safeguards().protection);
+        let mut own = (workers.start)()?;
         while let Some(&(item, sample)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let pythons = match (&mut tests, &mut candidate) {
-                (Some(tests), Some(candidate)) => Some(Pythons { tests, candidate }),
-                _ => None,
-            };
-            let grade = (judging.judge)(item, &sample.text, pythons)?;
-            let verdict = ItemVerdict {
-                id: item.id.clone(),
-                sample: sample.sample,
-                grade,
-                finish: Some(sample.finish),
-                protection,
-            };
+            let verdict = (workers.judge)(&mut own, item, sample)?;
             done.lock()
                 .unwrap_or_else(std::sync::PoisonError::into_inner)
                 .push(verdict);
@@ -76,9 +116,9 @@ pub fn grade_answers(
         }
         Ok(())
     };
-    let workers = judging.workers.clamp(1, work.len().max(1));
+    let count = workers.count.clamp(1, work.len().max(1));
     let ended: Vec<Result<()>> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(worker)).collect();
+        let threads: Vec<_> = (0..count).map(|_| scope.spawn(worker)).collect();
         threads
             .into_iter()
             .map(|thread| {
@@ -116,6 +156,7 @@ fn without_answer(item: &Item, reason: Option<&String>) -> ItemVerdict {
             extracted: None,
             why: reason,
         },
+        rating: None,
         finish: None,
         protection: None,
     }

@@ -10,6 +10,7 @@ mod harness;
 mod page;
 mod record;
 mod summary;
+mod turns;
 mod verdicts;
 
 pub use compare::{comparison_table, item_results, published_table};
@@ -18,4 +19,7 @@ pub use grading::{JudgeAnswer, Judging, grade_answers};
 pub use page::{SettingFiles, markdown, page};
 pub use record::{DataStamp, ModelStamp, RunRecord, SettingStamp, TaskStamp, sha256};
 pub use summary::{SettingSummary, Summary};
+pub use turns::{
+    Conversation, Episodes, Partner, Questions, Say, grade_conversations, lead, rate_conversations,
+};
 pub use verdicts::{ItemVerdict, Outcome, shown_prompt};

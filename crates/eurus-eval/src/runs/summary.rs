@@ -9,7 +9,7 @@ use super::record::RunRecord;
 use super::verdicts::{ItemVerdict, Outcome};
 use crate::error::Result;
 use crate::graders::Rules;
-use crate::metrics::{Interval, Proportion, mean_pass_at_k};
+use crate::metrics::{Estimate, Interval, Proportion, mean_pass_at_k, paired_difference};
 use crate::table::Table;
 use crate::tasks::Item;
 
@@ -40,6 +40,9 @@ pub struct SettingSummary {
     /// Over the items that could be judged; an item with several samples counts by its share of right ones.
     /// Its standard error is that over clusters, where items have some. Nothing where no answer could be judged.
     pub accuracy: Option<Proportion>,
+    /// Mean of the numbers from 1 to 10 that a judge gives, an item with several samples by its mean, where a judge does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ratings: Option<Estimate>,
     /// The 95 % interval of Wilson, which takes items to be independent.
     pub interval: Option<Interval>,
     /// The same within each group, by the field and its value.
@@ -70,9 +73,10 @@ impl Summary {
     /// Settings side by side.
     pub fn table(&self) -> Table {
         let caption = format!("{}, {}", self.run.task.name, self.run.model.name);
+        let is_rated = self.settings.iter().any(|it| it.ratings.is_some());
         let mut table = Table::new(caption).headers([
             "Setting",
-            "Accuracy",
+            if is_rated { "Rating" } else { "Accuracy" },
             "95 % interval",
             "Items",
             "Cut off",
@@ -89,9 +93,12 @@ impl Summary {
             let of = |outcome| setting.outcomes.get(&outcome).copied().unwrap_or_default();
             table = table.row([
                 format!("{}{mark}", setting.name),
-                shown(setting.accuracy.as_ref()),
+                match &setting.ratings {
+                    Some(ratings) => ratings.to_string(),
+                    None => shown(setting.accuracy.as_ref()),
+                },
                 shown(setting.interval.as_ref()),
-                setting.accuracy.map_or(0, |it| it.n).to_string(),
+                setting.judged_items().to_string(),
                 setting.cut_off.to_string(),
                 setting.nothing_extracted.to_string(),
                 of(Outcome::TimedOut).to_string(),
@@ -145,6 +152,12 @@ impl Summary {
 }
 
 impl SettingSummary {
+    /// How many items the accuracy, or the mean rating, is over.
+    pub fn judged_items(&self) -> usize {
+        let rated = self.ratings.map(|it| it.n);
+        rated.or(self.accuracy.map(|it| it.n)).unwrap_or(0)
+    }
+
     /// Sums up the verdicts on the answers to some items.
     ///
     /// # Errors
@@ -156,9 +169,15 @@ impl SettingSummary {
             by_item.entry(&verdict.id).or_default().push(verdict);
         }
         let mut judged: Vec<Judged<'_>> = Vec::new();
+        let mut ratings: Vec<f64> = Vec::new();
         let mut items_unjudged = 0;
         for item in items {
             let rows = by_item.get(item.id.as_str()).map_or(&[][..], Vec::as_slice);
+            let rated: Vec<f64> = rows.iter().filter_map(|row| row.rating).collect();
+            if !rated.is_empty() {
+                ratings.push(rated.iter().sum::<f64>() / rated.len() as f64);
+                continue;
+            }
             let can_be = rows.iter().filter(|row| row.outcome() != Outcome::Unjudged);
             let samples = can_be.clone().count();
             let correct = can_be.filter(|row| row.grade.is_correct()).count();
@@ -198,6 +217,7 @@ impl SettingSummary {
             name: name.to_owned(),
             interval: accuracy.map(|it| it.wilson(CONFIDENCE)).transpose()?,
             accuracy,
+            ratings: mean_rating(&ratings)?,
             groups: groups.collect::<Result<_>>()?,
             pass_at_k: pass_at_k(&judged)?,
             outcomes,
@@ -224,6 +244,14 @@ fn accuracy(judged: &[&Judged<'_>]) -> Result<Proportion> {
         None => (None, Some(it.item.id.as_str())),
     });
     Proportion::from_clusters(&shares, &clusters.collect::<Vec<_>>())
+}
+
+/// With its standard error; nothing where nothing was rated.
+fn mean_rating(ratings: &[f64]) -> Result<Option<Estimate>> {
+    match ratings {
+        [] => Ok(None),
+        _ => paired_difference(ratings, &vec![0.0; ratings.len()]).map(Some),
+    }
 }
 
 fn shown(value: Option<&impl ToString>) -> String {

@@ -43,6 +43,9 @@ pub struct ItemVerdict {
     /// What is said of it.
     #[serde(flatten)]
     pub grade: Grade,
+    /// The number from 1 to 10 that a judge gives it, where one does; nobody then says whether it is right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rating: Option<f64>,
     /// Why the answer ended; nothing where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish: Option<Finish>,
@@ -56,6 +59,7 @@ impl ItemVerdict {
     pub fn outcome(&self) -> Outcome {
         match &self.grade.verdict {
             _ if self.finish.is_none() => Outcome::Unanswered,
+            _ if self.rating.is_some() => Outcome::Rated,
             Verdict::Correct => Outcome::Right,
             Verdict::Unjudged { .. } => Outcome::Unjudged,
             Verdict::Incorrect { reason } if reason.contains("timed out") => Outcome::TimedOut,
@@ -82,6 +86,8 @@ pub enum Outcome {
     NothingExtracted,
     /// Its program did not end in time.
     TimedOut,
+    /// A judge gave it a number.
+    Rated,
     /// Nobody can say: a package is missing, or the judge was not understood.
     Unjudged,
     /// There is none: the prompt was too long for the model, or the server gave none.
@@ -90,12 +96,13 @@ pub enum Outcome {
 
 impl Outcome {
     /// All, in the order in which they are told.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Right,
         Self::Wrong,
         Self::CutOff,
         Self::NothingExtracted,
         Self::TimedOut,
+        Self::Rated,
         Self::Unjudged,
         Self::Unanswered,
     ];
@@ -109,6 +116,7 @@ impl fmt::Display for Outcome {
             Self::CutOff => "cut off",
             Self::NothingExtracted => "nothing extracted",
             Self::TimedOut => "timed out",
+            Self::Rated => "rated",
             Self::Unjudged => "unjudged",
             Self::Unanswered => "unanswered",
         })
@@ -128,6 +136,7 @@ mod tests {
                 extracted: extracted.map(str::to_owned),
                 why: "rule".into(),
             },
+            rating: None,
             finish,
             protection: None,
         }

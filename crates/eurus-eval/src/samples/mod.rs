@@ -51,7 +51,10 @@ pub struct Sample {
     pub sample: usize,
     /// The answer, without what the caller had it begin with.
     pub text: String,
-    /// Why it ended.
+    /// The answers of a conversation in turns, each; the text is all of them. Nothing where there is one turn.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub turns: Vec<String>,
+    /// Why it ended, the last turn of several.
     pub finish: Finish,
     /// Its length in tokens.
     pub tokens: usize,
@@ -70,6 +73,7 @@ impl Sample {
             sample,
             log_prob: completion.log_prob(),
             text: completion.text,
+            turns: Vec::new(),
             finish: completion.finish,
             tokens: completion.tokens,
             seed: prompt.request.sampling.seed,

@@ -4,3 +4,4 @@ mod list;
 mod reward_models;
 mod run;
 mod show;
+mod turns;
