@@ -445,6 +445,10 @@ mod tests {
         "raw",
         "logprobs",
         "harness",
+        // Where a rule decides, `--judge` is refused once the task is read.
+        "judge",
+        "judge_served_name",
+        "judge_api_key_env",
         "bench",
         "responses",
         "run",

@@ -19,7 +19,7 @@
 //! assert_eq!(drawn.new, 4);
 //! let samples = file.finish(&prompts)?;
 //! assert_eq!(samples.len(), 4);
-//! # Ok::<(), eurus_eval::Error>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod draw;
