@@ -2,7 +2,7 @@
 //! the one of the data set.
 //!
 //! [`Rules::Authors`] are [`match_answer`] and [`authors::grade`] with [`Tolerance::authors`]; [`Rules::Fixed`] are
-//! [`extract`](answer_equality::extract) and [`compare`](answer_equality::compare) with [`Tolerance::default`], which is exact
+//! [`extract`] and [`compare`] with [`Tolerance::default`], which is exact
 //! ([`grade_within`] takes any other).
 //!
 //! | rule | [`Rules::Authors`] | [`Rules::Fixed`] | example |
