@@ -6,17 +6,13 @@ use std::io::Read;
 use anyhow::{Context, Result};
 use eurus::burn::tensor::Device;
 use eurus::forest::ChatTokenizer;
-use eurus::models::lora::AdapterFolder;
-use eurus::models::{Checkpoint, LocalChatModel};
+use eurus::models::LocalChatModel;
 
 use crate::model_folder::ModelFolder;
 
 /// The model of a folder as one that chats, with so many sequences at once.
 pub fn load(name: &str, found: &ModelFolder, rows: Option<usize>) -> Result<LocalChatModel> {
-    let mut checkpoint = Checkpoint::new(&found.folder);
-    if let Some(adapter) = &found.adapter {
-        checkpoint = checkpoint.with_adapter(AdapterFolder::new(adapter));
-    }
+    let checkpoint = found.checkpoint();
     let (decoder, _) = checkpoint.decoder(&Device::flex())?;
     let tokenizer = ChatTokenizer::from_folder(&found.folder)?;
     let ends = checkpoint.eos_token_ids()?.all();

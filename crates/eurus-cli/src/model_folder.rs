@@ -19,6 +19,17 @@ pub struct ModelFolder {
     pub adapter: Option<PathBuf>,
 }
 
+impl ModelFolder {
+    /// The checkpoint, with the adapters merged where there are some.
+    pub fn checkpoint(&self) -> Checkpoint {
+        let checkpoint = Checkpoint::new(&self.folder);
+        match &self.adapter {
+            Some(adapter) => checkpoint.with_adapter(AdapterFolder::new(adapter)),
+            None => checkpoint,
+        }
+    }
+}
+
 /// The model that an option (`--model`) names. A path that exists wins over a name on the hub; an adapter folder stands for its
 /// base with the adapters merged into it.
 pub fn find(model: &Path, option: &str) -> Result<ModelFolder> {

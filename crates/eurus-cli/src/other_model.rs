@@ -6,7 +6,6 @@ use anyhow::{Context, Result, bail};
 use eurus::burn::tensor::Device;
 use eurus::forest::TrainingTree;
 use eurus::forest::rows::TrainingRows;
-use eurus::models::lora::AdapterFolder;
 use eurus::models::{Checkpoint, Decoder, DecoderConfig};
 use serde_json::Value;
 
@@ -25,21 +24,16 @@ impl OtherModel {
     /// Looks at its files: configuration, headers of the weights, and that it has the run's vocabulary.
     pub fn open(found: &ModelFolder, setup: &Setup) -> Result<Self> {
         let folder = &found.folder;
-        let mut checkpoint = Checkpoint::new(folder);
-        if let Some(adapter) = &found.adapter {
-            checkpoint = checkpoint.with_adapter(AdapterFolder::new(adapter));
-        }
+        let checkpoint = found.checkpoint();
         let config = checkpoint
             .check_decoder()
             .context("the reference (--reference)")?;
-        // Bare weights may have no tokenizer; then the ids alone are checked.
-        let own = folder.join("tokenizer.json");
-        if own.is_file() && vocabulary(&own)? != vocabulary(&setup.file("tokenizer.json"))? {
-            bail!(
-                "{}: the reference (--reference) has another vocabulary than --model, so the same ids are other words to it; give a model with the tokenizer of --model",
-                own.display()
-            );
-        }
+        check_vocabulary(
+            folder,
+            "--reference",
+            &setup.file("tokenizer.json"),
+            "--model",
+        )?;
         Ok(Self {
             config,
             checkpoint,
@@ -83,6 +77,19 @@ impl OtherModel {
             .context("the reference (--reference)")?;
         Ok(model)
     }
+}
+
+/// Refuses a model folder, given by an option, whose vocabulary is not that of the `tokenizer.json` of another option's.
+pub fn check_vocabulary(folder: &Path, option: &str, other: &Path, of: &str) -> Result<()> {
+    // Bare weights may have no tokenizer; then the ids alone can be checked.
+    let own = folder.join("tokenizer.json");
+    if own.is_file() && vocabulary(&own)? != vocabulary(other)? {
+        bail!(
+            "{}: the model of {option} has another vocabulary than {of}, so the same ids are other words to it; give a model with the tokenizer of {of}",
+            own.display()
+        );
+    }
+    Ok(())
 }
 
 /// The words of a `tokenizer.json` with their ids.

@@ -104,15 +104,6 @@ impl LocalChatModel {
         tokens.map_err(|error| self.error(error))
     }
 
-    /// The tokens that a request begins with, such as to see how often the token that begins a text stands there.
-    ///
-    /// # Errors
-    ///
-    /// As [`complete`](ChatModel::complete).
-    pub fn prompt_tokens(&self, request: &ChatRequest) -> chat_model::Result<Vec<u32>> {
-        Ok(self.prompt(request, &[0])?.tokens)
-    }
-
     /// Whether a stop text stands in the last tokens, the newest of which may have completed it.
     fn ends_with_stop(&self, tokens: &[u32], stop: &[String]) -> bool {
         let Some(longest) = stop.iter().map(String::len).max().filter(|&len| len > 0) else {
@@ -155,7 +146,8 @@ impl LocalChatModel {
         })
     }
 
-    /// The tokens with their log-probabilities; the one that ended the completion is among them.
+    /// The tokens with their log-probabilities. That of the token that ended the completion, whichever it was, stands under the
+    /// end of a turn; what was drawn of a stop text is among them too.
     fn logprobs(&self, continuation: &Continuation) -> Vec<TokenLogProb> {
         let end = [self.tokenizer.eos_id()];
         let tokens = continuation.tokens.iter().chain(&end);

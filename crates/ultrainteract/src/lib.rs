@@ -85,6 +85,7 @@ pub mod formats;
 pub mod input;
 mod message;
 pub mod mix;
+pub mod nearest;
 mod node;
 pub mod output;
 pub mod rebuild;

@@ -24,13 +24,8 @@ pub struct Grade {
     #[arg(long, value_name = "RULES", default_value_t)]
     grader: Rules,
 
-    /// Write the summary as one JSON object
-    #[arg(long)]
-    json: bool,
-
-    /// Also write the files of lm-evaluation-harness, with this in their names, such as a date
-    #[arg(long, value_name = "DATE")]
-    harness: Option<String>,
+    #[command(flatten)]
+    told: Told,
 
     #[command(flatten)]
     judge: JudgeAt,
@@ -47,10 +42,6 @@ impl Grade {
             self.judge.check(task)?;
         }
         let notes = folder.summary().map(|it| it.notes).unwrap_or_default();
-        let told = Told {
-            json: self.json,
-            harness_date: self.harness.clone(),
-        };
         judge(
             &folder,
             &tasks,
@@ -58,7 +49,7 @@ impl Grade {
             notes,
             &self.programs,
             &self.judge,
-            &told,
+            &self.told,
         )
     }
 }

@@ -180,7 +180,7 @@ pub fn judge(
         settings: summaries,
     };
     folder.write_results(&summary, &settings)?;
-    if let Some(date) = &told.harness_date {
+    if let Some(date) = &told.harness {
         folder.write_harness(&summary, &settings, date)?;
     }
     if told.json {
@@ -203,11 +203,15 @@ pub fn judge(
 }
 
 /// What is told and written besides.
-#[derive(Debug, Default)]
+#[derive(Debug, Args)]
 pub struct Told {
-    pub json: bool,
-    /// The files of lm-evaluation-harness are written, with this in their names.
-    pub harness_date: Option<String>,
+    /// Write the summary as one JSON object
+    #[arg(long)]
+    json: bool,
+
+    /// Also write the files of lm-evaluation-harness, with this in their names, such as a date
+    #[arg(long, value_name = "DATE")]
+    harness: Option<String>,
 }
 
 fn verdicts(

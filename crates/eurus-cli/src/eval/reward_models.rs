@@ -14,7 +14,6 @@ use eurus::eval::reward_benches::pairs::{self, ScoredPair};
 use eurus::eval::reward_benches::{Response, Rewards, autoj, mtbench, rewardbench, rewardbench2};
 use eurus::eval::reward_model::PairLengths;
 use eurus::eval::terminal;
-use eurus::train::TrainingConfig;
 use serde_json::{Value, json};
 
 use crate::data::check_new;
@@ -106,8 +105,7 @@ impl RewardModels {
                     folder.path().join("scores.jsonl"),
                 );
                 write(&bench.responses()?, &asked)?;
-                let budget = TrainingConfig::default().token_budget;
-                Score::of_conversations(model, &asked, &scores, budget).run_quietly()?;
+                Score::of_conversations(model, &asked, &scores).run_quietly()?;
                 bench.judged(&self.rewards(&scores)?)?
             }
             (None, None) => bail!("give a reward model (--model) or scores (--scores)"),

@@ -56,13 +56,8 @@ pub struct Run {
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
 
-    /// Write the summary as one JSON object
-    #[arg(long)]
-    json: bool,
-
-    /// Also write the files of lm-evaluation-harness, with this in their names, such as a date
-    #[arg(long, value_name = "DATE")]
-    harness: Option<String>,
+    #[command(flatten)]
+    told: Told,
 
     #[command(flatten)]
     judge: JudgeAt,
@@ -120,10 +115,6 @@ impl Run {
             }
         }
         interrupt::enter(Phase::Elsewhere);
-        let told = Told {
-            json: self.json,
-            harness_date: self.harness.clone(),
-        };
         judge(
             &folder,
             &settings,
@@ -131,7 +122,7 @@ impl Run {
             notes,
             &self.programs,
             &self.judge,
-            &told,
+            &self.told,
         )
     }
 

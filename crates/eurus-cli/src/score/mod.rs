@@ -11,8 +11,7 @@ use clap::{ArgGroup, Args};
 use eurus::data::formats::JsonlWriter;
 use eurus::data::{Message, input};
 use eurus::forest::{ChatTokenizer, MessageTree};
-use eurus::models::lora::AdapterFolder;
-use eurus::models::{Checkpoint, Decoder, RewardModel};
+use eurus::models::{Decoder, RewardModel};
 use eurus::train::TrainingConfig;
 use eurus::train::scoring::{node_rewards, node_token_log_probs};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
@@ -23,6 +22,7 @@ use crate::interrupt;
 use crate::job::print;
 use crate::model_folder::{self, ModelFolder};
 use crate::options::DeviceName;
+use crate::other_model::check_vocabulary;
 use crate::setup;
 use items::{Item, Prompts, Shape};
 
@@ -139,7 +139,7 @@ struct Counts {
 
 impl Score {
     /// A reward model's scores of conversations, from a file to a file.
-    pub fn of_conversations(model: &Path, data: &Path, out: &Path, token_budget: usize) -> Self {
+    pub fn of_conversations(model: &Path, data: &Path, out: &Path) -> Self {
         Self {
             model: Some(model.to_owned()),
             policy: None,
@@ -153,7 +153,7 @@ impl Score {
             each_turn: false,
             each_step: false,
             limit: None,
-            token_budget,
+            token_budget: TrainingConfig::default().token_budget,
             chat_template: None,
             device: DeviceName::Cpu,
         }
@@ -243,19 +243,20 @@ impl Score {
             bail!("give a reward model (--model) or a policy (--policy)");
         };
         let tokenizer = setup::tokenizer(&first.folder, self.chat_template.as_deref())?;
-        for other in [&policy, &reference].into_iter().flatten() {
-            let theirs = setup::tokenizer(&other.folder, self.chat_template.as_deref())?;
-            if theirs.vocab_size() != tokenizer.vocab_size() {
-                bail!(
-                    "{} and {} have different tokenizers; score with each in a run of its own",
-                    first.folder.display(),
-                    other.folder.display()
-                );
+        let of = if reward.is_some() {
+            "--model"
+        } else {
+            "--policy"
+        };
+        let tokens = first.folder.join("tokenizer.json");
+        for (other, option) in [(&policy, "--policy"), (&reference, "--reference")] {
+            if let Some(other) = other {
+                check_vocabulary(&other.folder, option, &tokens, of)?;
             }
         }
         let mut context = usize::MAX;
         let reward = reward
-            .map(|it| checkpoint(&it).reward_model(&device))
+            .map(|it| it.checkpoint().reward_model(&device))
             .transpose()?;
         let reward = reward.map(|(model, config)| {
             context = context.min(config.context_length());
@@ -265,7 +266,7 @@ impl Score {
             let Some(found) = found else {
                 return Ok(None);
             };
-            let (model, config) = checkpoint(&found).decoder(&device)?;
+            let (model, config) = found.checkpoint().decoder(&device)?;
             context = context.min(config.context_length());
             Ok(Some(model))
         };
@@ -395,14 +396,6 @@ impl Score {
             true => self.beta * tree.log_ratio(node, range),
             false => tree.log_ratio(node, range),
         }
-    }
-}
-
-fn checkpoint(found: &ModelFolder) -> Checkpoint {
-    let checkpoint = Checkpoint::new(&found.folder);
-    match &found.adapter {
-        Some(adapter) => checkpoint.with_adapter(AdapterFolder::new(adapter)),
-        None => checkpoint,
     }
 }
 

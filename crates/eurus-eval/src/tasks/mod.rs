@@ -41,6 +41,8 @@ use place::Files;
 use reader::Reader;
 use templates::{Templates, add_templates, environment};
 
+use ultrainteract::nearest::with_nearest;
+
 use crate::graders::generic::Extraction;
 use crate::{Error, Result};
 
@@ -106,7 +108,7 @@ impl Task {
 
     fn parsed(text: &str, folder: Option<PathBuf>) -> std::result::Result<Self, String> {
         let file: TaskFile =
-            toml::from_str(text).map_err(|error| nearest::with_nearest(&error.to_string()))?;
+            toml::from_str(text).map_err(|error| with_nearest(&error.to_string()))?;
         let setting = file.settings.keys().next().cloned();
         let task = Self {
             file,

@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 use ultrainteract::Task;
 use ultrainteract::action_text::python_blocks;
 
-use super::{Gold, IoTest, Problem, check, letter, nearest};
+use super::{Gold, IoTest, Problem, check, letter};
+use ultrainteract::nearest::nearest;
 
 /// The keys of a problem.
 pub(crate) const KEYS: [&str; 11] = [

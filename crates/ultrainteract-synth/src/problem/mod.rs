@@ -2,7 +2,6 @@
 
 mod check;
 mod flat;
-mod nearest;
 mod read;
 
 use std::borrow::Cow;
@@ -12,7 +11,6 @@ use ultrainteract::Task;
 
 pub(crate) use check::check;
 pub(crate) use flat::{KEYS, fenced, find_choice, from_fields};
-pub(crate) use nearest::nearest;
 pub(crate) use read::listed;
 pub use read::{BadProblem, ProblemFiles, read_problems, read_problems_skipping};
 

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use minijinja::{Environment, UndefinedBehavior, Value, context};
 use ultrainteract::Schema;
 
-use crate::problem::nearest;
 use crate::{Error, Gold, Problem, Result, seed};
+use ultrainteract::nearest::nearest;
 
 /// A template: its name, which with `.j2` is that of its file, its text, and the variables it may use.
 struct Template {

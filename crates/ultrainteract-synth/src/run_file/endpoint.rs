@@ -7,7 +7,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 
-use crate::problem::nearest;
+use ultrainteract::nearest::nearest;
 
 /// A model that is asked.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -42,8 +42,8 @@ use chat_model::Sampling;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::problem::nearest;
 use crate::{Error, Prompts, Result, SynthConfig};
+use ultrainteract::nearest::{nearest, with_nearest};
 
 pub use endpoint::{Checkpoint, Endpoint};
 pub use tables::{Actors, Critic, Judging, Run, Sampler, Sandbox, Trees};
@@ -236,33 +236,6 @@ fn run_file_error(path: &Path, problem: String) -> Error {
     Error::RunFile {
         path: path.to_owned(),
         problem,
-    }
-}
-
-/// Adds the nearest known name to what serde says of an unknown one: "unknown field `a`, expected one of `b`, `c`".
-fn with_nearest(message: &str) -> String {
-    let message = message.trim_end();
-    let quoted = |text: &str| -> Vec<String> {
-        text.split('`')
-            .skip(1)
-            .step_by(2)
-            .map(str::to_owned)
-            .collect()
-    };
-    let Some(start) = message
-        .find("unknown field `")
-        .or_else(|| message.find("unknown variant `"))
-    else {
-        return message.to_owned();
-    };
-    let names = quoted(&message[start..]);
-    let Some((unknown, known)) = names.split_first() else {
-        return message.to_owned();
-    };
-    let known: Vec<&str> = known.iter().map(String::as_str).collect();
-    match nearest(unknown, &known) {
-        Some(name) => format!("{message}; did you mean `{name}`?"),
-        None => message.to_owned(),
     }
 }
 

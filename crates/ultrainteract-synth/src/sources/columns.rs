@@ -7,7 +7,9 @@ use serde_json::{Map, Value};
 use ultrainteract::Task;
 
 use super::row::{Reason, Row};
-use crate::problem::{KEYS, nearest};
+use ultrainteract::nearest::nearest;
+
+use crate::problem::KEYS;
 use crate::{Error, Result};
 
 /// Which column of a table holds which key of a [`Problem`](crate::Problem).

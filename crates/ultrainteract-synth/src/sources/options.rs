@@ -7,8 +7,8 @@ use ultrainteract::Task;
 
 use super::columns::Columns;
 use super::table::Source;
-use crate::problem::nearest;
 use crate::{Error, Result};
+use ultrainteract::nearest::nearest;
 
 /// Where problems are to come from.
 #[derive(Debug, Clone, PartialEq, Eq)]

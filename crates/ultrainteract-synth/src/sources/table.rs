@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use ultrainteract::Task;
 
-use crate::problem::nearest;
 use crate::{Error, Result};
+use ultrainteract::nearest::nearest;
 
 /// One of the twelve data sets that UltraInteract takes its problems from (arXiv 2404.02078, appendix A.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
