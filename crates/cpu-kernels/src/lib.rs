@@ -21,6 +21,7 @@
 //! | [`adamw`] | one update of AdamW |
 //! | [`products`] | matrix products |
 //! | [`row_products`] | linear layers, row by row: the bits of a row depend on nothing else |
+//! | [`packed_products`] | the same with weights rearranged once, also of half or a quarter of the size |
 //! | [`width`] | the vector width, and how to make it smaller |
 //! | `flex` | products of burn's tensors; with the feature `flex` |
 //!
@@ -33,10 +34,12 @@
 
 mod exp;
 mod for_each_width;
+mod lanes;
 
 pub mod adamw;
 #[cfg(feature = "flex")]
 pub mod flex;
+pub mod packed_products;
 pub mod products;
 pub mod row_products;
 pub mod rows;

@@ -4,6 +4,7 @@
 //! empty. Here every output is one dot product along the memory of the weight, many of them at a time, and the next lines of
 //! the weight are fetched while those before them are used.
 
+use crate::lanes::{Lanes, SUMS};
 #[cfg(target_arch = "x86_64")]
 use crate::width::VectorWidth;
 
@@ -27,14 +28,22 @@ impl<'a> Rows<'a> {
             stride: width,
         }
     }
+
+    /// Whether rows of `width` values lie inside the slice.
+    pub(crate) fn holds(&self, width: usize) -> bool {
+        is_inside(self.count, self.stride, width, self.data.len())
+    }
 }
 
-/// Elements up to the end of the last of `count` rows; `None` where that is no number.
-fn extent(count: usize, stride: usize, width: usize) -> Option<usize> {
-    match count.checked_sub(1) {
+/// Whether the last of `count` rows ends inside so many elements.
+fn is_inside(count: usize, stride: usize, width: usize, len: usize) -> bool {
+    let extent = match count.checked_sub(1) {
         None => Some(0),
-        Some(last) => last.checked_mul(stride)?.checked_add(width),
-    }
+        Some(last) => last
+            .checked_mul(stride)
+            .and_then(|start| start.checked_add(width)),
+    };
+    extent.is_some_and(|extent| extent <= len)
 }
 
 /// `out[r, o] = sum over i < width of x[r, i] * weight[o, i]` on this thread, with the rows of `out` `out_stride` apart.
@@ -52,17 +61,8 @@ pub fn row_product(
     weight: Rows<'_>,
     width: usize,
 ) {
-    let is_inside = |count, stride, width, len| {
-        extent(count, stride, width).is_some_and(|extent| extent <= len)
-    };
-    assert!(
-        is_inside(x.count, x.stride, width, x.data.len()),
-        "the rows are larger than their slice"
-    );
-    assert!(
-        is_inside(weight.count, weight.stride, width, weight.data.len()),
-        "the weight is larger than its slice"
-    );
+    assert!(x.holds(width), "the rows are larger than their slice");
+    assert!(weight.holds(width), "the weight is larger than its slice");
     assert!(
         (out_stride >= weight.count || x.count < 2)
             && is_inside(x.count, out_stride, weight.count, out.len()),
@@ -90,32 +90,8 @@ pub fn row_product(
     unsafe { product.compute::<[f32; 4], 2>() }
 }
 
-/// Some values side by side.
-trait Lanes: Copy {
-    const COUNT: usize;
-
-    /// # Safety
-    ///
-    /// The processor has these vectors; so for all functions here.
-    unsafe fn zero() -> Self;
-
-    /// # Safety
-    ///
-    /// `from` points to [`COUNT`](Self::COUNT) values.
-    unsafe fn load(from: *const f32) -> Self;
-
-    /// `self + a * b`
-    unsafe fn add_product(self, a: Self, b: Self) -> Self;
-
-    /// The sums of the lanes of each.
-    unsafe fn sums(of: [Self; OUTPUTS]) -> [f32; OUTPUTS];
-
-    /// Asks for the line of memory, which need not exist.
-    unsafe fn prefetch(line: *const f32);
-}
-
 /// Outputs that are computed together.
-const OUTPUTS: usize = 4;
+const OUTPUTS: usize = SUMS;
 /// Outputs that a tile of rows goes through before the next one does, where there are so many rows that these, and not the
 /// weight, are worth being read once.
 const BLOCK: usize = 64;
@@ -199,7 +175,7 @@ impl Product<'_> {
                 let w: [V; OUTPUTS] = std::array::from_fn(|o| V::load(weight[o].add(i)));
                 if i % LINE == 0 {
                     for line in 0..ahead.lines {
-                        V::prefetch(next.wrapping_add(line * LINE));
+                        V::prefetch(next.wrapping_add(line * LINE).cast());
                     }
                     next = next.wrapping_add(ahead.lines * LINE);
                 }
@@ -264,40 +240,11 @@ impl Ahead {
     }
 }
 
-/// What every processor has.
-impl Lanes for [f32; 4] {
-    const COUNT: usize = 4;
-
-    #[inline(always)]
-    unsafe fn zero() -> Self {
-        [0.0; 4]
-    }
-
-    #[inline(always)]
-    unsafe fn load(from: *const f32) -> Self {
-        // SAFETY: what the caller promises.
-        unsafe { from.cast::<Self>().read_unaligned() }
-    }
-
-    #[inline(always)]
-    unsafe fn add_product(self, a: Self, b: Self) -> Self {
-        std::array::from_fn(|lane| self[lane] + a[lane] * b[lane])
-    }
-
-    #[inline(always)]
-    unsafe fn sums(of: [Self; OUTPUTS]) -> [f32; OUTPUTS] {
-        of.map(|lanes| (lanes[0] + lanes[2]) + (lanes[1] + lanes[3]))
-    }
-
-    #[inline(always)]
-    unsafe fn prefetch(_: *const f32) {}
-}
-
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Lanes, OUTPUTS, Product};
+    use super::Product;
 
     /// # Safety
     ///
@@ -315,106 +262,6 @@ mod x86 {
     pub unsafe fn bits_256(product: Product<'_>) {
         // SAFETY: what the caller promises.
         unsafe { product.compute::<__m256, 3>() }
-    }
-
-    /// The sums of four vectors of four.
-    ///
-    /// # Safety
-    ///
-    /// The processor has AVX.
-    #[inline(always)]
-    unsafe fn sums_of_four([a, b, c, d]: [__m128; OUTPUTS]) -> [f32; OUTPUTS] {
-        // SAFETY: what the caller promises.
-        unsafe {
-            let ab = _mm_add_ps(_mm_unpacklo_ps(a, b), _mm_unpackhi_ps(a, b));
-            let cd = _mm_add_ps(_mm_unpacklo_ps(c, d), _mm_unpackhi_ps(c, d));
-            let sums = _mm_add_ps(_mm_movelh_ps(ab, cd), _mm_movehl_ps(cd, ab));
-            let mut out = [0.0; OUTPUTS];
-            _mm_storeu_ps(out.as_mut_ptr(), sums);
-            out
-        }
-    }
-
-    /// # Safety
-    ///
-    /// The processor has AVX.
-    #[inline(always)]
-    unsafe fn halved(x: __m256) -> __m128 {
-        // SAFETY: what the caller promises.
-        unsafe { _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x)) }
-    }
-
-    impl Lanes for __m512 {
-        const COUNT: usize = 16;
-
-        #[inline(always)]
-        unsafe fn zero() -> Self {
-            // SAFETY: what the caller promises, here and below.
-            unsafe { _mm512_setzero_ps() }
-        }
-
-        #[inline(always)]
-        unsafe fn load(from: *const f32) -> Self {
-            // SAFETY: as above.
-            unsafe { _mm512_loadu_ps(from) }
-        }
-
-        #[inline(always)]
-        unsafe fn add_product(self, a: Self, b: Self) -> Self {
-            // SAFETY: as above.
-            unsafe { _mm512_fmadd_ps(a, b, self) }
-        }
-
-        #[inline(always)]
-        unsafe fn sums(of: [Self; OUTPUTS]) -> [f32; OUTPUTS] {
-            // SAFETY: as above.
-            unsafe {
-                sums_of_four(of.map(|x| {
-                    let high = _mm512_extractf32x8_ps::<1>(x);
-                    halved(_mm256_add_ps(_mm512_castps512_ps256(x), high))
-                }))
-            }
-        }
-
-        #[inline(always)]
-        unsafe fn prefetch(line: *const f32) {
-            // SAFETY: as above; any address may be asked for.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
-        }
-    }
-
-    impl Lanes for __m256 {
-        const COUNT: usize = 8;
-
-        #[inline(always)]
-        unsafe fn zero() -> Self {
-            // SAFETY: what the caller promises, here and below.
-            unsafe { _mm256_setzero_ps() }
-        }
-
-        #[inline(always)]
-        unsafe fn load(from: *const f32) -> Self {
-            // SAFETY: as above.
-            unsafe { _mm256_loadu_ps(from) }
-        }
-
-        #[inline(always)]
-        unsafe fn add_product(self, a: Self, b: Self) -> Self {
-            // SAFETY: as above.
-            unsafe { _mm256_fmadd_ps(a, b, self) }
-        }
-
-        #[inline(always)]
-        unsafe fn sums(of: [Self; OUTPUTS]) -> [f32; OUTPUTS] {
-            // SAFETY: as above.
-            unsafe { sums_of_four(of.map(|x| halved(x))) }
-        }
-
-        #[inline(always)]
-        unsafe fn prefetch(line: *const f32) {
-            // SAFETY: as above; any address may be asked for.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
-        }
     }
 }
 

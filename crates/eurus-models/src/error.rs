@@ -294,6 +294,16 @@ pub enum Error {
     /// The forest could not be built.
     #[error(transparent)]
     Forest(#[from] token_forest::Error),
+    /// Weights are to be kept for decoding in a way that is for the CPU.
+    #[error(
+        "weights cannot be kept as {weights} for decoding, because {obstacle}; generate with exact weights"
+    )]
+    DecodeWeights {
+        /// What was asked for.
+        weights: crate::generate::DecodeWeights,
+        /// What stands in the way.
+        obstacle: &'static str,
+    },
     /// Values could not be read back from the device.
     #[error("reading {what} back from the device failed: {problem}")]
     Device {

@@ -161,6 +161,14 @@ impl Frequencies {
         sequences: &[Sequence],
         device: &Device,
     ) -> (Tensor<2>, Tensor<2>) {
+        let shape = [positions.len(), self.of_length(0).len()];
+        let tensor = |values| Tensor::from_data(TensorData::new(values, shape), device);
+        let (cosines, sines) = self.values(positions, sequences);
+        (tensor(cosines), tensor(sines))
+    }
+
+    /// The values of [`table`](Self::table), row after row.
+    pub(crate) fn values(&self, positions: &[u32], sequences: &[Sequence]) -> (Vec<f32>, Vec<f32>) {
         let tokens: usize = sequences.iter().map(|sequence| sequence.tokens).sum();
         assert_eq!(tokens, positions.len(), "every token is in one sequence");
         let width = self.of_length(0).len();
@@ -179,8 +187,12 @@ impl Frequencies {
                 }
             }
         }
-        let tensor = |values| Tensor::from_data(TensorData::new(values, [tokens, width]), device);
-        (tensor(cosines), tensor(sines))
+        (cosines, sines)
+    }
+
+    /// Whether sequences of all lengths have the same frequencies.
+    pub(crate) fn are_fixed(&self) -> bool {
+        matches!(self.sets, Sets::One(_))
     }
 }
 

@@ -66,6 +66,10 @@ impl Norm {
         }
     }
 
+    pub(crate) fn epsilon(&self) -> f32 {
+        self.epsilon
+    }
+
     /// Norms the rows of `x [N, d]`.
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         ops::rms_norm(x, self.weight.val(), self.epsilon)

@@ -156,16 +156,9 @@ impl Sampler {
     }
 }
 
-/// Draws one token per row of `logits [B, vocab]`.
-pub fn choose_all(
-    logits: &[f32],
-    vocab_size: usize,
-    samplers: Vec<&mut Sampler>,
-    params: &SamplingParams,
-) -> Vec<Choice> {
-    logits
-        .par_chunks(vocab_size)
-        .zip(samplers)
+/// Draws a token from every row of logits `[vocab]`.
+pub fn choose_all(rows: Vec<(&[f32], &mut Sampler)>, params: &SamplingParams) -> Vec<Choice> {
+    rows.into_par_iter()
         .map_init(Vec::new, |scratch, (logits, sampler)| {
             sampler.choose(logits, params, scratch)
         })

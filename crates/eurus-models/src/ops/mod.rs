@@ -6,7 +6,7 @@
 //! autodiff implementation is shared: it keeps what the backward pass needs and calls the backend's `*_backward` method.
 
 mod autodiff;
-mod flex;
+pub(crate) mod flex;
 mod reference;
 mod spans;
 

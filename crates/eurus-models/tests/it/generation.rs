@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::activation::log_softmax;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use chat_model::{ChatModel, ChatRequest, Message, Role, Sampling};
-use eurus_models::generate::{Finish, Flow, GenerationEvent, Generator, Prompt, SamplingParams};
+use eurus_models::generate::{
+    DecodeWeights, Finish, Flow, GenerationEvent, Generator, Prompt, SamplingParams,
+};
 use eurus_models::{
-    Decoder, DecoderConfig, Error, ForestBatch, ForestBody, ForestModel, LocalChatModel,
-    RopeScaling, ops,
+    Biases, Decoder, DecoderConfig, Error, ForestBatch, ForestBody, ForestModel, LocalChatModel,
+    MixtureOfExperts, RopeScaling, ops,
 };
 use token_forest::{ChatTokenizer, PackedForest, TokenTree, train_bpe};
 
@@ -53,7 +55,7 @@ fn the_observer_hears_every_token_in_order() {
             Flow::Continue
         })
         .expect("it generates");
-    assert_eq!(finished, [2, 3], "six rows hold two prompts");
+    assert_eq!(finished, [1, 2, 3], "one after the other");
     for (prompt, samples) in all.iter().enumerate() {
         for (sample, continuation) in samples.iter().enumerate() {
             let (tokens, log_probs) = heard.remove(&(prompt, sample)).unwrap_or_default();
@@ -76,6 +78,11 @@ fn a_sample_has_the_same_bits_alone_and_in_any_batch() {
     let mut many = prompts();
     many[1].samples = (0..70).collect();
     let together = drawn(&many);
+    for max_rows in [1, 7] {
+        let generator = Generator::new(&model, vec![7, 8]).with_max_rows(max_rows);
+        let all = generator.generate(&many, &params, &mut |_| Flow::Continue);
+        assert_eq!(all.expect("it generates"), together, "{max_rows} rows");
+    }
     for (prompt, together) in many.iter().zip(&together) {
         for samples in [1, 2, prompt.samples.len()] {
             let prompt = Prompt::new(prompt.tokens.clone(), samples, prompt.seed);
@@ -97,6 +104,37 @@ fn model_with_frequencies_by_length(rope_scaling: RopeScaling) -> Decoder {
     Decoder::init(&config, 5, &Device::flex())
 }
 
+/// Asserts that every token of every continuation has the log-probability that a pass over the text before it gives.
+fn assert_drawn_as_a_pass_would(name: &str, model: &Decoder, prompts: &[Prompt], max_rows: usize) {
+    // 7 and 8 end some rows on the way.
+    let generator = Generator::new(model, vec![7, 8]).with_max_rows(max_rows);
+    let params = SamplingParams::at_temperature(1.0, 12);
+    let all = generator
+        .generate(prompts, &params, &mut |_| Flow::Continue)
+        .expect("it generates");
+    let mut compared = 0;
+    for (prompt, samples) in prompts.iter().zip(&all) {
+        for continuation in samples {
+            for (step, &token) in continuation.tokens.iter().enumerate() {
+                let mut text = prompt.tokens.clone();
+                text.extend(&continuation.tokens[..step]);
+                let tree = TokenTree::new(text, false);
+                let forest = PackedForest::from_trees([&tree]).expect("a tree");
+                let last = forest.len() - 1;
+                let hidden = model.hidden_states(&ForestBatch::new(forest, &Device::flex()));
+                let logits = ops::project(hidden.narrow(0, last, 1), model.output_weight());
+                let expected = log_softmax(logits, 1).narrow(1, token as usize, 1);
+                let expected = expected.into_scalar::<f32>();
+                let got = continuation.log_probs[step];
+                let difference = (got - expected).abs();
+                assert!(difference < 1e-4, "{name}: {got}, alone {expected}");
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 40, "{compared} tokens");
+}
+
 #[test]
 fn every_token_is_drawn_as_a_pass_over_the_text_so_far_would_draw_it() {
     for scaling in [
@@ -109,34 +147,117 @@ fn every_token_is_drawn_as_a_pass_over_the_text_so_far_would_draw_it() {
         },
     ] {
         let model = model_with_frequencies_by_length(scaling.clone());
-        // Prompts of 1 to 3 tokens cross the limit at different steps; 7 and 8 end some rows on the way.
+        // Prompts of 1 to 3 tokens cross the limit at different steps.
+        assert_drawn_as_a_pass_would(&format!("{scaling:?}"), &model, &prompts(), 1024);
+    }
+}
+
+/// A way in which families differ, on the config of a small Llama.
+type Difference = (&'static str, fn(&mut DecoderConfig));
+
+#[test]
+fn every_token_of_every_family_is_drawn_as_a_pass_over_the_text_so_far_would_draw_it() {
+    let differences: [Difference; 7] = [
+        ("plain", |_| {}),
+        ("shared keys", |config| config.kv_heads = 1),
+        ("tied", |config| config.tie_word_embeddings = true),
+        ("window", |config| config.sliding_window = Some(4)),
+        ("biases", |config| {
+            config.biases = Biases {
+                queries_keys_values: true,
+                attention_output: true,
+                mlp: true,
+            };
+        }),
+        ("norms of heads", |config| config.head_norms = true),
+        ("mixture", |config| {
+            config.mixture = Some(MixtureOfExperts {
+                experts: 4,
+                experts_per_token: 2,
+                auxiliary_loss_coefficient: 0.0,
+            });
+        }),
+    ];
+    for (name, differ) in differences {
+        let mut config = DecoderConfig::llama(40, 16, 2, 2);
+        config.initializer_range = 0.3;
+        differ(&mut config);
+        let model = Decoder::init(&config, 5, &Device::flex());
+        // With two rows, sequences of different lengths advance together.
+        for max_rows in [2, 1024] {
+            assert_drawn_as_a_pass_would(name, &model, &prompts(), max_rows);
+        }
         let generator = Generator::new(&model, vec![7, 8]);
         let params = SamplingParams::at_temperature(1.0, 12);
-        let all = generator
-            .generate(&prompts(), &params, &mut |_| Flow::Continue)
-            .expect("it generates");
-        let mut compared = 0;
-        for (prompt, samples) in prompts().iter().zip(&all) {
-            for continuation in samples {
-                for (step, &token) in continuation.tokens.iter().enumerate() {
-                    let mut text = prompt.tokens.clone();
-                    text.extend(&continuation.tokens[..step]);
-                    let tree = TokenTree::new(text, false);
-                    let forest = PackedForest::from_trees([&tree]).expect("a tree");
-                    let last = forest.len() - 1;
-                    let hidden = model.hidden_states(&ForestBatch::new(forest, &Device::flex()));
-                    let logits = ops::project(hidden.narrow(0, last, 1), model.output_weight());
-                    let expected = log_softmax(logits, 1).narrow(1, token as usize, 1);
-                    let expected = expected.into_scalar::<f32>();
-                    let got = continuation.log_probs[step];
-                    let difference = (got - expected).abs();
-                    assert!(difference < 1e-4, "{scaling:?}: {got}, alone {expected}");
-                    compared += 1;
+        let all = generator.generate(&prompts(), &params, &mut |_| Flow::Continue);
+        for (prompt, samples) in prompts().iter().zip(all.expect("it generates")) {
+            for drawn in samples {
+                let again = generator.log_probs(&prompt.tokens, &drawn.tokens);
+                for (again, drawn) in again.expect("it scores").iter().zip(&drawn.log_probs) {
+                    assert!(
+                        (again - drawn).abs() < 1e-4,
+                        "{name}: {again}, drawn {drawn}"
+                    );
                 }
             }
         }
-        assert!(compared > 40, "{compared} tokens");
     }
+}
+
+/// Rounds all weights to bfloat16.
+struct Rounded;
+
+impl ModuleMapper for Rounded {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        param.map(|values| values.cast(DType::BF16).cast(DType::F32))
+    }
+}
+
+#[test]
+fn weights_that_bfloat16_holds_draw_the_same_in_it_and_rounded_ones_nearly_the_same() {
+    let exact = model(40);
+    let rounded = exact.clone().map(&mut Rounded);
+    let params = SamplingParams::at_temperature(1.0, 12);
+    let drawn = |model: &Decoder, weights| {
+        let generator = Generator::with_weights(model.clone(), weights, vec![7, 8]);
+        let generator = generator.expect("a plain model on the CPU");
+        let all = generator.generate(&prompts(), &params, &mut |_| Flow::Continue);
+        all.expect("it generates")
+    };
+    let in_half = drawn(&exact, DecodeWeights::Bf16);
+    assert_eq!(in_half, drawn(&rounded, DecodeWeights::Exact));
+    assert_eq!(in_half, drawn(&rounded, DecodeWeights::Bf16));
+    assert_ne!(in_half, drawn(&exact, DecodeWeights::Exact));
+
+    let text = [1, 2, 3, 4, 5, 6];
+    let log_probs = |weights| {
+        let generator = Generator::with_weights(exact.clone(), weights, vec![7]);
+        let generator = generator.expect("a plain model on the CPU");
+        generator.log_probs(&[9], &text).expect("it scores")
+    };
+    let exact = log_probs(DecodeWeights::Exact);
+    for weights in [DecodeWeights::Bf16, DecodeWeights::Int8] {
+        for (own, exact) in log_probs(weights).iter().zip(&exact) {
+            let difference = (own - exact).abs();
+            assert!(
+                0.0 < difference && difference < 0.1,
+                "{weights:?}: {own} for {exact}"
+            );
+        }
+    }
+}
+
+#[test]
+fn other_weights_for_decoding_are_refused_where_tensors_have_to_be_used() {
+    let model = model_with_frequencies_by_length(RopeScaling::Dynamic { factor: 4.0 });
+    let refused = Generator::with_weights(model.clone(), DecodeWeights::Int8, Vec::new());
+    let message = refused.expect_err("frequencies change").to_string();
+    assert_eq!(
+        message,
+        "weights cannot be kept as int8 for decoding, because its rotary frequencies change with the length of the text; \
+         generate with exact weights"
+    );
+    assert!(Generator::with_weights(model, DecodeWeights::Exact, Vec::new()).is_ok());
 }
 
 #[test]

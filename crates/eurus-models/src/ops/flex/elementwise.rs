@@ -25,8 +25,13 @@ pub fn add_rows(out: &mut [f32], width: usize, tokens: &[i64], grad: &[f32]) {
 }
 
 pub fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32) -> Vec<f32> {
-    let width = weight.len();
     let mut out = vec![0.0; x.len()];
+    rms_norm_to(&mut out, x, weight, epsilon);
+    out
+}
+
+pub fn rms_norm_to(out: &mut [f32], x: &[f32], weight: &[f32], epsilon: f32) {
+    let width = weight.len();
     let chunk = rows_per_task(width) * width;
     out.par_chunks_mut(chunk)
         .zip(x.par_chunks(chunk))
@@ -35,7 +40,6 @@ pub fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32) -> Vec<f32> {
                 rows::rms_norm_row(x, weight, epsilon, out);
             }
         });
-    out
 }
 
 pub fn rms_norm_backward(
@@ -74,11 +78,15 @@ pub fn rms_norm_backward(
 
 pub fn swiglu(gate: &[f32], up: &[f32]) -> Vec<f32> {
     let mut out = vec![0.0; gate.len()];
+    swiglu_to(&mut out, gate, up);
+    out
+}
+
+pub fn swiglu_to(out: &mut [f32], gate: &[f32], up: &[f32]) {
     out.par_chunks_mut(ELEMENTS_PER_TASK)
         .zip(gate.par_chunks(ELEMENTS_PER_TASK))
         .zip(up.par_chunks(ELEMENTS_PER_TASK))
         .for_each(|((out, gate), up)| rows::swiglu(gate, up, out));
-    out
 }
 
 pub fn swiglu_backward(gate: &[f32], up: &[f32], grad: &[f32]) -> (Vec<f32>, Vec<f32>) {
@@ -97,28 +105,31 @@ pub fn swiglu_backward(gate: &[f32], up: &[f32], grad: &[f32]) -> (Vec<f32>, Vec
 }
 
 pub fn rotate(x: &[f32], cos: &[f32], sin: &[f32], width: usize, half: usize) -> Vec<f32> {
-    let mut out = vec![0.0; x.len()];
+    let mut out = x.to_vec();
+    rotate_in_place(&mut out, cos, sin, width, half);
+    out
+}
+
+/// `cos` and `sin` have `half` values for each row of `x`, which is as long as `width`.
+pub fn rotate_in_place(x: &mut [f32], cos: &[f32], sin: &[f32], width: usize, half: usize) {
     let rows = rows_per_task(width);
-    out.par_chunks_mut(rows * width)
-        .zip(x.par_chunks(rows * width))
+    x.par_chunks_mut(rows * width)
         .zip(cos.par_chunks(rows * half))
         .zip(sin.par_chunks(rows * half))
-        .for_each(|(((out, x), cos), sin)| {
-            for (((out, x), cos), sin) in out
+        .for_each(|((x, cos), sin)| {
+            for ((x, cos), sin) in x
                 .chunks_mut(width)
-                .zip(x.chunks(width))
                 .zip(cos.chunks(half))
                 .zip(sin.chunks(half))
             {
-                for (out, x) in out.chunks_mut(2 * half).zip(x.chunks(2 * half)) {
-                    let (first, second) = x.split_at(half);
-                    let (out_first, out_second) = out.split_at_mut(half);
+                for x in x.chunks_mut(2 * half) {
+                    let (first, second) = x.split_at_mut(half);
                     for i in 0..half {
-                        out_first[i] = first[i] * cos[i] - second[i] * sin[i];
-                        out_second[i] = second[i] * cos[i] + first[i] * sin[i];
+                        let (a, b) = (first[i], second[i]);
+                        first[i] = a * cos[i] - b * sin[i];
+                        second[i] = b * cos[i] + a * sin[i];
                     }
                 }
             }
         });
-    out
 }

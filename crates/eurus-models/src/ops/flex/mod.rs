@@ -1,8 +1,8 @@
 //! Fused, multi-threaded versions for the CPU backend. Tensors that are not f32 take the stock operations.
 
-mod attention;
+pub(crate) mod attention;
 mod decode;
-mod elementwise;
+pub(crate) mod elementwise;
 mod project;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use cpu_kernels::row_products::{Rows, row_product};
 use rayon::prelude::*;
 
 /// Up to this many rows the weight's traffic decides.
-pub const FEW_ROWS: usize = 1024;
+pub const FEW_ROWS: usize = 64;
 
 /// Outputs of one task: fewer in small layers, so that every core has some.
 fn outputs_per_task(outputs: usize) -> usize {

@@ -2,8 +2,9 @@
 
 use token_forest::{PackedForest, TokenTree};
 
+use super::super::Prompt;
+use super::super::row::Row;
 use super::cache::write;
-use super::{Prompt, Row};
 use crate::ops::{DecodeCache, PromptGroup};
 use crate::{Decoder, ForestBatch, Result};
 

@@ -1,0 +1,270 @@
+//! Which sequences advance: a place that one leaves is taken by the next one at once.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use token_forest::{PackedForest, TokenTree};
+
+use super::super::Drawing;
+use super::super::row::{Observe, Row};
+use super::super::sampling;
+use super::attention::{Group, KeysValues, attention};
+use super::{Buffers, PackedDecoder, rows_of};
+use crate::Result;
+use crate::rope::Sequence as RopeSequence;
+
+/// Tokens of prompts that are computed together, unless one prompt alone has more.
+const PROMPT_TOKENS: usize = 2048;
+
+/// A prompt that has been computed, for as long as a continuation of it is in the making.
+struct ComputedPrompt {
+    len: usize,
+    layers: Vec<KeysValues>,
+}
+
+/// A prompt whose samples are entering.
+#[derive(Clone)]
+struct Entering {
+    /// Its place in the list.
+    index: usize,
+    prompt: Arc<ComputedPrompt>,
+    /// What first tokens are drawn from.
+    logits: Arc<[f32]>,
+}
+
+/// A row that advances.
+struct Live {
+    row: Row,
+    prompt: Arc<ComputedPrompt>,
+    /// Of the drawn tokens, layer by layer.
+    drawn: Vec<KeysValues>,
+    /// The newest token, which no layer has seen yet.
+    last: u32,
+}
+
+/// Continues all rows, which are in the order of their prompts.
+pub fn continue_all(
+    decoder: &PackedDecoder,
+    drawing: &Drawing<'_>,
+    rows: Vec<Row>,
+    observe: &mut Observe<'_>,
+) -> Result<Vec<Row>> {
+    let mut schedule = Schedule {
+        decoder,
+        drawing,
+        finished: Vec::with_capacity(rows.len()),
+        waiting: rows.into(),
+        current: None,
+        live: Vec::new(),
+        buffers: Buffers::default(),
+        logits: Vec::new(),
+    };
+    while !schedule.waiting.is_empty() || !schedule.live.is_empty() {
+        schedule.enter(observe)?;
+        schedule.step(observe)?;
+    }
+    Ok(schedule.finished)
+}
+
+struct Schedule<'a> {
+    decoder: &'a PackedDecoder,
+    drawing: &'a Drawing<'a>,
+    waiting: VecDeque<Row>,
+    /// The prompt that came last, of which samples may be waiting.
+    current: Option<Entering>,
+    live: Vec<Live>,
+    finished: Vec<Row>,
+    buffers: Buffers,
+    logits: Vec<f32>,
+}
+
+impl Schedule<'_> {
+    /// Lets waiting rows in while there is room. Their first tokens are drawn from what their prompts end with.
+    fn enter(&mut self, observe: &mut Observe<'_>) -> Result<()> {
+        while self.live.len() < self.drawing.max_rows && !self.waiting.is_empty() {
+            let room = self.drawing.max_rows - self.live.len();
+            let mut entering: Vec<Row> =
+                self.waiting.drain(..room.min(self.waiting.len())).collect();
+            let prompts = self.compute_prompts(&mut entering)?;
+            let samplers = entering.iter_mut().map(|row| &mut row.sampler);
+            let logits = prompts.iter().map(|entering| &*entering.logits);
+            let chosen = sampling::choose_all(logits.zip(samplers).collect(), self.drawing.params);
+            for ((mut row, of), choice) in entering.into_iter().zip(prompts).zip(chosen) {
+                let prompt = of.prompt;
+                row.take(&choice, self.drawing.stop_tokens, observe)?;
+                if row.done {
+                    self.finished.push(row);
+                } else {
+                    let drawn = vec![KeysValues::default(); prompt.layers.len()];
+                    self.live.push(Live {
+                        row,
+                        prompt,
+                        drawn,
+                        last: choice.token,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The prompt of every row. Rows whose prompts are too much to be computed at once are left waiting.
+    fn compute_prompts(&mut self, entering: &mut Vec<Row>) -> Result<Vec<Entering>> {
+        let prompts = self.drawing.prompts;
+        let known = self.current.as_ref().map(|current| current.index);
+        let (mut new, mut tokens, mut count) = (Vec::new(), 0, 0);
+        for row in entering.iter() {
+            let is_new = known != Some(row.prompt) && new.last() != Some(&row.prompt);
+            if is_new {
+                tokens += prompts[row.prompt].tokens.len();
+                if tokens > PROMPT_TOKENS && !new.is_empty() {
+                    break;
+                }
+                new.push(row.prompt);
+            }
+            count += 1;
+        }
+        for row in entering.drain(count..).rev() {
+            self.waiting.push_front(row);
+        }
+        let trees: Vec<TokenTree> = new
+            .iter()
+            .map(|&prompt| TokenTree::new(prompts[prompt].tokens.clone(), false))
+            .collect();
+        let mut computed = match trees.is_empty() {
+            true => Vec::new(),
+            false => {
+                let forest = PackedForest::from_trees(&trees)?;
+                rayon::scope(|_| self.compute(&forest))
+            }
+        }
+        .into_iter();
+        let mut of_rows = Vec::with_capacity(entering.len());
+        for row in entering.iter() {
+            let known = self
+                .current
+                .take()
+                .filter(|known| known.index == row.prompt);
+            let of = known.or_else(|| {
+                let (prompt, logits) = computed.next()?;
+                Some(Entering {
+                    index: row.prompt,
+                    prompt: Arc::new(prompt),
+                    logits: logits.into(),
+                })
+            });
+            of_rows.extend(of.clone());
+            self.current = of;
+        }
+        Ok(of_rows)
+    }
+
+    /// Computes the prompts of a forest of roots, and the logits after each.
+    fn compute(&mut self, forest: &PackedForest) -> Vec<(ComputedPrompt, Vec<f32>)> {
+        let mut prompts: Vec<ComputedPrompt> = forest
+            .nodes
+            .iter()
+            .map(|node| ComputedPrompt {
+                len: node.len as usize,
+                layers: Vec::new(),
+            })
+            .collect();
+        let hidden = self
+            .decoder
+            .forward_forest(forest, &mut self.buffers, |_, keys, values| {
+                let width = keys.len() / forest.tokens.len();
+                for (prompt, node) in prompts.iter_mut().zip(&forest.nodes) {
+                    let own = node.start as usize * width..(node.start + node.len) as usize * width;
+                    prompt.layers.push(KeysValues {
+                        keys: keys[own.clone()].to_vec(),
+                        values: values[own].to_vec(),
+                    });
+                }
+            });
+        let ends = forest
+            .nodes
+            .iter()
+            .map(|node| (node.start + node.len - 1) as usize);
+        let ends = rows_of(&hidden, self.decoder.width(), ends);
+        self.decoder.logits(&ends, &mut self.logits);
+        let logits = self.logits.chunks(self.decoder.vocab_size());
+        prompts
+            .into_iter()
+            .zip(logits.map(<[f32]>::to_vec))
+            .collect()
+    }
+
+    /// Draws the next token of every live row.
+    fn step(&mut self, observe: &mut Observe<'_>) -> Result<()> {
+        if self.live.is_empty() {
+            return Ok(());
+        }
+        let tokens: Vec<u32> = self.live.iter().map(|live| live.last).collect();
+        let positions: Vec<u32> = self
+            .live
+            .iter()
+            .map(|live| live.position() as u32)
+            .collect();
+        let sequences: Vec<RopeSequence> = positions
+            .iter()
+            .map(|&position| RopeSequence {
+                tokens: 1,
+                length: position as usize + 1,
+            })
+            .collect();
+        let Self {
+            decoder,
+            drawing,
+            live,
+            buffers,
+            logits,
+            ..
+        } = self;
+        // On a thread of the pool: every product would change threads otherwise, there and back.
+        let chosen = rayon::scope(|_| {
+            let hidden = decoder.forward(
+                &tokens,
+                &positions,
+                &sequences,
+                buffers,
+                |layer, of, shape, mixed| {
+                    let width = shape.kv_heads * shape.head_dim;
+                    let news = of.keys.chunks(width).zip(of.values.chunks(width));
+                    for (live, (keys, values)) in live.iter_mut().zip(news) {
+                        live.drawn[layer].keys.extend_from_slice(keys);
+                        live.drawn[layer].values.extend_from_slice(values);
+                    }
+                    attention(of.queries, &groups(live, layer), shape, mixed);
+                },
+            );
+            decoder.logits(&hidden, logits);
+            let samplers = live.iter_mut().map(|live| &mut live.row.sampler);
+            let logits = logits.chunks(decoder.vocab_size());
+            sampling::choose_all(logits.zip(samplers).collect(), drawing.params)
+        });
+        for (live, choice) in self.live.iter_mut().zip(chosen) {
+            live.row.take(&choice, self.drawing.stop_tokens, observe)?;
+            live.last = choice.token;
+        }
+        let finished = self.live.extract_if(.., |live| live.row.done);
+        self.finished.extend(finished.map(|live| live.row));
+        Ok(())
+    }
+}
+
+impl Live {
+    /// Of the newest token.
+    fn position(&self) -> usize {
+        self.prompt.len + self.row.continuation.tokens.len() - 1
+    }
+}
+
+/// Rows that follow each other and continue the same prompt.
+fn groups(live: &[Live], layer: usize) -> Vec<Group<'_>> {
+    live.chunk_by(|a, b| Arc::ptr_eq(&a.prompt, &b.prompt))
+        .map(|rows| Group {
+            prompt: &rows[0].prompt.layers[layer],
+            drawn: rows.iter().map(|live| &live.drawn[layer]).collect(),
+        })
+        .collect()
+}
