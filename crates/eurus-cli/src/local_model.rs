@@ -7,20 +7,26 @@ use anyhow::{Context, Result};
 use eurus::burn::tensor::Device;
 use eurus::forest::ChatTokenizer;
 use eurus::models::LocalChatModel;
+use eurus::models::generate::{DecodeWeights, Generator};
 
 use crate::model_folder::ModelFolder;
 
-/// The model of a folder as one that chats, with so many sequences at once.
-pub fn load(name: &str, found: &ModelFolder, rows: Option<usize>) -> Result<LocalChatModel> {
+/// The model of a folder as one that chats, with so many sequences at once and its weights kept in some way.
+pub fn load(
+    name: &str,
+    found: &ModelFolder,
+    rows: Option<usize>,
+    weights: DecodeWeights,
+) -> Result<LocalChatModel> {
     let checkpoint = found.checkpoint();
     let (decoder, _) = checkpoint.decoder(&Device::flex())?;
     let tokenizer = ChatTokenizer::from_folder(&found.folder)?;
     let ends = checkpoint.eos_token_ids()?.all();
-    let mut model = LocalChatModel::new(name, &decoder, tokenizer).with_stop_tokens(ends);
+    let mut generator = Generator::with_weights(decoder, weights, ends)?;
     if let Some(rows) = rows {
-        model = model.with_max_rows(rows);
+        generator = generator.with_max_rows(rows);
     }
-    Ok(model)
+    Ok(LocalChatModel::from_generator(name, generator, tokenizer))
 }
 
 /// A check sum of the files that decide what a checkpoint answers.

@@ -75,6 +75,15 @@ const RULES: &[Rule] = &[
         },
     },
     Rule {
+        options: &["weights"],
+        why: |given| match is_server(given) {
+            true => {
+                Some("with a server (--model), which has weights of its own; leave it out".into())
+            }
+            false => None,
+        },
+    },
+    Rule {
         options: &["max_rows"],
         why: |given| match is_server(given) {
             true => Some("with a server (--model); say --concurrency, or leave it out".into()),
@@ -487,6 +496,11 @@ mod tests {
             (
                 "max_rows",
                 generate("--model http://h/v1 --max-rows 3"),
+                "server",
+            ),
+            (
+                "weights",
+                generate("--model http://h/v1 --weights int8"),
                 "server",
             ),
             (

@@ -24,10 +24,18 @@ pub struct LocalChatModel {
 impl LocalChatModel {
     /// Makes a chat model; a completion ends at the tokenizer's end-of-turn token.
     pub fn new(name: impl Into<String>, model: &Decoder, tokenizer: ChatTokenizer) -> Self {
-        let generator = Generator::new(model, vec![tokenizer.eos_id()]);
+        Self::from_generator(name, Generator::new(model, Vec::new()), tokenizer)
+    }
+
+    /// The same with a generator that was made, and perhaps keeps its weights in a way of its own.
+    pub fn from_generator(
+        name: impl Into<String>,
+        generator: Generator,
+        tokenizer: ChatTokenizer,
+    ) -> Self {
         Self {
             name: name.into(),
-            generator,
+            generator: generator.with_stop_tokens([tokenizer.eos_id()]),
             tokenizer,
             stop: None,
         }

@@ -14,6 +14,7 @@ use eurus::eval::runs::{
 use eurus::eval::tasks::{Grader, Item, Pythons, Task};
 use eurus::eval::terminal;
 use eurus::interpreter::{Interpreter, Limits, Protection, Python, Sandbox};
+use eurus::models::generate::DecodeWeights;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -141,6 +142,7 @@ impl JudgeAt {
             api_key_env: self.judge_api_key_env.clone(),
             concurrency: JUDGED_AT_ONCE,
             max_rows: None,
+            weights: DecodeWeights::Exact,
         };
         Ok(Some(at.open().context("--judge")?.model))
     }

@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::Args;
 use eurus::chat::{ChatModel, OpenAiClient, OpenAiConfig};
 use eurus::forest::ChatTokenizer;
+use eurus::models::generate::DecodeWeights;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -33,6 +34,11 @@ pub struct ModelAt {
     /// How many answers a checkpoint writes at once [default: 1024; fewer take less memory]
     #[arg(long, value_name = "N")]
     pub max_rows: Option<usize>,
+
+    /// How a checkpoint keeps its weights while it writes. Exact ones are as in its files; bf16 takes 2 bytes a parameter and
+    /// int8 1, and what is drawn, and its log-probabilities, are those of the rounded model
+    #[arg(long, value_name = "TYPE", default_value_t)]
+    pub weights: DecodeWeights,
 }
 
 /// A model, and what its answers depend on.
@@ -53,10 +59,14 @@ impl ModelAt {
     pub fn open(&self) -> Result<Opened> {
         if !is_address(&self.model) {
             let found = model_folder::find(Path::new(&self.model), "--model")?;
-            let model = local_model::load(&self.model, &found, self.max_rows)?;
+            let model = local_model::load(&self.model, &found, self.max_rows, self.weights)?;
+            let mut identity = json!({"weights": local_model::fingerprint(&found)?});
+            if self.weights != DecodeWeights::Exact {
+                identity["kept_as"] = json!(self.weights.to_string());
+            }
             return Ok(Opened {
                 model: Box::new(model.with_stop(interrupt::answers_stop())),
-                identity: json!({"weights": local_model::fingerprint(&found)?}),
+                identity,
                 tokenizer: Some(ChatTokenizer::from_folder(&found.folder)?),
             });
         }

@@ -103,11 +103,13 @@ impl Memory {
             let steps = batch.iter().map(|it| it.1).max().unwrap_or(0).max(1) - 1;
             let cached = config.cached_per_token() * (prompts + batch.len() * steps);
             let pass = prompts * (config.layer_activations_per_token() + 2 * config.hidden_size);
-            let logits = 2 * batch.len() * config.vocab_size; // and their copy for the sampler
+            let logits = 2 * batch.len() * config.vocab_size; // of a step, and of prompts
             NUMBER * (cached + pass.max(logits))
         };
         let batches = lengths.chunks(DEFAULT_MAX_ROWS).map(of_batch);
-        self.evaluation = batches.max().unwrap_or(0);
+        // On the CPU answers are written with a copy of the weights.
+        let of_weights = NUMBER * self.parameters;
+        self.evaluation = batches.max().map_or(0, |batch| batch + of_weights);
         let during = self.weights + self.moments + self.evaluation;
         self.total = self.total.max(during);
     }
@@ -250,9 +252,8 @@ mod tests {
         let of_token = 30 * 2 * 3 * 64 * 4;
         let logits = 2 * 2 * 49152 * 4;
         memory.add_evaluation(&config, &[(1, 2001), (1, 11)]);
-        assert_eq!(memory.evaluation, of_token * (2 + 2 * 2000) + logits);
-        assert_eq!(memory.total, before, "gradients took more");
-        memory.add_evaluation(&config, &[(1, 20_001); 20]);
+        let cached = of_token * (2 + 2 * 2000);
+        assert_eq!(memory.evaluation, cached + logits + memory.weights);
         let fixed = memory.weights + memory.moments;
         assert_eq!(memory.total, fixed + memory.evaluation);
     }

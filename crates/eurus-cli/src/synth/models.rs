@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result};
 use eurus::chat::{ChatModel, OpenAiClient, Prices, Together};
+use eurus::models::generate::DecodeWeights;
 use eurus::synth::Team;
 use eurus::synth::run::Recorded;
 use eurus::synth::run_file::{Endpoint, RunFile};
@@ -113,7 +114,12 @@ fn model(name: &str, endpoint: &Endpoint) -> Result<Model> {
                 identity:
                     json!({ "endpoint": identity, "weights": local_model::fingerprint(&found)? })
                         .to_string(),
-                model: Box::new(Together::new(local_model::load(name, &found, local.rows)?)),
+                model: Box::new(Together::new(local_model::load(
+                    name,
+                    &found,
+                    local.rows,
+                    DecodeWeights::Exact,
+                )?)),
             }
         }
     })

@@ -2,6 +2,7 @@
 
 use chat_model::Sampling;
 use cpu_kernels::rows::softmax;
+use cpu_kernels::vocabulary::{max_of, scaled_softmax, sum_of_exp};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -98,24 +99,30 @@ impl Sampler {
         params: &SamplingParams,
         scratch: &mut Vec<f32>,
     ) -> Choice {
-        scratch.clear();
-        scratch.extend_from_slice(logits);
-        let log_sum_exp = softmax(scratch);
-        let plain = params.temperature == 1.0 && params.repetition_penalty == 1.0;
-        if !plain {
-            scratch.copy_from_slice(logits);
-            self.penalise(scratch, params.repetition_penalty);
-        }
-        let token = if params.temperature <= 0.0 {
-            likeliest_token(scratch)
+        let max = max_of(logits);
+        let log_sum_exp = max + sum_of_exp(logits, max).ln() as f32;
+        let is_truncated = params.top_p < 1.0 || params.top_k > 0;
+        let token = if params.repetition_penalty == 1.0 && params.temperature <= 0.0 {
+            likeliest_token(logits)
+        } else if params.repetition_penalty == 1.0 && !is_truncated {
+            self.draw_untruncated(logits, max, params.temperature, scratch)
         } else {
-            if !plain {
+            scratch.clear();
+            scratch.extend_from_slice(logits);
+            self.penalise(scratch, params.repetition_penalty);
+            if params.temperature <= 0.0 {
+                likeliest_token(scratch)
+            } else if is_truncated {
                 for logit in scratch.iter_mut() {
                     *logit /= params.temperature;
                 }
                 softmax(scratch);
+                self.draw_truncated(scratch, params)
+            } else {
+                let penalised = std::mem::take(scratch);
+                let max = max_of(&penalised);
+                self.draw_untruncated(&penalised, max, params.temperature, scratch)
             }
-            self.draw(scratch, params)
         };
         if let Err(place) = self.seen.binary_search(&(token as u32)) {
             self.seen.insert(place, token as u32);
@@ -138,23 +145,48 @@ impl Sampler {
         }
     }
 
-    fn draw(&mut self, probabilities: &[f32], params: &SamplingParams) -> usize {
-        if params.top_p < 1.0 || params.top_k > 0 {
-            let kept = likeliest(probabilities, params);
-            let total: f32 = kept.iter().map(|&token| probabilities[token]).sum();
-            let entries = kept.iter().map(|&token| (token, probabilities[token]));
-            pick(&mut self.rng, total, entries)
-        } else {
-            // Summed and not taken for 1, from which rounding can move it.
-            let total: f32 = probabilities.iter().sum();
-            pick(
-                &mut self.rng,
-                total,
-                probabilities.iter().copied().enumerate(),
-            )
-        }
+    /// Draws from all tokens, the largest of whose logits is `max`. A block of the vocabulary is chosen by its sum, then a
+    /// token of the block: nothing as long as the row is written.
+    fn draw_untruncated(
+        &mut self,
+        logits: &[f32],
+        max: f32,
+        temperature: f32,
+        scratch: &mut Vec<f32>,
+    ) -> usize {
+        let scaled = |block: &[f32], scratch: &mut Vec<f32>| {
+            scratch.clear();
+            scratch.extend(block.iter().map(|logit| (logit - max) / temperature));
+        };
+        let sums: Vec<f32> = logits
+            .chunks(BLOCK)
+            .map(|block| {
+                scaled(block, scratch);
+                sum_of_exp(scratch, 0.0) as f32
+            })
+            .collect();
+        let total: f32 = sums.iter().sum();
+        let mut threshold = self.rng.random::<f32>() * total;
+        let chosen = pick(&mut threshold, sums.iter().copied().enumerate());
+        scaled(
+            &logits[chosen * BLOCK..][..BLOCK.min(logits.len() - chosen * BLOCK)],
+            scratch,
+        );
+        scaled_softmax(scratch, 0.0, 0.0, 1.0);
+        chosen * BLOCK + pick(&mut threshold, scratch.iter().copied().enumerate())
+    }
+
+    fn draw_truncated(&mut self, probabilities: &[f32], params: &SamplingParams) -> usize {
+        let kept = likeliest(probabilities, params);
+        let total: f32 = kept.iter().map(|&token| probabilities[token]).sum();
+        let mut threshold = self.rng.random::<f32>() * total;
+        let entries = kept.iter().map(|&token| (token, probabilities[token]));
+        pick(&mut threshold, entries)
     }
 }
+
+/// Tokens whose probabilities are added up before one of them is looked for.
+const BLOCK: usize = 512;
 
 /// Draws a token from every row of logits `[vocab]`.
 pub fn choose_all(rows: Vec<(&[f32], &mut Sampler)>, params: &SamplingParams) -> Vec<Choice> {
@@ -215,19 +247,18 @@ fn likeliest(probabilities: &[f32], params: &SamplingParams) -> Vec<usize> {
 /// Tokens that are sorted first when truncating.
 const FIRST_HEAD: usize = 256;
 
-/// Draws an entry with probability `weight / total`.
-fn pick(rng: &mut ChaCha8Rng, total: f32, entries: impl Iterator<Item = (usize, f32)>) -> usize {
-    let mut threshold = rng.random::<f32>() * total;
-    // Rounding can leave a little of the threshold at the end; the last token that has a weight is taken then.
+/// The entry in which the threshold lies, from which the weights of those before are taken off.
+fn pick(threshold: &mut f32, entries: impl Iterator<Item = (usize, f32)>) -> usize {
+    // Rounding can leave a little of the threshold at the end; the last entry that has a weight is taken then.
     let mut last = 0;
-    for (token, weight) in entries {
+    for (entry, weight) in entries {
         if weight > 0.0 {
-            last = token;
+            last = entry;
         }
-        threshold -= weight;
-        if threshold < 0.0 {
-            return token;
+        if *threshold < weight {
+            return entry;
         }
+        *threshold -= weight;
     }
     last
 }
@@ -254,6 +285,43 @@ mod tests {
         }
         for (count, probability) in counts.iter().zip(probabilities) {
             assert!((*count as f32 / 20_000.0 - probability).abs() < 0.02);
+        }
+    }
+
+    #[test]
+    fn tokens_of_every_block_are_drawn_as_often_as_they_are_likely_at_any_temperature() {
+        // The same four logits all over four blocks, the last of which is short.
+        let len = 3 * BLOCK + 40;
+        let logits: Vec<f32> = (0..len)
+            .map(|token| [0.0, 1.0, 2.0, -40.0][token % 4])
+            .collect();
+        for temperature in [1.0f32, 0.5] {
+            let weights: Vec<f64> = logits
+                .iter()
+                .map(|&logit| f64::from(logit / temperature).exp())
+                .collect();
+            let total: f64 = weights.iter().sum();
+            let params = SamplingParams::at_temperature(temperature, 1);
+            let mut sampler = Sampler::new(7, 0, &[]);
+            let (mut by_kind, mut by_block) = ([0.0; 4], [0.0; 4]);
+            for _ in 0..20_000 {
+                let choice = sampler.choose(&logits, &params, &mut Vec::new());
+                by_kind[choice.token as usize % 4] += 1.0 / 20_000.0;
+                by_block[choice.token as usize / BLOCK] += 1.0 / 20_000.0;
+            }
+            for kind in 0..4 {
+                let want: f64 = weights.iter().skip(kind).step_by(4).sum::<f64>() / total;
+                assert!((by_kind[kind] - want).abs() < 0.015, "{by_kind:?}");
+                let want: f64 = weights
+                    .chunks(BLOCK)
+                    .nth(kind)
+                    .into_iter()
+                    .flatten()
+                    .sum::<f64>()
+                    / total;
+                assert!((by_block[kind] - want).abs() < 0.015, "{by_block:?}");
+            }
+            assert_eq!(by_kind[3], 0.0);
         }
     }
 
