@@ -74,6 +74,9 @@ pub struct Grade {
     pub extracted: Option<String>,
     /// The rule that decided, in a few words.
     pub why: String,
+    /// Which instructions are followed, where an answer has several to follow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub followed: Option<ifeval::Followed>,
 }
 
 impl Grade {
@@ -86,11 +89,26 @@ impl Grade {
                 reason: why.clone(),
             },
         };
+        Self::of(verdict, extracted, why)
+    }
+
+    /// A grade with this judgement.
+    pub fn of(verdict: Verdict, extracted: Option<String>, why: impl Into<String>) -> Self {
         Self {
             verdict,
             extracted,
-            why,
+            why: why.into(),
+            followed: None,
         }
+    }
+
+    /// A grade of what nobody can judge, and why.
+    pub fn unjudged(reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        let verdict = Verdict::Unjudged {
+            reason: reason.clone(),
+        };
+        Self::of(verdict, None, reason)
     }
 
     /// Whether the answer is right.

@@ -13,7 +13,7 @@
 
 use std::time::Duration;
 
-use code_interpreter::{Interpreter, Pool, Result, Status, Verdict};
+use code_interpreter::{Interpreter, Pool, Result, Status};
 
 use super::Grade;
 use super::python::{enclosed, timed};
@@ -109,15 +109,9 @@ impl Answer {
     pub fn grade(&self, of_text: impl FnOnce(&str) -> Grade) -> Grade {
         match self.ended.as_ref().and_then(Status::missing_module) {
             None => of_text(&self.text),
-            Some(name) => {
-                let reason =
-                    format!("the program needs the package `{name}`, which is not installed");
-                Grade {
-                    why: reason.clone(),
-                    extracted: None,
-                    verdict: Verdict::Unjudged { reason },
-                }
-            }
+            Some(name) => Grade::unjudged(format!(
+                "the program needs the package `{name}`, which is not installed"
+            )),
         }
     }
 }

@@ -121,9 +121,6 @@ pub(super) const TOGETHER: &str = "candidate and tests in one process";
 
 /// The grade of a program, with how it was come by.
 pub(super) fn grade(verdict: Verdict, extracted: &str, how: &str) -> Grade {
-    Grade {
-        why: format!("{how}: {verdict}"),
-        extracted: Some(extracted.to_owned()),
-        verdict,
-    }
+    let why = format!("{how}: {verdict}");
+    Grade::of(verdict, Some(extracted.to_owned()), why)
 }

@@ -46,6 +46,9 @@ pub struct ItemVerdict {
     /// The number from 1 to 10 that a judge gives it, where one does; nobody then says whether it is right.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rating: Option<f64>,
+    /// What it gives each turn of a conversation, of which `rating` is the mean.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub turn_ratings: Vec<f64>,
     /// Why the answer ended; nothing where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish: Option<Finish>,
@@ -131,12 +134,9 @@ mod tests {
         ItemVerdict {
             id: "a".into(),
             sample: 0,
-            grade: Grade {
-                verdict,
-                extracted: extracted.map(str::to_owned),
-                why: "rule".into(),
-            },
+            grade: Grade::of(verdict, extracted.map(str::to_owned), "rule"),
             rating: None,
+            turn_ratings: Vec::new(),
             finish,
             protection: None,
         }

@@ -15,6 +15,8 @@ mod properties;
 mod report;
 mod reward_benches;
 mod samples;
+#[cfg(feature = "benchmarks")]
+mod summaries;
 mod task_data;
 mod task_mutations;
 mod tasks;

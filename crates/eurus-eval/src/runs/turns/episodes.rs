@@ -137,6 +137,7 @@ pub fn grade_conversations(
             grade: grade
                 .unwrap_or_else(|| Grade::new(end == mint::End::TaskSuccess, extracted, why)),
             rating: None,
+            turn_ratings: Vec::new(),
             finish: Some(sample.finish),
             protection: Some(session.safeguards().protection),
         })

@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::super::grading::{Workers, judge_each};
 use super::super::verdicts::ItemVerdict;
 use crate::error::Result;
+use crate::graders::Grade;
 use crate::graders::judge::{Rating, Turn, rate};
-use crate::graders::{Grade, Verdict};
 use crate::samples::{Sample, prompt_seed};
 use crate::tasks::Item;
 
@@ -27,21 +27,22 @@ pub fn rate_conversations(
     on_verdict: &(dyn Fn() + Sync),
 ) -> Result<Vec<ItemVerdict>> {
     let judge = |_: &mut (), item: &Item, sample: &Sample| {
-        let (rating, reason) = match rated(model, item, sample)? {
-            Rating::Rated(value) => (Some(value), format!("rated {value} of 10")),
-            Rating::Unjudged { reason } => (None, reason),
+        let (turn_ratings, rating, reason) = match rated(model, item, sample)? {
+            Ok(ratings) => {
+                let mean = ratings.iter().sum::<f64>() / ratings.len() as f64;
+                (ratings, Some(mean), format!("rated {mean} of 10"))
+            }
+            Err(reason) => (Vec::new(), None, reason),
         };
         Ok(ItemVerdict {
             id: item.id.clone(),
             sample: sample.sample,
             grade: Grade {
-                verdict: Verdict::Unjudged {
-                    reason: reason.clone(),
-                },
                 extracted: rating.map(|it| it.to_string()),
-                why: reason,
+                ..Grade::unjudged(reason)
             },
             rating,
+            turn_ratings,
             finish: Some(sample.finish),
             protection: None,
         })
@@ -54,7 +55,12 @@ pub fn rate_conversations(
     judge_each(items, answers, unanswered, &workers, on_verdict)
 }
 
-fn rated(model: &dyn ChatModel, item: &Item, sample: &Sample) -> Result<Rating> {
+/// What the judge gives each turn, of which there is one at least, or why it gives nothing.
+fn rated(
+    model: &dyn ChatModel,
+    item: &Item,
+    sample: &Sample,
+) -> Result<std::result::Result<Vec<f64>, String>> {
     let first = item.request.messages.last().map(|it| it.content.as_str());
     let questions = first
         .into_iter()
@@ -70,15 +76,15 @@ fn rated(model: &dyn ChatModel, item: &Item, sample: &Sample) -> Result<Rating> 
         .collect();
     if turns.len() <= item.later_turns.len() {
         let reason = "the conversation no longer fitted the model's context".to_owned();
-        return Ok(Rating::Unjudged { reason });
+        return Ok(Err(reason));
     }
     let seed = prompt_seed(sample.seed, &format!("sample {}", sample.sample));
-    let mut sum = 0.0;
+    let mut ratings = Vec::with_capacity(turns.len());
     for end in 1..=turns.len() {
         match rate(model, &turns[..end], seed)? {
-            Rating::Rated(value) => sum += value,
-            unjudged => return Ok(unjudged),
+            Rating::Rated(value) => ratings.push(value),
+            Rating::Unjudged { reason } => return Ok(Err(reason)),
         }
     }
-    Ok(Rating::Rated(sum / turns.len() as f64))
+    Ok(Ok(ratings))
 }
