@@ -23,7 +23,7 @@ pub mod theorem_qa;
 use std::fmt;
 use std::str::FromStr;
 
-pub use code_interpreter::Verdict;
+pub use code_interpreter::{Cause, Verdict};
 use serde::{Deserialize, Serialize};
 
 /// Whose verdicts are given.
@@ -85,9 +85,7 @@ impl Grade {
         let why = why.into();
         let verdict = match is_correct {
             true => Verdict::Correct,
-            false => Verdict::Incorrect {
-                reason: why.clone(),
-            },
+            false => Verdict::incorrect(&why),
         };
         Self::of(verdict, extracted, why)
     }

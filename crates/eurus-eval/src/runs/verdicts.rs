@@ -6,7 +6,7 @@ use chat_model::{ChatRequest, Finish, Role};
 use code_interpreter::Protection;
 use serde::{Deserialize, Serialize};
 
-use crate::graders::{Grade, Verdict};
+use crate::graders::{Cause, Grade, Verdict};
 
 /// A request as one text for readers: the raw prompt, or the messages with their roles, and how the answer begins.
 pub fn shown_prompt(request: &ChatRequest) -> String {
@@ -65,7 +65,10 @@ impl ItemVerdict {
             _ if self.rating.is_some() => Outcome::Rated,
             Verdict::Correct => Outcome::Right,
             Verdict::Unjudged { .. } => Outcome::Unjudged,
-            Verdict::Incorrect { reason } if reason.contains("timed out") => Outcome::TimedOut,
+            Verdict::Incorrect {
+                cause: Cause::TimedOut,
+                ..
+            } => Outcome::TimedOut,
             Verdict::Incorrect { .. } if self.finish == Some(Finish::Length) => Outcome::CutOff,
             Verdict::Incorrect { .. } if self.grade.extracted.is_none() => {
                 Outcome::NothingExtracted
@@ -144,9 +147,7 @@ mod tests {
 
     #[test]
     fn every_answer_has_one_outcome_and_a_right_one_is_right_however_it_ended() {
-        let wrong = |reason: &str| Verdict::Incorrect {
-            reason: reason.into(),
-        };
+        let wrong = Verdict::incorrect;
         let unjudged = Verdict::Unjudged { reason: "r".into() };
         for (row, outcome) in [
             (
@@ -166,8 +167,21 @@ mod tests {
                 Outcome::NothingExtracted,
             ),
             (
-                verdict(wrong("timed out"), None, Some(Finish::Stop)),
+                verdict(
+                    wrong("case 2").because(Cause::TimedOut),
+                    None,
+                    Some(Finish::Stop),
+                ),
                 Outcome::TimedOut,
+            ),
+            (
+                // The words are the answer's own.
+                verdict(
+                    wrong("ValueError: timed out"),
+                    Some("1"),
+                    Some(Finish::Stop),
+                ),
+                Outcome::Wrong,
             ),
             (
                 verdict(unjudged, None, Some(Finish::Stop)),
