@@ -82,6 +82,7 @@ impl Run {
         }
         let mut notes: Vec<String> = loaded.iter().filter_map(|it| it.note()).collect();
         notes.dedup();
+        self.programs.check(&settings)?;
         let opened = self.model.open()?;
         let tokenizer = opened.tokenizer.as_ref();
         let all = settings.iter().zip(loaded);
