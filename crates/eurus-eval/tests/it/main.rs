@@ -9,6 +9,8 @@ mod golden;
 mod ifeval;
 #[cfg(feature = "benchmarks")]
 mod judge;
+#[cfg(feature = "benchmarks")]
+mod lead;
 mod mint;
 mod own;
 mod properties;

@@ -193,10 +193,9 @@ fn answers(model: &dyn ChatModel, going: &[Led], conversation: &Conversation<'_>
     all.map(|answer| answer.unwrap_or_else(none)).collect()
 }
 
-/// Servers have no common code for a conversation that is too long, but all of them name the context.
 fn failure(error: &chat_model::Error) -> Answer {
     let reason = error.to_string();
-    match !error.is_passing() && reason.contains("context") {
+    match error.is_too_long() {
         true => Answer::TooLong(reason),
         false => Answer::Failed {
             may_pass: error.is_passing(),
