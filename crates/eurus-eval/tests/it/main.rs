@@ -12,10 +12,13 @@ mod judge;
 #[cfg(feature = "benchmarks")]
 mod lead;
 mod mint;
+mod mutated;
 mod own;
 mod properties;
 mod report;
 mod reward_benches;
+#[cfg(feature = "benchmarks")]
+mod run_mutations;
 mod samples;
 #[cfg(feature = "benchmarks")]
 mod summaries;
