@@ -158,6 +158,20 @@ pub enum Error {
     },
 
     // ---- models in this process ----
+    /// The prompt fills the context of a model in this process. A server says so by [`Refusal::TooLong`]; see
+    /// [`is_too_long`](Self::is_too_long).
+    #[error(
+        "model `{model}`: the prompt has {tokens} tokens, and the model's context of {context} leaves no room for one more; \
+         shorten the prompt, or take a model with a longer context"
+    )]
+    TooLong {
+        /// The model.
+        model: String,
+        /// Tokens of the prompt, with what the answer begins with.
+        tokens: usize,
+        /// Tokens of the longest text that the model reads.
+        context: usize,
+    },
     /// A model that runs in this process failed.
     #[error("model `{model}`: {message}")]
     Local {
@@ -219,6 +233,16 @@ impl Error {
         }
     }
 
+    /// Whether the prompt is longer than the model reads, here or at its server: a conversation ends there, and a shorter
+    /// prompt may be answered.
+    pub fn is_too_long(&self) -> bool {
+        match self {
+            Self::TooLong { .. } => true,
+            Self::Status { refusal, .. } => *refusal == Refusal::TooLong,
+            _ => false,
+        }
+    }
+
     /// How long the server asks to wait before the request is made again: longer than the client waits itself, or after
     /// its last attempt. A job is to be put off until then.
     pub fn retry_after(&self) -> Option<Duration> {
@@ -240,6 +264,7 @@ impl Error {
             Self::Transport { .. } => "connection",
             Self::Malformed { .. } => "malformed answer",
             Self::OtherModel { .. } => "other model",
+            Self::TooLong { .. } => "too long",
             Self::Local { .. } => "local model",
             Self::Status { refusal, .. } => match refusal {
                 Refusal::RateLimit => "rate limit",

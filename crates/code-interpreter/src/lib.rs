@@ -118,7 +118,7 @@ pub use error::{Error, Result};
 pub use execution::{Execution, ProgramRun, Status, SyntaxError};
 pub use limits::Limits;
 pub use protection::{Protection, Safeguards};
-pub use verdict::Verdict;
+pub use verdict::{Cause, Verdict};
 
 #[cfg(unix)]
 pub use interpreter::{CallReply, Interpreter};

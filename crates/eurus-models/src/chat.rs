@@ -71,6 +71,20 @@ impl LocalChatModel {
         }
     }
 
+    /// What the generator refuses.
+    fn failed(&self, error: crate::Error) -> chat_model::Error {
+        match error {
+            crate::Error::PromptTooLong {
+                tokens, context, ..
+            } => chat_model::Error::TooLong {
+                model: self.name.clone(),
+                tokens,
+                context,
+            },
+            other => self.error(other),
+        }
+    }
+
     fn prompt(&self, request: &ChatRequest, samples: &[usize]) -> chat_model::Result<Prompt> {
         request.check(self)?;
         Ok(Prompt {
@@ -222,7 +236,7 @@ impl LocalChatModel {
         };
         self.generator
             .generate(&prompts, &params, &mut observe)
-            .map_err(|error| self.error(error))?;
+            .map_err(|error| self.failed(error))?;
         match failed {
             Some(error) => Err(error),
             None if self.is_stopped() => Err(chat_model::Error::Stopped),
@@ -375,7 +389,7 @@ impl ChatModel for LocalChatModel {
         let log_probs = self
             .generator
             .log_probs(&before.tokens, &tokens)
-            .map_err(|error| self.error(error))?;
+            .map_err(|error| self.failed(error))?;
         let rows = tokens.into_iter().zip(log_probs);
         Ok(rows
             .map(|(token, log_prob)| self.log_prob(token, log_prob))

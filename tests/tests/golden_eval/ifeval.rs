@@ -55,10 +55,10 @@ fn prompt(row: &Value) -> Result<Judged> {
     let names = names.context("an instruction is no text")?;
     let got = ifeval::grade(text(row, "response")?, &names, &kwargs, Rules::Authors)?;
     let got = serde_json::json!({
-        "strict_all": got.is_strict(),
-        "strict": got.strict,
+        "strict_all": got.followed.is_strict(),
+        "strict": got.followed.strict,
         "loose_all": got.grade.is_correct(),
-        "loose": got.loose,
+        "loose": got.followed.loose,
     });
     Ok(Judged::compare(&got, &row["verdict"]))
 }

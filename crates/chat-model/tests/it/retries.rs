@@ -131,6 +131,7 @@ fn a_lasting_fault_is_not_tried_again_and_says_what_it_is() {
         let server = ChatServer::scripted([fault.clone()]);
         let error = client(&server).complete(&ask(1)).unwrap_err();
         assert!(!error.is_passing(), "{error}");
+        assert_eq!(error.is_too_long(), refusal == Refusal::TooLong, "{error}");
         let Error::Status { refusal: found, .. } = error else {
             panic!("{error}");
         };

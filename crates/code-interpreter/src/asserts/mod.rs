@@ -55,7 +55,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::wire::Module;
-use crate::{CallReply, Error, Execution, Interpreter, Result, Status, Verdict, missing};
+use crate::{CallReply, Cause, Error, Execution, Interpreter, Result, Status, Verdict, missing};
 
 const CANDIDATE: Module = (
     "_judged_candidate",
@@ -117,6 +117,7 @@ pub fn judge(
             requests,
             answers,
             calls: 0,
+            cause: Cause::default(),
             trouble: None,
         };
         let verdict = match peer.load(solution) {
@@ -126,7 +127,7 @@ pub fn judge(
         match peer.trouble {
             Some(error) => Err(error),
             None => Ok(AssertResult {
-                verdict,
+                verdict: verdict.because(peer.cause),
                 one_process: false,
                 calls: peer.calls,
                 wall: began.elapsed(),
@@ -162,7 +163,7 @@ pub fn judge_in_one_process(
         None => Verdict::Correct,
         Some(cell) => match cell.missing_module() {
             Some(name) => Verdict::without_module(name),
-            None => Verdict::incorrect(cell.status.to_string()),
+            None => Verdict::incorrect(cell.status.to_string()).because(Cause::of(&cell.status)),
         },
     };
     Ok(AssertResult {
@@ -197,6 +198,8 @@ struct Peer {
     requests: Sender<String>,
     answers: Receiver<Answer>,
     calls: usize,
+    /// The end of the process, where it came too soon.
+    cause: Cause,
     /// What the machine did to the candidate's run.
     trouble: Option<Error>,
 }
@@ -260,7 +263,10 @@ impl Peer {
             None | Some(Status::Ok | Status::Stopped | Status::NotRun) => {
                 "its process ended".into()
             }
-            Some(status) => status.to_string(),
+            Some(status) => {
+                self.cause = Cause::of(&status);
+                status.to_string()
+            }
         })
     }
 }

@@ -14,8 +14,8 @@
 //! assert_eq!(results[0].outcome, Outcome::Passed);
 //! assert_eq!(results[1].outcome, Outcome::Passed);
 //! assert!(matches!(&results[2].outcome, Outcome::RuntimeError { kind, .. } if kind == "NameError"));
-//! let reason = "case 3: NameError: name 'one' is not defined".into();
-//! assert_eq!(verdict(&results), Verdict::Incorrect { reason });
+//! let reason = "case 3: NameError: name 'one' is not defined";
+//! assert_eq!(verdict(&results), Verdict::incorrect(reason));
 //! # Ok(())
 //! # }
 //! ```
@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Interpreter, ProgramRun, Result, Status, Verdict};
+use crate::{Cause, Interpreter, ProgramRun, Result, Status, Verdict};
 
 pub use compare::{Comparison, Difference, FloatTolerance, WhiteSpace};
 
@@ -185,7 +185,13 @@ pub fn verdict(results: &[CaseResult]) -> Verdict {
                 ..
             },
         )) => Verdict::without_module(name),
-        Some((number, result)) => Verdict::incorrect(format!("case {number}: {}", result.outcome)),
+        Some((number, result)) => {
+            let cause = match result.outcome {
+                Outcome::TimedOut => Cause::TimedOut,
+                _ => Cause::Failed,
+            };
+            Verdict::incorrect(format!("case {number}: {}", result.outcome)).because(cause)
+        }
     }
 }
 

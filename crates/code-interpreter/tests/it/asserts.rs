@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use code_interpreter::asserts::{AssertTests, judge};
-use code_interpreter::{Interpreter, Limits, Verdict};
+use code_interpreter::{Cause, Interpreter, Limits, Verdict};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
@@ -37,7 +37,7 @@ impl Pair {
 
     fn incorrect(&mut self, solution: &str, code: &str, says: &str) {
         match self.judge(solution, code) {
-            Verdict::Incorrect { reason } if reason.contains(says) => {}
+            Verdict::Incorrect { reason, .. } if reason.contains(says) => {}
             other => panic!("{other}\n{solution}\n{code}"),
         }
     }
@@ -285,6 +285,15 @@ fn each_process_pays_for_its_own_time() {
         "f()\nf()",
         "timed out",
     );
+    let causes = [
+        "import time\ndef f():\n    time.sleep(9)",
+        "def f():\n    raise ValueError('timed out')",
+    ]
+    .map(|solution| match pair.judge(solution, "f()") {
+        Verdict::Incorrect { cause, .. } => cause,
+        other => panic!("{other}"),
+    });
+    assert_eq!(causes, [Cause::TimedOut, Cause::Failed]);
     pair.unjudged(
         "def f(): return 1",
         "import time\nf()\ntime.sleep(9)",

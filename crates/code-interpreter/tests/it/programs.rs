@@ -34,9 +34,7 @@ fn each_case_gets_its_own_outcome() {
     let other = Comparison::default().difference("echo", "").unwrap();
     assert_eq!(
         verdict(&results),
-        Verdict::Incorrect {
-            reason: format!("case 2: {other}")
-        }
+        Verdict::incorrect(format!("case 2: {other}"))
     );
     let error = |kind: &str, message: &str| Outcome::RuntimeError {
         kind: kind.into(),
@@ -69,8 +67,8 @@ fn the_first_failure_can_be_the_last_case_that_is_run() {
     };
     let results = run_cases(&mut start(limits()), "print(input())", &cases, &options).unwrap();
     assert_eq!(results.len(), 2);
-    let reason = "case 2: wrong output at line 1: expected `a`, got `b`".into();
-    assert_eq!(verdict(&results), Verdict::Incorrect { reason });
+    let reason = "case 2: wrong output at line 1: expected `a`, got `b`";
+    assert_eq!(verdict(&results), Verdict::incorrect(reason));
     let none = verdict(&[]);
     assert!(matches!(none, Verdict::Unjudged { .. }), "{none}");
 }

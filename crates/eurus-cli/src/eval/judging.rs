@@ -59,6 +59,14 @@ impl Programs {
         Ok(Interpreter::start(&self.found()?, Limits::default())?)
     }
 
+    /// Starts an interpreter if a setting of the task needs one, so that a run that cannot be graded costs no answer.
+    pub fn check(&self, settings: &[Task]) -> Result<()> {
+        match settings.iter().any(|it| it.grader().needs_python()) {
+            true => self.start().map(drop).context(SANDBOX),
+            false => Ok(()),
+        }
+    }
+
     /// What a task of conversations with an interpreter has: nothing for other tasks.
     pub fn episodes(&self, task: &Task, rules: Rules) -> Result<Option<Episodes>> {
         match task.grader() {

@@ -82,11 +82,17 @@ impl Run {
         }
         let mut notes: Vec<String> = loaded.iter().filter_map(|it| it.note()).collect();
         notes.dedup();
+        self.programs.check(&settings)?;
         let opened = self.model.open()?;
         let tokenizer = opened.tokenizer.as_ref();
         let all = settings.iter().zip(loaded);
         let all = all.map(|(task, items)| asked(task.clone(), items, tokenizer, draws));
         let all = all.collect::<Result<Vec<_>>>()?;
+        let asked = all.first().map_or(0, |it| it.items.items.len());
+        let available = all.first().map_or(0, |it| it.available);
+        if asked < available {
+            notes.push(format!("the first {asked} of {available} items alone"));
+        }
         let is_file = Path::new(&self.task)
             .extension()
             .is_some_and(|it| it == "toml");

@@ -1,30 +1,29 @@
 //! `eurus score`: what a reward model says of answers, and what the log-ratio of a policy to its reference says.
 
+mod forest;
 mod items;
+mod lines;
+mod scorers;
 mod steps;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::{ArgGroup, Args};
 use eurus::data::formats::JsonlWriter;
-use eurus::data::{Message, input};
-use eurus::forest::{ChatTokenizer, MessageTree};
-use eurus::models::{Decoder, RewardModel};
+use eurus::data::input;
 use eurus::train::TrainingConfig;
-use eurus::train::scoring::{node_rewards, node_token_log_probs};
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
 use crate::data::check_new;
 use crate::interrupt;
 use crate::job::print;
-use crate::model_folder::{self, ModelFolder};
 use crate::options::DeviceName;
-use crate::other_model::check_vocabulary;
-use crate::setup;
+use forest::{Forest, Place};
 use items::{Item, Prompts, Shape};
+use lines::line;
+use scorers::Scorers;
 
 pub const EXAMPLES: &str = "\
 Scored are the answers of conversations, pairs, rankings and trees in every format that `eurus data` reads, and answers of
@@ -119,17 +118,6 @@ pub struct Score {
     device: DeviceName,
 }
 
-/// The models that score.
-struct Scorers {
-    tokenizer: ChatTokenizer,
-    reward: Option<RewardModel>,
-    policy: Option<Decoder>,
-    reference: Option<Decoder>,
-    /// The longest path that all of them take.
-    context: usize,
-    settings: TrainingConfig,
-}
-
 /// What was scored, and what could not be.
 #[derive(Default)]
 struct Counts {
@@ -186,7 +174,7 @@ impl Score {
             (true, false) => Some(Prompts::read(&files, &self.prompts)?),
             (false, true) => None,
         };
-        let scorers = self.load()?;
+        let scorers = Scorers::load(self)?;
         let mut writer = JsonlWriter::create(&self.out)?;
         interrupt::state().remove_when_interrupted(writer.temporary());
         let bar = ProgressBar::new_spinner();
@@ -224,66 +212,6 @@ impl Score {
             HumanCount(counts.answers as u64),
             self.out.display()
         ))
-    }
-
-    fn load(&self) -> Result<Scorers> {
-        let device = setup::device(self.device, 0)?;
-        let find = |model: &Option<PathBuf>, option| {
-            model
-                .as_deref()
-                .map(|model: &Path| model_folder::find(model, option))
-                .transpose()
-        };
-        let (reward, policy) = (
-            find(&self.model, "--model")?,
-            find(&self.policy, "--policy")?,
-        );
-        let reference = find(&self.reference, "--reference")?;
-        let Some(first) = reward.as_ref().or(policy.as_ref()) else {
-            bail!("give a reward model (--model) or a policy (--policy)");
-        };
-        let tokenizer = setup::tokenizer(&first.folder, self.chat_template.as_deref())?;
-        let of = if reward.is_some() {
-            "--model"
-        } else {
-            "--policy"
-        };
-        let tokens = first.folder.join("tokenizer.json");
-        for (other, option) in [(&policy, "--policy"), (&reference, "--reference")] {
-            if let Some(other) = other {
-                check_vocabulary(&other.folder, option, &tokens, of)?;
-            }
-        }
-        let mut context = usize::MAX;
-        let reward = reward
-            .map(|it| it.checkpoint().reward_model(&device))
-            .transpose()?;
-        let reward = reward.map(|(model, config)| {
-            context = context.min(config.context_length());
-            model
-        });
-        let mut decoder = |found: Option<ModelFolder>| -> Result<Option<Decoder>> {
-            let Some(found) = found else {
-                return Ok(None);
-            };
-            let (model, config) = found.checkpoint().decoder(&device)?;
-            context = context.min(config.context_length());
-            Ok(Some(model))
-        };
-        let (policy, reference) = (decoder(policy)?, decoder(reference)?);
-        let context = context.min(self.token_budget);
-        Ok(Scorers {
-            tokenizer,
-            reward,
-            policy,
-            reference,
-            context,
-            settings: TrainingConfig {
-                token_budget: self.token_budget,
-                max_path_tokens: context,
-                ..TrainingConfig::default()
-            },
-        })
     }
 
     /// The lines of some rows.
@@ -326,200 +254,5 @@ impl Score {
             lines.push(line(item.head, item.shape, scores));
         }
         Ok(lines)
-    }
-
-    /// All that is said of an answer.
-    fn of_answer(
-        &self,
-        scorers: &Scorers,
-        scored: &[ScoredTree],
-        place: &Place,
-    ) -> Map<String, Value> {
-        let tree = &scored[place.tree];
-        let mut score = self.of_node(tree, place.node);
-        if self.each_turn {
-            let turns = tree
-                .answers_before(place.node)
-                .into_iter()
-                .chain([place.node]);
-            let turns: Vec<Map<String, Value>> =
-                turns.map(|node| self.of_node(tree, node)).collect();
-            if let Some(sum) = self.sum_of(&turns) {
-                score.insert("sum_of_turns".to_owned(), json!(sum));
-            }
-            score.insert("turns".to_owned(), json!(turns));
-        }
-        if self.each_step {
-            let tokens = &tree.tokens[place.node];
-            let steps = steps::ranges(&scorers.tokenizer, tokens).into_iter();
-            let values: Vec<f64> = steps
-                .map(|range| self.implicit(tree, place.node, range))
-                .collect();
-            let least = values.iter().copied().reduce(f64::min);
-            score.insert("steps".to_owned(), json!(values));
-            score.insert("least_step".to_owned(), json!(least));
-        }
-        score
-    }
-
-    /// What the implicit rewards of turns add up to: that of all that the assistant said.
-    fn sum_of(&self, turns: &[Map<String, Value>]) -> Option<f64> {
-        let name = if self.reference.is_some() {
-            "implicit_reward"
-        } else {
-            "log_prob"
-        };
-        turns.iter().map(|turn| turn.get(name)?.as_f64()).sum()
-    }
-
-    fn of_node(&self, tree: &ScoredTree, node: usize) -> Map<String, Value> {
-        let mut score = Map::new();
-        if let Some(rewards) = &tree.rewards {
-            score.insert("reward".to_owned(), json!(rewards[node]));
-        }
-        if let Some(policy) = &tree.policy {
-            let whole = 0..policy[node].len();
-            let sum: f64 = policy[node].iter().copied().map(f64::from).sum();
-            score.insert("log_prob".to_owned(), json!(sum));
-            if self.reference.is_some() {
-                let ratio = tree.log_ratio(node, whole);
-                score.insert("log_ratio".to_owned(), json!(ratio));
-                score.insert("implicit_reward".to_owned(), json!(self.beta * ratio));
-            }
-        }
-        score
-    }
-
-    /// Beta times the log-ratio of some tokens of a node; their log-prob without a reference.
-    fn implicit(&self, tree: &ScoredTree, node: usize, range: std::ops::Range<usize>) -> f64 {
-        match self.reference.is_some() {
-            true => self.beta * tree.log_ratio(node, range),
-            false => tree.log_ratio(node, range),
-        }
-    }
-}
-
-fn line(mut head: Value, shape: Shape, scores: Vec<(String, Map<String, Value>)>) -> Value {
-    let Some(row) = head.as_object_mut() else {
-        return head;
-    };
-    match shape {
-        Shape::One => row.extend(scores.into_iter().flat_map(|(_, score)| score)),
-        Shape::Named => row.extend(scores.into_iter().map(|(name, score)| (name, json!(score)))),
-        Shape::List(name) => {
-            let named = scores.into_iter().map(|(name, mut score)| {
-                score.insert("name".to_owned(), json!(name));
-                json!(score)
-            });
-            row.insert(name.to_owned(), named.collect());
-        }
-    }
-    head
-}
-
-/// Where an answer is.
-#[derive(Clone, Copy)]
-struct Place {
-    tree: usize,
-    node: usize,
-}
-
-/// Conversations as trees, one for each first prompt.
-#[derive(Default)]
-struct Forest {
-    trees: Vec<MessageTree>,
-    by_prompt: HashMap<Vec<Message>, usize>,
-}
-
-/// A tree with what is said of its nodes.
-struct ScoredTree {
-    parents: Vec<Option<usize>>,
-    trainable: Vec<bool>,
-    tokens: Vec<Vec<u32>>,
-    rewards: Option<Vec<f32>>,
-    policy: Option<Vec<Vec<f32>>>,
-    reference: Option<Vec<Vec<f32>>>,
-}
-
-impl Forest {
-    /// Adds a conversation, unless it cannot be scored.
-    fn place(&mut self, scorers: &Scorers, messages: &[Message]) -> Result<Place, String> {
-        let tokens = scorers
-            .tokenizer
-            .encode_messages(messages)
-            .map_err(|error| error.to_string())?;
-        let length = tokens.longest_path_tokens();
-        if length > scorers.context {
-            return Err(format!(
-                "has {length} tokens, more than the {} that the model and --token-budget take",
-                scorers.context
-            ));
-        }
-        let asked = messages
-            .iter()
-            .take_while(|it| it.role != eurus::data::Role::Assistant);
-        let prompt: Vec<Message> = asked.cloned().collect();
-        let tree = *self.by_prompt.entry(prompt).or_insert_with(|| {
-            self.trees.push(MessageTree::default());
-            self.trees.len() - 1
-        });
-        let node = self.trees[tree].grow(messages);
-        Ok(Place { tree, node })
-    }
-
-    fn score(&self, scorers: &Scorers) -> Result<Vec<ScoredTree>> {
-        let trees = self.trees.iter().map(|tree| scorers.tokenizer.encode(tree));
-        let trees = trees.collect::<Result<Vec<_>, _>>()?;
-        let settings = &scorers.settings;
-        let reward = scorers.reward.as_ref();
-        let rewards = reward
-            .map(|model| node_rewards(model, &trees, settings))
-            .transpose()?;
-        let log_probs = |model: &Option<Decoder>| {
-            let model = model.as_ref();
-            model
-                .map(|model| node_token_log_probs(model, &trees, settings))
-                .transpose()
-        };
-        let (policy, reference) = (log_probs(&scorers.policy)?, log_probs(&scorers.reference)?);
-        let (mut rewards, mut policy) = (rewards.map(Vec::into_iter), policy.map(Vec::into_iter));
-        let mut reference = reference.map(Vec::into_iter);
-        Ok(trees
-            .into_iter()
-            .map(|tree| ScoredTree {
-                parents: tree.nodes.iter().map(|node| node.parent).collect(),
-                trainable: tree.nodes.iter().map(|node| node.trainable).collect(),
-                tokens: tree.nodes.into_iter().map(|node| node.tokens).collect(),
-                rewards: rewards.as_mut().and_then(Iterator::next),
-                policy: policy.as_mut().and_then(Iterator::next),
-                reference: reference.as_mut().and_then(Iterator::next),
-            })
-            .collect())
-    }
-}
-
-impl ScoredTree {
-    /// The answers on the way to a node, the first one first.
-    fn answers_before(&self, node: usize) -> Vec<usize> {
-        let path = std::iter::successors(self.parents[node], |&node| self.parents[node]);
-        let mut answers: Vec<usize> = path.filter(|&node| self.trainable[node]).collect();
-        answers.reverse();
-        answers
-    }
-
-    /// The log-prob of some tokens of a node, less that of the reference if there is one.
-    fn log_ratio(&self, node: usize, range: std::ops::Range<usize>) -> f64 {
-        let sum = |log_probs: &Option<Vec<Vec<f32>>>| -> f64 {
-            let of_node = log_probs
-                .as_ref()
-                .and_then(|it| it[node].get(range.clone()));
-            of_node
-                .unwrap_or_default()
-                .iter()
-                .copied()
-                .map(f64::from)
-                .sum()
-        };
-        sum(&self.policy) - sum(&self.reference)
     }
 }

@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Lines};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::LazyLock;
 
 use anyhow::{Context, Result, ensure};
 use eurus::burn::tensor::Device;
@@ -14,6 +15,18 @@ use eurus::forest::{train_bpe, write_tokenizer_folder};
 use eurus::models::{Checkpoint, Decoder, DecoderConfig};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+/// The best isolation of this machine.
+pub static LEVEL: LazyLock<String> = LazyLock::new(|| {
+    let output = Command::new(env!("CARGO_BIN_EXE_eurus"))
+        .args(["synth", "doctor", "--json"])
+        .output();
+    let report = output.map(|it| serde_json::from_slice::<Value>(&it.stdout).unwrap_or_default());
+    let level = report.unwrap_or_default()["level"]
+        .as_str()
+        .map(str::to_owned);
+    level.unwrap_or_else(|| "none".to_owned())
+});
 
 /// A folder with a model, `pairs.jsonl` and `sft.jsonl`. It is removed with the value.
 pub struct Workplace {

@@ -23,7 +23,7 @@ pub mod theorem_qa;
 use std::fmt;
 use std::str::FromStr;
 
-pub use code_interpreter::Verdict;
+pub use code_interpreter::{Cause, Verdict};
 use serde::{Deserialize, Serialize};
 
 /// Whose verdicts are given.
@@ -74,6 +74,9 @@ pub struct Grade {
     pub extracted: Option<String>,
     /// The rule that decided, in a few words.
     pub why: String,
+    /// Which instructions are followed, where an answer has several to follow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub followed: Option<ifeval::Followed>,
 }
 
 impl Grade {
@@ -82,15 +85,28 @@ impl Grade {
         let why = why.into();
         let verdict = match is_correct {
             true => Verdict::Correct,
-            false => Verdict::Incorrect {
-                reason: why.clone(),
-            },
+            false => Verdict::incorrect(&why),
         };
+        Self::of(verdict, extracted, why)
+    }
+
+    /// A grade with this judgement.
+    pub fn of(verdict: Verdict, extracted: Option<String>, why: impl Into<String>) -> Self {
         Self {
             verdict,
             extracted,
-            why,
+            why: why.into(),
+            followed: None,
         }
+    }
+
+    /// A grade of what nobody can judge, and why.
+    pub fn unjudged(reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        let verdict = Verdict::Unjudged {
+            reason: reason.clone(),
+        };
+        Self::of(verdict, None, reason)
     }
 
     /// Whether the answer is right.

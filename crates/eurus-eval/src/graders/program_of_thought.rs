@@ -13,7 +13,7 @@
 
 use std::time::Duration;
 
-use code_interpreter::{Interpreter, Pool, Result, Status, Verdict};
+use code_interpreter::{Cause, Interpreter, Pool, Result, Status};
 
 use super::Grade;
 use super::python::{enclosed, timed};
@@ -105,19 +105,21 @@ pub fn answers<S: AsRef<str> + Sync>(completions: &[S], pool: &Pool) -> Result<V
 }
 
 impl Answer {
-    /// The grade that `of_text` gives to the text; unjudged where the program needs a package that is not installed.
+    /// The grade that `of_text` gives to the text; unjudged where the program needs a package that is not installed. A wrong one
+    /// has timed out where the program has.
     pub fn grade(&self, of_text: impl FnOnce(&str) -> Grade) -> Grade {
         match self.ended.as_ref().and_then(Status::missing_module) {
-            None => of_text(&self.text),
-            Some(name) => {
-                let reason =
-                    format!("the program needs the package `{name}`, which is not installed");
+            None => {
+                let grade = of_text(&self.text);
+                let cause = self.ended.as_ref().map(Cause::of).unwrap_or_default();
                 Grade {
-                    why: reason.clone(),
-                    extracted: None,
-                    verdict: Verdict::Unjudged { reason },
+                    verdict: grade.verdict.because(cause),
+                    ..grade
                 }
             }
+            Some(name) => Grade::unjudged(format!(
+                "the program needs the package `{name}`, which is not installed"
+            )),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use code_interpreter::asserts::{self, AssertTests};
-use code_interpreter::{Interpreter, Limits, Result, Status, Verdict};
+use code_interpreter::{Cause, Interpreter, Limits, Result, Status, Verdict};
 
 use super::Grade;
 
@@ -73,9 +73,7 @@ pub(super) fn verdict(status: &Status) -> Verdict {
         (_, Some(name)) => Verdict::Unjudged {
             reason: format!("the solution needs the package `{name}`, which is not installed"),
         },
-        _ => Verdict::Incorrect {
-            reason: status.to_string(),
-        },
+        _ => Verdict::incorrect(status.to_string()).because(Cause::of(status)),
     }
 }
 
@@ -121,9 +119,6 @@ pub(super) const TOGETHER: &str = "candidate and tests in one process";
 
 /// The grade of a program, with how it was come by.
 pub(super) fn grade(verdict: Verdict, extracted: &str, how: &str) -> Grade {
-    Grade {
-        why: format!("{how}: {verdict}"),
-        extracted: Some(extracted.to_owned()),
-        verdict,
-    }
+    let why = format!("{how}: {verdict}");
+    Grade::of(verdict, Some(extracted.to_owned()), why)
 }

@@ -9,7 +9,7 @@ use code_interpreter::Interpreter;
 
 use super::verdicts::ItemVerdict;
 use crate::error::Result;
-use crate::graders::{Grade, Verdict};
+use crate::graders::Grade;
 use crate::samples::Sample;
 use crate::tasks::{Item, Pythons};
 
@@ -56,6 +56,7 @@ pub fn grade_answers(
             sample: sample.sample,
             grade: (judging.judge)(item, &sample.text, pythons)?,
             rating: None,
+            turn_ratings: Vec::new(),
             finish: Some(sample.finish),
             protection,
         })
@@ -149,14 +150,9 @@ fn without_answer(item: &Item, reason: Option<&String>) -> ItemVerdict {
     ItemVerdict {
         id: item.id.clone(),
         sample: 0,
-        grade: Grade {
-            verdict: Verdict::Incorrect {
-                reason: reason.clone(),
-            },
-            extracted: None,
-            why: reason,
-        },
+        grade: Grade::new(false, None, reason),
         rating: None,
+        turn_ratings: Vec::new(),
         finish: None,
         protection: None,
     }

@@ -6,6 +6,7 @@
 mod compare;
 mod folder;
 mod grading;
+mod groups;
 mod harness;
 mod page;
 mod record;
@@ -16,6 +17,7 @@ mod verdicts;
 pub use compare::{comparison_table, item_results, published_table};
 pub use folder::{RunFolder, SettingRun};
 pub use grading::{JudgeAnswer, Judging, grade_answers};
+pub use groups::Groups;
 pub use page::{SettingFiles, markdown, page};
 pub use record::{DataStamp, ModelStamp, RunRecord, SettingStamp, TaskStamp, sha256};
 pub use summary::{SettingSummary, Summary};

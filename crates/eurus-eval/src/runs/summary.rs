@@ -1,15 +1,16 @@
 //! What the verdicts of a run come to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use code_interpreter::Protection;
 use serde::{Deserialize, Serialize};
 
+use super::groups::{self, Groups, Row, estimate, grouped, share};
 use super::record::RunRecord;
 use super::verdicts::{ItemVerdict, Outcome};
 use crate::error::Result;
 use crate::graders::Rules;
-use crate::metrics::{Estimate, Interval, Proportion, mean_pass_at_k, paired_difference};
+use crate::metrics::{Estimate, Interval, Proportion, mean_pass_at_k};
 use crate::table::Table;
 use crate::tasks::Item;
 
@@ -45,9 +46,13 @@ pub struct SettingSummary {
     pub ratings: Option<Estimate>,
     /// The 95 % interval of Wilson, which takes items to be independent.
     pub interval: Option<Interval>,
-    /// The same within each group, by the field and its value.
+    /// The accuracy within each group, by the field and its value. Of IFEval also the shares of prompts and of instructions
+    /// that are followed strictly and loosely, under `what is counted`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub groups: BTreeMap<String, BTreeMap<String, Proportion>>,
+    pub groups: Groups<Proportion>,
+    /// The mean rating within each group, and by `turn`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rating_groups: Groups<Estimate>,
     /// Chance that one of k answers is right, by k, where there are several.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pass_at_k: BTreeMap<usize, f64>,
@@ -114,41 +119,43 @@ impl Summary {
 
     /// A table for each field that items are grouped by.
     pub fn group_tables(&self) -> Vec<Table> {
-        let mut fields: BTreeMap<&str, Vec<&SettingSummary>> = BTreeMap::new();
-        for setting in &self.settings {
-            for field in setting.groups.keys() {
-                fields.entry(field).or_default().push(setting);
-            }
-        }
-        let mut tables = Vec::new();
-        for (field, settings) in fields {
-            let names = settings.iter().map(|setting| setting.name.clone());
-            let headers = [field.to_owned(), "items".to_owned()]
-                .into_iter()
-                .chain(names);
-            let mut table = Table::new(format!("Accuracy by {field}")).headers(headers);
-            let mut values: BTreeMap<&str, usize> = BTreeMap::new();
-            for setting in &settings {
-                for (value, accuracy) in &setting.groups[field] {
-                    let items = values.entry(value).or_default();
-                    *items = accuracy.n.max(*items);
-                }
-            }
-            for (value, items) in values {
-                let cells = settings.iter().map(|setting| {
-                    let accuracy = setting.groups[field].get(value);
-                    accuracy.map_or_else(String::new, ToString::to_string)
-                });
-                table = table.row(
-                    [value.to_owned(), items.to_string()]
-                        .into_iter()
-                        .chain(cells),
-                );
-            }
-            tables.push(table);
-        }
+        let settings = self.settings.iter();
+        let accuracies = settings.clone().map(|it| (&it.name[..], &it.groups));
+        let ratings = settings.map(|it| (&it.name[..], &it.rating_groups));
+        let mut tables = group_tables("Accuracy", &accuracies.collect::<Vec<_>>(), |it| it.n);
+        tables.extend(group_tables("Rating", &ratings.collect::<Vec<_>>(), |it| {
+            it.n
+        }));
         tables
     }
+}
+
+/// A table for each field by which the means of some setting are divided, with a column for each of these settings.
+fn group_tables<M: ToString>(
+    what: &str,
+    settings: &[(&str, &Groups<M>)],
+    n: fn(&M) -> usize,
+) -> Vec<Table> {
+    let fields: BTreeSet<&String> = settings.iter().flat_map(|(_, it)| it.keys()).collect();
+    let mut tables = Vec::new();
+    for field in fields {
+        let of_field = settings
+            .iter()
+            .filter_map(|(name, groups)| Some((*name, groups.get(field)?)));
+        let of_field: Vec<(&str, &BTreeMap<String, M>)> = of_field.collect();
+        let names = of_field.iter().map(|(name, _)| *name);
+        let mut table = Table::new(format!("{what} by {field}"))
+            .headers([field.as_str(), "n"].into_iter().chain(names));
+        let groups: BTreeSet<&String> = of_field.iter().flat_map(|(_, it)| it.keys()).collect();
+        for group in groups {
+            let means = of_field.iter().map(|(_, it)| it.get(group));
+            let items = means.clone().flatten().map(n).max().unwrap_or(0);
+            let cells = means.map(|mean| mean.map_or_else(String::new, ToString::to_string));
+            table = table.row([group.clone(), items.to_string()].into_iter().chain(cells));
+        }
+        tables.push(table);
+    }
+    tables
 }
 
 impl SettingSummary {
@@ -168,45 +175,35 @@ impl SettingSummary {
         for verdict in verdicts {
             by_item.entry(&verdict.id).or_default().push(verdict);
         }
-        let mut judged: Vec<Judged<'_>> = Vec::new();
-        let mut ratings: Vec<f64> = Vec::new();
+        let mut counts: Vec<Count> = Vec::new();
+        let (mut accuracies, mut ratings): (Vec<Row<'_>>, Vec<Row<'_>>) = (Vec::new(), Vec::new());
+        let (mut instructions, mut turns) = (Vec::new(), Vec::new());
         let mut items_unjudged = 0;
         for item in items {
             let rows = by_item.get(item.id.as_str()).map_or(&[][..], Vec::as_slice);
             let rated: Vec<f64> = rows.iter().filter_map(|row| row.rating).collect();
             if !rated.is_empty() {
-                ratings.push(rated.iter().sum::<f64>() / rated.len() as f64);
+                let mean = rated.iter().sum::<f64>() / rated.len() as f64;
+                ratings.push(Row::of_item(item, mean));
+                turns.extend(groups::turns(item, rows));
                 continue;
             }
             let can_be = rows.iter().filter(|row| row.outcome() != Outcome::Unjudged);
             let samples = can_be.clone().count();
             let correct = can_be.filter(|row| row.grade.is_correct()).count();
-            match samples {
-                0 => items_unjudged += 1,
-                _ => judged.push(Judged {
-                    item,
-                    samples,
-                    correct,
-                }),
+            if samples == 0 {
+                items_unjudged += 1;
+                continue;
             }
+            counts.push(Count { samples, correct });
+            accuracies.push(Row::of_item(item, correct as f64 / samples as f64));
+            instructions.extend(groups::instructions(item, rows));
         }
-        let mut groups: BTreeMap<String, BTreeMap<String, Vec<&Judged<'_>>>> = BTreeMap::new();
-        for it in &judged {
-            for (field, value) in &it.item.groups {
-                let values = groups.entry(field.clone()).or_default();
-                values.entry(value.clone()).or_default().push(it);
-            }
-        }
-        let groups = groups.into_iter().map(|(field, values)| {
-            let values = values.into_iter();
-            let accuracies = values.map(|(value, rows)| Ok((value, accuracy(&rows)?)));
-            Ok((field, accuracies.collect::<Result<_>>()?))
-        });
-        let all: Vec<&Judged<'_>> = judged.iter().collect();
-        let accuracy = match all.is_empty() {
-            true => None,
-            false => Some(accuracy(&all)?),
-        };
+        let accuracy = mean_of(&accuracies, share)?;
+        let mut groups = grouped(&accuracies, share)?;
+        groups.extend(grouped(&instructions, share)?);
+        let mut rating_groups = grouped(&ratings, estimate)?;
+        rating_groups.extend(grouped(&turns, estimate)?);
         let mut outcomes = BTreeMap::new();
         for verdict in verdicts {
             *outcomes.entry(verdict.outcome()).or_default() += 1;
@@ -217,9 +214,10 @@ impl SettingSummary {
             name: name.to_owned(),
             interval: accuracy.map(|it| it.wilson(CONFIDENCE)).transpose()?,
             accuracy,
-            ratings: mean_rating(&ratings)?,
-            groups: groups.collect::<Result<_>>()?,
-            pass_at_k: pass_at_k(&judged)?,
+            ratings: mean_of(&ratings, estimate)?,
+            groups,
+            rating_groups,
+            pass_at_k: pass_at_k(&counts)?,
             outcomes,
             cut_off: count(|it| it.finish == Some(chat_model::Finish::Length)),
             nothing_extracted: count(|it| it.finish.is_some() && it.grade.extracted.is_none()),
@@ -229,28 +227,18 @@ impl SettingSummary {
     }
 }
 
-struct Judged<'a> {
-    item: &'a Item,
+/// Answers to an item that could be judged, and the right ones among them.
+struct Count {
     samples: usize,
     correct: usize,
 }
 
-fn accuracy(judged: &[&Judged<'_>]) -> Result<Proportion> {
-    let share = |it: &&Judged<'_>| it.correct as f64 / it.samples as f64;
-    let shares: Vec<f64> = judged.iter().map(share).collect();
-    // An item without a cluster is one of its own, whatever clusters are called.
-    let clusters = judged.iter().map(|it| match &it.item.cluster {
-        Some(cluster) => (Some(cluster.as_str()), None),
-        None => (None, Some(it.item.id.as_str())),
-    });
-    Proportion::from_clusters(&shares, &clusters.collect::<Vec<_>>())
-}
-
-/// With its standard error; nothing where nothing was rated.
-fn mean_rating(ratings: &[f64]) -> Result<Option<Estimate>> {
-    match ratings {
-        [] => Ok(None),
-        _ => paired_difference(ratings, &vec![0.0; ratings.len()]).map(Some),
+/// Nothing where there is nothing to average.
+fn mean_of<M>(rows: &[Row<'_>], mean: fn(&[&Row<'_>]) -> Result<M>) -> Result<Option<M>> {
+    let rows: Vec<&Row<'_>> = rows.iter().collect();
+    match rows.is_empty() {
+        true => Ok(None),
+        false => mean(&rows).map(Some),
     }
 }
 
@@ -259,7 +247,7 @@ fn shown(value: Option<&impl ToString>) -> String {
 }
 
 /// For k = 1, 2, 4, ... as far as every item has so many samples.
-fn pass_at_k(judged: &[Judged<'_>]) -> Result<BTreeMap<usize, f64>> {
+fn pass_at_k(judged: &[Count]) -> Result<BTreeMap<usize, f64>> {
     let fewest = judged.iter().map(|it| it.samples).min().unwrap_or(0);
     let counts: Vec<(usize, usize)> = judged.iter().map(|it| (it.samples, it.correct)).collect();
     let ks = std::iter::successors(Some(1), |k| Some(2 * k)).take_while(|&k| k <= fewest);

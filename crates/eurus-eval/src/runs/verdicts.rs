@@ -6,7 +6,7 @@ use chat_model::{ChatRequest, Finish, Role};
 use code_interpreter::Protection;
 use serde::{Deserialize, Serialize};
 
-use crate::graders::{Grade, Verdict};
+use crate::graders::{Cause, Grade, Verdict};
 
 /// A request as one text for readers: the raw prompt, or the messages with their roles, and how the answer begins.
 pub fn shown_prompt(request: &ChatRequest) -> String {
@@ -46,6 +46,9 @@ pub struct ItemVerdict {
     /// The number from 1 to 10 that a judge gives it, where one does; nobody then says whether it is right.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rating: Option<f64>,
+    /// What it gives each turn of a conversation, of which `rating` is the mean.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub turn_ratings: Vec<f64>,
     /// Why the answer ended; nothing where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish: Option<Finish>,
@@ -62,7 +65,10 @@ impl ItemVerdict {
             _ if self.rating.is_some() => Outcome::Rated,
             Verdict::Correct => Outcome::Right,
             Verdict::Unjudged { .. } => Outcome::Unjudged,
-            Verdict::Incorrect { reason } if reason.contains("timed out") => Outcome::TimedOut,
+            Verdict::Incorrect {
+                cause: Cause::TimedOut,
+                ..
+            } => Outcome::TimedOut,
             Verdict::Incorrect { .. } if self.finish == Some(Finish::Length) => Outcome::CutOff,
             Verdict::Incorrect { .. } if self.grade.extracted.is_none() => {
                 Outcome::NothingExtracted
@@ -131,12 +137,9 @@ mod tests {
         ItemVerdict {
             id: "a".into(),
             sample: 0,
-            grade: Grade {
-                verdict,
-                extracted: extracted.map(str::to_owned),
-                why: "rule".into(),
-            },
+            grade: Grade::of(verdict, extracted.map(str::to_owned), "rule"),
             rating: None,
+            turn_ratings: Vec::new(),
             finish,
             protection: None,
         }
@@ -144,9 +147,7 @@ mod tests {
 
     #[test]
     fn every_answer_has_one_outcome_and_a_right_one_is_right_however_it_ended() {
-        let wrong = |reason: &str| Verdict::Incorrect {
-            reason: reason.into(),
-        };
+        let wrong = Verdict::incorrect;
         let unjudged = Verdict::Unjudged { reason: "r".into() };
         for (row, outcome) in [
             (
@@ -166,8 +167,21 @@ mod tests {
                 Outcome::NothingExtracted,
             ),
             (
-                verdict(wrong("timed out"), None, Some(Finish::Stop)),
+                verdict(
+                    wrong("case 2").because(Cause::TimedOut),
+                    None,
+                    Some(Finish::Stop),
+                ),
                 Outcome::TimedOut,
+            ),
+            (
+                // The words are the answer's own.
+                verdict(
+                    wrong("ValueError: timed out"),
+                    Some("1"),
+                    Some(Finish::Stop),
+                ),
+                Outcome::Wrong,
             ),
             (
                 verdict(unjudged, None, Some(Finish::Stop)),

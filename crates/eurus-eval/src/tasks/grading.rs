@@ -193,7 +193,7 @@ impl Task {
                     instruction_id_list,
                     kwargs,
                 } = &prompt;
-                Ok(ifeval::grade(answer, instruction_id_list, kwargs, rules)?.grade)
+                Ok(ifeval::grade(answer, instruction_id_list, kwargs, rules)?.into())
             }
             Grader::HumanEval {} => {
                 let problem = self.problem(item)?;

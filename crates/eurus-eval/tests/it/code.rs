@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::time::Instant;
 
-use code_interpreter::{Interpreter, Limits, Pool, Python, Result, Verdict};
+use code_interpreter::{Cause, Interpreter, Limits, Pool, Python, Result, Status, Verdict};
 use eurus_eval::graders::{Grade, Rules, human_eval, leetcode, mbpp, program_of_thought};
 use flate2::read::GzDecoder;
 
@@ -231,6 +231,43 @@ fn an_answer_that_needs_a_package_is_unjudged_and_the_package_is_named() {
     let answer = program_of_thought::answer(completion, &mut candidate).unwrap();
     let grade = answer.grade(|_| Grade::new(true, None, "any"));
     assert!(grade.why.contains("`no_such_package`"), "{grade:?}");
+}
+
+#[test]
+fn a_program_that_does_not_end_in_time_is_the_cause_and_not_its_words() {
+    let ended = |ended: Status| {
+        let text = String::new();
+        let answer = program_of_thought::Answer {
+            text,
+            ended: Some(ended),
+        };
+        match answer.grade(|_| Grade::new(false, None, "any")).verdict {
+            Verdict::Incorrect { cause, .. } => cause,
+            other => panic!("{other}"),
+        }
+    };
+    let raised = Status::Exception {
+        kind: "ValueError".into(),
+        message: "timed out".into(),
+    };
+    assert_eq!(ended(Status::TimedOut), Cause::TimedOut);
+    assert_eq!(ended(raised), Cause::Failed);
+    let [mut tests, mut candidate] = two();
+    let raises =
+        "class Solution:\n    def double(self, x):\n        raise ValueError('timed out')\n";
+    for rules in Rules::ALL {
+        let grade = leetcode::grade(&double(), raises, rules, &mut tests, &mut candidate).unwrap();
+        assert!(
+            matches!(
+                grade.verdict,
+                Verdict::Incorrect {
+                    cause: Cause::Failed,
+                    ..
+                }
+            ),
+            "{grade:?}"
+        );
+    }
 }
 
 #[test]

@@ -62,7 +62,7 @@ proptest! {
             json!({"capital_frequency": 1, "capital_relation": "less than"}),
         ];
         let grade = ifeval::grade(&response, &names, &given.map(arguments), Rules::Authors)?;
-        for (strict, loose) in grade.strict.iter().zip(&grade.loose) {
+        for (strict, loose) in grade.followed.strict.iter().zip(&grade.followed.loose) {
             prop_assert!(strict <= loose);
         }
     }

@@ -9,12 +9,19 @@ mod golden;
 mod ifeval;
 #[cfg(feature = "benchmarks")]
 mod judge;
+#[cfg(feature = "benchmarks")]
+mod lead;
 mod mint;
+mod mutated;
 mod own;
 mod properties;
 mod report;
 mod reward_benches;
+#[cfg(feature = "benchmarks")]
+mod run_mutations;
 mod samples;
+#[cfg(feature = "benchmarks")]
+mod summaries;
 mod task_data;
 mod task_mutations;
 mod tasks;

@@ -10,10 +10,11 @@ use std::path::Path;
 
 use eurus_eval::graders::Rules;
 use eurus_eval::tasks::{DataPlace, Task};
-use rand::{Rng, RngExt, SeedableRng};
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use test_support::count;
 
+use crate::mutated::mutated;
 use crate::own::{OWN_ROWS, OWN_TASK};
 
 const TASKS: [&str; 6] = [
@@ -70,83 +71,6 @@ const DATA: [&[(&str, &str)]; 6] = [
         ),
     ],
 ];
-
-/// Pieces that stand in task files and data, and some that should not.
-const PIECES: [&str; 40] = [
-    "\"",
-    "'",
-    "{",
-    "}",
-    "[",
-    "]",
-    "{{",
-    "}}",
-    "{%",
-    "%}",
-    "\n",
-    ",",
-    ":",
-    "=",
-    "\0",
-    "\u{feff}",
-    "\u{1f600}",
-    "null",
-    "-1",
-    "1e999",
-    "99999999999999999999",
-    "true",
-    "[[",
-    "''' ",
-    "\"\"\"",
-    " | int",
-    " | first",
-    "[0]",
-    "row",
-    "shots",
-    "*",
-    "/",
-    "../",
-    "\\",
-    "\\u",
-    "(",
-    ".split(1)",
-    "[1:]",
-    "loop",
-    "\u{301}",
-];
-
-/// A text with up to three faults.
-fn mutated(rng: &mut impl Rng, text: &str) -> Vec<u8> {
-    let mut bytes = text.as_bytes().to_vec();
-    for _ in 0..rng.random_range(1..=3) {
-        let at = rng.random_range(0..=bytes.len());
-        let to = (at + rng.random_range(0..20)).min(bytes.len());
-        match rng.random_range(0..6) {
-            0 => drop(bytes.drain(at..to)),
-            1 => bytes.truncate(at),
-            2 => {
-                let copy = bytes[at..to].to_vec();
-                bytes.splice(at..at, copy);
-            }
-            3 if at < bytes.len() => bytes[at] = rng.random(),
-            4 => {
-                let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
-                let (one, two) = (
-                    rng.random_range(0..lines.len()),
-                    rng.random_range(0..lines.len()),
-                );
-                let mut lines = lines;
-                lines.swap(one, two);
-                bytes = lines.join(&b'\n');
-            }
-            _ => {
-                let piece = PIECES[rng.random_range(0..PIECES.len())];
-                bytes.splice(at..at, piece.bytes());
-            }
-        }
-    }
-    bytes
-}
 
 fn write(folder: &Path, name: &str, content: &[u8]) {
     let path = folder.join(name);

@@ -544,10 +544,16 @@ fn a_chat_model_refuses_a_long_conversation_and_bad_settings_and_answers_the_res
     };
     assert!(answers[0].is_ok() && answers[3].is_ok());
     assert!(
-        refusal(1).starts_with("model `small`: prompt 0 has "),
+        refusal(1).starts_with("model `small`: the prompt has "),
         "{}",
         refusal(1)
     );
+    let too_long = answers
+        .iter()
+        .map(|it| it.as_ref().is_err_and(chat_model::Error::is_too_long));
+    assert_eq!(too_long.collect::<Vec<_>>(), [false, true, false, false]);
+    let scored = model.log_probs_of(&requests[1], "three");
+    assert!(scored.is_err_and(|error| error.is_too_long()));
     assert!(refusal(1).contains("context of 64"), "{}", refusal(1));
     assert_eq!(
         refusal(2),

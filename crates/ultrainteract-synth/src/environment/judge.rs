@@ -107,7 +107,7 @@ fn without_program() -> Outcome {
 fn judged(verdict: CodeVerdict, wall: Duration) -> Outcome {
     let (verdict, output) = match verdict {
         CodeVerdict::Correct => (Verdict::Correct, "All tests pass.".to_owned()),
-        CodeVerdict::Incorrect { reason } => (Verdict::Incorrect, reason),
+        CodeVerdict::Incorrect { reason, .. } => (Verdict::Incorrect, reason),
         CodeVerdict::Unjudged { reason } => (Verdict::Unjudged, reason),
     };
     Outcome {

@@ -1,6 +1,8 @@
 //! `eurus eval`, as its users run it.
 
+mod every_task;
 mod list;
+mod published;
 mod reward_models;
 mod run;
 mod show;

@@ -230,3 +230,21 @@ fn samples_are_reranked_by_scores_of_a_file() -> Result<()> {
         &["row 1 of oracle.jsonl", "`rewards`", "reward"],
     )
 }
+
+#[test]
+fn a_run_whose_programs_cannot_be_run_draws_no_answer() -> Result<()> {
+    let place = place()?;
+    fs::write(
+        place.path("code.toml"),
+        TASK.replace(r#"{ name = "number" }"#, r#"{ name = "python_asserts" }"#),
+    )?;
+    let server = server(12);
+    let said = place.refusal(&format!(
+        "eval run --task code.toml --model {} --served-name m --python no-such-python --out run",
+        server.base_url
+    ))?;
+    ensure_says(&said, &["sandbox", "no-such-python"])?;
+    ensure!(server.calls().is_empty(), "the model was asked in vain");
+    ensure!(!place.path("run").exists(), "a run was begun");
+    Ok(())
+}

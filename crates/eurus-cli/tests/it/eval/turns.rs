@@ -173,6 +173,16 @@ fn conversations_of_mt_bench_are_rated_by_a_judge_turn_by_turn() -> Result<()> {
         "{setting}"
     );
     ensure!(setting["accuracy"].is_null(), "{setting}");
+    let turns = &setting["rating_groups"]["turn"];
+    ensure!(
+        turns["1"]["mean"] == 6.0 && turns["2"]["mean"] == 6.5,
+        "{setting}"
+    );
+    ensure!(
+        setting["rating_groups"]["category"]["writing"]["n"] == 2,
+        "{setting}"
+    );
+    ensure_says(&told, &["Rating by category", "Rating by turn"])?;
     ensure!(
         setting["outcomes"] == json!({"rated": 2, "unjudged": 1}),
         "{setting}"

@@ -8,7 +8,8 @@ use test_support::servers::{ChatServer, Reply};
 use test_support::skip;
 
 use super::company::{texts, user_text};
-use super::site::{Ended, LEVEL, RUN, Site, end};
+use super::site::{Ended, RUN, Site, end};
+use crate::common::LEVEL;
 
 const VARIABLE: &str = "EURUS_TEST_SYNTH_KEY";
 const KEY: &str = "sk-7f3a9c51e2d84b60";

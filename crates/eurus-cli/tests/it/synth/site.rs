@@ -2,14 +2,13 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::LazyLock;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::company::PARTS;
 use super::puzzles;
-use crate::common::{Workplace, ensure_says};
+use crate::common::{LEVEL, Workplace, ensure_says};
 
 pub const RUN: &str = "synth run --config synth.toml --data problems.jsonl --store run.db";
 
@@ -28,18 +27,6 @@ pub struct Ended {
     pub out: String,
     pub said: String,
 }
-
-/// The best isolation of this machine.
-pub static LEVEL: LazyLock<String> = LazyLock::new(|| {
-    let output = Command::new(env!("CARGO_BIN_EXE_eurus"))
-        .args(["synth", "doctor", "--json"])
-        .output();
-    let report = output.map(|it| serde_json::from_slice::<Value>(&it.stdout).unwrap_or_default());
-    let level = report.unwrap_or_default()["level"]
-        .as_str()
-        .map(str::to_owned);
-    level.unwrap_or_else(|| "none".to_owned())
-});
 
 /// A run file: `actors` decides, then the endpoints of all parts at one server.
 pub fn run_file(base_url: &str) -> String {

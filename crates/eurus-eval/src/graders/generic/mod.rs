@@ -72,7 +72,7 @@ pub fn regex(answer: &str, gold: &Value, whole: bool) -> Grade {
         match Regex::new(&pattern) {
             Ok(regex) => met |= regex.is_match(answer.trim()),
             Err(error) => {
-                return unjudged(format!(
+                return Grade::unjudged(format!(
                     "the right answer is no regular expression: {error}"
                 ));
             }
@@ -173,20 +173,9 @@ pub fn python_asserts(
             "the asserts, in the process of the program",
         ),
     };
-    Ok(Grade {
-        why: match &result.verdict {
-            Verdict::Correct => why.to_owned(),
-            Verdict::Incorrect { reason } | Verdict::Unjudged { reason } => reason.clone(),
-        },
-        verdict: result.verdict,
-        extracted: Some(program.to_owned()),
-    })
-}
-
-fn unjudged(reason: String) -> Grade {
-    Grade {
-        why: reason.clone(),
-        verdict: Verdict::Unjudged { reason },
-        extracted: None,
-    }
+    let why = match &result.verdict {
+        Verdict::Correct => why.to_owned(),
+        Verdict::Incorrect { reason, .. } | Verdict::Unjudged { reason } => reason.clone(),
+    };
+    Ok(Grade::of(result.verdict, Some(program.to_owned()), why))
 }

@@ -21,8 +21,8 @@
 //! let instructions = ["punctuation:no_comma", "length_constraints:number_words"];
 //!
 //! let grade = ifeval::grade("Sure, here it is:\nOne two three", &instructions, &arguments, Rules::Authors)?;
-//! assert_eq!(grade.strict, [false, true]);
-//! assert_eq!(grade.loose, [true, true]);
+//! assert_eq!(grade.followed.strict, [false, true]);
+//! assert_eq!(grade.followed.loose, [true, true]);
 //! assert!(grade.grade.is_correct());
 //! # Ok::<(), eurus_eval::Error>(())
 //! ```
@@ -137,18 +137,34 @@ pub fn instruction(
     Ok(checker(&arguments, response)? && !python::is_blank(response))
 }
 
-/// What is said of an answer to a prompt with instructions.
+/// Which instructions of a prompt an answer follows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IfevalGrade {
+pub struct Followed {
     /// Whether each instruction is followed by the answer as it is.
     pub strict: Vec<bool>,
     /// Whether each is followed by the answer in one of its eight forms.
     pub loose: Vec<bool>,
+}
+
+/// What is said of an answer to a prompt with instructions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IfevalGrade {
+    /// The instructions one by one.
+    pub followed: Followed,
     /// The grade of the prompt: all instructions are followed loosely.
     pub grade: Grade,
 }
 
-impl IfevalGrade {
+impl From<IfevalGrade> for Grade {
+    fn from(IfevalGrade { followed, grade }: IfevalGrade) -> Self {
+        Self {
+            followed: Some(followed),
+            ..grade
+        }
+    }
+}
+
+impl Followed {
     /// Whether all instructions are followed by the answer as it is.
     pub fn is_strict(&self) -> bool {
         self.strict.iter().all(|&is_followed| is_followed)
@@ -198,8 +214,7 @@ pub fn grade<S: AsRef<str>>(
         false => format!("not followed: {}", ignored.join(", ")),
     };
     Ok(IfevalGrade {
-        strict,
-        loose,
+        followed: Followed { strict, loose },
         grade: Grade::new(ignored.is_empty(), None, why),
     })
 }
