@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use ultrainteract::formats::parse_json;
 use ultrainteract::input::{self, Located};
-use ultrainteract::{Error as RowError, Verdict};
+use ultrainteract::{ActionSource, Error as RowError, Verdict};
 
 use super::{JudgedTree, JudgedTurn};
 use crate::error::{Error, Result};
@@ -51,7 +51,7 @@ impl fmt::Display for RewardField {
 ///                        {"name": "3", "parent": "1", "verdict": "correct", "tokens": 31, "implicit_reward": 0.4}]}
 /// ```
 ///
-/// `parent` names the turn before, and is null or missing for a first one. A turn with `not_scored` is left out.
+/// `parent` names the turn before, and is null or missing for a first one; `source` says how it came about. A turn with `not_scored` is left out.
 #[derive(Debug)]
 pub struct ProcessScores {
     rows: Vec<Located<TreeRow>>,
@@ -69,6 +69,7 @@ struct NodeRow {
     name: String,
     parent: Option<String>,
     verdict: Option<Verdict>,
+    source: Option<ActionSource>,
     tokens: Option<usize>,
     not_scored: Option<String>,
     implicit_reward: Option<f64>,
@@ -123,6 +124,23 @@ impl ProcessScores {
             }),
             false => Ok(Self { rows, not_scored }),
         }
+    }
+
+    /// The same without turns that no model wrote on its own: annotated solutions, and those that were elicited with one. What
+    /// has no `source` stays, and a tree of which nothing is left goes.
+    #[must_use]
+    pub fn sampled_only(mut self) -> Self {
+        let is_sampled = |node: &NodeRow| node.source.is_none_or(|it| it == ActionSource::Sampled);
+        for nodes in self
+            .rows
+            .iter_mut()
+            .filter_map(|row| row.value.nodes.as_mut())
+        {
+            nodes.retain(is_sampled);
+        }
+        self.rows
+            .retain(|row| row.value.nodes.as_ref().is_some_and(|it| !it.is_empty()));
+        self
     }
 
     /// The numbers that any turn has.
