@@ -18,9 +18,9 @@ use crate::data::check_new;
 use crate::job::print;
 
 pub const EXAMPLES: &str = "\
-A policy that learned from preferences has a reward of every turn: beta times its log-ratio to its reference (arXiv 2412.01981).
-Told are its AUC against the verdicts, over all turns, among answers to one history and by turn; whether the least reward is at
-the first wrong turn; and sum, mean, minimum and last reward as rewards of whole responses. What `eurus score` wrote of trees has
+A policy that learned from preferences has a reward of every turn: beta times its log-ratio to its reference (arXiv 2412.01981). \
+Told are its AUC against the verdicts, over all turns, among answers to one history and by turn; whether the least reward is at \
+the first wrong turn; and sum, mean, minimum and last reward as rewards of whole responses. What `eurus score` wrote of trees has \
 all that is needed. Rows from elsewhere, such as steps that people judged, have
   {\"id\": \"t1\", \"nodes\": [{\"name\": \"1\", \"verdict\": \"correct\", \"reward\": 0.2},
                          {\"name\": \"2\", \"parent\": \"1\", \"verdict\": \"incorrect\", \"reward\": -0.4, \"tokens\": 31}]}

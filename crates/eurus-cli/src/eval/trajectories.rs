@@ -18,8 +18,8 @@ use crate::data::check_new;
 use crate::job::print;
 
 pub const EXAMPLES: &str = "\
-The paper explains DPO's fall in reasoning by the reward of chosen responses, which it pushes down (arXiv 2404.02078, figure 5).
-A run is told by means over the pairs of each quarter of its steps; --out draws every step. With what the policies solve of one
+The paper explains DPO's fall in reasoning by the reward of chosen responses, which it pushes down (arXiv 2404.02078, figure 5). \
+A run is told by means over the pairs of each quarter of its steps; --out draws every step. With what the policies solve of one \
 task, the rank correlation of the last chosen reward with the pass rate over the runs stands below.
 
 Examples:
