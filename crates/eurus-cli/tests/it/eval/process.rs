@@ -106,6 +106,7 @@ fn a_policy_that_learned_its_trees_tells_right_turns_from_wrong_ones() -> Result
             "Length alone, in tokens",
             "By turn.",
             "dpo (implicit_reward), minimum",
+            "Fewer turns alone",
             "report: process.html",
         ],
     )?;

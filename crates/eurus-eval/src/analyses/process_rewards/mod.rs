@@ -107,6 +107,9 @@ pub struct ProcessRewardReport {
     pub first_error: Option<FirstError>,
     /// How well rewards made of those of the turns tell the verdict of a whole response.
     pub responses: Vec<ResponseReward>,
+    /// What counting turns tells of the same, fewer being better: a trajectory that ends right often ends sooner, and a sum or a
+    /// minimum over fewer turns is often higher.
+    pub fewer_turns: Separation,
 }
 
 /// How well rewards tell the verdicts of one turn of trees.
@@ -177,6 +180,7 @@ pub fn evaluate_process_rewards(trees: &[JudgedTree]) -> Result<ProcessRewardRep
         let separation = Separation::of(&scored)?;
         Ok(TurnSeparation { turn, separation })
     });
+    let ends = responses::ends(trees);
     Ok(ProcessRewardReport {
         trees: trees.len(),
         turns: rewards.len(),
@@ -185,7 +189,8 @@ pub fn evaluate_process_rewards(trees: &[JudgedTree]) -> Result<ProcessRewardRep
         length_only: lengths.map(|it| Separation::of(&it)).transpose()?,
         by_turn: by_turn.collect::<Result<_>>()?,
         first_error: first_error::locate(trees)?,
-        responses: responses::aggregated(trees)?,
+        responses: responses::aggregated(&ends)?,
+        fewer_turns: responses::fewer_turns(&ends)?,
     })
 }
 

@@ -66,29 +66,49 @@ pub struct ResponseReward {
     pub separation: Separation,
 }
 
-pub(super) fn aggregated(trees: &[JudgedTree]) -> Result<Vec<ResponseReward>> {
+/// A trajectory whose last turn was judged.
+pub(super) struct End {
+    tree: usize,
+    correct: bool,
+    rewards: Vec<f64>,
+}
+
+pub(super) fn ends(trees: &[JudgedTree]) -> Vec<End> {
     let ends = trees.iter().enumerate().flat_map(|(tree, judged)| {
         let trajectories = judged.trajectories().into_iter();
         trajectories.filter_map(move |turns| {
-            let correct = turns.last()?.correct?;
-            let rewards: Vec<f64> = turns.iter().map(|turn: &&JudgedTurn| turn.reward).collect();
-            Some((tree, correct, rewards))
+            Some(End {
+                tree,
+                correct: turns.last()?.correct?,
+                rewards: turns.iter().map(|turn: &&JudgedTurn| turn.reward).collect(),
+            })
         })
     });
-    let ends: Vec<(usize, bool, Vec<f64>)> = ends.collect();
+    ends.collect()
+}
+
+pub(super) fn aggregated(ends: &[End]) -> Result<Vec<ResponseReward>> {
     let of = |aggregation: Aggregation| {
-        let scored = ends.iter().filter_map(|(tree, correct, rewards)| {
-            Some(Scored {
-                value: aggregation.of(rewards)?,
-                correct: *correct,
-                tree: *tree,
-                group: *tree,
-            })
-        });
         Ok(ResponseReward {
             aggregation,
-            separation: Separation::of(&scored.collect::<Vec<_>>())?,
+            separation: separation(ends, |rewards| aggregation.of(rewards))?,
         })
     };
     Aggregation::ALL.into_iter().map(of).collect()
+}
+
+pub(super) fn fewer_turns(ends: &[End]) -> Result<Separation> {
+    separation(ends, |rewards| Some(-(rewards.len() as f64)))
+}
+
+fn separation(ends: &[End], value: impl Fn(&[f64]) -> Option<f64>) -> Result<Separation> {
+    let scored = ends.iter().filter_map(|end| {
+        Some(Scored {
+            value: value(&end.rewards)?,
+            correct: end.correct,
+            tree: end.tree,
+            group: end.tree,
+        })
+    });
+    Separation::of(&scored.collect::<Vec<_>>())
 }

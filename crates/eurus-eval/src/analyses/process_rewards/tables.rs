@@ -77,7 +77,7 @@ pub fn turn_table<'a>(
     rows.into_values().fold(table, Table::row)
 }
 
-/// A row for each reward and each way to make one of a whole response of it.
+/// A row for each reward and each way to make one of a whole response of it; the last row is what counting turns tells.
 pub fn response_table<'a>(
     caption: impl Into<String>,
     rewards: impl IntoIterator<Item = (&'a str, &'a ProcessRewardReport)>,
@@ -88,25 +88,29 @@ pub fn response_table<'a>(
         "95 % interval",
         "Ranked right within a tree",
     ]);
-    let mut counts = None;
+    let row = |name: String, of: &Separation| {
+        [
+            name,
+            area(of),
+            interval(of.interval),
+            shown(of.pair_accuracy),
+        ]
+    };
+    let mut first = None;
     for (name, report) in rewards {
         for it in &report.responses {
-            let of = &it.separation;
-            let name = format!("{name}, {}", it.aggregation);
-            table = table.row([
-                name,
-                area(of),
-                interval(of.interval),
-                shown(of.pair_accuracy),
-            ]);
-            counts = counts.or(Some((of.correct, of.incorrect)));
+            table = table.row(row(format!("{name}, {}", it.aggregation), &it.separation));
         }
+        first = first.or(Some(report));
     }
-    match counts {
+    match first {
         None => table,
-        Some((correct, incorrect)) => table.note(format!(
-            "{correct} trajectories that end right, {incorrect} that end wrong."
-        )),
+        Some(ProcessRewardReport { fewer_turns, .. }) => table
+            .row(row("Fewer turns alone".to_owned(), fewer_turns))
+            .note(format!(
+                "{} trajectories that end right, {} that end wrong.",
+                fewer_turns.correct, fewer_turns.incorrect
+            )),
     }
 }
 

@@ -180,6 +180,7 @@ proptest! {
             prop_assert_eq!(it.separation.pair_accuracy, report.reward.pair_accuracy);
         }
         prop_assert!(report.first_error.is_none());
+        prop_assert_eq!(report.fewer_turns.auc, Some(0.5));
     }
 
     #[test]
