@@ -113,6 +113,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_area_is_that_of_counting_pairs_by_hand() {
+        // The example in the documentation of scikit-learn's `roc_auc_score`; then one with ties.
+        assert_eq!(area_under_curve(&[0.35, 0.8], &[0.1, 0.4]).unwrap(), 0.75);
+        let tied = area_under_curve(&[0.5, 0.5, 0.9, 0.1], &[0.5, 0.2, 0.9]).unwrap();
+        assert!((tied - 5.5 / 12.0).abs() < 1e-15, "{tied}");
+    }
+
+    #[test]
     fn ties_count_one_half_and_one_kind_alone_has_no_curve() {
         assert_eq!(area_under_curve(&[1.0, 1.0], &[1.0]).unwrap(), 0.5);
         assert_eq!(area_under_curve(&[2.0, 1.0], &[1.0]).unwrap(), 0.75);

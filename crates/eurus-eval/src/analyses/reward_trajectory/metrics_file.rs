@@ -111,6 +111,10 @@ fn file_of(path: &Path) -> Result<PathBuf> {
 fn read_row(record: &[u8]) -> ultrainteract::Result<Option<(Option<String>, StepRewards)>> {
     let row: EventRow = parse_json(record)?;
     let Some(event) = row.event else {
+        // A file of several stages has other rows than those of trainers, such as counts of trees.
+        if row.stage.is_some() {
+            return Ok(None);
+        }
         let problem = "is missing: this is no event of a training run; give its metrics.jsonl";
         return Err(RowError::malformed("event", problem));
     };
