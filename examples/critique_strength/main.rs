@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use clap::Parser;
+use eurus_eval::analyses::pass_rates::solved_by_turn;
 use eurus_examples::experiment::{self, StartOptions, Unit, greedy_turns, pass_at_1};
 use eurus_examples::start::at_least_one;
 use eurus_examples::{preference, trees};
@@ -92,10 +93,11 @@ fn main() -> Result<()> {
             for (row, environment, critic) in rows {
                 let greedy = greedy_turns(start, &start.policy, environment, critic)?;
                 let turns = turns_that_solve(&greedy.trees, &start.unseen, python)?;
+                let mut solved_at: Vec<Option<usize>> = turns.into_iter().map(Some).collect();
+                solved_at.resize(start.unseen.len(), None);
+                let by_turn = solved_by_turn(&solved_at, 5)?;
                 for (column, last) in [("Solved by turn 1", 1), ("turn 2", 2), ("turn 5", 5)] {
-                    let solved = turns.iter().filter(|&&turn| turn <= last).count();
-                    let share = solved as f64 / start.unseen.len().max(1) as f64;
-                    measures.add(row, column, Unit::Share, share);
+                    measures.add(row, column, Unit::Share, by_turn[last - 1].mean);
                 }
 
                 let counted = Counted::new(critic, &start.tokenizer);

@@ -6,7 +6,7 @@
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use eurus_eval::metrics::rank_correlation;
+use eurus_eval::analyses::reward_trajectory::reward_pass_correlation;
 use eurus_examples::experiment::{self, StartOptions, Unit, pass_at_1};
 use eurus_examples::preference;
 use eurus_train::TrainingConfig;
@@ -60,7 +60,7 @@ fn main() -> Result<()> {
             let baseline = pass_at_1(start, &start.policy, environment)?;
             measures.add("SFT", "pass@1", Unit::Share, baseline);
             let settings = preference::settings(start.seed, &start.scale);
-            let (mut rewards, mut passes) = (Vec::new(), Vec::new());
+            let mut runs = Vec::new();
             let paired = preference::with_mismatched(&start.paired, start.seed)?;
             let reference = preference::reference(&start.policy, &paired, &settings)?;
             for factor in &arguments.factors {
@@ -82,16 +82,16 @@ fn main() -> Result<()> {
                     let pass = pass_at_1(start, &run.model, environment)?;
                     measures.add(&row, "pass@1", Unit::Share, pass);
                     measures.add(&row, "Gain over SFT", Unit::Points, pass - baseline);
-                    for (column, quarter) in QUARTERS.into_iter().zip(&run.quarters) {
+                    for (column, quarter) in QUARTERS.into_iter().zip(&run.rewards.quarters) {
                         measures.add(&row, column, Unit::Reward, quarter.chosen_reward);
                     }
                     let late = run.late();
                     measures.add(&row, "Rejected, last", Unit::Reward, late.rejected_reward);
-                    rewards.push(late.chosen_reward);
-                    passes.push(pass);
+                    runs.push((run.rewards, pass));
                 }
             }
-            if let Some(rho) = rank_correlation(&rewards, &passes)? {
+            let of_runs = runs.iter().map(|(rewards, pass)| (rewards, *pass));
+            if let Some(rho) = reward_pass_correlation(of_runs)? {
                 let column = "Last chosen reward with pass@1";
                 measures.add("Rank correlation over all runs", column, Unit::Number, rho);
             }

@@ -121,10 +121,11 @@ fn pass_table(unseen: &str, rows: &[PassRow]) -> Table {
     ]);
     for row in rows {
         table = table.row([
-            row.name.clone(),
-            row.solved.to_string(),
-            row.pass.to_string(),
-            row.over_sft
+            row.rate.name.clone(),
+            row.rate.solved.to_string(),
+            row.rate.pass.to_string(),
+            row.rate
+                .over_baseline
                 .as_ref()
                 .map_or_else(|| "–".to_owned(), Estimate::in_points),
             format!("{:.0} %", 100.0 * row.programs),
@@ -244,15 +245,17 @@ fn story(results: &Results) -> String {
         text += &format!(
             "Of the {} problems the SFT policy solves {}; {} of its solutions are programs. ",
             results.unseen,
-            percent(sft.pass.mean),
+            percent(sft.rate.pass.mean),
             percent(sft.programs)
         );
     }
     let learned = rows
         .iter()
-        .filter(|row| results.learned.iter().any(|run| run.name == row.name));
+        .filter(|row| results.learned.iter().any(|run| run.name == row.rate.name));
     for row in learned {
-        let Some(over) = &row.over_sft else { continue };
+        let Some(over) = &row.rate.over_baseline else {
+            continue;
+        };
         let verdict = match over.standard_error {
             Some(error) if over.mean.abs() > 2.0 * error => {
                 format!("{:.0} standard errors", over.mean.abs() / error)
@@ -261,22 +264,22 @@ fn story(results: &Results) -> String {
         };
         text += &format!(
             "After {} it is {} ({:+.1} points, {verdict}), with {} programs. ",
-            row.name,
-            percent(row.pass.mean),
+            row.rate.name,
+            percent(row.rate.pass.mean),
             100.0 * over.mean,
             percent(row.programs)
         );
     }
-    let best = |row: &&PassRow| row.name.starts_with("SFT, ");
+    let best = |row: &&PassRow| row.rate.name.starts_with("SFT, ");
     if let Some(fixed) = rows
         .iter()
         .filter(best)
-        .max_by(|a, b| a.pass.mean.total_cmp(&b.pass.mean))
+        .max_by(|a, b| a.rate.pass.mean.total_cmp(&b.rate.pass.mean))
     {
         text += &format!(
             "No choice made in advance does better than {} (\u{201c}{}\u{201d}). ",
-            percent(fixed.pass.mean),
-            fixed.name
+            percent(fixed.rate.pass.mean),
+            fixed.rate.name
         );
     }
     for row in &results.reranking.rows {
@@ -340,7 +343,7 @@ pub fn write(results: &Results, scale: &Scale, folder: &RunFolder) -> Result<()>
                 results
                     .learned
                     .iter()
-                    .map(|run| (run.name.as_str(), run.trajectory.clone())),
+                    .map(|run| (run.name.as_str(), run.rewards.points())),
             )
             .smooth(2),
         )

@@ -44,20 +44,28 @@ fn measures(results: &Results) -> BTreeMap<String, f64> {
     let mut measures = BTreeMap::new();
     let mut add = |name: String, value: f64| measures.insert(name, value);
     for row in &results.pass.rows {
-        add(format!("pass@1, {}", row.name), row.pass.mean);
-        add(format!("programs, {}", row.name), row.programs);
-        if let Some(over) = &row.over_sft {
-            add(format!("pass@1 over SFT, {}", row.name), over.mean);
+        add(format!("pass@1, {}", row.rate.name), row.rate.pass.mean);
+        add(format!("programs, {}", row.rate.name), row.programs);
+        if let Some(over) = &row.rate.over_baseline {
+            add(format!("pass@1 over SFT, {}", row.rate.name), over.mean);
         }
         if let Some(entropy) = row.entropy {
-            add(format!("entropy, {}", row.name), entropy);
+            add(format!("entropy, {}", row.rate.name), entropy);
         }
     }
-    let fixed = results.pass.rows.iter().find(|row| row.name == BEST_HABIT);
+    let fixed = results
+        .pass
+        .rows
+        .iter()
+        .find(|row| row.rate.name == BEST_HABIT);
     for run in &results.learned {
-        let row = results.pass.rows.iter().find(|row| row.name == run.name);
+        let row = results
+            .pass
+            .rows
+            .iter()
+            .find(|row| row.rate.name == run.name);
         if let Some((row, fixed)) = row.zip(fixed) {
-            let over = row.pass.mean - fixed.pass.mean;
+            let over = row.rate.pass.mean - fixed.rate.pass.mean;
             add(format!("pass@1 over the best habit, {}", run.name), over);
         }
         let (chosen, rejected) = (run.late().chosen_reward, run.late().rejected_reward);

@@ -17,7 +17,7 @@ use anyhow::{Context, Result};
 use burn::module::Module;
 use clap::Parser;
 use eurus_eval::{Table, terminal};
-use eurus_examples::evaluation::{PassRow, row, values};
+use eurus_examples::evaluation::{PassRow, row, solved};
 use eurus_examples::policy::{self, Answered, Draws, fine_tune};
 use eurus_examples::problems::{self, Given, Split};
 use eurus_examples::run_folder::RunFolder;
@@ -144,7 +144,7 @@ fn main() -> Result<()> {
     let mut rows = vec![row("The checkpoint", &before, None)?];
     println!(
         "{:>18}  {} solved by the checkpoint",
-        "pass@1", rows[0].pass
+        "pass@1", rows[0].rate.pass
     );
     let config = start.config.clone();
     // Saves a policy, and judges it against the answers of another one.
@@ -153,8 +153,8 @@ fn main() -> Result<()> {
             .with_tokenizer_from(&arguments.model);
         checkpoint.write_decoder(policy, &config)?;
         let answered = answers(start, policy, &environment)?;
-        let row = row(name, &answered, Some(&values(against)))?;
-        println!("{:>18}  {} solved by {name}", "pass@1", row.pass);
+        let row = row(name, &answered, Some(&solved(against)))?;
+        println!("{:>18}  {} solved by {name}", "pass@1", row.rate.pass);
         anyhow::Ok((row, answered))
     };
 
@@ -220,10 +220,12 @@ fn table(rows: &[PassRow]) -> Table {
     ]);
     for row in rows {
         table = table.row([
-            row.name.clone(),
-            row.solved.to_string(),
-            row.pass.to_string(),
-            row.over_sft.map_or("–".to_owned(), |gain| gain.in_points()),
+            row.rate.name.clone(),
+            row.rate.solved.to_string(),
+            row.rate.pass.to_string(),
+            row.rate
+                .over_baseline
+                .map_or("–".to_owned(), |gain| gain.in_points()),
             format!("{:.0} %", 100.0 * row.programs),
             format!("{:.0}", row.characters),
         ]);

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use anyhow::Result;
-use eurus_eval::metrics::paired_difference;
-use eurus_eval::metrics::{Estimate, Proportion};
+use eurus_eval::analyses::pass_rates::PassRate;
 use eurus_eval::reranking::{Candidate, Candidates};
 use eurus_eval::reward_model::{PairLengths, RewardModelReport, evaluate_rewards};
 use eurus_models::{Decoder, RewardModel};
@@ -23,20 +22,14 @@ pub const BEST_HABIT: &str = "SFT, best habit per template";
 
 /// Greedy pass@1 of one policy, or of the fine-tuned one held to a habit.
 pub struct PassRow {
-    /// Name of the policy.
-    pub name: String,
-    /// How many problems it solves.
-    pub solved: usize,
-    /// Their share.
-    pub pass: Proportion,
+    /// What it solves, and against the fine-tuned policy on the same problems; nothing there for that one itself.
+    pub rate: PassRate,
     /// Share of the solutions that are programs.
     pub programs: f64,
     /// Mean length of a solution in characters.
     pub characters: f64,
     /// How undecided the policy is, in nats for a whole solution; `None` where its choice is taken away.
     pub entropy: Option<f64>,
-    /// Against the fine-tuned policy on the same problems; `None` for itself.
-    pub over_sft: Option<Estimate>,
 }
 
 /// What the policies solve.
@@ -71,7 +64,7 @@ pub fn pass_table(
     };
 
     let free = greedy(sft, unseen, None)?;
-    let baseline = values(&free);
+    let baseline = solved(&free);
     let unseen_problems = problems_of(unseen);
     let entropy =
         |model: &Decoder| policy::entropy(model, tokenizer, &unseen_problems, start.seed, scale);
@@ -112,7 +105,7 @@ pub fn pass_table(
     }
     let rates = rows
         .iter()
-        .map(|row| format!("{} {:.1} %", row.name, 100.0 * row.pass.mean));
+        .map(|row| format!("{} {:.1} %", row.rate.name, 100.0 * row.rate.pass.mean));
     stage.finish(&rates.collect::<Vec<_>>().join("; "));
     Ok(Pass {
         rows,
@@ -120,39 +113,28 @@ pub fn pass_table(
     })
 }
 
-/// One where an answer is right and zero where not.
-pub fn values<'a>(solved: impl IntoIterator<Item = &'a Answered>) -> Vec<f64> {
-    let right = solved.into_iter().map(|it| u8::from(it.is_correct()));
-    right.map(f64::from).collect()
+/// Which of the answers are right.
+pub fn solved<'a>(answered: impl IntoIterator<Item = &'a Answered>) -> Vec<bool> {
+    answered.into_iter().map(Answered::is_correct).collect()
 }
 
 /// What the answers of a policy to problems are worth, and against others' to the same.
 pub fn row<'a>(
     name: &str,
-    solved: impl IntoIterator<Item = &'a Answered>,
-    baseline: Option<&[f64]>,
+    answered: impl IntoIterator<Item = &'a Answered>,
+    baseline: Option<&[bool]>,
 ) -> Result<PassRow> {
-    let solved: Vec<&Answered> = solved.into_iter().collect();
-    let right: Vec<bool> = solved.iter().map(|it| it.is_correct()).collect();
-    let count = solved.len() as f64;
-    let programs = solved
+    let answered: Vec<&Answered> = answered.into_iter().collect();
+    let count = answered.len() as f64;
+    let programs = answered
         .iter()
         .filter(|it| Habit::of(&it.action) == Some(Habit::Program));
-    let characters: usize = solved.iter().map(|it| it.action.chars().count()).sum();
+    let characters: usize = answered.iter().map(|it| it.action.chars().count()).sum();
     Ok(PassRow {
-        name: name.to_owned(),
-        solved: right.iter().filter(|&&right| right).count(),
-        pass: Proportion::from_bools(&right)?,
+        rate: PassRate::of(name, &solved(answered.iter().copied()), baseline)?,
         programs: programs.count() as f64 / count,
         characters: characters as f64 / count,
         entropy: None,
-        over_sft: match baseline {
-            Some(baseline) => Some(paired_difference(
-                &values(solved.iter().copied()),
-                baseline,
-            )?),
-            None => None,
-        },
     })
 }
 

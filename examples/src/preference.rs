@@ -1,7 +1,7 @@
 //! DPO, KTO and NCA from the same checkpoint, on the same pairs, with the same reference log-probs.
 
 use anyhow::{Context, Result};
-use eurus_eval::report::RewardPoint;
+use eurus_eval::analyses::reward_trajectory::{RewardMeans, RewardTrajectory, StepRewards};
 use eurus_models::Decoder;
 use eurus_train::{Event, PreferenceTrainer, ReferenceLogProbs, TrainingConfig};
 use pref_losses::{DpoConfig, KtoConfig, NcaConfig, PreferenceLossConfig, PreferenceStats};
@@ -86,10 +86,8 @@ pub struct Learned {
     pub name: String,
     /// The policy.
     pub model: Decoder,
-    /// Rewards by step.
-    pub trajectory: Vec<RewardPoint>,
-    /// Means over the pairs of each quarter of the steps; a single step has few pairs.
-    pub quarters: [PreferenceStats; 4],
+    /// Rewards by step and by quarters of the steps.
+    pub rewards: RewardTrajectory,
     /// Tokens computed: each node of a tree once.
     pub unique_tokens: usize,
     /// Tokens of the same pairs as two full sequences each.
@@ -132,8 +130,8 @@ pub fn with_mismatched(pairs: &[TrainingTree], seed: u64) -> Result<Vec<Training
 
 impl Learned {
     /// Means over the pairs of the last quarter of the steps.
-    pub fn late(&self) -> &PreferenceStats {
-        &self.quarters[3]
+    pub fn late(&self) -> &RewardMeans {
+        self.rewards.last()
     }
 }
 
@@ -148,8 +146,7 @@ pub fn learn(
     folder: &mut RunFolder,
 ) -> Result<Learned> {
     let stage = Stage::start(name, settings.steps(trees.len()), "steps");
-    let mut trajectory = Vec::new();
-    let mut steps: Vec<PreferenceStats> = Vec::new();
+    let mut steps: Vec<StepRewards> = Vec::new();
     let (mut unique_tokens, mut naive_tokens) = (0, 0);
     let mut failed = None;
     let model = PreferenceTrainer::new(settings.clone(), loss)?.train(
@@ -158,12 +155,7 @@ pub fn learn(
         reference,
         &mut |event| {
             if let Event::Preference { progress, stats } = event {
-                trajectory.push(RewardPoint {
-                    step: progress.step,
-                    chosen: stats.chosen_reward,
-                    rejected: stats.rejected_reward,
-                });
-                steps.push(*stats);
+                steps.push(rewards_of(progress.step, stats));
                 unique_tokens += progress.unique_tokens;
                 naive_tokens += progress.naive_tokens;
                 let rate = stats.groups as f64 / progress.seconds;
@@ -183,12 +175,8 @@ pub fn learn(
         },
     )?;
     failed.map_or(Ok(()), Err)?;
-    let quarters = [0, 1, 2, 3].map(|quarter| {
-        let [from, to] = [quarter, quarter + 1].map(|at| at * steps.len() / 4);
-        let steps = steps[from..to].iter().copied();
-        steps.fold(PreferenceStats::default(), PreferenceStats::merge)
-    });
-    let late = &quarters[3];
+    let rewards = RewardTrajectory::new(steps)?;
+    let late = rewards.last();
     stage.finish(&format!(
         "rewards {:+.2} chosen, {:+.2} rejected; {:.2}x fewer tokens than pairs as rows",
         late.chosen_reward,
@@ -198,9 +186,21 @@ pub fn learn(
     Ok(Learned {
         name: name.to_owned(),
         model,
-        trajectory,
-        quarters,
+        rewards,
         unique_tokens,
         naive_tokens,
     })
+}
+
+/// What the analysis of rewards wants of a step.
+fn rewards_of(step: usize, stats: &PreferenceStats) -> StepRewards {
+    StepRewards {
+        step,
+        groups: stats.groups,
+        chosen: stats.chosen,
+        rejected: stats.rejected,
+        chosen_reward: stats.chosen_reward,
+        rejected_reward: stats.rejected_reward,
+        accuracy: stats.accuracy,
+    }
 }

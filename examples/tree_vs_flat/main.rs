@@ -7,6 +7,7 @@
 
 use anyhow::Result;
 use clap::Parser;
+use eurus_eval::analyses::pass_rates;
 use eurus_examples::experiment::{self, StartOptions, Unit, greedy_turns};
 use eurus_examples::preference;
 use eurus_examples::start::Start;
@@ -17,6 +18,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use token_forest::{Group, TokenTree, TrainingTree};
+use ultrainteract::{PreferenceTree, Verdict};
 use ultrainteract_synth::{PythonEnvironment, RuleCritic};
 
 #[global_allocator]
@@ -173,17 +175,24 @@ fn solved_by_turn(
     policy: &Decoder,
     environment: &PythonEnvironment,
 ) -> Result<Vec<(&'static str, f64)>> {
-    let problems = &start.unseen;
-    let turns = greedy_turns(start, policy, environment, &RuleCritic)?
-        .stats
-        .turns;
-    let by = |last: usize| {
-        let correct = turns.iter().take(last).map(|turn| turn.counts.correct);
-        correct.sum::<usize>() as f64 / problems.len() as f64
-    };
+    let trees = greedy_turns(start, policy, environment, &RuleCritic)?.trees;
+    // A problem that failed has no tree, and is not solved.
+    let mut solved_at: Vec<Option<usize>> = trees.iter().map(first_correct_turn).collect();
+    solved_at.resize(start.unseen.len(), None);
+    let by_turn = pass_rates::solved_by_turn(&solved_at, 5)?;
+    let by = |turn: usize| by_turn[turn - 1].mean;
     Ok(vec![
         ("Solved at turn 1", by(1)),
         ("by turn 2", by(2)),
         ("by turn 5", by(5)),
     ])
+}
+
+/// The turn of the first correct action of a tree.
+fn first_correct_turn(tree: &PreferenceTree) -> Option<usize> {
+    let correct = tree.nodes().filter(|(_, node)| {
+        node.action()
+            .is_some_and(|action| action.verdict == Verdict::Correct)
+    });
+    correct.map(|(id, _)| tree.turn(id)).min()
 }

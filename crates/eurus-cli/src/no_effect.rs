@@ -465,6 +465,9 @@ mod tests {
         "right",
         "scores",
         "packages",
+        "runs",
+        "results",
+        "sampled_only",
     ];
 
     const PREFER: &str = "prefer --model m --data d --out o --algorithm dpo";

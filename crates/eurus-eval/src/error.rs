@@ -98,6 +98,36 @@ pub enum Error {
         id: String,
     },
 
+    // Process rewards
+    /// A turn of a tree that cannot be held against its verdict.
+    #[error("tree `{tree}`, turn `{turn}`: {problem}")]
+    Turn {
+        /// The tree.
+        tree: String,
+        /// The turn.
+        turn: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+
+    /// A tree of which nobody judged any turn.
+    #[error("tree `{tree}` has no verdict on any of its turns; judge them, or leave the tree out")]
+    NoVerdicts {
+        /// The tree.
+        tree: String,
+    },
+
+    /// All turns have the same verdict.
+    #[error(
+        "all {turns} judged turns are {verdict}: there is nothing to tell apart; take trees with correct and incorrect actions"
+    )]
+    OneVerdict {
+        /// Number of judged turns.
+        turns: usize,
+        /// The verdict that they share.
+        verdict: &'static str,
+    },
+
     // Reranking
     /// A temperature that gives no weights.
     #[error(

@@ -40,9 +40,10 @@
 //!
 //! | module | what it holds |
 //! | --- | --- |
-//! | [`metrics`] | proportions, paired differences, means over seeds, pass@k; intervals, clusters, comparison of runs, bootstrap |
+//! | [`metrics`] | proportions, paired differences, means over seeds, pass@k; intervals, clusters, comparison of runs, bootstrap, AUC |
 //! | [`reranking`] | best-of-N, votes, random choice, pass@N on the same candidates, for one N or many |
 //! | `reward_benches` | RewardBench 1 and 2, AutoJ, MT-Bench's human votes, any pairs (feature `benchmarks`) |
+//! | [`analyses`] | what the paper's analyses measure: rewards of every turn against verdicts, rewards in training, pass rates side by side |
 //! | [`reward_model`] | pair accuracy, AUC, absolute rewards, a length-only baseline |
 //! | [`tasks`] | benchmarks as files: data, prompts, settings, graders by name |
 //! | [`graders`] | whether an answer is right, by the rules of its benchmark |
@@ -55,6 +56,7 @@
 //! Every mean comes with the standard error over what it averages (problems, pairs or seeds);
 //! see [`metrics`] for the one definition used throughout.
 
+pub mod analyses;
 mod error;
 #[cfg(feature = "benchmarks")]
 mod files;

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::metrics::{
-    Estimate, Proportion, check_finite, check_lengths, mean, paired_difference, standard_deviation,
-    typeset,
+    Estimate, Proportion, area_under_curve, check_finite, check_lengths, mean, paired_difference,
+    standard_deviation, typeset,
 };
 use crate::table::Table;
 
@@ -101,7 +101,7 @@ pub fn evaluate_rewards<T: Copy + Into<f64>>(
     Ok(RewardModelReport {
         pairs: chosen.len(),
         accuracy: Proportion::from_bools(&wins)?,
-        auc: area_under_curve(&chosen, &rejected),
+        auc: area_under_curve(&chosen, &rejected)?,
         mean_absolute_reward: mean(&absolute),
         mean_chosen: mean(&chosen),
         mean_rejected: mean(&rejected),
@@ -174,21 +174,6 @@ fn longer_is_better(lengths: &[PairLengths]) -> Result<Proportion> {
     Proportion::from_values(&values)
 }
 
-/// Mann-Whitney U over the number of cross pairs, ties one half; both slices finite, not empty.
-fn area_under_curve(positives: &[f64], negatives: &[f64]) -> f64 {
-    let mut sorted = negatives.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let below: f64 = positives
-        .iter()
-        .map(|&score| {
-            let lower = sorted.partition_point(|&other| other < score);
-            let lower_or_equal = sorted.partition_point(|&other| other <= score);
-            (lower + lower_or_equal) as f64 / 2.0
-        })
-        .sum();
-    below / (positives.len() as f64 * negatives.len() as f64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,12 +208,6 @@ mod tests {
         let report = evaluate_rewards(&[1.0, 1.0], &[1.0, 1.0], None).unwrap();
         assert_eq!(report.accuracy.mean, 0.0);
         assert_eq!(report.auc, 0.5);
-    }
-
-    #[test]
-    fn auc_counts_cross_pairs() {
-        // 3 > 2, 3 > 0, 1 < 2, 1 > 0: three of four.
-        assert_eq!(area_under_curve(&[3.0, 1.0], &[2.0, 0.0]), 0.75);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `eurus eval`: benchmarks.
+//! `eurus eval`: benchmarks, and the analyses of the paper.
 //!
 //! `task` finds a task and its data, `sent` makes what a model reads of a request; one file for each command has the rest.
 
@@ -7,15 +7,20 @@ mod drawing;
 mod grade;
 mod judging;
 mod list;
+mod process;
 mod rerank;
 mod reward_models;
 mod run;
 mod sent;
 mod show;
 mod task;
+mod trajectories;
 
-use anyhow::Result;
+use std::path::Path;
+
+use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
+use eurus::eval::report::Report;
 
 pub const EXAMPLES: &str = "\
 A task is built in, or a TOML file of yours. Data are files that you have, in the form in which they are published, \
@@ -29,6 +34,8 @@ Examples:
   eurus eval compare evals/sft-svamp evals/kto-svamp
   eurus eval rerank evals/sft-svamp --scores rm.jsonl
   eurus eval rm rewardbench --data rewardbench.jsonl --model runs/rm
+  eurus eval process scores.jsonl
+  eurus eval trajectories runs/dpo runs/kto
 
 `eurus eval COMMAND --help` has more.";
 
@@ -62,6 +69,12 @@ enum Command {
     /// Choose among the samples of each item: by scores, by vote, at random
     #[command(after_help = rerank::EXAMPLES)]
     Rerank(rerank::Rerank),
+    /// Hold the rewards of every turn of trees against the verdicts
+    #[command(after_help = process::EXAMPLES)]
+    Process(process::Process),
+    /// Tell where the rewards of chosen and rejected responses went in training
+    #[command(after_help = trajectories::EXAMPLES)]
+    Trajectories(trajectories::Trajectories),
 }
 
 impl Eval {
@@ -74,6 +87,14 @@ impl Eval {
             Command::Compare(command) => command.run(),
             Command::Rm(command) => command.run(),
             Command::Rerank(command) => command.run(),
+            Command::Process(command) => command.run(),
+            Command::Trajectories(command) => command.run(),
         }
     }
+}
+
+/// Writes a page where one is wanted (`--out`), and returns what there is to tell of it.
+fn write_page(report: &Report, out: &Path) -> Result<String> {
+    report.write(out).context("the page (--out)")?;
+    Ok(format!("report: {}", out.display()))
 }

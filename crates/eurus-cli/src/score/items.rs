@@ -8,10 +8,10 @@ use eurus::chat::{ChatRequest, Role};
 use eurus::data::example::Example;
 use eurus::data::formats::{Format, parse_json};
 use eurus::data::input::{self, Located};
-use eurus::data::{Error, Message, PreferenceTree};
+use eurus::data::{Error, Message, Node, PreferenceTree};
 use eurus::eval::samples::Sample;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::prompts;
 
@@ -29,6 +29,8 @@ pub struct Answer {
     pub name: String,
     /// The conversation through it.
     pub messages: Vec<Message>,
+    /// What is known of it and stands beside its scores: of an action of a tree its verdict, its source and the action before.
+    pub known: Map<String, Value>,
 }
 
 /// How the scores of an item stand in its line.
@@ -184,6 +186,7 @@ fn item(record: &[u8]) -> Result<Item, Error> {
             let answers = answers.map(|(place, answer)| Answer {
                 name: place.to_string(),
                 messages: text(&answer.response),
+                known: Map::new(),
             });
             (answers.collect(), Shape::List("answers"))
         }
@@ -200,6 +203,7 @@ fn one(messages: Vec<Message>) -> Answer {
     Answer {
         name: "answer".to_owned(),
         messages,
+        known: Map::new(),
     }
 }
 
@@ -209,17 +213,30 @@ fn pair(chosen: Vec<Message>, rejected: Vec<Message>) -> Vec<Answer> {
         .map(|(name, messages)| Answer {
             name: name.to_owned(),
             messages,
+            known: Map::new(),
         })
         .into()
 }
 
-/// The actions of a tree, by the number of their node.
+/// The actions of a tree, by the number of their node, as `eurus eval process` wants them.
 fn of_tree(tree: &PreferenceTree) -> Vec<Answer> {
-    let actions = tree.nodes().filter(|(_, node)| node.action().is_some());
+    let actions = tree
+        .nodes()
+        .filter_map(|(id, node)| Some((id, node, node.action()?)));
+    // What an action follows is the instruction, which follows nothing, or an observation of the action before.
+    let before = |node: &Node| node.parent().and_then(|it| tree.node(it).parent());
     actions
-        .map(|(id, _)| Answer {
+        .map(|(id, node, action)| Answer {
             name: id.to_string(),
             messages: tree.messages(id),
+            known: Map::from_iter([
+                (
+                    "parent".to_owned(),
+                    json!(before(node).map(|it| it.to_string())),
+                ),
+                ("verdict".to_owned(), json!(action.verdict)),
+                ("source".to_owned(), json!(action.source)),
+            ]),
         })
         .collect()
 }

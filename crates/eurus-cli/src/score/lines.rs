@@ -18,6 +18,7 @@ impl Score {
     ) -> Map<String, Value> {
         let tree = &scored[place.tree];
         let mut score = self.of_node(tree, place.node);
+        score.insert("tokens".to_owned(), json!(tree.tokens[place.node].len()));
         if self.each_turn {
             let turns = tree
                 .answers_before(place.node)

@@ -30,7 +30,9 @@ Scored are the answers of conversations, pairs, rankings and trees in every form
 `eurus generate` with the prompts that they were drawn for. A line of the output, by what was asked for:
   {\"id\": \"sum\", \"sample\": 0, \"reward\": 1.3}
   {\"id\": \"p1\", \"chosen\": {\"reward\": 0.8}, \"rejected\": {\"reward\": -0.2}}
-  {\"id\": \"t1\", \"nodes\": [{\"name\": \"2\", \"reward\": 0.1, \"log_prob\": -9.1, \"log_ratio\": 2.0, \"implicit_reward\": 0.2}]}
+  {\"id\": \"t1\", \"nodes\": [{\"name\": \"3\", \"parent\": \"1\", \"verdict\": \"correct\", \"source\": \"sampled\", \"tokens\": 41,
+     \"reward\": 0.1, \"log_prob\": -9.1, \"log_ratio\": 2.0, \"implicit_reward\": 0.2}]}
+`tokens`, the length of an answer with its end, stands in every line. `eurus eval process` holds rewards of trees against verdicts.
 
 The implicit reward of a policy that learned from preferences is beta times the logarithm of its probability over that of its
 reference: it makes a reward model of every step (arXiv 2412.01981). Answers to one prompt are computed as one tree.
@@ -249,7 +251,8 @@ impl Score {
                         Map::from_iter([("not_scored".to_owned(), json!(problem))])
                     }
                 };
-                scores.push((answer.name.clone(), score));
+                let known = answer.known.clone().into_iter();
+                scores.push((answer.name.clone(), known.chain(score).collect()));
             }
             lines.push(line(item.head, item.shape, scores));
         }

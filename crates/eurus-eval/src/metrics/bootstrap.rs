@@ -91,25 +91,44 @@ impl Bootstrap {
     }
 
     fn interval(&self, units: &[Unit]) -> Result<Interval> {
-        check_confidence(self.confidence)?;
-        if units.is_empty() || self.resamples == 0 {
-            return Err(Error::NoValues { what: WHAT });
-        }
-        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
-        let mut draw = || {
-            let drawn = (0..units.len()).map(|_| units[random.random_range(0..units.len())]);
+        let mean = |drawn: &[usize]| {
+            let drawn = drawn.iter().map(|&unit| units[unit]);
             let (sum, items) = drawn.fold((0.0, 0), |(sum, items), unit| {
                 (sum + unit.sum, items + unit.items)
             });
-            sum / items as f64
+            Some(sum / items as f64)
         };
-        let mut means: Vec<f64> = (0..self.resamples).map(|_| draw()).collect();
-        means.sort_unstable_by(f64::total_cmp);
+        let interval = self.of_draws(units.len(), mean)?;
+        interval.ok_or(Error::NoValues { what: WHAT })
+    }
+
+    /// The interval of a statistic of units that are drawn again, given by their numbers. Draws of which it is `None` are left
+    /// out; `None` where it is so of all.
+    pub(super) fn of_draws(
+        &self,
+        units: usize,
+        mut statistic: impl FnMut(&[usize]) -> Option<f64>,
+    ) -> Result<Option<Interval>> {
+        check_confidence(self.confidence)?;
+        if units == 0 || self.resamples == 0 {
+            return Err(Error::NoValues { what: WHAT });
+        }
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
+        let mut drawn = vec![0; units];
+        let mut values: Vec<f64> = Vec::with_capacity(self.resamples);
+        for _ in 0..self.resamples {
+            drawn.fill_with(|| random.random_range(0..units));
+            values.extend(statistic(&drawn));
+        }
+        if values.is_empty() {
+            return Ok(None);
+        }
+        values.sort_unstable_by(f64::total_cmp);
         let tail = (1.0 - self.confidence) / 2.0;
-        Ok(Interval {
-            low: quantile(&means, tail),
-            high: quantile(&means, 1.0 - tail),
-        })
+        Ok(Some(Interval {
+            low: quantile(&values, tail),
+            high: quantile(&values, 1.0 - tail),
+        }))
     }
 }
 

@@ -11,7 +11,10 @@
 //! | ... of items in groups? | [`clustered_mean`], [`Proportion::from_clusters`] |
 //! | which of two runs is better, and where? | [`compare_runs`] |
 //! | how sure is any mean, or a difference of two? | [`Bootstrap`] |
+//! | do scores tell right from wrong? | [`area_under_curve`], its [clustered interval](Bootstrap::clustered_auc) |
+//! | do two quantities order alike? | [`rank_correlation`] |
 
+mod auc;
 mod bootstrap;
 mod clusters;
 mod comparison;
@@ -25,6 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
+pub use auc::area_under_curve;
 pub use bootstrap::Bootstrap;
 pub use clusters::clustered_mean;
 pub use comparison::{ItemResult, McNemar, RunComparison, compare_runs};

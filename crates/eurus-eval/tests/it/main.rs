@@ -2,6 +2,7 @@
 //!
 //! All tests of the crate are one program: it is linked once, and they share the threads of this machine.
 
+mod analyses;
 mod code;
 mod generic_graders;
 mod golden;

@@ -1,0 +1,4 @@
+//! The analyses of the paper: laws, and the files that they read.
+
+mod files;
+mod process_rewards;
