@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -57,13 +59,15 @@ fn mint() -> Result<Workplace> {
     Ok(place)
 }
 
-/// Apples are right at once, pears after a tool's answer, plums never; their third turn is silent the first time.
-fn solver(call: &Call) -> Reply {
+/// Apples are right at once, pears after a tool's answer, plums never; their third turn is silent for as long as is said.
+fn solver(call: &Call, is_silent: &AtomicBool) -> Reply {
     let text = match (turns_before(call), call.last_text()) {
         (0, _) if is_about(call, "apples") => "<solution> 7 </solution>",
         (0, _) if is_about(call, "pears") => "<execute> 3 * 4 </execute>",
         (1, said) if is_about(call, "pears") && said.contains("12") => "<solution> 12 </solution>",
-        (2, _) if is_about(call, "plums") && call.before == 0 => return Reply::Silence,
+        (2, _) if is_about(call, "plums") && is_silent.load(Ordering::SeqCst) => {
+            return Reply::Silence;
+        }
         (2.., _) => "<solution> 1 </solution>",
         _ => "I think.",
     };
@@ -73,7 +77,9 @@ fn solver(call: &Call) -> Reply {
 #[test]
 fn episodes_of_mint_go_on_after_a_kill_and_are_graded_again_without_a_model() -> Result<()> {
     let place = mint()?;
-    let server = ChatServer::answering(solver);
+    let is_silent = Arc::new(AtomicBool::new(true));
+    let silent = is_silent.clone();
+    let server = ChatServer::answering(move |call| solver(call, &silent));
     let run = format!(
         "eval run --task mint --data mint --model {} --served-name m --sandbox none --out run",
         server.base_url
@@ -94,6 +100,7 @@ fn episodes_of_mint_go_on_after_a_kill_and_are_graded_again_without_a_model() ->
     }
     child.kill()?;
     child.wait()?;
+    is_silent.store(false, Ordering::SeqCst);
     place.succeed(&run)?;
     let about = |what: &str| {
         let calls = server.calls();
