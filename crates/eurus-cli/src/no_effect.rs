@@ -75,6 +75,10 @@ const RULES: &[Rule] = &[
         },
     },
     Rule {
+        options: &["ratings", "judge_served_name", "judge_api_key_env"],
+        why: |given| given.without("judge", "give the model that rates, or leave it out"),
+    },
+    Rule {
         options: &["weights"],
         why: |given| match is_server(given) {
             true => {
@@ -502,6 +506,21 @@ mod tests {
                 "server",
             ),
             (
+                "ratings",
+                "eval rm pairs --data d --model m --ratings r".into(),
+                "--judge",
+            ),
+            (
+                "judge_served_name",
+                "eval rm pairs --data d --model m --judge-served-name n".into(),
+                "--judge",
+            ),
+            (
+                "judge_api_key_env",
+                "eval rm pairs --data d --model m --judge-api-key-env K".into(),
+                "--judge",
+            ),
+            (
                 "weights",
                 generate("--model http://h/v1 --weights int8"),
                 "server",
@@ -671,6 +690,7 @@ mod tests {
             format!("plan {SFT} --overwrite --snapshot-every 3"),
             "generate --model http://h/v1 --served-name n --api-key-env K --concurrency 3 --data d --out o --top-p 0.5".into(),
             "generate --model m --max-rows 3 --data d --out o".into(),
+            "eval rm pairs --data d --judge m --judge-served-name n --judge-api-key-env K --ratings r".into(),
             "score --policy p --reference r --beta 0.5 --each-step --data d --out o".into(),
             "synth run --data d --sandbox none --fork s --worker w".into(),
             "synth problems --from mathqa f --out o --all-rows".into(),

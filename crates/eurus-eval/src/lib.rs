@@ -76,6 +76,8 @@ mod table;
 #[cfg(feature = "benchmarks")]
 pub mod tasks;
 pub mod terminal;
+#[cfg(feature = "benchmarks")]
+mod threads;
 
 pub use error::{Error, Result};
 pub use table::Table;

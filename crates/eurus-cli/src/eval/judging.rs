@@ -24,6 +24,15 @@ use crate::usage::UsageError;
 
 const STYLE: &str = "{prefix:.bold} {bar:24.cyan/dim} {pos}/{len} [{elapsed}, left {eta}]";
 
+/// A bar for so many answers.
+pub fn bar(answers: usize, what: impl Into<String>) -> ProgressBar {
+    let bar = ProgressBar::new(answers as u64);
+    if let Ok(style) = ProgressStyle::with_template(STYLE) {
+        bar.set_style(style.progress_chars("━╸─"));
+    }
+    bar.with_prefix(what.into())
+}
+
 /// How programs of answers are run.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Programs of answers")]
@@ -105,21 +114,21 @@ const SANDBOX: &str = "programs of answers are run in a sandbox; `eurus synth do
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Judge")]
 pub struct JudgeAt {
-    /// The model that rates answers, for tasks that a model judges: given as --model is
+    /// The model that rates answers: a checkpoint folder, the name of a model of the hub, or the address of a server
     #[arg(long, value_name = "MODEL")]
-    judge: Option<String>,
+    pub judge: Option<String>,
 
     /// The judge's name at its server
-    #[arg(long, value_name = "NAME", requires = "judge")]
+    #[arg(long, value_name = "NAME")]
     judge_served_name: Option<String>,
 
     /// The variable of the environment that has the key of the judge's server
-    #[arg(long, value_name = "VARIABLE", requires = "judge")]
+    #[arg(long, value_name = "VARIABLE")]
     judge_api_key_env: Option<String>,
 }
 
 /// How many answers a judge is asked about at once.
-const JUDGED_AT_ONCE: usize = 16;
+pub const JUDGED_AT_ONCE: usize = 16;
 
 impl JudgeAt {
     /// Refuses a judge where a rule says what is right, and a task without one that wants one.
@@ -140,7 +149,8 @@ impl JudgeAt {
         }
     }
 
-    fn open(&self) -> Result<Option<Box<dyn ChatModel>>> {
+    /// The judge, if there is one.
+    pub fn open(&self) -> Result<Option<Box<dyn ChatModel>>> {
         let Some(model) = &self.judge else {
             return Ok(None);
         };
@@ -237,11 +247,7 @@ fn verdicts(
         task.grade(item, answer, rules, pythons)
     };
     let cores = available_parallelism().map_or(2, usize::from);
-    let bar = ProgressBar::new(setting.answers.len() as u64);
-    if let Ok(style) = ProgressStyle::with_template(STYLE) {
-        bar.set_style(style.progress_chars("━╸─"));
-    }
-    bar.set_prefix(format!("grading {}", setting.name));
+    let bar = bar(setting.answers.len(), format!("grading {}", setting.name));
     let (items, answers, unanswered) = (&setting.items, &setting.answers, &setting.unanswered);
     let on_verdict = || bar.inc(1);
     let episodes = programs.episodes(task, rules)?;

@@ -11,29 +11,33 @@ use eurus::data::formats::{Format, JsonlWriter, parse_json};
 use eurus::data::input;
 use eurus::eval::Table;
 use eurus::eval::reward_benches::pairs::{self, ScoredPair};
+use eurus::eval::reward_benches::rated::{RatingsFile, rate_responses};
 use eurus::eval::reward_benches::{Response, Rewards, autoj, mtbench, rewardbench, rewardbench2};
 use eurus::eval::reward_model::PairLengths;
 use eurus::eval::terminal;
 use serde_json::{Value, json};
 
+use super::judging::{JUDGED_AT_ONCE, JudgeAt, bar};
 use crate::data::check_new;
 use crate::job::print;
 use crate::prompts;
 use crate::score::Score;
 
 pub const EXAMPLES: &str = "\
-With --model the responses are scored at once. Other scores come in two steps: --responses writes what is to be scored, \
-`eurus score` scores it, and --scores judges.
+With --model the responses are scored at once. With --judge a chat model rates each from 1 to 10; --ratings keeps what it gives, a \
+line as it comes, and the same command goes on where it was broken off. Other scores come in two steps: --responses writes what is to be \
+scored, `eurus score` scores it, and --scores judges.
 
 Examples:
   eurus eval rm rewardbench --data rewardbench.jsonl --model runs/rm
   eurus eval rm pairs --data held-out.jsonl --model runs/rm
+  eurus eval rm rewardbench --data rewardbench.jsonl --judge http://127.0.0.1:8080/v1 --judge-served-name big --ratings big.jsonl
   eurus eval rm pairs --data held-out.jsonl --responses responses.jsonl
   eurus score --policy runs/dpo --reference runs/sft --data responses.jsonl --out scores.jsonl
   eurus eval rm pairs --data held-out.jsonl --scores scores.jsonl --field implicit_reward";
 
 #[derive(Debug, Args)]
-#[command(group(ArgGroup::new("by").required(true).args(["model", "scores", "responses"])))]
+#[command(group(ArgGroup::new("by").required(true).args(["model", "judge", "scores", "responses"])))]
 pub struct RewardModels {
     /// The benchmark
     #[arg(value_name = "BENCH")]
@@ -58,6 +62,17 @@ pub struct RewardModels {
     /// Write the responses that are to be scored to this file, and judge nothing
     #[arg(long, value_name = "FILE")]
     responses: Option<PathBuf>,
+
+    #[command(flatten)]
+    judge: JudgeAt,
+
+    /// The file that ratings of the judge are kept in
+    #[arg(long, value_name = "FILE")]
+    ratings: Option<PathBuf>,
+
+    /// Seed of the judge's requests
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "judge")]
+    seed: u64,
 
     /// Write one JSON object
     #[arg(long, conflicts_with = "responses")]
@@ -108,13 +123,50 @@ impl RewardModels {
                 Score::of_conversations(model, &asked, &scores).run_quietly()?;
                 bench.judged(&self.rewards(&scores)?)?
             }
-            (None, None) => bail!("give a reward model (--model) or scores (--scores)"),
+            (None, None) => bench.judged(&self.rated(&bench.responses()?)?)?,
         };
         match self.json {
             true => print(&value.to_string()),
             false => print(&terminal::render(&table)),
         }
         Ok(())
+    }
+
+    /// What the judge gives the responses.
+    fn rated(&self, responses: &[Response]) -> Result<Rewards> {
+        let Some(judge) = self.judge.open()? else {
+            bail!("give a reward model (--model), a judge (--judge) or scores (--scores)");
+        };
+        let folder = tempfile::tempdir()?;
+        let path = match &self.ratings {
+            Some(path) => path.clone(),
+            None => folder.path().join("ratings.jsonl"),
+        };
+        let mut file = RatingsFile::open(&path)?;
+        let rated = file.rated().clone();
+        let bar = bar(responses.len(), "rating");
+        bar.inc(rated.len() as u64);
+        let mut not_rated = 0;
+        let ended = rate_responses(
+            judge.as_ref(),
+            responses,
+            &rated,
+            self.seed,
+            JUDGED_AT_ONCE,
+            &mut |row| {
+                bar.inc(1);
+                not_rated += usize::from(row.not_rated.is_some());
+                file.append(&row)
+            },
+        );
+        bar.finish_and_clear();
+        ended?;
+        if not_rated > 0 {
+            tell!(
+                "{not_rated} responses have no rating, since the judgement holds none; they rank below all others"
+            );
+        }
+        Ok(Rewards::read(&path)?)
     }
 
     fn rewards(&self, path: &Path) -> Result<Rewards> {

@@ -8,6 +8,8 @@
 //! | [`mtbench`] | MT-Bench's human votes | agreement per turn, with ties and without |
 //! | [`pairs`] | any pairs | accuracy by subset and turn, beside a judge that looks at length alone |
 //!
+//! [`rated`] makes a reward model of a chat model that rates responses.
+//!
 //! Every benchmark has the same three steps: `read` the items from the file as it is published, score its
 //! [`Response`]s with a reward model, and `evaluate` the items with the [`Rewards`] that came back. A score that is NaN or
 //! infinite is refused: it has no place in an order.
@@ -15,6 +17,7 @@
 pub mod autoj;
 pub mod mtbench;
 pub mod pairs;
+pub mod rated;
 mod reading;
 pub mod rewardbench;
 pub mod rewardbench2;

@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use code_interpreter::Interpreter;
 
@@ -12,6 +10,7 @@ use crate::error::Result;
 use crate::graders::Grade;
 use crate::samples::Sample;
 use crate::tasks::{Item, Pythons};
+use crate::threads::on_threads;
 
 /// Judges the answer to an item.
 pub type JudgeAnswer<'a> = dyn Fn(&Item, &str, Option<Pythons<'_>>) -> Result<Grade> + Sync + 'a;
@@ -105,31 +104,20 @@ pub(super) fn judge_each<W>(
             None => verdicts.push(without_answer(item, unanswered.get(&item.id))),
         }
     }
-    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
-    let worker = || -> Result<()> {
-        let mut own = (workers.start)()?;
-        while let Some(&(item, sample)) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let verdict = (workers.judge)(&mut own, item, sample)?;
+    let done = Mutex::new(Vec::new());
+    on_threads(
+        workers.count,
+        &work,
+        workers.start,
+        |own, &(item, sample)| {
+            let verdict = (workers.judge)(own, item, sample)?;
             done.lock()
                 .unwrap_or_else(std::sync::PoisonError::into_inner)
                 .push(verdict);
             on_verdict();
-        }
-        Ok(())
-    };
-    let count = workers.count.clamp(1, work.len().max(1));
-    let ended: Vec<Result<()>> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..count).map(|_| scope.spawn(worker)).collect();
-        threads
-            .into_iter()
-            .map(|thread| {
-                thread
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            })
-            .collect()
-    });
-    ended.into_iter().collect::<Result<()>>()?;
+            Ok(())
+        },
+    )?;
     verdicts.extend(
         done.into_inner()
             .unwrap_or_else(std::sync::PoisonError::into_inner),

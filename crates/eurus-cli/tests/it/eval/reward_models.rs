@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
+use test_support::servers::{ChatServer, Reply};
 
 use crate::common::{Workplace, ensure_says};
 
@@ -53,5 +54,40 @@ fn a_reward_model_and_a_policy_are_judged_on_pairs_and_a_benchmark_by_its_rows()
     ensure_says(
         &place.refusal("eval rm pairs --data sft.jsonl --model rm")?,
         &["row 1 of sft.jsonl", "is no pair"],
+    )
+}
+
+#[test]
+fn a_judge_rates_responses_and_is_asked_for_none_again() -> Result<()> {
+    let place = Workplace::new()?;
+    let row = |id: &str, chosen: &str| json!({"id": id, "prompt": "What is 2 + 2?", "chosen": chosen, "rejected": "5"});
+    place.write_rows(
+        "sums.jsonl",
+        &[row("a", "4"), row("b", "four"), row("c", "IV")],
+    )?;
+    // Of one answer the judge gives no number: it ranks below all.
+    let server = ChatServer::answering(|call| {
+        let asked = call.last_text();
+        let text = match asked {
+            _ if asked.contains("IV") => "I cannot say.",
+            _ if asked.contains("turn 1\n5") => "Wrong. [[2]]",
+            _ => "Right. [[9]]",
+        };
+        Reply::texts(&vec![text; call.samples()])
+    });
+    let run = format!(
+        "eval rm pairs --data sums.jsonl --judge {} --judge-served-name m --ratings ratings.jsonl --json",
+        server.base_url
+    );
+    let report: Value = serde_json::from_str(&place.succeed(&run)?)?;
+    let accuracy = report["overall"]["accuracy"]["mean"].as_f64();
+    ensure!(accuracy == Some(2.0 / 3.0), "{report}");
+    let asked = server.calls().len();
+    ensure!(asked == 6, "{asked} calls");
+    ensure!(place.succeed(&run)? == report.to_string() + "\n");
+    ensure!(server.calls().len() == asked, "the ratings were there");
+    ensure_says(
+        &place.refusal("eval rm pairs --data sums.jsonl --ratings ratings.jsonl --model rm")?,
+        &["--ratings", "--judge"],
     )
 }
