@@ -650,7 +650,7 @@ mod tests {
                 let error = |half: u16| (of(half) - f64::from(value)).abs();
                 for other in [rounded.wrapping_sub(1), rounded.wrapping_add(1)] {
                     if of(other).is_finite() && error(other) <= error(rounded) {
-                        prop_assert!(error(other) == error(rounded) && rounded % 2 == 0);
+                        prop_assert!(error(other) == error(rounded) && rounded.is_multiple_of(2));
                     }
                 }
             }

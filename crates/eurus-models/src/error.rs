@@ -294,6 +294,14 @@ pub enum Error {
     /// The forest could not be built.
     #[error(transparent)]
     Forest(#[from] token_forest::Error),
+    /// A prompt has no token.
+    #[error(
+        "prompt {prompt} has no tokens, and the first one is drawn from what the last of them leads to; give it one"
+    )]
+    EmptyPrompt {
+        /// The prompt, by its place in the list.
+        prompt: usize,
+    },
     /// Weights are to be kept for decoding in a way that is for the CPU.
     #[error(
         "weights cannot be kept as {weights} for decoding, because {obstacle}; generate with exact weights"

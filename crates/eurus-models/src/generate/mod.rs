@@ -8,8 +8,6 @@ mod tensors;
 
 use std::sync::Arc;
 
-use token_forest::{PackedForest, TokenTree};
-
 use crate::{Decoder, Error, ForestModel, Result};
 
 pub use packed::DecodeWeights;
@@ -105,7 +103,8 @@ pub struct Continuation {
 /// sequences advance together. A continuation ends with the model's context at the latest.
 ///
 /// On the CPU the weights are copied, rearranged for decoding ([`DecodeWeights`]), finished sequences make room for the next
-/// ones at once, and what is drawn does not depend on what it is drawn together with, to the bit. Elsewhere, and for mixtures
+/// ones at once, what prompts begin with in common, such as worked examples, is computed once, and what is drawn does not
+/// depend on what it is drawn together with, to the bit. Elsewhere, and for mixtures
 /// of experts, adapters that are not merged and frequencies that change with the length of a sequence, burn's tensors are
 /// used, and a batch holds whole prompts.
 ///
@@ -122,7 +121,7 @@ pub struct Generator {
 #[derive(Debug, Clone)]
 enum Engine {
     Packed(Arc<PackedDecoder>),
-    Tensors(Decoder),
+    Tensors(Box<Decoder>),
 }
 
 impl Engine {
@@ -158,7 +157,7 @@ impl Generator {
     pub fn new(model: &Decoder, stop_tokens: Vec<u32>) -> Self {
         let packed = PackedDecoder::new(model.clone(), DecodeWeights::Exact);
         let engine = packed.map_or_else(
-            |(model, _)| Engine::Tensors(valid(*model)),
+            |(model, _)| Engine::Tensors(Box::new(valid(*model))),
             |packed| Engine::Packed(Arc::new(packed)),
         );
         Self::of(engine, stop_tokens)
@@ -177,7 +176,9 @@ impl Generator {
     ) -> Result<Self> {
         let engine = match PackedDecoder::new(model, weights) {
             Ok(packed) => Engine::Packed(Arc::new(packed)),
-            Err((model, _)) if weights == DecodeWeights::Exact => Engine::Tensors(valid(*model)),
+            Err((model, _)) if weights == DecodeWeights::Exact => {
+                Engine::Tensors(Box::new(valid(*model)))
+            }
             Err((_, obstacle)) => return Err(Error::DecodeWeights { weights, obstacle }),
         };
         Ok(Self::of(engine, stop_tokens))
@@ -272,22 +273,23 @@ impl Generator {
     ///
     /// When the prompt is empty, both together are longer than the model's context, or a token id is outside the vocabulary.
     pub fn log_probs(&self, prompt: &[u32], tokens: &[u32]) -> Result<Vec<f32>> {
-        let mut tree = TokenTree::new(prompt.to_vec(), false);
         if tokens.is_empty() {
             return Ok(Vec::new());
         }
+        self.check_prompt(0, prompt)?;
         self.check_prompt(0, &[prompt, &tokens[..tokens.len() - 1]].concat())?;
         self.check_tokens(tokens)?;
-        tree.push(0, tokens.to_vec(), true);
-        let forest = PackedForest::from_trees([&tree])?;
         match &self.engine {
-            Engine::Packed(decoder) => Ok(decoder.log_probs(&forest, tokens)),
-            Engine::Tensors(model) => Ok(tensors::log_probs(model, forest, tokens)),
+            Engine::Packed(decoder) => Ok(decoder.log_probs(prompt, tokens)),
+            Engine::Tensors(model) => tensors::log_probs(model, prompt, tokens),
         }
     }
 
     fn check_prompt(&self, prompt: usize, tokens: &[u32]) -> Result<()> {
         let context = self.engine.context_length();
+        if tokens.is_empty() {
+            return Err(Error::EmptyPrompt { prompt });
+        }
         if tokens.len() >= context {
             return Err(Error::PromptTooLong {
                 prompt,

@@ -74,6 +74,26 @@ pub struct Choice {
     pub is_sound: bool,
 }
 
+/// What makes log-probabilities of a row of logits.
+pub struct Normalizer {
+    max: f32,
+    log_sum: f64,
+}
+
+impl Normalizer {
+    pub fn of(logits: &[f32]) -> Self {
+        let max = max_of(logits);
+        Self {
+            max,
+            log_sum: sum_of_exp(logits, max).ln(),
+        }
+    }
+
+    pub fn log_prob(&self, logit: f32) -> f32 {
+        (f64::from(logit - self.max) - self.log_sum) as f32
+    }
+}
+
 /// The random stream of one sequence, and the tokens it has seen.
 pub struct Sampler {
     rng: ChaCha8Rng,
@@ -99,8 +119,8 @@ impl Sampler {
         params: &SamplingParams,
         scratch: &mut Vec<f32>,
     ) -> Choice {
-        let max = max_of(logits);
-        let log_sum_exp = max + sum_of_exp(logits, max).ln() as f32;
+        let normalizer = Normalizer::of(logits);
+        let max = normalizer.max;
         let is_truncated = params.top_p < 1.0 || params.top_k > 0;
         let token = if params.repetition_penalty == 1.0 && params.temperature <= 0.0 {
             likeliest_token(logits)
@@ -129,8 +149,8 @@ impl Sampler {
         }
         Choice {
             token: token as u32,
-            log_prob: logits[token] - log_sum_exp,
-            is_sound: log_sum_exp.is_finite(),
+            log_prob: normalizer.log_prob(logits[token]),
+            is_sound: normalizer.log_sum.is_finite() && max.is_finite(),
         }
     }
 

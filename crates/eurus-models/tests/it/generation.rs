@@ -92,6 +92,66 @@ fn a_sample_has_the_same_bits_alone_and_in_any_batch() {
     }
 }
 
+/// Prompts of which some begin alike: with worked examples, with those and more, or by chance with a few tokens.
+fn prompts_with_beginnings() -> Vec<Prompt> {
+    let some = |from: u32, count: u32| (from..from + count).map(|token| 9 + token * 7 % 31);
+    let examples: Vec<u32> = some(0, 50).collect();
+    let text = |parts: &[&[u32]]| parts.concat();
+    let more: Vec<u32> = some(100, 20).collect();
+    let texts = [
+        text(&[&examples, &[1, 2, 3]]),
+        text(&[&examples, &[1, 2, 4, 5]]),
+        text(&[&examples, &more, &[6]]),
+        text(&[&examples, &more, &[3, 3]]),
+        text(&[&examples, &more]),
+        examples.clone(),
+        text(&[&examples[..10], &[1; 30]]),
+        text(&[&examples[..10], &[1; 29]]),
+        vec![5],
+    ];
+    texts
+        .into_iter()
+        .zip(0..)
+        .map(|(tokens, seed)| Prompt::new(tokens, 2, seed))
+        .collect()
+}
+
+#[test]
+fn what_is_drawn_has_the_same_bits_whether_the_beginning_of_a_prompt_is_shared_or_not() {
+    for window in [None, Some(20)] {
+        let mut config = DecoderConfig::llama(40, 16, 2, 2);
+        config.initializer_range = 0.3;
+        config.sliding_window = window;
+        let model = Decoder::init(&config, 5, &Device::flex());
+        let params = SamplingParams::at_temperature(1.0, 12);
+        let prompts = prompts_with_beginnings();
+        for max_rows in [1, 5, 1024] {
+            let generator = Generator::new(&model, vec![7, 8]).with_max_rows(max_rows);
+            let drawn = |prompts: &[Prompt]| {
+                let all = generator.generate(prompts, &params, &mut |_| Flow::Continue);
+                all.expect("it generates")
+            };
+            let together = drawn(&prompts);
+            for (prompt, together) in prompts.iter().zip(&together) {
+                assert_eq!(&drawn(std::slice::from_ref(prompt))[0], together);
+                // What is drawn goes on with a prompt as a longer prompt goes on with a shorter one.
+                let Some(last) = together[0].tokens.last() else {
+                    continue;
+                };
+                let mut longer = prompt.clone();
+                let read = together[0].tokens.len() - 1;
+                longer.tokens.extend(&together[0].tokens[..read]);
+                let log_prob = generator.log_probs(&longer.tokens, &[*last]);
+                assert_eq!(
+                    log_prob.expect("it scores"),
+                    together[0].log_probs[read..=read]
+                );
+            }
+        }
+        assert_drawn_as_a_pass_would("with beginnings", &model, &prompts, 1024);
+    }
+}
+
 /// A model whose frequencies change beyond 6 tokens.
 fn model_with_frequencies_by_length(rope_scaling: RopeScaling) -> Decoder {
     let mut config = DecoderConfig::llama(40, 16, 2, 2);

@@ -1,7 +1,9 @@
-//! Attention of a decoding step. The sequences of a prompt go over its keys together; the result of one does not depend on the
-//! others.
-
-use std::ops::Range;
+//! Attention in which the result of a token does not depend, to the bit, on the tokens it is computed with: neither on other
+//! sequences, nor on how its own is shared out between passes.
+//!
+//! Scores are products of rows, softmax goes over all keys of a token at once, and values are added up in the order of the
+//! keys. So it makes no difference whether a key was computed as part of a prompt, of a prefix that prompts share, or as the
+//! last token of an answer.
 
 use cpu_kernels::packed_products::Columns;
 use cpu_kernels::row_products::{Rows, row_product};
@@ -10,8 +12,8 @@ use rayon::prelude::*;
 
 use crate::ops::AttentionShape;
 
-/// Sequences that go over the keys of their prompt together, at most: their scores are to stay in the cache.
-const TOGETHER: usize = 8;
+/// Tokens that go over keys together, at most: their scores are to stay in the cache.
+pub const TOGETHER: usize = 8;
 
 /// Keys and values of tokens in a row, `[tokens, kv_heads * head_dim]` each.
 #[derive(Debug, Default, Clone)]
@@ -20,23 +22,59 @@ pub struct KeysValues {
     pub values: Vec<f32>,
 }
 
-/// Sequences that follow each other in the batch and continue one prompt.
-pub struct Group<'a> {
-    pub prompt: &'a KeysValues,
-    /// Of the tokens that were drawn, the newest included, sequence by sequence.
-    pub drawn: Vec<&'a KeysValues>,
+/// Some of those tokens.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    keys: &'a [f32],
+    values: &'a [f32],
+    tokens: usize,
 }
 
-/// One key/value head of some sequences of a group.
+impl KeysValues {
+    /// `tokens` of them from `first` on; a token has `width` values.
+    pub fn some(&self, first: usize, tokens: usize, width: usize) -> Seen<'_> {
+        let range = first * width..(first + tokens) * width;
+        Seen {
+            keys: &self.keys[range.clone()],
+            values: &self.values[range],
+            tokens,
+        }
+    }
+
+    pub fn all(&self, width: usize) -> Seen<'_> {
+        self.some(0, self.keys.len() / width, width)
+    }
+}
+
+impl<'a> Seen<'a> {
+    /// One head of the tokens from `first` on.
+    fn head(&self, of: &'a [f32], first: usize, width: usize, offset: usize) -> Rows<'a> {
+        Rows {
+            data: &of[(first * width + offset).min(of.len())..],
+            count: self.tokens - first,
+            stride: width,
+        }
+    }
+}
+
+/// Tokens that follow each other in the batch and have most of what they see in common.
+pub struct Group<'a> {
+    /// What all of them see, in order.
+    pub shared: Vec<Seen<'a>>,
+    /// What each sees after that, the token itself at the end.
+    pub own: Vec<Seen<'a>>,
+}
+
+/// One key/value head of some tokens of a group.
 struct Task<'a> {
-    prompt: &'a KeysValues,
-    drawn: &'a [&'a KeysValues],
+    shared: &'a [Seen<'a>],
+    own: &'a [Seen<'a>],
     queries: Rows<'a>,
     kv_head: usize,
     mixed: Columns<'a>,
 }
 
-/// Mixes the values that the newest token of every sequence sees. `queries` and `mixed` are `[B, heads * head_dim]`.
+/// Mixes the values that every token sees. `queries` and `mixed` are `[B, heads * head_dim]`.
 pub fn attention(
     queries: &[f32],
     groups: &[Group<'_>],
@@ -44,28 +82,29 @@ pub fn attention(
     mixed: &mut Vec<f32>,
 ) {
     let width = shape.heads * shape.head_dim;
+    let of_head = shape.group() * shape.head_dim;
     mixed.clear();
     mixed.resize(queries.len(), 0.0);
+    let threads = rayon::current_num_threads();
     let mut tasks = Vec::new();
     let (mut queries, mut mixed) = (queries, mixed.as_mut_slice());
     for group in groups {
-        let parts = rayon::current_num_threads().min(group.drawn.len());
-        let together = group.drawn.len().div_ceil(parts).min(TOGETHER);
-        for drawn in group.drawn.chunks(together) {
-            let own;
-            (own, queries) = queries.split_at(drawn.len() * width);
+        let together = group.own.len().div_ceil(threads).clamp(1, TOGETHER);
+        for own in group.own.chunks(together) {
+            let of_queries;
+            (of_queries, queries) = queries.split_at(own.len() * width);
             let part;
-            (part, mixed) = mixed.split_at_mut(drawn.len() * width);
-            let of_heads = Columns::new(part, width).chunks(shape.group() * shape.head_dim);
+            (part, mixed) = mixed.split_at_mut(own.len() * width);
+            let of_heads = Columns::new(part, width).chunks(of_head);
             tasks.extend(of_heads.map(|(first, mixed)| Task {
-                prompt: group.prompt,
-                drawn,
+                shared: &group.shared,
+                own,
                 queries: Rows {
-                    data: &own[first..],
-                    count: drawn.len(),
+                    data: &of_queries[first..],
+                    count: own.len(),
                     stride: width,
                 },
-                kv_head: first / (shape.group() * shape.head_dim),
+                kv_head: first / of_head,
                 mixed,
             }));
         }
@@ -85,64 +124,53 @@ struct Room {
 impl Task<'_> {
     fn run(mut self, room: &mut Room, shape: AttentionShape) {
         let (d, group) = (shape.head_dim, shape.group());
-        let width = shape.kv_heads * d;
-        let offset = self.kv_head * d;
-        let rows_of = |data, range: &Range<usize>| rows_of(data, range, width, offset);
-        let prompt_len = self.prompt.keys.len() / width;
-        let visible = |row: usize| {
-            let drawn = self.drawn[row].keys.len() / width;
-            shape.visible(prompt_len + drawn - 1)
-        };
-        // Of the prompt, what any sequence sees: those with fewer drawn tokens see more of it.
-        let first = (0..self.drawn.len()).map(|row| visible(row).start).min();
-        let of_prompt = first.unwrap_or(0).min(prompt_len)..prompt_len;
-
+        let (width, offset) = (shape.kv_heads * d, self.kv_head * d);
         room.queries.clear();
         for row in 0..self.queries.count {
             let queries = &self.queries.data[row * self.queries.stride..][..group * d];
             room.queries.extend_from_slice(queries);
         }
-        let drawn = self.drawn.iter().map(|drawn| drawn.keys.len() / width);
-        let most = of_prompt.len() + drawn.max().unwrap_or(0);
-        // Scores of all keys of the prompt, then of the drawn ones.
-        room.scores.resize(self.drawn.len() * group * most, 0.0);
-        let keys = rows_of(&self.prompt.keys, &of_prompt);
-        row_product(&mut room.scores, most, Rows::new(&room.queries, d), keys, d);
-        for (row, drawn) in self.drawn.iter().enumerate() {
-            let visible = visible(row);
-            let of_drawn = visible.start.saturating_sub(prompt_len)..drawn.keys.len() / width;
-            let skipped = visible.start.clamp(of_prompt.start, prompt_len) - of_prompt.start;
-            let queries = &room.queries[row * group * d..][..group * d];
+        let shared: usize = self.shared.iter().map(|seen| seen.tokens).sum();
+        let most = shared + self.own.iter().map(|seen| seen.tokens).max().unwrap_or(0);
+        // The first key that a token sees.
+        let start = |own: &Seen<'_>| shape.visible(shared + own.tokens - 1).start;
+        let first = self.own.iter().map(start).min().unwrap_or(0);
+        room.scores.resize(self.own.len() * group * most, 0.0);
+        let mut place = 0;
+        for seen in self.shared {
+            let skipped = first.saturating_sub(place).min(seen.tokens);
+            row_product(
+                &mut room.scores[place + skipped..],
+                most,
+                Rows::new(&room.queries, d),
+                seen.head(seen.keys, skipped, width, offset),
+                d,
+            );
+            place += seen.tokens;
+        }
+        for (row, own) in self.own.iter().enumerate() {
+            let start = start(own);
+            let skipped = start.saturating_sub(shared);
+            let queries = Rows::new(&room.queries[row * group * d..][..group * d], d);
             let scores = &mut room.scores[row * group * most..][..group * most];
-            let keys = rows_of(&drawn.keys, &of_drawn);
-            let place = of_prompt.len();
-            row_product(&mut scores[place..], most, Rows::new(queries, d), keys, d);
+            let keys = own.head(own.keys, skipped, width, offset);
+            row_product(&mut scores[shared + skipped..], most, queries, keys, d);
             let mixed = self.mixed.row_mut(row);
             for (scores, mixed) in scores.chunks_mut(most).zip(mixed.chunks_mut(d)) {
-                let scores = &mut scores[skipped..place + of_drawn.len()];
-                for score in scores.iter_mut() {
+                let weights = &mut scores[start..shared + own.tokens];
+                for score in weights.iter_mut() {
                     *score *= shape.scale;
                 }
-                rows::softmax(scores);
-                let (prompt, own) = scores.split_at(place - skipped);
-                let seen = of_prompt.start + skipped..prompt_len;
-                rows::add_weighted(
-                    mixed,
-                    prompt,
-                    rows_of(&self.prompt.values, &seen).data,
-                    width,
-                );
-                rows::add_weighted(mixed, own, rows_of(&drawn.values, &of_drawn).data, width);
+                rows::softmax(weights);
+                let mut place = 0;
+                for seen in self.shared.iter().chain([own]) {
+                    let skipped = start.saturating_sub(place).min(seen.tokens);
+                    let weights = &scores[place + skipped..place + seen.tokens];
+                    let values = seen.head(seen.values, skipped, width, offset);
+                    rows::add_weighted(mixed, weights, values.data, width);
+                    place += seen.tokens;
+                }
             }
         }
-    }
-}
-
-/// One head of some tokens.
-fn rows_of<'a>(data: &'a [f32], tokens: &Range<usize>, width: usize, offset: usize) -> Rows<'a> {
-    Rows {
-        data: &data[(tokens.start * width + offset).min(data.len())..],
-        count: tokens.len(),
-        stride: width,
     }
 }

@@ -2,18 +2,18 @@
 
 mod attention;
 mod linear;
+mod prompts;
 mod schedule;
 
 use burn::module::Module;
 use burn::tensor::{DType, Device};
-use cpu_kernels::vocabulary;
 use rayon::prelude::*;
-use token_forest::PackedForest;
 
+use super::sampling::Normalizer;
 use crate::decoder::{FeedForward, Layer, Norm};
-use crate::ops::flex::{attention as tree_attention, elementwise};
-use crate::ops::{AttentionShape, ForestSpans};
-use crate::rope::{self, Frequencies, Sequence};
+use crate::ops::AttentionShape;
+use crate::ops::flex::elementwise;
+use crate::rope::{Frequencies, Sequence};
 use crate::{Decoder, ForestModel};
 
 pub use linear::DecodeWeights;
@@ -195,54 +195,30 @@ impl PackedDecoder {
         x
     }
 
-    /// Runs a forest through all layers; `keep(layer, keys, values)` gets those of all tokens.
-    fn forward_forest(
-        &self,
-        forest: &PackedForest,
-        buffers: &mut Buffers,
-        mut keep: impl FnMut(usize, &[f32], &[f32]),
-    ) -> Vec<f32> {
-        let spans = ForestSpans::new(forest);
-        let sequences = rope::sequences(forest);
-        self.forward(
-            &forest.tokens,
-            &forest.positions,
-            &sequences,
-            buffers,
-            |layer, of, shape, mixed| {
-                keep(layer, of.keys, of.values);
-                (*mixed, _) =
-                    tree_attention::forward(of.queries, of.keys, of.values, &spans, shape);
-            },
-        )
-    }
-
     /// The logits of hidden states `[B, d]`: `[B, vocab]`.
     fn logits(&self, hidden: &[f32], logits: &mut Vec<f32>) {
         project(hidden, [(&self.head, logits)]);
     }
 
-    /// See [`Generator::log_probs`](super::Generator::log_probs).
-    pub fn log_probs(&self, forest: &PackedForest, tokens: &[u32]) -> Vec<f32> {
-        let hidden = self.forward_forest(forest, &mut Buffers::default(), |_, _, _| {});
-        let predictors: Vec<u32> = forest.targets.iter().map(|it| it.predictor).collect();
-        let mut logits = Vec::new();
-        let mut log_probs = Vec::with_capacity(tokens.len());
-        for (predictors, tokens) in predictors.chunks(LOGIT_ROWS).zip(tokens.chunks(LOGIT_ROWS)) {
-            let of = rows_of(
-                &hidden,
-                self.width(),
-                predictors.iter().map(|&it| it as usize),
-            );
-            self.logits(&of, &mut logits);
-            let rows = logits.par_chunks(self.vocab_size()).zip(tokens);
-            log_probs.par_extend(rows.map(|(row, &token)| {
-                let max = vocabulary::max_of(row);
-                let log_sum = vocabulary::sum_of_exp(row, max).ln();
-                (f64::from(row[token as usize] - max) - log_sum) as f32
-            }));
-        }
-        log_probs
+    /// See [`Generator::log_probs`](super::Generator::log_probs). The prompt has a token at least.
+    pub fn log_probs(&self, prompt: &[u32], tokens: &[u32]) -> Vec<f32> {
+        rayon::scope(|_| {
+            let text: Vec<u32> = prompt.iter().chain(tokens).copied().collect();
+            // Nothing is predicted from the last token.
+            let hidden = self.hidden_states(&text[..text.len() - 1]);
+            let predictors = &hidden[(prompt.len() - 1) * self.width()..];
+            let mut logits = Vec::new();
+            let mut log_probs = Vec::with_capacity(tokens.len());
+            let predictors = predictors.chunks(LOGIT_ROWS * self.width());
+            for (predictors, tokens) in predictors.zip(tokens.chunks(LOGIT_ROWS)) {
+                self.logits(predictors, &mut logits);
+                let rows = logits.par_chunks(self.vocab_size()).zip(tokens);
+                log_probs.par_extend(
+                    rows.map(|(row, &token)| Normalizer::of(row).log_prob(row[token as usize])),
+                );
+            }
+            log_probs
+        })
     }
 }
 

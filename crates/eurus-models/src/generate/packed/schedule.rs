@@ -3,24 +3,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use token_forest::{PackedForest, TokenTree};
-
 use super::super::Drawing;
 use super::super::row::{Observe, Row};
 use super::super::sampling;
 use super::attention::{Group, KeysValues, attention};
-use super::{Buffers, PackedDecoder, rows_of};
+use super::prompts::ComputedPrompt;
+use super::{Buffers, PackedDecoder};
 use crate::Result;
 use crate::rope::Sequence as RopeSequence;
-
-/// Tokens of prompts that are computed together, unless one prompt alone has more.
-const PROMPT_TOKENS: usize = 2048;
-
-/// A prompt that has been computed, for as long as a continuation of it is in the making.
-struct ComputedPrompt {
-    len: usize,
-    layers: Vec<KeysValues>,
-}
 
 /// A prompt whose samples are entering.
 #[derive(Clone)]
@@ -85,9 +75,9 @@ impl Schedule<'_> {
             let room = self.drawing.max_rows - self.live.len();
             let mut entering: Vec<Row> =
                 self.waiting.drain(..room.min(self.waiting.len())).collect();
-            let prompts = self.compute_prompts(&mut entering)?;
+            let prompts = self.compute_prompts(&mut entering);
             let samplers = entering.iter_mut().map(|row| &mut row.sampler);
-            let logits = prompts.iter().map(|entering| &*entering.logits);
+            let logits = prompts.iter().map(|of| &*of.logits);
             let chosen = sampling::choose_all(logits.zip(samplers).collect(), self.drawing.params);
             for ((mut row, of), choice) in entering.into_iter().zip(prompts).zip(chosen) {
                 let prompt = of.prompt;
@@ -95,7 +85,7 @@ impl Schedule<'_> {
                 if row.done {
                     self.finished.push(row);
                 } else {
-                    let drawn = vec![KeysValues::default(); prompt.layers.len()];
+                    let drawn = vec![KeysValues::default(); self.decoder.layers.len()];
                     self.live.push(Live {
                         row,
                         prompt,
@@ -108,90 +98,40 @@ impl Schedule<'_> {
         Ok(())
     }
 
-    /// The prompt of every row. Rows whose prompts are too much to be computed at once are left waiting.
-    fn compute_prompts(&mut self, entering: &mut Vec<Row>) -> Result<Vec<Entering>> {
-        let prompts = self.drawing.prompts;
+    /// The prompt of every row. Rows whose prompts are not computed yet are left waiting.
+    fn compute_prompts(&mut self, entering: &mut Vec<Row>) -> Vec<Entering> {
         let known = self.current.as_ref().map(|current| current.index);
-        let (mut new, mut tokens, mut count) = (Vec::new(), 0, 0);
-        for row in entering.iter() {
-            let is_new = known != Some(row.prompt) && new.last() != Some(&row.prompt);
-            if is_new {
-                tokens += prompts[row.prompt].tokens.len();
-                if tokens > PROMPT_TOKENS && !new.is_empty() {
-                    break;
-                }
-                new.push(row.prompt);
-            }
-            count += 1;
+        let mut new: Vec<usize> = entering.iter().map(|row| row.prompt).collect();
+        new.dedup();
+        new.retain(|&prompt| known != Some(prompt));
+        let mut there: VecDeque<Entering> = self.current.take().into_iter().collect();
+        if !new.is_empty() {
+            let prompts = new.iter().map(|&it| &*self.drawing.prompts[it].tokens);
+            let prompts: Vec<&[u32]> = prompts.collect();
+            let before = there.front().map(|current| &*current.prompt);
+            let (decoder, buffers) = (self.decoder, &mut self.buffers);
+            let computed = rayon::scope(|_| decoder.compute_prompts(&prompts, before, buffers));
+            let computed = new.into_iter().zip(computed);
+            there.extend(computed.map(|(index, (prompt, logits))| Entering {
+                index,
+                prompt: Arc::new(prompt),
+                logits: logits.into(),
+            }));
         }
-        for row in entering.drain(count..).rev() {
-            self.waiting.push_front(row);
-        }
-        let trees: Vec<TokenTree> = new
-            .iter()
-            .map(|&prompt| TokenTree::new(prompts[prompt].tokens.clone(), false))
-            .collect();
-        let mut computed = match trees.is_empty() {
-            true => Vec::new(),
-            false => {
-                let forest = PackedForest::from_trees(&trees)?;
-                rayon::scope(|_| self.compute(&forest))
-            }
-        }
-        .into_iter();
         let mut of_rows = Vec::with_capacity(entering.len());
         for row in entering.iter() {
-            let known = self
-                .current
-                .take()
-                .filter(|known| known.index == row.prompt);
-            let of = known.or_else(|| {
-                let (prompt, logits) = computed.next()?;
-                Some(Entering {
-                    index: row.prompt,
-                    prompt: Arc::new(prompt),
-                    logits: logits.into(),
-                })
-            });
-            of_rows.extend(of.clone());
-            self.current = of;
+            while there.len() > 1 && there[0].index != row.prompt {
+                there.pop_front();
+            }
+            let of = there.front().filter(|it| it.index == row.prompt);
+            let Some(of) = of else { break };
+            of_rows.push(of.clone());
         }
-        Ok(of_rows)
-    }
-
-    /// Computes the prompts of a forest of roots, and the logits after each.
-    fn compute(&mut self, forest: &PackedForest) -> Vec<(ComputedPrompt, Vec<f32>)> {
-        let mut prompts: Vec<ComputedPrompt> = forest
-            .nodes
-            .iter()
-            .map(|node| ComputedPrompt {
-                len: node.len as usize,
-                layers: Vec::new(),
-            })
-            .collect();
-        let hidden = self
-            .decoder
-            .forward_forest(forest, &mut self.buffers, |_, keys, values| {
-                let width = keys.len() / forest.tokens.len();
-                for (prompt, node) in prompts.iter_mut().zip(&forest.nodes) {
-                    let own = node.start as usize * width..(node.start + node.len) as usize * width;
-                    prompt.layers.push(KeysValues {
-                        keys: keys[own.clone()].to_vec(),
-                        values: values[own].to_vec(),
-                    });
-                }
-            });
-        let ends = forest
-            .nodes
-            .iter()
-            .map(|node| (node.start + node.len - 1) as usize);
-        let ends = rows_of(&hidden, self.decoder.width(), ends);
-        self.decoder.logits(&ends, &mut self.logits);
-        let logits = self.logits.chunks(self.decoder.vocab_size());
-        prompts
-            .into_iter()
-            .zip(logits.map(<[f32]>::to_vec))
-            .collect()
+        for row in entering.drain(of_rows.len()..).rev() {
+            self.waiting.push_front(row);
+        }
+        self.current = there.pop_back();
+        of_rows
     }
 
     /// Draws the next token of every live row.
@@ -234,7 +174,7 @@ impl Schedule<'_> {
                         live.drawn[layer].keys.extend_from_slice(keys);
                         live.drawn[layer].values.extend_from_slice(values);
                     }
-                    attention(of.queries, &groups(live, layer), shape, mixed);
+                    attention(of.queries, &groups(live, layer, width), shape, mixed);
                 },
             );
             decoder.logits(&hidden, logits);
@@ -255,16 +195,19 @@ impl Schedule<'_> {
 impl Live {
     /// Of the newest token.
     fn position(&self) -> usize {
-        self.prompt.len + self.row.continuation.tokens.len() - 1
+        self.prompt.len() + self.row.continuation.tokens.len() - 1
     }
 }
 
 /// Rows that follow each other and continue the same prompt.
-fn groups(live: &[Live], layer: usize) -> Vec<Group<'_>> {
+fn groups(live: &[Live], layer: usize, width: usize) -> Vec<Group<'_>> {
     live.chunk_by(|a, b| Arc::ptr_eq(&a.prompt, &b.prompt))
         .map(|rows| Group {
-            prompt: &rows[0].prompt.layers[layer],
-            drawn: rows.iter().map(|live| &live.drawn[layer]).collect(),
+            shared: rows[0].prompt.seen(layer, width),
+            own: rows
+                .iter()
+                .map(|live| live.drawn[layer].all(width))
+                .collect(),
         })
         .collect()
 }

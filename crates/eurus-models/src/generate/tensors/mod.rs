@@ -59,7 +59,10 @@ pub fn continue_all(
 }
 
 /// See [`Generator::log_probs`](super::Generator::log_probs).
-pub fn log_probs(model: &Decoder, forest: PackedForest, tokens: &[u32]) -> Vec<f32> {
+pub fn log_probs(model: &Decoder, prompt: &[u32], tokens: &[u32]) -> Result<Vec<f32>> {
+    let mut tree = TokenTree::new(prompt.to_vec(), false);
+    tree.push(0, tokens.to_vec(), true);
+    let forest = PackedForest::from_trees([&tree])?;
     let device = model.output_weight().device();
     let batch = ForestBatch::new(forest, &device);
     let predictors: Vec<u32> = batch.forest.targets.iter().map(|it| it.predictor).collect();
@@ -68,7 +71,7 @@ pub fn log_probs(model: &Decoder, forest: PackedForest, tokens: &[u32]) -> Vec<f
     let logits = ops::project(hidden, model.output_weight()).cast(DType::F32);
     let targets = int_tensor(tokens, &device).unsqueeze_dim(1);
     let chosen = log_softmax(logits, 1).gather(1, targets);
-    chosen.into_data().iter().collect()
+    Ok(chosen.into_data().iter().collect())
 }
 
 /// Computes the prompts, then advances all rows until none is left.

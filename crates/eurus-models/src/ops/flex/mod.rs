@@ -1,6 +1,6 @@
 //! Fused, multi-threaded versions for the CPU backend. Tensors that are not f32 take the stock operations.
 
-pub(crate) mod attention;
+mod attention;
 mod decode;
 pub(crate) mod elementwise;
 mod project;
