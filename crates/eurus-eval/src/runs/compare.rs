@@ -46,9 +46,12 @@ pub fn comparison_table(names: [&str; 2], compared: &RunComparison) -> Table {
             compared.only_right_correct.len().to_string(),
         ])
         .note(format!(
-            "Difference {}; exact McNemar test p = {:.3}.",
+            "Difference {}; exact McNemar test p {}.",
             compared.difference.in_points(),
-            compared.mcnemar.p_value
+            match compared.mcnemar.p_value {
+                small if small < 0.001 => "< 0.001".to_owned(),
+                p => format!("= {p:.3}"),
+            }
         ));
     if compared.clusters < compared.left.n {
         table = table.note(format!(
