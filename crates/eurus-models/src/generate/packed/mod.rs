@@ -131,17 +131,21 @@ impl PackedDecoder {
         self.head.inputs()
     }
 
-    /// Runs tokens of the sequences, which follow each other, through all layers; `attend(layer, of, shape, mixed)` writes the
-    /// mixed values. Returns what comes out of the last norm, `[T, d]`.
+    /// Runs tokens through all layers; `attend(layer, of, shape, mixed)` writes the mixed values. Returns what comes out of the
+    /// last norm, `[T, d]`.
     fn forward(
         &self,
         tokens: &[u32],
         positions: &[u32],
-        sequences: &[Sequence],
         buffers: &mut Buffers,
         mut attend: impl FnMut(usize, &QueriesKeysValues<'_>, AttentionShape, &mut Vec<f32>),
     ) -> Vec<f32> {
-        let (cos, sin) = self.frequencies.values(positions, sequences);
+        // Frequencies are the same for all lengths.
+        let together = Sequence {
+            tokens: positions.len(),
+            length: 0,
+        };
+        let (cos, sin) = self.frequencies.values(positions, &[together]);
         let mut x = vec![0.0; tokens.len() * self.width()];
         let embedding = self.embedding.as_ref().unwrap_or(&self.head);
         for (x, &token) in x.chunks_mut(self.width()).zip(tokens) {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::attention::{Group, KeysValues, Seen, TOGETHER, attention};
 use super::{Buffers, PackedDecoder, rows_of};
-use crate::rope::Sequence;
 
 /// Tokens of prompts that are computed together, unless one prompt alone has more.
 const TOKENS_TOGETHER: usize = 2048;
@@ -160,54 +159,43 @@ impl PackedDecoder {
     ) -> (Vec<f32>, Vec<Vec<KeysValues>>) {
         let tokens: Vec<u32> = begun.iter().flat_map(|it| it.tokens).copied().collect();
         let mut positions = Vec::with_capacity(tokens.len());
-        let mut sequences = Vec::with_capacity(begun.len());
         for prompt in begun {
-            let (first, count) = (prompt.position() as u32, prompt.tokens.len());
-            positions.extend(first..first + count as u32);
-            sequences.push(Sequence {
-                tokens: count,
-                length: first as usize + count,
-            });
+            let first = prompt.position() as u32;
+            positions.extend(first..first + prompt.tokens.len() as u32);
         }
         let mut computed: Vec<Vec<KeysValues>> = begun.iter().map(|_| Vec::new()).collect();
-        let hidden = self.forward(
-            &tokens,
-            &positions,
-            &sequences,
-            buffers,
-            |layer, of, shape, mixed| {
-                let width = shape.kv_heads * shape.head_dim;
-                let mut first = 0;
-                for (prompt, layers) in begun.iter().zip(&mut computed) {
-                    let own = first * width..(first + prompt.tokens.len()) * width;
-                    layers.push(KeysValues {
-                        keys: of.keys[own.clone()].to_vec(),
-                        values: of.values[own].to_vec(),
-                    });
-                    first += prompt.tokens.len();
-                }
-                let groups: Vec<Group<'_>> = begun
-                    .iter()
-                    .zip(&computed)
-                    .flat_map(|(prompt, layers)| {
-                        let own = &layers[layer];
-                        let shared = seen(&prompt.shared, layer, width);
-                        let count = prompt.tokens.len();
-                        (0..count).step_by(TOGETHER).map(move |first| Group {
-                            shared: shared
-                                .iter()
-                                .copied()
-                                .chain([own.some(0, first, width)])
-                                .collect(),
-                            own: (first..count.min(first + TOGETHER))
-                                .map(|last| own.some(first, last + 1 - first, width))
-                                .collect(),
-                        })
+        let hidden = self.forward(&tokens, &positions, buffers, |layer, of, shape, mixed| {
+            let width = shape.kv_heads * shape.head_dim;
+            let mut first = 0;
+            for (prompt, layers) in begun.iter().zip(&mut computed) {
+                let own = first * width..(first + prompt.tokens.len()) * width;
+                layers.push(KeysValues {
+                    keys: of.keys[own.clone()].to_vec(),
+                    values: of.values[own].to_vec(),
+                });
+                first += prompt.tokens.len();
+            }
+            let groups: Vec<Group<'_>> = begun
+                .iter()
+                .zip(&computed)
+                .flat_map(|(prompt, layers)| {
+                    let own = &layers[layer];
+                    let shared = seen(&prompt.shared, layer, width);
+                    let count = prompt.tokens.len();
+                    (0..count).step_by(TOGETHER).map(move |first| Group {
+                        shared: shared
+                            .iter()
+                            .copied()
+                            .chain([own.some(0, first, width)])
+                            .collect(),
+                        own: (first..count.min(first + TOGETHER))
+                            .map(|last| own.some(first, last + 1 - first, width))
+                            .collect(),
                     })
-                    .collect();
-                attention(of.queries, &groups, shape, mixed);
-            },
-        );
+                })
+                .collect();
+            attention(of.queries, &groups, shape, mixed);
+        });
         (hidden, computed)
     }
 }

@@ -10,7 +10,6 @@ use super::attention::{Group, KeysValues, attention};
 use super::prompts::ComputedPrompt;
 use super::{Buffers, PackedDecoder};
 use crate::Result;
-use crate::rope::Sequence as RopeSequence;
 
 /// A prompt whose samples are entering.
 #[derive(Clone)]
@@ -145,13 +144,6 @@ impl Schedule<'_> {
             .iter()
             .map(|live| live.position() as u32)
             .collect();
-        let sequences: Vec<RopeSequence> = positions
-            .iter()
-            .map(|&position| RopeSequence {
-                tokens: 1,
-                length: position as usize + 1,
-            })
-            .collect();
         let Self {
             decoder,
             drawing,
@@ -162,12 +154,8 @@ impl Schedule<'_> {
         } = self;
         // On a thread of the pool: every product would change threads otherwise, there and back.
         let chosen = rayon::scope(|_| {
-            let hidden = decoder.forward(
-                &tokens,
-                &positions,
-                &sequences,
-                buffers,
-                |layer, of, shape, mixed| {
+            let hidden =
+                decoder.forward(&tokens, &positions, buffers, |layer, of, shape, mixed| {
                     let width = shape.kv_heads * shape.head_dim;
                     let news = of.keys.chunks(width).zip(of.values.chunks(width));
                     for (live, (keys, values)) in live.iter_mut().zip(news) {
@@ -175,8 +163,7 @@ impl Schedule<'_> {
                         live.drawn[layer].values.extend_from_slice(values);
                     }
                     attention(of.queries, &groups(live, layer, width), shape, mixed);
-                },
-            );
+                });
             decoder.logits(&hidden, logits);
             let samplers = live.iter_mut().map(|live| &mut live.row.sampler);
             let logits = logits.chunks(decoder.vocab_size());
