@@ -287,33 +287,24 @@ pub enum Error {
     },
 
     // Benchmarks of reward models
-    /// A file of a benchmark cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    BenchFile {
-        /// The file.
-        path: PathBuf,
-        /// The system's error.
-        source: std::io::Error,
-    },
-
     /// A row that is no JSON object.
-    #[error("row {row} of {} is no JSON object: {problem}; mend or leave out the row", path.display())]
+    #[error("{place} of {} is no JSON object: {problem}; mend or leave out the row", path.display())]
     BenchRow {
         /// The file.
         path: PathBuf,
-        /// The row, from 1.
-        row: usize,
+        /// The row.
+        place: ultrainteract::input::Place,
         /// What is wrong with it.
         problem: String,
     },
 
     /// A field that cannot be used.
-    #[error("row {row} of {}: field `{field}` {problem}; mend or leave out the row", path.display())]
+    #[error("{place} of {}: field `{field}` {problem}; mend or leave out the row", path.display())]
     BenchField {
         /// The file.
         path: PathBuf,
-        /// The row, from 1.
-        row: usize,
+        /// The row.
+        place: ultrainteract::input::Place,
         /// The field.
         field: String,
         /// What is wrong with it.
@@ -404,7 +395,7 @@ pub enum Error {
 
     /// The page could not be written.
     #[error(
-        "cannot write the report to {}: {source}; check that the folder exists and is writable",
+        "cannot write {}: {source}; check that the folder exists and is writable",
         path.display()
     )]
     Write {

@@ -43,7 +43,7 @@ pub struct RewardModels {
     #[arg(value_name = "BENCH")]
     bench: Bench,
 
-    /// Its data: a file of JSON rows, as they are published
+    /// Its data: JSON rows as they are published, one a line or in an array, compressed or not, or Parquet
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
 

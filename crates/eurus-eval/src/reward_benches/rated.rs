@@ -95,7 +95,7 @@ impl RatingsFile {
     ///
     /// When the file cannot be read or written, or has rows that are no ratings.
     pub fn open(path: &Path) -> Result<Self> {
-        let error = |source| Error::BenchFile {
+        let error = |source| Error::Write {
             path: path.to_owned(),
             source,
         };
@@ -134,7 +134,7 @@ impl RatingsFile {
     pub fn append(&mut self, row: &RatedResponse) -> Result<()> {
         let line = serde_json::to_string(row).unwrap_or_default() + "\n";
         let written = self.file.write_all(line.as_bytes());
-        written.map_err(|source| Error::BenchFile {
+        written.map_err(|source| Error::Write {
             path: self.path.clone(),
             source,
         })

@@ -1,11 +1,10 @@
-//! Rows of JSONL files, with errors that name file, row and field.
+//! Rows of files, with errors that name file, row and field.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
+use ultrainteract::input::{self, Place};
 
 use crate::error::{Error, Result};
 
@@ -21,7 +20,7 @@ impl Rewards {
     ///
     /// # Errors
     ///
-    /// [`Error::BenchFile`] for a file that cannot be read, [`Error::BenchRow`] for a row that is no JSON object,
+    /// [`Error::Data`] for a file that cannot be read, [`Error::BenchRow`] for a row that is no JSON object,
     /// [`Error::BenchField`] for a field that is missing or of another type, a reward that is no finite number, an id that
     /// came before.
     pub fn read(path: &Path) -> Result<Self> {
@@ -65,35 +64,27 @@ impl Rewards {
 /// A row of a file.
 pub(super) struct Row<'a> {
     path: &'a Path,
-    number: usize,
+    place: Place,
     fields: Map<String, Value>,
 }
 
-/// Reads every row that is not blank.
+/// Reads every row of a file of any kind that [`input`] reads.
 pub(super) fn read_rows<T>(
     path: &Path,
     mut read: impl FnMut(&Row<'_>) -> Result<T>,
 ) -> Result<Vec<T>> {
-    let unreadable = |source| Error::BenchFile {
-        path: path.to_owned(),
-        source,
-    };
-    let file = File::open(path).map_err(unreadable)?;
     let mut rows = Vec::new();
-    for (index, line) in BufReader::new(file).lines().enumerate() {
-        let line = line.map_err(unreadable)?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let number = index + 1;
-        let fields = serde_json::from_str(&line).map_err(|source| Error::BenchRow {
+    for record in input::read(vec![path.to_owned()], |record| Ok(record.to_vec())) {
+        let record = record.map_err(|rejected| ultrainteract::Error::from(*rejected))?;
+        let place = record.location.place;
+        let fields = serde_json::from_slice(&record.value).map_err(|source| Error::BenchRow {
             path: path.to_owned(),
-            row: number,
-            problem: not_json(&line, &source),
+            place,
+            problem: not_json(&record.value, &source),
         })?;
         rows.push(read(&Row {
             path,
-            number,
+            place,
             fields,
         })?);
     }
@@ -101,10 +92,11 @@ pub(super) fn read_rows<T>(
 }
 
 /// Python writes numbers that are none as words that are no JSON.
-fn not_json(line: &str, error: &serde_json::Error) -> String {
+fn not_json(record: &[u8], error: &serde_json::Error) -> String {
+    let text = String::from_utf8_lossy(record);
     match ["NaN", "Infinity"]
         .iter()
-        .find(|word| line.contains(**word))
+        .find(|word| text.contains(**word))
     {
         Some(word) => {
             format!("{word} is no JSON, and a score that is no number has no place in an order")
@@ -118,7 +110,7 @@ impl Row<'_> {
     pub(super) fn fault(&self, field: &str, problem: impl Into<String>) -> Error {
         Error::BenchField {
             path: self.path.to_owned(),
-            row: self.number,
+            place: self.place,
             field: field.to_owned(),
             problem: problem.into(),
         }

@@ -222,6 +222,20 @@ fn pairs_are_counted_by_subset_and_turn_beside_length() {
 }
 
 #[test]
+fn rows_are_read_from_lines_one_array_and_a_compressed_file() {
+    let folder = Folder::new();
+    let lines = rewardbench::read(&folder.file("rows.jsonl", REWARDBENCH)).unwrap();
+    let rows: Vec<&str> = REWARDBENCH.lines().filter(|row| !row.is_empty()).collect();
+    let array = folder.file("rows.json", &format!("[{}]", rows.join(",\n")));
+    assert_eq!(rewardbench::read(&array).unwrap(), lines);
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut packed, REWARDBENCH.as_bytes()).unwrap();
+    let path = folder.file("rows.jsonl.gz", "");
+    std::fs::write(&path, packed.finish().unwrap()).unwrap();
+    assert_eq!(rewardbench::read(&path).unwrap(), lines);
+}
+
+#[test]
 fn bad_rows_are_named_by_file_row_and_field() {
     let folder = Folder::new();
     let refused = |read: fn(&Path) -> Result<(), Error>, text: &str, what: &str| {
@@ -308,7 +322,7 @@ fn bad_rows_are_named_by_file_row_and_field() {
         "turns are counted from 1",
     );
     let missing = Rewards::read(&folder.0.path().join("none.jsonl")).unwrap_err();
-    assert!(missing.to_string().contains("cannot read"), "{missing}");
+    assert!(missing.to_string().contains("cannot open"), "{missing}");
     let empty = folder.longer_is_better(&[]);
     let error = empty.get("30/chosen").unwrap_err().to_string();
     assert!(error.contains("has no reward of `30/chosen`"), "{error}");
