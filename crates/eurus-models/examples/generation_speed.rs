@@ -1,7 +1,7 @@
 //! Tokens per second of a checkpoint beside another program: does one piece of work for every line that comes in.
 //!
-//! `generation_speed FOLDER` reads lines `PROMPTS SAMPLES NEW_TOKENS` and answers each with the seconds it took and a sum over
-//! the tokens that were drawn. `benches/generation.py` asks it in turn with `transformers.generate`.
+//! `generation_speed FOLDER [exact|bf16|int8]` reads lines `PROMPTS SAMPLES NEW_TOKENS` and answers each with the seconds it took
+//! and a sum over the tokens that were drawn. The word says how weights are kept. `benches/generation.py` asks it in turn with `transformers.generate`.
 
 #![allow(
     clippy::print_stdout,
@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 use eurus_models::Checkpoint;
-use eurus_models::generate::{Flow, Generator, Prompt, SamplingParams};
+use eurus_models::generate::{DecodeWeights, Flow, Generator, Prompt, SamplingParams};
 use token_forest::{ChatTokenizer, Message};
 
 const QUESTION: &str = "A farmer has 48 apples. He sells a third of them in the morning and half of what is left in \
@@ -27,7 +27,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let tokenizer = ChatTokenizer::from_folder(&folder)?;
     let tokens = tokenizer.encode_prompt(&[Message::user(QUESTION)])?;
     // No stop token: every sample has all its tokens, here and there.
-    let generator = Generator::new(&model, Vec::new());
+    let weights = match std::env::args().nth(2).as_deref() {
+        None | Some("exact") => DecodeWeights::Exact,
+        Some("bf16") => DecodeWeights::Bf16,
+        Some("int8") => DecodeWeights::Int8,
+        Some(other) => return Err(format!("`{other}` is not exact, bf16 or int8").into()),
+    };
+    let generator = Generator::with_weights(model, weights, Vec::new())?;
     for line in std::io::stdin().lock().lines() {
         let line = line?;
         let numbers: Vec<usize> = line
