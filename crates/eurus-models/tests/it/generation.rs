@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
-use chat_model::{ChatModel, ChatRequest, Message, Role, Sampling};
+use chat_model::{ChatModel, ChatRequest, Message, Piece, Role, Sampling};
 use eurus_models::generate::{Finish, Flow, GenerationEvent, Generator, Prompt, SamplingParams};
 use eurus_models::{Decoder, DecoderConfig, Error, ForestBatch, ForestBody, LocalChatModel};
 use token_forest::{ChatTokenizer, PackedForest, TokenTree, train_bpe};
@@ -131,6 +131,37 @@ fn a_stop_text_ends_a_completion_early() {
         free.tokens
     );
     assert_eq!(cut.finish, chat_model::Finish::Stop);
+}
+
+#[test]
+fn the_pieces_of_a_stream_are_the_completions_that_are_drawn_without_one() {
+    let bpe = train_bpe(["one two three four"], 280, &["<|im_start|>", "<|im_end|>"]).expect("bpe");
+    let tokenizer = ChatTokenizer::from_files(bpe.files().expect("files")).expect("a tokenizer");
+    let model = LocalChatModel::new("random", &model(tokenizer.vocab_size()), tokenizer);
+    for stop in [&[][..], &["e"], &["t", "wo"]] {
+        let request = ChatRequest::new([Message::user("one two")])
+            .with_samples(3)
+            .with_sampling(Sampling {
+                temperature: 1.0,
+                max_tokens: 40,
+                seed: 4,
+                stop: stop.iter().map(|&it| it.to_owned()).collect(),
+                ..Sampling::default()
+            });
+        let (mut texts, mut pieces) = (vec![String::new(); 3], 0);
+        let streamed = model.stream(&request, &mut |piece| match piece {
+            Piece::Text { sample, text } => {
+                texts[sample] += text;
+                pieces += 1;
+            }
+            Piece::Restarted { .. } => panic!("nothing breaks off here"),
+        });
+        let streamed = streamed.expect("it streams");
+        assert_eq!(streamed, model.complete(&request).expect("it completes"));
+        let whole: Vec<&str> = streamed.iter().map(|it| it.text.as_str()).collect();
+        assert_eq!(texts, whole);
+        assert!(pieces > 3 || !stop.is_empty(), "{pieces} pieces");
+    }
 }
 
 /// Makes every parameter not a number.

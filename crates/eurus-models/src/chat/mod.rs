@@ -1,16 +1,21 @@
 //! A checkpoint in this process as a chat model: it can act, criticise and be evaluated.
 
-use std::collections::HashSet;
+mod streaming;
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use chat_model::{Capability, ChatModel, ChatRequest, Completion, Sampling, TokenLogProb};
+use chat_model::{Capability, ChatModel, ChatRequest, Completion, Piece, Sampling, TokenLogProb};
 use token_forest::{ChatTokenizer, Message};
 
 use crate::Decoder;
 use crate::generate::{
     Continuation, Finish, Flow, GenerationEvent, Generator, Prompt, SamplingParams,
 };
+
+use streaming::TextStream;
 
 /// A decoder with its tokenizer. Requests of a batch advance together, and the samples of a request share their prompt.
 #[derive(Debug, Clone)]
@@ -192,6 +197,16 @@ impl LocalChatModel {
         wanted: &[Wanted<'_>],
         on_sample: &mut dyn FnMut(usize, usize, Completion),
     ) -> chat_model::Result<()> {
+        self.draw(wanted, &mut |_, _, _| {}, on_sample)
+    }
+
+    /// The same, and hands over all tokens of a sample so far when one more has come, by the place of the request.
+    fn draw(
+        &self,
+        wanted: &[Wanted<'_>],
+        on_token: &mut dyn FnMut(usize, usize, &[u32]),
+        on_sample: &mut dyn FnMut(usize, usize, Completion),
+    ) -> chat_model::Result<()> {
         let Some(first) = wanted.first() else {
             return Ok(());
         };
@@ -215,10 +230,17 @@ impl LocalChatModel {
                 Flow::Stop
             }
             GenerationEvent::Ended { .. } if std::mem::take(&mut is_cut) => Flow::Stop,
-            GenerationEvent::Token { prompt, tokens, .. }
-                if self.ends_with_stop(tokens, &wanted[prompt].request.sampling.stop) =>
-            {
-                Flow::Stop
+            GenerationEvent::Token {
+                prompt,
+                sample,
+                tokens,
+                ..
+            } => {
+                on_token(wanted[prompt].place, sample, tokens);
+                match self.ends_with_stop(tokens, &wanted[prompt].request.sampling.stop) {
+                    true => Flow::Stop,
+                    false => Flow::Continue,
+                }
             }
             GenerationEvent::Ended {
                 prompt,
@@ -232,7 +254,7 @@ impl LocalChatModel {
                 }
                 Flow::Continue
             }
-            _ => Flow::Continue,
+            GenerationEvent::Finished { .. } => Flow::Continue,
         };
         self.generator
             .generate(&prompts, &params, &mut observe)
@@ -284,6 +306,7 @@ impl ChatModel for LocalChatModel {
             Capability::RawPrompt
                 | Capability::AnswerPrefix
                 | Capability::LogProbs
+                | Capability::Streaming
                 | Capability::Scoring
         )
     }
@@ -376,6 +399,46 @@ impl ChatModel for LocalChatModel {
             }
         }
         ended
+    }
+
+    fn stream(
+        &self,
+        request: &ChatRequest,
+        on_piece: &mut dyn FnMut(Piece<'_>),
+    ) -> chat_model::Result<Vec<Completion>> {
+        let samples: Vec<usize> = (0..request.samples).collect();
+        let wanted = [Wanted {
+            place: 0,
+            request,
+            samples: &samples,
+        }];
+        let stop = &request.sampling.stop;
+        let mut drawn: Vec<(usize, Completion)> = Vec::new();
+        let on_piece = RefCell::new(on_piece);
+        let hand_over = |sample, text: &str| {
+            if !text.is_empty() {
+                on_piece.borrow_mut()(Piece::Text { sample, text });
+            }
+        };
+        let streams: RefCell<HashMap<usize, TextStream>> = RefCell::default();
+        self.draw(
+            &wanted,
+            &mut |_, sample, tokens| {
+                let mut streams = streams.borrow_mut();
+                let stream = streams.entry(sample).or_default();
+                hand_over(sample, &stream.push(tokens, &self.tokenizer, stop));
+            },
+            &mut |_, sample, completion| {
+                let stream = streams.borrow_mut().remove(&sample).unwrap_or_default();
+                hand_over(sample, stream.finish(&completion.text));
+                drawn.push((sample, completion));
+            },
+        )?;
+        drawn.sort_by_key(|(sample, _)| *sample);
+        Ok(drawn
+            .into_iter()
+            .map(|(_, completion)| completion)
+            .collect())
     }
 
     fn log_probs_of(
