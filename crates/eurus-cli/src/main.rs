@@ -17,6 +17,7 @@ macro_rules! tell {
 
 mod adapters;
 mod begin;
+mod chat;
 mod data;
 mod eval;
 mod event_log;
@@ -70,6 +71,7 @@ Examples:
   eurus data stats pairs.parquet
   eurus eval show svamp --data SVAMP.json --model runs/kto
   eurus generate --model runs/kto --data problems.jsonl --samples 8 --out answers.jsonl
+  eurus chat --model runs/kto
   eurus score --model runs/rm --data answers.jsonl --prompts problems.jsonl --out scores.jsonl
   eurus synth run --config synth.toml --data problems.jsonl --store synth.db
 
@@ -103,6 +105,9 @@ enum Command {
     /// Draw a model's answers to prompts, from a checkpoint or a server.
     #[command(after_help = generate::EXAMPLES)]
     Generate(generate::Generate),
+    /// Talk with a checkpoint or a server in the terminal.
+    #[command(after_help = chat::EXAMPLES)]
+    Chat(chat::Chat),
     /// Score answers with a reward model, or by the implicit reward of a policy.
     #[command(after_help = score::EXAMPLES)]
     Score(score::Score),
@@ -142,6 +147,7 @@ impl Command {
             Self::Data(command) => command.run(),
             Self::Eval(command) => command.run(),
             Self::Generate(command) => command.run(),
+            Self::Chat(command) => command.run(),
             Self::Plan(command) => command.run(),
             Self::Score(command) => command.run(),
             Self::Synth(command) => command.run(),
@@ -152,9 +158,12 @@ impl Command {
     /// Refuses options that have no effect beside the others, and adapters that could not be made.
     fn check(&self, mut matches: &ArgMatches) -> Result<(), usage::UsageError> {
         let training = match self {
-            Self::Data(_) | Self::Eval(_) | Self::Generate(_) | Self::Score(_) | Self::Synth(_) => {
-                None
-            }
+            Self::Chat(_)
+            | Self::Data(_)
+            | Self::Eval(_)
+            | Self::Generate(_)
+            | Self::Score(_)
+            | Self::Synth(_) => None,
             Self::Plan(command) => Some(command.training()),
             Self::Train(command) => Some(command),
         };
@@ -383,7 +392,8 @@ mod tests {
                 Command::Train(Training::Prefer(command)) => command.steps.learning_rate,
                 Command::Train(Training::Sft(command)) => command.steps.learning_rate,
                 Command::Train(Training::Reward(command)) => command.steps.learning_rate,
-                Command::Data(_)
+                Command::Chat(_)
+                | Command::Data(_)
                 | Command::Eval(_)
                 | Command::Generate(_)
                 | Command::Plan(_)

@@ -5,6 +5,7 @@
 mod adapter_folders;
 mod bad_input;
 mod cases;
+mod chat;
 mod command_line;
 mod common;
 mod data;
