@@ -47,6 +47,7 @@ mod score;
 mod score_by;
 mod setup;
 mod sft;
+mod shell;
 mod space;
 mod summary;
 mod synth;
@@ -114,6 +115,12 @@ enum Command {
     /// Count the tokens and steps of a run, and estimate its memory and time, before it starts.
     #[command(after_help = plan::EXAMPLES, mut_subcommands(plan::without_result))]
     Plan(plan::Plan),
+    /// Print what completes commands and options in a shell.
+    #[command(after_help = shell::COMPLETIONS)]
+    Completions(shell::Completions),
+    /// Write manual pages.
+    #[command(after_help = shell::MAN)]
+    Man(shell::Man),
     #[command(flatten)]
     Train(Training),
 }
@@ -148,6 +155,8 @@ impl Command {
             Self::Eval(command) => command.run(),
             Self::Generate(command) => command.run(),
             Self::Chat(command) => command.run(),
+            Self::Completions(command) => command.run(Cli::command()),
+            Self::Man(command) => command.run(Cli::command()),
             Self::Plan(command) => command.run(),
             Self::Score(command) => command.run(),
             Self::Synth(command) => command.run(),
@@ -158,14 +167,9 @@ impl Command {
     /// Refuses options that have no effect beside the others, and adapters that could not be made.
     fn check(&self, mut matches: &ArgMatches) -> Result<(), usage::UsageError> {
         let training = match self {
-            Self::Chat(_)
-            | Self::Data(_)
-            | Self::Eval(_)
-            | Self::Generate(_)
-            | Self::Score(_)
-            | Self::Synth(_) => None,
             Self::Plan(command) => Some(command.training()),
             Self::Train(command) => Some(command),
+            _ => None,
         };
         let mut words = Vec::new();
         while let Some((word, deeper)) = matches.subcommand() {
@@ -376,11 +380,99 @@ fn with_causes(error: &anyhow::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use super::*;
 
     #[test]
     fn the_options_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// All commands that do something, with the words that call them.
+    fn leaves(command: &clap::Command, words: &str, found: &mut Vec<(String, clap::Command)>) {
+        let mut below = command
+            .get_subcommands()
+            .filter(|it| it.get_name() != "help")
+            .peekable();
+        if below.peek().is_none() {
+            found.push((words.to_owned(), command.clone()));
+        }
+        for command in below {
+            leaves(command, &format!("{words} {}", command.get_name()), found);
+        }
+    }
+
+    fn all_leaves() -> Vec<(String, clap::Command)> {
+        let mut command = Cli::command();
+        command.build();
+        let mut found = Vec::new();
+        leaves(&command, "eurus", &mut found);
+        assert!(found.len() > 20, "{} commands", found.len());
+        found
+    }
+
+    #[test]
+    fn every_command_shows_an_example_of_itself() {
+        let mut without = Vec::new();
+        for (words, command) in all_leaves() {
+            let shown = command.get_after_help().map(ToString::to_string);
+            if !shown.is_some_and(|it| it.contains(&words)) {
+                without.push(words);
+            }
+        }
+        assert!(without.is_empty(), "no example in the help of {without:?}");
+    }
+
+    /// Options whose values or defaults differ from command to command, and why.
+    const DIFFERENT: [(&str, &str); 11] = [
+        (
+            "data",
+            "a benchmark has one file or folder, other commands any number of files",
+        ),
+        ("field", "of the rows that the command reads"),
+        ("id", "one tree is shown, several jobs are done again"),
+        ("kind", "of pairs, or of what a store exports"),
+        ("learning-rate", "the paper's, stage by stage"),
+        (
+            "loss",
+            "of preferences or of rewards; the paper has one of the latter",
+        ),
+        (
+            "out",
+            "a folder for a model or a run, a file for rows; plans write none",
+        ),
+        (
+            "sandbox",
+            "a level for programs of answers, or what synth.toml says",
+        ),
+        ("scores", "one file is judged, several are compared"),
+        ("seed", "of synth.toml unless given"),
+        ("to", "every format, or pairs by default"),
+    ];
+
+    #[test]
+    fn an_option_is_the_same_everywhere() {
+        let mut kinds: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (_, command) in all_leaves() {
+            for option in command.get_arguments() {
+                let Some(name) = option.get_long() else {
+                    continue;
+                };
+                let kind = format!(
+                    "{:?} {:?} {:?}, default {:?}",
+                    option.get_action(),
+                    option.get_value_names().unwrap_or_default(),
+                    option.get_num_args(),
+                    option.get_default_values()
+                );
+                kinds.entry(name.to_owned()).or_default().insert(kind);
+            }
+        }
+        kinds.retain(|_, kinds| kinds.len() > 1);
+        let differing: Vec<&str> = kinds.keys().map(String::as_str).collect();
+        let known = DIFFERENT.map(|(name, _)| name);
+        assert_eq!(differing, known, "{kinds:#?}");
     }
 
     #[test]
@@ -392,15 +484,7 @@ mod tests {
                 Command::Train(Training::Prefer(command)) => command.steps.learning_rate,
                 Command::Train(Training::Sft(command)) => command.steps.learning_rate,
                 Command::Train(Training::Reward(command)) => command.steps.learning_rate,
-                Command::Chat(_)
-                | Command::Data(_)
-                | Command::Eval(_)
-                | Command::Generate(_)
-                | Command::Plan(_)
-                | Command::Score(_)
-                | Command::Synth(_) => {
-                    unreachable!("`{command}` trains")
-                }
+                _ => unreachable!("`{command}` trains"),
             }
         };
         assert_eq!(rate("prefer", &["--algorithm", "nca"]), 5e-7);

@@ -20,7 +20,7 @@ pub struct Files {
     /// model.safetensors or shards, tokenizer.json, tokenizer_config.json. What is no folder is looked for on the hub as
     /// organization/name or organization/name@revision, and kept in the cache of Hugging Face's tools; HF_ENDPOINT,
     /// HF_HOME, HF_TOKEN and HF_HUB_OFFLINE are honored. An adapter folder of PEFT is merged into the base that it names
-    #[arg(long, value_name = "DIR or ORG/NAME")]
+    #[arg(long, value_name = "MODEL")]
     pub model: PathBuf,
 
     /// What lies there, once it has been looked at
@@ -29,7 +29,7 @@ pub struct Files {
 
     /// Files to train on, or patterns of them: JSON lines, a JSON array, Parquet or Arrow, compressed or not, in any format that
     /// `eurus data` reads
-    #[arg(long, value_name = "FILE|PATTERN", num_args = 1.., required = true)]
+    #[arg(long, value_name = "FILES", num_args = 1.., required = true)]
     pub data: Vec<String>,
 
     /// Folder for the trained checkpoint; written whole or not at all
@@ -141,7 +141,7 @@ pub struct Text {
 pub struct Rows {
     /// Format of the rows; told by the fields of each file's first record if not given [possible values: those of `eurus data
     /// convert --help`]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "FORMAT")]
     pub format: Option<Format>,
 
     /// Policy for a row that is longer than --max-path-tokens, or a pair whose actions do not fit in --token-budget

@@ -88,7 +88,7 @@ pub struct Prefer {
     /// of the same vocabulary. It is read first, and not in memory any more when training begins
     #[arg(
         long,
-        value_name = "DIR or ORG/NAME",
+        value_name = "MODEL",
         help_heading = "Loss",
         conflicts_with = "sync_reference_every"
     )]
@@ -144,7 +144,7 @@ pub struct Loss {
     loss: Option<String>,
 
     /// Strength of the tie to the model that the run starts from
-    #[arg(long, value_name = "X", default_value_t = DpoConfig::default().beta)]
+    #[arg(long, value_name = "BETA", default_value_t = DpoConfig::default().beta)]
     beta: f64,
 
     /// Weight of chosen responses in KTO (lambda+); the paper takes 1.33

@@ -45,7 +45,7 @@ pub struct Chat {
     samples: u16,
 
     /// Divides the logits; 0 takes the likeliest token
-    #[arg(long, value_name = "T", default_value_t = 0.7)]
+    #[arg(long, value_name = "T", default_value_t = 1.0)]
     temperature: f32,
 
     /// Keep the likeliest tokens whose probabilities add up to this
@@ -53,11 +53,11 @@ pub struct Chat {
     top_p: f32,
 
     /// Most tokens of an answer
-    #[arg(long, value_name = "N", default_value_t = 1024)]
+    #[arg(long, value_name = "N", default_value_t = 512)]
     max_tokens: usize,
 
     /// Seed of the first answer; each later one has the next
-    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 }
 

@@ -44,7 +44,7 @@ pub struct RewardModels {
     bench: Bench,
 
     /// Its data: JSON rows as they are published, one a line or in an array, compressed or not, or Parquet
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "PATH")]
     data: PathBuf,
 
     /// Reward model: a folder, or a model of the hub
@@ -71,7 +71,7 @@ pub struct RewardModels {
     ratings: Option<PathBuf>,
 
     /// Seed of the judge's requests
-    #[arg(long, value_name = "N", default_value_t = 1, requires = "judge")]
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "judge")]
     seed: u64,
 
     /// Write one JSON object

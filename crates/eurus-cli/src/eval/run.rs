@@ -49,7 +49,7 @@ pub struct Run {
     samples: usize,
 
     /// Seed of all that is drawn
-    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 
     /// The first items alone

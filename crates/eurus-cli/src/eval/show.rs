@@ -42,7 +42,7 @@ pub struct Show {
     item: usize,
 
     /// A model folder, an adapter folder, or a model of the hub (organization/name)
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "MODEL")]
     model: Option<PathBuf>,
 
     /// How often the token that begins a text stands before the prompt [default: as the task says]

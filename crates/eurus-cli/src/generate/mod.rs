@@ -94,7 +94,7 @@ struct Drawing {
     stop: Vec<String>,
 
     /// Seed of all that is drawn
-    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 
     /// Message of the system before each conversation that has none

@@ -82,6 +82,7 @@ const ACT_ALWAYS: &[&str] = &[
     "manifest",
     "against",
     "field",
+    "shell",
     "ngram",
     "substring_chars",
     "near_duplicates",

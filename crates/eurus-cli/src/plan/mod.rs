@@ -71,7 +71,17 @@ const OF_RESULT: [&str; 13] = [
 
 /// The command of a run as one of `plan`: taken with all its options, shown without those of a result.
 pub fn without_result(run: Command) -> Command {
-    run.mut_arg("out", |out| {
+    let (name, choice) = (
+        run.get_name().to_owned(),
+        match run.get_name() {
+            "prefer" => " --algorithm kto",
+            _ => "",
+        },
+    );
+    run.after_help(format!(
+        "What the run itself takes is taken here, too; `eurus help {name}` shows the rows that it reads.\n\nExample:\n  eurus plan {name} --model runs/sft --data data.jsonl{choice}"
+    ))
+    .mut_arg("out", |out| {
         out.required(false).default_value("not-written")
     })
     .mut_args(|arg| {

@@ -112,7 +112,7 @@ pub struct Score {
     token_budget: usize,
 
     /// A template in place of the model's own: a file, or the name of one that comes along
-    #[arg(long, value_name = "TEMPLATE")]
+    #[arg(long, value_name = "NAME|FILE")]
     chat_template: Option<String>,
 
     /// Where to compute

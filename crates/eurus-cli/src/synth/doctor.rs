@@ -23,7 +23,7 @@ Examples:
 #[derive(Debug, Args)]
 pub struct Doctor {
     /// The interpreter [default: the first python3 on PATH]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "PATH")]
     python: Option<std::path::PathBuf>,
 
     /// Write one JSON object

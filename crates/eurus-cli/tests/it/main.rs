@@ -34,6 +34,7 @@ mod rows;
 mod score;
 mod scored;
 #[cfg(unix)]
+mod shell;
 mod synth;
 mod tables;
 mod templates;
