@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use eurus::burn::tensor::Device;
@@ -46,9 +47,14 @@ pub fn fingerprint(found: &ModelFolder) -> Result<String> {
         }
     }
     paths.sort();
+    fingerprint_of(&paths)
+}
+
+/// A check sum of files.
+pub fn fingerprint_of(paths: &[PathBuf]) -> Result<String> {
     let mut sum = 0;
     let mut buffer = vec![0; 1 << 20];
-    for path in &paths {
+    for path in paths {
         let mut file = File::open(path).with_context(|| path.display().to_string())?;
         loop {
             let read = file.read(&mut buffer)?;

@@ -5,25 +5,28 @@ mod items;
 mod lines;
 mod scorers;
 mod steps;
+mod unfinished;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use anyhow::{Result, bail};
 use clap::{ArgGroup, Args};
-use eurus::data::formats::JsonlWriter;
 use eurus::data::input;
 use eurus::train::TrainingConfig;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
 use crate::data::check_new;
-use crate::interrupt;
+use crate::interrupt::{self, Interrupted, Phase};
 use crate::job::print;
 use crate::options::DeviceName;
+use crate::{invocation, local_model, model_folder};
 use forest::{Forest, Place};
 use items::{Item, Prompts, Shape};
 use lines::line;
 use scorers::Scorers;
+use unfinished::Unfinished;
 
 pub const EXAMPLES: &str = "\
 Scored are the answers of conversations, pairs, rankings and trees in every format that `eurus data` reads, and answers of
@@ -44,8 +47,8 @@ Examples:
 
 const STYLE: &str = "{prefix:.bold} {spinner} {pos} {msg} [{elapsed}]";
 
-/// Rows that are computed together; what they share is computed once.
-const ROWS_AT_ONCE: usize = 256;
+/// Rows that are computed together; what they share is computed once. An interrupt waits for them.
+const ROWS_AT_ONCE: usize = 64;
 
 /// How many answers that cannot be scored are named.
 const MOST_NAMED: usize = 10;
@@ -87,7 +90,7 @@ pub struct Score {
     #[arg(long, num_args = 1.., value_name = "FILES")]
     prompts: Vec<String>,
 
-    /// File for the scores, one row a line; written whole or not at all
+    /// File for the scores, one row a line. What is scored so far lies beside it, in NAME.unfinished
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 
@@ -177,15 +180,20 @@ impl Score {
             (false, true) => None,
         };
         let scorers = Scorers::load(self)?;
-        let mut writer = JsonlWriter::create(&self.out)?;
-        interrupt::state().remove_when_interrupted(writer.temporary());
+        let settings = self.settings(&files)?;
+        let mut unfinished = Unfinished::open(&self.out, &settings, ROWS_AT_ONCE)?;
+        interrupt::enter(Phase::Answers(unfinished.path().display().to_string()));
+        let stop = interrupt::answers_stop();
+        let kept = unfinished.rows;
         let bar = ProgressBar::new_spinner();
         if let Ok(style) = ProgressStyle::with_template(STYLE) {
             bar.set_style(style);
         }
         bar.set_prefix("rows");
+        bar.inc(kept as u64);
         let mut counts = Counts::default();
-        let mut rows = items::read(files, prompts).take(self.limit.unwrap_or(usize::MAX));
+        let rows = items::read(files, prompts).take(self.limit.unwrap_or(usize::MAX));
+        let mut rows = rows.skip(kept);
         loop {
             let chunk = rows
                 .by_ref()
@@ -195,25 +203,64 @@ impl Score {
                 break;
             }
             bar.inc(chunk.len() as u64);
-            for line in self.score(&scorers, chunk, &mut counts)? {
-                writer.write(&line)?;
-            }
+            unfinished.append(&self.score(&scorers, chunk, &mut counts)?)?;
             bar.set_message(format!("{} answers", counts.answers));
+            if stop.load(Ordering::Relaxed) {
+                bar.finish_and_clear();
+                tell!(
+                    "interrupted; the scores of {} rows are kept in {}. Go on with:\n  {}",
+                    HumanCount(unfinished.rows as u64),
+                    unfinished.path().display(),
+                    invocation::again()
+                );
+                return Err(Interrupted::now().into());
+            }
         }
         bar.finish_and_clear();
-        let written = writer.finish()?;
+        interrupt::enter(Phase::Elsewhere);
+        let written = unfinished.rows;
+        unfinished.finish(&self.out)?;
         for refused in counts.refused.iter().take(MOST_NAMED) {
             tell!("not scored: {refused}");
         }
         if counts.refused.len() > MOST_NAMED {
             tell!("not scored: {} more", counts.refused.len() - MOST_NAMED);
         }
+        let there = match kept {
+            0 => String::new(),
+            kept => format!("; {} rows were there", HumanCount(kept as u64)),
+        };
         Ok(format!(
-            "{} rows with {} scored answers in {}",
+            "{} rows in {}, {} answers scored{there}",
             HumanCount(written as u64),
+            self.out.display(),
             HumanCount(counts.answers as u64),
-            self.out.display()
         ))
+    }
+
+    /// What scores depend on.
+    fn settings(&self, files: &[PathBuf]) -> Result<Value> {
+        let of_model = |model: &Option<PathBuf>, option| {
+            let Some(model) = model else {
+                return Ok(Value::Null);
+            };
+            let found = model_folder::find(model, option)?;
+            anyhow::Ok(json!(local_model::fingerprint(&found)?))
+        };
+        let prompts = input::expand(&self.prompts)?;
+        Ok(json!({
+            "model": of_model(&self.model, "--model")?,
+            "policy": of_model(&self.policy, "--policy")?,
+            "reference": of_model(&self.reference, "--reference")?,
+            "beta": self.beta,
+            "data": local_model::fingerprint_of(files)?,
+            "prompts": local_model::fingerprint_of(&prompts)?,
+            "each_turn": self.each_turn,
+            "each_step": self.each_step,
+            "token_budget": self.token_budget,
+            "chat_template": self.chat_template,
+            "limit": self.limit,
+        }))
     }
 
     /// The lines of some rows.

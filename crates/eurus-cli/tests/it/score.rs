@@ -1,11 +1,16 @@
 //! `eurus score`: rewards and log-ratios of answers, whatever they are computed with.
 
 use std::fs;
+use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
+use rustix::process::Signal;
+
 use crate::common::{Workplace, ensure_says};
+use crate::interrupts::send;
 
 /// A reward model and a policy that learned a little.
 fn place() -> Result<Workplace> {
@@ -188,5 +193,66 @@ fn what_cannot_be_scored_is_told_and_the_rest_is_scored() -> Result<()> {
     ] {
         ensure_says(&place.refusal(&format!("score {arguments}"))?, says)?;
     }
+    Ok(())
+}
+
+#[test]
+fn interrupted_and_killed_scoring_goes_on_to_the_same_file() -> Result<()> {
+    let place = Workplace::new()?;
+    let words = |count: usize| vec!["one"; 1 + count % 23].join(" ");
+    let rows: Vec<Value> = (0..400)
+        .map(|id| {
+            let (asked, said) = (words(id / 4), words(id));
+            json!({"id": format!("r{id}"), "prompt": asked, "chosen": said, "rejected": "two"})
+        })
+        .collect();
+    place.write_rows("many.jsonl", &rows)?;
+    let run = "score --policy model --reference model --data many.jsonl --token-budget 256 --out";
+    place.succeed(&format!("{run} whole.jsonl"))?;
+    let mut ended = 0;
+    for signal in [Signal::INT, Signal::KILL, Signal::TERM] {
+        let words: Vec<String> = format!("{run} again.jsonl")
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect();
+        let child = place
+            .command(&words)
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()?;
+        let begun = fs::metadata(place.path("again.jsonl.unfinished")).map_or(0, |it| it.len());
+        for _ in 0..2000 {
+            let now = fs::metadata(place.path("again.jsonl.unfinished")).map_or(0, |it| it.len());
+            if now > begun.max(2000) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        send(signal, child.id())?;
+        let output = child.wait_with_output()?;
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        if place.path("again.jsonl").exists() {
+            break;
+        }
+        ended += 1;
+        if signal != Signal::KILL {
+            ensure_says(
+                &message,
+                &["are kept in again.jsonl.unfinished", "Go on with:"],
+            )?;
+            ensure!(matches!(output.status.code(), Some(130 | 143)), "{message}");
+        }
+    }
+    ensure!(ended > 0, "it was over before the first interrupt");
+    if !place.path("again.jsonl").exists() {
+        let other = place.refusal(&format!("{run} again.jsonl --beta 0.3"))?;
+        ensure_says(&other, &["another `beta`", "remove the file"])?;
+        ensure_says(
+            &place.succeed(&format!("{run} again.jsonl"))?,
+            &["rows were there"],
+        )?;
+    }
+    ensure!(fs::read(place.path("again.jsonl"))? == fs::read(place.path("whole.jsonl"))?);
+    ensure!(!place.path("again.jsonl.unfinished").exists());
     Ok(())
 }
