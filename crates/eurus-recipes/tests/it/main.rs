@@ -1,0 +1,7 @@
+//! Tests of recipes.
+
+mod mutations;
+mod overrides;
+mod reading;
+mod recipes;
+mod steps;
