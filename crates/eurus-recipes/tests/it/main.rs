@@ -4,4 +4,5 @@ mod mutations;
 mod overrides;
 mod reading;
 mod recipes;
+mod schema;
 mod steps;
