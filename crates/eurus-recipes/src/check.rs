@@ -73,42 +73,31 @@ fn finite(recipe: &Recipe) -> Result<(), String> {
     }
 }
 
-/// What is said of a stage of training: its options are there, its data, its learning rate, and both counts of trees.
-type Training = (&'static str, bool, bool, Option<f64>, bool);
-
 fn training(file: &RecipeFile) -> Result<(), String> {
-    let sft = |it: &SftOptions| (it.learning_rate, it.trees_per_step.and(it.forests_per_step));
-    let preference =
-        |it: &PreferenceOptions| (it.learning_rate, it.trees_per_step.and(it.forests_per_step));
-    let reward =
-        |it: &RewardOptions| (it.learning_rate, it.trees_per_step.and(it.forests_per_step));
-    let of = |name, data, options: Option<(Option<f64>, Option<u64>)>| -> Training {
-        let (rate, both) = options.unwrap_or_default();
-        (name, options.is_some(), data, rate, both.is_some())
-    };
     let data = &file.data;
     let stages = [
-        of("sft", data.sft.is_some(), file.sft.as_ref().map(sft)),
-        of(
+        (
+            "sft",
+            data.sft.is_some(),
+            file.sft.as_ref().map(SftOptions::problem),
+        ),
+        (
             "preference",
             data.preference.is_some(),
-            file.preference.as_ref().map(preference),
+            file.preference.as_ref().map(PreferenceOptions::problem),
         ),
-        of(
+        (
             "reward",
             data.reward.is_some(),
-            file.reward.as_ref().map(reward),
+            file.reward.as_ref().map(RewardOptions::problem),
         ),
     ];
-    for (stage, is_there, has_data, rate, both) in stages {
-        let problem = match (is_there, has_data) {
-            (true, false) => "has nothing to learn from; give [data.STAGE]",
-            (false, true) => "has data and no options; give [STAGE], or leave [data.STAGE] out",
-            (true, true) if rate.is_none() => "has no learning rate; give `STAGE.learning_rate`",
-            (true, true) if both => {
-                "has `trees_per_step` and `forests_per_step`; a step is one or the other"
-            }
-            _ => continue,
+    for (stage, has_data, options) in stages {
+        let problem = match (options, has_data) {
+            (Some(_), false) => "has nothing to learn from; give [data.STAGE]",
+            (None, true) => "has data and no options; give [STAGE], or leave [data.STAGE] out",
+            (Some(Some(problem)), true) => problem,
+            (Some(None), true) | (None, false) => continue,
         };
         return Err(format!("[{stage}] {}", problem.replace("STAGE", stage)));
     }
@@ -117,6 +106,16 @@ fn training(file: &RecipeFile) -> Result<(), String> {
     };
     if preference.algorithm.is_some() == preference.loss.is_some() {
         return Err("[preference] takes `algorithm` or `loss`, one of them".to_owned());
+    }
+    let settings = [
+        preference.beta,
+        preference.desirable_weight,
+        preference.undesirable_weight,
+    ];
+    if preference.loss.is_some() && settings.iter().any(Option::is_some) {
+        let problem =
+            "[preference] has `loss` and settings of an `algorithm`; a loss has its own, as JSON";
+        return Err(problem.to_owned());
     }
     Ok(())
 }

@@ -120,6 +120,18 @@ macro_rules! training_options {
                 snapshots_keep: u64,
             }
         }
+
+        impl $name {
+            /// What keeps the stage from being run, with `STAGE` for its name.
+            pub(crate) fn problem(&self) -> Option<&'static str> {
+                if self.learning_rate.is_none() {
+                    return Some("has no learning rate; give `STAGE.learning_rate`");
+                }
+                self.trees_per_step.and(self.forests_per_step).map(|_| {
+                    "has `trees_per_step` and `forests_per_step`; a step is one or the other"
+                })
+            }
+        }
     };
 }
 

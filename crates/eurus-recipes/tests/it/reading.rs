@@ -97,6 +97,9 @@ fn what_contradicts_itself_is_refused() {
         let message = refused(&text);
         assert!(message.contains(wanted), "{message}");
     }
+    let both =
+        "[preference]\nlearning_rate = 1e-6\nbeta = 0.1\nloss = \"simpo\"\n\n[data.preference]";
+    assert!(with(both).contains("a loss has its own"));
     assert!(with("[reward]\nlearning_rate = 1e-5").contains("give [data.reward]"));
     assert!(with("trees_per_step = 1\nforests_per_step = 1").contains("one or the other"));
     assert!(with("[eval.reward_benches]\nautoj = \"a\"").contains("no reward model"));
