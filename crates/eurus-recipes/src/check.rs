@@ -7,6 +7,7 @@ use ultrainteract::nearest::nearest;
 
 use crate::file::Mixture;
 use crate::options::{PreferenceOptions, RewardOptions, SftOptions};
+use crate::plan::{MADE, bench_name, task_name};
 use crate::{Recipe, RecipeFile};
 
 /// Refuses what contradicts itself or cannot be run.
@@ -138,6 +139,11 @@ fn checked_mixture(mixture: &Mixture) -> Result<(), String> {
                 let both = "there are `files` and `augments`; leave one out";
                 return Err(problem(both.to_owned()));
             }
+            (None, Some(_)) if MADE.contains(&name.as_str()) => {
+                return Err(problem(
+                    "what a stage makes has this name; choose another".to_owned(),
+                ));
+            }
             (None, Some(of)) if sources.get(of).is_none_or(|of| of.files.is_none()) => {
                 return Err(problem(format!(
                     "`augments` names `{of}`, which is no source with files"
@@ -174,13 +180,25 @@ fn checked_mixture(mixture: &Mixture) -> Result<(), String> {
 }
 
 fn evaluation(file: &RecipeFile) -> Result<(), String> {
-    match &file.eval {
-        Some(eval) if !eval.reward_benches.is_empty() && file.reward.is_none() => Err(
-            "[eval] has `reward_benches`, and there is no reward model; give [reward], or leave them out"
-                .to_owned(),
-        ),
-        _ => Ok(()),
+    let Some(eval) = &file.eval else {
+        return Ok(());
+    };
+    // Each has a folder of its name.
+    let mut names: Vec<String> = Vec::new();
+    let benches = eval.reward_benches.keys().map(|bench| bench_name(bench));
+    for name in eval.tasks.iter().map(|task| task_name(task)).chain(benches) {
+        if name.is_empty() || names.contains(&name) {
+            return Err(format!(
+                "[eval] has the name `{name}` twice or has a task without one; each result is kept by its name"
+            ));
+        }
+        names.push(name);
     }
+    if !eval.reward_benches.is_empty() && file.reward.is_none() {
+        let problem = "[eval] has `reward_benches`, and there is no reward model; give [reward], or leave them out";
+        return Err(problem.to_owned());
+    }
+    Ok(())
 }
 
 /// A source of a value that there is not is a slip, or was forgotten when the value went.

@@ -159,6 +159,20 @@ impl Recipe {
     }
 }
 
+/// What each stage of training makes: its mixture and its model.
+pub(crate) const MADE: [&str; 2] = ["data", "model"];
+
+/// The name of a task's results: that of its file, for a task file of one's own.
+pub(crate) fn task_name(task: &str) -> String {
+    let stem = Path::new(task).file_stem().unwrap_or_default();
+    stem.to_string_lossy().into_owned()
+}
+
+/// The name of the results of a benchmark of reward models. A task may have the same name as one: `mtbench`.
+pub(crate) fn bench_name(bench: &str) -> String {
+    format!("rm-{bench}")
+}
+
 struct Plan<'a> {
     places: &'a Places,
     steps: Vec<Step>,
@@ -205,7 +219,7 @@ impl Plan<'_> {
     ) -> ModelAt {
         let data = self.mixture(stage, mixture);
         let inputs = vec![start.input.clone(), data.input];
-        self.add(stage, "model", "model", inputs, |out| {
+        self.add(stage, MADE[1], "model", inputs, |out| {
             let mut words: Vec<String> = vec![command.to_owned()];
             for (option, value) in [
                 ("--model", &start.words),
@@ -252,7 +266,7 @@ impl Plan<'_> {
                 words.extend(["--per-instruction".to_owned(), format!("{name}={most}")]);
             }
         }
-        self.add(stage, "data", "data.jsonl", inputs, |out| {
+        self.add(stage, MADE[0], "data.jsonl", inputs, |out| {
             words.extend(["--out".to_owned(), out]);
             Work::Command(words)
         })
@@ -275,10 +289,9 @@ impl Plan<'_> {
     }
 
     fn task(&mut self, task: &str, policy: &ModelAt, options: Vec<String>) {
-        // The data of a task file of one's own are beside it, and its name is that of its file.
+        // The data of a task file of one's own are beside it.
         let own = Path::new(task).extension().is_some_and(|it| it == "toml");
-        let stem = Path::new(task).file_stem().unwrap_or_default();
-        let name = stem.to_string_lossy().into_owned();
+        let name = task_name(task);
         let mut inputs = vec![policy.input.clone()];
         let mut words: Vec<String> = ["eval", "run", "--task", task].map(str::to_owned).into();
         if own {
@@ -310,8 +323,7 @@ impl Plan<'_> {
         ];
         let work = Work::Printed(words.map(str::to_owned).into());
         let inputs = vec![reward.input.clone(), Input::Files(data)];
-        // A task may have the same name as a benchmark of reward models: `mtbench`.
-        let name = format!("rm-{bench}");
+        let name = bench_name(bench);
         self.add(Stage::Eval, &name, &format!("{name}.json"), inputs, |_| {
             work
         });

@@ -1,5 +1,7 @@
 //! Recipe files and overrides that have been broken: an error or another recipe, never a panic.
 
+use std::collections::HashSet;
+
 use eurus_recipes::{Places, Recipe};
 use proptest::prelude::*;
 
@@ -101,7 +103,10 @@ proptest! {
         match Recipe::parse(&text) {
             Ok(recipe) => {
                 let places = Places { data: "d".into(), benchmarks: "b".into(), runs: "r".into() };
-                prop_assert!(!recipe.steps(&places).is_empty());
+                let steps = recipe.steps(&places);
+                prop_assert!(!steps.is_empty());
+                let outputs: HashSet<_> = steps.iter().map(|step| &step.output).collect();
+                prop_assert_eq!(outputs.len(), steps.len());
                 let again = Recipe::parse(&recipe.resolved());
                 prop_assert!(again.is_ok(), "{:?}\n{}", again, recipe.resolved());
                 prop_assert!(recipe.small().is_ok());

@@ -103,6 +103,10 @@ fn what_contradicts_itself_is_refused() {
     assert!(with("[reward]\nlearning_rate = 1e-5").contains("give [data.reward]"));
     assert!(with("trees_per_step = 1\nforests_per_step = 1").contains("one or the other"));
     assert!(with("[eval.reward_benches]\nautoj = \"a\"").contains("no reward model"));
+    let twice = "[eval]\ntasks = [\"sums\", \"own/sums.toml\"]";
+    assert!(with(twice).contains("the name `sums` twice"));
+    let data = "[data.sft.sources.data]\naugments = \"rows\"";
+    assert!(with(data).contains("what a stage makes has this name"));
     assert!(with("[data.reward]\nto = \"pair\"").contains("leave [data.reward] out"));
     let message = with("[sources]\n\"sft.learning_rte\" = \"ours: mine\"");
     assert!(
