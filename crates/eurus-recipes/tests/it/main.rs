@@ -1,5 +1,6 @@
 //! Tests of recipes.
 
+mod guide;
 mod mutations;
 mod overrides;
 mod reading;
