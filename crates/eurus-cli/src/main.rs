@@ -40,6 +40,8 @@ mod prefer;
 mod progress;
 mod prompts;
 mod ranks;
+#[cfg(test)]
+mod recipe_words;
 mod record;
 mod rescue;
 mod reward;

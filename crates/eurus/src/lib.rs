@@ -39,3 +39,7 @@ pub use ultrainteract_synth as synth;
 /// Metrics, reranking, reward-model evaluation and reports: [`eurus_eval`].
 #[cfg(feature = "eval")]
 pub use eurus_eval as eval;
+
+/// The recipes of the paper, with the source of each value, and recipes of one's own: [`eurus_recipes`].
+#[cfg(feature = "recipes")]
+pub use eurus_recipes as recipes;

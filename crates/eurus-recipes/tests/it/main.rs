@@ -1,0 +1,9 @@
+//! Tests of recipes.
+
+mod guide;
+mod mutations;
+mod overrides;
+mod reading;
+mod recipes;
+mod schema;
+mod steps;
