@@ -40,6 +40,7 @@ mod prefer;
 mod progress;
 mod prompts;
 mod ranks;
+mod recipe;
 #[cfg(test)]
 mod recipe_words;
 mod record;
@@ -77,6 +78,7 @@ Examples:
   eurus chat --model runs/kto
   eurus score --model runs/rm --data answers.jsonl --prompts problems.jsonl --out scores.jsonl
   eurus synth run --config synth.toml --data problems.jsonl --store synth.db
+  eurus recipe show eurus-7b-kto
 
 `eurus help COMMAND` shows the rows that a command reads and more examples.
 Exit codes: 0 done, 1 failed (one message says what, where and what to do), 2 wrong usage, 3 a budget is spent, 130 interrupted with Ctrl-C,
@@ -117,6 +119,9 @@ enum Command {
     /// Count the tokens and steps of a run, and estimate its memory and time, before it starts.
     #[command(after_help = plan::EXAMPLES, mut_subcommands(plan::without_result))]
     Plan(plan::Plan),
+    /// Recipes of the paper: what they say, and the commands that they stand for.
+    #[command(after_help = recipe::EXAMPLES)]
+    Recipe(recipe::Recipes),
     /// Print what completes commands and options in a shell.
     #[command(after_help = shell::COMPLETIONS)]
     Completions(shell::Completions),
@@ -159,6 +164,7 @@ impl Command {
             Self::Chat(command) => command.run(),
             Self::Completions(command) => command.run(Cli::command()),
             Self::Man(command) => command.run(Cli::command()),
+            Self::Recipe(command) => command.run(),
             Self::Plan(command) => command.run(),
             Self::Score(command) => command.run(),
             Self::Synth(command) => command.run(),

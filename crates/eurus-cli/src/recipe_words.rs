@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use clap::{Arg, Command, CommandFactory, FromArgMatches};
-use eurus_recipes::options::{EvalOptions, PreferenceOptions, RewardOptions, SftOptions};
-use eurus_recipes::{Places, Recipe, RecipeFile};
+use eurus::recipes::options::{EvalOptions, PreferenceOptions, RewardOptions, SftOptions};
+use eurus::recipes::{Places, Recipe, RecipeFile};
 use serde_json::Value;
 
 use crate::Cli;

@@ -27,6 +27,7 @@ mod mpi;
 mod mutations;
 mod no_effect;
 mod plan;
+mod recipe;
 mod released_rows;
 mod rendered_forms;
 mod resume;
