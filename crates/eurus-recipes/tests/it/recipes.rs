@@ -65,12 +65,12 @@ fn every_value_has_a_source_and_every_source_a_value() {
 }
 
 #[test]
-fn the_file_of_a_recipe_has_its_name_and_begins_with_the_command_that_runs_it() {
+fn the_file_of_a_recipe_has_its_name_and_begins_with_the_command_that_shows_it() {
     for name in Recipe::names() {
         let path = format!("{}/recipes/{name}.toml", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(path).unwrap();
         assert!(
-            text.starts_with(&format!("# eurus recipe run {name}\n")),
+            text.starts_with(&format!("# eurus recipe show {name}\n")),
             "{name}"
         );
         assert_eq!(built_in(name).name(), name);
