@@ -29,7 +29,7 @@
 //!
 //! Row kernels add in a fixed order and never contract a product and a sum into one rounding: their results are the same
 //! at every vector width. Products are not: `gemm` shares out their sums by width, and so does [`row_products`], but neither
-//! other rows nor their number change a row of its results.
+//! other rows nor their number change a row of its results, nor one of [`packed_products`]'.
 //! A NaN that goes in comes out.
 
 mod exp;

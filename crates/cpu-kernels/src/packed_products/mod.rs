@@ -3,8 +3,8 @@
 //!
 //! A panel holds [`PANEL`] outputs, input by input. A tile of rows keeps its sums over a panel in registers: a step loads the
 //! panel's values of one input and multiplies them with that input of every row. A panel goes through in parts that stay in
-//! the first cache while all tiles use them, and the tiles share out the prefetch of the next part among each other: with 20
-//! rows memory and arithmetic then take turns nowhere.
+//! the first cache while all tiles use them, and the tiles share out the prefetch of the next part among each other, so that
+//! memory and arithmetic do not take turns.
 //!
 //! ```
 //! use cpu_kernels::packed_products::{Columns, PackedWeight, PackedType};
@@ -21,6 +21,8 @@ mod columns;
 mod kernel;
 #[cfg(test)]
 mod tests;
+
+use half::bf16;
 
 use crate::row_products::Rows;
 
@@ -70,17 +72,6 @@ impl std::fmt::Debug for PackedWeight {
     }
 }
 
-/// The nearest bfloat16, its bits being the upper half of an `f32`'s.
-fn to_bf16(value: f32) -> u16 {
-    let bits = value.to_bits();
-    if value.is_nan() {
-        // Rounding could carry a NaN over to infinity.
-        return (bits >> 16) as u16 | 0x40;
-    }
-    let half = 0x7fff + ((bits >> 16) & 1);
-    (bits.wrapping_add(half) >> 16) as u16
-}
-
 /// The factor of an output's whole numbers; NaN where one of its values is NaN or infinite.
 fn scale(values: &[f32]) -> f32 {
     if values.iter().any(|value| !value.is_finite()) {
@@ -95,7 +86,7 @@ impl PackedWeight {
     ///
     /// # Panics
     ///
-    /// When the weight is not whole rows of `inputs` values, or has none.
+    /// When the weight is not whole rows of `inputs` values, or a row has none.
     pub fn new(weight: &[f32], inputs: usize, kept_as: PackedType) -> Self {
         assert!(
             inputs > 0 && weight.len().is_multiple_of(inputs),
@@ -118,7 +109,9 @@ impl PackedWeight {
         };
         match kept_as {
             PackedType::F32 => packed.fill::<f32>(weight, |_, value| value),
-            PackedType::Bf16 => packed.fill::<u16>(weight, |_, value| to_bf16(value)),
+            PackedType::Bf16 => {
+                packed.fill::<u16>(weight, |_, value| bf16::from_f32(value).to_bits())
+            }
             PackedType::Int8 => {
                 let mut scales: Vec<f32> = weight.chunks(inputs).map(scale).collect();
                 packed.fill::<i8>(weight, |output, value| {
@@ -189,7 +182,7 @@ impl PackedWeight {
                     PackedType::F32 => *from.cast::<f32>().add(place(input)),
                     PackedType::Bf16 => {
                         let half = *from.cast::<u16>().add(place(input));
-                        f32::from_bits(u32::from(half) << 16)
+                        bf16::from_bits(half).to_f32()
                     }
                     PackedType::Int8 => f32::from(*from.cast::<i8>().add(place(input))) * scale,
                 }
