@@ -8,6 +8,8 @@ mod tensors;
 
 use std::sync::Arc;
 
+use burn::module::Module;
+
 use crate::{Decoder, Error, ForestModel, Result};
 
 pub use packed::DecodeWeights;
@@ -99,14 +101,14 @@ pub struct Continuation {
 
 /// Continues prompts with a decoder.
 ///
-/// Prompts are packed without padding and computed once each; the samples of a prompt share its keys and values. So many
-/// sequences advance together. A continuation ends with the model's context at the latest.
+/// Prompts are packed without padding and computed once each; the samples of a prompt share its keys and values. Up to
+/// [`DEFAULT_MAX_ROWS`] sequences advance together, unless told otherwise. A continuation ends with the model's context at the
+/// latest.
 ///
-/// On the CPU the weights are copied, rearranged for decoding ([`DecodeWeights`]), finished sequences make room for the next
-/// ones at once, what prompts begin with in common, such as worked examples, is computed once, and what is drawn does not
-/// depend on what it is drawn together with, to the bit. Elsewhere, and for mixtures
-/// of experts, adapters that are not merged and frequencies that change with the length of a sequence, burn's tensors are
-/// used, and a batch holds whole prompts.
+/// On the CPU the weights are copied and rearranged for decoding ([`DecodeWeights`]), finished sequences make room for the next
+/// ones at once, and what prompts begin with in common, such as worked examples, is computed once. What is drawn does not depend
+/// on what it is drawn together with, to the bit. Elsewhere, and for mixtures of experts, adapters that are not merged and
+/// frequencies that change with the length of a sequence, burn's tensors are used, and a batch holds whole prompts.
 ///
 /// Where rotary frequencies change with the length of a sequence, every token is drawn as a pass over the text so far would
 /// draw it: what is cached is computed anew when the frequencies change, which is once with LongRoPE, and for every token
@@ -125,6 +127,14 @@ enum Engine {
 }
 
 impl Engine {
+    /// Packed where that can be, and burn's tensors otherwise.
+    fn exact(model: Decoder) -> Self {
+        match PackedDecoder::new(model, DecodeWeights::Exact) {
+            Ok(packed) => Self::Packed(Arc::new(packed)),
+            Err((model, _)) => Self::Tensors(Box::new(model.valid())),
+        }
+    }
+
     fn context_length(&self) -> usize {
         match self {
             Self::Packed(decoder) => decoder.context_length(),
@@ -155,12 +165,7 @@ impl Generator {
     /// Makes a generator that ends a continuation at any of `stop_tokens`. What it draws is the model's, exactly
     /// ([`DecodeWeights::Exact`]).
     pub fn new(model: &Decoder, stop_tokens: Vec<u32>) -> Self {
-        let packed = PackedDecoder::new(model.clone(), DecodeWeights::Exact);
-        let engine = packed.map_or_else(
-            |(model, _)| Engine::Tensors(Box::new(valid(*model))),
-            |packed| Engine::Packed(Arc::new(packed)),
-        );
-        Self::of(engine, stop_tokens)
+        Self::of(Engine::exact(model.clone()), stop_tokens)
     }
 
     /// Makes a generator that keeps weights in a way of its own. It takes the model: what nothing else holds on to is freed as
@@ -174,12 +179,12 @@ impl Generator {
         weights: DecodeWeights,
         stop_tokens: Vec<u32>,
     ) -> Result<Self> {
-        let engine = match PackedDecoder::new(model, weights) {
-            Ok(packed) => Engine::Packed(Arc::new(packed)),
-            Err((model, _)) if weights == DecodeWeights::Exact => {
-                Engine::Tensors(Box::new(valid(*model)))
-            }
-            Err((_, obstacle)) => return Err(Error::DecodeWeights { weights, obstacle }),
+        let engine = match weights {
+            DecodeWeights::Exact => Engine::exact(model),
+            _ => match PackedDecoder::new(model, weights) {
+                Ok(packed) => Engine::Packed(Arc::new(packed)),
+                Err((_, obstacle)) => return Err(Error::DecodeWeights { weights, obstacle }),
+            },
         };
         Ok(Self::of(engine, stop_tokens))
     }
@@ -307,10 +312,4 @@ impl Generator {
             None => Ok(()),
         }
     }
-}
-
-/// The model without what only training needs.
-fn valid(model: Decoder) -> Decoder {
-    use burn::module::Module;
-    model.valid()
 }

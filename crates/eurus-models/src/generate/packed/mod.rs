@@ -102,8 +102,11 @@ impl PackedDecoder {
             lm_head,
         } = model.valid();
         let (frequencies, context_length) = (body.frequencies().clone(), body.context_length());
+        let count = body.layers.len();
         let layers = body.layers.into_par_iter();
         let layers = layers.filter_map(|layer| PackedLayer::new(layer, weights));
+        let layers: Vec<PackedLayer> = layers.collect();
+        debug_assert_eq!(layers.len(), count, "a mixture of experts is an obstacle");
         let embedding = Linear::of(body.embed_tokens.weight.val(), weights);
         let (embedding, head) = match lm_head {
             Some(head) => (Some(embedding), Linear::new(head, weights)),
@@ -111,7 +114,7 @@ impl PackedDecoder {
         };
         Ok(Self {
             embedding,
-            layers: layers.collect(),
+            layers,
             norm: PackedNorm::new(&body.norm),
             head,
             frequencies,

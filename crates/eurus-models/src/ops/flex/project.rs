@@ -13,7 +13,7 @@ fn outputs_per_task(outputs: usize) -> usize {
 
 /// `x [rows, inputs]` times the transpose of `weight [outputs, inputs]`: `[rows, outputs]`.
 ///
-/// The bits of a row do not depend on the number of rows: what is drawn from them is the same in every batch.
+/// The bits of a row do not depend on the number of rows.
 pub fn project(x: &[f32], weight: &[f32], rows: usize, inputs: usize) -> Vec<f32> {
     let outputs = weight.len() / inputs;
     let task = outputs_per_task(outputs);
