@@ -1,25 +1,38 @@
 //! The recipes of the paper.
 
-macro_rules! recipes {
-    ($($name:literal),* $(,)?) => {
-        /// Name and file of each, in the order in which they are listed.
-        pub(crate) const RECIPES: &[(&str, &str)] = &[
-            $(($name, include_str!(concat!("../recipes/", $name, ".toml"))),)*
-        ];
-    };
-}
-
-recipes!(
-    "eurus-7b-sft",
-    "eurus-7b-dpo",
-    "eurus-7b-kto",
-    "eurus-7b-nca",
-    "eurus-70b-sft",
-    "eurus-70b-kto",
-    "eurus-70b-nca",
-    "eurus-rm-7b",
-    "eurus-rm-7b-without-ldr",
-    "eurus-rm-7b-without-bt",
-    "eurus-rm-7b-without-us",
-    "eurus-rm-7b-without-uf-us",
-);
+/// Name and file of each, in the order in which they are listed.
+pub(crate) const RECIPES: &[(&str, &str)] = &[
+    ("eurus-7b-sft", include_str!("../recipes/eurus-7b-sft.toml")),
+    ("eurus-7b-dpo", include_str!("../recipes/eurus-7b-dpo.toml")),
+    ("eurus-7b-kto", include_str!("../recipes/eurus-7b-kto.toml")),
+    ("eurus-7b-nca", include_str!("../recipes/eurus-7b-nca.toml")),
+    (
+        "eurus-70b-sft",
+        include_str!("../recipes/eurus-70b-sft.toml"),
+    ),
+    (
+        "eurus-70b-kto",
+        include_str!("../recipes/eurus-70b-kto.toml"),
+    ),
+    (
+        "eurus-70b-nca",
+        include_str!("../recipes/eurus-70b-nca.toml"),
+    ),
+    ("eurus-rm-7b", include_str!("../recipes/eurus-rm-7b.toml")),
+    (
+        "eurus-rm-7b-without-ldr",
+        include_str!("../recipes/eurus-rm-7b-without-ldr.toml"),
+    ),
+    (
+        "eurus-rm-7b-without-bt",
+        include_str!("../recipes/eurus-rm-7b-without-bt.toml"),
+    ),
+    (
+        "eurus-rm-7b-without-us",
+        include_str!("../recipes/eurus-rm-7b-without-us.toml"),
+    ),
+    (
+        "eurus-rm-7b-without-uf-us",
+        include_str!("../recipes/eurus-rm-7b-without-uf-us.toml"),
+    ),
+];

@@ -7,6 +7,7 @@ mod own_process;
 mod packages;
 #[cfg(unix)]
 mod postgres;
+mod schema;
 #[cfg(feature = "servers")]
 pub mod servers;
 mod skip;
@@ -16,4 +17,5 @@ pub use own_process::in_own_process;
 pub use packages::python_with;
 #[cfg(unix)]
 pub use postgres::PostgresServer;
+pub use schema::assert_published;
 pub use skip::skip;

@@ -1,7 +1,6 @@
 //! Tasks: those that are built in, and one of a user's own.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use eurus_eval::graders::{Rules, Verdict};
 use eurus_eval::tasks::{DataPlace, Task, TaskFile};
@@ -41,14 +40,9 @@ fn an_own_task_in_ten_lines_is_asked_and_graded() {
 
 #[test]
 fn the_schema_of_the_documentation_is_that_of_the_code() {
-    let schema = serde_json::to_string_pretty(&TaskFile::schema()).unwrap() + "\n";
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("eurus-task-1.schema.json");
-    fs::write(&path, &schema).unwrap();
-    assert!(
-        schema == SCHEMA,
-        "copy {} to docs/src/schema",
-        path.display()
-    );
+    let code = serde_json::to_string_pretty(&TaskFile::schema()).unwrap() + "\n";
+    let folder = env!("CARGO_TARGET_TMPDIR");
+    test_support::assert_published(&code, SCHEMA, "eurus-task-1.schema.json", folder);
 }
 
 #[test]

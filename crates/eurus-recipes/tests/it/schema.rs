@@ -1,7 +1,6 @@
 //! The published schema is that of the code, and what is read fits it.
 
 use std::fs;
-use std::path::Path;
 
 use eurus_recipes::{Recipe, RecipeFile};
 use serde_json::Value;
@@ -13,14 +12,9 @@ const SCHEMA: &str = include_str!("../../../../docs/src/schema/eurus-recipe-1.sc
 
 #[test]
 fn the_schema_of_the_documentation_is_that_of_the_code() {
-    let schema = serde_json::to_string_pretty(&RecipeFile::schema()).unwrap() + "\n";
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("eurus-recipe-1.schema.json");
-    fs::write(&path, &schema).unwrap();
-    assert!(
-        schema == SCHEMA,
-        "copy {} to docs/src/schema",
-        path.display()
-    );
+    let code = serde_json::to_string_pretty(&RecipeFile::schema()).unwrap() + "\n";
+    let folder = env!("CARGO_TARGET_TMPDIR");
+    test_support::assert_published(&code, SCHEMA, "eurus-recipe-1.schema.json", folder);
 }
 
 #[test]
