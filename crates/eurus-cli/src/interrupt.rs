@@ -30,6 +30,8 @@ pub enum Phase {
     Training,
     /// Answers of models, which a request ends after those under way; and the file or store that keeps them.
     Answers(String),
+    /// A conversation, of which is kept what its user saved.
+    Talking,
     /// The trained model becomes the result.
     Writing,
     /// There is no room for the result.
@@ -224,6 +226,7 @@ fn kept(state: &State) -> String {
             "; what was answered and finished is kept in {store}. Go on with:\n  {}",
             invocation::again()
         ),
+        (Phase::Talking, _) => "; what /save wrote is kept".to_owned(),
         (Phase::Elsewhere, _) => "; nothing was written".to_owned(),
     }
 }

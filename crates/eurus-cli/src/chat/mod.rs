@@ -15,14 +15,14 @@ use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
 use serde_json::json;
 
-use crate::generate::ModelAt;
+use crate::generate::{ModelAt, SamplingOptions};
 use crate::interrupt::{self, Interrupted, Phase};
 use crate::job::print;
 use words::{HELP, Typed};
 
 pub const EXAMPLES: &str = "\
 What is typed is sent, and the answer is written as it comes. Lines that begin with a slash are commands:
-/system, /samples, /take, /undo, /reset, /save, /help, /quit. Ctrl-C ends an answer and the program (130), Ctrl-D the program alone.
+/system, /samples, /take, /undo, /reset, /save, /help, /quit. Ctrl-C ends the program at once (130), Ctrl-D when it asks.
 From a pipe every line is one message or command.
 
 Examples:
@@ -44,17 +44,8 @@ pub struct Chat {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     samples: u16,
 
-    /// Divides the logits; 0 takes the likeliest token
-    #[arg(long, value_name = "T", default_value_t = 1.0)]
-    temperature: f32,
-
-    /// Keep the likeliest tokens whose probabilities add up to this
-    #[arg(long, value_name = "P", default_value_t = 1.0)]
-    top_p: f32,
-
-    /// Most tokens of an answer
-    #[arg(long, value_name = "N", default_value_t = 512)]
-    max_tokens: usize,
+    #[command(flatten)]
+    tokens: SamplingOptions,
 
     /// Seed of the first answer; each later one has the next
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -64,18 +55,10 @@ pub struct Chat {
 impl Chat {
     pub fn run(&self) -> Result<()> {
         let opened = self.model.open()?;
-        interrupt::enter(Phase::Answers(
-            "nothing: /save keeps a conversation".to_owned(),
-        ));
+        interrupt::enter(Phase::Talking);
         let mut conversation = Conversation {
             model: opened.model,
-            sampling: Sampling {
-                temperature: self.temperature,
-                top_p: self.top_p,
-                max_tokens: self.max_tokens,
-                seed: self.seed,
-                ..Sampling::default()
-            },
+            sampling: self.tokens.sampling(self.seed),
             samples: usize::from(self.samples),
             streams: true,
             system: self.system.clone(),
@@ -96,7 +79,7 @@ impl Chat {
             let _ = editor.add_history_entry(&line);
             match Typed::read(&line) {
                 Typed::Quit => return Ok(()),
-                typed => conversation.act(typed)?,
+                typed => conversation.act(typed),
             }
         }
     }
@@ -116,10 +99,10 @@ struct Conversation {
 }
 
 impl Conversation {
-    fn act(&mut self, typed: Typed) -> Result<()> {
+    fn act(&mut self, typed: Typed) {
         match typed {
             Typed::Message(text) if text.is_empty() => {}
-            Typed::Message(text) => self.ask(text)?,
+            Typed::Message(text) => self.ask(text),
             Typed::System(text) => {
                 self.system = text;
                 self.reset();
@@ -140,7 +123,6 @@ impl Conversation {
             Typed::Wrong(problem) => print(&format!("({problem})")),
             Typed::Quit => {}
         }
-        Ok(())
     }
 
     fn reset(&mut self) {
@@ -155,16 +137,15 @@ impl Conversation {
     }
 
     /// Sends a message, and shows the answer as it comes. What a model cannot answer is said, and the conversation is as before.
-    fn ask(&mut self, text: String) -> Result<()> {
+    fn ask(&mut self, text: String) {
         self.messages.push(Message::user(text));
         let request = ChatRequest::new(self.all())
             .with_samples(self.samples)
             .with_sampling(self.sampling.clone());
         // Several answers side by side would be a muddle.
-        let mut show = Show::default();
         let mut streamed = self.streams && self.samples == 1;
         let mut answered = match streamed {
-            true => self.model.stream(&request, &mut |piece| show.piece(piece)),
+            true => self.model.stream(&request, &mut show_piece),
             false => self.model.complete(&request),
         };
         if let Err(Error::Unsupported {
@@ -179,23 +160,17 @@ impl Conversation {
         match answered {
             Ok(answers) => {
                 match streamed {
-                    true => show.end(&answers),
+                    true => show_end(&answers),
                     false => show_all(&answers),
                 }
                 self.messages
                     .extend(answers.first().map(|it| Message::assistant(&it.text)));
                 self.last = answers;
                 self.sampling.seed = self.sampling.seed.wrapping_add(1);
-                Ok(())
-            }
-            Err(Error::Stopped) => {
-                print("");
-                Err(Interrupted::now().into())
             }
             Err(error) => {
                 print(&format!("({error})"));
                 self.messages.pop();
-                Ok(())
             }
         }
     }
@@ -220,36 +195,23 @@ impl Conversation {
     }
 }
 
-/// What stands on the screen of an answer.
-#[derive(Default)]
-struct Show {
-    shown: usize,
+/// Writes a piece of an answer. Who reads it may have gone away; that ends nothing.
+fn show_piece(piece: Piece<'_>) {
+    let mut out = std::io::stdout();
+    let _ = match piece {
+        Piece::Text { text, .. } => write!(out, "{text}"),
+        Piece::Restarted { .. } => writeln!(out, "\n(the connection broke; once more)"),
+    };
+    let _ = out.flush();
 }
 
-impl Show {
-    fn piece(&mut self, piece: Piece<'_>) {
-        // Who reads it may have gone away; that ends nothing.
-        let mut out = std::io::stdout();
-        match piece {
-            Piece::Text { text, .. } => {
-                self.shown += text.len();
-                let _ = write!(out, "{text}");
-            }
-            Piece::Restarted { .. } => {
-                self.shown = 0;
-                let _ = writeln!(out, "\n(the connection broke; once more)");
-            }
-        }
-        let _ = out.flush();
-    }
-
-    fn end(&self, answers: &[Completion]) {
-        let cut = answers.iter().any(|it| it.finish == Finish::Length);
-        print(match cut {
-            true => " … (cut off: --max-tokens, or the model's context)",
-            false => "",
-        });
-    }
+/// Ends the line of an answer that was written piece by piece.
+fn show_end(answers: &[Completion]) {
+    let cut = answers.iter().any(|it| it.finish == Finish::Length);
+    print(match cut {
+        true => " … (cut off: --max-tokens, or the model's context)",
+        false => "",
+    });
 }
 
 fn show_all(answers: &[Completion]) {

@@ -116,7 +116,7 @@ const SANDBOX: &str = "programs of answers are run in a sandbox; `eurus synth do
 pub struct JudgeAt {
     /// The model that rates answers: a checkpoint folder, the name of a model of the hub, or the address of a server
     #[arg(long, value_name = "MODEL")]
-    pub judge: Option<String>,
+    judge: Option<String>,
 
     /// The judge's name at its server
     #[arg(long, value_name = "NAME")]

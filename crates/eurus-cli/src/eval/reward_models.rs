@@ -1,6 +1,7 @@
 //! `eurus eval rm`: reward models on published benchmarks and on pairs.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use anyhow::{Result, bail};
 use clap::{ArgGroup, Args, ValueEnum};
@@ -19,6 +20,8 @@ use serde_json::{Value, json};
 
 use super::judging::{JUDGED_AT_ONCE, JudgeAt, bar};
 use crate::data::check_new;
+use crate::interrupt::{self, Interrupted, Phase};
+use crate::invocation;
 use crate::job::print;
 use crate::prompts;
 use crate::score::Score;
@@ -142,6 +145,9 @@ impl RewardModels {
             Some(path) => path.clone(),
             None => folder.path().join("ratings.jsonl"),
         };
+        if self.ratings.is_some() {
+            interrupt::enter(Phase::Answers(path.display().to_string()));
+        }
         let mut file = RatingsFile::open(&path)?;
         let rated = file.rated().clone();
         let bar = bar(responses.len(), "rating");
@@ -160,6 +166,15 @@ impl RewardModels {
             },
         );
         bar.finish_and_clear();
+        if interrupt::answers_stop().load(Ordering::Relaxed) {
+            tell!(
+                "interrupted; the ratings so far are kept in {}. Go on with:\n  {}",
+                path.display(),
+                invocation::again()
+            );
+            return Err(Interrupted::now().into());
+        }
+        interrupt::enter(Phase::Elsewhere);
         ended?;
         if not_rated > 0 {
             tell!(

@@ -1,6 +1,7 @@
 //! `eurus generate`: a model's answers to prompts, in a file that goes on where it was broken off.
 
 mod model;
+mod sampling;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -22,6 +23,7 @@ use crate::invocation;
 use crate::job::print;
 use crate::prompts::{self, NamedPrompt};
 pub use model::{ModelAt, Opened, is_address};
+pub use sampling::SamplingOptions;
 
 pub const EXAMPLES: &str = "\
 Prompts are the histories of rows of any format that `eurus data` reads, or rows with
@@ -77,17 +79,8 @@ struct Drawing {
     #[arg(long, value_name = "N", default_value_t = 1)]
     samples: usize,
 
-    /// Divides the logits; 0 takes the likeliest token
-    #[arg(long, value_name = "T", default_value_t = 1.0)]
-    temperature: f32,
-
-    /// Keep the likeliest tokens whose probabilities add up to this
-    #[arg(long, value_name = "P", default_value_t = 1.0)]
-    top_p: f32,
-
-    /// Most tokens of an answer
-    #[arg(long, value_name = "N", default_value_t = 512)]
-    max_tokens: usize,
+    #[command(flatten)]
+    tokens: SamplingOptions,
 
     /// Text that ends an answer and is no part of it; may be given several times
     #[arg(long, value_name = "TEXT")]
@@ -218,11 +211,8 @@ impl Generate {
 impl Drawing {
     fn sampling(&self, seed: u64) -> Sampling {
         Sampling {
-            temperature: self.temperature,
-            top_p: self.top_p,
-            max_tokens: self.max_tokens,
             stop: self.stop.clone(),
-            seed,
+            ..self.tokens.sampling(seed)
         }
     }
 

@@ -99,7 +99,7 @@ impl Memory {
     pub fn add_evaluation(&mut self, config: &DecoderConfig, lengths: &[(usize, usize)]) {
         let of_batch = |batch: &[(usize, usize)]| {
             let prompts: usize = batch.iter().map(|it| it.0).sum();
-            // All rows of the cache are as long as the longest; what is drawn last is not read.
+            // The most there may be: on a GPU all rows of the cache are as long as the longest. What is drawn last is not read.
             let steps = batch.iter().map(|it| it.1).max().unwrap_or(0).max(1) - 1;
             let cached = config.cached_per_token() * (prompts + batch.len() * steps);
             let pass = prompts * (config.layer_activations_per_token() + 2 * config.hidden_size);

@@ -21,7 +21,7 @@ use crate::data::check_new;
 use crate::interrupt::{self, Interrupted, Phase};
 use crate::job::print;
 use crate::options::DeviceName;
-use crate::{invocation, local_model, model_folder};
+use crate::{invocation, local_model};
 use forest::{Forest, Place};
 use items::{Item, Prompts, Shape};
 use lines::line;
@@ -121,6 +121,10 @@ pub struct Score {
     /// Where to compute
     #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
     device: DeviceName,
+
+    /// The result is of use to another command alone: an interrupt keeps nothing of it
+    #[arg(skip)]
+    is_temporary: bool,
 }
 
 /// What was scored, and what could not be.
@@ -131,7 +135,7 @@ struct Counts {
 }
 
 impl Score {
-    /// A reward model's scores of conversations, from a file to a file.
+    /// A reward model's scores of conversations, from a file to a file, for a command that goes on with them.
     pub fn of_conversations(model: &Path, data: &Path, out: &Path) -> Self {
         Self {
             model: Some(model.to_owned()),
@@ -149,6 +153,7 @@ impl Score {
             token_budget: TrainingConfig::default().token_budget,
             chat_template: None,
             device: DeviceName::Cpu,
+            is_temporary: true,
         }
     }
 
@@ -180,9 +185,11 @@ impl Score {
             (false, true) => None,
         };
         let scorers = Scorers::load(self)?;
-        let settings = self.settings(&files)?;
+        let settings = self.settings(&scorers, &files)?;
         let mut unfinished = Unfinished::open(&self.out, &settings, ROWS_AT_ONCE)?;
-        interrupt::enter(Phase::Answers(unfinished.path().display().to_string()));
+        if !self.is_temporary {
+            interrupt::enter(Phase::Answers(unfinished.path().display().to_string()));
+        }
         let stop = interrupt::answers_stop();
         let kept = unfinished.rows;
         let bar = ProgressBar::new_spinner();
@@ -239,19 +246,10 @@ impl Score {
     }
 
     /// What scores depend on.
-    fn settings(&self, files: &[PathBuf]) -> Result<Value> {
-        let of_model = |model: &Option<PathBuf>, option| {
-            let Some(model) = model else {
-                return Ok(Value::Null);
-            };
-            let found = model_folder::find(model, option)?;
-            anyhow::Ok(json!(local_model::fingerprint(&found)?))
-        };
+    fn settings(&self, scorers: &Scorers, files: &[PathBuf]) -> Result<Value> {
         let prompts = input::expand(&self.prompts)?;
         Ok(json!({
-            "model": of_model(&self.model, "--model")?,
-            "policy": of_model(&self.policy, "--policy")?,
-            "reference": of_model(&self.reference, "--reference")?,
+            "models": scorers.fingerprints,
             "beta": self.beta,
             "data": local_model::fingerprint_of(files)?,
             "prompts": local_model::fingerprint_of(&prompts)?,

@@ -6,11 +6,12 @@ use anyhow::{Result, bail};
 use eurus::forest::ChatTokenizer;
 use eurus::models::{Decoder, RewardModel};
 use eurus::train::TrainingConfig;
+use serde_json::{Value, json};
 
 use super::Score;
 use crate::model_folder::{self, ModelFolder};
 use crate::other_model::check_vocabulary;
-use crate::setup;
+use crate::{local_model, setup};
 
 /// The models that score.
 pub struct Scorers {
@@ -18,6 +19,8 @@ pub struct Scorers {
     pub reward: Option<RewardModel>,
     pub policy: Option<Decoder>,
     pub reference: Option<Decoder>,
+    /// Check sums of them, by the option that names each.
+    pub fingerprints: Value,
     /// The longest path that all of them take.
     pub context: usize,
     pub settings: TrainingConfig,
@@ -53,6 +56,15 @@ impl Scorers {
                 check_vocabulary(&other.folder, option, &tokens, of)?;
             }
         }
+        let fingerprint = |found: &Option<ModelFolder>| {
+            let found = found.as_ref();
+            found.map(local_model::fingerprint).transpose()
+        };
+        let fingerprints = json!({
+            "model": fingerprint(&reward)?,
+            "policy": fingerprint(&policy)?,
+            "reference": fingerprint(&reference)?,
+        });
         let mut context = usize::MAX;
         let reward = reward
             .map(|it| it.checkpoint().reward_model(&device))
@@ -76,6 +88,7 @@ impl Scorers {
             reward,
             policy,
             reference,
+            fingerprints,
             context,
             settings: TrainingConfig {
                 token_budget: options.token_budget,
