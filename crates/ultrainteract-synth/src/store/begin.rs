@@ -57,6 +57,15 @@ impl Store {
     /// - `ChangedProblems`: problems have ids that the store has with other problems.
     /// - `DuplicateProblem`, or `Config` for an id or a problem that cannot be.
     pub fn begin(&self, settings: &Settings, jobs: impl IntoIterator<Item = Job>) -> Result<Begun> {
+        let jobs: Vec<Job> = jobs.into_iter().collect();
+        let mut seen = HashMap::new();
+        for (second, job) in jobs.iter().enumerate() {
+            check(job, second)?;
+            if let Some(first) = seen.insert(&job.id, second) {
+                let id = job.id.clone();
+                return Err(Error::DuplicateProblem { id, first, second });
+            }
+        }
         self.write("begin the run in", async |transaction| {
             let resumed = self.same_settings(transaction, settings).await?;
             let mut begun = Begun {
@@ -65,27 +74,8 @@ impl Store {
                 known: 0,
             };
             let mut changed = Vec::new();
-            let mut seen = HashMap::new();
-            let mut chunk = Vec::with_capacity(CHUNK);
-            for (index, job) in jobs.into_iter().enumerate() {
-                check(&job, index)?;
-                if let Some(first) = seen.insert(job.id.clone(), index) {
-                    let second = index;
-                    return Err(Error::DuplicateProblem {
-                        id: job.id,
-                        first,
-                        second,
-                    }
-                    .into());
-                }
-                chunk.push(job);
-                if chunk.len() == CHUNK {
-                    add(transaction, &chunk, &mut begun, &mut changed).await?;
-                    chunk.clear();
-                }
-            }
-            if !chunk.is_empty() {
-                add(transaction, &chunk, &mut begun, &mut changed).await?;
+            for chunk in jobs.chunks(CHUNK) {
+                add(transaction, chunk, &mut begun, &mut changed).await?;
             }
             match changed.is_empty() {
                 true => Ok(begun),

@@ -22,6 +22,36 @@ pub(super) enum Fault {
     Refused(Error),
 }
 
+impl Fault {
+    /// The server closed the connection, or it broke.
+    pub fn is_lost_connection(&self) -> bool {
+        match self {
+            Self::Database(sqlx::Error::Io(_)) => true,
+            _ => self.is_ended_by_server(),
+        }
+    }
+
+    /// The last statement did not reach the server, or found its transaction ended.
+    pub fn is_undelivered(&self) -> bool {
+        match self {
+            Self::Database(sqlx::Error::Io(error)) => {
+                error.kind() == std::io::ErrorKind::BrokenPipe
+            }
+            _ => self.is_ended_by_server(),
+        }
+    }
+
+    /// The session was idle in its transaction for too long (SQLSTATE 25P03).
+    fn is_ended_by_server(&self) -> bool {
+        match self {
+            Self::Database(sqlx::Error::Database(error)) => {
+                error.code().as_deref() == Some("25P03")
+            }
+            _ => false,
+        }
+    }
+}
+
 impl From<sqlx::Error> for Fault {
     fn from(error: sqlx::Error) -> Self {
         Self::Database(error)

@@ -55,7 +55,7 @@
 //! than they were given start again from the present.
 //!
 //! A process that is *stopped* (not killed) in the middle of a transaction keeps a SQLite file locked until it goes on or
-//! is ended; PostgreSQL ends such a transaction after 10 seconds.
+//! is ended; PostgreSQL ends such a transaction after 10 seconds, and the process, when it goes on, runs it again.
 
 mod answers;
 mod begin;
@@ -85,6 +85,16 @@ pub use self::money::Reservation;
 pub use self::settings::Settings;
 pub use self::status::{DeadLetters, EndpointTotals, JobCounts, Status};
 pub use self::trees::{FinishedTree, Trees};
+
+/// How often one transaction finds its connection lost before that is an error.
+const MOST_LOST_CONNECTIONS: u32 = 3;
+
+/// Why a transaction has no result.
+enum Attempt {
+    /// Nothing of it was committed, and another connection may do.
+    ConnectionLost(Fault),
+    Failed(Fault),
+}
 
 /// A store, open. Its methods block, and may be called from many threads at once, but not from a task of an async runtime.
 #[derive(Debug)]
@@ -136,12 +146,13 @@ impl Store {
         self.place.to_string()
     }
 
-    /// Runs a transaction: what `body` returns is committed before this returns.
+    /// Runs a transaction: what `body` returns is committed before this returns. A transaction that the connection is lost
+    /// under is run again: a program that was stopped for some time finds its connections closed by the server.
     fn transaction<T>(
         &self,
         access: Access,
         doing: &'static str,
-        body: impl AsyncFnOnce(&mut Transaction) -> Result<T, Fault>,
+        mut body: impl AsyncFnMut(&mut Transaction) -> Result<T, Fault>,
     ) -> Result<T> {
         refuse_async()?;
         let Some(runtime) = &self.runtime else {
@@ -149,27 +160,51 @@ impl Store {
         };
         runtime
             .block_on(async {
-                let mut transaction = self.pool.begin(access).await?;
-                match body(&mut transaction).await {
-                    Ok(result) => {
-                        transaction.commit().await?;
-                        Ok(result)
-                    }
-                    Err(fault) => {
-                        // When this fails too, the database rolls back: it has lost the connection. The first fault is the
-                        // one to tell.
-                        let _ = transaction.roll_back().await;
-                        Err(fault)
+                let mut again = MOST_LOST_CONNECTIONS;
+                loop {
+                    match self.attempt(access, &mut body).await {
+                        Err(Attempt::ConnectionLost(_)) if again > 0 => again -= 1,
+                        Err(Attempt::ConnectionLost(fault) | Attempt::Failed(fault)) => {
+                            return Err(fault);
+                        }
+                        Ok(result) => return Ok(result),
                     }
                 }
             })
             .map_err(|fault| explain(&self.place, doing, fault))
     }
 
+    async fn attempt<T>(
+        &self,
+        access: Access,
+        body: &mut impl AsyncFnMut(&mut Transaction) -> Result<T, Fault>,
+    ) -> Result<T, Attempt> {
+        let before_commit = |fault: Fault| match fault.is_lost_connection() {
+            true => Attempt::ConnectionLost(fault),
+            false => Attempt::Failed(fault),
+        };
+        let begun = self.pool.begin(access).await;
+        let mut transaction = begun.map_err(|error| before_commit(error.into()))?;
+        match body(&mut transaction).await {
+            Ok(result) => match transaction.commit().await.map_err(Fault::from) {
+                Ok(()) => Ok(result),
+                Err(fault) if fault.is_undelivered() => Err(Attempt::ConnectionLost(fault)),
+                // It may have been committed: a second time would be once too often.
+                Err(fault) => Err(Attempt::Failed(fault)),
+            },
+            Err(fault) => {
+                // When this fails too, the database rolls back: it has lost the connection. The first fault is the one
+                // to tell.
+                let _ = transaction.roll_back().await;
+                Err(before_commit(fault))
+            }
+        }
+    }
+
     fn write<T>(
         &self,
         doing: &'static str,
-        body: impl AsyncFnOnce(&mut Transaction) -> Result<T, Fault>,
+        body: impl AsyncFnMut(&mut Transaction) -> Result<T, Fault>,
     ) -> Result<T> {
         self.transaction(Access::Write, doing, body)
     }
@@ -177,7 +212,7 @@ impl Store {
     fn read<T>(
         &self,
         doing: &'static str,
-        body: impl AsyncFnOnce(&mut Transaction) -> Result<T, Fault>,
+        body: impl AsyncFnMut(&mut Transaction) -> Result<T, Fault>,
     ) -> Result<T> {
         self.transaction(Access::Read, doing, body)
     }

@@ -128,7 +128,7 @@ fn a_database_of_another_program_is_refused_and_not_changed() {
             let sql = format!("DROP TABLE synth_{table}");
             store
                 .write("test", async |transaction| {
-                    Ok(transaction.execute(sql, &[]).await?)
+                    Ok(transaction.execute(sql.clone(), &[]).await?)
                 })
                 .unwrap();
         }
@@ -276,5 +276,42 @@ fn a_transaction_that_stands_still_is_ended_by_the_server() {
             Ok(limits)
         });
         assert_eq!(limits.unwrap(), ["10s", "30s"]);
+    }
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn a_transaction_that_the_server_ended_is_run_again_and_counts_once() {
+    if let Some(server) = test_support::PostgresServer::shared() {
+        let store = begun(&server.database());
+        for stands_still in [None, Some("in its body"), Some("before its commit")] {
+            let mut runs = 0;
+            let claimed = store.write("test", async |transaction| {
+                runs += 1;
+                let claimed = transaction
+                    .execute(
+                        "UPDATE synth_jobs SET attempts = attempts + 1 WHERE position = 0",
+                        &[],
+                    )
+                    .await?;
+                if runs == 1 && stands_still.is_some() {
+                    transaction
+                        .execute(
+                            "SET LOCAL idle_in_transaction_session_timeout = '50ms'",
+                            &[],
+                        )
+                        .await?;
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    if stands_still == Some("in its body") {
+                        transaction.execute("SELECT 1", &[]).await?;
+                    }
+                }
+                Ok(claimed)
+            });
+            assert_eq!(claimed.unwrap(), 1, "{stands_still:?}");
+            assert_eq!(runs, 1 + usize::from(stands_still.is_some()));
+        }
+        let claims = store.claim("w", Duration::ZERO, 1).unwrap();
+        assert_eq!(claims[0].attempts, 3);
     }
 }
