@@ -17,7 +17,7 @@ use eurus_eval::analyses::pass_rates::solved_by_turn;
 use eurus_examples::experiment::{self, StartOptions, Unit, greedy_turns, pass_at_1};
 use eurus_examples::start::at_least_one;
 use eurus_examples::{preference, trees};
-use process_memory::{TrainingAllocator, keep_freed_memory};
+use eurus_memory::{TrainingAllocator, keep_freed_memory};
 use ultrainteract::{ActionSource, NodeId, PreferenceTree, Verdict};
 use ultrainteract_synth::{Attempt, Critic, Environment, Problem, PythonEnvironment, RuleCritic};
 

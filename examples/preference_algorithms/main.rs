@@ -9,8 +9,8 @@ use clap::Parser;
 use eurus_eval::analyses::reward_trajectory::reward_pass_correlation;
 use eurus_examples::experiment::{self, StartOptions, Unit, pass_at_1};
 use eurus_examples::preference;
+use eurus_memory::{TrainingAllocator, keep_freed_memory};
 use eurus_train::TrainingConfig;
-use process_memory::{TrainingAllocator, keep_freed_memory};
 
 #[global_allocator]
 static ALLOCATOR: TrainingAllocator = TrainingAllocator;

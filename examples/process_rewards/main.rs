@@ -14,7 +14,7 @@ use eurus_eval::analyses::process_rewards::{
 };
 use eurus_examples::experiment::{self, Measures, StartOptions, Unit};
 use eurus_examples::{preference, reward};
-use process_memory::{TrainingAllocator, keep_freed_memory};
+use eurus_memory::{TrainingAllocator, keep_freed_memory};
 
 use judges::UnseenTrees;
 

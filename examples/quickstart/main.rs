@@ -23,8 +23,8 @@ use eurus_eval::terminal;
 use eurus_examples::run_folder::RunFolder;
 use eurus_examples::start::{Start, python_environment};
 use eurus_examples::{corpus, evaluation, preference, reward};
+use eurus_memory::{TrainingAllocator, keep_freed_memory};
 use eurus_models::Checkpoint;
-use process_memory::{TrainingAllocator, keep_freed_memory};
 use ultrainteract_synth::PythonEnvironment;
 
 use options::Options;

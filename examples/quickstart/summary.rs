@@ -29,7 +29,7 @@ impl Summary {
             seed: results.seed,
             parameters: results.parameters,
             seconds,
-            peak_resident_bytes: process_memory::peak_resident_bytes(),
+            peak_resident_bytes: eurus_memory::peak_resident_bytes(),
             measures: measures(results),
         }
     }

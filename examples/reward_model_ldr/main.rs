@@ -13,9 +13,9 @@ use eurus_examples::evaluation::Samples;
 use eurus_examples::experiment::{self, Measures, StartOptions, Unit, pass_at_1};
 use eurus_examples::start::{Start, at_least_one};
 use eurus_examples::{evaluation, reward};
+use eurus_memory::{TrainingAllocator, keep_freed_memory};
 use eurus_models::RewardModel;
 use pref_losses::{BradleyTerryConfig, LdrConfig, RewardLossConfig, UltraInteractRewardConfig};
-use process_memory::{TrainingAllocator, keep_freed_memory};
 use token_forest::{Group, Label, TrainingTree};
 use ultrainteract_synth::PythonEnvironment;
 

@@ -23,8 +23,8 @@ use eurus_examples::problems::{self, Given, Split};
 use eurus_examples::run_folder::RunFolder;
 use eurus_examples::start::{Start, at_least_one, python_environment};
 use eurus_examples::{Scale, preference};
+use eurus_memory::{TrainingAllocator, keep_freed_memory};
 use eurus_models::{Checkpoint, Decoder};
-use process_memory::{TrainingAllocator, keep_freed_memory};
 use token_forest::{ChatTokenizer, TrainingTree};
 use ultrainteract_synth::PythonEnvironment;
 

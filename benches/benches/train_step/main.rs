@@ -24,6 +24,7 @@ use std::time::Instant;
 use anyhow::Result;
 use burn::tensor::{DType, Device};
 use clap::{Parser, ValueEnum};
+use eurus_memory::{TrainingAllocator, keep_freed_memory, peak_resident_bytes, reset_peak};
 use eurus_models::{Decoder, DecoderConfig, RewardModel};
 use eurus_train::{
     Event, Precision, PreferenceTrainer, ReferenceLogProbs, RewardTrainer, SftTrainer,
@@ -32,7 +33,6 @@ use eurus_train::{
 use pref_losses::{
     BradleyTerryConfig, DpoConfig, KtoConfig, NcaConfig, PreferenceLossConfig, RewardLossConfig,
 };
-use process_memory::{TrainingAllocator, keep_freed_memory, peak_resident_bytes, reset_peak};
 use serde_json::json;
 use token_forest::{Group, TokenTree, TrainingTree, add_mismatched};
 

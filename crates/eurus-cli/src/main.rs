@@ -63,8 +63,8 @@ use anyhow::Result;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use eurus::kernels::width::{MAX_VECTOR_BITS, VectorWidth, check_environment};
 use eurus::train::Ranks;
+use eurus_memory::{TrainingAllocator, keep_freed_memory};
 use options::{Found, WantedModel};
-use process_memory::{TrainingAllocator, keep_freed_memory};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -117,7 +117,7 @@ impl Progress {
                         .map(|(name, value)| format!("{name} {}", number(value)))
                         .collect();
                     message.push(self.totals.rates());
-                    let peak = process_memory::peak_resident_bytes();
+                    let peak = eurus_memory::peak_resident_bytes();
                     message.extend(peak.map(|bytes| format!("peak {}", HumanBytes(bytes))));
                     if !std::io::stderr().is_terminal() {
                         // A terminal has it in the bar.

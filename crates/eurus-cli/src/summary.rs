@@ -81,7 +81,7 @@ pub fn of_run(title: &str, steps: &[Event], warnings: usize, written: &Written) 
         ));
     }
     table = table.note(costs(steps));
-    if let Some(bytes) = process_memory::peak_resident_bytes() {
+    if let Some(bytes) = eurus_memory::peak_resident_bytes() {
         table = table.note(format!("Peak memory {}.", HumanBytes(bytes)));
     }
     table = table

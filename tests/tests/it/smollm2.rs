@@ -157,9 +157,9 @@ fn check(golden: &Path, folder: &Path) -> Result<Report> {
     let weights = which_weights(&golden, &folder.join("model.safetensors"))?;
     let mut report = Report::new(format!("SmolLM2-135M-Instruct, {weights:?} weights"));
 
-    let before = process_memory::peak_resident_bytes();
+    let before = eurus_memory::peak_resident_bytes();
     let (model, _) = Checkpoint::new(folder).decoder(&Device::flex())?;
-    if let (Some(before), Some(after)) = (before, process_memory::peak_resident_bytes()) {
+    if let (Some(before), Some(after)) = (before, eurus_memory::peak_resident_bytes()) {
         let of_weights: usize = model.num_params() * size_of::<f32>();
         let mebibytes = |bytes: u64| bytes >> 20;
         report.note(format_args!(

@@ -8,8 +8,8 @@
 use std::path::Path;
 
 use burn::tensor::Device;
+use eurus_memory::{peak_resident_bytes, reset_peak};
 use eurus_models::{Checkpoint, Decoder, DecoderConfig, WeightType};
-use process_memory::{peak_resident_bytes, reset_peak};
 use test_support::{in_own_process, skip};
 
 const TOLD: &str = "a system that sets the peak back tells it";

@@ -5,7 +5,7 @@
 //! on two cores. [`TrainingAllocator`] with [`keep_freed_memory`] does not.
 //!
 //! ```
-//! use process_memory::{TrainingAllocator, keep_freed_memory, peak_resident_bytes};
+//! use eurus_memory::{TrainingAllocator, keep_freed_memory, peak_resident_bytes};
 //!
 //! #[global_allocator]
 //! static ALLOCATOR: TrainingAllocator = TrainingAllocator;
