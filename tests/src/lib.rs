@@ -7,6 +7,8 @@
 //! | [`tensors`] | tensors of safetensors files, widened |
 //! | [`workload`] | pre-tokenized trees of a file |
 
+#[cfg(doctest)]
+mod book;
 pub mod parameters;
 pub mod report;
 pub mod tensors;

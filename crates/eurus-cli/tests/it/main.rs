@@ -4,6 +4,8 @@
 
 mod adapter_folders;
 mod bad_input;
+#[cfg(unix)]
+mod book;
 mod cases;
 mod chat;
 mod command_line;
