@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
+use eurus_models::LocalChatModel;
 use eurus_models::generate::{Decoding, Flow, GenerationEvent, Order, TokenScore};
-use eurus_models::{LocalChatModel, TextStream};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
+use crate::going::{Answer, Going};
 use crate::metrics::{Counted, Metrics};
 
 /// A token of an answer.
@@ -133,29 +134,6 @@ impl Engine {
     pub fn is_alive(&self) -> bool {
         !self.thread.is_finished()
     }
-}
-
-/// Answers to one prompt that are being drawn.
-struct Going {
-    /// The number of the first one in the request.
-    first_answer: usize,
-    /// The number of the first sample.
-    first_sample: usize,
-    stop: Arc<[String]>,
-    streamed: bool,
-    with_tokens: bool,
-    news: UnboundedSender<News>,
-    answers: Vec<Answer>,
-    left: usize,
-    is_abandoned: bool,
-    _running: Arc<Counted>,
-}
-
-/// What has not been told of an answer.
-#[derive(Default)]
-struct Answer {
-    stream: TextStream,
-    tokens: Vec<Drawn>,
 }
 
 /// Where the work of the thread lies.
@@ -379,81 +357,5 @@ impl Work {
             Self::Ask(ask) => ask.orders.iter().map(|it| it.prompt.samples.len()).sum(),
             Self::Rate(_) => 0,
         }
-    }
-}
-
-impl Going {
-    /// Notes down a token; says whether the answer goes on.
-    fn take(
-        &mut self,
-        model: &LocalChatModel,
-        sample: usize,
-        tokens: &[u32],
-        score: TokenScore,
-    ) -> Flow {
-        if self.news.is_closed() {
-            self.is_abandoned = true;
-            return Flow::Stop;
-        }
-        let place = sample - self.first_sample;
-        let (Some(answer), Some(&token)) = (self.answers.get_mut(place), tokens.last()) else {
-            return Flow::Stop;
-        };
-        if self.with_tokens {
-            answer.tokens.push(Drawn { token, score });
-        }
-        if self.streamed {
-            let text = answer.stream.push(tokens, model.tokenizer(), &self.stop);
-            if !text.is_empty() {
-                let _ = self.news.send(News::Text {
-                    answer: self.first_answer + place,
-                    text,
-                    tokens: std::mem::take(&mut answer.tokens),
-                });
-            }
-        }
-        match model.ends_with_stop(tokens, &self.stop) {
-            true => Flow::Stop,
-            false => Flow::Continue,
-        }
-    }
-
-    fn end(
-        &mut self,
-        model: &LocalChatModel,
-        sample: usize,
-        continuation: &eurus_models::generate::Continuation,
-        likeliest: &[(u32, f32)],
-    ) {
-        self.left -= 1;
-        let place = sample - self.first_sample;
-        let Some(answer) = self.answers.get_mut(place) else {
-            return;
-        };
-        let mut answer = std::mem::take(answer);
-        // The token that ended it, whichever it was, stands under the end of a turn.
-        let new_tokens = continuation.tokens.len();
-        if let Some(&log_prob) = continuation.log_probs.get(new_tokens)
-            && self.with_tokens
-        {
-            answer.tokens.push(Drawn {
-                token: model.tokenizer().eos_id(),
-                score: TokenScore {
-                    log_prob,
-                    likeliest: likeliest.to_vec(),
-                },
-            });
-        }
-        let news = match model.text_of(continuation, &self.stop) {
-            Ok((text, finish)) => News::Ended {
-                answer: self.first_answer + place,
-                text: answer.stream.finish(&text).to_owned(),
-                tokens: answer.tokens,
-                finish,
-                new_tokens,
-            },
-            Err(error) => News::Failed(Problem::Text(error.to_string())),
-        };
-        let _ = self.news.send(news);
     }
 }

@@ -3,8 +3,10 @@
 
 mod api;
 mod config;
+mod connections;
 mod engine;
 mod error;
+mod going;
 mod metrics;
 mod rewards;
 mod server;

@@ -1,16 +1,17 @@
 //! A server that runs until it is told to end.
 
-use std::future::IntoFuture;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::ListenerExt;
 use eurus_models::LocalChatModel;
+use hyper_util::server::graceful::GracefulShutdown;
 
 use crate::api::{App, Serving, now, router};
+use crate::connections::accept;
 use crate::engine::Engine;
 use crate::metrics::Metrics;
 use crate::rewards::{RewardServed, Rewards};
@@ -174,23 +175,29 @@ impl Server {
             .map_err(problem)?;
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(self.listener).map_err(problem)?;
-            // Small pieces of a stream are not held back.
-            let listener = listener.tap_io(|connection| {
-                let _ = connection.set_nodelay(true);
-            });
-            let serving = axum::serve(listener, service.router())
-                .with_graceful_shutdown(set(ending.clone()))
-                .into_future();
-            let serving = tokio::spawn(serving);
-            set(ending).await;
+            let graceful = GracefulShutdown::new();
+            let (router, seconds) = (service.router(), service.app.config.max_request_seconds);
+            let accepting = accept(&listener, &router, &graceful, seconds);
+            until(accepting, set(ending)).await;
+            drop(listener);
             while service.is_busy() {
                 tokio::time::sleep(LOOK_UP).await;
             }
             // What was answered is still to be written; a connection that is half open is not waited for.
-            let _ = tokio::time::timeout(GRACE, serving).await;
+            let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;
             Ok(())
         })
     }
+}
+
+/// Does something until something else is done.
+async fn until(work: impl Future<Output = ()>, done: impl Future<Output = ()>) {
+    let (mut work, mut done) = (pin!(work), pin!(done));
+    std::future::poll_fn(|context| {
+        let _ = work.as_mut().poll(context);
+        done.as_mut().poll(context)
+    })
+    .await;
 }
 
 /// Waits until it is set.
