@@ -51,6 +51,7 @@ mod model;
 #[cfg(feature = "openai")]
 mod openai;
 mod request;
+mod seeds;
 mod together;
 mod usage;
 
@@ -64,5 +65,6 @@ pub use openai::{
     ApiKey, CallEvent, OpenAiClient, OpenAiConfig, PrefixSupport, RetryPolicy, TokenLimitField,
 };
 pub use request::ChatRequest;
+pub use seeds::{FIRST_SAMPLE_HEADER, SEED_HEADER};
 pub use together::Together;
 pub use usage::{Prices, Usage, estimated_prompt_tokens, estimated_tokens, most_prompt_tokens};

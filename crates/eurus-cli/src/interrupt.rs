@@ -32,6 +32,8 @@ pub enum Phase {
     Answers(String),
     /// A conversation, of which is kept what its user saved.
     Talking,
+    /// Requests over HTTP, of which those that have begun are answered after the first interrupt.
+    Serving,
     /// The trained model becomes the result.
     Writing,
     /// There is no room for the result.
@@ -173,6 +175,10 @@ fn handle(exit_code: i32) {
             ANSWERS_STOP.store(true, Ordering::Relaxed);
             "answers under way are waited for and kept, then the run ends"
         }
+        Phase::Serving if !again => {
+            ANSWERS_STOP.store(true, Ordering::Relaxed);
+            "requests that have begun are answered, and no more are taken"
+        }
         Phase::Writing if !again => "the result is written to its end",
         // The guard is held until the process is gone, so that nothing is begun meanwhile.
         _ => end_at_once(&state, exit_code),
@@ -226,6 +232,7 @@ fn kept(state: &State) -> String {
             "; what was answered and finished is kept in {store}. Go on with:\n  {}",
             invocation::again()
         ),
+        (Phase::Serving, _) => "; requests that had begun were not answered".to_owned(),
         (Phase::Talking, _) => "; what /save wrote is kept".to_owned(),
         (Phase::Elsewhere, _) => "; nothing was written".to_owned(),
     }

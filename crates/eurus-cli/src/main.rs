@@ -48,6 +48,7 @@ mod rescue;
 mod reward;
 mod score;
 mod score_by;
+mod serve;
 mod setup;
 mod sft;
 mod shell;
@@ -76,6 +77,7 @@ Examples:
   eurus eval show svamp --data SVAMP.json --model runs/kto
   eurus generate --model runs/kto --data problems.jsonl --samples 8 --out answers.jsonl
   eurus chat --model runs/kto
+  eurus serve --model runs/kto
   eurus score --model runs/rm --data answers.jsonl --prompts problems.jsonl --out scores.jsonl
   eurus synth run --config synth.toml --data problems.jsonl --store synth.db
   eurus recipe show eurus-7b-kto
@@ -113,6 +115,9 @@ enum Command {
     /// Talk with a checkpoint or a server in the terminal.
     #[command(after_help = chat::EXAMPLES)]
     Chat(chat::Chat),
+    /// Serve a checkpoint over HTTP, as OpenAI's servers and OpenRLHF's reward servers do.
+    #[command(after_help = serve::EXAMPLES)]
+    Serve(serve::Serve),
     /// Score answers with a reward model, or by the implicit reward of a policy.
     #[command(after_help = score::EXAMPLES)]
     Score(score::Score),
@@ -167,6 +172,7 @@ impl Command {
             Self::Recipe(command) => command.run(),
             Self::Plan(command) => command.run(),
             Self::Score(command) => command.run(),
+            Self::Serve(command) => command.run(),
             Self::Synth(command) => command.run(),
             Self::Train(command) => command.run_on_ranks(),
         }

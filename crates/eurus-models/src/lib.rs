@@ -71,7 +71,7 @@
 //! | [`RowModel`], [`FromRows`], [`PaddedRows`] | a model over padded rows `[rows, time]` as one over forests |
 //! | [`contract`] | whether a model of your own keeps the rules of forests |
 //! | [`generate`] | sampling with a key/value cache, each prompt computed once for all its samples |
-//! | [`LocalChatModel`] | a decoder with its tokenizer as a [`ChatModel`](chat_model::ChatModel) |
+//! | [`LocalChatModel`], [`TextStream`] | a decoder with its tokenizer as a [`ChatModel`](chat_model::ChatModel), and its text as it comes |
 //! | [`ops`] | tree attention and the other operations, with their backward passes |
 //! | [`rope`] | rotary frequencies and tables |
 //! | [`Error`] | what can go wrong, and what to do about it |
@@ -96,7 +96,7 @@ mod rows;
 mod untrained;
 
 pub use batch::{ForestBatch, int_tensor};
-pub use chat::LocalChatModel;
+pub use chat::{LocalChatModel, TextStream};
 #[cfg(feature = "gguf")]
 pub use checkpoint::GgufFile;
 pub use checkpoint::{Checkpoint, EosTokenIds, MAX_SHARD_BYTES, WeightType};

@@ -43,3 +43,7 @@ pub use eurus_eval as eval;
 /// The recipes of the paper, with the source of each value, and recipes of one's own: [`eurus_recipes`].
 #[cfg(feature = "recipes")]
 pub use eurus_recipes as recipes;
+
+/// Language models and reward models over HTTP: [`eurus_serve`].
+#[cfg(feature = "serve")]
+pub use eurus_serve as serve;

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::config::{OpenAiConfig, TokenLimitField};
 use super::http::Path;
-use crate::ChatRequest;
+use crate::{ChatRequest, FIRST_SAMPLE_HEADER, SEED_HEADER};
 
 /// A call for some samples of a request, with indices that follow each other.
 #[derive(Clone, Copy)]
@@ -18,6 +18,23 @@ pub(super) struct Ask<'a> {
     pub streamed: bool,
 }
 
+/// What is sent.
+pub(super) struct Body {
+    pub json: Vec<u8>,
+    /// Headers with whole numbers.
+    pub headers: Vec<(&'static str, u64)>,
+}
+
+impl Body {
+    /// A body with nothing beside it.
+    pub fn of(json: &Value) -> Self {
+        Self {
+            json: json.to_string().into_bytes(),
+            headers: Vec::new(),
+        }
+    }
+}
+
 impl Ask<'_> {
     pub fn path(&self) -> Path {
         match self.request.raw_prompt {
@@ -27,8 +44,8 @@ impl Ask<'_> {
     }
 }
 
-/// The body of a call, as JSON.
-pub(super) fn encode(config: &OpenAiConfig, ask: &Ask<'_>) -> Vec<u8> {
+/// The body of a call.
+pub(super) fn encode(config: &OpenAiConfig, ask: &Ask<'_>) -> Body {
     let Ask { request, .. } = ask;
     let sampling = &request.sampling;
     let mut body = Map::new();
@@ -81,7 +98,17 @@ pub(super) fn encode(config: &OpenAiConfig, ask: &Ask<'_>) -> Vec<u8> {
     for (name, value) in &config.extra_body {
         set(name, value.clone());
     }
-    Value::Object(body).to_string().into_bytes()
+    let headers = match config.send_seed {
+        true => vec![
+            (SEED_HEADER, sampling.seed),
+            (FIRST_SAMPLE_HEADER, ask.first as u64),
+        ],
+        false => Vec::new(),
+    };
+    Body {
+        headers,
+        ..Body::of(&Value::Object(body))
+    }
 }
 
 /// A float in the digits it was given with: 0.7, not 0.699999988079071.
@@ -116,7 +143,7 @@ mod tests {
             samples,
             streamed: false,
         };
-        serde_json::from_slice(&encode(config, &ask)).unwrap()
+        serde_json::from_slice(&encode(config, &ask).json).unwrap()
     }
 
     #[test]
@@ -141,6 +168,25 @@ mod tests {
                 "seed": sample_seed(9, 2), "top_k": 40,
             })
         );
+    }
+
+    #[test]
+    fn the_seed_of_the_caller_and_the_first_sample_stand_in_headers_unless_no_seed_is_sent() {
+        let mut config = OpenAiConfig::new("http://h/v1", "m");
+        let request = ChatRequest::new([Message::user("u")]).with_sampling(Sampling {
+            seed: u64::MAX,
+            ..Sampling::default()
+        });
+        let ask = Ask {
+            request: &request,
+            first: 5,
+            samples: 2,
+            streamed: false,
+        };
+        let headers = encode(&config, &ask).headers;
+        assert_eq!(headers, [(SEED_HEADER, u64::MAX), (FIRST_SAMPLE_HEADER, 5)]);
+        config.send_seed = false;
+        assert!(encode(&config, &ask).headers.is_empty());
     }
 
     #[test]

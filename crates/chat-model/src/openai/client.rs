@@ -30,7 +30,9 @@ use crate::{
 /// A call carries the seed of its first sample, which is made from the seed of the request plus the index of the sample.
 /// Servers that draw choice `j` with the seed plus `j` (vLLM, llama.cpp) thus draw a sample the same way however samples
 /// are grouped into calls, as far as their arithmetic does not depend on the batch. Other servers promise less: OpenAI
-/// calls seeds best effort.
+/// calls seeds best effort. The request's own seed and the index of the first sample stand in headers
+/// ([`SEED_HEADER`](crate::SEED_HEADER), [`FIRST_SAMPLE_HEADER`](crate::FIRST_SAMPLE_HEADER)): a server that heeds them can draw
+/// what a model in this process would.
 ///
 /// ```no_run
 /// use chat_model::{ChatModel, ChatRequest, Message, OpenAiClient, OpenAiConfig};

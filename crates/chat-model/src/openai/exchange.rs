@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use serde_json::Value;
 
+use super::body::Body;
 use super::config::OpenAiConfig;
 use super::http::{Answer, Failed, Http, LARGEST_BODY, Paid, Path};
 use super::lenient;
@@ -126,7 +127,7 @@ impl Exchange {
     pub fn post<T>(
         &self,
         path: Path,
-        body: &[u8],
+        body: &Body,
         size: &Size,
         streamed: bool,
         read: &mut dyn FnMut(Answer) -> Result<(T, Charge), Failed>,

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::body::Body;
 use super::config::OpenAiConfig;
 use super::key::ApiKey;
 use super::refusal::refusal;
@@ -113,7 +114,7 @@ impl Http {
     }
 
     /// Posts a body. With `streamed` the silence of the server is limited, else the whole call.
-    pub fn post(&self, path: Path, body: &[u8], streamed: bool) -> Result<Answer, Failed> {
+    pub fn post(&self, path: Path, body: &Body, streamed: bool) -> Result<Answer, Failed> {
         let whole = Some(Duration::from_secs_f64(self.timeout_seconds));
         let silence = Some(Duration::from_secs_f64(self.idle_timeout_seconds));
         let settings = self.agent.post(self.url(path)).config();
@@ -128,8 +129,11 @@ impl Http {
         if let Some(value) = &self.authorization {
             call = call.header("authorization", value.clone());
         }
+        for (name, value) in &body.headers {
+            call = call.header(*name, value.to_string());
+        }
         let mut response = call
-            .send(body)
+            .send(&body.json)
             .map_err(|error| self.transport(path, error))?;
         let status = response.status().as_u16();
         if (200..300).contains(&status) {

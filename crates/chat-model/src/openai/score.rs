@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::body::Body;
 use super::exchange::{Exchange, Size};
 use super::http::{Failed, Paid, Path};
 use super::reply::{Charge, count};
@@ -70,7 +71,7 @@ impl Exchange {
                 .prices
                 .map_or(0.0, |prices| prices.cost(most as f64, drawn as f64)),
         };
-        let body = body.to_string().into_bytes();
+        let body = Body::of(&body);
         self.post(Path::Completions, &body, &size, false, &mut |mut answer| {
             let (value, _) = self.read_json(Path::Completions, &mut answer)?;
             let count = count(&value);

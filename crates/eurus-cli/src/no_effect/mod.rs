@@ -70,7 +70,7 @@ const RULES: &[Rule] = &[
     },
     Rule {
         options: &["served_name", "api_key_env", "concurrency"],
-        why: |given| match is_server(given) {
+        why: |given| match is_server(given) || given.command == "serve" {
             false => Some(
                 "with a checkpoint (--model); give the address of a server, or leave it out".into(),
             ),

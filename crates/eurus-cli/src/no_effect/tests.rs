@@ -139,6 +139,12 @@ const ACT_ALWAYS: &[&str] = &[
     "runs",
     "results",
     "sampled_only",
+    // A server.
+    "host",
+    "port",
+    "max_answer_tokens",
+    "max_waiting",
+    "max_body_bytes",
 ];
 
 const PREFER: &str = "prefer --model m --data d --out o --algorithm dpo";
@@ -356,6 +362,7 @@ fn the_same_options_are_taken_where_they_act() {
         format!("plan {SFT} --overwrite --snapshot-every 3"),
         "generate --model http://h/v1 --served-name n --api-key-env K --concurrency 3 --data d --out o --top-p 0.5".into(),
         "generate --model m --max-rows 3 --data d --out o".into(),
+        "serve --model m --served-name n --api-key-env K --max-rows 3 --weights int8".into(),
         "eval rm pairs --data d --judge m --judge-served-name n --judge-api-key-env K --ratings r".into(),
         "score --policy p --reference r --beta 0.5 --each-step --data d --out o".into(),
         "synth run --data d --sandbox none --fork s --worker w".into(),

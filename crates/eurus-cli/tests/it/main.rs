@@ -36,6 +36,7 @@ mod resume;
 mod rows;
 mod score;
 mod scored;
+mod serve;
 #[cfg(unix)]
 mod shell;
 mod synth;

@@ -1,6 +1,7 @@
 //! A checkpoint in this process as a chat model: it can act, criticise and be evaluated.
 
 mod streaming;
+mod text;
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -8,14 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use chat_model::{Capability, ChatModel, ChatRequest, Completion, Piece, Sampling, TokenLogProb};
-use token_forest::{ChatTokenizer, Message};
+use token_forest::ChatTokenizer;
 
 use crate::Decoder;
-use crate::generate::{
-    Continuation, Finish, Flow, GenerationEvent, Generator, Prompt, SamplingParams,
-};
+use crate::generate::{Continuation, Flow, GenerationEvent, Generator, Prompt, SamplingParams};
 
-use streaming::TextStream;
+pub use streaming::TextStream;
 
 /// A decoder with its tokenizer. Requests of a batch advance together, and the samples of a request share their prompt.
 #[derive(Debug, Clone)]
@@ -64,6 +63,16 @@ impl LocalChatModel {
         self
     }
 
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &ChatTokenizer {
+        &self.tokenizer
+    }
+
+    /// What draws tokens.
+    pub fn generator(&self) -> &Generator {
+        &self.generator
+    }
+
     fn is_stopped(&self) -> bool {
         let stop = self.stop.as_ref();
         stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
@@ -99,73 +108,13 @@ impl LocalChatModel {
         })
     }
 
-    /// What stands before the completion: a prompt with how the answer begins.
-    fn before_completion(&self, request: &ChatRequest) -> chat_model::Result<Before> {
-        let error = |error| self.error(error);
-        let (text, mut tokens) = match &request.raw_prompt {
-            Some(raw) => {
-                let tokens = self.tokenizer.encode_raw_prompt(raw).map_err(error)?;
-                (raw.clone(), tokens)
-            }
-            None => {
-                let messages: Vec<Message> = request.messages.iter().map(message).collect();
-                let tokens = self.tokenizer.encode_prompt(&messages).map_err(error)?;
-                (
-                    self.tokenizer.prompt_text(&messages).map_err(error)?,
-                    tokens,
-                )
-            }
-        };
-        let Some(begun) = request.begun_answer() else {
-            return Ok(Before { text, tokens });
-        };
-        tokens.extend(self.after(&text, begun)?);
-        Ok(Before {
-            text: text + begun,
-            tokens,
-        })
-    }
-
-    fn after(&self, before: &str, text: &str) -> chat_model::Result<Vec<u32>> {
-        let tokens = self.tokenizer.encode_continuation(before, text);
-        tokens.map_err(|error| self.error(error))
-    }
-
-    /// Whether a stop text stands in the last tokens, the newest of which may have completed it.
-    fn ends_with_stop(&self, tokens: &[u32], stop: &[String]) -> bool {
-        let Some(longest) = stop.iter().map(String::len).max().filter(|&len| len > 0) else {
-            return false;
-        };
-        // A token is a byte at least; a few more, since the first of a tail may be half a character.
-        let tail = &tokens[tokens.len().saturating_sub(longest + 4)..];
-        let text = self.tokenizer.decode(tail).unwrap_or_default();
-        stop.iter()
-            .any(|stop| !stop.is_empty() && text.contains(stop.as_str()))
-    }
-
     fn completion(
         &self,
         continuation: &Continuation,
         request: &ChatRequest,
         prompt_tokens: usize,
     ) -> chat_model::Result<Completion> {
-        let mut text = self
-            .tokenizer
-            .decode(&continuation.tokens)
-            .map_err(|error| self.error(error))?;
-        let mut finish = match continuation.finish {
-            Finish::Stop => chat_model::Finish::Stop,
-            Finish::Length => chat_model::Finish::Length,
-        };
-        let stops = request.sampling.stop.iter();
-        let cut = stops
-            .filter(|stop| !stop.is_empty())
-            .filter_map(|stop| text.find(stop.as_str()))
-            .min();
-        if let Some(cut) = cut {
-            text.truncate(cut);
-            finish = chat_model::Finish::Stop;
-        }
+        let (text, finish) = self.text_of(continuation, &request.sampling.stop)?;
         Ok(Completion {
             prompt_tokens,
             logprobs: request.logprobs.then(|| self.logprobs(continuation)),
@@ -214,13 +163,7 @@ impl LocalChatModel {
             .iter()
             .map(|it| self.prompt(it.request, it.samples))
             .collect::<chat_model::Result<Vec<_>>>()?;
-        let params = SamplingParams {
-            temperature: first.request.sampling.temperature,
-            top_p: first.request.sampling.top_p,
-            top_k: 0,
-            repetition_penalty: 1.0,
-            max_tokens: first.request.sampling.max_tokens,
-        };
+        let params = SamplingParams::from(&first.request.sampling);
         let mut failed = None;
         // Whether the sequence that is told of next was cut off and is no sample.
         let mut is_cut = false;
@@ -246,6 +189,7 @@ impl LocalChatModel {
                 prompt,
                 sample,
                 continuation,
+                ..
             } => {
                 let (request, length) = (wanted[prompt].request, prompts[prompt].tokens.len());
                 match self.completion(continuation, request, length) {
@@ -267,12 +211,6 @@ impl LocalChatModel {
     }
 }
 
-/// What stands before a completion.
-struct Before {
-    text: String,
-    tokens: Vec<u32>,
-}
-
 /// Samples of a request, by their numbers.
 #[derive(Clone, Copy)]
 struct Wanted<'a> {
@@ -280,14 +218,6 @@ struct Wanted<'a> {
     place: usize,
     request: &'a ChatRequest,
     samples: &'a [usize],
-}
-
-fn message(message: &chat_model::Message) -> Message {
-    match message.role {
-        chat_model::Role::System => Message::system(&message.content),
-        chat_model::Role::User => Message::user(&message.content),
-        chat_model::Role::Assistant => Message::assistant(&message.content),
-    }
 }
 
 /// Whether two requests can be drawn in one batch: all but the seed and the stop texts agree.

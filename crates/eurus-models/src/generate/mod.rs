@@ -1,5 +1,6 @@
 //! Generation with a key/value cache: many prompts at once, each prompt computed once for all its samples.
 
+mod decoding;
 mod packed;
 mod row;
 mod sampling;
@@ -12,10 +13,11 @@ use burn::module::Module;
 
 use crate::{Decoder, Error, ForestModel, Result};
 
+pub use decoding::{Decoding, Order};
 pub use packed::DecodeWeights;
 use packed::PackedDecoder;
 use row::{News, Observe, Row};
-pub use sampling::SamplingParams;
+pub use sampling::{SamplingParams, TokenScore};
 pub use statistics::{GenerationStatistics, REPEATED};
 
 /// A prompt to be continued.
@@ -62,6 +64,9 @@ pub enum GenerationEvent<'a> {
         tokens: &'a [u32],
         /// Log-probability of this one.
         log_prob: f32,
+        /// The likeliest tokens in its place with their log-probabilities, likeliest first: as many as were
+        /// [asked for](Order::likeliest), none with [`Generator::generate`].
+        likeliest: &'a [(u32, f32)],
     },
     /// A sequence has ended; the answer is not looked at.
     Ended {
@@ -71,6 +76,8 @@ pub enum GenerationEvent<'a> {
         sample: usize,
         /// All of it.
         continuation: &'a Continuation,
+        /// The likeliest tokens in the place of the stop token, where one ended it.
+        likeliest: &'a [(u32, f32)],
     },
     /// A prompt has all its continuations; the answer is not looked at.
     Finished {
@@ -153,14 +160,6 @@ impl Engine {
 /// Sequences that advance together by default.
 pub const DEFAULT_MAX_ROWS: usize = 1024;
 
-/// What all rows are drawn with.
-struct Drawing<'a> {
-    prompts: &'a [Prompt],
-    params: &'a SamplingParams,
-    stop_tokens: &'a [u32],
-    max_rows: usize,
-}
-
 impl Generator {
     /// Makes a generator that ends a continuation at any of `stop_tokens`. What it draws is the model's, exactly
     /// ([`DecodeWeights::Exact`]).
@@ -227,49 +226,53 @@ impl Generator {
         for (index, prompt) in prompts.iter().enumerate() {
             self.check_prompt(index, &prompt.tokens)?;
         }
-        let drawing = Drawing {
-            prompts,
-            params,
-            stop_tokens: &self.stop_tokens,
-            max_rows: self.max_rows,
-        };
-        let rows = Row::of(prompts, params, self.engine.context_length());
         let mut going: Vec<usize> = prompts.iter().map(|it| it.samples.len()).collect();
         let mut complete = going.iter().filter(|&&samples| samples == 0).count();
-        let observe: &mut Observe<'_> = &mut |row: &Row, news| {
-            let (prompt, sample, continuation) = (row.prompt, row.sample, &row.continuation);
-            match news {
-                News::Token { log_prob } => observe(GenerationEvent::Token {
-                    prompt,
-                    sample,
-                    tokens: &continuation.tokens,
-                    log_prob,
-                }),
-                News::Ended => {
-                    observe(GenerationEvent::Ended {
-                        prompt,
-                        sample,
-                        continuation,
-                    });
-                    going[prompt] -= 1;
-                    if going[prompt] == 0 {
-                        complete += 1;
-                        observe(GenerationEvent::Finished { prompts: complete });
-                    }
-                    Flow::Continue
+        let observe: &mut Observe<'_> = &mut |row, news| {
+            let flow = observe(decoding::event(row, news));
+            if matches!(news, News::Ended { .. }) {
+                let going = &mut going[row.asked.number];
+                *going -= 1;
+                if *going == 0 {
+                    complete += 1;
+                    observe(GenerationEvent::Finished { prompts: complete });
                 }
             }
+            flow
         };
-        let mut rows = match &self.engine {
-            Engine::Packed(decoder) => packed::continue_all(decoder, &drawing, rows, observe)?,
-            Engine::Tensors(model) => tensors::continue_all(model, &drawing, rows, observe)?,
-        };
-        rows.sort_by_key(|row| (row.prompt, row.sample));
+        let mut decoding = self.decoding();
+        for prompt in prompts {
+            decoding.push(Order {
+                prompt: prompt.clone(),
+                params: params.clone(),
+                likeliest: 0,
+            });
+        }
+        let mut rows: Vec<Row> = Vec::new();
+        while !decoding.is_idle() {
+            rows.extend(decoding.advance(observe)?);
+        }
+        rows.sort_by_key(|row| (row.asked.number, row.sample));
         let mut results: Vec<Vec<Continuation>> = prompts.iter().map(|_| Vec::new()).collect();
         for row in rows {
-            results[row.prompt].push(row.continuation);
+            results[row.asked.number].push(row.continuation);
         }
         Ok(results)
+    }
+
+    /// Sequences that advance together, none yet, into which prompts can be let at any time.
+    pub fn decoding(&self) -> Decoding {
+        Decoding::new(self.clone())
+    }
+
+    /// Sequences that advance together, at most.
+    pub fn max_rows(&self) -> usize {
+        self.max_rows
+    }
+
+    /// Tokens of the longest text that the model reads.
+    pub fn context_length(&self) -> usize {
+        self.engine.context_length()
     }
 
     /// The log-probability of each token of a text that goes on from a prompt.
@@ -278,6 +281,21 @@ impl Generator {
     ///
     /// When the prompt is empty, both together are longer than the model's context, or a token id is outside the vocabulary.
     pub fn log_probs(&self, prompt: &[u32], tokens: &[u32]) -> Result<Vec<f32>> {
+        let scores = self.scores(prompt, tokens, 0)?;
+        Ok(scores.into_iter().map(|score| score.log_prob).collect())
+    }
+
+    /// The same, with so many of the likeliest tokens in each place.
+    ///
+    /// # Errors
+    ///
+    /// As [`log_probs`](Self::log_probs).
+    pub fn scores(
+        &self,
+        prompt: &[u32],
+        tokens: &[u32],
+        likeliest: usize,
+    ) -> Result<Vec<TokenScore>> {
         if tokens.is_empty() {
             return Ok(Vec::new());
         }
@@ -285,8 +303,8 @@ impl Generator {
         self.check_prompt(0, &[prompt, &tokens[..tokens.len() - 1]].concat())?;
         self.check_tokens(tokens)?;
         match &self.engine {
-            Engine::Packed(decoder) => Ok(decoder.log_probs(prompt, tokens)),
-            Engine::Tensors(model) => tensors::log_probs(model, prompt, tokens),
+            Engine::Packed(decoder) => Ok(decoder.scores(prompt, tokens, likeliest)),
+            Engine::Tensors(model) => tensors::scores(model, prompt, tokens, likeliest),
         }
     }
 

@@ -1,57 +1,70 @@
 //! A continuation in the making, and what its observer hears of it.
 
+use std::sync::Arc;
+
 use super::sampling::{Choice, Sampler, SamplingParams};
-use super::{Continuation, Finish, Flow, Prompt};
+use super::{Continuation, Finish, Flow};
 use crate::{Error, Result};
+
+/// A prompt, and how it is continued.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// Its place among all prompts.
+    pub number: usize,
+    pub tokens: Vec<u32>,
+    pub seed: u64,
+    pub params: SamplingParams,
+    /// How many of the likeliest tokens are told with each new one.
+    pub likeliest: usize,
+    /// Most new tokens.
+    pub limit: usize,
+}
 
 /// A sequence in the making.
 pub(super) struct Row {
-    /// The prompt, by its place in the list.
-    pub prompt: usize,
+    pub asked: Arc<Asked>,
     pub sample: usize,
     pub sampler: Sampler,
     pub continuation: Continuation,
-    /// Most new tokens.
-    pub limit: usize,
     pub done: bool,
 }
 
 /// What happens to a row.
-pub(super) enum News {
-    Token { log_prob: f32 },
-    Ended,
+#[derive(Clone, Copy)]
+pub(super) enum News<'a> {
+    Token {
+        log_prob: f32,
+        likeliest: &'a [(u32, f32)],
+    },
+    Ended {
+        likeliest: &'a [(u32, f32)],
+    },
 }
 
 /// Hears what happens to rows, and says whether they go on.
-pub(super) type Observe<'a> = dyn FnMut(&Row, News) -> Flow + 'a;
+pub(super) type Observe<'a> = dyn FnMut(&Row, News<'_>) -> Flow + 'a;
 
 impl Row {
-    /// One for each sample of the prompts.
-    pub fn of(prompts: &[Prompt], params: &SamplingParams, context: usize) -> Vec<Self> {
-        let of_prompt = |(index, prompt): (usize, &Prompt)| {
-            let limit = params.max_tokens.min(context - prompt.tokens.len());
-            let row = |&sample: &usize| Self {
-                prompt: index,
-                sample,
-                sampler: Sampler::new(prompt.seed, sample, &prompt.tokens),
-                continuation: Continuation {
-                    tokens: Vec::new(),
-                    log_probs: Vec::new(),
-                    finish: Finish::Length,
-                },
-                limit,
-                done: false,
-            };
-            prompt.samples.iter().map(row).collect::<Vec<_>>()
-        };
-        prompts.iter().enumerate().flat_map(of_prompt).collect()
+    /// One sample of a prompt.
+    pub fn new(asked: &Arc<Asked>, sample: usize) -> Self {
+        Self {
+            sampler: Sampler::new(asked.seed, sample, &asked.tokens),
+            asked: asked.clone(),
+            sample,
+            continuation: Continuation {
+                tokens: Vec::new(),
+                log_probs: Vec::new(),
+                finish: Finish::Length,
+            },
+            done: false,
+        }
     }
 
     /// Notes down the next token.
     ///
     /// # Errors
     ///
-    /// When the logits that it was drawn from were not finite.
+    /// When the logits that it was drawn from were not finite. The row is done then.
     pub fn take(
         &mut self,
         choice: &Choice,
@@ -59,27 +72,33 @@ impl Row {
         observe: &mut Observe<'_>,
     ) -> Result<()> {
         if !choice.is_sound {
+            self.done = true;
             return Err(Error::LogitsNotFinite {
-                prompt: self.prompt,
+                prompt: self.asked.number,
                 sample: self.sample,
                 step: self.continuation.log_probs.len() + 1,
             });
         }
         self.continuation.log_probs.push(choice.log_prob);
-        if stop_tokens.contains(&choice.token) {
+        let is_stop = stop_tokens.contains(&choice.token);
+        if is_stop {
             self.continuation.finish = Finish::Stop;
             self.done = true;
         } else {
             self.continuation.tokens.push(choice.token);
-            self.done = self.continuation.tokens.len() >= self.limit;
-            let log_prob = choice.log_prob;
-            if observe(self, News::Token { log_prob }) == Flow::Stop {
+            self.done = self.continuation.tokens.len() >= self.asked.limit;
+            let news = News::Token {
+                log_prob: choice.log_prob,
+                likeliest: &choice.likeliest,
+            };
+            if observe(self, news) == Flow::Stop {
                 self.continuation.finish = Finish::Stop;
                 self.done = true;
             }
         }
         if self.done {
-            observe(self, News::Ended);
+            let likeliest: &[_] = if is_stop { &choice.likeliest } else { &[] };
+            observe(self, News::Ended { likeliest });
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use super::row::Row;
 use crate::{Error, Result};
 
 /// How tokens are drawn.
@@ -65,11 +66,33 @@ impl SamplingParams {
     }
 }
 
+/// How likely a token of a text is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenScore {
+    /// Log-probability of the token under the model, at temperature 1.
+    pub log_prob: f32,
+    /// The likeliest tokens in its place with their log-probabilities, likeliest first.
+    pub likeliest: Vec<(u32, f32)>,
+}
+
+impl TokenScore {
+    /// The score of a token in a row of logits, with so many of the likeliest.
+    pub(super) fn of(logits: &[f32], token: u32, likeliest: usize) -> Self {
+        let normalizer = Normalizer::of(logits);
+        Self {
+            log_prob: normalizer.log_prob(logits[token as usize]),
+            likeliest: normalizer.likeliest(logits, likeliest),
+        }
+    }
+}
+
 /// A drawn token.
 pub struct Choice {
     pub token: u32,
     /// Under the model: at temperature 1, without truncation or penalty.
     pub log_prob: f32,
+    /// The likeliest tokens with their log-probabilities, as many as were asked for.
+    pub likeliest: Vec<(u32, f32)>,
     /// Whether the logits make a distribution. If not, the token means nothing.
     pub is_sound: bool,
 }
@@ -91,6 +114,24 @@ impl Normalizer {
 
     pub fn log_prob(&self, logit: f32) -> f32 {
         (f64::from(logit - self.max) - self.log_sum) as f32
+    }
+
+    /// The tokens with the largest logits, and their log-probabilities; of equals, those with lower ids first.
+    fn likeliest(&self, logits: &[f32], count: usize) -> Vec<(u32, f32)> {
+        if count == 0 {
+            return Vec::new();
+        }
+        let mut order: Vec<usize> = (0..logits.len()).collect();
+        let descending = |a: &usize, b: &usize| logits[*b].total_cmp(&logits[*a]).then(a.cmp(b));
+        if count < order.len() {
+            order.select_nth_unstable_by(count - 1, descending);
+            order.truncate(count);
+        }
+        order.sort_unstable_by(descending);
+        order
+            .into_iter()
+            .map(|token| (token as u32, self.log_prob(logits[token])))
+            .collect()
     }
 }
 
@@ -117,6 +158,7 @@ impl Sampler {
         &mut self,
         logits: &[f32],
         params: &SamplingParams,
+        likeliest: usize,
         scratch: &mut Vec<f32>,
     ) -> Choice {
         let normalizer = Normalizer::of(logits);
@@ -150,6 +192,7 @@ impl Sampler {
         Choice {
             token: token as u32,
             log_prob: normalizer.log_prob(logits[token]),
+            likeliest: normalizer.likeliest(logits, likeliest),
             is_sound: normalizer.log_sum.is_finite() && max.is_finite(),
         }
     }
@@ -208,11 +251,16 @@ impl Sampler {
 /// Tokens whose probabilities are added up before one of them is looked for.
 const BLOCK: usize = 512;
 
-/// Draws a token from every row of logits `[vocab]`.
-pub fn choose_all(rows: Vec<(&[f32], &mut Sampler)>, params: &SamplingParams) -> Vec<Choice> {
-    rows.into_par_iter()
-        .map_init(Vec::new, |scratch, (logits, sampler)| {
-            sampler.choose(logits, params, scratch)
+/// Draws a token for every row from its logits `[vocab]`.
+pub(super) fn choose_all<'a>(
+    logits: impl Iterator<Item = &'a [f32]>,
+    rows: impl Iterator<Item = &'a mut Row>,
+) -> Vec<Choice> {
+    let both: Vec<(&[f32], &mut Row)> = logits.zip(rows).collect();
+    both.into_par_iter()
+        .map_init(Vec::new, |scratch, (logits, row)| {
+            let Row { sampler, asked, .. } = row;
+            sampler.choose(logits, &asked.params, asked.likeliest, scratch)
         })
         .collect()
 }
@@ -301,7 +349,7 @@ mod tests {
         let probabilities = [0.5f32, 0.3, 0.2];
         let logits = probabilities.map(f32::ln);
         for _ in 0..20_000 {
-            counts[sampler.choose(&logits, &params, &mut Vec::new()).token as usize] += 1;
+            counts[sampler.choose(&logits, &params, 0, &mut Vec::new()).token as usize] += 1;
         }
         for (count, probability) in counts.iter().zip(probabilities) {
             assert!((*count as f32 / 20_000.0 - probability).abs() < 0.02);
@@ -325,7 +373,7 @@ mod tests {
             let mut sampler = Sampler::new(7, 0, &[]);
             let (mut by_kind, mut by_block) = ([0.0; 4], [0.0; 4]);
             for _ in 0..20_000 {
-                let choice = sampler.choose(&logits, &params, &mut Vec::new());
+                let choice = sampler.choose(&logits, &params, 0, &mut Vec::new());
                 by_kind[choice.token as usize % 4] += 1.0 / 20_000.0;
                 by_block[choice.token as usize / BLOCK] += 1.0 / 20_000.0;
             }
@@ -356,7 +404,7 @@ mod tests {
                 ..SamplingParams::at_temperature(1.0, 1)
             };
             for _ in 0..200 {
-                let token = sampler.choose(&logits, &params, &mut Vec::new()).token;
+                let token = sampler.choose(&logits, &params, 0, &mut Vec::new()).token;
                 assert!(token == 1 || token == 2);
             }
         }
@@ -367,10 +415,13 @@ mod tests {
         let choice = sampler().choose(
             &[1.0, 2.0, 2.0],
             &SamplingParams::greedy(1),
+            2,
             &mut Vec::new(),
         );
         assert_eq!(choice.token, 1);
         assert!((choice.log_prob - (-0.861_995)).abs() < 1e-5);
+        let same = choice.log_prob;
+        assert_eq!(choice.likeliest, [(1, same), (2, same)]);
     }
 
     #[test]
@@ -378,7 +429,7 @@ mod tests {
         let logits = [1.0f32, 2.0, -3.0];
         let mut params = SamplingParams::at_temperature(0.7, 1);
         params.repetition_penalty = 1.3;
-        let choice = Sampler::new(3, 0, &[0, 1]).choose(&logits, &params, &mut Vec::new());
+        let choice = Sampler::new(3, 0, &[0, 1]).choose(&logits, &params, 0, &mut Vec::new());
         let sum: f32 = logits.iter().map(|logit| logit.exp()).sum();
         let wanted = logits[choice.token as usize] - sum.ln();
         assert!((choice.log_prob - wanted).abs() < 1e-5);
@@ -393,13 +444,13 @@ mod tests {
         let logits = [3.0f32, 2.0, -1.0];
         let mut sampler = Sampler::new(3, 0, &[]);
         let drawn: Vec<u32> = (0..2)
-            .map(|_| sampler.choose(&logits, &params, &mut Vec::new()).token)
+            .map(|_| sampler.choose(&logits, &params, 0, &mut Vec::new()).token)
             .collect();
         assert_eq!(drawn, [0, 1], "3 / 2 is less than 2");
         let negative = [-1.0f32, -1.5];
         let mut sampler = Sampler::new(3, 0, &[0]);
         assert_eq!(
-            sampler.choose(&negative, &params, &mut Vec::new()).token,
+            sampler.choose(&negative, &params, 0, &mut Vec::new()).token,
             1,
             "-1 * 2 is less than -1.5"
         );

@@ -37,6 +37,7 @@ fn the_observer_hears_every_token_in_order() {
                     sample,
                     tokens,
                     log_prob,
+                    ..
                 } => {
                     let (so_far, log_probs) = heard.entry((prompt, sample)).or_default();
                     so_far.push(tokens[tokens.len() - 1]);

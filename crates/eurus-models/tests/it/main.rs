@@ -10,6 +10,7 @@ mod checkpoint_mutations;
 mod checkpoint_round_trips;
 mod common;
 mod config;
+mod decoding;
 mod generated_values;
 mod generation;
 #[cfg(feature = "gguf")]

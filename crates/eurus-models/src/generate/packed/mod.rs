@@ -9,7 +9,7 @@ use burn::module::Module;
 use burn::tensor::{DType, Device};
 use rayon::prelude::*;
 
-use super::sampling::Normalizer;
+use super::sampling::TokenScore;
 use crate::decoder::{FeedForward, Layer, Norm};
 use crate::ops::AttentionShape;
 use crate::ops::flex::elementwise;
@@ -18,7 +18,7 @@ use crate::{Decoder, ForestModel};
 
 pub use linear::DecodeWeights;
 use linear::{Linear, project, values};
-pub use schedule::continue_all;
+pub use schedule::Schedule;
 
 /// Hidden states whose logits are computed at once.
 const LOGIT_ROWS: usize = 64;
@@ -207,24 +207,22 @@ impl PackedDecoder {
         project(hidden, [(&self.head, logits)]);
     }
 
-    /// See [`Generator::log_probs`](super::Generator::log_probs). The prompt has a token at least.
-    pub fn log_probs(&self, prompt: &[u32], tokens: &[u32]) -> Vec<f32> {
+    /// See [`Generator::scores`](super::Generator::scores). The prompt has a token at least.
+    pub fn scores(&self, prompt: &[u32], tokens: &[u32], likeliest: usize) -> Vec<TokenScore> {
         rayon::scope(|_| {
             let text: Vec<u32> = prompt.iter().chain(tokens).copied().collect();
             // Nothing is predicted from the last token.
             let hidden = self.hidden_states(&text[..text.len() - 1]);
             let predictors = &hidden[(prompt.len() - 1) * self.width()..];
             let mut logits = Vec::new();
-            let mut log_probs = Vec::with_capacity(tokens.len());
+            let mut scores = Vec::with_capacity(tokens.len());
             let predictors = predictors.chunks(LOGIT_ROWS * self.width());
             for (predictors, tokens) in predictors.zip(tokens.chunks(LOGIT_ROWS)) {
                 self.logits(predictors, &mut logits);
                 let rows = logits.par_chunks(self.vocab_size()).zip(tokens);
-                log_probs.par_extend(
-                    rows.map(|(row, &token)| Normalizer::of(row).log_prob(row[token as usize])),
-                );
+                scores.par_extend(rows.map(|(row, &token)| TokenScore::of(row, token, likeliest)));
             }
-            log_probs
+            scores
         })
     }
 }

@@ -3,19 +3,18 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::super::Drawing;
-use super::super::row::{Observe, Row};
+use super::super::row::{Asked, Observe, Row};
 use super::super::sampling;
 use super::attention::{Group, KeysValues, attention};
 use super::prompts::ComputedPrompt;
 use super::{Buffers, PackedDecoder};
-use crate::Result;
+use crate::{Error, Result};
 
 /// A prompt whose samples are entering.
 #[derive(Clone)]
 struct Entering {
-    /// Its place in the list.
-    index: usize,
+    /// The number of what is asked.
+    number: usize,
     prompt: Arc<ComputedPrompt>,
     /// What first tokens are drawn from.
     logits: Arc<[f32]>,
@@ -31,58 +30,80 @@ struct Live {
     last: u32,
 }
 
-/// Continues all rows, which are in the order of their prompts.
-pub fn continue_all(
-    decoder: &PackedDecoder,
-    drawing: &Drawing<'_>,
-    rows: Vec<Row>,
-    observe: &mut Observe<'_>,
-) -> Result<Vec<Row>> {
-    let mut schedule = Schedule {
-        decoder,
-        drawing,
-        finished: Vec::with_capacity(rows.len()),
-        waiting: rows.into(),
-        current: None,
-        live: Vec::new(),
-        buffers: Buffers::default(),
-        logits: Vec::new(),
-    };
-    while !schedule.waiting.is_empty() || !schedule.live.is_empty() {
-        schedule.enter(observe)?;
-        schedule.step(observe)?;
-    }
-    Ok(schedule.finished)
-}
-
-struct Schedule<'a> {
-    decoder: &'a PackedDecoder,
-    drawing: &'a Drawing<'a>,
-    waiting: VecDeque<Row>,
+/// Rows that advance, and those that wait to be let in.
+pub struct Schedule {
+    decoder: Arc<PackedDecoder>,
+    stop_tokens: Vec<u32>,
+    /// Rows that advance together, at most.
+    max_rows: usize,
+    /// In the order of their prompts.
+    pub(in super::super) waiting: VecDeque<Row>,
     /// The prompt that came last, of which samples may be waiting.
     current: Option<Entering>,
     live: Vec<Live>,
-    finished: Vec<Row>,
+    /// Rows whose logits were not finite, to be told of one after the other.
+    failed: VecDeque<Error>,
     buffers: Buffers,
     logits: Vec<f32>,
 }
 
-impl Schedule<'_> {
+impl Schedule {
+    pub fn new(decoder: Arc<PackedDecoder>, stop_tokens: Vec<u32>, max_rows: usize) -> Self {
+        Self {
+            decoder,
+            stop_tokens,
+            max_rows,
+            waiting: VecDeque::new(),
+            current: None,
+            live: Vec::new(),
+            failed: VecDeque::new(),
+            buffers: Buffers::default(),
+            logits: Vec::new(),
+        }
+    }
+
+    pub fn rows(&self) -> usize {
+        self.waiting.len() + self.live.len()
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.rows() == 0 && self.failed.is_empty()
+    }
+
+    /// Forgets the rows of a prompt.
+    pub fn abandon(&mut self, number: usize) {
+        self.waiting.retain(|row| row.asked.number != number);
+        self.live.retain(|live| live.row.asked.number != number);
+    }
+
+    /// Lets rows in and draws a token of every live one. Returns those that have ended.
+    pub(in super::super) fn step(&mut self, observe: &mut Observe<'_>) -> Result<Vec<Row>> {
+        let mut finished = Vec::new();
+        if self.failed.is_empty() {
+            self.enter(&mut finished, observe);
+            self.draw(&mut finished, observe);
+        }
+        match self.failed.pop_front() {
+            Some(error) => Err(error),
+            None => Ok(finished),
+        }
+    }
+
     /// Lets waiting rows in while there is room. Their first tokens are drawn from what their prompts end with.
-    fn enter(&mut self, observe: &mut Observe<'_>) -> Result<()> {
-        while self.live.len() < self.drawing.max_rows && !self.waiting.is_empty() {
-            let room = self.drawing.max_rows - self.live.len();
+    fn enter(&mut self, finished: &mut Vec<Row>, observe: &mut Observe<'_>) {
+        while self.live.len() < self.max_rows && !self.waiting.is_empty() {
+            let room = self.max_rows - self.live.len();
             let mut entering: Vec<Row> =
                 self.waiting.drain(..room.min(self.waiting.len())).collect();
             let prompts = self.compute_prompts(&mut entering);
-            let samplers = entering.iter_mut().map(|row| &mut row.sampler);
             let logits = prompts.iter().map(|of| &*of.logits);
-            let chosen = sampling::choose_all(logits.zip(samplers).collect(), self.drawing.params);
+            let chosen = sampling::choose_all(logits, entering.iter_mut());
             for ((mut row, of), choice) in entering.into_iter().zip(prompts).zip(chosen) {
                 let prompt = of.prompt;
-                row.take(&choice, self.drawing.stop_tokens, observe)?;
-                if row.done {
-                    self.finished.push(row);
+                if let Err(error) = row.take(&choice, &self.stop_tokens, observe) {
+                    self.failed.push_back(error);
+                } else if row.done {
+                    finished.push(row);
                 } else {
                     let drawn = vec![KeysValues::default(); self.decoder.layers.len()];
                     self.live.push(Live {
@@ -94,35 +115,33 @@ impl Schedule<'_> {
                 }
             }
         }
-        Ok(())
     }
 
     /// The prompt of every row. Rows whose prompts are not computed yet are left waiting.
     fn compute_prompts(&mut self, entering: &mut Vec<Row>) -> Vec<Entering> {
-        let known = self.current.as_ref().map(|current| current.index);
-        let mut new: Vec<usize> = entering.iter().map(|row| row.prompt).collect();
-        new.dedup();
-        new.retain(|&prompt| known != Some(prompt));
+        let known = self.current.as_ref().map(|current| current.number);
+        let mut new: Vec<Arc<Asked>> = entering.iter().map(|row| row.asked.clone()).collect();
+        new.dedup_by_key(|asked| asked.number);
+        new.retain(|asked| known != Some(asked.number));
         let mut there: VecDeque<Entering> = self.current.take().into_iter().collect();
         if !new.is_empty() {
-            let prompts = new.iter().map(|&it| &*self.drawing.prompts[it].tokens);
-            let prompts: Vec<&[u32]> = prompts.collect();
+            let prompts: Vec<&[u32]> = new.iter().map(|asked| &*asked.tokens).collect();
             let before = there.front().map(|current| &*current.prompt);
-            let (decoder, buffers) = (self.decoder, &mut self.buffers);
+            let (decoder, buffers) = (&self.decoder, &mut self.buffers);
             let computed = rayon::scope(|_| decoder.compute_prompts(&prompts, before, buffers));
-            let computed = new.into_iter().zip(computed);
-            there.extend(computed.map(|(index, (prompt, logits))| Entering {
-                index,
+            let computed = new.iter().zip(computed);
+            there.extend(computed.map(|(asked, (prompt, logits))| Entering {
+                number: asked.number,
                 prompt: Arc::new(prompt),
                 logits: logits.into(),
             }));
         }
         let mut of_rows = Vec::with_capacity(entering.len());
         for row in entering.iter() {
-            while there.len() > 1 && there[0].index != row.prompt {
+            while there.len() > 1 && there[0].number != row.asked.number {
                 there.pop_front();
             }
-            let of = there.front().filter(|it| it.index == row.prompt);
+            let of = there.front().filter(|it| it.number == row.asked.number);
             let Some(of) = of else { break };
             of_rows.push(of.clone());
         }
@@ -134,9 +153,9 @@ impl Schedule<'_> {
     }
 
     /// Draws the next token of every live row.
-    fn step(&mut self, observe: &mut Observe<'_>) -> Result<()> {
+    fn draw(&mut self, finished: &mut Vec<Row>, observe: &mut Observe<'_>) {
         if self.live.is_empty() {
-            return Ok(());
+            return;
         }
         let tokens: Vec<u32> = self.live.iter().map(|live| live.last).collect();
         let positions: Vec<u32> = self
@@ -146,7 +165,6 @@ impl Schedule<'_> {
             .collect();
         let Self {
             decoder,
-            drawing,
             live,
             buffers,
             logits,
@@ -165,17 +183,22 @@ impl Schedule<'_> {
                     attention(of.queries, &groups(live, layer, width), shape, mixed);
                 });
             decoder.logits(&hidden, logits);
-            let samplers = live.iter_mut().map(|live| &mut live.row.sampler);
-            let logits = logits.chunks(decoder.vocab_size());
-            sampling::choose_all(logits.zip(samplers).collect(), drawing.params)
+            let rows = live.iter_mut().map(|live| &mut live.row);
+            sampling::choose_all(logits.chunks(decoder.vocab_size()), rows)
         });
-        for (live, choice) in self.live.iter_mut().zip(chosen) {
-            live.row.take(&choice, self.drawing.stop_tokens, observe)?;
+        let mut failed = Vec::new();
+        for (place, (live, choice)) in self.live.iter_mut().zip(chosen).enumerate() {
+            if let Err(error) = live.row.take(&choice, &self.stop_tokens, observe) {
+                self.failed.push_back(error);
+                failed.push(place);
+            }
             live.last = choice.token;
         }
-        let finished = self.live.extract_if(.., |live| live.row.done);
-        self.finished.extend(finished.map(|live| live.row));
-        Ok(())
+        for place in failed.into_iter().rev() {
+            self.live.remove(place);
+        }
+        let done = self.live.extract_if(.., |live| live.row.done);
+        finished.extend(done.map(|live| live.row));
     }
 }
 

@@ -3,7 +3,7 @@
 mod cache;
 mod rotation;
 
-use std::ops::Range;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use burn::tensor::DType;
@@ -11,8 +11,8 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::log_softmax;
 use token_forest::{PackedForest, TokenTree};
 
-use super::row::{Observe, Row};
-use super::{Drawing, sampling};
+use super::row::{Asked, Observe, Row};
+use super::sampling::{self, TokenScore};
 use crate::ops::{self, DecodeSpans, PromptGroup, Segment};
 use crate::rope::Sequence;
 use crate::{Decoder, Error, ForestBatch, ForestBody, ForestModel, Result, int_tensor};
@@ -22,44 +22,74 @@ use cache::Caches;
 /// The batch is packed anew when fewer than this share of its rows is still going.
 const REPACK_BELOW: f64 = 0.75;
 
-/// Continues all rows, which are in the order of their prompts, batch after batch. A batch holds whole prompts, and its rows
-/// advance together.
-pub fn continue_all(
-    model: &Decoder,
-    drawing: &Drawing<'_>,
-    rows: Vec<Row>,
-    observe: &mut Observe<'_>,
-) -> Result<Vec<Row>> {
-    let mut finished = Vec::with_capacity(rows.len());
-    let mut waiting = rows.into_iter().peekable();
-    let mut first = 0;
-    while first < drawing.prompts.len() {
-        let mut rows = 0;
-        let count = drawing.prompts[first..]
-            .iter()
-            .take_while(|prompt| {
-                // A prompt with more samples than rows are allowed is a batch of its own.
-                let fits = rows == 0 || rows + prompt.samples.len() <= drawing.max_rows;
-                rows += prompt.samples.len();
-                fits
-            })
-            .count();
-        let batch = first..first + count;
-        let mut rows = Vec::new();
-        while let Some(row) = waiting.next_if(|row| row.prompt < batch.end) {
-            rows.push(row);
-        }
-        if !rows.is_empty() {
-            continue_batch(model, drawing, batch, &mut rows, &mut finished, observe)?;
-        }
-        finished.append(&mut rows);
-        first += count;
-    }
-    Ok(finished)
+/// Rows that wait to be continued, batch after batch. A batch holds whole prompts, and its rows advance together.
+pub struct Schedule {
+    model: Box<Decoder>,
+    stop_tokens: Vec<u32>,
+    max_rows: usize,
+    /// In the order of their prompts.
+    pub(super) waiting: VecDeque<Row>,
 }
 
-/// See [`Generator::log_probs`](super::Generator::log_probs).
-pub fn log_probs(model: &Decoder, prompt: &[u32], tokens: &[u32]) -> Result<Vec<f32>> {
+/// A batch that is being continued.
+struct Batch<'a> {
+    model: &'a Decoder,
+    stop_tokens: &'a [u32],
+    prompts: Vec<Arc<Asked>>,
+}
+
+impl Schedule {
+    pub fn new(model: Box<Decoder>, stop_tokens: Vec<u32>, max_rows: usize) -> Self {
+        Self {
+            model,
+            stop_tokens,
+            max_rows,
+            waiting: VecDeque::new(),
+        }
+    }
+
+    /// Continues the next batch to its end.
+    pub(super) fn step(&mut self, observe: &mut Observe<'_>) -> Result<Vec<Row>> {
+        let mut finished = Vec::new();
+        let mut rows = self.next_batch();
+        let mut prompts: Vec<Arc<Asked>> = rows.iter().map(|row| row.asked.clone()).collect();
+        prompts.dedup_by_key(|asked| asked.number);
+        if !rows.is_empty() {
+            let batch = Batch {
+                model: &self.model,
+                stop_tokens: &self.stop_tokens,
+                prompts,
+            };
+            continue_batch(&batch, &mut rows, &mut finished, observe)?;
+        }
+        finished.append(&mut rows);
+        Ok(finished)
+    }
+
+    /// The rows of as many whole prompts as are allowed together, of one at least.
+    fn next_batch(&mut self) -> Vec<Row> {
+        let mut rows: Vec<Row> = Vec::new();
+        while let Some(next) = self.waiting.front() {
+            let number = next.asked.number;
+            let same = |row: &&Row| row.asked.number == number;
+            let samples = self.waiting.iter().take_while(same).count();
+            // A prompt with more samples than rows are allowed is a batch of its own.
+            if !rows.is_empty() && rows.len() + samples > self.max_rows {
+                break;
+            }
+            rows.extend(self.waiting.drain(..samples));
+        }
+        rows
+    }
+}
+
+/// See [`Generator::scores`](super::Generator::scores).
+pub fn scores(
+    model: &Decoder,
+    prompt: &[u32],
+    tokens: &[u32],
+    likeliest: usize,
+) -> Result<Vec<TokenScore>> {
     let mut tree = TokenTree::new(prompt.to_vec(), false);
     tree.push(0, tokens.to_vec(), true);
     let forest = PackedForest::from_trees([&tree])?;
@@ -68,23 +98,43 @@ pub fn log_probs(model: &Decoder, prompt: &[u32], tokens: &[u32]) -> Result<Vec<
     let predictors: Vec<u32> = batch.forest.targets.iter().map(|it| it.predictor).collect();
     let hidden = model.hidden_states(&batch);
     let hidden = hidden.select(0, int_tensor(&predictors, &device));
-    let logits = ops::project(hidden, model.output_weight()).cast(DType::F32);
+    let log_probs = log_softmax(
+        ops::project(hidden, model.output_weight()).cast(DType::F32),
+        1,
+    );
     let targets = int_tensor(tokens, &device).unsqueeze_dim(1);
-    let chosen = log_softmax(logits, 1).gather(1, targets);
-    Ok(chosen.into_data().iter().collect())
+    let chosen = log_probs.clone().gather(1, targets).into_data();
+    let mut scores: Vec<TokenScore> = chosen
+        .iter()
+        .map(|log_prob| TokenScore {
+            log_prob,
+            likeliest: Vec::new(),
+        })
+        .collect();
+    let likeliest = likeliest.min(log_probs.dims()[1]);
+    if likeliest > 0 {
+        let (values, ids) = log_probs.topk_with_indices(likeliest, 1);
+        let values: Vec<f32> = values.into_data().iter().collect();
+        let ids: Vec<i64> = ids.into_data().iter().collect();
+        let both: Vec<(u32, f32)> = ids.iter().map(|&id| id as u32).zip(values).collect();
+        for (score, likeliest) in scores.iter_mut().zip(both.chunks(likeliest)) {
+            score.likeliest = likeliest.to_vec();
+        }
+    }
+    Ok(scores)
 }
 
 /// Computes the prompts, then advances all rows until none is left.
 fn continue_batch(
-    model: &Decoder,
-    drawing: &Drawing<'_>,
-    batch: Range<usize>,
+    batch: &Batch<'_>,
     rows: &mut Vec<Row>,
     finished: &mut Vec<Row>,
     observe: &mut Observe<'_>,
 ) -> Result<()> {
+    let model = batch.model;
     let device = model.output_weight().device();
-    let trees: Vec<TokenTree> = drawing.prompts[batch.clone()]
+    let trees: Vec<TokenTree> = batch
+        .prompts
         .iter()
         .map(|prompt| TokenTree::new(prompt.tokens.clone(), false))
         .collect();
@@ -103,14 +153,14 @@ fn continue_batch(
     let ends: Vec<u32> = rows
         .iter()
         .map(|row| {
-            let segment = segments[row.prompt - batch.start];
+            let segment = segments[batch.place(row)];
             (segment.start + segment.len - 1) as u32
         })
         .collect();
     let hidden = hidden.select(0, int_tensor(&ends, &device));
-    let mut last = choose(model, hidden, rows, drawing, observe)?;
+    let mut last = choose(batch, hidden, rows, observe)?;
 
-    let longest = rows.iter().map(|row| row.limit).max().unwrap_or(0);
+    let longest = rows.iter().map(|row| row.asked.limit).max().unwrap_or(0);
     // The last token of a continuation is drawn and not read.
     let mut caches = Caches::new(kept, rows.len(), longest - 1);
     for step in 0..longest - 1 {
@@ -121,16 +171,16 @@ fn continue_batch(
         if (live as f64) < REPACK_BELOW * rows.len() as f64 {
             last = repack(rows, finished, last, &mut caches);
         }
-        let groups = groups(rows, batch.start, &segments);
+        let groups = groups(batch, rows, &segments);
         caches.make_room(step);
-        rotation::renew(model, drawing.prompts, rows, &groups, step, caches.layers())?;
+        rotation::renew(model, rows, &groups, step, caches.layers())?;
         let spans = Arc::new(DecodeSpans {
             groups,
             steps: step + 1,
         });
         let positions: Vec<u32> = rows
             .iter()
-            .map(|row| (segments[row.prompt - batch.start].len + step) as u32)
+            .map(|row| (segments[batch.place(row)].len + step) as u32)
             .collect();
         let sequences: Vec<Sequence> = positions
             .iter()
@@ -148,20 +198,19 @@ fn continue_batch(
                 ops::decode_attention(queries, cache, &spans, shape)
             },
         );
-        last = choose(model, output.hidden, rows, drawing, observe)?;
+        last = choose(batch, output.hidden, rows, observe)?;
     }
     Ok(())
 }
 
 /// Draws the next token of every row from its hidden state, `[B, d]`, and notes it down.
 fn choose(
-    model: &Decoder,
+    batch: &Batch<'_>,
     hidden: Tensor<2>,
     rows: &mut [Row],
-    drawing: &Drawing<'_>,
     observe: &mut Observe<'_>,
 ) -> Result<Vec<u32>> {
-    let logits = ops::project(hidden, model.output_weight());
+    let logits = ops::project(hidden, batch.model.output_weight());
     let vocab_size = logits.dims()[1];
     let logits = logits
         .into_data()
@@ -170,31 +219,35 @@ fn choose(
             what: "logits",
             problem: format!("{error:?}"),
         })?;
-    let samplers = rows.iter_mut().map(|row| &mut row.sampler);
-    let chosen = sampling::choose_all(
-        logits.chunks(vocab_size).zip(samplers).collect(),
-        drawing.params,
-    );
+    let chosen = sampling::choose_all(logits.chunks(vocab_size), rows.iter_mut());
     for (row, choice) in rows.iter_mut().zip(&chosen) {
         if !row.done {
-            row.take(choice, drawing.stop_tokens, observe)?;
+            row.take(choice, batch.stop_tokens, observe)?;
         }
     }
     Ok(chosen.into_iter().map(|choice| choice.token).collect())
 }
 
-fn groups(rows: &[Row], first: usize, segments: &[Segment]) -> Vec<PromptGroup> {
+impl Batch<'_> {
+    /// The place of a row's prompt among those of the batch.
+    fn place(&self, row: &Row) -> usize {
+        self.prompts
+            .partition_point(|prompt| prompt.number < row.asked.number)
+    }
+}
+
+fn groups(batch: &Batch<'_>, rows: &[Row], segments: &[Segment]) -> Vec<PromptGroup> {
     let mut groups: Vec<PromptGroup> = Vec::new();
     let mut current = None;
     for (index, row) in rows.iter().enumerate() {
         match groups.last_mut() {
-            Some(group) if current == Some(row.prompt) => group.rows.end = index + 1,
+            Some(group) if current == Some(row.asked.number) => group.rows.end = index + 1,
             _ => groups.push(PromptGroup {
-                prompt: segments[row.prompt - first],
+                prompt: segments[batch.place(row)],
                 rows: index..index + 1,
             }),
         }
-        current = Some(row.prompt);
+        current = Some(row.asked.number);
     }
     groups
 }

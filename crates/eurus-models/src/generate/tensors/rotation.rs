@@ -2,7 +2,6 @@
 
 use token_forest::{PackedForest, TokenTree};
 
-use super::super::Prompt;
 use super::super::row::Row;
 use super::cache::write;
 use crate::ops::{DecodeCache, PromptGroup};
@@ -14,7 +13,6 @@ use crate::{Decoder, ForestBatch, Result};
 /// `step` is the number of tokens that each continuation has in the caches.
 pub(super) fn renew(
     model: &Decoder,
-    prompts: &[Prompt],
     rows: &[Row],
     groups: &[PromptGroup],
     step: usize,
@@ -34,7 +32,7 @@ pub(super) fn renew(
         if step == 0 {
             going.clear(); // only the prompt is cached
         }
-        let mut tree = TokenTree::new(prompts[rows[first].prompt].tokens.clone(), false);
+        let mut tree = TokenTree::new(rows[first].asked.tokens.clone(), false);
         for &row in &going {
             let tokens = rows[row].continuation.tokens[..step].to_vec();
             tree.push(0, tokens, false);
