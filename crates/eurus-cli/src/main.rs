@@ -78,7 +78,8 @@ Examples:
   eurus chat --model runs/kto
   eurus score --model runs/rm --data answers.jsonl --prompts problems.jsonl --out scores.jsonl
   eurus synth run --config synth.toml --data problems.jsonl --store synth.db
-  eurus recipe show eurus-7b-kto
+  eurus recipe check eurus-7b-kto
+  eurus recipe run small-eurus --out runs/small
 
 `eurus help COMMAND` shows the rows that a command reads and more examples.
 Exit codes: 0 done, 1 failed (one message says what, where and what to do), 2 wrong usage, 3 a budget is spent, 130 interrupted with Ctrl-C,
@@ -341,12 +342,17 @@ fn main() -> ExitCode {
         .map_err(|error| usage::UsageError::new(error).into())
         .and_then(|_| Ok(cli.command.check(&matches)?))
         .and_then(|()| interrupt::install())
+        .and_then(|()| interrupt::child::heed_parent())
         .and_then(|()| cli.command.run());
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if let Some(interrupted) = error.downcast_ref::<interrupt::Interrupted>() {
                 return ExitCode::from(interrupted.exit_code);
+            }
+            if let Some(failed) = error.downcast_ref::<recipe::StepFailed>() {
+                tell!("error: {failed}");
+                return ExitCode::from(failed.exit_code);
             }
             if error.is::<synth::BudgetSpent>() {
                 return ExitCode::from(BUDGET_SPENT);

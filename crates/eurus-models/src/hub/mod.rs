@@ -260,8 +260,8 @@ impl Hub {
         Ok(named.pointer_path(&info.sha))
     }
 
-    /// The folder of a commit that was downloaded whole before.
-    fn cached(&self, model: &HubModel) -> Option<PathBuf> {
+    /// The folder of a model that was downloaded whole before.
+    pub fn cached(&self, model: &HubModel) -> Option<PathBuf> {
         let cache = Cache::new(self.cache.clone()).repo(model.repo(&model.revision));
         let folder = cache.get(CONFIG)?.parent()?.to_path_buf();
         let whole = if folder.join(SINGLE).is_file() {
