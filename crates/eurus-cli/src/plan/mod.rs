@@ -6,7 +6,7 @@
 mod report;
 mod time;
 
-pub use time::Time;
+pub use time::{Time, matmul_flops_per_second};
 
 use anyhow::Result;
 use clap::{Args, Command};

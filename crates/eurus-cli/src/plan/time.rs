@@ -34,18 +34,22 @@ pub struct Time {
 impl Time {
     /// Measures the device with products of the shape of the model's MLP.
     pub fn estimate(flops: f64, device: &Device, config: &DecoderConfig) -> Result<Self> {
-        let rate = matmul_flops_per_second(device, config)?;
-        Ok(Self {
+        Ok(Self::at(flops, matmul_flops_per_second(device, config)?))
+    }
+
+    /// At a speed of matrix products that has been measured.
+    pub fn at(flops: f64, rate: f64) -> Self {
+        Self {
             flops,
             matmul_flops_per_second: rate,
             assumed_share: ASSUMED_SHARE,
             seconds: flops / (rate * ASSUMED_SHARE),
-        })
+        }
     }
 }
 
 /// The speed of the fastest of many products, by the operator that the model's layers use.
-fn matmul_flops_per_second(device: &Device, config: &DecoderConfig) -> Result<f64> {
+pub fn matmul_flops_per_second(device: &Device, config: &DecoderConfig) -> Result<f64> {
     let inputs = config.hidden_size.min(FEATURES);
     let outputs = config.intermediate_size.min(FEATURES);
     let random = |shape| Tensor::<2>::random(shape, Distribution::Default, device);

@@ -102,7 +102,7 @@ fn done(recipe: &Recipe, step: &Step, steps: &[Step], folder: &Path) -> Result<(
         }
         Decision::Begin => tell!("{}: begins", step.name),
         Decision::GoOn if step.output.exists() && !comes_in_parts(step) => {
-            record.finish(step)?;
+            written(|| record.finish(step))?;
             tell!("{}: was done when the run ended", step.name);
             return Ok(());
         }
@@ -110,16 +110,23 @@ fn done(recipe: &Recipe, step: &Step, steps: &[Step], folder: &Path) -> Result<(
         Decision::Again(changes) => {
             let changes: Vec<String> = changes.iter().map(Change::to_string).collect();
             tell!("{}: runs again: {}", step.name, changes.join("; "));
-            if let Some(moved) = put_aside(step)? {
+            if let Some(moved) = written(|| put_aside(step))? {
                 tell!("{}: what was there is {} now", step.name, moved.display());
             }
         }
     }
-    record.begin(step)?;
-    write_recipe(recipe, step)?;
+    written(|| {
+        record.begin(step)?;
+        write_recipe(recipe, step)
+    })?;
     carried_out(step, folder)?;
-    record.finish(step)?;
-    Ok(())
+    written(|| record.finish(step))
+}
+
+/// Writes something that an interrupt must not cut in two.
+fn written<T>(write: impl FnOnce() -> eurus::recipes::Result<T>) -> Result<T> {
+    let _interrupts_wait = interrupt::state();
+    Ok(write()?)
 }
 
 /// Runs the command of a step to its end.

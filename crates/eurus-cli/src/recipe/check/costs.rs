@@ -16,7 +16,7 @@ use eurus::train::plan::{Costs, Memory, Objective, Work};
 use serde::Serialize;
 
 use super::devices::Device;
-use crate::plan::Time;
+use crate::plan::{Time, matmul_flops_per_second};
 use crate::{Cli, Command, Training};
 
 /// Share of the tokens that are of actions, which are predicted.
@@ -57,6 +57,7 @@ pub fn of(
     devices: &[Device],
 ) -> Result<(Vec<StageCost>, Vec<String>)> {
     let config = shape(recipe)?;
+    let speed = matmul_flops_per_second(&Tensors::flex(), &probe())?;
     let mut notes = vec![
         format!(
             "the shape of the model is {}",
@@ -102,7 +103,7 @@ pub fn of(
             _ => None,
         };
         let Some(cost) = cost else { continue };
-        stages.push(cost.of_step(&step.name, words, devices, &config)?);
+        stages.push(cost.of_step(&step.name, words, devices, speed));
     }
     if stages.iter().any(|it| it.command == "eval run") {
         notes.push(format!(
@@ -110,6 +111,11 @@ pub fn of(
         ));
     }
     Ok((stages, notes))
+}
+
+/// A shape whose products tell the speed of this machine in a second or two.
+fn probe() -> DecoderConfig {
+    DecoderConfig::llama(32, 1024, 1, 8)
 }
 
 fn base(recipe: &Recipe) -> &str {
@@ -347,13 +353,7 @@ fn answers(config: &DecoderConfig, options: &EvalOptions, task: &Task, items: u6
 }
 
 impl Cost {
-    fn of_step(
-        self,
-        step: &str,
-        words: &[String],
-        devices: &[Device],
-        config: &DecoderConfig,
-    ) -> Result<StageCost> {
+    fn of_step(self, step: &str, words: &[String], devices: &[Device], speed: f64) -> StageCost {
         let total = self.memory.total as u64;
         let fits = |device: &Device| {
             let is_gpu = device.name.starts_with("GPU");
@@ -373,7 +373,7 @@ impl Cost {
             [first, ..] => (*first).to_owned(),
             [] => String::new(),
         };
-        Ok(StageCost {
+        StageCost {
             fits_nowhere: nowhere.then(|| self.why_nowhere()),
             step: step.to_owned(),
             command,
@@ -383,10 +383,10 @@ impl Cost {
             tokens: self.tokens as u64,
             parameters: self.memory.parameters as u64,
             operations: self.operations,
-            seconds_here: Time::estimate(self.operations, &Tensors::flex(), config)?.seconds,
+            seconds_here: Time::at(self.operations, speed).seconds,
             memory: self.memory,
             fits,
-        })
+        }
     }
 
     fn why_nowhere(&self) -> String {
