@@ -22,6 +22,7 @@ mod data;
 mod eval;
 mod event_log;
 mod generate;
+mod hub_data;
 mod input;
 mod interrupt;
 mod invocation;
@@ -217,11 +218,15 @@ impl Training {
         };
         let model = model_folder::find(&files.model, "--model")?;
         files.model = model.folder;
+        files.data = hub_data::localize(&files.data)?;
         files.found = Found {
             adapter: model.adapter,
             wanted,
         };
         adapters.check_for(&files.model, wanted)?;
+        if let Some(held_out) = self.judging_mut().eval.as_mut() {
+            *held_out = hub_data::localize(held_out)?;
+        }
         if let Self::Prefer(prefer) = self {
             let reference = prefer.reference.as_deref();
             prefer.reference_found = reference
@@ -229,6 +234,14 @@ impl Training {
                 .transpose()?;
         }
         Ok(())
+    }
+
+    fn judging_mut(&mut self) -> &mut judging::Judging {
+        match self {
+            Self::Prefer(command) => &mut command.judging,
+            Self::Sft(command) => &mut command.judging,
+            Self::Reward(command) => &mut command.judging,
+        }
     }
 
     /// How the model is trained, which all commands are told alike.
