@@ -8,6 +8,7 @@ use anyhow::{Result, anyhow};
 use eurus::data::input;
 use eurus::forest::TrainingTree;
 use eurus::models::lora::LoraConfig;
+use eurus::train::plan::{Costs, Objective};
 use eurus::train::{Ranks, RunIdentity, Snapshots};
 
 use crate::interrupt::{self, Phase};
@@ -16,7 +17,6 @@ use crate::judging::Judging;
 use crate::model_folder::ModelFolder;
 use crate::options::{Files, SnapshotOptions, Steps, Text};
 use crate::output::Output;
-use crate::plan::{Costs, Objective};
 use crate::record::{self, FileHashes, Record};
 use crate::setup::Setup;
 use crate::space::{self, Sizes};
@@ -166,7 +166,12 @@ impl<'a> Beginning<'a> {
     pub fn check_space(&self, trees: &[TrainingTree], objective: Objective) -> Result<()> {
         let (setup, given) = (&self.setup, &self.given);
         let checked = self.output.as_ref().map(|output| {
-            let costs = Costs::of(setup, given.adapters.as_ref(), objective);
+            let costs = Costs::new(
+                &setup.config,
+                &setup.settings,
+                given.adapters.as_ref(),
+                objective,
+            );
             let snapshots = given.snapshots.snapshots(&given.files.out);
             // With --forests-per-step a step has one tree at least.
             let mut most = setup.settings.clone();

@@ -9,6 +9,8 @@ use eurus::train::StopRequest;
 
 use crate::invocation;
 
+pub mod child;
+
 /// What a shell adds to the number of the signal that ended a program.
 const BY_SIGNAL: i32 = 128;
 
@@ -30,6 +32,8 @@ pub enum Phase {
     Training,
     /// Answers of models, which a request ends after those under way; and the file or store that keeps them.
     Answers(String),
+    /// Steps of a recipe, and the folder that keeps what they make.
+    Steps(PathBuf),
     /// A conversation, of which is kept what its user saved.
     Talking,
     /// Requests over HTTP, of which those that have begun are answered after the first interrupt.
@@ -54,6 +58,8 @@ pub struct State {
     pub silent: bool,
     /// The exit code that the first interrupt asks for.
     pub exit_code: Option<i32>,
+    /// The program that does a step of a recipe: interrupts are its.
+    child: Option<u32>,
 }
 
 static STATE: Mutex<State> = Mutex::new(State {
@@ -62,6 +68,7 @@ static STATE: Mutex<State> = Mutex::new(State {
     saved: None,
     silent: false,
     exit_code: None,
+    child: None,
 });
 
 static STOP: LazyLock<StopRequest> = LazyLock::new(StopRequest::default);
@@ -166,6 +173,12 @@ pub fn install() -> Result<()> {
 fn handle(exit_code: i32) {
     let mut state = state();
     let again = state.exit_code.replace(exit_code).is_some();
+    #[cfg(unix)]
+    if let Some(child) = state.child {
+        // It says what it does about it.
+        child::pass_on(exit_code - BY_SIGNAL, child);
+        return;
+    }
     let waits = match state.phase {
         Phase::Training if !again => {
             STOP.make();
@@ -233,6 +246,11 @@ fn kept(state: &State) -> String {
             invocation::again()
         ),
         (Phase::Serving, _) => "; requests that had begun were not answered".to_owned(),
+        (Phase::Steps(folder), _) => format!(
+            "; what is done is kept in {}. Go on with:\n  {}",
+            folder.display(),
+            invocation::again()
+        ),
         (Phase::Talking, _) => "; what /save wrote is kept".to_owned(),
         (Phase::Elsewhere, _) => "; nothing was written".to_owned(),
     }

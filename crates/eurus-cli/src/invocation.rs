@@ -16,8 +16,14 @@ pub fn words() -> Vec<String> {
     words.map(|it| it.to_string_lossy().into_owned()).collect()
 }
 
+/// The variable that tells a step of a recipe which command goes on.
+pub const GO_ON: &str = "EURUS_GO_ON_WITH";
+
 /// The command that goes on with this one's run, as a shell reads it.
 pub fn to_go_on() -> String {
+    if let Ok(command) = std::env::var(GO_ON) {
+        return command;
+    }
     let mut words = words();
     if !words.iter().any(|word| word == "--resume") {
         words.push("--resume".to_owned());
@@ -27,7 +33,7 @@ pub fn to_go_on() -> String {
 
 /// This command again, as a shell reads it.
 pub fn again() -> String {
-    shown(&words())
+    std::env::var(GO_ON).unwrap_or_else(|_| shown(&words()))
 }
 
 fn shown(words: &[String]) -> String {

@@ -11,6 +11,7 @@ use eurus::models::LocalChatModel;
 use eurus::models::generate::{DecodeWeights, Generator};
 
 use crate::model_folder::ModelFolder;
+use crate::record;
 
 /// The model of a folder as one that chats, with so many sequences at once and its weights kept in some way.
 pub fn load(
@@ -41,7 +42,9 @@ pub fn fingerprint(found: &ModelFolder) -> Result<String> {
         for entry in std::fs::read_dir(folder)? {
             let path = entry?.path();
             let extension = path.extension().and_then(|it| it.to_str());
-            if extension.is_some_and(|it| DECIDE.contains(&it)) {
+            // That one says how the checkpoint came about.
+            let decides = path.file_name().is_none_or(|it| it != record::FILE);
+            if decides && extension.is_some_and(|it| DECIDE.contains(&it)) {
                 paths.push(path);
             }
         }

@@ -22,6 +22,7 @@ mod data;
 mod eval;
 mod event_log;
 mod generate;
+mod hub_data;
 mod input;
 mod interrupt;
 mod invocation;
@@ -80,7 +81,8 @@ Examples:
   eurus serve --model runs/kto
   eurus score --model runs/rm --data answers.jsonl --prompts problems.jsonl --out scores.jsonl
   eurus synth run --config synth.toml --data problems.jsonl --store synth.db
-  eurus recipe show eurus-7b-kto
+  eurus recipe check eurus-7b-kto
+  eurus recipe run small-eurus --out runs/small
 
 `eurus help COMMAND` shows the rows that a command reads and more examples.
 Exit codes: 0 done, 1 failed (one message says what, where and what to do), 2 wrong usage, 3 a budget is spent, 130 interrupted with Ctrl-C,
@@ -222,11 +224,15 @@ impl Training {
         };
         let model = model_folder::find(&files.model, "--model")?;
         files.model = model.folder;
+        files.data = hub_data::localize(&files.data)?;
         files.found = Found {
             adapter: model.adapter,
             wanted,
         };
         adapters.check_for(&files.model, wanted)?;
+        if let Some(held_out) = self.judging_mut().eval.as_mut() {
+            *held_out = hub_data::localize(held_out)?;
+        }
         if let Self::Prefer(prefer) = self {
             let reference = prefer.reference.as_deref();
             prefer.reference_found = reference
@@ -234,6 +240,14 @@ impl Training {
                 .transpose()?;
         }
         Ok(())
+    }
+
+    fn judging_mut(&mut self) -> &mut judging::Judging {
+        match self {
+            Self::Prefer(command) => &mut command.judging,
+            Self::Sft(command) => &mut command.judging,
+            Self::Reward(command) => &mut command.judging,
+        }
     }
 
     /// How the model is trained, which all commands are told alike.
@@ -347,12 +361,17 @@ fn main() -> ExitCode {
         .map_err(|error| usage::UsageError::new(error).into())
         .and_then(|_| Ok(cli.command.check(&matches)?))
         .and_then(|()| interrupt::install())
+        .and_then(|()| interrupt::child::heed_parent())
         .and_then(|()| cli.command.run());
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if let Some(interrupted) = error.downcast_ref::<interrupt::Interrupted>() {
                 return ExitCode::from(interrupted.exit_code);
+            }
+            if let Some(failed) = error.downcast_ref::<recipe::StepFailed>() {
+                tell!("error: {failed}");
+                return ExitCode::from(failed.exit_code);
             }
             if error.is::<synth::BudgetSpent>() {
                 return ExitCode::from(BUDGET_SPENT);

@@ -101,13 +101,13 @@ fn folder_or_shown_download(model: &Path) -> eurus::models::Result<PathBuf> {
 
 /// The download that is being shown.
 #[derive(Default)]
-struct Shown {
+pub struct Shown {
     file: String,
     bar: Option<ProgressBar>,
 }
 
 impl Shown {
-    fn show(&mut self, download: Download<'_>) {
+    pub fn show(&mut self, download: Download<'_>) {
         if self.file != download.file {
             self.finish();
             self.file = download.file.to_owned();
@@ -122,7 +122,7 @@ impl Shown {
         }
     }
 
-    fn finish(&mut self) {
+    pub fn finish(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish();
         }

@@ -28,7 +28,8 @@ pub struct Files {
     pub found: Found,
 
     /// Files to train on, or patterns of them: JSON lines, a JSON array, Parquet or Arrow, compressed or not, in any format that
-    /// `eurus data` reads
+    /// `eurus data` reads. What is not here is looked for on the hub as organization/name, organization/name@revision, or one of
+    /// these with /file behind it, and kept where models are
     #[arg(long, value_name = "FILES", num_args = 1.., required = true)]
     pub data: Vec<String>,
 

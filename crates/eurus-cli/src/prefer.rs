@@ -12,6 +12,7 @@ use eurus::losses::{
 use eurus::models::lora::Adapted;
 use eurus::models::{Decoder, DecoderConfig};
 use eurus::train::ResponseLossConfig;
+use eurus::train::plan::Objective;
 use eurus::train::{
     Event, Judgement, PreferenceTrainer, Ranks, ReferenceCache, ReferenceKey, ReferenceSync,
     Snapshots, TrainingConfig,
@@ -28,7 +29,7 @@ use crate::options::{Files, SnapshotOptions, Steps, Text, at_least_one};
 use crate::other_model::OtherModel;
 use crate::setup::Setup;
 use crate::usage::UsageError;
-use crate::{event_log, job, plan};
+use crate::{event_log, job};
 
 pub const EXAMPLES: &str = r#"Rows of any format that `eurus data` reads, with preferences; rows that begin alike share what they have in common:
   {"prompt": "...", "chosen": "...", "rejected": "..."}                        texts, or lists of messages
@@ -292,7 +293,7 @@ impl Prefer {
                 ranks.all_ok(reference.check(rows))?;
             }
         }
-        run.check_space(&rows.trees, plan::Objective::LanguageModel)?;
+        run.check_space(&rows.trees, Objective::LanguageModel)?;
         let snapshots = run.snapshots()?;
         let trainer = trainer_with(settings.clone(), snapshots.clone())?
             .with_ranks(ranks.clone())

@@ -3,18 +3,25 @@
 use std::collections::BTreeSet;
 
 use clap::{Arg, Command, CommandFactory, FromArgMatches};
-use eurus::recipes::options::{EvalOptions, PreferenceOptions, RewardOptions, SftOptions};
+use eurus::recipes::options::{
+    EvalOptions, PracticeOptions, PreferenceOptions, RewardOptions, SftOptions,
+};
 use eurus::recipes::{Places, Recipe, RecipeFile};
 use serde_json::Value;
 
 use crate::Cli;
 
 /// The words of a command, the type of its options in the schema of recipes, and the keys.
-const TABLES: [(&[&str], &str, &[&str]); 4] = [
+const TABLES: [(&[&str], &str, &[&str]); 5] = [
     (&["sft"], "SftOptions", SftOptions::OPTIONS),
     (&["prefer"], "PreferenceOptions", PreferenceOptions::OPTIONS),
     (&["reward"], "RewardOptions", RewardOptions::OPTIONS),
     (&["eval", "run"], "EvalOptions", EvalOptions::OPTIONS),
+    (
+        &["recipe", "practice"],
+        "PracticeOptions",
+        PracticeOptions::OPTIONS,
+    ),
 ];
 
 /// Options that recipes do not have: what is read and written, where a run goes on, what is shown, and data beside the mixture.
@@ -45,9 +52,8 @@ const NOT_IN_RECIPES: &[&str] = &[
     "patience",
     "eval_samples",
     "eval_max_tokens",
-    // A recipe has its tasks as a list, in all their settings, and its model is a checkpoint.
+    // A recipe has its tasks as a list, and its model is a checkpoint.
     "task",
-    "setting",
     "served_name",
     "api_key_env",
     "concurrency",
@@ -129,7 +135,7 @@ fn the_commands_of_every_recipe_are_understood_and_every_option_acts() {
     let mut understood = 0;
     for large in Recipe::all().unwrap() {
         let small = large.small().unwrap().unwrap();
-        for recipe in [large, small] {
+        for recipe in [large, small, Recipe::built_in("small-eurus").unwrap()] {
             for step in recipe.steps(&places) {
                 let words = step.work.words();
                 if words.is_empty() {

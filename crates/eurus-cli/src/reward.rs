@@ -8,6 +8,7 @@ use eurus::forest::rows::TrainingRows;
 use eurus::forest::{Group, Label, LabelKind, TrainingTree};
 use eurus::losses::{BradleyTerryConfig, RewardLossConfig, UltraInteractRewardConfig};
 use eurus::models::RewardModel;
+use eurus::train::plan;
 use eurus::train::{Judgement, Ranks, RewardTrainer, pair_rewards};
 
 use crate::adapters::Adapters;
@@ -18,7 +19,7 @@ use crate::loss::described_loss;
 use crate::options::{Files, SnapshotOptions, Steps, Text};
 use crate::setup::Setup;
 use crate::usage::UsageError;
-use crate::{input, interrupt, job, plan};
+use crate::{input, interrupt, job};
 
 pub const EXAMPLES: &str = r#"Rows are those of `eurus prefer`. The result has the tensors of the language model's body and
 `regression_head.weight`, as Eurus-RM and UltraRM are stored.

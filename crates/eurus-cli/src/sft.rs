@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::Args;
 use eurus::forest::LabelKind;
 use eurus::models::Decoder;
+use eurus::train::plan::Objective;
 use eurus::train::{Judgement, Ranks, SftTrainer};
 
 use crate::adapters::Adapters;
@@ -11,7 +12,6 @@ use crate::begin::{Beginning, Given};
 use crate::input::Wanted;
 use crate::judging::{Judging, Samples};
 use crate::options::{Files, SnapshotOptions, Steps, Text};
-use crate::plan::Objective;
 use crate::{input, interrupt, job};
 
 pub const EXAMPLES: &str = r#"Rows of any format that `eurus data` reads, with answers to imitate:

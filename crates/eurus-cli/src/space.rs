@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use eurus::models::WeightType;
 use eurus::train::Snapshots;
+use eurus::train::plan::Costs;
 use indicatif::HumanBytes;
 
 use crate::output::existing_ancestor;
-use crate::plan::Costs;
 
 /// Bytes that a run writes, beyond a few files of text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

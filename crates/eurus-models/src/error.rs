@@ -74,10 +74,10 @@ pub enum Error {
         /// The reader's message.
         problem: String,
     },
-    /// A model of the hub cannot be downloaded.
+    /// A model or data of the hub cannot be downloaded.
     #[error("{model}: {problem}")]
     Hub {
-        /// The model as it was named.
+        /// The model, or the data, as it was named.
         model: String,
         /// The fault, and a remedy.
         problem: String,

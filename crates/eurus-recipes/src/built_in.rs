@@ -1,4 +1,4 @@
-//! The recipes of the paper.
+//! The recipes of the paper, and those beside them.
 
 /// Name and file of each, in the order in which they are listed.
 pub(crate) const RECIPES: &[(&str, &str)] = &[
@@ -36,3 +36,7 @@ pub(crate) const RECIPES: &[(&str, &str)] = &[
         include_str!("../recipes/eurus-rm-7b-without-uf-us.toml"),
     ),
 ];
+
+/// Recipes that are none of the paper's, and what they are for.
+pub(crate) const OTHERS: &[(&str, &str)] =
+    &[("small-eurus", include_str!("../recipes/small-eurus.toml"))];

@@ -7,7 +7,7 @@ use ultrainteract::nearest::nearest;
 
 use crate::file::Mixture;
 use crate::options::{PreferenceOptions, RewardOptions, SftOptions};
-use crate::plan::{MADE, bench_name, task_name};
+use crate::plan::{MADE, PRACTICE, bench_name, task_name};
 use crate::{Recipe, RecipeFile};
 
 /// Refuses what contradicts itself or cannot be run.
@@ -17,6 +17,11 @@ pub(crate) fn check(recipe: &Recipe) -> Result<(), String> {
     finite(recipe)?;
     if file.model.is_none() {
         return Err("there is no model to start from; give [model]".to_owned());
+    }
+    let base = file.model.as_ref().map(|model| model.base.as_str());
+    if base == Some(PRACTICE) && file.practice.is_none() {
+        let problem = "`model.base` is `practice`, and nothing makes that model; give [practice], or another base";
+        return Err(problem.to_owned());
     }
     training(file)?;
     let data = &file.data;

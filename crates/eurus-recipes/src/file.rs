@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::options::{Architecture, EvalOptions, PreferenceOptions, RewardOptions, SftOptions};
+use crate::options::{
+    Architecture, EvalOptions, PracticeOptions, PreferenceOptions, RewardOptions, SftOptions,
+};
 
 /// A recipe: mixtures and the options of every stage. Unknown keys are errors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -32,6 +34,10 @@ pub struct RecipeFile {
     /// The model that the first stage starts from. May be that of the recipe that this one extends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<Model>,
+    /// Data, benchmarks and a model to practice with, made before all else: then nothing need be there. Default none: the
+    /// folders of data and benchmarks are the user's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub practice: Option<PracticeOptions>,
     /// What each stage learns from.
     #[serde(default)]
     pub data: Mixtures,
@@ -75,11 +81,37 @@ enum Value {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
-    /// A checkpoint folder, or the name of a model of the hub.
+    /// A checkpoint folder, or the name of a model of the hub; `practice` is the model that `[practice]` makes.
     pub base: String,
     /// Its family. Default what its checkpoint says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub architecture: Option<Architecture>,
+    /// Its shape, to estimate costs where the checkpoint is not there. Default unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<Shape>,
+}
+
+/// The shape of a decoder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Shape {
+    /// Width of the residual stream.
+    pub hidden_size: u64,
+    /// Width within an MLP.
+    pub intermediate_size: u64,
+    /// Layers.
+    pub layers: u64,
+    /// Attention heads.
+    pub heads: u64,
+    /// Heads of keys and values.
+    pub kv_heads: u64,
+    /// Rows of the embedding.
+    pub vocab_size: u64,
+    /// The longest text that it is made for, in tokens.
+    pub context: u64,
+    /// How many tokens back a token may look. Default all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sliding_window: Option<u64>,
 }
 
 /// The mixture of each stage.
@@ -140,6 +172,12 @@ pub struct Source {
     /// Rows that the paper counts, to be compared with. Default unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published_rows: Option<u64>,
+    /// Problems that those rows are of, by which estimates count trees. Default each row is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published_problems: Option<u64>,
+    /// Tokens of a problem with all its rows, each history once, for estimates. Default unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_problem: Option<u64>,
     /// At most so many rows of one instruction. Default all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_instruction: Option<u64>,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::Recipe;
 use crate::file::Mixture;
+use crate::practice;
 
 /// Where a recipe finds its data and leaves what it makes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct Places {
 /// The stages of a recipe, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
+    /// Data and a model to practice with.
+    Practice,
     /// Imitation.
     Sft,
     /// Preference learning.
@@ -35,6 +38,7 @@ pub enum Stage {
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Stage::Practice => "practice",
             Stage::Sft => "sft",
             Stage::Preference => "preference",
             Stage::Reward => "reward",
@@ -118,7 +122,8 @@ impl Recipe {
     pub fn steps(&self, places: &Places) -> Vec<Step> {
         let (file, data) = (self.file(), &self.file().data);
         let mut plan = Plan {
-            places,
+            places: places.clone(),
+            practice: None,
             steps: Vec::new(),
         };
         let base = file.model.as_ref().map_or("", |model| model.base.as_str());
@@ -126,6 +131,12 @@ impl Recipe {
             words: base.to_owned(),
             input: Input::Model(base.to_owned()),
         };
+        if let Some(options) = &file.practice {
+            let model = plan.practice(options.words());
+            if base == PRACTICE {
+                policy = model;
+            }
+        }
         if let (Some(options), Some(mixture)) = (&file.sft, &data.sft) {
             policy = plan.training(Stage::Sft, "sft", &policy, mixture, options.words());
         }
@@ -173,8 +184,13 @@ pub(crate) fn bench_name(bench: &str) -> String {
     format!("rm-{bench}")
 }
 
-struct Plan<'a> {
-    places: &'a Places,
+/// The base model that `[practice]` makes.
+pub(crate) const PRACTICE: &str = "practice";
+
+struct Plan {
+    places: Places,
+    /// The step that makes what is practiced with, if there is one.
+    practice: Option<Input>,
     steps: Vec<Step>,
 }
 
@@ -182,7 +198,31 @@ fn path_word(path: &Path) -> String {
     path.display().to_string()
 }
 
-impl Plan<'_> {
+impl Plan {
+    /// Makes what is practiced with: then data and benchmarks lie there. The model that comes of it.
+    fn practice(&mut self, options: Vec<String>) -> ModelAt {
+        let made = self.add(Stage::Practice, "files", "files", Vec::new(), |out| {
+            let mut words = ["recipe", "practice", "--out"].map(str::to_owned).to_vec();
+            words.push(out);
+            words.extend(options);
+            Work::Command(words)
+        });
+        let folder = PathBuf::from(&made.words);
+        self.places.data = folder.join(practice::DATA);
+        self.places.benchmarks = folder.join(practice::BENCHMARKS);
+        self.practice = Some(made.input.clone());
+        ModelAt {
+            words: path_word(&folder.join(practice::MODEL)),
+            input: made.input,
+        }
+    }
+
+    /// Files that are there, or that the practice makes.
+    fn files(&self, path: &Path) -> Input {
+        let made = self.practice.clone();
+        made.unwrap_or_else(|| Input::Files(path.to_owned()))
+    }
+
     /// Adds a step that makes something in the folder of its stage.
     fn add(
         &mut self,
@@ -252,7 +292,7 @@ impl Plan<'_> {
                     let files = self.places.data.join(files);
                     ModelAt {
                         words: path_word(&files),
-                        input: Input::Files(files),
+                        input: self.files(&files),
                     }
                 }
                 (None, of) => self.augmented(stage, name, mixture, of.as_deref().unwrap_or(name)),
@@ -282,7 +322,8 @@ impl Plan<'_> {
             words.extend(["--seed".to_owned(), seed.to_string()]);
         }
         let file = format!("{name}.jsonl");
-        self.add(stage, name, &file, vec![Input::Files(files)], |out| {
+        let inputs = vec![self.files(&files)];
+        self.add(stage, name, &file, inputs, |out| {
             words.extend(["--out".to_owned(), out]);
             Work::Command(words)
         })
@@ -297,9 +338,9 @@ impl Plan<'_> {
         if own {
             inputs.push(Input::Files(task.into()));
         } else {
-            let data = &self.places.benchmarks;
-            inputs.push(Input::Files(data.clone()));
-            words.extend(["--data".to_owned(), path_word(data)]);
+            let data = self.places.benchmarks.clone();
+            inputs.push(self.files(&data));
+            words.extend(["--data".to_owned(), path_word(&data)]);
         }
         words.extend(["--model".to_owned(), policy.words.clone()]);
         self.add(Stage::Eval, &name, &name, inputs, |out| {
@@ -322,7 +363,7 @@ impl Plan<'_> {
             "--json",
         ];
         let work = Work::Printed(words.map(str::to_owned).into());
-        let inputs = vec![reward.input.clone(), Input::Files(data)];
+        let inputs = vec![reward.input.clone(), self.files(&data)];
         let name = bench_name(bench);
         self.add(Stage::Eval, &name, &format!("{name}.json"), inputs, |_| {
             work

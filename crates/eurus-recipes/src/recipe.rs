@@ -7,7 +7,7 @@ use std::path::Path;
 use toml::{Table, Value};
 use ultrainteract::nearest::{nearest, with_nearest};
 
-use crate::built_in::RECIPES;
+use crate::built_in::{OTHERS, RECIPES};
 use crate::check::check;
 use crate::keys::kind_of;
 use crate::values::{is_within, leaves, merge, remove, set};
@@ -29,9 +29,14 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// Names of the built-in recipes, without their small twins.
+    /// Names of the paper's recipes, without their small twins.
     pub fn names() -> Vec<&'static str> {
         RECIPES.iter().map(|(name, _)| *name).collect()
+    }
+
+    /// Names of the built-in recipes that are none of the paper's.
+    pub fn other_names() -> Vec<&'static str> {
+        OTHERS.iter().map(|(name, _)| *name).collect()
     }
 
     /// A built-in recipe; with `-small` at the end of its name, its small twin.
@@ -40,7 +45,8 @@ impl Recipe {
     ///
     /// When there is none of the name: with the nearest that there is.
     pub fn built_in(name: &str) -> Result<Self> {
-        if let Some((name, text)) = RECIPES.iter().find(|(known, _)| *known == name) {
+        let mut whole = RECIPES.iter().chain(OTHERS);
+        if let Some((name, text)) = whole.find(|(known, _)| *known == name) {
             return Self::parsed(text, name);
         }
         let large = name.strip_suffix(SMALL);
@@ -53,7 +59,7 @@ impl Recipe {
             .iter()
             .map(|it| format!("{it}{SMALL}"))
             .collect();
-        let known = Self::names();
+        let known = [Self::names(), Self::other_names()].concat();
         let all: Vec<&str> = known
             .iter()
             .copied()
@@ -68,7 +74,7 @@ impl Recipe {
         })
     }
 
-    /// All built-in recipes, without their small twins.
+    /// All recipes of the paper, without their small twins.
     ///
     /// # Errors
     ///
@@ -230,6 +236,11 @@ impl Recipe {
             return Ok(None);
         }
         let (mut table, mut sources) = (self.table.clone(), self.file.sources.clone());
+        if self.file.small.contains_key("model.base") {
+            // It is the shape of the other model.
+            remove(&mut table, "model.shape");
+            sources.retain(|key, _| !is_within(key, "model.shape"));
+        }
         for (key, value) in &self.file.small {
             kind_of(key)?;
             if !is_size(key) {
@@ -285,8 +296,16 @@ impl Recipe {
 fn is_size(key: &str) -> bool {
     let parts: Vec<&str> = key.split('.').collect();
     match parts[..] {
-        ["model", _] => true,
-        ["data", _, "sources", _, key] => ["take", "files", "origin"].contains(&key),
+        ["model", ..] | ["practice", _] => true,
+        ["data", _, "sources", _, key] => [
+            "take",
+            "files",
+            "origin",
+            "published_rows",
+            "published_problems",
+            "tokens_per_problem",
+        ]
+        .contains(&key),
         ["sft" | "preference" | "reward", key] => [
             "max_steps",
             "trees_per_step",

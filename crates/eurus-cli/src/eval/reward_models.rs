@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 
 use super::judging::{JUDGED_AT_ONCE, JudgeAt, bar};
 use crate::data::check_new;
+use crate::hub_data;
 use crate::interrupt::{self, Interrupted, Phase};
 use crate::invocation;
 use crate::job::print;
@@ -46,7 +47,8 @@ pub struct RewardModels {
     #[arg(value_name = "BENCH")]
     bench: Bench,
 
-    /// Its data: JSON rows as they are published, one a line or in an array, compressed or not, or Parquet
+    /// Its data: JSON rows as they are published, one a line or in an array, compressed or not, or Parquet;
+    /// or data of the hub as organization/name[@revision][/file]
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
 
@@ -107,7 +109,7 @@ enum Field {
 
 impl RewardModels {
     pub fn run(&self) -> Result<()> {
-        let bench = Data::read(self.bench, &self.data)?;
+        let bench = Data::read(self.bench, &hub_data::file(&self.data)?)?;
         if let Some(path) = &self.responses {
             check_new(path, "--responses", false)?;
             let count = write(&bench.responses()?, path)?;

@@ -7,12 +7,14 @@ use clap::Args;
 use eurus::eval::graders::Rules;
 use eurus::eval::tasks::{DataPlace, Items, Task};
 
+use crate::hub_data;
 use crate::usage::UsageError;
 
 /// The options that say where the data of a task are and how they are read.
 #[derive(Debug, Args)]
 pub struct TaskData {
-    /// The file of the task's data, or the folder that has it [default: beside an own task file]
+    /// The file of the task's data, the folder that has it, or data of the hub as organization/name[@revision][/file] [default:
+    /// beside an own task file]
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
 
@@ -40,6 +42,7 @@ impl TaskData {
             true => Path::new("."),
             false => path,
         };
+        let path = hub_data::path(path)?;
         Ok(task.load(&DataPlace::new(path).with_rules(self.grader))?)
     }
 }

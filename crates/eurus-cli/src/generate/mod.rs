@@ -11,7 +11,6 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use clap::Args;
 use eurus::chat::{ChatModel, ChatRequest, Finish, Message, Role, Sampling};
-use eurus::data::input;
 use eurus::eval::samples::{
     Drawn, Progress, PromptToAnswer, Sample, SampleFile, draw, prompt_seed,
 };
@@ -51,7 +50,7 @@ pub struct Generate {
     #[command(flatten)]
     pub model: ModelAt,
 
-    /// Files with prompts, or patterns in quotes
+    /// Files with prompts, patterns in quotes, or data of the hub as organization/name[@revision][/file]
     #[arg(long, required = true, num_args = 1.., value_name = "FILES")]
     data: Vec<String>,
 
@@ -109,7 +108,7 @@ struct Drawing {
 
 impl Generate {
     pub fn run(&self) -> Result<()> {
-        let files = input::expand(&self.data)?;
+        let files = crate::hub_data::expand(&self.data)?;
         let named = prompts::read(&files, self.limit)?;
         let prompts = named
             .iter()

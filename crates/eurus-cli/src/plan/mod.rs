@@ -1,13 +1,12 @@
 //! `eurus plan`: what a run reads, costs and needs, without loading weights or writing anything.
 //!
-//! The rows go the way they go before training, and the forests are those that training packs. [`work`] counts what
-//! they cost, [`estimate`] makes memory and time of that, [`report`] shows it.
+//! The rows go the way they go before training, and the forests are those that training packs. [`Work`] counts what
+//! they cost, [`Memory`] and [`Time`] are made of that, [`report`] shows it.
 
-mod estimate;
 mod report;
-mod work;
+mod time;
 
-pub use work::{Costs, Objective};
+pub use time::{Time, matmul_flops_per_second};
 
 use anyhow::Result;
 use clap::{Args, Command};
@@ -16,7 +15,7 @@ use eurus::forest::{LabelKind, PackedForest, TrainingTree};
 use eurus::losses::Needs;
 use eurus::models::DecoderConfig;
 use eurus::train::Ranks;
-use eurus::train::plan::{self, PlannedStep};
+use eurus::train::plan::{self, Costs, Memory, Objective, PlannedStep, Work};
 
 use crate::adapters::Adapters;
 use crate::input::{self, Wanted};
@@ -28,9 +27,7 @@ use crate::setup::Setup;
 use crate::sft::Sft;
 use crate::{Training, job};
 
-use estimate::{Memory, Time};
 use report::{Report, Steps};
-use work::Work;
 
 pub const EXAMPLES: &str = "\
 Put `plan` before the command that would train, with the same options; --out may be left out. The tokens, steps and \
@@ -200,7 +197,7 @@ fn report(
         }
     }
     let adapters = adapters.config();
-    let costs = Costs::of(setup, adapters.as_ref(), objective);
+    let costs = Costs::new(&setup.config, &setup.settings, adapters.as_ref(), objective);
     let mut memory = Memory::estimate(&costs, load.largest, setup.settings.log_prob_chunk);
     let of_reference = Costs {
         config: reference.unwrap_or(&setup.config),

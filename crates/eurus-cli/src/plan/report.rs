@@ -5,11 +5,11 @@ use std::time::Duration;
 use eurus::eval::{Table, terminal};
 use eurus::forest::rows::RowReport;
 use eurus::forest::{LengthCounts, PackedForest};
-use eurus::train::plan::PlannedStep;
+use eurus::train::plan::{Memory, PlannedStep};
 use indicatif::{FormattedDuration, HumanBytes, HumanCount};
 use serde::Serialize;
 
-use super::estimate::{Memory, Time};
+use super::time::Time;
 
 /// The report of a plan: rows, steps, memory and time.
 #[derive(Debug, Serialize)]

@@ -1,13 +1,18 @@
 //! `eurus recipe`: the recipes of the paper, and recipes of one's own.
 
+mod alone;
+mod check;
+mod chosen;
 mod list;
+mod missing;
+mod practice;
+mod run;
 mod show;
-
-use std::path::Path;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use eurus::recipes::Recipe;
+
+pub use alone::StepFailed;
 
 pub const EXAMPLES: &str = "\
 A recipe is a TOML file: base model, mixtures of data, and the options of every stage, each with its source: a place in the
@@ -16,7 +21,9 @@ paper, or `ours`. A small twin differs in sizes, data and steps alone.
 Examples:
   eurus recipe list
   eurus recipe show eurus-7b-kto
-  eurus recipe show eurus-7b-kto --small --set preference.learning_rate=1e-6 --commands";
+  eurus recipe show eurus-7b-kto --small --set preference.learning_rate=1e-6 --commands
+  eurus recipe check eurus-7b-kto
+  eurus recipe run small-eurus --out runs/small";
 
 /// `eurus recipe`.
 #[derive(Debug, Args)]
@@ -33,6 +40,15 @@ enum Command {
     /// A recipe with the source of every value, or the commands that it stands for.
     #[command(after_help = show::EXAMPLES)]
     Show(show::Show),
+    /// What every stage will cost, on which devices it fits, and what is missing.
+    #[command(after_help = check::EXAMPLES)]
+    Check(check::Check),
+    /// Run all stages, those that are done excepted; the same command goes on.
+    #[command(after_help = run::EXAMPLES)]
+    Run(run::Run),
+    /// Make data, benchmarks and a small model to practice with.
+    #[command(after_help = practice::EXAMPLES)]
+    Practice(practice::MakePractice),
 }
 
 impl Recipes {
@@ -40,15 +56,9 @@ impl Recipes {
         match &self.command {
             Command::List(command) => command.run(),
             Command::Show(command) => command.run(),
+            Command::Check(command) => command.run(),
+            Command::Run(command) => command.run(),
+            Command::Practice(command) => command.run(),
         }
     }
-}
-
-/// A recipe by its name, or of a file.
-fn find(recipe: &str) -> Result<Recipe> {
-    let is_file = recipe.ends_with(".toml") || Path::new(recipe).is_file();
-    Ok(match is_file {
-        true => Recipe::read(recipe)?,
-        false => Recipe::built_in(recipe)?,
-    })
 }

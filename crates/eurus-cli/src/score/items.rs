@@ -74,7 +74,7 @@ impl Prompts {
             }
             settings = of_file;
         }
-        let files = input::expand(data)?;
+        let files = crate::hub_data::expand(data)?;
         let first = input::read(files.clone(), parse_json::<AskedItem>).next();
         if matches!(first, Some(Ok(_))) {
             return Self::of_run(files);

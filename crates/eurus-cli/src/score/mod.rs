@@ -82,7 +82,7 @@ pub struct Score {
     #[arg(long, value_name = "BETA", default_value_t = 0.1)]
     beta: f64,
 
-    /// Files with answers, or patterns in quotes
+    /// Files with answers, patterns in quotes, or data of the hub as organization/name[@revision][/file]
     #[arg(long, required = true, num_args = 1.., value_name = "FILES")]
     data: Vec<String>,
 
@@ -170,7 +170,7 @@ impl Score {
             );
         }
         check_new(&self.out, "--out", self.overwrite)?;
-        let files = input::expand(&self.data)?;
+        let files = crate::hub_data::expand(&self.data)?;
         let samples = files.iter().any(|file| items::has_samples(file));
         let prompts = match (samples, self.prompts.is_empty()) {
             (true, true) => bail!(

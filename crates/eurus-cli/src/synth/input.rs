@@ -10,6 +10,7 @@ use eurus::synth::{BadProblem, Error, Problem, ProblemFiles, read_problems_skipp
 use serde::Serialize;
 
 use crate::data::check_new;
+use crate::hub_data;
 
 /// How many problems, or reasons, a message names.
 pub const MOST_SHOWN: usize = 20;
@@ -17,7 +18,8 @@ pub const MOST_SHOWN: usize = 20;
 /// Where problems come from.
 #[derive(Debug, Args)]
 pub struct ProblemOptions {
-    /// Files of problems: JSONL, a JSON array or Parquet, compressed or not
+    /// Files of problems: JSONL, a JSON array or Parquet, compressed or not; or data of the hub as
+    /// organization/name[@revision][/file]
     #[arg(long, value_name = "FILES", num_args = 1.., required = true, help_heading = "Input")]
     pub data: Vec<PathBuf>,
 
@@ -63,11 +65,18 @@ impl ProblemOptions {
         if let Some(rejects) = &self.skip_invalid {
             check_new(rejects, "--skip-invalid", true)?;
         }
+        let names: Vec<String> = self
+            .data
+            .iter()
+            .map(|it| it.display().to_string())
+            .collect();
+        let files = hub_data::localize(&names)?;
+        let files: Vec<PathBuf> = files.into_iter().map(PathBuf::from).collect();
         let ProblemFiles {
             problems,
             locations,
             bad,
-        } = read_problems_skipping(&self.data)?;
+        } = read_problems_skipping(&files)?;
         if self.skip_invalid.is_none() && !bad.is_empty() {
             return Err(Error::BadProblems { bad }.into());
         }

@@ -18,6 +18,7 @@ mod found_checkpoints;
 #[cfg(target_os = "linux")]
 mod full_disk;
 mod generate;
+mod hub_data;
 mod identity;
 #[cfg(unix)]
 mod interrupts;

@@ -1,4 +1,4 @@
-//! Models of the Hugging Face hub, downloaded into the cache that Hugging Face's own tools use.
+//! Models and data of the Hugging Face hub, downloaded into the cache that Hugging Face's own tools use.
 //!
 //! ```no_run
 //! use burn::tensor::Device;
@@ -15,7 +15,10 @@
 //! # }
 //! ```
 
+mod data;
 mod fetch;
+
+pub use data::{DataFiles, HubData};
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -80,14 +83,9 @@ impl FromStr for HubModel {
     /// When the text is not of the form `organization/name[@revision]`.
     fn from_str(text: &str) -> Result<Self> {
         let (id, revision) = text.split_once('@').unwrap_or((text, "main"));
-        let word = |word: &str| {
-            let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-            // Names become paths in the cache, and no part of one may lead out of it.
-            !word.is_empty() && !word.starts_with('.') && word.chars().all(allowed)
-        };
         let names: Vec<&str> = id.split('/').collect();
-        let named = names.len() == 2 && names.iter().all(|name| word(name));
-        if named && revision.split('/').all(word) {
+        let named = names.len() == 2 && names.iter().all(|name| is_word(name));
+        if named && revision.split('/').all(is_word) {
             return Ok(Self {
                 id: id.to_owned(),
                 revision: revision.to_owned(),
@@ -99,6 +97,12 @@ impl FromStr for HubModel {
                 .into(),
         })
     }
+}
+
+/// Names become paths in the cache, and no part of one may lead out of it.
+fn is_word(word: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    !word.is_empty() && !word.starts_with('.') && word.chars().all(allowed)
 }
 
 /// How far a download has come.
@@ -192,12 +196,7 @@ impl Hub {
                 .cached(model)
                 .ok_or_else(|| model.error("it is not in the cache, and HF_HUB_OFFLINE is set"));
         }
-        let api = ApiBuilder::from_cache(Cache::new(self.cache.clone()))
-            .with_endpoint(self.endpoint.clone())
-            .with_token(self.token.clone())
-            .with_progress(false)
-            .build()
-            .map_err(|error| model.error(error.to_string()))?;
+        let api = self.api().map_err(|error| model.error(error.to_string()))?;
         let info = match api.repo(model.repo(&model.revision)).info() {
             Ok(info) => info,
             Err(error) if fetch::may_pass(&error) => {
@@ -260,8 +259,8 @@ impl Hub {
         Ok(named.pointer_path(&info.sha))
     }
 
-    /// The folder of a commit that was downloaded whole before.
-    fn cached(&self, model: &HubModel) -> Option<PathBuf> {
+    /// The folder of a model that was downloaded whole before.
+    pub fn cached(&self, model: &HubModel) -> Option<PathBuf> {
         let cache = Cache::new(self.cache.clone()).repo(model.repo(&model.revision));
         let folder = cache.get(CONFIG)?.parent()?.to_path_buf();
         let whole = if folder.join(SINGLE).is_file() {
@@ -273,24 +272,36 @@ impl Hub {
         whole.then_some(folder)
     }
 
+    fn api(&self) -> Result<Api, ApiError> {
+        ApiBuilder::from_cache(Cache::new(self.cache.clone()))
+            .with_endpoint(self.endpoint.clone())
+            .with_token(self.token.clone())
+            .with_progress(false)
+            .build()
+    }
+
     /// The error for a failed answer of the hub, with its meaning and a remedy.
     fn explain(&self, model: &HubModel, error: &ApiError) -> Error {
+        model.error(self.explained("model", error))
+    }
+
+    /// What a failed answer to a question about a model or a data set means, with a remedy.
+    fn explained(&self, what: &str, error: &ApiError) -> String {
         let token = match &self.token {
             None => "set HF_TOKEN to a token that may read it",
             Some(_) => "the token (HF_TOKEN, or the one that was stored) may not read it",
         };
-        let problem = match fetch::status(error) {
+        match fetch::status(error) {
             Some(401) => format!(
-                "the hub does not show it (401): there is no such model, or it is private; {token}"
+                "the hub does not show it (401): there is no such {what}, or it is private; {token}"
             ),
             Some(403) => {
                 format!("the hub refuses it (403): accept its conditions on its page, or {token}")
             }
-            Some(404) => "the hub has no such model, revision or file (404)".to_owned(),
+            Some(404) => format!("the hub has no such {what}, revision or file (404)"),
             Some(status) => format!("{} answered with status {status}", self.endpoint),
             None => format!("{} could not be used: {error}", self.endpoint),
-        };
-        model.error(problem)
+        }
     }
 }
 

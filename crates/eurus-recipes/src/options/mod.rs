@@ -7,7 +7,7 @@ pub use choices::{
     Algorithm, Architecture, Decay, DeviceName, NotFinitePolicy, Optimizer, OverLong, Precision,
     WeightDecayOn, WeightType,
 };
-pub use stages::{EvalOptions, PreferenceOptions, RewardOptions, SftOptions};
+pub use stages::{EvalOptions, PracticeOptions, PreferenceOptions, RewardOptions, SftOptions};
 
 /// A value of an option as words of a command line.
 pub(crate) trait OptionValue {

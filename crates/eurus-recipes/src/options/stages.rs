@@ -196,6 +196,8 @@ options! {
         seed: u64,
         /// The first items alone.
         limit: u64,
+        /// One setting of each task alone, such as `cot`.
+        setting: String,
         /// Whose rules: `authors` or `fixed`.
         grader: String,
         /// How a checkpoint keeps its weights while it writes.
@@ -212,5 +214,27 @@ options! {
         judge_served_name: String,
         /// The variable of the environment that has the key of the judge's server.
         judge_api_key_env: String,
+    }
+}
+
+options! {
+    /// Options of `eurus recipe practice`: the sizes of what is made to practice with.
+    PracticeOptions {
+        /// Problems to learn from.
+        problems: u64,
+        /// Problems to be measured on.
+        held_out: u64,
+        /// Seed of the problems and of the model's weights.
+        seed: u64,
+        /// Tokens of the tokenizer, at most.
+        vocabulary: u64,
+        /// Width of the model.
+        hidden_size: u64,
+        /// Layers of the model.
+        layers: u64,
+        /// Attention heads of the model.
+        heads: u64,
+        /// The longest text that the model is made for, in tokens.
+        context: u64,
     }
 }

@@ -1,18 +1,18 @@
 //! The cost of forests for a model: floating-point operations of matrix products, a multiplication and an addition
-//! being two.
+//! being two, and the numbers that are kept.
 
 use std::ops::Add;
 
-use eurus::forest::PackedForest;
-use eurus::models::DecoderConfig;
-use eurus::models::lora::{LoraConfig, SavedModule};
-use eurus::train::{Optimizer, Precision};
+use eurus_models::DecoderConfig;
+use eurus_models::lora::{LoraConfig, SavedModule};
+use token_forest::PackedForest;
 
-use crate::setup::Setup;
+use crate::{Optimizer, Precision, TrainingConfig};
 
 /// Counts of tokens, targets and keys that make forests costly, whatever the model.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Work {
+    /// Tokens that go through the model.
     pub tokens: usize,
     /// Tokens that are predicted.
     pub targets: usize,
@@ -23,6 +23,7 @@ pub struct Work {
 }
 
 impl Work {
+    /// That of a forest, for layers whose sliding window, if they have one, is so long.
     pub fn of(forest: &PackedForest, window: Option<usize>) -> Self {
         let seen = |limit: usize| {
             let of_position = |&position: &u32| (position as usize + 1).min(limit);
@@ -61,22 +62,32 @@ pub enum Objective {
 }
 
 /// A model and what is trained of it.
+#[derive(Debug, Clone, Copy)]
 pub struct Costs<'a> {
+    /// The model's shape.
     pub config: &'a DecoderConfig,
+    /// The adapters that are trained in place of it, if there are any.
     pub adapters: Option<&'a LoraConfig>,
+    /// What is computed of the last hidden states.
     pub objective: Objective,
     /// Whether each layer is computed again for its gradients.
     pub recompute: bool,
+    /// The numbers that are computed with.
     pub precision: Precision,
+    /// What parameters are moved by.
     pub optimizer: Optimizer,
 }
 
 impl<'a> Costs<'a> {
-    /// Those of a run.
-    pub fn of(setup: &'a Setup, adapters: Option<&'a LoraConfig>, objective: Objective) -> Self {
-        let settings = &setup.settings;
+    /// Those of a run with these settings.
+    pub fn new(
+        config: &'a DecoderConfig,
+        settings: &TrainingConfig,
+        adapters: Option<&'a LoraConfig>,
+        objective: Objective,
+    ) -> Self {
         Self {
-            config: &setup.config,
+            config,
             adapters,
             objective,
             recompute: settings.recompute_activations,
@@ -219,7 +230,7 @@ impl<'a> Costs<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use eurus::forest::TokenTree;
+    use token_forest::TokenTree;
 
     fn fork() -> PackedForest {
         let mut tree = TokenTree::new(vec![1, 2, 3], false);

@@ -1,4 +1,5 @@
-//! Plans the work of a run without a model: the forests of every step and of the reference, as training packs them.
+//! Plans the work of a run without a model: the forests of every step and of the reference, as training packs them, what they
+//! cost ([`Costs`]), and the memory that they need ([`Memory`]).
 //!
 //! ```
 //! use eurus_train::{TrainingConfig, plan};
@@ -16,6 +17,12 @@
 //! # Ok(())
 //! # }
 //! ```
+
+mod costs;
+mod memory;
+
+pub use costs::{Costs, Objective, Work};
+pub use memory::Memory;
 
 use token_forest::{GroupForest, PackedForest, Pieces, Span, TrainingTree};
 

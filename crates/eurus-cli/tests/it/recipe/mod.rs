@@ -1,5 +1,12 @@
 //! `eurus recipe`, as its users run it.
 
+mod bad_input;
+mod check;
+#[cfg(unix)]
+mod kills;
+mod run;
+mod twins;
+
 use anyhow::{Result, ensure};
 
 use crate::common::{Workplace, ensure_says};
@@ -23,7 +30,7 @@ fn recipes_are_listed_and_shown_with_sources_and_as_commands() -> Result<()> {
     };
     let again = place.succeed("recipe show own.toml")?;
     ensure!(values(&again) == values(&shown), "read again: {again}");
-    let commands = place.succeed("recipe show own.toml --commands --runs out")?;
+    let commands = place.succeed("recipe show own.toml --commands --out out")?;
     ensure_says(
         &commands,
         &[

@@ -1,16 +1,11 @@
-//! Memory and time of a run, estimated from what it puts through the model.
+//! Memory of a run, estimated from what it puts through the model.
 
-use std::time::{Duration, Instant};
-
-use anyhow::{Context, Result};
-use eurus::burn::tensor::{Device, Distribution, Tensor};
-use eurus::models::DecoderConfig;
-use eurus::models::generate::DEFAULT_MAX_ROWS;
-use eurus::models::ops::project;
-use eurus::train::Precision;
+use eurus_models::DecoderConfig;
+use eurus_models::generate::DEFAULT_MAX_ROWS;
 use serde::Serialize;
 
-use super::work::{Costs, Work};
+use super::costs::{Costs, Work};
+use crate::Precision;
 
 /// Bytes of a number of what is updated and summed, which is float32.
 const NUMBER: usize = 4;
@@ -20,15 +15,19 @@ const NUMBER: usize = 4;
 /// All is counted that is there at some time of a step, as if it were there at once: the allocator seldom uses the room of
 /// activations again for gradients of another size. What is not counted: buffers inside of operations, the data, the
 /// program.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Memory {
+    /// Parameters of the model, adapters included; a number, not bytes.
     pub parameters: usize,
+    /// Those of them that have gradients.
     pub trained_parameters: usize,
+    /// The weights that are updated, and those that compute if they are others.
     pub weights: usize,
     /// What the optimizer keeps: AdamW's two moments, say.
     pub moments: usize,
     /// The sum over the step's forests, to which those of a forest are added where they lie.
     pub gradients: usize,
+    /// What a pass keeps of the largest forest.
     pub activations: usize,
     /// The block of logits that exists at a time.
     pub logits: usize,
@@ -36,6 +35,7 @@ pub struct Memory {
     pub reference: usize,
     /// What answering prompts of an evaluation takes, if no answer ends before it must.
     pub evaluation: usize,
+    /// The peak.
     pub total: usize,
 }
 
@@ -115,73 +115,11 @@ impl Memory {
     }
 }
 
-/// How long products are measured.
-const MEASURED: Duration = Duration::from_millis(500);
-
-/// The most rows, inputs and outputs of the measured product: enough for a GPU, and half a second on two cores.
-const ROWS: usize = 1024;
-const FEATURES: usize = 4096;
-
-/// Share of the speed of matrix products that training reaches; what else it does takes time, too. Steps of SmolLM2-135M's
-/// shape on two cores reached 0.56 to 0.64 in release builds.
-const ASSUMED_SHARE: f64 = 0.6;
-
-/// How long a run takes, and what that is derived from.
-#[derive(Debug, Serialize)]
-pub struct Time {
-    /// Operations of all matrix products of the run.
-    pub flops: f64,
-    /// Matrix-product operations per second, as measured on the device.
-    pub matmul_flops_per_second: f64,
-    /// Share of it that the run is taken to reach.
-    pub assumed_share: f64,
-    pub seconds: f64,
-}
-
-impl Time {
-    /// Measures the device with products of the shape of the model's MLP.
-    pub fn estimate(flops: f64, device: &Device, config: &DecoderConfig) -> Result<Self> {
-        let rate = matmul_flops_per_second(device, config)?;
-        Ok(Self {
-            flops,
-            matmul_flops_per_second: rate,
-            assumed_share: ASSUMED_SHARE,
-            seconds: flops / (rate * ASSUMED_SHARE),
-        })
-    }
-}
-
-/// The speed of the fastest of many products, by the operator that the model's layers use.
-fn matmul_flops_per_second(device: &Device, config: &DecoderConfig) -> Result<f64> {
-    let inputs = config.hidden_size.min(FEATURES);
-    let outputs = config.intermediate_size.min(FEATURES);
-    let random = |shape| Tensor::<2>::random(shape, Distribution::Default, device);
-    let (x, weight) = (random([ROWS, inputs]), random([outputs, inputs]));
-    let product = || {
-        let started = Instant::now();
-        let y = project(x.clone(), weight.clone());
-        device.sync().map(|()| {
-            drop(y);
-            started.elapsed()
-        })
-    };
-    let problem = "a matrix product to measure the device's speed with failed";
-    // The first product may wake threads or compile a kernel.
-    product().context(problem)?;
-    let started = Instant::now();
-    let mut fastest = Duration::MAX;
-    while started.elapsed() < MEASURED {
-        fastest = fastest.min(product().context(problem)?);
-    }
-    let flops = 2.0 * (ROWS * inputs * outputs) as f64;
-    Ok(flops / fastest.as_secs_f64().max(1e-9))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::work::Objective;
-    use eurus::train::Optimizer;
+    use crate::Optimizer;
+    use crate::plan::Objective;
 
     fn smollm2() -> DecoderConfig {
         DecoderConfig {
