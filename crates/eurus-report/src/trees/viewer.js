@@ -209,7 +209,7 @@
       item.setAttribute('aria-level', item.dataset.level);
       item.setAttribute('aria-expanded', 'true');
       item.tabIndex = -1;
-      const excerpt = body.textContent.trim().slice(0, 200);
+      const excerpt = `${body.textContent.trim().slice(0, 200)}…`;
       head.append(element('span', { className: 'excerpt', dir: 'auto', textContent: excerpt }));
       for (const block of body.querySelectorAll('p, pre')) shorten(block);
     }

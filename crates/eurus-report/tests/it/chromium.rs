@@ -391,6 +391,12 @@ fn a_page_fits_a_window_and_a_phone_is_accessible_light_and_dark_and_prints() {
             assert_eq!(number(&mut page, overflow), 0, "{name}");
             let printed = page.print().expect("a document");
             assert!(printed.starts_with(b"%PDF") && printed.len() > 10_000);
+            page.call(
+                "Emulation.setEmulatedMedia",
+                serde_json::json!({"media": "print"}),
+            )
+            .expect("printed");
+            shot(&mut page, "-print");
             assert_quiet(&mut page);
         }
     }
@@ -445,7 +451,7 @@ const HOSTILE: [&str; 30] = [
     "<svg onload=document.title='ran'><script>document.title='ran'</script></svg>",
     "<svg><style><img src=x onerror=document.title='ran'></style></svg>",
     "<math><mtext><table><mglyph><style><!--</style><img title=\"--&gt;&lt;img src=1 onerror=document.title='ran'&gt;\">",
-    "<style>* { display: none } @import 'http://localhost:9/s.css';</style>",
+    "<style>@import 'http://localhost:9/s.css'; * { display: none }</style>",
     "</style><style>body { background: url(http://localhost:9/b.png) }</style>",
     "<link rel=stylesheet href=http://localhost:9/s.css><link rel=preload as=image href=http://localhost:9/p.png>",
     "<a href=\"javascript:document.title='ran'\" autofocus onfocus=\"document.title='ran'\">click</a>",
@@ -466,6 +472,33 @@ const HOSTILE: [&str; 30] = [
     "]]><![CDATA[<script>document.title='ran'</script>]]><?xml-stylesheet href='http://localhost:9/x.css'?>",
     "```\n</code></pre><script>document.title='ran'</script>\n```\n<xmp><script>document.title='ran'</script>",
 ];
+
+/// A page that takes the texts for markup and has no policy.
+fn unguarded(body: &str) -> String {
+    format!("<!doctype html><title>quiet</title><body>{body}")
+}
+
+#[test]
+fn the_hostile_texts_are_armed_and_the_browser_tells_of_what_they_do() {
+    let Some(browser) = Chromium::start() else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("page.html");
+    let mut harmless = Vec::new();
+    for hostile in HOSTILE {
+        write(&path, unguarded(hostile).as_bytes());
+        let mut page = browser.open(&path, View::default()).expect("a page");
+        // A page that leaves for another ends the call.
+        let script = "new Promise(done => setTimeout(() => done(document.title), 50))";
+        let stays = page.evaluate(script).is_ok_and(|title| title == "quiet");
+        if stays && page.requests().is_empty() && page.complaints().is_empty() {
+            harmless.push(hostile);
+        }
+    }
+    // What would do something in an attribute, a comment or a template, read twice or at a click; and what only looks odd.
+    assert!(harmless.len() <= 11, "{harmless:#?}");
+}
 
 #[test]
 fn nothing_that_a_model_wrote_runs_or_is_asked_for() {

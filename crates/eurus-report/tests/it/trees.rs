@@ -183,8 +183,11 @@ fn two_models_stand_side_by_side_with_sign_and_colour() {
     );
     for html in trees_of(&page) {
         let actions = html.select(&selector("li[data-node]")).count();
-        assert_eq!(html.select(&selector(".head > span")).count(), 2 * actions);
-        for score in html.select(&selector(".head > span > b[class]")) {
+        assert_eq!(
+            html.select(&selector(".numbers > span")).count(),
+            2 * actions
+        );
+        for score in html.select(&selector(".numbers > span > b[class]")) {
             let class = score.attr("class").expect("a colour").chars().next();
             let text = text_of(score);
             let signs = [(Some('p'), '+'), (Some('n'), '−')];
