@@ -30,7 +30,8 @@ use answers::AnswersView;
 use chart::FigureView;
 use tree::TreeView;
 
-const STYLE: &str = include_str!("templates/style.css");
+/// The style of a page, for pages that have more on them: colours and fonts are custom properties of the root.
+pub const STYLE: &str = include_str!("templates/style.css");
 const TEMPLATES: [(&str, &str); 5] = [
     ("answers.html", include_str!("templates/answers.html")),
     ("page.html", include_str!("templates/page.html")),
