@@ -43,3 +43,7 @@ pub use eurus_eval as eval;
 /// The recipes of the paper, with the source of each value, and recipes of one's own: [`eurus_recipes`].
 #[cfg(feature = "recipes")]
 pub use eurus_recipes as recipes;
+
+/// Runs and preference trees as one page that loads nothing, written or followed: [`eurus_report`].
+#[cfg(feature = "report")]
+pub use eurus_report as report;

@@ -36,8 +36,8 @@ const COSTS: [Curve; 5] = [
         it.naive_tokens / it.seconds
     }),
     ("How full forests are", "Share", |it| it.utilization),
-    ("Memory of the process", "GiB", |it| {
-        it.resident_bytes / f64::from(1u32 << 30)
+    ("Most memory so far", "GiB", |it| {
+        it.peak_resident_bytes / f64::from(1u32 << 30)
     }),
 ];
 

@@ -9,7 +9,6 @@ use eurus_eval::runs::{SettingSummary, Summary};
 
 use super::{NONE, number};
 use crate::runs::Runs;
-use crate::runs::words::plain;
 
 pub(super) fn add(report: &mut Report, runs: &Runs) {
     add_evaluations(report, runs);
@@ -48,7 +47,7 @@ fn add_evaluations(report: &mut Report, runs: &Runs) {
         let mut plot = DotPlot {
             caption: format!(
                 "{}: right answers, with the 95 % interval of Wilson, which takes items to be independent.",
-                plain(&of_task.0)
+                of_task.0
             ),
             label: "Accuracy, %".to_owned(),
             dots: Vec::new(),
@@ -65,7 +64,7 @@ fn add_evaluations(report: &mut Report, runs: &Runs) {
         }
         for (_, name, summary) in same {
             let mut table = summary.table();
-            table.caption = format!("{name}: {}.", plain(&table.caption));
+            table.caption = format!("{name}: {}.", table.caption);
             report.table(table);
         }
     }
@@ -74,7 +73,7 @@ fn add_evaluations(report: &mut Report, runs: &Runs) {
 fn dot(style: usize, name: &str, setting: &SettingSummary) -> Option<Dot> {
     let percent = |share: f64| 100.0 * share;
     Some(Dot {
-        name: format!("{name}, {}", plain(&setting.name)),
+        name: format!("{name}, {}", setting.name),
         value: percent(setting.accuracy?.mean),
         interval: setting
             .interval
@@ -101,12 +100,12 @@ fn of_point(name: &str, curve: &RerankingCurve, point: &CurvePoint) -> DotPlot {
         caption: format!(
             "{name}: problems solved by choosing among {} samples, with the {} % bootstrap interval over problems.",
             point.n,
-            number(100.0 * curve.confidence)
+            100.0 * curve.confidence
         ),
         label: "Accuracy, %".to_owned(),
         dots: rows
             .map(|(style, row)| Dot {
-                name: plain(&row.method.to_string()),
+                name: row.method.to_string(),
                 value: 100.0 * row.accuracy.mean,
                 interval: Some((100.0 * row.interval.low, 100.0 * row.interval.high)),
                 style,

@@ -182,7 +182,7 @@ impl RunFolder {
         if let Some(record) = &place.record
             && place.metrics.is_some()
         {
-            match json::<Value>(record) {
+            match json::<Value>(record).map(words::plain_value) {
                 Ok(value) => {
                     let settings = Settings::of(&value);
                     self.notes.extend(settings.version_note(record));
@@ -222,8 +222,8 @@ impl RunFolder {
 }
 
 fn read_evaluation(path: &Path) -> Result<Summary> {
-    let value: Value = json(path)?;
-    let version = value["run"]["eurus"].as_str().map(words::plain);
+    let value: Value = words::plain_value(json(path)?);
+    let version = value["run"]["eurus"].as_str().map(str::to_owned);
     serde_json::from_value(value).map_err(|error| Error::OtherVersion {
         path: path.to_owned(),
         problem: error.to_string(),
@@ -232,20 +232,20 @@ fn read_evaluation(path: &Path) -> Result<Summary> {
 }
 
 fn read_reranking(path: &Path) -> Result<RerankingCurve> {
-    json(path).map_err(|error| match error {
-        Error::Malformed { path, problem } => Error::Malformed {
-            path,
-            problem: format!("{problem}; a file of its own must be what `eurus eval rerank --json` prints, or a metrics.jsonl"),
-        },
-        other => other,
+    let value = words::plain_value(json(path)?);
+    serde_json::from_value(value).map_err(|error| Error::Malformed {
+        path: path.to_owned(),
+        problem: format!(
+            "{error}; give what `eurus eval rerank --json` prints, or a metrics.jsonl"
+        ),
     })
 }
 
 /// The measures of a quickstart; those that are no numbers are left out.
 fn read_measures(path: &Path) -> Result<BTreeMap<String, f64>> {
-    let value: Value = json(path)?;
+    let value: Value = words::plain_value(json(path)?);
     let measures = value["measures"].as_object().into_iter().flatten();
-    let measures = measures.filter_map(|(name, value)| Some((words::plain(name), value.as_f64()?)));
+    let measures = measures.filter_map(|(name, value)| Some((name.clone(), value.as_f64()?)));
     Ok(measures.collect())
 }
 

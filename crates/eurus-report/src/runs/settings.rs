@@ -5,8 +5,6 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::words::plain;
-
 /// Options that say where a run lies, and not what it is.
 const PLACES: [&str; 8] = [
     "out",
@@ -38,13 +36,12 @@ impl Settings {
             let given = given
                 .iter()
                 .filter(|(name, _)| !PLACES.contains(&name.as_str()));
-            options
-                .extend(given.map(|(name, value)| (plain(&name.replace('_', "-")), shown(value))));
+            options.extend(given.map(|(name, value)| (name.replace('_', "-"), shown(value))));
         }
         Self {
-            model: record["model"].as_str().map(plain),
+            model: record["model"].as_str().map(str::to_owned),
             options,
-            version: record["program"]["version"].as_str().map(plain),
+            version: record["program"]["version"].as_str().map(str::to_owned),
         }
     }
 
@@ -70,11 +67,11 @@ impl Settings {
 
 fn shown(value: &Value) -> String {
     match value {
-        Value::String(text) => plain(text),
+        Value::String(text) => text.clone(),
         Value::Array(values) => {
             let values: Vec<String> = values.iter().map(shown).collect();
             values.join(", ")
         }
-        other => plain(&other.to_string()),
+        other => other.to_string(),
     }
 }

@@ -47,7 +47,7 @@ pub struct Step {
     pub naive_tokens: f64,
     pub utilization: f64,
     pub seconds: f64,
-    pub resident_bytes: f64,
+    pub peak_resident_bytes: f64,
     pub chosen_reward: f64,
     pub rejected_reward: f64,
     pub margin: f64,

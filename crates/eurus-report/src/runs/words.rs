@@ -1,5 +1,7 @@
 //! Texts of runs as a page can show them.
 
+use serde_json::Value;
+
 /// Characters of a text that a page shows.
 const MOST_CHARACTERS: usize = 20_000;
 
@@ -12,6 +14,19 @@ pub(crate) fn plain(text: &str) -> String {
         shown.push_str(&format!("… ({more} more characters)"));
     }
     shown
+}
+
+/// A JSON value with all its texts and names [`plain`].
+pub(crate) fn plain_value(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(plain(&text)),
+        Value::Array(values) => values.into_iter().map(plain_value).collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(name, value)| (plain(&name), plain_value(value)))
+            .collect(),
+        other => other,
+    }
 }
 
 fn symbol(character: char) -> char {
