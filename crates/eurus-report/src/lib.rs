@@ -1,4 +1,4 @@
-//! Runs of training and evaluation, and preference trees, as one page that loads nothing.
+#![doc = include_str!("../README.md")]
 
 mod error;
 #[cfg(feature = "live")]

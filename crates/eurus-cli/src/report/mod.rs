@@ -51,7 +51,7 @@ pub struct ReportOf {
     serve: bool,
 
     /// Port of the page; 0 takes any that is free
-    #[arg(long, value_name = "N", default_value_t = 8088, requires = "serve")]
+    #[arg(long, value_name = "N", default_value_t = 8088)]
     port: u16,
 }
 

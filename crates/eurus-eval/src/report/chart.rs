@@ -6,8 +6,8 @@ use super::axis::{Axis, Tick, spoken};
 use super::figure::{Figure, Panel, Scales, Series};
 use super::points::{edges, finite_points, is_finite, running_mean, thin_out};
 
-const WIDTH: f64 = 400.0;
-const HEIGHT: f64 = 290.0;
+pub(super) const WIDTH: f64 = 400.0;
+pub(super) const HEIGHT: f64 = 290.0;
 const TOP: f64 = 36.0;
 const BOTTOM: f64 = 240.0;
 /// The least room beside the plot.
@@ -25,20 +25,20 @@ const TITLE_CHARACTERS: usize = 46;
 #[derive(Debug, Serialize)]
 pub(super) struct FigureView {
     number: usize,
-    caption: String,
+    pub caption: String,
     note: Option<String>,
-    legend: Vec<LegendItem>,
-    panels: Vec<PanelView>,
+    pub legend: Vec<LegendItem>,
+    pub panels: Vec<PanelView>,
 }
 
 #[derive(Debug, Serialize)]
-struct LegendItem {
-    name: String,
+pub(super) struct LegendItem {
+    pub name: String,
     style: String,
 }
 
 #[derive(Debug, Serialize)]
-struct PanelView {
+pub(super) struct PanelView {
     id: String,
     title: String,
     shown_title: String,
@@ -80,6 +80,7 @@ struct BandView {
 struct MarkView {
     style: String,
     at: String,
+    height: usize,
     label: String,
     about: String,
 }
@@ -135,8 +136,10 @@ impl FigureView {
             ));
         }
         let note = (!notes.is_empty()).then(|| notes.join(" "));
+        let is_drawn = |name: &&&str| series().any(|it| it.name == **name);
         let legend = names
             .iter()
+            .filter(is_drawn)
             .map(|name| LegendItem {
                 name: (*name).to_owned(),
                 style: style(name),
@@ -194,9 +197,11 @@ impl PanelView {
         });
         let bands = bands.collect();
         let marks = panel.marks.iter().filter(|mark| mark.at.is_finite());
-        let marks = marks.map(|mark| MarkView {
+        let marks = marks.enumerate().map(|(index, mark)| MarkView {
             style: style(&mark.series),
             at: coordinate(x_axis.pixel(mark.at)),
+            // Labels of neighbours stand one below the other.
+            height: 10 + 13 * (index % 4),
             label: mark.label.clone(),
             about: mark.about.clone(),
         });

@@ -17,7 +17,7 @@ pub struct Figure {
     pub smoothing: Option<usize>,
     /// Which axes the charts have in common.
     pub scales: Scales,
-    /// Names that come first in the legend, so that they look the same in figures where some of them have no line.
+    /// Names in the order of their looks, so that they look the same in figures where some of them have no line.
     pub names: Vec<String>,
 }
 

@@ -12,6 +12,7 @@ mod chart;
 mod dots;
 mod figure;
 mod markup;
+mod picture;
 mod points;
 mod policy;
 mod steps;
@@ -21,8 +22,8 @@ use std::fmt;
 use std::io::Write as _;
 use std::path::Path;
 
-use minijinja::Environment;
 use minijinja::value::{Serde, Value};
+use minijinja::{AutoEscape, Environment};
 use serde::Serialize;
 use ultrainteract::PreferenceTree;
 
@@ -42,11 +43,16 @@ use steps::SamplesView;
 use tree::TreeView;
 
 /// The style of a page, for pages that have more on them: colours and fonts are custom properties of the root.
-pub const STYLE: &str = include_str!("templates/style.css");
-const TEMPLATES: [(&str, &str); 7] = [
+pub const STYLE: &str = concat!(
+    include_str!("templates/charts.css"),
+    include_str!("templates/style.css")
+);
+const TEMPLATES: [(&str, &str); 9] = [
     ("answers.html", include_str!("templates/answers.html")),
     ("dots.html", include_str!("templates/dots.html")),
     ("samples.html", include_str!("templates/samples.html")),
+    ("panel.svg", include_str!("templates/panel.svg")),
+    ("picture.svg", include_str!("templates/picture.svg")),
     ("page.html", include_str!("templates/page.html")),
     ("table.html", include_str!("templates/table.html")),
     ("figure.html", include_str!("templates/figure.html")),
@@ -234,10 +240,6 @@ impl Report {
     }
 
     fn render(&self, extras: &Extras) -> Result<String> {
-        let mut environment = Environment::new();
-        for (name, source) in TEMPLATES {
-            environment.add_template(name, source)?;
-        }
         let sections: Vec<&Part> = self
             .parts
             .iter()
@@ -258,8 +260,7 @@ impl Report {
             sections,
             parts: &self.parts,
         };
-        let context = Value::from(Serde(page));
-        Ok(environment.get_template("page.html")?.render(context)?)
+        rendered("page.html", page)
     }
 
     /// Writes the page, all or nothing: to a temporary file in the same folder, which then takes
@@ -323,6 +324,18 @@ impl TableView {
             notes: table.notes,
         }
     }
+}
+
+/// A template with its context. All escape what they are given: their names say which way.
+fn rendered(template: &str, context: impl Serialize) -> Result<String> {
+    let mut environment = Environment::new();
+    // Pictures are XML, and what is escaped for HTML is escaped for it.
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    for (name, source) in TEMPLATES {
+        environment.add_template(name, source)?;
+    }
+    let context = Value::from(Serde(context));
+    Ok(environment.get_template(template)?.render(context)?)
 }
 
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {

@@ -3,7 +3,7 @@
 use eurus_eval::Table;
 use eurus_eval::report::{Figure, Mark, Panel, Report, Scales, Series};
 
-use crate::runs::{Step, TrainingRun};
+use crate::runs::{Step, TrainingKind, TrainingRun};
 
 /// Warnings of one run that are marked and told; a run that has gone wrong has one at every step.
 const MARKED: usize = 12;
@@ -41,6 +41,9 @@ const COSTS: [Curve; 5] = [
     }),
 ];
 
+/// A run with its name.
+type Named<'a> = (&'a str, &'a TrainingRun);
+
 /// The runs whose curves are drawn.
 pub(super) struct Curves<'a> {
     training: &'a [(String, &'a TrainingRun)],
@@ -75,14 +78,48 @@ impl<'a> Curves<'a> {
         if let Some(rewards) = self.rewards() {
             report.section("Rewards").figure(rewards);
         }
-        let learning = self.figure("Learning, step by step.", &LEARNING, &self.marks);
-        report.section("Learning").figure(learning);
+        let kinds = [
+            TrainingKind::Sft,
+            TrainingKind::Preference,
+            TrainingKind::Reward,
+        ];
+        let of_kinds = kinds.map(|kind| (kind, self.of_kind(kind)));
+        let there: Vec<_> = of_kinds
+            .into_iter()
+            .filter(|(_, of_it)| !of_it.is_empty())
+            .collect();
+        let title = |what: &str, kind: TrainingKind| match there.len() {
+            1 => what.to_owned(),
+            _ => format!("{what}: {}", kind.name()),
+        };
+        for (kind, of_it) in &there {
+            report.section(title("Learning", *kind)).figure(self.figure(
+                "Learning, step by step.",
+                &LEARNING,
+                of_it,
+                &self.marks,
+            ));
+        }
         self.add_warnings(report);
-        let costs = "Learning rate and costs, step by step. Tokens each once are those that went through the model; as rows \
-                     are those that every path as a sequence of its own would have had.";
-        report
-            .section("Pace and memory")
-            .figure(self.figure(costs, &COSTS, &[]));
+        for (kind, of_it) in &there {
+            let caption = "Learning rate and costs, step by step. Tokens each once are those that went through the model; as \
+                           rows are those that every path as a sequence of its own would have had.";
+            report
+                .section(title("Pace and memory", *kind))
+                .figure(self.figure(caption, &COSTS, of_it, &[]));
+        }
+    }
+
+    /// Runs of one kind: their losses are of one scale, and their lengths are alike.
+    fn of_kind(&self, kind: TrainingKind) -> Vec<Named<'a>> {
+        let of_kind = self
+            .training
+            .iter()
+            .filter(|(_, run)| run.kind == Some(kind));
+        let with_steps = of_kind.filter(|(_, run)| !run.steps.is_empty());
+        with_steps
+            .map(|(name, run)| (name.as_str(), *run))
+            .collect()
     }
 
     /// Chosen reward, rejected reward and margin, a chart for each run, on the same axes.
@@ -127,18 +164,21 @@ impl<'a> Curves<'a> {
         Some(figure)
     }
 
-    /// A chart for each curve that some run has, with a line for each run.
-    fn figure(&self, caption: &str, curves: &[Curve], marks: &[Mark]) -> Figure {
-        let longest = self.training.iter().map(|(_, run)| run.steps.len()).max();
+    /// A chart for each curve that some of these runs has, with a line for each of them.
+    fn figure(
+        &self,
+        caption: &str,
+        curves: &[Curve],
+        runs: &[Named<'_>],
+        marks: &[Mark],
+    ) -> Figure {
+        let longest = runs.iter().map(|(_, run)| run.steps.len()).max();
         let mut figure = Figure::new(caption, "Optimizer step", "");
         figure = smoothed(figure, longest.unwrap_or_default());
         figure.scales = Scales::Own;
         figure.names = self.names.to_vec();
         for (title, label, pick) in curves {
-            let lines = self
-                .training
-                .iter()
-                .map(|(name, run)| (name, points(run, *pick)));
+            let lines = runs.iter().map(|(name, run)| (*name, points(run, *pick)));
             let known = lines.filter(|(_, points)| points.iter().any(|(_, y)| y.is_finite()));
             let series: Vec<Series> = known
                 .map(|(name, points)| Series::new(name, points))

@@ -9,3 +9,4 @@ mod hostile;
 mod live;
 mod mutated;
 mod pages;
+mod pictures;
