@@ -3,7 +3,7 @@
 use std::fs;
 
 use proptest::prelude::*;
-use scraper::{Html, Selector};
+use scraper::{ElementRef, Html, Selector};
 use serde_json::{Value, json};
 
 use crate::fixture::*;
@@ -77,33 +77,37 @@ fn runs_side_by_side_keep_their_colour_and_share_axes() {
     let place = tempfile::tempdir().unwrap();
     let sft: Vec<Value> = (1..=30).map(|it| sft_step(it, 30)).collect();
     let sft = preference_run(&place.path().join("sft"), &sft);
+    let dpo = preference_run(&place.path().join("dpo"), &some_steps());
     let kto = preference_run(&place.path().join("kto"), &some_steps());
     let other = record(env!("CARGO_PKG_VERSION"), "1e-6");
     fs::write(kto.join("run.json"), other.to_string()).unwrap();
-    let page = Html::parse_document(&html(&[sft, kto]));
+    let page = Html::parse_document(&html(&[sft, dpo, kto]));
     let legends = texts(&page, ".legend bdi");
-    // Rewards have three lines; learning, pace and judgements have the runs.
+    // Rewards have three lines; learning and pace have the runs of each kind, judgements those that have some.
     assert_eq!(
         legends[3..],
-        ["sft", "kto", "sft", "kto", "sft", "kto"],
+        ["sft", "dpo", "kto", "sft", "dpo", "kto", "dpo", "kto"],
         "{legends:?}"
     );
-    let selector = Selector::parse(".panels svg").unwrap();
-    for chart in page.select(&selector) {
-        let title: String = chart
-            .select(&Selector::parse(".panel-title").unwrap())
-            .flat_map(|it| it.text())
-            .collect();
-        if title == "Margin of rewards" {
-            let lines = Selector::parse("path.line").unwrap();
-            assert!(
-                chart
-                    .select(&lines)
-                    .all(|it| it.value().attr("class").unwrap().contains("s1")),
-                "kto is the second"
-            );
-        }
-    }
+    let styles_of = |title: &str| -> Vec<String> {
+        let charts = Selector::parse(".panels svg").unwrap();
+        let is_it = |chart: &ElementRef<'_>| {
+            let name = Selector::parse(".panel-title").unwrap();
+            chart
+                .select(&name)
+                .flat_map(|it| it.text())
+                .collect::<String>()
+                == title
+        };
+        let chart = page.select(&charts).find(is_it).unwrap();
+        let lines = Selector::parse("path.line:not(.faint)").unwrap();
+        let classes = chart
+            .select(&lines)
+            .map(|it| it.value().attr("class").unwrap().to_owned());
+        classes.collect()
+    };
+    assert_eq!(styles_of("Margin of rewards"), ["line s1", "line s2"]);
+    assert_eq!(styles_of("eos rate"), ["line s1", "line s2"]);
     let settings = texts(&page, "table").pop().unwrap();
     assert!(
         settings.contains("learning-rate") && settings.contains("1e-6"),
