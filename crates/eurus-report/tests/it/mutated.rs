@@ -52,7 +52,7 @@ fn a_file_with_changed_bytes_is_an_error_or_a_page() {
     let mut pages = 0;
     let count = test_support::count("EURUS_MUTATIONS", 240);
     for number in 0..count {
-        let file = &files[number as usize % files.len()];
+        let file = &files[number % files.len()];
         let whole = fs::read(file).unwrap();
         fs::write(file, mutated(&whole, &mut rng)).unwrap();
         match Runs::open(&runs) {
