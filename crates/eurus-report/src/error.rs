@@ -14,6 +14,8 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+
+    // Runs
     /// There is neither a file nor a folder.
     #[error(
         "{}: there is no such file or folder, and no run on its way to it; give the folder that a run wrote or is to write (its --out)",
@@ -80,6 +82,8 @@ pub enum Error {
         /// What is wrong with it, and what to do.
         problem: String,
     },
+
+    // Pages
     /// The page cannot be made or written.
     #[error(transparent)]
     Page(#[from] eurus_eval::Error),
@@ -105,6 +109,53 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+
+    // Trees
+    /// A file of trees or of scores, with the row and the field.
+    #[error(transparent)]
+    Data(#[from] ultrainteract::Error),
+
+    /// Scores that were made from other trees.
+    #[error(
+        "{}: tree `{tree}`: {problem}; give the scores that `eurus score --data` made from these trees", path.display()
+    )]
+    OtherTrees {
+        /// The file with the scores.
+        path: PathBuf,
+        /// The tree that is scored there.
+        tree: String,
+        /// What is there and not here.
+        problem: String,
+    },
+
+    /// Scores of no tree that is shown.
+    #[error(
+        "{}: has no score of any tree that is shown; give the scores that `eurus score --data` made from these trees",
+        path.display()
+    )]
+    NoScores {
+        /// The file with the scores.
+        path: PathBuf,
+    },
+
+    /// More scores than stand side by side.
+    #[error(
+        "{found} files of scores, and the viewer sets at most {most} side by side; leave some out"
+    )]
+    TooManyScores {
+        /// How many there are.
+        found: usize,
+        /// How many there may be.
+        most: usize,
+    },
+
+    /// A template of this crate does not render, which is a fault of this crate.
+    #[error("cannot render the page: {0}; this is a fault of eurus-report")]
+    Template(#[from] minijinja::Error),
+
+    /// Something has no JSON form, which is a fault of this crate.
+    #[error("cannot write the page's data: {0}; this is a fault of eurus-report")]
+    Json(#[from] serde_json::Error),
 }
 
 /// A result with the error of this crate.

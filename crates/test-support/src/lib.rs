@@ -1,5 +1,7 @@
 //! Test helpers that several crates share: folders, counts, processes, servers, skipped tests.
 
+#[cfg(feature = "chromium")]
+pub mod chromium;
 pub mod folders;
 
 mod counts;

@@ -35,7 +35,7 @@ pub fn python_with(name: &str, packages: &[&str]) -> Result<PathBuf, String> {
     Ok(python)
 }
 
-fn run(command: &mut Command) -> Result<(), String> {
+pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     let output = command
         .output()
         .map_err(|error| format!("{command:?}: {error}"))?;
@@ -50,7 +50,7 @@ fn run(command: &mut Command) -> Result<(), String> {
 }
 
 /// The folder of build outputs, wherever it was told to be: test programs lie in `PROFILE/deps` below it.
-fn target_folder() -> PathBuf {
+pub(crate) fn target_folder() -> PathBuf {
     let program = std::env::current_exe().unwrap_or_default();
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target");
     program

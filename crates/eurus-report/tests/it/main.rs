@@ -1,7 +1,8 @@
-//! Runs and their pages, as those who call the library see them.
+//! Pages of runs and of trees: what is read for them, what stands in them, and what a browser makes of them.
 //!
-//! All tests of the crate are one program: it is linked once.
+//! All tests of the crate are one program: it is linked once, and they share the threads of this machine.
 
+mod chromium;
 mod fixture;
 mod folders;
 mod hostile;
@@ -10,3 +11,5 @@ mod live;
 mod mutated;
 mod pages;
 mod pictures;
+mod trees;
+mod trees_support;
