@@ -1,6 +1,7 @@
 //! The page of runs that go on, over HTTP on this machine alone.
 //!
-//! `/report.html` is the page as it would be written now; `/` is the same page with a script that asks for a newer one every
+//! Trees have a page of their own, `/trees`, which reads a range of them from their files: there may be more of them than a page
+//! can have. `/report.html` is the page as it would be written now; `/` is the same page with a script that asks for a newer one every
 //! second and puts in what has changed, so that the reader stays where he is. Once all runs are complete, `/` is the page that
 //! would be written, to the byte.
 
@@ -9,20 +10,22 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{Query, Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
-use eurus_eval::report::{Block, Report};
+use eurus_eval::report::Report;
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::page;
 use crate::runs::Runs;
+use crate::trees::{self, Scores, TreeSource};
 
 const SCRIPT: &str = include_str!("live.js");
 
@@ -36,8 +39,19 @@ pub struct Source {
     pub runs: Runs,
     /// The title of the page.
     pub title: String,
-    /// What stands below the runs, such as trees. It does not change.
-    pub block: Option<(String, Block)>,
+    /// Trees to look at beside them.
+    pub trees: Option<Arc<TreeFiles>>,
+}
+
+/// Trees that are read as they are looked at.
+#[derive(Debug)]
+pub struct TreeFiles {
+    /// Their files.
+    pub source: TreeSource,
+    /// What models say of them.
+    pub scores: Vec<Scores>,
+    /// How many a page has.
+    pub at_once: usize,
 }
 
 /// A server of one page, at 127.0.0.1.
@@ -62,14 +76,27 @@ struct Page {
 
 type Shared = Arc<Mutex<Page>>;
 
+/// Which trees are asked for; the name is [`trees::FROM`].
+#[derive(Debug, Deserialize)]
+struct FromPlace {
+    #[serde(default, rename = "trees-from")]
+    from: usize,
+}
+
 impl Source {
     /// The page of the runs as they were read last.
     pub fn report(&self) -> Report {
-        let mut report = page::of(&self.runs, &self.title);
-        if let Some((title, block)) = &self.block {
-            report.section(title.clone()).block(block.clone());
-        }
-        report
+        page::of(&self.runs, &self.title)
+    }
+}
+
+impl TreeFiles {
+    /// A page of the trees from a place on.
+    fn page(&self, from: usize) -> Result<String> {
+        let trees = self.source.range(from, self.at_once)?;
+        let section = trees::viewer(&trees, &self.scores)?;
+        let mut report = Report::new("Preference trees");
+        Ok(report.block(section.into()).to_html()?)
     }
 }
 
@@ -119,11 +146,38 @@ impl Server {
 }
 
 fn router(page: Page) -> Router {
-    Router::new()
-        .route("/", get(live))
-        .route("/report.html", get(plain))
-        .layer(from_fn(of_this_machine))
-        .with_state(Arc::new(Mutex::new(page)))
+    let trees = page.source.trees.clone();
+    let has_runs = !page.source.runs.folders().is_empty();
+    let shared = Arc::new(Mutex::new(page));
+    let mut router = match has_runs {
+        true => Router::new()
+            .route("/", get(live))
+            .route("/report.html", get(plain))
+            .with_state(shared),
+        false => Router::new().route("/", get(|| async { Redirect::to("/trees") })),
+    };
+    if let Some(trees) = trees {
+        let of_trees = Router::new().route("/trees", get(some_trees));
+        router = router.merge(of_trees.with_state(trees));
+    }
+    router.layer(from_fn(of_this_machine))
+}
+
+/// A page of trees; what is wrong with their files is said in its place.
+async fn some_trees(
+    State(trees): State<Arc<TreeFiles>>,
+    Query(place): Query<FromPlace>,
+) -> Response {
+    let made = tokio::task::spawn_blocking(move || trees.page(place.from)).await;
+    match made {
+        Ok(Ok(page)) => Html(page).into_response(),
+        Ok(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+        Err(_) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the page could not be made\n",
+        )
+            .into_response(),
+    }
 }
 
 /// Refuses requests by another name: a page elsewhere may have its own name point to this machine.

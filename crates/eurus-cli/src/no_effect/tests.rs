@@ -141,6 +141,7 @@ const ACT_ALWAYS: &[&str] = &[
     // Pages.
     "title",
     "serve",
+    "trees",
     "sampled_only",
 ];
 

@@ -1,12 +1,14 @@
-//! `eurus report`: runs as a page, written or followed.
+//! `eurus report`: runs and trees as a page, written or followed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use eurus::report::live::{Server, Source};
+use eurus::report::live::{Server, Source, TreeFiles};
 use eurus::report::page;
 use eurus::report::runs::Runs;
+use eurus::report::trees::{Limits, Scores, TreeSource, viewer};
 
 use crate::data::check_new;
 use crate::job::print;
@@ -20,14 +22,37 @@ Examples:
   eurus report runs/kto --out kto.html
   eurus report runs/dpo runs/kto runs/nca --out three.html --title 'Three algorithms'
   eurus report evals/sft-svamp evals/kto-svamp --out svamp.html
-  eurus report runs/kto --serve";
+  eurus report runs/kto --serve
+  eurus report --trees trees.jsonl --scores scores.jsonl --out trees.html";
+
+/// Trees of a page that is served.
+const TREES_AT_ONCE: usize = 1000;
 
 /// `eurus report`.
 #[derive(Debug, Args)]
 pub struct ReportOf {
     /// Folders of runs, or their files
-    #[arg(value_name = "RUN", required = true)]
+    #[arg(value_name = "RUN", required_unless_present = "trees")]
     runs: Vec<PathBuf>,
+
+    /// Files of preference trees to look at, or patterns of them. A written page has up to 10,000, drawn with --seed; a page
+    /// that is served has all, 1000 at a time
+    #[arg(long, value_name = "FILES", num_args = 1..)]
+    trees: Vec<String>,
+
+    /// What `eurus score` wrote of these trees; may be given twice, for two models side by side
+    #[arg(long, value_name = "FILE", requires = "trees")]
+    scores: Vec<PathBuf>,
+
+    /// Seed of the trees that are drawn, where there are more than a page can have
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        requires = "trees",
+        conflicts_with = "serve"
+    )]
+    seed: u64,
 
     /// File for the page
     #[arg(
@@ -65,22 +90,52 @@ impl ReportOf {
         let source = Source {
             title: title.unwrap_or_else(|| page::title(&runs)),
             runs,
-            block: None,
+            trees: self.trees()?.map(Arc::new),
         };
         match &self.out {
-            Some(out) => {
-                source.report().write(out).context("the page (--out)")?;
-                for note in source.runs.notes() {
-                    tell!("note: {note}");
-                }
-                print(&format!("report: {}", out.display()));
-            }
-            None => {
-                let server = Server::bind(self.port, source)?;
-                print(&format!("http://{}/ (Ctrl-C ends it)", server.address()));
-                server.run()?;
-            }
+            Some(out) => self.write(&source, out),
+            None => self.serve(source),
         }
+    }
+
+    fn trees(&self) -> Result<Option<TreeFiles>> {
+        if self.trees.is_empty() {
+            return Ok(None);
+        }
+        let scores = self.scores.iter().map(Scores::read);
+        Ok(Some(TreeFiles {
+            source: TreeSource::open(&self.trees).context("--trees")?,
+            scores: scores.collect::<Result<_, _>>().context("--scores")?,
+            at_once: TREES_AT_ONCE,
+        }))
+    }
+
+    fn write(&self, source: &Source, out: &Path) -> Result<()> {
+        let mut report = source.report();
+        if let Some(files) = &source.trees {
+            let limits = Limits {
+                seed: self.seed,
+                ..Limits::default()
+            };
+            let section = viewer(&files.source.draw(&limits)?, &files.scores)?;
+            report.section("Trees").block(section.into());
+        }
+        report.write(out).context("the page (--out)")?;
+        for note in source.runs.notes() {
+            tell!("note: {note}");
+        }
+        print(&format!("report: {}", out.display()));
         Ok(())
+    }
+
+    fn serve(&self, source: Source) -> Result<()> {
+        let trees = source.trees.is_some();
+        let server = Server::bind(self.port, source)?;
+        let address = server.address();
+        print(&format!("http://{address}/ (Ctrl-C ends it)"));
+        if trees {
+            print(&format!("http://{address}/trees"));
+        }
+        Ok(server.run()?)
     }
 }

@@ -197,3 +197,42 @@ fn a_port_in_use_is_one_message_with_the_remedy() -> Result<()> {
     ensure!(message.lines().count() == 1, "{message}");
     Ok(())
 }
+
+#[test]
+fn trees_and_what_two_models_say_of_them_are_on_the_page_or_on_one_of_their_own() -> Result<()> {
+    let place = Workplace::new()?;
+    place.succeed("data convert pairs.jsonl --to tree --out trees.jsonl")?;
+    place.succeed("reward --model model --data pairs.jsonl --out rm --max-steps 2")?;
+    place.succeed("score --model rm --data trees.jsonl --each-turn --out rm.jsonl")?;
+    place.succeed("score --policy model --reference model --data trees.jsonl --out dpo.jsonl")?;
+    let trees = "--trees trees.jsonl --scores rm.jsonl --scores dpo.jsonl";
+    place.succeed(&format!("report {trees} --out trees.html"))?;
+    let page = fs::read_to_string(place.path("trees.html"))?;
+    ensure_says(
+        &page,
+        &[
+            "Tom has 7 bags",
+            "<h1>Preference trees</h1>",
+            "script-src 'sha256-",
+        ],
+    )?;
+    place.succeed(&format!("report rm {trees} --out both.html"))?;
+    let page = fs::read_to_string(place.path("both.html"))?;
+    ensure_says(&page, &["Tom has 7 bags", "Gradient norm", ">Trees</h2>"])?;
+
+    let served = Served::start(&place, &format!("report rm {trees} --serve --port 0"))?;
+    ensure_says(&served.get("/trees")?, &["Tom has 7 bags"])?;
+    ensure!(
+        !served
+            .get("/trees?trees-from=5")?
+            .contains("Tom has 2 bags")
+    );
+    ensure!(!served.get("/")?.contains("Tom has"));
+
+    let message = place.refusal("report --trees pairs.jsonl --out no.html")?;
+    ensure_says(&message, &["is a pair and no tree", "pairs.jsonl", "row 1"])?;
+    let message = place.refusal("report rm --scores rm.jsonl --out no.html")?;
+    ensure_says(&message, &["--trees"])?;
+    ensure!(!place.path("no.html").exists());
+    Ok(())
+}

@@ -6,14 +6,16 @@ mod overview;
 mod results;
 mod settings;
 
-use eurus_eval::report::Report;
+use eurus_eval::report::{Block, Report};
 
 use crate::runs::Runs;
+use crate::trees::Section;
 
 /// The page of some runs, side by side: what they are, where their rewards went, their curves, warnings, judgements and
 /// samples, evaluations, rerankings, and the settings in which they differ.
 ///
-/// A run keeps its colour and its dash in all charts. Parts that no run has anything for are left out.
+/// A run keeps its colour and its dash in all charts. Parts that no run has anything for are left out. Trees can be added as a
+/// [`Block`] that is made of their [`Section`].
 pub fn of(runs: &Runs, title: &str) -> Report {
     let mut report = Report::new(title);
     let training = runs.training();
@@ -33,11 +35,21 @@ pub fn of(runs: &Runs, title: &str) -> Report {
     report
 }
 
+impl From<Section> for Block {
+    fn from(section: Section) -> Self {
+        Self {
+            html: section.html,
+            style: section.style,
+            script: section.script,
+        }
+    }
+}
+
 /// A title for these runs.
 pub fn title(runs: &Runs) -> String {
     let names: Vec<&str> = runs.folders().iter().map(|it| it.name()).collect();
     match names.as_slice() {
-        [] => "No runs".to_owned(),
+        [] => "Preference trees".to_owned(),
         [one] => (*one).to_owned(),
         [all @ .., last] if names.len() <= 4 => format!("{} and {last}", all.join(", ")),
         _ => format!("{} runs", names.len()),

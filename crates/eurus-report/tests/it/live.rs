@@ -4,20 +4,23 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use eurus_report::Error;
-use eurus_report::live::{Server, Source};
+use eurus_report::live::{Server, Source, TreeFiles};
 use eurus_report::page;
 use eurus_report::runs::Runs;
+use eurus_report::trees::TreeSource;
 
 use crate::fixture::*;
+use crate::trees_support::tree_of_text;
 
 fn source(paths: &[PathBuf]) -> Source {
     let runs = Runs::open(paths).unwrap();
     Source {
         title: page::title(&runs),
         runs,
-        block: None,
+        trees: None,
     }
 }
 
@@ -174,6 +177,63 @@ fn other_names_and_other_pages_are_refused() {
             answer.head
         );
     }
+}
+
+#[test]
+fn trees_are_read_from_their_files_as_they_are_asked_for() {
+    let place = tempfile::tempdir().unwrap();
+    let trees: Vec<String> = (0..5)
+        .map(|number| {
+            serde_json::to_string(&tree_of_text(&format!("tree number {number} <script>"))).unwrap()
+        })
+        .collect();
+    let path = place.path().join("trees.jsonl");
+    fs::write(&path, trees.join("\n")).unwrap();
+    let files = TreeFiles {
+        source: TreeSource::open([path.to_str().unwrap()]).unwrap(),
+        scores: Vec::new(),
+        at_once: 2,
+    };
+    let source = Source {
+        trees: Some(Arc::new(files)),
+        ..source(&[])
+    };
+    let server = Server::bind(0, source).unwrap();
+    let address = server.address();
+    std::thread::spawn(move || server.run());
+    let has = |from: &str, number: usize| {
+        ask(address, from, "")
+            .body
+            .contains(&format!("tree number {number}"))
+    };
+    assert!(has("/trees", 0) && has("/trees", 1) && !has("/trees", 2));
+    assert!(has("/trees?trees-from=4", 4) && !has("/trees?trees-from=4", 3));
+    let first = ask(address, "/", "");
+    assert!(first.head.contains("location: /trees"), "{}", first.head);
+    for odd in [
+        "/trees?trees-from=-1",
+        "/trees?trees-from=x",
+        "/trees?trees-from=99999999999999999999",
+    ] {
+        let answer = ask(address, odd, "");
+        assert!(
+            answer.head.starts_with("http/1.1 400"),
+            "{odd}: {}",
+            answer.head
+        );
+    }
+    assert!(
+        ask(address, "/trees?trees-from=18446744073709551615", "")
+            .head
+            .starts_with("http/1.1 200")
+    );
+    fs::remove_file(&path).unwrap();
+    let gone = ask(address, "/trees", "");
+    assert!(
+        gone.head.starts_with("http/1.1 500") && gone.body.contains("trees.jsonl"),
+        "{}",
+        gone.body
+    );
 }
 
 #[test]
