@@ -37,8 +37,10 @@ impl RunFolder {
         };
         std::fs::create_dir_all(parent)
             .with_context(|| format!("creating {}", parent.display()))?;
+        // Who wants to look on while it runs finds it by the name that it will have.
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
         let partial = tempfile::Builder::new()
-            .prefix(".quickstart-")
+            .prefix(&format!(".{name}."))
             .tempdir_in(parent)
             .with_context(|| format!("creating a folder in {}", parent.display()))?;
         let path = partial.path().join(MARK);

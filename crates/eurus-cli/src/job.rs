@@ -100,6 +100,7 @@ pub fn run<M>(
         if let Event::Resumed { step, .. } = event {
             log.keep_until(*step).iter().for_each(&mut take);
         }
+        let event = &with_memory(event);
         take(event);
         output.show(event);
         progress.show(event);
@@ -147,6 +148,15 @@ pub fn run<M>(
         true => Ok(model),
         false => Err(anyhow!("the model is complete in {out}{but}")),
     }
+}
+
+/// The event, with the memory of this process if it is a step.
+fn with_memory(event: &Event) -> Event {
+    let mut event = event.clone();
+    if let Some(progress) = event.progress_mut() {
+        progress.peak_resident_bytes = process_memory::peak_resident_bytes();
+    }
+    event
 }
 
 /// Says where an interrupted run is kept, and how it goes on.

@@ -45,6 +45,7 @@ mod recipe;
 #[cfg(test)]
 mod recipe_words;
 mod record;
+mod report;
 mod rescue;
 mod reward;
 mod score;
@@ -83,6 +84,7 @@ Examples:
   eurus synth run --config synth.toml --data problems.jsonl --store synth.db
   eurus recipe check eurus-7b-kto
   eurus recipe run small-eurus --out runs/small
+  eurus report runs/dpo runs/kto --out page.html
 
 `eurus help COMMAND` shows the rows that a command reads and more examples.
 Exit codes: 0 done, 1 failed (one message says what, where and what to do), 2 wrong usage, 3 a budget is spent, 130 interrupted with Ctrl-C,
@@ -126,6 +128,9 @@ enum Command {
     /// Count the tokens and steps of a run, and estimate its memory and time, before it starts.
     #[command(after_help = plan::EXAMPLES, mut_subcommands(plan::without_result))]
     Plan(plan::Plan),
+    /// Show runs as one page: rewards, curves, warnings, evaluations; written to a file, or followed while they go on.
+    #[command(after_help = report::EXAMPLES)]
+    Report(report::ReportOf),
     /// Recipes of the paper: what they say, and the commands that they stand for.
     #[command(after_help = recipe::EXAMPLES)]
     Recipe(recipe::Recipes),
@@ -172,6 +177,7 @@ impl Command {
             Self::Completions(command) => command.run(Cli::command()),
             Self::Man(command) => command.run(Cli::command()),
             Self::Recipe(command) => command.run(),
+            Self::Report(command) => command.run(),
             Self::Plan(command) => command.run(),
             Self::Score(command) => command.run(),
             Self::Serve(command) => command.run(),

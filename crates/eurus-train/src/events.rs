@@ -34,6 +34,9 @@ pub struct StepProgress {
     pub utilization: f64,
     /// Wall-clock time of the step.
     pub seconds: f64,
+    /// The most memory that the process has held by then, in bytes. Trainers do not measure it: it is of who runs them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_resident_bytes: Option<u64>,
 }
 
 /// An event of a training run.
@@ -148,6 +151,16 @@ impl Event {
     pub fn preferences(&self) -> Option<&PreferenceStats> {
         match self {
             Self::Preference { stats, .. } | Self::Reward { stats, .. } => Some(stats),
+            _ => None,
+        }
+    }
+
+    /// The step numbers to add to, for events that are steps.
+    pub fn progress_mut(&mut self) -> Option<&mut StepProgress> {
+        match self {
+            Self::Sft { progress, .. }
+            | Self::Preference { progress, .. }
+            | Self::Reward { progress, .. } => Some(progress),
             _ => None,
         }
     }

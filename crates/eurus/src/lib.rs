@@ -47,3 +47,6 @@ pub use eurus_recipes as recipes;
 /// Language models and reward models over HTTP: [`eurus_serve`].
 #[cfg(feature = "serve")]
 pub use eurus_serve as serve;
+/// Runs and preference trees as one page that loads nothing, written or followed: [`eurus_report`].
+#[cfg(feature = "report")]
+pub use eurus_report as report;

@@ -124,6 +124,7 @@ impl Rerank {
             .figure(curve.figure(&caption));
         let page = folder.path().join("rerank.html");
         report.write(&page)?;
+        folder.write_reranking(&curve)?;
         match self.json {
             true => print(&json!(curve).to_string()),
             false => {

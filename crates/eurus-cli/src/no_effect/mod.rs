@@ -69,6 +69,16 @@ const RULES: &[Rule] = &[
         },
     },
     Rule {
+        options: &["port"],
+        why: |given| match given.command {
+            "report" => given.without(
+                "serve",
+                "a page that is written has none; give both, or leave it out",
+            ),
+            _ => None,
+        },
+    },
+    Rule {
         options: &["served_name", "api_key_env", "concurrency"],
         why: |given| match is_server(given) || given.command == "serve" {
             false => Some(

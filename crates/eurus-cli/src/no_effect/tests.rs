@@ -138,6 +138,10 @@ const ACT_ALWAYS: &[&str] = &[
     "packages",
     "runs",
     "results",
+    // Pages.
+    "title",
+    "serve",
+    "trees",
     "sampled_only",
     // A server.
     "host",
@@ -169,6 +173,7 @@ fn idle() -> Vec<(&'static str, String, &'static str)> {
             "score --policy p --no-reference --data d --out o --beta 0.5".into(),
             "--reference",
         ),
+        ("port", "report r --out o --port 1".into(), "--serve"),
         ("served_name", generate("--served-name n"), "checkpoint"),
         ("api_key_env", generate("--api-key-env K"), "checkpoint"),
         ("concurrency", generate("--concurrency 3"), "checkpoint"),
@@ -369,6 +374,7 @@ fn the_same_options_are_taken_where_they_act() {
         "synth problems --from mathqa f --out o --all-rows".into(),
         "synth problems --from wikitablequestions f --out o --tables t".into(),
         "data stats f --skip-invalid r --overwrite --max-turns 3".into(),
+        "report r --serve --port 1".into(),
         "data mix --preset eurus-7b-sft --source a=a --out o --allow-repeats".into(),
     ] {
         assert_eq!(refusal(&line), Ok(()), "{line}");

@@ -268,7 +268,7 @@ pub fn sft_rows() -> Vec<Value> {
         .collect()
 }
 
-/// The events of a metrics file, without what a clock measured.
+/// The events of a metrics file, without what a clock and the system measured.
 pub fn events(file: &Path) -> Result<Vec<Value>> {
     std::fs::read_to_string(file)?
         .lines()
@@ -276,6 +276,7 @@ pub fn events(file: &Path) -> Result<Vec<Value>> {
             let mut event: Value = serde_json::from_str(line)?;
             if let Some(fields) = event.as_object_mut() {
                 fields.remove("seconds");
+                fields.remove("peak_resident_bytes");
             }
             Ok(event)
         })

@@ -33,6 +33,7 @@ mod plan;
 mod recipe;
 mod released_rows;
 mod rendered_forms;
+mod report;
 mod resume;
 mod rows;
 mod score;

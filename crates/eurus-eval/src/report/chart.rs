@@ -3,10 +3,11 @@
 use serde::Serialize;
 
 use super::axis::{Axis, Tick, spoken};
-use super::figure::{Figure, Panel, Series};
+use super::figure::{Figure, Panel, Scales, Series};
+use super::points::{edges, finite_points, is_finite, running_mean, thin_out};
 
-const WIDTH: f64 = 400.0;
-const HEIGHT: f64 = 290.0;
+pub(super) const WIDTH: f64 = 400.0;
+pub(super) const HEIGHT: f64 = 290.0;
 const TOP: f64 = 36.0;
 const BOTTOM: f64 = 240.0;
 /// The least room beside the plot.
@@ -14,28 +15,33 @@ const MARGIN: f64 = 10.0;
 /// Room that the rotated label and one character of a tick take, in units of the picture.
 const Y_LABEL: f64 = 26.0;
 const CHARACTER: f64 = 7.5;
-/// Colours and dashes that the style sheet tells apart.
+/// Colours, and as many dashes, that the style sheet tells apart.
 const STYLES: usize = 6;
+/// Points of a line from which on it is drawn by the extremes of each column of the picture.
+const THIN_FROM: usize = 4 * WIDTH as usize;
+/// Characters of a title that there is room for.
+const TITLE_CHARACTERS: usize = 46;
 
 #[derive(Debug, Serialize)]
 pub(super) struct FigureView {
     number: usize,
-    caption: String,
+    pub caption: String,
     note: Option<String>,
-    legend: Vec<LegendItem>,
-    panels: Vec<PanelView>,
+    pub legend: Vec<LegendItem>,
+    pub panels: Vec<PanelView>,
 }
 
 #[derive(Debug, Serialize)]
-struct LegendItem {
-    name: String,
-    style: usize,
+pub(super) struct LegendItem {
+    pub name: String,
+    style: String,
 }
 
 #[derive(Debug, Serialize)]
-struct PanelView {
+pub(super) struct PanelView {
     id: String,
     title: String,
+    shown_title: String,
     description: String,
     width: f64,
     height: f64,
@@ -51,6 +57,7 @@ struct PanelView {
     y_ticks: Vec<TickView>,
     bands: Vec<BandView>,
     lines: Vec<LineView>,
+    marks: Vec<MarkView>,
     empty: bool,
 }
 
@@ -64,13 +71,23 @@ struct TickView {
 /// What lies between two lines.
 #[derive(Debug, Serialize)]
 struct BandView {
-    style: usize,
+    style: String,
     path: String,
+}
+
+/// A line from top to bottom.
+#[derive(Debug, Serialize)]
+struct MarkView {
+    style: String,
+    at: String,
+    height: usize,
+    label: String,
+    about: String,
 }
 
 #[derive(Debug, Serialize)]
 struct LineView {
-    style: usize,
+    style: String,
     faint: bool,
     path: String,
     dots: Vec<(String, String)>,
@@ -78,41 +95,51 @@ struct LineView {
 
 impl FigureView {
     pub fn new(figure: &Figure, number: usize) -> Self {
-        let mut names: Vec<&str> = Vec::new();
+        let mut names: Vec<&str> = figure.names.iter().map(String::as_str).collect();
         for series in figure.panels.iter().flat_map(|panel| &panel.series) {
             if !names.contains(&series.name.as_str()) {
                 names.push(&series.name);
             }
         }
-        let style =
-            |name: &str| names.iter().position(|known| *known == name).unwrap_or(0) % STYLES;
-        let y_values = || {
-            figure
-                .panels
-                .iter()
-                .flat_map(|panel| &panel.series)
-                .flat_map(|series| finite_points(series).chain(edges(series)))
-                .map(|(_, y)| y)
+        let style = |name: &str| {
+            let known = names.iter().position(|known| *known == name);
+            style_class(known.unwrap_or(0))
         };
-        let y_axis = Axis::over(y_values(), 0.06, 6, (BOTTOM, TOP));
-
         let panels = figure
             .panels
             .iter()
             .enumerate()
             .map(|(index, panel)| {
+                let sharing_y = match figure.scales {
+                    Scales::SharedY | Scales::SharedXy => &figure.panels[..],
+                    Scales::Own => std::slice::from_ref(panel),
+                };
+                let sharing_x = match figure.scales {
+                    Scales::SharedXy => &figure.panels[..],
+                    Scales::SharedY | Scales::Own => std::slice::from_ref(panel),
+                };
                 let id = format!("figure-{number}-{}", index + 1);
-                PanelView::new(figure, panel, id, &y_axis, style)
+                PanelView::new(figure, panel, id, (sharing_x, sharing_y), style)
             })
             .collect();
-        let note = figure.smoothing.map(|half_width| {
+        let mut notes: Vec<String> = Vec::new();
+        notes.extend(figure.smoothing.map(|half_width| {
             format!(
                 "Bold: running mean over {} points. Faint: every point.",
                 2 * half_width + 1
             )
-        });
+        }));
+        let series = || figure.panels.iter().flat_map(|panel| &panel.series);
+        if series().any(|it| it.points.len() >= THIN_FROM) {
+            notes.push(format!(
+                "Lines of {THIN_FROM} points or more are drawn by the first, lowest, highest and last of the points that fall into one column."
+            ));
+        }
+        let note = (!notes.is_empty()).then(|| notes.join(" "));
+        let is_drawn = |name: &&&str| series().any(|it| it.name == **name);
         let legend = names
             .iter()
+            .filter(is_drawn)
             .map(|name| LegendItem {
                 name: (*name).to_owned(),
                 style: style(name),
@@ -133,16 +160,25 @@ impl PanelView {
         figure: &Figure,
         panel: &Panel,
         id: String,
-        y_axis: &Axis,
-        style: impl Fn(&str) -> usize,
+        (sharing_x, sharing_y): (&[Panel], &[Panel]),
+        style: impl Fn(&str) -> String,
     ) -> Self {
+        let y_values = sharing_y
+            .iter()
+            .flat_map(|panel| &panel.series)
+            .flat_map(|series| finite_points(series).chain(edges(series)))
+            .map(|(_, y)| y);
+        let y_axis = &Axis::over(y_values, 0.06, 6, (BOTTOM, TOP));
         let longest = y_axis
             .ticks
             .iter()
             .map(|tick| tick.label.chars().count())
             .max()
             .unwrap_or(1);
-        let x_values = || panel.series.iter().flat_map(finite_points).map(|(x, _)| x);
+        let x_values = || {
+            let series = sharing_x.iter().flat_map(|panel| &panel.series);
+            series.flat_map(finite_points).map(|(x, _)| x)
+        };
         // Which ticks there are does not depend on the pixels. The labels of the outermost are centred on them, and these may
         // lie where the axis ends.
         let ticks_of_x = Axis::over(x_values(), 0.0, 5, (0.0, WIDTH)).ticks;
@@ -160,6 +196,16 @@ impl PanelView {
             Some(BandView { style, path })
         });
         let bands = bands.collect();
+        let marks = panel.marks.iter().filter(|mark| mark.at.is_finite());
+        let marks = marks.enumerate().map(|(index, mark)| MarkView {
+            style: style(&mark.series),
+            at: coordinate(x_axis.pixel(mark.at)),
+            // Labels of neighbours stand one below the other.
+            height: 10 + 13 * (index % 4),
+            label: mark.label.clone(),
+            about: mark.about.clone(),
+        });
+        let marks = marks.collect();
         let mut lines = Vec::new();
         if figure.smoothing.is_some() {
             let raw = |series: &Series| {
@@ -191,6 +237,7 @@ impl PanelView {
         Self {
             id,
             title: panel.title.clone(),
+            shown_title: shortened(&panel.title, TITLE_CHARACTERS),
             description: describe(figure, panel),
             width: WIDTH,
             height: HEIGHT,
@@ -201,7 +248,7 @@ impl PanelView {
             middle_x: coordinate((left + right) / 2.0),
             middle_y: (TOP + BOTTOM) / 2.0,
             x_label: figure.x_label.clone(),
-            y_label: figure.y_label.clone(),
+            y_label: y_label(figure, panel).to_owned(),
             x_ticks: ticks(&x_axis),
             y_ticks: ticks(y_axis),
             empty: panel
@@ -210,12 +257,19 @@ impl PanelView {
                 .all(|series| finite_points(series).next().is_none()),
             bands,
             lines,
+            marks,
         }
     }
 }
 
 impl LineView {
-    fn new(points: &[(f64, f64)], x_axis: &Axis, y_axis: &Axis, style: usize, faint: bool) -> Self {
+    fn new(
+        points: &[(f64, f64)],
+        x_axis: &Axis,
+        y_axis: &Axis,
+        style: String,
+        faint: bool,
+    ) -> Self {
         let mut path = String::new();
         let mut dots = Vec::new();
         for segment in points
@@ -230,7 +284,7 @@ impl LineView {
                 dots.push((coordinate(x), coordinate(y)));
                 continue;
             }
-            for (index, (x, y)) in thin_out(pixels).into_iter().enumerate() {
+            for (index, (x, y)) in thin_out(pixels, THIN_FROM).into_iter().enumerate() {
                 path.push(if index == 0 { 'M' } else { 'L' });
                 path.push_str(&format!("{} {}", coordinate(x), coordinate(y)));
             }
@@ -244,12 +298,29 @@ impl LineView {
     }
 }
 
-/// The finite points of both edges of a band: the upper ones, then the lower ones backwards.
-fn edges(series: &Series) -> impl Iterator<Item = (f64, f64)> + '_ {
-    let halves = series.points.iter().zip(&series.half_widths);
-    let upper = halves.clone().map(|(&(x, y), half)| (x, y + half));
-    let lower = halves.rev().map(|(&(x, y), half)| (x, y - half));
-    upper.chain(lower).filter(is_finite)
+/// What the style sheet knows the n-th line by: one of the colours with a dash of its own; further lines have the colours again,
+/// with other dashes.
+pub(super) fn style_class(index: usize) -> String {
+    let colour = index % STYLES;
+    match index / STYLES {
+        0 => format!("s{colour}"),
+        round => format!("s{colour} d{}", (index + round) % STYLES),
+    }
+}
+
+/// A text with its middle left out where it is long.
+pub(super) fn shortened(text: &str, most: usize) -> String {
+    let characters: Vec<char> = text.chars().collect();
+    if characters.len() <= most {
+        return text.to_owned();
+    }
+    let half = most.saturating_sub(1) / 2;
+    let (head, tail) = (&characters[..half], &characters[characters.len() - half..]);
+    head.iter().chain(&['…']).chain(tail).collect()
+}
+
+fn y_label<'a>(figure: &'a Figure, panel: &'a Panel) -> &'a str {
+    panel.y_label.as_deref().unwrap_or(&figure.y_label)
 }
 
 /// The outline of a series' band, if it has one.
@@ -262,59 +333,12 @@ fn band(series: &Series, x_axis: &Axis, y_axis: &Axis) -> Option<String> {
     (!corners.is_empty()).then(|| format!("M{}Z", corners.join("L")))
 }
 
-/// Of a line with far more points than the picture has columns, keeps per column the first, lowest,
-/// highest and last point. The drawn line covers the same pixels.
-fn thin_out(pixels: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
-    if (pixels.len() as f64) < WIDTH * 4.0 {
-        return pixels;
-    }
-    let mut kept = Vec::new();
-    for column in pixels.chunk_by(|a, b| a.0.round() == b.0.round()) {
-        let extreme = |pick: fn(f64, f64) -> bool| {
-            (1..column.len()).fold(0, |best, index| {
-                if pick(column[index].1, column[best].1) {
-                    index
-                } else {
-                    best
-                }
-            })
-        };
-        let mut indices = [
-            0,
-            extreme(|a, b| a < b),
-            extreme(|a, b| a > b),
-            column.len() - 1,
-        ];
-        indices.sort_unstable();
-        kept.extend(indices.iter().map(|&index| column[index]));
-        kept.dedup();
-    }
-    kept
-}
-
-/// Mean over the finite points within `half_width` positions; a gap stays a gap.
-fn running_mean(points: &[(f64, f64)], half_width: usize) -> Vec<(f64, f64)> {
-    (0..points.len())
-        .map(|index| {
-            if !is_finite(&points[index]) {
-                return (points[index].0, f64::NAN);
-            }
-            let end = points.len().min(index + half_width + 1);
-            let window = points[index.saturating_sub(half_width)..end]
-                .iter()
-                .filter(|point| is_finite(point));
-            let (sum, count) =
-                window.fold((0.0, 0.0), |(sum, count), (_, y)| (sum + y, count + 1.0));
-            (points[index].0, sum / count)
-        })
-        .collect()
-}
-
 /// The chart in words, for those who hear it.
 fn describe(figure: &Figure, panel: &Panel) -> String {
     let mut text = format!(
         "Line chart of {} against {}.",
-        figure.y_label, figure.x_label
+        y_label(figure, panel),
+        figure.x_label
     );
     for series in &panel.series {
         let (first, last) = (finite_points(series).next(), finite_points(series).last());
@@ -330,14 +354,6 @@ fn describe(figure: &Figure, panel: &Panel) -> String {
         }
     }
     text
-}
-
-fn finite_points(series: &Series) -> impl Iterator<Item = (f64, f64)> + '_ {
-    series.points.iter().copied().filter(is_finite)
-}
-
-fn is_finite(point: &(f64, f64)) -> bool {
-    point.0.is_finite() && point.1.is_finite()
 }
 
 fn coordinate(value: f64) -> String {
@@ -433,23 +449,17 @@ mod tests {
             view.panels[panel]
                 .lines
                 .iter()
-                .map(|line| line.style)
+                .map(|line| line.style.clone())
                 .collect::<Vec<_>>()
         };
-        assert_eq!((styles(0), styles(1)), (vec![0, 1], vec![1, 2]));
+        assert_eq!(
+            (styles(0), styles(1)),
+            (
+                vec!["s0".to_owned(), "s1".to_owned()],
+                vec!["s1".to_owned(), "s2".to_owned()]
+            )
+        );
         assert_eq!(view.legend.len(), 3);
-    }
-
-    #[test]
-    fn the_running_mean_averages_neighbours_and_keeps_gaps() {
-        let points = [(0.0, 0.0), (1.0, 3.0), (2.0, f64::NAN), (3.0, 6.0)];
-        let smooth: Vec<f64> = running_mean(&points, 1)
-            .into_iter()
-            .map(|(_, y)| y)
-            .collect();
-        assert_eq!(smooth[..2], [1.5, 1.5]);
-        assert!(smooth[2].is_nan());
-        assert_eq!(smooth[3], 6.0);
     }
 
     #[test]

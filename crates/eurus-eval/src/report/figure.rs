@@ -1,6 +1,6 @@
 //! Figures: panels of line charts side by side.
 
-/// A row of line charts that share one y axis, with a legend and a caption.
+/// A row of line charts with a legend and a caption. They share one y axis unless [`Figure::scales`] says otherwise.
 ///
 /// Series of the same name look the same in every panel. Points that are NaN or infinite are gaps.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -15,6 +15,22 @@ pub struct Figure {
     pub panels: Vec<Panel>,
     /// Half width of the running mean drawn over the raw points; `None` draws the points alone.
     pub smoothing: Option<usize>,
+    /// Which axes the charts have in common.
+    pub scales: Scales,
+    /// Names in the order of their looks, so that they look the same in figures where some of them have no line.
+    pub names: Vec<String>,
+}
+
+/// Which axes the charts of a figure have in common.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Scales {
+    /// Heights can be compared from chart to chart.
+    #[default]
+    SharedY,
+    /// Heights and steps can.
+    SharedXy,
+    /// Every chart shows something else.
+    Own,
 }
 
 /// One line chart.
@@ -24,6 +40,23 @@ pub struct Panel {
     pub title: String,
     /// The lines.
     pub series: Vec<Series>,
+    /// Meaning and unit of the y axis, where it is not that of the figure.
+    pub y_label: Option<String>,
+    /// Places on the x axis where something happened.
+    pub marks: Vec<Mark>,
+}
+
+/// A place on the x axis where something happened, as a line from top to bottom.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Mark {
+    /// Where.
+    pub at: f64,
+    /// Name of the series that it happened to, whose colour it has.
+    pub series: String,
+    /// A few characters at its top, such as a number that a table explains.
+    pub label: String,
+    /// What happened, for those who point at it.
+    pub about: String,
 }
 
 /// One line.
@@ -69,6 +102,7 @@ impl Figure {
         self.panels.push(Panel {
             title: title.into(),
             series,
+            ..Panel::default()
         });
         self
     }

@@ -1,39 +1,58 @@
 //! A report of one run as a single HTML file: text, tables, charts and preference trees.
 //!
-//! The page loads nothing and runs nothing: styles are inside, charts are inline SVG with a title
-//! and a description, and a content security policy forbids the rest. Everything that is put into
-//! it is plain text and is escaped. It follows the reader's light or dark preference, fits a phone
-//! and prints.
+//! The page loads nothing and runs nothing but what a [`Block`] brings: styles are inside, charts are inline SVG with a title
+//! and a description, and a content security policy that names styles and scripts by their hashes forbids the rest. Everything
+//! that is put into it is plain text and is escaped, but for blocks. It follows the reader's light or dark preference, fits a
+//! phone and prints.
 
 mod answers;
 mod axis;
+mod block;
 mod chart;
+mod dots;
 mod figure;
 mod markup;
+mod picture;
+mod points;
+mod policy;
+mod steps;
 mod tree;
 
 use std::fmt;
 use std::io::Write as _;
 use std::path::Path;
 
-use minijinja::Environment;
 use minijinja::value::{Serde, Value};
+use minijinja::{AutoEscape, Environment};
 use serde::Serialize;
 use ultrainteract::PreferenceTree;
 
 use crate::error::{Error, Result};
 use crate::table::Table;
 pub use answers::Answer;
-pub use figure::{Figure, Panel, RewardPoint, Series};
+pub use block::Block;
+pub use dots::{Dot, DotPlot};
+pub use figure::{Figure, Mark, Panel, RewardPoint, Scales, Series};
+pub use steps::{PromptSamples, StepSample};
 
 use answers::AnswersView;
+use block::Extras;
 use chart::FigureView;
+use dots::DotPlotView;
+use steps::SamplesView;
 use tree::TreeView;
 
 /// The style of a page, for pages that have more on them: colours and fonts are custom properties of the root.
-pub const STYLE: &str = include_str!("templates/style.css");
-const TEMPLATES: [(&str, &str); 5] = [
+pub const STYLE: &str = concat!(
+    include_str!("templates/charts.css"),
+    include_str!("templates/style.css")
+);
+const TEMPLATES: [(&str, &str); 9] = [
     ("answers.html", include_str!("templates/answers.html")),
+    ("dots.html", include_str!("templates/dots.html")),
+    ("samples.html", include_str!("templates/samples.html")),
+    ("panel.svg", include_str!("templates/panel.svg")),
+    ("picture.svg", include_str!("templates/picture.svg")),
     ("page.html", include_str!("templates/page.html")),
     ("table.html", include_str!("templates/table.html")),
     ("figure.html", include_str!("templates/figure.html")),
@@ -66,13 +85,17 @@ pub struct Report {
     title: String,
     parts: Vec<Part>,
     counts: Counts,
+    extras: Extras,
 }
 
 /// The context of the page's template.
 #[derive(Serialize)]
 struct Page<'a> {
     title: &'a str,
+    policy: String,
     style: &'a str,
+    scripts: &'a [&'static str],
+    refresh: bool,
     sections: Vec<&'a Part>,
     parts: &'a [Part],
 }
@@ -86,6 +109,9 @@ enum Part {
     Figure(FigureView),
     Tree(TreeView),
     Answers(AnswersView),
+    Dots(DotPlotView),
+    Samples(SamplesView),
+    Block { html: String },
 }
 
 #[derive(Debug, Default)]
@@ -95,6 +121,7 @@ struct Counts {
     figures: usize,
     trees: usize,
     answers: usize,
+    samples: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -121,6 +148,7 @@ impl Report {
             title: title.into(),
             parts: Vec::new(),
             counts: Counts::default(),
+            extras: Extras::default(),
         }
     }
 
@@ -168,29 +196,71 @@ impl Report {
         self.add(Part::Answers(view))
     }
 
+    /// Draws estimates as dots with whiskers, and numbers the figure.
+    pub fn dots(&mut self, plot: DotPlot) -> &mut Self {
+        self.counts.figures += 1;
+        let view = DotPlotView::new(&plot, self.counts.figures);
+        self.add(Part::Dots(view))
+    }
+
+    /// Lists what a model wrote to each prompt, step by step of its training; each prompt opens at a click.
+    pub fn samples(
+        &mut self,
+        caption: impl Into<String>,
+        prompts: Vec<PromptSamples>,
+    ) -> &mut Self {
+        self.counts.samples += 1;
+        let view = SamplesView::new(caption.into(), prompts);
+        self.add(Part::Samples(view))
+    }
+
+    /// Adds markup of another crate as it is, with the style and the script that it needs.
+    pub fn block(&mut self, block: Block) -> &mut Self {
+        self.extras.add(&block);
+        self.add(Part::Block { html: block.html })
+    }
+
     /// The page as text.
     ///
     /// # Errors
     ///
     /// [`Error::Template`], which would be a fault of this crate.
     pub fn to_html(&self) -> Result<String> {
-        let mut environment = Environment::new();
-        for (name, source) in TEMPLATES {
-            environment.add_template(name, source)?;
-        }
+        self.render(&self.extras)
+    }
+
+    /// As [`to_html`](Self::to_html), with a script that may ask the page's own server for a newer one, and does; without
+    /// scripts the page loads itself again every two seconds.
+    ///
+    /// # Errors
+    ///
+    /// As [`to_html`](Self::to_html).
+    pub fn to_live_html(&self, script: &'static str) -> Result<String> {
+        self.render(&self.extras.following(script))
+    }
+
+    fn render(&self, extras: &Extras) -> Result<String> {
         let sections: Vec<&Part> = self
             .parts
             .iter()
             .filter(|part| matches!(part, Part::Section { .. }))
             .collect();
+        let trees = self.parts.iter().filter_map(|part| match part {
+            Part::Tree(tree) => Some(tree),
+            _ => None,
+        });
+        let mut style = format!("{STYLE}{}", TreeView::rules(trees));
+        style.extend(extras.styles.iter().copied());
         let page = Page {
             title: &self.title,
-            style: STYLE,
+            policy: policy::of(&style, &extras.scripts, extras.follows),
+            style: &style,
+            scripts: &extras.scripts,
+            refresh: extras.follows,
             sections,
             parts: &self.parts,
         };
-        let context = Value::from(Serde(page));
-        Ok(environment.get_template("page.html")?.render(context)?)
+        rendered("page.html", page)
     }
 
     /// Writes the page, all or nothing: to a temporary file in the same folder, which then takes
@@ -220,6 +290,7 @@ impl fmt::Debug for Report {
             title,
             parts,
             counts,
+            extras: _,
         } = self;
         f.debug_struct("Report")
             .field("title", title)
@@ -253,6 +324,18 @@ impl TableView {
             notes: table.notes,
         }
     }
+}
+
+/// A template with its context. All escape what they are given: their names say which way.
+fn rendered(template: &str, context: impl Serialize) -> Result<String> {
+    let mut environment = Environment::new();
+    // Pictures are XML, and what is escaped for HTML is escaped for it.
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    for (name, source) in TEMPLATES {
+        environment.add_template(name, source)?;
+    }
+    let context = Value::from(Serde(context));
+    Ok(environment.get_template(template)?.render(context)?)
 }
 
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> std::io::Result<()> {

@@ -4,6 +4,8 @@
 //! come one under the other, in depth-first order, so that a tree of five turns stays as wide as
 //! its widest turn and fits a page.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use ultrainteract::{Action, ActionSource, NodeId, Observation, PreferenceTree, Schema, Verdict};
 
@@ -21,7 +23,8 @@ pub(super) struct TreeView {
     ground_truth: Option<String>,
     instruction: Vec<Block>,
     caption: String,
-    min_width: usize,
+    /// Actions of the widest turn.
+    widest: usize,
     turns: Vec<TurnView>,
 }
 
@@ -78,6 +81,21 @@ struct Growth {
 }
 
 impl TreeView {
+    /// Style rules for the numbers of columns of these trees. The page's policy allows no style at an element itself.
+    pub fn rules<'a>(trees: impl Iterator<Item = &'a Self>) -> String {
+        let columns = |tree: &'a Self| tree.turns.iter().map(|turn| turn.actions.len());
+        let counts: BTreeSet<usize> = trees
+            .flat_map(|tree| columns(tree).chain([tree.widest]))
+            .collect();
+        let rule = |count: &usize| {
+            let width = count * COLUMN_REM;
+            format!(
+                ".columns-{count} {{ --columns: {count}; }}\n.wide-{count} {{ min-width: {width}rem; }}\n"
+            )
+        };
+        counts.iter().map(rule).collect()
+    }
+
     pub fn new(tree: &PreferenceTree, number: usize) -> Self {
         let mut walk = Walk {
             tree,
@@ -99,7 +117,7 @@ impl TreeView {
             ground_truth: tree.ground_truth().map(str::to_owned),
             instruction: blocks(tree.instruction()),
             caption: caption(tree),
-            min_width: widest * COLUMN_REM,
+            widest,
             turns: walk.turns,
         }
     }

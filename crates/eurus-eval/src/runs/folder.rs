@@ -13,6 +13,7 @@ use super::summary::Summary;
 use super::verdicts::ItemVerdict;
 use crate::error::{Error, Result};
 use crate::files::{read_json, read_lines, write_json, write_lines, write_text};
+use crate::reranking::RerankingCurve;
 use crate::samples::{Sample, first_difference};
 use crate::tasks::Item;
 
@@ -26,6 +27,7 @@ use crate::tasks::Item;
 /// | `SETTING/unanswered.json` | items without an answer, and why |
 /// | `SETTING/verdicts.jsonl` | a line for each answer |
 /// | `summary.json`, `summary.md`, `report.html` | what it comes to |
+/// | `rerank.json`, `rerank.html` | what choosing among several samples comes to |
 /// | `times.jsonl` | when and how long: the only file that differs from run to run |
 #[derive(Debug, Clone)]
 pub struct RunFolder {
@@ -197,6 +199,15 @@ impl RunFolder {
             write_lines(&path, harness::samples(&files(setting)))?;
         }
         Ok(())
+    }
+
+    /// Writes what choosing among the samples comes to, for reports.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub fn write_reranking(&self, curve: &RerankingCurve) -> Result<()> {
+        write_json(&self.path.join("rerank.json"), curve)
     }
 
     /// Adds a line to `times.jsonl`.

@@ -288,6 +288,7 @@ impl<'a, 'b, M: Module, O: Objective<M>> Run<'a, 'b, M, O> {
                     naive_tokens: outcome.naive_tokens,
                     utilization: outcome.unique_tokens as f64 / room as f64,
                     seconds: started.elapsed().as_secs_f64(),
+                    peak_resident_bytes: None,
                 };
                 self.objective
                     .report(progress, outcome.stats, self.on_event);

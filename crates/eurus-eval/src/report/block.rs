@@ -1,0 +1,45 @@
+//! Markup of other crates in a page.
+
+/// A part of a page that another crate makes. It stands in the page as it is: who makes it escapes what is text in it.
+///
+/// Styles and scripts are allowed by their hashes, so neither may change after they were given, and `html` has no attributes
+/// `style` or `on...`, which the page's policy refuses.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Block {
+    /// The markup, for the body of the page.
+    pub html: String,
+    /// Its style; may be empty.
+    pub style: &'static str,
+    /// Its script, which runs after the page is there; may be empty.
+    pub script: &'static str,
+}
+
+/// What blocks bring to the page as a whole, each once.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Extras {
+    pub styles: Vec<&'static str>,
+    pub scripts: Vec<&'static str>,
+    /// Whether the page asks its server for a newer one.
+    pub follows: bool,
+}
+
+impl Extras {
+    pub fn add(&mut self, block: &Block) {
+        add_once(&mut self.styles, block.style);
+        add_once(&mut self.scripts, block.script);
+    }
+
+    /// These, with a script that follows a run.
+    pub fn following(&self, script: &'static str) -> Self {
+        let mut extras = self.clone();
+        add_once(&mut extras.scripts, script);
+        extras.follows = true;
+        extras
+    }
+}
+
+fn add_once(known: &mut Vec<&'static str>, text: &'static str) {
+    if !text.is_empty() && !known.contains(&text) {
+        known.push(text);
+    }
+}
