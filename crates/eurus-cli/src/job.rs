@@ -154,7 +154,7 @@ pub fn run<M>(
 fn with_memory(event: &Event) -> Event {
     let mut event = event.clone();
     if let Some(progress) = event.progress_mut() {
-        progress.peak_resident_bytes = process_memory::peak_resident_bytes();
+        progress.peak_resident_bytes = eurus_memory::peak_resident_bytes();
     }
     event
 }
