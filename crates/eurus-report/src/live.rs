@@ -46,6 +46,8 @@ pub struct Source {
 /// Trees that are read as they are looked at.
 #[derive(Debug)]
 pub struct TreeFiles {
+    /// The title of their page.
+    pub title: String,
     /// Their files.
     pub source: TreeSource,
     /// What models say of them.
@@ -95,7 +97,7 @@ impl TreeFiles {
     fn page(&self, from: usize) -> Result<String> {
         let trees = self.source.range(from, self.at_once)?;
         let section = trees::viewer(&trees, &self.scores)?;
-        let mut report = Report::new("Preference trees");
+        let mut report = Report::new(&self.title);
         Ok(report.block(section.into()).to_html()?)
     }
 }

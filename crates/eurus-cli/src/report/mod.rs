@@ -86,9 +86,13 @@ impl ReportOf {
             check_new(out, "--out", self.overwrite)?;
         }
         let runs = Runs::open(&self.runs)?;
-        let title = self.title.clone();
+        let title = match &self.title {
+            Some(title) => title.clone(),
+            None if self.runs.is_empty() => self.trees.join(", "),
+            None => page::title(&runs),
+        };
         let source = Source {
-            title: title.unwrap_or_else(|| page::title(&runs)),
+            title,
             runs,
             trees: self.trees()?.map(Arc::new),
         };
@@ -104,6 +108,7 @@ impl ReportOf {
         }
         let scores = self.scores.iter().map(Scores::read);
         Ok(Some(TreeFiles {
+            title: self.trees.join(", "),
             source: TreeSource::open(&self.trees).context("--trees")?,
             scores: scores.collect::<Result<_, _>>().context("--scores")?,
             at_once: TREES_AT_ONCE,
@@ -118,7 +123,7 @@ impl ReportOf {
                 ..Limits::default()
             };
             let section = viewer(&files.source.draw(&limits)?, &files.scores)?;
-            report.section("Trees").block(section.into());
+            report.block(section.into());
         }
         report.write(out).context("the page (--out)")?;
         for note in source.runs.notes() {

@@ -113,6 +113,11 @@ fn a_page_of_real_runs_has_their_curves_warnings_judgements_and_settings() -> Re
     }
     let again = place.refusal("report wild --out page.html")?;
     ensure_says(&again, &["page.html", "--overwrite"])?;
+    let nowhere = place.refusal("report wild --out nowhere/page.html")?;
+    ensure_says(
+        &nowhere,
+        &["nowhere/page.html", "check that the folder exists"],
+    )?;
     place.succeed("report wild --out page.html --overwrite")?;
     Ok(())
 }
@@ -163,6 +168,13 @@ fn a_run_that_was_killed_has_a_page_of_what_it_did() -> Result<()> {
         &["of 8000", "it is running, or was ended", "Chosen reward"],
     )?;
     ensure!(served.get("/report.html")? == page);
+    #[cfg(unix)]
+    {
+        let mut served = served;
+        crate::interrupts::send(rustix::process::Signal::INT, served.child.id())?;
+        let code = served.child.wait()?.code();
+        ensure!(code == Some(130), "{code:?}");
+    }
     Ok(())
 }
 
@@ -212,13 +224,20 @@ fn trees_and_what_two_models_say_of_them_are_on_the_page_or_on_one_of_their_own(
         &page,
         &[
             "Tom has 7 bags",
-            "<h1>Preference trees</h1>",
+            "<h1>trees.jsonl</h1>",
             "script-src 'sha256-",
         ],
     )?;
     place.succeed(&format!("report rm {trees} --out both.html"))?;
     let page = fs::read_to_string(place.path("both.html"))?;
-    ensure_says(&page, &["Tom has 7 bags", "Gradient norm", ">Trees</h2>"])?;
+    ensure_says(
+        &page,
+        &[
+            "Tom has 7 bags",
+            "Gradient norm",
+            "<a href=\"#trees\">Preference trees</a>",
+        ],
+    )?;
 
     let served = Served::start(&place, &format!("report rm {trees} --serve --port 0"))?;
     ensure_says(&served.get("/trees")?, &["Tom has 7 bags"])?;

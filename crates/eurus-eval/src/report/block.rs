@@ -1,13 +1,19 @@
 //! Markup of other crates in a page.
 
+use serde::Serialize;
+
 /// A part of a page that another crate makes. It stands in the page as it is: who makes it escapes what is text in it.
 ///
 /// Styles and scripts are allowed by their hashes, so neither may change after they were given, and `html` has no attributes
 /// `style` or `on...`, which the page's policy refuses.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Block {
-    /// The markup, for the body of the page.
+    /// The markup, for the body of the page, with a heading of the second level.
     pub html: String,
+    /// The id of an element in it, for links from the list of sections.
+    pub id: &'static str,
+    /// Its name in the list of sections.
+    pub title: &'static str,
     /// Its style; may be empty.
     pub style: &'static str,
     /// Its script, which runs after the page is there; may be empty.

@@ -96,8 +96,15 @@ struct Page<'a> {
     style: &'a str,
     scripts: &'a [&'static str],
     refresh: bool,
-    sections: Vec<&'a Part>,
+    sections: Vec<Link<'a>>,
     parts: &'a [Part],
+}
+
+/// A line of the list of sections.
+#[derive(Serialize)]
+struct Link<'a> {
+    id: &'a str,
+    title: &'a str,
 }
 
 #[derive(Debug, Serialize)]
@@ -111,7 +118,7 @@ enum Part {
     Answers(AnswersView),
     Dots(DotPlotView),
     Samples(SamplesView),
-    Block { html: String },
+    Block(Block),
 }
 
 #[derive(Debug, Default)]
@@ -217,7 +224,7 @@ impl Report {
     /// Adds markup of another crate as it is, with the style and the script that it needs.
     pub fn block(&mut self, block: Block) -> &mut Self {
         self.extras.add(&block);
-        self.add(Part::Block { html: block.html })
+        self.add(Part::Block(block))
     }
 
     /// The page as text.
@@ -240,11 +247,12 @@ impl Report {
     }
 
     fn render(&self, extras: &Extras) -> Result<String> {
-        let sections: Vec<&Part> = self
-            .parts
-            .iter()
-            .filter(|part| matches!(part, Part::Section { .. }))
-            .collect();
+        let links = self.parts.iter().filter_map(|part| match part {
+            Part::Section { id, title } => Some(Link { id, title }),
+            Part::Block(Block { id, title, .. }) => Some(Link { id, title }),
+            _ => None,
+        });
+        let sections = links.filter(|link| !link.id.is_empty()).collect();
         let trees = self.parts.iter().filter_map(|part| match part {
             Part::Tree(tree) => Some(tree),
             _ => None,

@@ -1,7 +1,7 @@
 //! Curves over the steps of training, with warnings marked on them.
 
 use eurus_eval::Table;
-use eurus_eval::report::{Figure, Mark, Panel, Report, Scales, Series};
+use eurus_eval::report::{Figure, Mark, Panel, Report, RewardPoint, Scales, Series};
 
 use crate::runs::{Step, TrainingKind, TrainingRun};
 
@@ -12,6 +12,9 @@ const SMOOTHED_SHARE: usize = 40;
 const WIDEST_MEAN: usize = 50;
 /// Runs with fewer steps are drawn as they are.
 const FEWEST_SMOOTHED: usize = 40;
+
+/// The line of a run's rewards that warnings are marked by.
+const CHOSEN: &str = "Chosen reward";
 
 /// A curve: its title, the label of its axis, and where its numbers come from.
 type Curve = (&'static str, &'static str, fn(&Step) -> f64);
@@ -140,26 +143,18 @@ impl<'a> Curves<'a> {
         let caption = "Rewards of chosen and rejected responses and their margin (figure 5 of arXiv 2404.02078). The reward of \
                        a policy is beta times the log-ratio to its reference. A chosen reward that falls below 0 says that \
                        good responses are unlearned.";
-        let mut figure = smoothed(Figure::new(caption, "Optimizer step", "Reward"), longest);
+        let algorithms = with
+            .iter()
+            .map(|(name, run)| (name.as_str(), rewards_of(run)));
+        let mut figure = smoothed(Figure::reward_trajectories(caption, algorithms), longest);
         figure.scales = Scales::SharedXy;
-        for (name, run) in with {
-            let line = |name: &str, pick: fn(&Step) -> f64| Series::new(name, points(run, pick));
-            let series = vec![
-                line("Chosen reward", |it| it.chosen_reward),
-                line("Rejected reward", |it| it.rejected_reward),
-                line("Margin", |it| it.margin),
-            ];
+        for (panel, (name, _)) in figure.panels.iter_mut().zip(&with) {
             let of_run = self.marks.iter().filter(|mark| mark.series == *name);
             let marks = of_run.map(|mark| Mark {
-                series: "Chosen reward".to_owned(),
+                series: CHOSEN.to_owned(),
                 ..mark.clone()
             });
-            figure.panels.push(Panel {
-                title: name.clone(),
-                series,
-                marks: marks.collect(),
-                ..Panel::default()
-            });
+            panel.marks = marks.collect();
         }
         Some(figure)
     }
@@ -226,6 +221,15 @@ impl<'a> Curves<'a> {
         }
         report.table(table);
     }
+}
+
+fn rewards_of(run: &TrainingRun) -> Vec<RewardPoint> {
+    let point = |it: &Step| RewardPoint {
+        step: usize::try_from(it.step).unwrap_or(usize::MAX),
+        chosen: it.chosen_reward,
+        rejected: it.rejected_reward,
+    };
+    run.steps.iter().map(point).collect()
 }
 
 fn points(run: &TrainingRun, pick: fn(&Step) -> f64) -> Vec<(f64, f64)> {

@@ -39,6 +39,8 @@ impl From<Section> for Block {
     fn from(section: Section) -> Self {
         Self {
             html: section.html,
+            id: "trees",
+            title: "Preference trees",
             style: section.style,
             script: section.script,
         }
@@ -49,7 +51,7 @@ impl From<Section> for Block {
 pub fn title(runs: &Runs) -> String {
     let names: Vec<&str> = runs.folders().iter().map(|it| it.name()).collect();
     match names.as_slice() {
-        [] => "Preference trees".to_owned(),
+        [] => "No runs".to_owned(),
         [one] => (*one).to_owned(),
         [all @ .., last] if names.len() <= 4 => format!("{} and {last}", all.join(", ")),
         _ => format!("{} runs", names.len()),

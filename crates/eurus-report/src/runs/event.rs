@@ -184,7 +184,9 @@ fn about_collapse(warning: &Value) -> String {
         let over = steps.map_or_else(String::new, |(first, last)| {
             format!(" over steps {first} to {last}")
         });
-        Some(format!(", from {from:.3} to {to:.3}{over}"))
+        // A minus sign, not a hyphen.
+        let numbers = format!(", from {from:.3} to {to:.3}").replace('-', "−");
+        Some(format!("{numbers}{over}"))
     };
     let what = match warning["kind"].as_str() {
         Some("non_finite") => {

@@ -190,6 +190,7 @@ fn trees_are_read_from_their_files_as_they_are_asked_for() {
     let path = place.path().join("trees.jsonl");
     fs::write(&path, trees.join("\n")).unwrap();
     let files = TreeFiles {
+        title: "Trees".to_owned(),
         source: TreeSource::open([path.to_str().unwrap()]).unwrap(),
         scores: Vec::new(),
         at_once: 2,

@@ -53,7 +53,7 @@ fn a_run_of_preference_learning_has_all_its_curves_with_the_warning_marked() {
     // On the rewards, and on the seven curves of learning.
     assert_eq!(marks.len(), 8, "{marks:?}");
     assert!(
-        marks[0].contains("step 39: the chosen reward falls, from 0.000 to -2.500"),
+        marks[0].contains("step 39: the chosen reward falls, from 0.000 to −2.500"),
         "{marks:?}"
     );
     let tables = texts(&page, "table").join("\n");
