@@ -89,6 +89,7 @@
       status.textContent = shown.length === trees.length
         ? ''
         : `${shown.length.toLocaleString('en')} of ${counted(trees.length, 'tree')}`;
+      find('[type=reset]').hidden = ![...controls].some((it) => it.name && it.name !== 'column' && it.value);
       isListed = false;
       if (shown.length) {
         openTree(shown[0]);
