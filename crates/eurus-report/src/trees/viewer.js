@@ -70,7 +70,10 @@
     }
 
     function scoresOf(number) {
-      return columns.length ? trees[number].columns[Number(controls.column.value)] : null;
+      const scores = columns.length ? trees[number].columns[Number(controls.column.value)] : null;
+      if (!scores) return null;
+      const [highest, lowest, gap, against] = scores;
+      return { highest, lowest, gap, against };
     }
 
     // What trees are sorted by, highest first; those without a number come last.

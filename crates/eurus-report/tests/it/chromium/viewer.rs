@@ -85,7 +85,7 @@ fn one_click_leads_to_the_next_step_whose_number_is_against_its_verdict() {
         page.choose("[name=column]", &column.to_string())
             .expect("chosen");
         let all = format!(
-            "{index}.flatMap(it => it.columns[{column}].against.map(node => `${{it.id}}, node ${{node}}`))"
+            "{index}.flatMap(it => it.columns[{column}][3].map(node => `${{it.id}}, node ${{node}}`))"
         );
         let total = number(&mut page, &format!("{all}.length"));
         assert!(total > 10);
