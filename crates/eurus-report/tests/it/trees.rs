@@ -160,7 +160,7 @@ proptest! {
             _ => false,
         }).map(|(node, _)| node).collect();
         let index = index_of(&page);
-        let found = index["trees"][0]["columns"].get(0).map_or(json!([]), |it| it["against"].clone());
+        let found = index["trees"][0]["columns"].get(0).map_or(json!([]), |it| it[3].clone());
         prop_assert_eq!(found, json!(expected));
         prop_assert_eq!(trees_of(&page)[0].select(&selector("b.against")).count(), expected.len());
     }
