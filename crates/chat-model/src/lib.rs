@@ -66,3 +66,8 @@ pub use openai::{
 pub use request::ChatRequest;
 pub use together::Together;
 pub use usage::{Prices, Usage, estimated_prompt_tokens, estimated_tokens, most_prompt_tokens};
+
+/// Compiles the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
