@@ -68,3 +68,8 @@ pub use request::ChatRequest;
 pub use seeds::{FIRST_SAMPLE_HEADER, SEED_HEADER};
 pub use together::Together;
 pub use usage::{Prices, Usage, estimated_prompt_tokens, estimated_tokens, most_prompt_tokens};
+
+/// Compiles the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

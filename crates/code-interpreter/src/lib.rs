@@ -132,3 +132,8 @@ pub use sandbox::{ProbeResult, Report, Sandbox, probe, protect_this_process};
 pub use session::Session;
 #[cfg(unix)]
 pub use state::{Fork, State};
+
+/// Compiles the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

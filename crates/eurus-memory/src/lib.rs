@@ -1,28 +1,4 @@
-//! The memory of a training program: an allocator that suits it, and how much of it the process holds.
-//!
-//! A training step frees and asks for the same large tensors again and again. An allocator that hands freed memory back to
-//! the system pays for it with a page fault and a page of zeros, every time: a sixth of a step of a small model
-//! on two cores. [`TrainingAllocator`] with [`keep_freed_memory`] does not.
-//!
-//! ```
-//! use eurus_memory::{TrainingAllocator, keep_freed_memory, peak_resident_bytes};
-//!
-//! #[global_allocator]
-//! static ALLOCATOR: TrainingAllocator = TrainingAllocator;
-//!
-//! keep_freed_memory(); // first thing in main
-//! let tensor = vec![1.0f32; 1 << 20];
-//! if let Some(peak) = peak_resident_bytes() {
-//!     assert!(peak as usize > 4 * tensor.len()); // where the system tells
-//! }
-//! ```
-//!
-//! # Features
-//!
-//! | feature | allocator |
-//! | --- | --- |
-//! | none | mimalloc: the fastest |
-//! | `system-allocator` | the system's; on Linux a tenth less memory, for up to a tenth more time |
+#![doc = include_str!("../README.md")]
 
 #[cfg(not(feature = "system-allocator"))]
 mod allocator {

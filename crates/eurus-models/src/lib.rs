@@ -116,3 +116,8 @@ pub mod layers {
         Projection, Routing, SelfAttention, SparseMlp, load_balancing_loss,
     };
 }
+
+/// Compiles the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -126,3 +126,8 @@ pub use schedule::{Decay, Schedule};
 pub use sft::SftTrainer;
 pub use snapshot::{RunIdentity, Snapshots};
 pub use stop::{StopReason, StopRequest};
+
+/// Compiles the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

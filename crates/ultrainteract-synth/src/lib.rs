@@ -85,3 +85,8 @@ pub use tree::{
     Build, Dropped, End, Event, Failure, Fallback, Grown, SynthConfig, SynthStats, Team,
     TreeBuilder, TurnCounts, TurnStats,
 };
+
+/// Compiles the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -11,6 +11,7 @@ mod blocks;
 mod packages;
 mod place;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,8 @@ use blocks::Chapter;
 use packages::Packages;
 use place::Stock;
 use tempfile::TempDir;
+
+use crate::common::Workplace;
 
 /// The most that may be left out: one block of so many.
 const OF_WHICH_ONE_MAY_BE_SKIPPED: usize = 10;
@@ -132,6 +135,64 @@ fn every_page_with_rust_is_tested_as_documentation() -> Result<()> {
         );
     }
     Ok(())
+}
+
+#[test]
+fn options_that_are_named_to_newcomers_are_options_of_the_program() -> Result<()> {
+    let place = Workplace::new()?;
+    place.succeed("man --out man")?;
+    let mut options = BTreeSet::new();
+    for page in fs::read_dir(place.path("man"))? {
+        let page = fs::read_to_string(page?.path())?
+            .replace("\\fB", " ")
+            .replace("\\-", "-");
+        options.extend(named_options(&page).map(str::to_owned));
+    }
+    for page in ["coming-from-trl", "coming-from-lm-evaluation-harness"] {
+        let text = fs::read_to_string(root().join(format!("docs/src/{page}.md")))?;
+        for option in named_options(&text) {
+            ensure!(options.contains(option), "{page} names {option}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn messages_that_are_quoted_are_in_the_code() -> Result<()> {
+    let mut code = String::new();
+    for package in fs::read_dir(root().join("crates"))? {
+        add_code(&package?.path().join("src"), &mut code)?;
+    }
+    let page = fs::read_to_string(root().join("docs/src/troubleshooting.md"))?;
+    let quoted: Vec<&str> = page
+        .split("**\"")
+        .skip(1)
+        .filter_map(|rest| rest.split("\"**").next())
+        .collect();
+    ensure!(quoted.len() > 2, "{quoted:?}");
+    for part in quoted.iter().flat_map(|message| message.split("...")) {
+        ensure!(code.contains(part.trim()), "no code says `{part}`");
+    }
+    Ok(())
+}
+
+fn add_code(folder: &Path, code: &mut String) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            add_code(&path, code)?;
+        } else if path.extension().is_some_and(|it| it == "rs") {
+            *code += &fs::read_to_string(path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Words that begin with two dashes.
+fn named_options(text: &str) -> impl Iterator<Item = &str> {
+    let is_of_a_word = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let words = text.split(move |c: char| !is_of_a_word(c));
+    words.filter(|word| word.len() > 3 && word.starts_with("--") && !word.starts_with("---"))
 }
 
 #[test]
