@@ -78,6 +78,7 @@ fn main() -> Result<()> {
     );
     println!("both answers are those of the model in this process, from the same seed");
 
+    let before = client.usage().completion_tokens;
     let alone = Instant::now();
     let mut one_by_one = Vec::new();
     for seed in 0..CLIENTS {
@@ -98,7 +99,7 @@ fn main() -> Result<()> {
     for (one, at_once) in one_by_one.iter().zip(at_once.context("a thread ended")?) {
         ensure!(*one == texts(&at_once?), "company changes nothing");
     }
-    let tokens = client.usage().completion_tokens as f64 / 2.0;
+    let tokens = (client.usage().completion_tokens - before) as f64 / 2.0;
     println!(
         "{CLIENTS} clients: {:.0} tokens/s one after another, {:.0} at once, and the same answers",
         tokens / alone,
