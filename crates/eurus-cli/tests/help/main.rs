@@ -1,0 +1,8 @@
+//! The help of every command, as its users read it: its options are the same everywhere, its examples run, its exit codes are
+//! those that it names. The program alone is used, in folders that the program fills.
+
+mod exit_codes;
+mod fixture;
+mod leaves;
+mod options;
+mod runs;
