@@ -90,6 +90,14 @@ const ACT_ALWAYS: &[&str] = &[
     "mixtures",
     "benchmarks",
     "runs",
+    // Sizes of what is practiced with.
+    "problems",
+    "held_out",
+    "vocabulary",
+    "hidden_size",
+    "layers",
+    "heads",
+    "context",
     "ngram",
     "substring_chars",
     "near_duplicates",
@@ -136,7 +144,6 @@ const ACT_ALWAYS: &[&str] = &[
     "right",
     "scores",
     "packages",
-    "runs",
     "results",
     // Pages.
     "title",

@@ -22,14 +22,16 @@ pub struct List {
 
 impl List {
     pub fn run(&self) -> Result<()> {
-        let mut table = Table::new("Recipes of the paper").headers([
+        let mut table = Table::new("Recipes of the paper, and a small one").headers([
             "name",
             "values of the paper",
             "values of ours",
             "small twin",
             "what",
         ]);
-        for recipe in Recipe::all()? {
+        let others = Recipe::other_names().into_iter().map(Recipe::built_in);
+        let others = others.collect::<Result<Vec<_>, _>>()?;
+        for recipe in Recipe::all()?.into_iter().chain(others) {
             let values = recipe.values();
             let confirmed = values
                 .iter()

@@ -38,7 +38,12 @@ enum Command {
     #[command(after_help = list::EXAMPLES)]
     List(list::List),
     /// A recipe with the source of every value, or the commands that it stands for.
-    #[command(after_help = show::EXAMPLES)]
+    #[command(
+        after_help = show::EXAMPLES,
+        mut_arg("mixtures", |arg| arg.requires("commands")),
+        mut_arg("benchmarks", |arg| arg.requires("commands")),
+        mut_arg("out", |arg| arg.requires("commands")),
+    )]
     Show(show::Show),
     /// What every stage will cost, on which devices it fits, and what is missing.
     #[command(after_help = check::EXAMPLES)]

@@ -37,6 +37,9 @@ pub const MODEL: &str = "model";
 /// Of so many problems that are drawn at least one is asked for a number, and those alone are used.
 const DRAWN: usize = 3;
 
+/// The most problems of a kind. There are fewer different ones.
+const MOST: usize = 100_000;
+
 /// Data to practice with, in memory.
 #[derive(Debug, Clone)]
 pub struct Practice {
@@ -66,13 +69,11 @@ impl Practice {
             ("problems", amounts.problems),
             ("held_out", amounts.held_out),
         ] {
-            if count == 0 {
-                return Err(fault(format!(
-                    "`{name}` is 0; ask for one problem at least"
-                )));
+            if !(1..=MOST).contains(&count) {
+                return Err(fault(format!("`{name}` is {count}; ask for 1 to {MOST}")));
             }
         }
-        let drawn = |count: usize| count.saturating_mul(DRAWN);
+        let drawn = |count: usize| DRAWN * count;
         let options = Options {
             dataset: "practice".to_owned(),
             // What a small model learns to calculate in minutes.

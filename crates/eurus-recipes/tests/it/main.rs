@@ -3,7 +3,9 @@
 mod guide;
 mod mutations;
 mod overrides;
+mod practice;
 mod reading;
 mod recipes;
+mod records;
 mod schema;
 mod steps;

@@ -3,6 +3,7 @@
 
 mod costs;
 mod devices;
+mod shape;
 mod table;
 
 use anyhow::Result;

@@ -16,7 +16,12 @@ fn recipes_are_listed_and_shown_with_sources_and_as_commands() -> Result<()> {
     let place = Workplace::new()?;
     ensure_says(
         &place.succeed("recipe list")?,
-        &["eurus-7b-sft", "eurus-70b-nca", "eurus-rm-7b-without-ldr"],
+        &[
+            "eurus-7b-sft",
+            "eurus-70b-nca",
+            "eurus-rm-7b-without-ldr",
+            "small-eurus",
+        ],
     )?;
     let shown = place.succeed("recipe show eurus-7b-kto --set preference.learning_rate=1e-6")?;
     ensure_says(
