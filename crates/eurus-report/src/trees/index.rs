@@ -29,15 +29,11 @@ struct IndexTree {
     columns: Vec<Option<IndexColumn>>,
 }
 
-/// One of the numbers in a tree, as precise as one sorts by and shorter; none of its actions having it, there is none.
+/// One of the numbers in a tree; none of its actions having it, there is none. It stands in the page as a list, and as precise as
+/// one sorts by, because there are many: the highest and the lowest, the largest gap between a number and its verdict, and the
+/// actions where there is one, in the order of the page.
 #[derive(Debug, Serialize)]
-struct IndexColumn {
-    highest: f32,
-    lowest: f32,
-    /// The actions whose number is against their verdict, in the order of the page, and the largest gap.
-    against: Vec<usize>,
-    gap: f32,
-}
+struct IndexColumn(f32, f32, f32, Vec<usize>);
 
 impl Index {
     pub fn new(columns: &Columns) -> Self {
@@ -87,11 +83,11 @@ impl Column {
                 largest = largest.max(gap);
             }
         }
-        Some(IndexColumn {
-            highest: self.known(number).reduce(f64::max)? as f32,
-            lowest: self.known(number).reduce(f64::min)? as f32,
-            against: disagreements,
-            gap: largest as f32,
-        })
+        Some(IndexColumn(
+            self.known(number).reduce(f64::max)? as f32,
+            self.known(number).reduce(f64::min)? as f32,
+            largest as f32,
+            disagreements,
+        ))
     }
 }

@@ -87,8 +87,8 @@ pub fn viewer(trees: &Trees, scores: &[Scores]) -> Result<Section> {
     let template = environment.get_template("tree.html")?;
     let mut index = Index::new(&columns);
     let mut sources = String::new();
-    for (number, (_, tree)) in trees.trees.iter().enumerate() {
-        let view = TreeView::new(tree, &columns, number);
+    for (number, (place, tree)) in trees.trees.iter().enumerate() {
+        let view = TreeView::new(*place, tree, &columns, number);
         index.push(&view, tree, &columns, number);
         sources += &template.render(Value::from(Serde(view)))?;
     }

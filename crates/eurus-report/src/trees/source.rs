@@ -189,7 +189,7 @@ fn ok_or_keep(
 
 /// About what a tree takes on a page, with its markup and two models' numbers.
 fn page_bytes(tree: &PreferenceTree) -> usize {
-    const MARKUP_OF_A_NODE: usize = 300;
+    const MARKUP_OF_A_NODE: usize = 350;
     let nodes = tree.nodes();
     nodes
         .map(|(_, node)| node.text().len() + MARKUP_OF_A_NODE)

@@ -12,6 +12,8 @@ const MOST_NAME: usize = 200;
 /// A tree.
 #[derive(Debug, Serialize)]
 pub(super) struct TreeView<'a> {
+    /// Its place among all trees, from 1.
+    place: usize,
     pub id: String,
     pub task: &'static str,
     pub dataset: String,
@@ -46,13 +48,14 @@ struct ObservationView<'a> {
 }
 
 impl<'a> TreeView<'a> {
-    pub fn new(tree: &'a PreferenceTree, columns: &Columns, number: usize) -> Self {
+    pub fn new(place: usize, tree: &'a PreferenceTree, columns: &Columns, number: usize) -> Self {
         let ordered = ordered_actions(tree).into_iter();
         let actions = ordered.filter_map(|id| {
             let action = tree.node(id).action()?;
             Some(ActionView::new(tree, columns, number, id, action))
         });
         Self {
+            place: place + 1,
             id: short(tree.id(), MOST_NAME),
             task: tree.task().as_str(),
             dataset: short(tree.dataset(), MOST_NAME),

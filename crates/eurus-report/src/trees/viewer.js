@@ -70,7 +70,10 @@
     }
 
     function scoresOf(number) {
-      return columns.length ? trees[number].columns[Number(controls.column.value)] : null;
+      const scores = columns.length ? trees[number].columns[Number(controls.column.value)] : null;
+      if (!scores) return null;
+      const [highest, lowest, gap, against] = scores;
+      return { highest, lowest, gap, against };
     }
 
     // What trees are sorted by, highest first; those without a number come last.
@@ -89,6 +92,7 @@
       status.textContent = shown.length === trees.length
         ? ''
         : `${shown.length.toLocaleString('en')} of ${counted(trees.length, 'tree')}`;
+      find('[type=reset]').hidden = ![...controls].some((it) => it.name && it.name !== 'column' && it.value);
       isListed = false;
       if (shown.length) {
         openTree(shown[0]);
@@ -209,7 +213,7 @@
       item.setAttribute('aria-level', item.dataset.level);
       item.setAttribute('aria-expanded', 'true');
       item.tabIndex = -1;
-      const excerpt = body.textContent.trim().slice(0, 200);
+      const excerpt = `${body.textContent.trim().slice(0, 200)}…`;
       head.append(element('span', { className: 'excerpt', dir: 'auto', textContent: excerpt }));
       for (const block of body.querySelectorAll('p, pre')) shorten(block);
     }

@@ -160,7 +160,7 @@ proptest! {
             _ => false,
         }).map(|(node, _)| node).collect();
         let index = index_of(&page);
-        let found = index["trees"][0]["columns"].get(0).map_or(json!([]), |it| it["against"].clone());
+        let found = index["trees"][0]["columns"].get(0).map_or(json!([]), |it| it[3].clone());
         prop_assert_eq!(found, json!(expected));
         prop_assert_eq!(trees_of(&page)[0].select(&selector("b.against")).count(), expected.len());
     }
@@ -183,8 +183,11 @@ fn two_models_stand_side_by_side_with_sign_and_colour() {
     );
     for html in trees_of(&page) {
         let actions = html.select(&selector("li[data-node]")).count();
-        assert_eq!(html.select(&selector(".head > span")).count(), 2 * actions);
-        for score in html.select(&selector(".head > span > b[class]")) {
+        assert_eq!(
+            html.select(&selector(".numbers > span")).count(),
+            2 * actions
+        );
+        for score in html.select(&selector(".numbers > span > b[class]")) {
             let class = score.attr("class").expect("a colour").chars().next();
             let text = text_of(score);
             let signs = [(Some('p'), '+'), (Some('n'), '−')];

@@ -52,6 +52,8 @@ impl Page {
         let disabled = json!({"value": !view.scripts});
         page.call("Emulation.setScriptExecutionDisabled", disabled)?;
         page.look(view)?;
+        // What the empty page did does not count.
+        page.connection.events.clear();
         let answer = page.call("Page.navigate", json!({"url": url}))?;
         if let Some(problem) = answer["errorText"].as_str() {
             return Err(format!("{url}: {problem}"));
