@@ -31,11 +31,13 @@ table = {
     ("eurus-examples", "build_trees"): ([], ""),
     ("eurus-examples", "loss_of_your_own"): ([], ""),
     ("eurus-examples", "rerank"): ([], ""),
+    ("eurus-examples", "serve_and_ask"): ([], ""),
     ("code-interpreter", "judging"): (["500"], ""),
     ("code-interpreter", "throughput"): (["200", "2"], ""),
     ("eurus-cli", "logits"): ([model, "1,2,3"], ""),
     ("eurus-eval", "sample_report"): ([str(run.parent / "sample.html")], ""),
     ("eurus-models", "generation_speed"): ([model], "2 2 8\n"),
+    ("eurus-report", "healthy_and_sick"): ([str(run.parent / "pictures")], ""),
     ("eurus-train", "scoring_speed"): (["policy", model, str(run.parent / "work.jsonl")], "512\n"),
     ("pref-losses", "two_parameters"): ([], ""),
 }

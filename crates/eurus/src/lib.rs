@@ -44,9 +44,9 @@ pub use eurus_eval as eval;
 #[cfg(feature = "recipes")]
 pub use eurus_recipes as recipes;
 
-/// Language models and reward models over HTTP: [`eurus_serve`].
-#[cfg(feature = "serve")]
-pub use eurus_serve as serve;
 /// Runs and preference trees as one page that loads nothing, written or followed: [`eurus_report`].
 #[cfg(feature = "report")]
 pub use eurus_report as report;
+/// Language models and reward models over HTTP: [`eurus_serve`].
+#[cfg(feature = "serve")]
+pub use eurus_serve as serve;

@@ -65,8 +65,6 @@ fn steps(recipe: &Recipe, places: &Places) -> Vec<Step> {
         .filter(|step| is_training(step))
         .map(|step| step.output.display().to_string())
         .collect();
-    let command = crate::Cli::command();
-    let can_report = command.find_subcommand("report").is_some();
     for step in &mut steps {
         if step.work == Work::Report {
             let mut words = vec!["report".to_owned()];
@@ -75,7 +73,7 @@ fn steps(recipe: &Recipe, places: &Places) -> Vec<Step> {
             step.work = Work::Command(words);
         }
     }
-    steps.retain(|step| step.stage != Stage::Report || (can_report && !models.is_empty()));
+    steps.retain(|step| step.stage != Stage::Report || !models.is_empty());
     steps
 }
 
