@@ -7,13 +7,12 @@
 #![allow(missing_docs)] // criterion's macros make undocumented functions
 
 use std::hint::black_box;
-use std::sync::Arc;
 use std::time::Duration;
 
 use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Device, Distribution, Tensor, TensorData};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use eurus_models::ops::{AttentionShape, ForestSpans, Segment, tree_attention};
+use eurus_models::ops::{AttentionShape, ForestSpans, Segment, Visibility, tree_attention};
 use token_forest::{PackedForest, TokenTree};
 
 const SHAPE: AttentionShape = AttentionShape {
@@ -185,7 +184,7 @@ fn attention(criterion: &mut Criterion) {
     for (workload, trees) in workloads {
         let packed = forest(&trees);
         let tokens = packed.tokens.len();
-        let spans = Arc::new(ForestSpans::new(&packed));
+        let spans = ForestSpans::new(&packed);
         let paths: Vec<TokenTree> = trees
             .iter()
             .flat_map(|tree| tree.paths())
@@ -193,7 +192,7 @@ fn attention(criterion: &mut Criterion) {
             .collect();
         let paths = forest(&paths);
         let path_tokens = paths.tokens.len();
-        let path_spans = Arc::new(ForestSpans::new(&paths));
+        let path_spans = ForestSpans::new(&paths);
 
         for backward in [false, true] {
             let device = if backward {
@@ -210,6 +209,8 @@ fn attention(criterion: &mut Criterion) {
                 })
                 .collect();
             let tree_masks = tree_masks(&spans, &device);
+            let visibility = Visibility::new(spans.clone(), &device);
+            let path_visibility = Visibility::new(path_spans.clone(), &device);
             let [q, k, v] = inputs(tokens, &device);
             let [path_q, path_k, path_v] = inputs(path_tokens, &device);
             let pass = if backward { "backward" } else { "forward" };
@@ -233,7 +234,7 @@ fn attention(criterion: &mut Criterion) {
                 });
             };
             measure("fused_per_node", &|| {
-                tree_attention(q.clone(), k.clone(), v.clone(), &spans, SHAPE)
+                tree_attention(q.clone(), k.clone(), v.clone(), &visibility, SHAPE)
             });
             measure("stock_per_node", &|| {
                 per_node(&q, &k, &v, &spans, &node_masks)
@@ -246,12 +247,12 @@ fn attention(criterion: &mut Criterion) {
                     path_q.clone(),
                     path_k.clone(),
                     path_v.clone(),
-                    &path_spans,
+                    &path_visibility,
                     SHAPE,
                 )
             });
             // The forms must agree, or the times mean nothing.
-            let fused = tree_attention(q.clone(), k.clone(), v.clone(), &spans, SHAPE);
+            let fused = tree_attention(q.clone(), k.clone(), v.clone(), &visibility, SHAPE);
             for other in [
                 per_node(&q, &k, &v, &spans, &node_masks),
                 masked(&q, &k, &v, &spans, &tree_masks),

@@ -38,6 +38,7 @@ use token_forest::{Group, TokenTree, TrainingTree, add_mismatched};
 
 use arithmetic::{matmul_peak, training_flops};
 use shapes::Shape;
+use workload::Lengths;
 
 #[global_allocator]
 static ALLOCATOR: TrainingAllocator = TrainingAllocator;
@@ -62,6 +63,9 @@ struct Options {
     /// Multi-turn trees to draw
     #[arg(long, default_value_t = 20, conflicts_with = "work")]
     trees: usize,
+    /// How long they are
+    #[arg(long, value_enum, default_value = "short", conflicts_with = "work")]
+    lengths: Lengths,
     /// What is trained
     #[arg(long, value_enum, default_value = "dpo")]
     what: What,
@@ -95,12 +99,18 @@ struct Options {
     /// Token ids of the model, if not those of its shape
     #[arg(long)]
     vocab: Option<usize>,
+    /// Layers of the model, if not those of its shape
+    #[arg(long)]
+    layers: Option<usize>,
     /// Folder with the config.json of a model whose shape is taken
     #[arg(long, conflicts_with_all = ["shape", "vocab"])]
     config: Option<PathBuf>,
     /// Where to compute: cpu, or cuda in a build with that feature
     #[arg(long, default_value = "cpu", value_parser = device)]
     device: Device,
+    /// Do not time matrix products, which the share of their speed is said by
+    #[arg(long)]
+    no_peak: bool,
     /// Set by cargo
     #[arg(long, hide = true)]
     bench: bool,
@@ -221,15 +231,17 @@ impl Run<'_> {
 fn main() -> Result<()> {
     keep_freed_memory();
     let options = Options::parse();
-    let config = match &options.config {
+    let mut config = match &options.config {
         Some(folder) => DecoderConfig::from_folder(folder)?,
         None => options.shape.config(options.vocab),
     };
+    config.layers = options.layers.unwrap_or(config.layers);
     let mut trees = match &options.work {
         Some(path) => workload::read(path, config.vocab_size)?,
-        None => workload::draw(options.trees, config.vocab_size, 0)?,
+        None => workload::draw(options.trees, options.lengths, config.vocab_size, 0)?,
     };
     let pairs: usize = trees.iter().map(|tree| tree.groups().len()).sum();
+    let nodes: usize = trees.iter().map(|tree| tree.tree().nodes.len()).sum();
     let settings = TrainingConfig {
         learning_rate: 5e-7,
         trees_per_step: options.trees_per_step,
@@ -249,7 +261,10 @@ fn main() -> Result<()> {
         true => DType::BF16,
         false => DType::F32,
     };
-    let peak = matmul_peak(&options.device, computed_in)?;
+    let peak = match options.no_peak {
+        true => None,
+        false => Some(matmul_peak(&options.device, computed_in)?),
+    };
     let mut run = Run {
         options: &options,
         settings,
@@ -290,6 +305,8 @@ fn main() -> Result<()> {
             "what": format!("{:?}", options.what).to_lowercase(),
             "trees": trees.len(),
             "pairs": pairs * options.epochs,
+            "nodes": nodes,
+            "forests": (tally.room / options.token_budget as f64).round(),
             "steps": tally.steps,
             "total_wall_s": round(tally.seconds),
             "ref_s": round(run.reference_seconds),
@@ -300,8 +317,8 @@ fn main() -> Result<()> {
             "utilization": round(tally.unique_tokens as f64 / tally.room),
             "peak_rss_mib": peak_resident_bytes().map(mib),
             "device_memory_mib": device_memory.map(|it| mib(it.bytes_reserved)),
-            "matmul_peak_gflops": round(peak / 1e9),
-            "matmul_share": round(flops / tally.seconds / peak),
+            "matmul_peak_gflops": peak.map(|peak| round(peak / 1e9)),
+            "matmul_share": peak.map(|peak| round(flops / tally.seconds / peak)),
             "first_losses": tally.first_losses,
             "last_loss": tally.last_loss,
         })

@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use anyhow::Result;
+use clap::ValueEnum;
 use eurus_tests::workload;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution as _, weighted::WeightedIndex};
 use token_forest::{Group, TokenTree, TrainingTree};
 
 /// The trees of a file; token ids from `vocab` on become smaller ones.
@@ -24,23 +26,49 @@ pub fn read(path: &Path, vocab: usize) -> Result<Vec<TrainingTree>> {
     workload::read(path)?.into_iter().map(smaller).collect()
 }
 
-/// Most turns of a drawn tree, as in the paper.
-const MAX_TURNS: usize = 5;
+/// How long drawn trees are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Lengths {
+    /// 1 to 5 turns, each as likely; about 100 tokens a node
+    Short,
+    /// Those of UltraInteract's mathematics with a tool: turns in the paper's proportions, about 400 tokens a node
+    Ultrainteract,
+}
 
-/// Multi-turn trees, shorter than UltraInteract's: at each turn a chosen and a rejected action, of which the rejected one is
-/// followed by an observation and the next turn. Token ids are random.
-pub fn draw(trees: usize, vocab: usize, seed: u64) -> Result<Vec<TrainingTree>> {
+impl Lengths {
+    /// How often trees have 1, 2, .. 5 turns.
+    fn turns(self) -> [u32; 5] {
+        match self {
+            Self::Short => [1; 5],
+            Self::Ultrainteract => [10_440, 4_122, 1_898, 904, 5_564],
+        }
+    }
+
+    /// Mean tokens of a prompt, an action and an observation.
+    fn tokens(self) -> [usize; 3] {
+        match self {
+            Self::Short => [80, 160, 60],
+            Self::Ultrainteract => [240, 440, 420],
+        }
+    }
+}
+
+/// Multi-turn trees: at each turn a chosen and a rejected action, of which the rejected one is followed by an observation and
+/// the next turn. Token ids are random.
+pub fn draw(trees: usize, lengths: Lengths, vocab: usize, seed: u64) -> Result<Vec<TrainingTree>> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let turns = WeightedIndex::new(lengths.turns())?;
+    let [prompt_tokens, action_tokens, observation_tokens] = lengths.tokens();
     (0..trees)
         .map(|index| {
-            let mut tree = TokenTree::new(tokens(80, vocab, &mut rng), false);
+            let mut tree = TokenTree::new(tokens(prompt_tokens, vocab, &mut rng), false);
             let mut prompt = 0;
             let mut pairs = Vec::new();
-            for _ in 0..rng.random_range(1..=MAX_TURNS) {
-                let chosen = tree.push(prompt, tokens(160, vocab, &mut rng), false);
-                let rejected = tree.push(prompt, tokens(160, vocab, &mut rng), false);
+            for _ in 0..=turns.sample(&mut rng) {
+                let chosen = tree.push(prompt, tokens(action_tokens, vocab, &mut rng), false);
+                let rejected = tree.push(prompt, tokens(action_tokens, vocab, &mut rng), false);
                 pairs.push(Group::pair(chosen, rejected));
-                prompt = tree.push(rejected, tokens(60, vocab, &mut rng), false);
+                prompt = tree.push(rejected, tokens(observation_tokens, vocab, &mut rng), false);
             }
             Ok(TrainingTree::new(format!("drawn-{index}"), &tree, pairs)?)
         })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use token_forest::PackedForest;
 
-use crate::ops::ForestSpans;
+use crate::ops::{ForestSpans, Visibility};
 
 /// A packed forest with what a model needs of it on a device.
 #[derive(Debug, Clone)]
@@ -13,7 +13,7 @@ pub struct ForestBatch {
     /// The forest.
     pub forest: Arc<PackedForest>,
     /// Which tokens each node's tokens attend to.
-    pub spans: Arc<ForestSpans>,
+    pub visibility: Visibility,
     /// Token ids, `[T]`.
     pub tokens: Tensor<1, Int>,
 }
@@ -21,11 +21,11 @@ pub struct ForestBatch {
 impl ForestBatch {
     /// Puts a forest on a device.
     pub fn new(forest: PackedForest, device: &Device) -> Self {
-        let spans = Arc::new(ForestSpans::new(&forest));
+        let visibility = Visibility::new(ForestSpans::new(&forest), device);
         let tokens = int_tensor(&forest.tokens, device);
         Self {
             forest: Arc::new(forest),
-            spans,
+            visibility,
             tokens,
         }
     }
@@ -34,7 +34,7 @@ impl ForestBatch {
     pub fn inner(&self) -> Self {
         Self {
             forest: self.forest.clone(),
-            spans: self.spans.clone(),
+            visibility: self.visibility.inner(),
             tokens: self.tokens.clone().inner(),
         }
     }

@@ -61,7 +61,7 @@ impl PaddedRows {
         let leaves = (0..forest.nodes.len()).filter(|&node| is_leaf[node]);
         let paths: Vec<Vec<u32>> = leaves
             .map(|leaf| {
-                let spans = &batch.spans.nodes[leaf].keys;
+                let spans = &batch.visibility.spans.nodes[leaf].keys;
                 let tokens = spans.iter().flat_map(|it| it.start..it.start + it.len);
                 tokens.map(|token| token as u32).collect()
             })

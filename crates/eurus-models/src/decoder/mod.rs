@@ -282,7 +282,7 @@ impl Body {
     pub fn forward(&self, batch: &ForestBatch) -> BodyOutput {
         let rotary = self.rotary_of(batch);
         self.forward_rotated(batch.tokens.clone(), &rotary, |_, queries, kv, shape| {
-            ops::tree_attention(queries, kv.keys, kv.values, &batch.spans, shape)
+            ops::tree_attention(queries, kv.keys, kv.values, &batch.visibility, shape)
         })
     }
 
@@ -293,7 +293,7 @@ impl Body {
         let output =
             self.forward_rotated(batch.tokens.clone(), &rotary, |_, queries, kv, shape| {
                 kept.push(kv.clone());
-                ops::tree_attention(queries, kv.keys, kv.values, &batch.spans, shape)
+                ops::tree_attention(queries, kv.keys, kv.values, &batch.visibility, shape)
             });
         (output.hidden, kept)
     }
@@ -345,7 +345,7 @@ impl ForestBlocks for BodyBlocks<'_> {
     fn block(&self, index: usize, x: Tensor<2>) -> (Tensor<2>, Option<Routing>) {
         let layer = &self.body.layers[index];
         layer.forward(x, &self.rotary, |queries, kv, shape| {
-            ops::tree_attention(queries, kv.keys, kv.values, &self.batch.spans, shape)
+            ops::tree_attention(queries, kv.keys, kv.values, &self.batch.visibility, shape)
         })
     }
 

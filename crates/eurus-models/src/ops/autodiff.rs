@@ -141,12 +141,13 @@ impl<B: ForestOps> Backward<B, 1> for Rotate {
 
 /// The state that tree attention saves for its backward pass.
 #[derive(Debug, Clone)]
-struct AttentionState<F> {
+struct AttentionState<F, I> {
     q: F,
     k: F,
     v: F,
     output: F,
     log_sum_exp: F,
+    table: I,
     spans: Arc<ForestSpans>,
     shape: AttentionShape,
 }
@@ -155,7 +156,7 @@ struct AttentionState<F> {
 struct TreeAttention;
 
 impl<B: ForestOps> Backward<B, 3> for TreeAttention {
-    type State = AttentionState<FloatTensor<B>>;
+    type State = AttentionState<FloatTensor<B>, IntTensor<B>>;
 
     fn backward(
         self,
@@ -172,6 +173,7 @@ impl<B: ForestOps> Backward<B, 3> for TreeAttention {
             s.output,
             s.log_sum_exp,
             grad,
+            s.table,
             s.spans,
             s.shape,
         );
@@ -268,14 +270,21 @@ impl<B: ForestOps, C: CheckpointStrategy> ForestOps for Autodiff<B, C> {
         q: FloatTensor<Self>,
         k: FloatTensor<Self>,
         v: FloatTensor<Self>,
+        table: IntTensor<Self>,
         spans: Arc<ForestSpans>,
         shape: AttentionShape,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let (q, q_node) = q.into_parts();
         let (k, k_node) = k.into_parts();
         let (v, v_node) = v.into_parts();
-        let (output, log_sum_exp) =
-            B::tree_attention(q.clone(), k.clone(), v.clone(), spans.clone(), shape);
+        let (output, log_sum_exp) = B::tree_attention(
+            q.clone(),
+            k.clone(),
+            v.clone(),
+            table.clone(),
+            spans.clone(),
+            shape,
+        );
         // Nothing differentiates the log-sum-exp: it leaves as a constant.
         let constant = <Self as burn::backend::AutodiffBackend>::from_inner(log_sum_exp.clone());
         let output = match TreeAttention
@@ -290,6 +299,7 @@ impl<B: ForestOps, C: CheckpointStrategy> ForestOps for Autodiff<B, C> {
                     v,
                     output: output.clone(),
                     log_sum_exp,
+                    table,
                     spans,
                     shape,
                 },

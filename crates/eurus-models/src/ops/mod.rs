@@ -6,6 +6,8 @@
 //! autodiff implementation is shared: it keeps what the backward pass needs and calls the backend's `*_backward` method.
 
 mod autodiff;
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+mod cube;
 pub(crate) mod flex;
 mod reference;
 mod spans;
@@ -16,7 +18,9 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::{Int, Tensor};
 
-pub use spans::{AttentionShape, DecodeSpans, ForestSpans, NodeSpan, PromptGroup, Segment};
+pub use spans::{
+    AttentionShape, DecodeSpans, ForestSpans, NodeSpan, PromptGroup, Segment, Visibility,
+};
 
 /// Decoder operations over packed forests.
 #[backend_extension(
@@ -106,12 +110,14 @@ pub trait ForestOps: Backend {
 
     /// Attention of every node's queries over the keys of its root path, causal, without a mask.
     ///
-    /// `q [T, heads * head_dim]`, `k` and `v [T, kv_heads * head_dim]`. Returns the mixed values
+    /// `q [T, heads * head_dim]`, `k` and `v [T, kv_heads * head_dim]`; `table` and `spans` as [`Visibility`] has them.
+    /// Returns the mixed values
     /// `[T, heads * head_dim]` and the log-sum-exp of the scores `[T, heads]`.
     fn tree_attention(
         q: FloatTensor<Self>,
         k: FloatTensor<Self>,
         v: FloatTensor<Self>,
+        _table: IntTensor<Self>,
         spans: Arc<ForestSpans>,
         shape: AttentionShape,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
@@ -128,6 +134,7 @@ pub trait ForestOps: Backend {
         output: FloatTensor<Self>,
         log_sum_exp: FloatTensor<Self>,
         grad: FloatTensor<Self>,
+        _table: IntTensor<Self>,
         spans: Arc<ForestSpans>,
         shape: AttentionShape,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
@@ -160,9 +167,6 @@ pub trait ForestOps: Backend {
         reference::decode_attention::<Self>(q, prompt_k, prompt_v, step_k, step_v, &spans, shape)
     }
 }
-
-#[cfg(any(feature = "cuda", feature = "wgpu"))]
-impl ForestOps for burn_cubecl::CubeBackend {}
 
 #[cfg(feature = "tch")]
 impl ForestOps for burn::backend::LibTorch {}
@@ -208,14 +212,15 @@ pub fn tree_attention(
     q: Tensor<2>,
     k: Tensor<2>,
     v: Tensor<2>,
-    spans: &Arc<ForestSpans>,
+    visibility: &Visibility,
     shape: AttentionShape,
 ) -> Tensor<2> {
     let (output, _) = Dispatch::tree_attention(
         q.into_dispatch(),
         k.into_dispatch(),
         v.into_dispatch(),
-        spans.clone(),
+        visibility.table.clone().into_dispatch(),
+        visibility.spans.clone(),
         shape,
     );
     Tensor::from_dispatch(output)

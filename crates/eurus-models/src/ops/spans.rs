@@ -1,7 +1,9 @@
 //! Spans of a forest for attention: for every node, where its tokens and its ancestors' tokens are.
 
 use std::ops::Range;
+use std::sync::Arc;
 
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use token_forest::PackedForest;
 
 /// A run of tokens in packed order.
@@ -64,6 +66,71 @@ impl ForestSpans {
             nodes,
             trees,
             tokens: forest.tokens.len(),
+        }
+    }
+}
+
+impl ForestSpans {
+    /// For every token, the row behind the subtree of its node: with rows in depth-first order, the row `i` sees the key `j`
+    /// exactly when `j <= i < ends[j]`.
+    pub fn ends(&self) -> Vec<usize> {
+        let mut ends = vec![0; self.tokens];
+        // The nodes whose subtree goes on, each with its depth.
+        let mut open: Vec<&NodeSpan> = Vec::new();
+        let mut close = |node: &NodeSpan, end: usize| {
+            let rows = node.queries;
+            ends[rows.start..rows.start + rows.len].fill(end);
+        };
+        for node in &self.nodes {
+            while let Some(last) = open.pop_if(|last| last.keys.len() >= node.keys.len()) {
+                close(last, node.queries.start);
+            }
+            open.push(node);
+        }
+        for node in open {
+            close(node, self.tokens);
+        }
+        ends
+    }
+}
+
+/// What attention needs to know of a forest, where it is computed: a CPU goes by the spans, the kernels of a GPU by a table.
+#[derive(Debug, Clone)]
+pub struct Visibility {
+    /// The spans.
+    pub spans: Arc<ForestSpans>,
+    /// `[3, T]`: of every token, the [end](ForestSpans::ends) of its node's subtree and its position along its path; then of
+    /// every [`Self::COARSE_ROWS`] tokens the largest end.
+    pub table: Tensor<2, Int>,
+}
+
+impl Visibility {
+    /// Tokens that share an entry of the table's last row.
+    pub const COARSE_ROWS: usize = 16;
+
+    /// Puts the spans on a device.
+    pub fn new(spans: ForestSpans, device: &Device) -> Self {
+        let ends = spans.ends();
+        let mut table: Vec<i32> = ends.iter().map(|&end| end as i32).collect();
+        for node in &spans.nodes {
+            let positions = node.path_start..node.path_start + node.queries.len;
+            table.extend(positions.map(|position| position as i32));
+        }
+        let largest = |ends: &[usize]| ends.iter().max().map_or(0, |&end| end as i32);
+        table.extend(ends.chunks(Self::COARSE_ROWS).map(largest));
+        table.resize(3 * spans.tokens, 0);
+        let table = TensorData::new(table, [3, spans.tokens]);
+        Self {
+            spans: Arc::new(spans),
+            table: Tensor::from_data(table, device),
+        }
+    }
+
+    /// The same for a model without autodiff.
+    pub fn inner(&self) -> Self {
+        Self {
+            spans: self.spans.clone(),
+            table: self.table.clone().inner(),
         }
     }
 }

@@ -151,7 +151,31 @@ impl OptimizerOps for Flex {
 }
 
 #[cfg(any(feature = "cuda", feature = "wgpu"))]
-impl OptimizerOps for burn_cubecl::CubeBackend {}
+impl OptimizerOps for burn_cubecl::CubeBackend {
+    fn adamw_step(
+        parameter: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        step: AdamWStep,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        use burn::backend::TensorMetadata;
+        let tensors = [&parameter, &gradient, &first, &second];
+        if tensors.iter().any(|tensor| tensor.dtype() != DType::F32) {
+            return stock_adamw_step::<Self>(parameter, gradient, first, second, step);
+        }
+        let step = gpu_kernels::adamw::AdamWStep {
+            gradient_factor: step.gradient_factor,
+            beta_1: step.beta_1,
+            beta_2: step.beta_2,
+            epsilon: step.epsilon,
+            decay: step.decay,
+            step_size: step.step_size,
+            second_correction: step.second_correction,
+        };
+        gpu_kernels::adamw::step(parameter, gradient, first, second, step)
+    }
+}
 
 #[cfg(feature = "tch")]
 impl OptimizerOps for burn::backend::LibTorch {}

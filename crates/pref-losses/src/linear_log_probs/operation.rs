@@ -1,5 +1,7 @@
 //! The operation on the level of backends: what it takes, its two passes, its node in the autodiff graph.
 
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+mod cube;
 #[cfg(feature = "flex")]
 mod flex;
 mod plain;
@@ -157,7 +159,20 @@ impl Kernels for Flex {
 }
 
 #[cfg(any(feature = "cuda", feature = "wgpu"))]
-impl Kernels for burn::backend::Cube {}
+impl Kernels for burn::backend::Cube {
+    fn forward(inputs: &Inputs<Self>) -> Forward<Self> {
+        cube::forward(inputs)
+    }
+
+    fn backward(
+        saved: Saved<Self>,
+        grad: FloatTensor<Self>,
+        wanted: Wanted,
+        weight_sum: Option<FloatTensor<Self>>,
+    ) -> Gradient<Self> {
+        cube::backward(saved, grad, wanted, weight_sum)
+    }
+}
 
 #[cfg(feature = "tch")]
 #[allow(deprecated)]

@@ -167,6 +167,7 @@ impl ForestOps for Flex {
         q: FlexTensor,
         k: FlexTensor,
         v: FlexTensor,
+        _table: FlexTensor,
         spans: Arc<ForestSpans>,
         shape: AttentionShape,
     ) -> (FlexTensor, FlexTensor) {
@@ -195,6 +196,7 @@ impl ForestOps for Flex {
         output: FlexTensor,
         log_sum_exp: FlexTensor,
         grad: FlexTensor,
+        _table: FlexTensor,
         spans: Arc<ForestSpans>,
         shape: AttentionShape,
     ) -> (FlexTensor, FlexTensor, FlexTensor) {

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use token_forest::{PackedForest, TokenTree};
 
 use super::*;
+use crate::ops::Visibility;
 
 const TOLERANCE: f32 = 2e-5;
 
@@ -57,14 +58,22 @@ fn shapes() -> [AttentionShape; 3] {
 
 #[test]
 fn tree_attention_equals_stock_operations_in_values_and_gradients() {
-    let spans = Arc::new(forest());
+    let Visibility { spans, table } = Visibility::new(forest(), &Device::flex());
+    let table = || FlexTensor::from_data(table.clone().into_data());
     for shape in shapes() {
         let t = spans.tokens;
         let q = tensor(1, t, shape.heads * shape.head_dim);
         let k = tensor(2, t, shape.kv_heads * shape.head_dim);
         let v = tensor(3, t, shape.kv_heads * shape.head_dim);
         let grad = tensor(4, t, shape.heads * shape.head_dim);
-        let fused = Flex::tree_attention(q.clone(), k.clone(), v.clone(), spans.clone(), shape);
+        let fused = Flex::tree_attention(
+            q.clone(),
+            k.clone(),
+            v.clone(),
+            table(),
+            spans.clone(),
+            shape,
+        );
         let stock =
             reference::tree_attention::<Flex>(q.clone(), k.clone(), v.clone(), &spans, shape);
         let (output, lse) = fused.clone();
@@ -72,8 +81,17 @@ fn tree_attention_equals_stock_operations_in_values_and_gradients() {
         assert_close(fused.1, stock.1);
         let args = (q, k, v, output, lse, grad);
         let a = args.clone();
-        let fused =
-            Flex::tree_attention_backward(a.0, a.1, a.2, a.3, a.4, a.5, spans.clone(), shape);
+        let fused = Flex::tree_attention_backward(
+            a.0,
+            a.1,
+            a.2,
+            a.3,
+            a.4,
+            a.5,
+            table(),
+            spans.clone(),
+            shape,
+        );
         let a = args;
         let stock =
             reference::tree_attention_backward::<Flex>(a.0, a.1, a.2, a.3, a.4, a.5, &spans, shape);

@@ -1,0 +1,93 @@
+//! The kernels of GPUs.
+
+#[cfg(all(test, feature = "wgpu"))]
+mod tests;
+
+use std::sync::Arc;
+
+use burn::backend::ops::FloatTensorOps as _;
+use burn::tensor::Shape;
+use burn_cubecl::CubeBackend;
+use burn_cubecl::tensor::CubeTensor;
+
+use gpu_kernels::{attention, embedding, rms_norm, rotary, swiglu};
+
+use super::{AttentionShape, ForestOps, ForestSpans};
+
+impl From<AttentionShape> for attention::AttentionShape {
+    fn from(shape: AttentionShape) -> Self {
+        Self {
+            heads: shape.heads,
+            kv_heads: shape.kv_heads,
+            head_dim: shape.head_dim,
+            scale: shape.scale,
+            window: shape.window,
+        }
+    }
+}
+
+impl ForestOps for CubeBackend {
+    fn embed_backward(vocab: usize, tokens: CubeTensor, grad: CubeTensor) -> CubeTensor {
+        let width = grad.meta.shape()[1];
+        let zeros = Self::float_zeros(Shape::from([vocab, width]), &grad.device, grad.dtype.into());
+        embedding::add_rows(zeros, tokens, grad)
+    }
+
+    fn embed_backward_onto(sum: CubeTensor, tokens: CubeTensor, grad: CubeTensor) -> CubeTensor {
+        embedding::add_rows(sum, tokens, grad)
+    }
+
+    fn rms_norm(x: CubeTensor, weight: CubeTensor, epsilon: f32) -> CubeTensor {
+        rms_norm::forward(x, weight, epsilon)
+    }
+
+    fn rms_norm_backward(
+        x: CubeTensor,
+        weight: CubeTensor,
+        grad: CubeTensor,
+        epsilon: f32,
+    ) -> (CubeTensor, CubeTensor) {
+        rms_norm::backward(x, weight, grad, epsilon)
+    }
+
+    fn swiglu(gate: CubeTensor, up: CubeTensor) -> CubeTensor {
+        swiglu::forward(gate, up)
+    }
+
+    fn swiglu_backward(
+        gate: CubeTensor,
+        up: CubeTensor,
+        grad: CubeTensor,
+    ) -> (CubeTensor, CubeTensor) {
+        swiglu::backward(gate, up, grad)
+    }
+
+    fn rotate(x: CubeTensor, cos: CubeTensor, sin: CubeTensor) -> CubeTensor {
+        rotary::rotate(x, cos, sin)
+    }
+
+    fn tree_attention(
+        q: CubeTensor,
+        k: CubeTensor,
+        v: CubeTensor,
+        table: CubeTensor,
+        _spans: Arc<ForestSpans>,
+        shape: AttentionShape,
+    ) -> (CubeTensor, CubeTensor) {
+        attention::forward(q, k, v, table, shape.into())
+    }
+
+    fn tree_attention_backward(
+        q: CubeTensor,
+        k: CubeTensor,
+        v: CubeTensor,
+        output: CubeTensor,
+        log_sum_exp: CubeTensor,
+        grad: CubeTensor,
+        table: CubeTensor,
+        _spans: Arc<ForestSpans>,
+        shape: AttentionShape,
+    ) -> (CubeTensor, CubeTensor, CubeTensor) {
+        attention::backward(q, k, v, output, log_sum_exp, grad, table, shape.into())
+    }
+}

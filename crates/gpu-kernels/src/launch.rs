@@ -1,0 +1,96 @@
+//! What every launch needs: outputs, grids, types.
+
+use burn::tensor::{DType, Shape};
+use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::ir::ElemType;
+use cubecl::prelude::*;
+
+/// Units of a cube of the kernels that go over elements or rows.
+pub const UNITS: usize = 256;
+
+/// A tensor on the device of another, not filled.
+pub fn empty(like: &CubeTensor, shape: impl Into<Shape>, dtype: DType) -> CubeTensor {
+    let shape = shape.into();
+    let handle = like.client.empty(shape.num_elements() * dtype.size());
+    CubeTensor::new_contiguous(
+        like.client.clone(),
+        like.device.clone(),
+        shape,
+        handle,
+        dtype,
+    )
+}
+
+/// The buffer of a contiguous copy, or of the tensor itself if it is contiguous.
+pub fn buffer(tensor: CubeTensor) -> BufferArg {
+    into_contiguous(tensor).into_buffer_arg()
+}
+
+/// The tensor itself when nobody else holds it and it is contiguous, or a copy: it may be written to.
+pub fn owned(tensor: CubeTensor) -> CubeTensor {
+    let tensor = into_contiguous(tensor);
+    match tensor.can_mut() {
+        true => tensor,
+        false => tensor.copy(),
+    }
+}
+
+/// The number type of a tensor, for kernels that are written for several.
+pub fn element(tensor: &CubeTensor) -> ElemType {
+    burn::backend::cubecl::dtype_to_storage_type(tensor.dtype)
+}
+
+/// Rows and columns of a matrix.
+pub fn dims(tensor: &CubeTensor) -> [usize; 2] {
+    let shape = tensor.meta.shape();
+    [shape[0], shape[1]]
+}
+
+/// Cubes of [`UNITS`] that have a unit for each of so many elements.
+pub fn cubes_for(elements: usize) -> CubeCount {
+    CubeCount::Static(elements.div_ceil(UNITS) as u32, 1, 1)
+}
+
+/// The units of a cube in one row.
+pub fn row_of_units() -> CubeDim {
+    CubeDim::new_1d(UNITS as u32)
+}
+
+/// The sum over the units of a cube, in an order that depends on their number alone. `sums` holds a number for each unit.
+#[cube]
+pub fn sum_over_units(value: f32, sums: &mut Shared<[f32]>, #[comptime] units: usize) -> f32 {
+    let unit = UNIT_POS as usize;
+    sums[unit] = value;
+    sync_cube();
+    let mut half = comptime!(units / 2).runtime();
+    while half > 0 {
+        if unit < half {
+            sums[unit] = sums[unit] + sums[unit + half];
+        }
+        sync_cube();
+        half /= 2;
+    }
+    let sum = sums[0];
+    sync_cube();
+    sum
+}
+
+/// The largest number of the units of a cube, as [`sum_over_units`].
+#[cube]
+pub fn max_over_units(value: f32, parts: &mut Shared<[f32]>, #[comptime] units: usize) -> f32 {
+    let unit = UNIT_POS as usize;
+    parts[unit] = value;
+    sync_cube();
+    let mut half = comptime!(units / 2).runtime();
+    while half > 0 {
+        if unit < half {
+            parts[unit] = f32::max(parts[unit], parts[unit + half]);
+        }
+        sync_cube();
+        half /= 2;
+    }
+    let largest = parts[0];
+    sync_cube();
+    largest
+}
