@@ -60,20 +60,20 @@ impl Run {
 /// The steps that this program can do.
 fn steps(recipe: &Recipe, places: &Places) -> Vec<Step> {
     let mut steps = recipe.steps(places);
-    let models: Vec<String> = steps
+    let reported: Vec<String> = steps
         .iter()
-        .filter(|step| is_training(step))
+        .filter(|step| is_training(step) || comes_in_parts(step))
         .map(|step| step.output.display().to_string())
         .collect();
     for step in &mut steps {
         if step.work == Work::Report {
             let mut words = vec!["report".to_owned()];
-            words.extend(models.iter().cloned());
+            words.extend(reported.iter().cloned());
             words.extend(["--out".to_owned(), step.output.display().to_string()]);
             step.work = Work::Command(words);
         }
     }
-    steps.retain(|step| step.stage != Stage::Report || !models.is_empty());
+    steps.retain(|step| step.stage != Stage::Report || !reported.is_empty());
     steps
 }
 

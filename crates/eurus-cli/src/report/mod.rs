@@ -76,7 +76,7 @@ pub struct ReportOf {
     serve: bool,
 
     /// Port of the page; 0 takes any that is free
-    #[arg(long, value_name = "N", default_value_t = 8088)]
+    #[arg(long, value_name = "PORT", default_value_t = 8088)]
     port: u16,
 }
 

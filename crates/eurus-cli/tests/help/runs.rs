@@ -13,7 +13,7 @@ use crate::fixture::Fixture;
 use crate::leaves::{all, examples};
 
 /// What an example has that cannot be had here, and why.
-const NOT_HERE: [(&str, &str); 9] = [
+const NOT_HERE: [(&str, &str); 11] = [
     ("http://", "a server of a model"),
     ("postgres://", "a server of a database"),
     (
@@ -24,6 +24,14 @@ const NOT_HERE: [(&str, &str); 9] = [
     (
         "recipe run",
         "minutes, or data of the paper; tests/it/recipe runs it with other sizes",
+    ),
+    (
+        "eurus serve",
+        "it serves until it is interrupted; tests/it/serve runs it",
+    ),
+    (
+        "--serve",
+        "it serves until it is interrupted; tests/it/report runs it",
     ),
     ("own.toml", "a task of one's own; tests/it/eval runs one"),
     (
