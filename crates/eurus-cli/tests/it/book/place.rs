@@ -28,7 +28,7 @@ const fn by(name: &'static str, needs: &'static [&'static str], command: &'stati
     }
 }
 
-const RECIPES: [Recipe; 19] = [
+const RECIPES: [Recipe; 20] = [
     by(
         "runs/sft",
         &[],
@@ -63,6 +63,11 @@ const RECIPES: [Recipe; 19] = [
         "held-out-trees.jsonl",
         &[],
         "data convert pairs.jsonl --to tree --out held-out-trees.jsonl",
+    ),
+    by(
+        "rm.jsonl",
+        &["runs/rm", "trees.jsonl"],
+        "score --model runs/rm --data trees.jsonl --out rm.jsonl",
     ),
     by(
         "answers.jsonl",
