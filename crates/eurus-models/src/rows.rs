@@ -117,7 +117,7 @@ impl PaddedRows {
 ///
 /// Every path is a row, and a token that paths share has its state from the first of them: exact in values and gradients,
 /// since a state depends on its own path alone. History is computed once for each path, so this costs what rows cost; a
-/// model with an attention over [`ForestBatch::spans`] costs less.
+/// model with an attention over [`ForestBatch::visibility`] costs less.
 #[derive(Module, Debug)]
 pub struct FromRows<M: Module> {
     /// The model.

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, CommandFactory};
+use clap::Args;
 use eurus::recipes::record::{Change, Decision, Record, put_aside, write_recipe};
 use eurus::recipes::{Places, Recipe, Stage, Step, Work};
 
