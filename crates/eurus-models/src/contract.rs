@@ -246,9 +246,9 @@ impl<M: ForestBody> Probe<M> {
                 let rule = if later {
                     "a token does not see those after it on its path; is the causal mask missing?"
                 } else if a != b {
-                    "a token does not see other trees; mask by `ForestBatch::spans`"
+                    "a token does not see other trees; mask by `ForestBatch::visibility`"
                 } else {
-                    "a token does not see other branches of its tree; mask by `ForestBatch::spans`"
+                    "a token does not see other branches of its tree; mask by `ForestBatch::visibility`"
                 };
                 let [token, changed] = [token, changed].map(|it| place(batch, it));
                 return Err(broken(
@@ -284,7 +284,7 @@ impl<M: ForestBody> Probe<M> {
                 {
                     let [token, earlier] = [token, earlier].map(|it| place(batch, it));
                     return Err(broken(
-                        "a token sees all tokens before it on its path, those of its node's ancestors too; mask by `ForestBatch::spans`",
+                        "a token sees all tokens before it on its path, those of its node's ancestors too; mask by `ForestBatch::visibility`",
                         format!(
                             "the state of {token} does not change with {earlier}, and does where the path is alone"
                         ),

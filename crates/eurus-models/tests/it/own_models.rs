@@ -275,12 +275,12 @@ fn a_model_that_breaks_a_rule_is_told_which_and_where() {
     for (fault, rule, found) in [
         (
             Fault::OneSequence,
-            "a token does not see other trees; mask by `ForestBatch::spans`",
+            "a token does not see other trees; mask by `ForestBatch::visibility`",
             "the state of token 0 of node 0 in tree 1 changes with token 0 of node 0 in tree 0",
         ),
         (
             Fault::TreesAsSequences,
-            "a token does not see other branches of its tree; mask by `ForestBatch::spans`",
+            "a token does not see other branches of its tree; mask by `ForestBatch::visibility`",
             "the state of token 0 of node 2 in tree 0 changes with token 0 of node 1 in tree 0",
         ),
         (
