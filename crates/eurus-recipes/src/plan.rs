@@ -70,17 +70,26 @@ pub enum Work {
     Command(Vec<String>),
     /// A command of `eurus` that prints the output.
     Printed(Vec<String>),
-    /// The results of all steps before are put together. No command does; the runner has to.
-    Report,
 }
 
 impl Work {
-    /// The words after `eurus`; none for the report.
+    /// The words after `eurus`.
     pub fn words(&self) -> &[String] {
         match self {
             Work::Command(words) | Work::Printed(words) => words,
-            Work::Report => &[],
         }
+    }
+
+    /// Whether a model is trained.
+    pub fn is_training(&self) -> bool {
+        let first = self.words().first().map(String::as_str);
+        matches!(first, Some("sft" | "prefer" | "reward"))
+    }
+
+    /// Whether a benchmark is answered: its folder grows answer by answer, and all else is there whole or not at all.
+    pub fn is_benchmark(&self) -> bool {
+        self.words()
+            .starts_with(&["eval".to_owned(), "run".to_owned()])
     }
 }
 
@@ -370,11 +379,21 @@ impl Plan {
         });
     }
 
+    /// The page of what was trained and answered, if anything was.
     fn report(&mut self) {
+        let shown = |step: &&Step| step.work.is_training() || step.work.is_benchmark();
+        let shown = self.steps.iter().filter(shown);
+        let shown: Vec<String> = shown.map(|step| path_word(&step.output)).collect();
+        if shown.is_empty() {
+            return;
+        }
         let made = self.steps.iter().map(|step| Input::Step(step.name.clone()));
         let inputs = made.collect();
-        self.add(Stage::Report, "page", "report.html", inputs, |_| {
-            Work::Report
+        self.add(Stage::Report, "page", "report.html", inputs, |out| {
+            let mut words = vec!["report".to_owned()];
+            words.extend(shown);
+            words.extend(["--out".to_owned(), out]);
+            Work::Command(words)
         });
     }
 }

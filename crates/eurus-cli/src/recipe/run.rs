@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use eurus::recipes::record::{Change, Decision, Record, put_aside, write_recipe};
-use eurus::recipes::{Places, Recipe, Stage, Step, Work};
+use eurus::recipes::{Recipe, Stage, Step, Work};
 
 use super::alone::{Alone, StepFailed};
 use super::chosen::{Chosen, Folders};
@@ -42,7 +42,7 @@ impl Run {
     pub fn run(&self) -> Result<()> {
         let recipe = self.chosen.find()?;
         let places = self.folders.places();
-        let steps = steps(&recipe, &places);
+        let steps = recipe.steps(&places);
         missing::refuse(&recipe, &places)?;
         let _alone = Alone::in_folder(&self.folders.out)?;
         interrupt::enter(Phase::Steps(self.folders.out.clone()));
@@ -57,38 +57,6 @@ impl Run {
     }
 }
 
-/// The steps that this program can do.
-fn steps(recipe: &Recipe, places: &Places) -> Vec<Step> {
-    let mut steps = recipe.steps(places);
-    let reported: Vec<String> = steps
-        .iter()
-        .filter(|step| is_training(step) || comes_in_parts(step))
-        .map(|step| step.output.display().to_string())
-        .collect();
-    for step in &mut steps {
-        if step.work == Work::Report {
-            let mut words = vec!["report".to_owned()];
-            words.extend(reported.iter().cloned());
-            words.extend(["--out".to_owned(), step.output.display().to_string()]);
-            step.work = Work::Command(words);
-        }
-    }
-    steps.retain(|step| step.stage != Stage::Report || !reported.is_empty());
-    steps
-}
-
-fn is_training(step: &Step) -> bool {
-    let first = step.work.words().first().map(String::as_str);
-    matches!(first, Some("sft" | "prefer" | "reward"))
-}
-
-/// Answers are added to a folder as they come; all else is there whole or not at all.
-fn comes_in_parts(step: &Step) -> bool {
-    step.work
-        .words()
-        .starts_with(&["eval".to_owned(), "run".to_owned()])
-}
-
 /// Does a step, unless it is done.
 fn done(recipe: &Recipe, step: &Step, steps: &[Step], folder: &Path) -> Result<()> {
     let mut record = Record::of(step, steps, env!("CARGO_PKG_VERSION"))
@@ -99,7 +67,7 @@ fn done(recipe: &Recipe, step: &Step, steps: &[Step], folder: &Path) -> Result<(
             return Ok(());
         }
         Decision::Begin => tell!("{}: begins", step.name),
-        Decision::GoOn if step.output.exists() && !comes_in_parts(step) => {
+        Decision::GoOn if step.output.exists() && !step.work.is_benchmark() => {
             written(|| record.finish(step))?;
             tell!("{}: was done when the run ended", step.name);
             return Ok(());
@@ -132,7 +100,7 @@ fn carried_out(step: &Step, folder: &Path) -> Result<()> {
     let program = std::env::current_exe().context("this program's own file is not found")?;
     let mut command = Command::new(program);
     command.args(step.work.words());
-    if is_training(step) && step.snapshots().exists() {
+    if step.work.is_training() && step.snapshots().exists() {
         command.arg("--resume");
     }
     let printed = match &step.work {

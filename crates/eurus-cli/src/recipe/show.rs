@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::Args;
-use eurus::recipes::{Places, Recipe, Work};
+use eurus::recipes::{Places, Recipe};
 
 use super::chosen::{Chosen, Folders};
 use crate::invocation::quoted;
@@ -47,13 +47,8 @@ impl Show {
 fn commands(recipe: &Recipe, places: &Places) -> String {
     let mut text = String::new();
     for step in recipe.steps(places) {
-        let line = match &step.work {
-            Work::Report => continue,
-            work => {
-                let words = work.words().iter().map(|word| quoted(word));
-                words.fold("eurus".to_owned(), |line, word| line + " " + &word)
-            }
-        };
+        let words = step.work.words().iter().map(|word| quoted(word));
+        let line = words.fold("eurus".to_owned(), |line, word| line + " " + &word);
         text.push_str(&format!("# {}\n{line}\n", step.name));
     }
     text
