@@ -1,10 +1,6 @@
 //! A page with the viewer alone.
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use minijinja::value::Value;
-use minijinja::{Environment, context};
-use sha2::{Digest, Sha256};
+use eurus_eval::report::Report;
 
 use super::Section;
 use crate::error::Result;
@@ -14,27 +10,8 @@ use crate::error::Result;
 ///
 /// # Errors
 ///
-/// [`Error::Template`](crate::Error::Template), which would be a fault of this crate.
+/// [`Error::Page`](crate::Error::Page), which would be a fault of this crate.
 pub fn page(title: &str, section: &Section) -> Result<String> {
-    // As the elements have them.
-    let style = format!("\n{}{}", eurus_eval::report::STYLE, section.style);
-    let script = format!("\n{}", section.script);
-    let mut environment = Environment::new();
-    environment.add_template("page.html", include_str!("templates/page.html"))?;
-    let page = context! {
-        title => title,
-        style_hash => hash(&style),
-        script_hash => hash(&script),
-        style => Value::from_safe_string(style),
-        script => Value::from_safe_string(script),
-        section => Value::from_safe_string(section.html.clone()),
-    };
-    Ok(environment.get_template("page.html")?.render(page)?)
-}
-
-/// The hash of an element's text, as a content security policy spells it.
-fn hash(text: &str) -> Value {
-    let digest = BASE64_STANDARD.encode(Sha256::digest(text.as_bytes()));
-    // Base64 has `+` and `/`, which need no escape in an attribute.
-    Value::from_safe_string(format!("sha256-{digest}"))
+    let mut report = Report::new(title);
+    Ok(report.block(section.clone().into()).to_html()?)
 }
