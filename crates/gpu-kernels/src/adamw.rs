@@ -1,28 +1,10 @@
 //! One update of AdamW (arXiv 1711.05101), in place.
 
 use burn_cubecl::tensor::CubeTensor;
+use cpu_kernels::adamw::AdamWStep;
 use cubecl::prelude::*;
 
 use crate::launch::{buffer, cubes_for, owned, row_of_units};
-
-/// Numbers of one update.
-#[derive(Debug, Clone, Copy)]
-pub struct AdamWStep {
-    /// Multiplies the gradient first: the clipping.
-    pub gradient_factor: f32,
-    /// Decay of the mean of the gradients.
-    pub beta_1: f32,
-    /// Decay of the mean of their squares.
-    pub beta_2: f32,
-    /// Added to the root of the second moment.
-    pub epsilon: f32,
-    /// `1 - lr * weight decay`.
-    pub decay: f32,
-    /// `lr / (1 - b1^t)`.
-    pub step_size: f32,
-    /// `1 / sqrt(1 - b2^t)`.
-    pub second_correction: f32,
-}
 
 #[cube(launch_unchecked)]
 fn update(

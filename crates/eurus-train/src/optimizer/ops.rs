@@ -164,15 +164,6 @@ impl OptimizerOps for burn_cubecl::CubeBackend {
         if tensors.iter().any(|tensor| tensor.dtype() != DType::F32) {
             return stock_adamw_step::<Self>(parameter, gradient, first, second, step);
         }
-        let step = gpu_kernels::adamw::AdamWStep {
-            gradient_factor: step.gradient_factor,
-            beta_1: step.beta_1,
-            beta_2: step.beta_2,
-            epsilon: step.epsilon,
-            decay: step.decay,
-            step_size: step.step_size,
-            second_correction: step.second_correction,
-        };
         gpu_kernels::adamw::step(parameter, gradient, first, second, step)
     }
 }

@@ -12,7 +12,10 @@ use burn_cubecl::tensor::CubeTensor;
 
 use gpu_kernels::{attention, embedding, rms_norm, rotary, swiglu};
 
-use super::{AttentionShape, ForestOps, ForestSpans};
+use super::{AttentionShape, ForestOps, ForestSpans, Visibility};
+
+/// The kernels read the table that is made here.
+const _: () = assert!(Visibility::COARSE_ROWS == attention::COARSE_ROWS);
 
 impl From<AttentionShape> for attention::AttentionShape {
     fn from(shape: AttentionShape) -> Self {
