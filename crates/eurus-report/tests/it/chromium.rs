@@ -4,6 +4,7 @@ mod hostile;
 mod looks;
 mod measured;
 mod viewer;
+mod whole;
 
 use std::path::{Path, PathBuf};
 
@@ -135,4 +136,13 @@ fn overflow(page: &mut Page) -> i64 {
         page,
         "document.documentElement.scrollWidth - document.documentElement.clientWidth",
     )
+}
+
+/// Nothing makes the page wider than its window; what does is named.
+fn assert_fits(page: &mut Page) {
+    let wide = "[...document.querySelectorAll('main *')]\
+        .filter(it => !it.closest('.scroll, pre, svg') && it.getBoundingClientRect().right > innerWidth)\
+        .slice(0, 3).map(it => it.outerHTML.slice(0, 200)).join('\\n')";
+    let wide = text(page, wide);
+    assert_eq!(overflow(page), 0, "{wide}");
 }

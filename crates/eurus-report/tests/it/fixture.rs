@@ -156,6 +156,30 @@ pub fn reranking(scorer: &str) -> Value {
     )
 }
 
+/// Events with a text in every field that has one.
+pub fn events_of_text(text: &str) -> Vec<Value> {
+    let mut events = vec![step(1, 3), step(2, 3)];
+    let mut collapse = collapse(2);
+    collapse["warning"]["kind"] = text.into();
+    let fault = json!({"what": text, "value": text, "terms": [text], "examples": [text, text]});
+    let judgement = json!({
+        "score": 0, "metrics": {text: 0.5}, "samples": [{"prompt": text, "response": text}],
+    });
+    events.extend([
+        collapse,
+        json!({"event": "not_finite", "step": 2, "skipped": true, "fault": fault}),
+        json!({"event": "not_evaluated", "step": 2, "problem": text}),
+        json!({"event": "not_saved", "step": 2, "problem": text}),
+        json!({"event": "evaluated", "step": 2, "judgement": judgement, "best": true}),
+        json!({"event": "stopped", "step": 2, "steps": 3, "reason": text}),
+        json!({"event": text, "step": 3}),
+    ]);
+    for event in &mut events {
+        event["stage"] = text.into();
+    }
+    events
+}
+
 /// The page of some runs.
 pub fn html(paths: &[PathBuf]) -> String {
     let runs = Runs::open(paths).unwrap();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use scraper::{ElementRef, Html, Selector};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::fixture::*;
 
@@ -107,35 +107,11 @@ fn texts_of(page: &Html, selector: &str) -> String {
         .collect()
 }
 
-/// Events with a text in every field that has one.
-fn events(text: &str) -> Vec<Value> {
-    let mut events = vec![step(1, 3), step(2, 3)];
-    let mut collapse = collapse(2);
-    collapse["warning"]["kind"] = text.into();
-    let fault = json!({"what": text, "value": text, "terms": [text], "examples": [text, text]});
-    let judgement = json!({
-        "score": 0, "metrics": {text: 0.5}, "samples": [{"prompt": text, "response": text}],
-    });
-    events.extend([
-        collapse,
-        json!({"event": "not_finite", "step": 2, "skipped": true, "fault": fault}),
-        json!({"event": "not_evaluated", "step": 2, "problem": text}),
-        json!({"event": "not_saved", "step": 2, "problem": text}),
-        json!({"event": "evaluated", "step": 2, "judgement": judgement, "best": true}),
-        json!({"event": "stopped", "step": 2, "steps": 3, "reason": text}),
-        json!({"event": text, "step": 3}),
-    ]);
-    for event in &mut events {
-        event["stage"] = text.into();
-    }
-    events
-}
-
 #[test]
 fn a_text_of_a_run_is_text_on_the_page_wherever_it_stands() {
     for text in TEXTS {
         let place = tempfile::tempdir().unwrap();
-        let trained = preference_run(&place.path().join("run"), &events(text));
+        let trained = preference_run(&place.path().join("run"), &events_of_text(text));
         let mut record = record(text, text);
         record["model"] = text.into();
         record["options"][text] = json!([text, {text: text}]);
@@ -148,7 +124,7 @@ fn a_text_of_a_run_is_text_on_the_page_wherever_it_stands() {
         fs::write(evaluated.join("rerank.json"), reranking(text).to_string()).unwrap();
         let quick = place.path().join("quick");
         fs::create_dir(&quick).unwrap();
-        fs::write(quick.join("metrics.jsonl"), lines(&events(text))).unwrap();
+        fs::write(quick.join("metrics.jsonl"), lines(&events_of_text(text))).unwrap();
         let measures = json!({"measures": {text: 0.5}});
         fs::write(quick.join("summary.json"), measures.to_string()).unwrap();
 

@@ -13,3 +13,4 @@ mod pages;
 mod pictures;
 mod trees;
 mod trees_support;
+mod whole_support;

@@ -7,7 +7,7 @@ use super::{Opened, assert_quiet, count, is, search, text, write};
 use crate::trees_support::tree_of_text;
 
 /// Each sets `title` of the document, loads from `localhost` or moves what stands around it, if it can.
-const HOSTILE: [&str; 30] = [
+pub const HOSTILE: [&str; 30] = [
     "<script>document.title='ran'</script>",
     "</script><script>document.title='ran'</script>",
     "</noscript><script>document.title='ran'</script>",

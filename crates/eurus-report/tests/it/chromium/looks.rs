@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use test_support::chromium::{Page, View};
 
 use super::{
-    Opened, PHONE, assert_accessible, assert_quiet, count, is, number, overflow, text_of, write,
+    Opened, PHONE, assert_accessible, assert_fits, assert_quiet, count, is, number, text_of, write,
 };
 use crate::trees_support::{grown_tree, long_line, tree_of_text};
 
@@ -18,7 +18,7 @@ fn a_page_fits_a_window_and_a_phone_is_accessible_light_and_dark_and_prints() {
     for (name, view) in [("1280", View::default()), ("390", PHONE)] {
         for dark in [false, true] {
             let mut page = opened.page(View { dark, ..view });
-            assert_eq!(overflow(&mut page), 0, "{name}");
+            assert_fits(&mut page);
             let shot = |page: &mut Page, part: &str| {
                 let Some(folder) = &shots else { return };
                 let colours = if dark { "dark" } else { "light" };
@@ -37,7 +37,7 @@ fn a_page_fits_a_window_and_a_phone_is_accessible_light_and_dark_and_prints() {
             page.click("[name=fold]").expect("clicked");
             assert_accessible(&mut page);
             shot(&mut page, "-folded");
-            assert_eq!(overflow(&mut page), 0, "{name}");
+            assert_fits(&mut page);
             let printed = page.print().expect("a document");
             assert!(printed.starts_with(b"%PDF") && printed.len() > 10_000);
             page.call(
@@ -70,7 +70,7 @@ fn without_scripts_all_trees_are_there_unfolded() {
             &mut page,
             "document.querySelector('.trees-controls').checkVisibility()"
         ));
-        assert_eq!(overflow(&mut page), 0);
+        assert_fits(&mut page);
         assert_quiet(&mut page);
     }
 }
@@ -83,7 +83,7 @@ fn a_megabyte_in_one_line_opens_and_is_shown_when_asked_for() {
     };
     for view in [View::default(), PHONE] {
         let mut page = opened.page(view);
-        assert_eq!(overflow(&mut page), 0);
+        assert_fits(&mut page);
         page.click("article .more").expect("clicked");
         let whole = "document.querySelector('.instruction .body > p').innerText.length";
         assert_eq!(number(&mut page, whole), (1 << 20) + 1);
