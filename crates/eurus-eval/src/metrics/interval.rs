@@ -22,6 +22,36 @@ impl Interval {
     pub fn contains(&self, value: f64) -> bool {
         (self.low..=self.high).contains(&value)
     }
+
+    /// The interval of a weighted mean of independent estimates, each given by its weight, itself and its interval: the distances
+    /// to the ends of these are combined as standard errors are (Zou and Donner, 2008, doi:10.1002/sim.3095). `None` without
+    /// weight.
+    ///
+    /// ```
+    /// use eurus_eval::metrics::Interval;
+    /// let part = (1.0, 0.5, Interval { low: 0.4, high: 0.7 });
+    /// let mean = Interval::of_weighted_mean(&[part, part]).unwrap();
+    /// assert!((mean.low - (0.5 - 0.1 / 2f64.sqrt())).abs() < 1e-12);
+    /// assert!((mean.high - (0.5 + 0.2 / 2f64.sqrt())).abs() < 1e-12);
+    /// ```
+    pub fn of_weighted_mean(parts: &[(f64, f64, Self)]) -> Option<Self> {
+        let weight: f64 = parts.iter().map(|(weight, _, _)| weight).sum();
+        if weight <= 0.0 {
+            return None;
+        }
+        let combined = |distance: fn(f64, &Self) -> f64| {
+            let squares = parts.iter().map(|(of, estimate, interval)| {
+                let share = of / weight * distance(*estimate, interval);
+                share * share
+            });
+            squares.sum::<f64>().sqrt()
+        };
+        let mean: f64 = parts.iter().map(|(of, it, _)| of / weight * it).sum();
+        Some(Self {
+            low: mean - combined(|estimate, it| estimate - it.low),
+            high: mean + combined(|estimate, it| it.high - estimate),
+        })
+    }
 }
 
 impl fmt::Display for Interval {

@@ -12,7 +12,7 @@ use crate::reward_model::{PairLengths, RewardModelReport, evaluate_rewards};
 use crate::table::Table;
 
 /// Confidence of the intervals.
-const CONFIDENCE: f64 = 0.95;
+pub(super) const CONFIDENCE: f64 = 0.95;
 
 /// A pair with the scores of its responses.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use super::pairs::{PairGroup, ScoredPair, group};
 use super::reading::read_rows;
 use super::{Response, Rewards};
 use crate::error::{Error, Result};
-use crate::metrics::mean;
+use crate::metrics::{Interval, mean};
 use crate::table::Table;
 
 /// What a section tests.
@@ -259,16 +259,40 @@ fn section_and_weight(subset: &str) -> Result<(Section, usize)> {
 }
 
 impl RewardBenchReport {
+    /// The 95 % interval of a section's score, from those of its subsets ([`Interval::of_weighted_mean`]); `None` where there were
+    /// no pairs of it.
+    pub fn section_interval(&self, section: Section) -> Option<Interval> {
+        let parts = self.subsets.iter().filter_map(|subset| {
+            let (of, weight) = section_and_weight(&subset.name).ok()?;
+            (of == section).then_some((weight as f64, subset.accuracy.mean, subset.interval))
+        });
+        Interval::of_weighted_mean(&parts.collect::<Vec<_>>())
+    }
+
+    /// The 95 % interval of the mean of the sections; `None` unless all four are there.
+    pub fn average_interval(&self) -> Option<Interval> {
+        let parts = Section::ALL.iter().map(|section| {
+            let score = *self.sections.get(section)?;
+            Some((1.0, score, self.section_interval(*section)?))
+        });
+        Interval::of_weighted_mean(&parts.collect::<Option<Vec<_>>>()?)
+    }
+
     /// The sections and their mean, then every subset, in percent.
     pub fn table(&self, caption: impl Into<String>) -> Table {
         let percent = |share: f64| format!("{:.1}", share * 100.0);
         let mut table = Table::new(caption).headers(["Part", "Pairs", "Score", "95 % interval"]);
+        let combined = |name: String, score: f64, interval: Option<Interval>| {
+            let interval = interval.map(|it| it.to_string()).unwrap_or_default();
+            [name, String::new(), percent(score), interval]
+        };
         for (section, score) in &self.sections {
-            table = table.row([section.to_string(), String::new(), percent(*score)]);
+            let interval = self.section_interval(*section);
+            table = table.row(combined(section.to_string(), *score, interval));
         }
         if let Some(average) = self.average {
             let name = "Mean of the sections".to_owned();
-            table = table.row([name, String::new(), percent(average)]);
+            table = table.row(combined(name, average, self.average_interval()));
         }
         for subset in &self.subsets {
             table = table.row([
@@ -278,6 +302,9 @@ impl RewardBenchReport {
                 subset.interval.to_string(),
             ]);
         }
-        table.note("Percent. A tie is wrong. A section weighs its subsets as published; intervals are Wilson's.")
+        table.note(
+            "Percent. A tie is wrong. A section weighs its subsets as published. Intervals of subsets are Wilson's, those of \
+             sections and of their mean are combined from them.",
+        )
     }
 }

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::pairs::CONFIDENCE;
 use super::reading::read_rows;
 use super::{Response, Rewards};
 use crate::error::{Error, Result};
-use crate::metrics::{check_finite, mean};
+use crate::metrics::{Interval, Proportion, check_finite, mean};
 use crate::table::Table;
 
 /// A published item.
@@ -104,6 +105,9 @@ impl Item {
 pub struct RewardBench2Report {
     /// Score of every subset, a share; that of Ties is [`TiesScore::composite`].
     pub subsets: BTreeMap<String, f64>,
+    /// Wilson's 95 % interval of every subset but Ties, whose score is no share of its items.
+    #[serde(default)]
+    pub intervals: BTreeMap<String, Interval>,
     /// The plain mean of the subsets.
     pub average: f64,
     /// The parts of the score of the subset Ties.
@@ -177,20 +181,23 @@ pub fn evaluate(items: &[ScoredItem]) -> Result<RewardBench2Report> {
         }
         by_subset.entry(&item.subset).or_default().push(item);
     }
-    let mut subsets = BTreeMap::new();
+    let (mut subsets, mut intervals) = (BTreeMap::new(), BTreeMap::new());
     let mut ties = None;
     for (name, items) in by_subset {
         let score = if is_ties(name) {
             ties.insert(ties_score(&items)?).composite()
         } else {
             let credits: Vec<f64> = items.iter().map(|item| credit(&item.scores)).collect();
-            mean(&credits)
+            let share = Proportion::from_values(&credits)?;
+            intervals.insert(name.to_owned(), share.wilson(CONFIDENCE)?);
+            share.mean
         };
         subsets.insert(name.to_owned(), score);
     }
     let scores: Vec<f64> = subsets.values().copied().collect();
     Ok(RewardBench2Report {
         subsets,
+        intervals,
         average: mean(&scores),
         ties,
     })
@@ -303,12 +310,14 @@ impl RewardBench2Report {
     /// Every subset and their mean, in percent.
     pub fn table(&self, caption: impl Into<String>) -> Table {
         let percent = |share: f64| format!("{:.1}", share * 100.0);
-        let mut table = Table::new(caption).headers(["Subset", "Score"]);
+        let mut table = Table::new(caption).headers(["Subset", "Score", "95 % interval"]);
         for (name, score) in &self.subsets {
-            table = table.row([name.clone(), percent(*score)]);
+            let interval = self.intervals.get(name);
+            let interval = interval.map_or_else(|| "–".to_owned(), |it| it.to_string());
+            table = table.row([name.clone(), percent(*score), interval]);
         }
         table
             .row(["Mean of the subsets".to_owned(), percent(self.average)])
-            .note("Percent. The right response must be the best of four; sharing the top with m - 1 others earns 1/m. Ties is a composite.")
+            .note("Percent. The right response must be the best of four; sharing the top with m - 1 others earns 1/m. Ties is a composite, without an interval.")
     }
 }

@@ -135,6 +135,10 @@ fn published_rewardbench_is_read_scored_and_judged() {
     assert_eq!(scores, [0.0, 1.0], "Chat Hard and Reasoning");
     assert_eq!(report.average, None, "two sections are missing");
     assert_eq!(report.subsets[0].length_only_accuracy.unwrap().mean, 0.0);
+    let reasoning = report.section_interval(rewardbench::Section::Reasoning);
+    assert!(reasoning.unwrap().contains(1.0) && !reasoning.unwrap().contains(0.0));
+    assert_eq!(report.section_interval(rewardbench::Section::Safety), None);
+    assert_eq!(report.average_interval(), None);
     assert!(terminal::render(&report.table("RewardBench")).contains("hep-rust"));
 }
 
@@ -155,6 +159,11 @@ fn published_rewardbench_2_is_read_scored_and_judged() {
     let report = rewardbench2::evaluate(&scored).unwrap();
     assert_eq!(report.subsets["Math"], 0.25, "all four are as long");
     assert_eq!(report.ties.unwrap().reference_accuracy, 1.0);
+    assert!(report.intervals["Math"].contains(0.25));
+    assert!(
+        !report.intervals.contains_key("Ties"),
+        "a composite has none"
+    );
     assert!(terminal::render(&report.table("RewardBench 2")).contains("Ties"));
 }
 
