@@ -20,7 +20,7 @@ const STYLES: usize = 6;
 /// Points of a line from which on it is drawn by the extremes of each column of the picture.
 const THIN_FROM: usize = 4 * WIDTH as usize;
 /// Characters of a title that there is room for.
-const TITLE_CHARACTERS: usize = 46;
+const TITLE_CHARACTERS: usize = 34;
 
 #[derive(Debug, Serialize)]
 pub(super) struct FigureView {
@@ -206,15 +206,16 @@ impl PanelView {
             about: mark.about.clone(),
         });
         let marks = marks.collect();
+        let smoothing = figure.smoothing.filter(|_| !panel.exact);
         let mut lines = Vec::new();
-        if figure.smoothing.is_some() {
+        if smoothing.is_some() {
             let raw = |series: &Series| {
                 LineView::new(&series.points, &x_axis, y_axis, style(&series.name), true)
             };
             lines.extend(panel.series.iter().map(raw));
         }
         for series in &panel.series {
-            let points = match figure.smoothing {
+            let points = match smoothing {
                 Some(half_width) => running_mean(&series.points, half_width),
                 None => series.points.clone(),
             };

@@ -5,16 +5,45 @@ use serde::Serialize;
 use super::axis::{Axis, spoken};
 use super::chart::{shortened, style_class};
 
-const WIDTH: f64 = 720.0;
-/// Room for the names on the left.
-const LEFT: f64 = 230.0;
-const RIGHT: f64 = WIDTH - 20.0;
+/// How a plot is laid out; a page has both, and shows the one that there is room for.
+struct Shape {
+    class: &'static str,
+    width: f64,
+    /// Where the axis begins.
+    left: f64,
+    /// Height of one row.
+    row: f64,
+    /// Where the dot is in its row.
+    dot: f64,
+    name_characters: usize,
+    ticks: usize,
+}
+
+/// Names stand on the left.
+const BROAD: Shape = Shape {
+    class: "broad",
+    width: 720.0,
+    left: 270.0,
+    row: 26.0,
+    dot: 13.0,
+    name_characters: 38,
+    ticks: 6,
+};
+/// Names stand above their dots.
+const NARROW: Shape = Shape {
+    class: "narrow",
+    width: 350.0,
+    left: 12.0,
+    row: 42.0,
+    dot: 28.0,
+    name_characters: 44,
+    ticks: 4,
+};
+/// Room beside the axis.
+const MARGIN: f64 = 20.0;
 const TOP: f64 = 12.0;
-/// Height of one row.
-const ROW: f64 = 26.0;
 /// Height of the axis below.
 const AXIS: f64 = 44.0;
-const NAME_CHARACTERS: usize = 32;
 
 /// A chart of estimates: a row for each, with a dot and whiskers.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -46,6 +75,12 @@ pub(super) struct DotPlotView {
     caption: String,
     label: String,
     description: String,
+    layouts: [Layout; 2],
+}
+
+#[derive(Debug, Serialize)]
+struct Layout {
+    class: &'static str,
     width: f64,
     height: f64,
     left: f64,
@@ -62,6 +97,9 @@ struct RowView {
     name: String,
     shown_name: String,
     style: String,
+    name_x: f64,
+    name_y: f64,
+    name_anchor: &'static str,
     y: f64,
     at: Option<String>,
     from: Option<String>,
@@ -70,38 +108,59 @@ struct RowView {
 
 impl DotPlotView {
     pub fn new(plot: &DotPlot, number: usize) -> Self {
-        let bottom = TOP + ROW * plot.dots.len() as f64;
-        let values = plot.dots.iter().flat_map(|dot| {
-            let (low, high) = dot.interval.unwrap_or((dot.value, dot.value));
-            [dot.value, low, high]
-        });
-        let axis = Axis::over(values, 0.06, 6, (LEFT, RIGHT));
-        let place = |value: f64| {
-            value
-                .is_finite()
-                .then(|| format!("{:.1}", axis.pixel(value)))
-        };
-        let row = |(index, dot): (usize, &Dot)| RowView {
-            name: dot.name.clone(),
-            shown_name: shortened(&dot.name, NAME_CHARACTERS),
-            style: style_class(dot.style),
-            y: TOP + ROW * (index as f64 + 0.5),
-            at: place(dot.value),
-            from: dot.interval.and_then(|(low, _)| place(low)),
-            to: dot.interval.and_then(|(_, high)| place(high)),
-        };
         Self {
             number,
             caption: plot.caption.clone(),
             label: plot.label.clone(),
             description: describe(plot),
-            width: WIDTH,
+            layouts: [BROAD, NARROW].map(|shape| Layout::new(plot, &shape)),
+        }
+    }
+}
+
+impl Layout {
+    fn new(plot: &DotPlot, shape: &Shape) -> Self {
+        let bottom = TOP + shape.row * plot.dots.len() as f64;
+        let (left, right) = (shape.left, shape.width - MARGIN);
+        let values = plot.dots.iter().flat_map(|dot| {
+            let (low, high) = dot.interval.unwrap_or((dot.value, dot.value));
+            [dot.value, low, high]
+        });
+        let axis = Axis::over(values, 0.06, shape.ticks, (left, right));
+        let place = |value: f64| {
+            value
+                .is_finite()
+                .then(|| format!("{:.1}", axis.pixel(value)))
+        };
+        let row = |(index, dot): (usize, &Dot)| {
+            let top = TOP + shape.row * index as f64;
+            let y = top + shape.dot;
+            let (name_x, name_y, name_anchor) = match shape.class == BROAD.class {
+                true => (left - 8.0, y + 4.0, "end"),
+                false => (left + 6.0, top + 15.0, "start"),
+            };
+            RowView {
+                name: dot.name.clone(),
+                shown_name: shortened(&dot.name, shape.name_characters),
+                style: style_class(dot.style),
+                name_x,
+                name_y,
+                name_anchor,
+                y,
+                at: place(dot.value),
+                from: dot.interval.and_then(|(low, _)| place(low)),
+                to: dot.interval.and_then(|(_, high)| place(high)),
+            }
+        };
+        Self {
+            class: shape.class,
+            width: shape.width,
             height: bottom + AXIS,
-            left: LEFT,
-            right: RIGHT,
+            left,
+            right,
             top: TOP,
             bottom,
-            middle: (LEFT + RIGHT) / 2.0,
+            middle: (left + right) / 2.0,
             ticks: axis
                 .ticks
                 .iter()
@@ -151,9 +210,11 @@ mod tests {
         };
         let view = DotPlotView::new(&plot, 1);
         let number = |text: &Option<String>| text.as_deref().map(|it| it.parse::<f64>().unwrap());
-        let row = &view.rows[0];
-        assert!(number(&row.from) < number(&row.at) && number(&row.at) < number(&row.to));
-        assert_eq!((&view.rows[1].at, &view.rows[1].from), (&None, &None));
-        assert_eq!((view.rows[2].at.is_some(), &view.rows[2].to), (true, &None));
+        for Layout { rows, .. } in &view.layouts {
+            let row = &rows[0];
+            assert!(number(&row.from) < number(&row.at) && number(&row.at) < number(&row.to));
+            assert_eq!((&rows[1].at, &rows[1].from), (&None, &None));
+            assert_eq!((rows[2].at.is_some(), &rows[2].to), (true, &None));
+        }
     }
 }

@@ -44,6 +44,8 @@ pub struct Panel {
     pub y_label: Option<String>,
     /// Places on the x axis where something happened.
     pub marks: Vec<Mark>,
+    /// Its points have no noise: they are drawn as they are, whatever [`Figure::smoothing`] says.
+    pub exact: bool,
 }
 
 /// A place on the x axis where something happened, as a line from top to bottom.

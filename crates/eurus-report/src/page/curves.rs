@@ -30,8 +30,13 @@ const LEARNING: [Curve; 8] = [
     ("Gradient norm", "Norm", |it| it.grad_norm),
 ];
 
+/// What a run sets, or counts up: it has no noise.
+const EXACT: [&str; 2] = [LEARNING_RATE, MEMORY];
+const LEARNING_RATE: &str = "Learning rate";
+const MEMORY: &str = "Most memory so far";
+
 const COSTS: [Curve; 5] = [
-    ("Learning rate", "Rate", |it| it.learning_rate),
+    (LEARNING_RATE, "Rate", |it| it.learning_rate),
     ("Tokens per second, each once", "Tokens/s", |it| {
         it.unique_tokens / it.seconds
     }),
@@ -39,7 +44,7 @@ const COSTS: [Curve; 5] = [
         it.naive_tokens / it.seconds
     }),
     ("How full forests are", "Share", |it| it.utilization),
-    ("Most memory so far", "GiB", |it| {
+    (MEMORY, "GiB", |it| {
         it.peak_resident_bytes / f64::from(1u32 << 30)
     }),
 ];
@@ -186,6 +191,7 @@ impl<'a> Curves<'a> {
                 title: (*title).to_owned(),
                 y_label: Some((*label).to_owned()),
                 marks: marks.iter().filter(is_drawn).cloned().collect(),
+                exact: EXACT.contains(title),
                 series,
             });
         }

@@ -35,7 +35,8 @@ pub(super) fn add(report: &mut Report, training: &[(String, &TrainingRun)], name
     let mut figure = Figure::new(caption, "Optimizer step", "");
     figure.scales = Scales::Own;
     figure.names = names.to_vec();
-    for metric in all.into_iter().take(METRICS) {
+    let metrics: Vec<&String> = all.into_iter().take(METRICS).collect();
+    for &metric in &metrics {
         let series = judged.iter().map(|(name, run)| {
             let values = run.judged.iter();
             let points = values.filter_map(|it| Some((it.step as f64, *it.metrics.get(metric)?)));
@@ -49,7 +50,7 @@ pub(super) fn add(report: &mut Report, training: &[(String, &TrainingRun)], name
             ..Panel::default()
         });
     }
-    report.figure(figure).table(table(&judged));
+    report.figure(figure).table(table(&judged, &metrics));
     for (name, run) in judged {
         let (prompts, more) = prompts(run);
         if prompts.is_empty() {
@@ -66,22 +67,19 @@ pub(super) fn add(report: &mut Report, training: &[(String, &TrainingRun)], name
 }
 
 /// The best and the last judgement of each run.
-fn table(judged: &[&(String, &TrainingRun)]) -> Table {
+fn table(judged: &[&(String, &TrainingRun)], metrics: &[&String]) -> Table {
+    let headers = metrics.iter().map(|name| name.replace('_', " "));
+    let first = ["Run", "Which", "Step"].map(str::to_owned);
     let mut table = Table::new("The best judgement and the last one.")
-        .headers(["Run", "Which", "Step", "Numbers"]);
+        .headers(first.into_iter().chain(headers));
     for (name, run) in judged {
         let best = run.judged.iter().rev().find(|it| it.best);
         for (which, judged) in [("best", best), ("last", run.judged.last())] {
             let Some(judged) = judged else { continue };
-            let numbers = judged.metrics.iter().take(METRICS);
-            let numbers = numbers
-                .map(|(name, value)| format!("{} {}", name.replace('_', " "), number(*value)));
-            table = table.row([
-                name.clone(),
-                which.to_owned(),
-                judged.step.to_string(),
-                numbers.collect::<Vec<_>>().join(", "),
-            ]);
+            let first = [name.clone(), which.to_owned(), judged.step.to_string()];
+            let of = |metric: &&String| judged.metrics.get(*metric).copied();
+            let numbers = metrics.iter().map(|it| number(of(it).unwrap_or(f64::NAN)));
+            table = table.row(first.into_iter().chain(numbers));
         }
     }
     table

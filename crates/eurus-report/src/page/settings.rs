@@ -49,10 +49,15 @@ pub(super) fn add(report: &mut Report, runs: &Runs) {
             .map(|it| it.unwrap_or_else(|| NONE.to_owned()));
         table = table.row(std::iter::once(name).chain(cells));
     }
+    report.section("Settings");
+    if table.rows.is_empty() {
+        report.paragraph(format!("All {same} settings are the same in all of them."));
+        return;
+    }
     if same > 0 {
         table = table.note(format!(
             "{same} further settings are the same in all of them."
         ));
     }
-    report.section("Settings").table(table);
+    report.table(table);
 }

@@ -151,7 +151,7 @@ fn evaluations_of_one_task_stand_in_one_plot_and_rerankings_have_intervals() {
     // As `eurus eval rerank` leaves it among the run's files.
     fs::write(paths[0].join("rerank.json"), reranking("rm").to_string()).unwrap();
     let page = Html::parse_document(&html(&paths));
-    let selector = Selector::parse(".dots svg").unwrap();
+    let selector = Selector::parse(".dots .broad").unwrap();
     let dots: Vec<usize> = page
         .select(&selector)
         .map(|it| it.select(&Selector::parse("path.whisker").unwrap()).count())
