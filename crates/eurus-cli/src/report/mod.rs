@@ -15,8 +15,8 @@ use crate::job::print;
 
 pub const EXAMPLES: &str = "\
 A RUN is the folder of `eurus sft`, `prefer` or `reward` (also while it is on its way there, or was killed), of `eurus eval run`, or
-of the quickstart; a metrics.jsonl; or what `eurus eval rerank --json` printed. Several stand side by side. The page is one file
-that loads nothing.
+of the quickstart; a metrics.jsonl; or a file that ends in .json with what `eurus eval rerank`, `eval rm` or `eval process` printed
+with --json. Several stand side by side. The page is one file that loads nothing.
 
 Examples:
   eurus report runs/kto --out kto.html

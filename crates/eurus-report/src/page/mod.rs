@@ -3,7 +3,9 @@
 mod curves;
 mod judged;
 mod overview;
+mod process_rewards;
 mod results;
+mod reward_models;
 mod settings;
 
 use eurus_eval::report::{Block, Report};
@@ -12,7 +14,7 @@ use crate::runs::Runs;
 use crate::trees::Section;
 
 /// The page of some runs, side by side: what they are, where their rewards went, their curves, warnings, judgements and
-/// samples, evaluations, rerankings, and the settings in which they differ.
+/// samples, evaluations, reward models on benchmarks, rewards of turns, rerankings, and the settings in which they differ.
 ///
 /// A run keeps its colour and its dash in all charts. Parts that no run has anything for are left out. Trees can be added as a
 /// [`Block`] that is made of their [`Section`].

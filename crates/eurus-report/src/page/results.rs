@@ -1,4 +1,4 @@
-//! Evaluations, rerankings and the numbers of quickstarts.
+//! Evaluations, reward models, rerankings and the numbers of quickstarts.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +7,13 @@ use eurus_eval::report::{Dot, DotPlot, Report};
 use eurus_eval::reranking::{CurvePoint, RerankingCurve};
 use eurus_eval::runs::{SettingSummary, Summary};
 
-use super::{NONE, number};
+use super::{NONE, number, process_rewards, reward_models};
 use crate::runs::Runs;
 
 pub(super) fn add(report: &mut Report, runs: &Runs) {
     add_evaluations(report, runs);
+    reward_models::add(report, runs);
+    process_rewards::add(report, runs);
     let rerankings = runs.folders().iter();
     let rerankings: Vec<(&str, &RerankingCurve)> = rerankings
         .filter_map(|it| Some((it.name(), it.reranking()?)))
@@ -90,7 +92,10 @@ fn add_reranking(report: &mut Report, name: &str, curve: &RerankingCurve) {
         report.dots(of_point(name, curve, point));
     }
     if curve.points.len() > 1 {
-        report.figure(curve.figure(&caption));
+        let bands = 100.0 * curve.confidence;
+        report.figure(curve.figure(format!(
+            "{caption} Bands: {bands} % bootstrap intervals over problems."
+        )));
     }
 }
 

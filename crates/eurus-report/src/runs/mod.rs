@@ -1,10 +1,11 @@
-//! Runs as they lie on the disk: of training, of evaluation, of reranking, and quickstarts.
+//! Runs as they lie on the disk: of training, of evaluation, what is printed of rerankings and reward models, and quickstarts.
 //!
 //! [`Runs`] reads what was added since the last time, so that it can follow a run that goes on.
 
 mod event;
 mod metrics;
 mod place;
+mod printed;
 mod settings;
 mod training;
 pub(crate) mod words;
@@ -21,6 +22,7 @@ use serde_json::Value;
 use crate::error::{Error, Result};
 use metrics::MetricsFile;
 use place::Place;
+pub use printed::{Printed, ProcessReward, RewardModelResult};
 pub use settings::Settings;
 pub use training::{Judged, Remark, Sample, Step, TrainingKind, TrainingRun};
 
@@ -40,7 +42,7 @@ pub struct RunFolder {
     metrics: Option<MetricsFile>,
     settings: Option<Settings>,
     evaluation: Option<Box<Summary>>,
-    reranking: Option<RerankingCurve>,
+    printed: Option<Printed>,
     measures: BTreeMap<String, f64>,
     notes: Vec<String>,
 }
@@ -139,7 +141,26 @@ impl RunFolder {
 
     /// What choosing among samples comes to.
     pub fn reranking(&self) -> Option<&RerankingCurve> {
-        self.reranking.as_ref()
+        match &self.printed {
+            Some(Printed::Reranking(curve)) => Some(curve),
+            _ => None,
+        }
+    }
+
+    /// What a reward model comes to on a benchmark.
+    pub fn reward_model(&self) -> Option<&RewardModelResult> {
+        match &self.printed {
+            Some(Printed::RewardModel(result)) => Some(result),
+            _ => None,
+        }
+    }
+
+    /// How well rewards of turns tell right turns from wrong ones.
+    pub fn process_rewards(&self) -> &[ProcessReward] {
+        match &self.printed {
+            Some(Printed::Process(rewards)) => rewards,
+            _ => &[],
+        }
     }
 
     /// The numbers of a quickstart by name.
@@ -195,8 +216,8 @@ impl RunFolder {
         }
         let evaluation = place.evaluation.as_deref();
         self.evaluation = evaluation.map(read_evaluation).transpose()?.map(Box::new);
-        let reranking = place.reranking.as_deref();
-        self.reranking = reranking.map(read_reranking).transpose()?;
+        let printed = place.printed.as_deref();
+        self.printed = printed.map(Printed::read).transpose()?;
         self.measures = match &place.measures {
             Some(summary) => read_measures(summary)?,
             None => BTreeMap::new(),
@@ -231,16 +252,6 @@ fn read_evaluation(path: &Path) -> Result<Summary> {
     })
 }
 
-fn read_reranking(path: &Path) -> Result<RerankingCurve> {
-    let value = words::plain_value(json(path)?);
-    serde_json::from_value(value).map_err(|error| Error::Malformed {
-        path: path.to_owned(),
-        problem: format!(
-            "{error}; give what `eurus eval rerank --json` prints, or a metrics.jsonl"
-        ),
-    })
-}
-
 /// The measures of a quickstart; those that are no numbers are left out.
 fn read_measures(path: &Path) -> Result<BTreeMap<String, f64>> {
     let value: Value = words::plain_value(json(path)?);
@@ -261,7 +272,7 @@ fn json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     })
 }
 
-/// The last part of each path, or all of it where two end alike.
+/// The last part of each path, that of JSON without its ending, or all of it where two end alike.
 fn names(paths: &[PathBuf]) -> Vec<String> {
     let last = |path: &Path| {
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
@@ -270,9 +281,12 @@ fn names(paths: &[PathBuf]) -> Vec<String> {
             true => path.parent().unwrap_or(&path),
             false => &path,
         };
-        let name = named
-            .file_name()
-            .map(|it| it.to_string_lossy().into_owned());
+        let is_printed = named.extension().is_some_and(|it| it == "json") && named.is_file();
+        let name = match is_printed {
+            true => named.file_stem(),
+            false => named.file_name(),
+        };
+        let name = name.map(|it| it.to_string_lossy().into_owned());
         name.unwrap_or_else(|| path.display().to_string())
     };
     let short: Vec<String> = paths.iter().map(|path| last(path)).collect();

@@ -25,8 +25,8 @@ pub(super) struct Place {
     pub record: Option<PathBuf>,
     /// What an evaluation comes to.
     pub evaluation: Option<PathBuf>,
-    /// Accuracy of choosing among samples.
-    pub reranking: Option<PathBuf>,
+    /// What a command printed with `--json`, or left among the files of an evaluation.
+    pub printed: Option<PathBuf>,
     /// The numbers of a quickstart.
     pub measures: Option<PathBuf>,
     /// Whether the metrics lie beside the model that came of them.
@@ -42,7 +42,7 @@ impl Place {
         let files = [
             &place.record,
             &place.evaluation,
-            &place.reranking,
+            &place.printed,
             &place.measures,
         ];
         place.written = files.map(|file| modified(file.as_deref()?));
@@ -65,7 +65,7 @@ impl Place {
             // The result that is there is of an earlier run.
             place = of_metrics(newer);
         }
-        if place.metrics.is_none() && place.evaluation.is_none() && place.reranking.is_none() {
+        if place.metrics.is_none() && place.evaluation.is_none() && place.printed.is_none() {
             return Err(missing(path));
         }
         Ok(place)
@@ -76,7 +76,7 @@ fn of_file(path: &Path) -> Place {
     let is_json = path.extension().is_some_and(|it| it == "json");
     match is_json {
         true => Place {
-            reranking: Some(path.to_owned()),
+            printed: Some(path.to_owned()),
             ..Place::default()
         },
         false => of_metrics(path.to_owned()),
@@ -96,7 +96,7 @@ fn of_folder(folder: &Path) -> Result<Place> {
     let mut place = Place {
         metrics: file(METRICS),
         record: file(RECORD),
-        reranking: file(RERANKING),
+        printed: file(RERANKING),
         is_result: MODEL.iter().any(|name| folder.join(name).is_file()),
         ..Place::default()
     };

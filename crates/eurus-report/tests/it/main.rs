@@ -11,6 +11,8 @@ mod live;
 mod mutated;
 mod pages;
 mod pictures;
+mod results_support;
+mod rewards;
 mod trees;
 mod trees_support;
 mod whole_support;

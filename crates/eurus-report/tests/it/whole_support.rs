@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use ultrainteract::PreferenceTree;
 
 use crate::fixture::*;
+use crate::results_support::*;
 use crate::trees_support::{grown_tree, write_scores};
 
 const STEPS: u64 = 240;
@@ -44,7 +45,8 @@ pub fn write_page(
     path
 }
 
-/// Fine-tuning, three ways to learn preferences, a reward model, evaluations of two tasks, a reranking, and 40 trees.
+/// Fine-tuning, three ways to learn preferences, a reward model, evaluations of two tasks, benchmarks of reward models, rewards
+/// of turns, a reranking, and 40 trees.
 pub fn plain_page(folder: &Path) -> PathBuf {
     let runs = plain_runs(folder);
     let trees = (0..40).map(grown_tree).collect();
@@ -91,6 +93,19 @@ fn plain_runs(folder: &Path) -> Vec<PathBuf> {
     }
     let reranked = runs[7].join("rerank.json");
     fs::write(reranked, reranking("eurus-rm").to_string()).expect("written");
+    let scores = [
+        ("dpo.jsonl", "implicit_reward"),
+        ("eurus-rm.jsonl", "reward"),
+    ];
+    for (name, printed) in [
+        ("rewardbench-eurus-rm.json", of_rewardbench(0.5)),
+        ("rewardbench-bradley-terry.json", of_rewardbench(0.3)),
+        ("autoj-eurus-rm.json", of_autoj(0.5)),
+        ("process.json", of_process(&scores)),
+    ] {
+        fs::write(at(name), printed.to_string()).expect("written");
+        runs.push(at(name));
+    }
     runs
 }
 
@@ -167,6 +182,15 @@ pub fn runs_of_texts(folder: &Path, texts: &[&str]) -> Vec<PathBuf> {
         let reranked = evaluated.join("rerank.json");
         fs::write(reranked, reranking(text).to_string()).expect("written");
         runs.push(evaluated);
+        for (name, printed) in [
+            ("pairs", of_pairs(&[text], 0.4)),
+            ("rewardbench2", of_rewardbench2(text, 0.4)),
+            ("process", of_process(&[(text, "reward")])),
+        ] {
+            let path = folder.join(format!("{name}-{number}.json"));
+            fs::write(&path, printed.to_string()).expect("written");
+            runs.push(path);
+        }
     }
     let stages = folder.join("stages");
     fs::create_dir(&stages).expect("a folder");
