@@ -5,16 +5,37 @@
   const PAUSE = 1000;
   const SCROLLED = ".scroll, pre";
   const FOCUSED = "summary, input, a, [tabindex]";
+  // What the reader may have before his eyes in a part that is taller than his window.
+  const SEEN = "details, tr, .panels > svg";
   const main = document.querySelector("main");
   const state = document.createElement("p");
   state.className = "live";
   state.setAttribute("role", "status");
   document.body.append(state);
+  // This script keeps the reader's place; both would move him twice.
+  document.documentElement.style.overflowAnchor = "none";
   const tell = (text) => { if (state.textContent !== text) state.textContent = text; };
   tell("live");
 
-  // As the server sent them: the reader changes what is in the page by opening it.
-  let sent = Array.from(main.children, (part) => part.outerHTML);
+  // What each part is, whatever it says by now: its section, its element and how many of these come before it there. Samples
+  // are those of a run, whichever runs have some.
+  const namesOf = (parts) => {
+    let section = "";
+    const counts = new Map();
+    return parts.map((part) => {
+      if (part.localName === "h2") section = part.textContent;
+      const run = part.matches(".samples") ? part.lastElementChild.textContent.split(/[.;]/)[0] : "";
+      const name = [section, part.localName, run].join("/");
+      const count = counts.get(name) ?? 0;
+      counts.set(name, count + 1);
+      return `${name}/${count}`;
+    });
+  };
+
+  // The parts by their names, with their markup as the server sent it: the reader changes it by opening what is folded.
+  const parts = Array.from(main.children);
+  const names = namesOf(parts);
+  let known = new Map(parts.map((part, index) => [names[index], { part, sent: part.outerHTML }]));
   let tag = null;
 
   const isSelected = (part) => {
@@ -37,29 +58,45 @@
     if (focused >= 0) fresh.querySelectorAll(FOCUSED)[focused]?.focus({ preventScroll: true });
   };
 
+  const isBelowTop = (node) => node.getBoundingClientRect().bottom > 0;
+
+  // Where the reader is: the name of the first part in his window, which of its pieces, and how high that stands.
+  const whereReaderIs = () => {
+    const [name, { part }] = Array.from(known).find(([, { part }]) => isBelowTop(part)) ?? [null, { part: main }];
+    const index = name === null ? -1 : Array.from(part.querySelectorAll(SEEN)).findIndex(isBelowTop);
+    return { name, index, top: heightOf(part, index) };
+  };
+  const heightOf = (part, index) => (part.querySelectorAll(SEEN)[index] ?? part).getBoundingClientRect().top;
+
+  // Puts in what is new. Returns whether something must wait because it is selected.
   const show = (text) => {
     const fresh = Array.from(new DOMParser().parseFromString(text, "text/html").querySelector("main").children);
-    const markup = fresh.map((part) => part.outerHTML);
-    const anchor = Array.from(main.children).findIndex((part) => part.getBoundingClientRect().bottom > 0);
-    const before = anchor < 0 ? 0 : main.children[anchor].getBoundingClientRect().top;
+    const names = namesOf(fresh);
+    const reader = whereReaderIs();
     let waits = false;
-    for (let index = 0; index < fresh.length; index += 1) {
-      const part = main.children[index];
-      if (part === undefined) {
-        main.append(fresh[index]);
-      } else if (markup[index] !== sent[index] && !part.hasAttribute("data-block")) {
-        if (isSelected(part)) {
-          waits = true;
-          markup[index] = sent[index];
-        } else {
-          replace(part, fresh[index]);
-        }
+    const shown = new Map();
+    for (const [name, { part }] of known) if (!names.includes(name)) part.remove();
+    let place = main.firstElementChild;
+    fresh.forEach((newer, index) => {
+      const old = known.get(names[index]);
+      let now = { part: newer, sent: newer.outerHTML };
+      if (old !== undefined && (old.sent === now.sent || isSelected(old.part))) {
+        waits ||= old.sent !== now.sent;
+        now = old;
+      } else if (old !== undefined) {
+        if (place === old.part) place = newer;
+        replace(old.part, newer);
       }
-    }
-    while (main.children.length > fresh.length) main.lastElementChild.remove();
-    sent = markup;
-    const now = main.children[anchor]?.getBoundingClientRect().top;
-    if (now !== undefined && now !== before) scrollBy({ top: now - before, behavior: "instant" });
+      if (place === now.part) {
+        place = place.nextElementSibling;
+      } else {
+        main.insertBefore(now.part, place);
+      }
+      shown.set(names[index], now);
+    });
+    known = shown;
+    const part = known.get(reader.name)?.part;
+    if (part !== undefined) scrollBy({ top: heightOf(part, reader.index) - reader.top, behavior: "instant" });
     return waits;
   };
 

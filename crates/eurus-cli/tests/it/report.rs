@@ -1,5 +1,7 @@
 //! `eurus report` on runs of a tiny model.
 
+mod browser;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -16,7 +16,7 @@ pub struct Block {
     pub title: &'static str,
     /// Its style; may be empty.
     pub style: &'static str,
-    /// Its script, which runs after the page is there; may be empty.
+    /// Its script, which the markup has in a `<script>` of its own, where it is to run; may be empty.
     pub script: &'static str,
 }
 
@@ -24,9 +24,10 @@ pub struct Block {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Extras {
     pub styles: Vec<&'static str>,
+    /// Those that the page's policy allows.
     pub scripts: Vec<&'static str>,
-    /// Whether the page asks its server for a newer one.
-    pub follows: bool,
+    /// The one that asks the page's server for a newer page, at the end of this one.
+    pub follows: Option<&'static str>,
 }
 
 impl Extras {
@@ -39,7 +40,7 @@ impl Extras {
     pub fn following(&self, script: &'static str) -> Self {
         let mut extras = self.clone();
         add_once(&mut extras.scripts, script);
-        extras.follows = true;
+        extras.follows = Some(script);
         extras
     }
 }

@@ -94,8 +94,8 @@ struct Page<'a> {
     title: &'a str,
     policy: String,
     style: &'a str,
-    scripts: &'a [&'static str],
-    refresh: bool,
+    /// That follows a run.
+    script: Option<&'static str>,
     sections: Vec<Link<'a>>,
     parts: &'a [Part],
 }
@@ -261,10 +261,9 @@ impl Report {
         style.extend(extras.styles.iter().copied());
         let page = Page {
             title: &self.title,
-            policy: policy::of(&style, &extras.scripts, extras.follows),
+            policy: policy::of(&style, &extras.scripts, extras.follows.is_some()),
             style: &style,
-            scripts: &extras.scripts,
-            refresh: extras.follows,
+            script: extras.follows,
             sections,
             parts: &self.parts,
         };

@@ -13,7 +13,8 @@
 //! ```
 //!
 //! The trees stand in the page once, as HTML in `<noscript>` elements. Where scripts run, a browser takes what is in such an
-//! element for mere text, which costs it next to nothing, and the viewer's script makes elements of a tree when it is opened.
+//! element for mere text, which costs it next to nothing, and the viewer's script makes elements of a tree when it is opened. The
+//! script stands before the trees: the viewer is of use while the browser still reads them.
 //! Where they do not run, the same text is the page: every tree, unfolded.
 //!
 //! What a model wrote is text everywhere: escaped in the page, and with what cannot be seen made visible ([`shown`]).
@@ -48,6 +49,8 @@ pub const FROM: &str = "trees-from";
 /// Scores of how many models stand side by side.
 pub const MOST_SCORES: usize = 2;
 
+const SCRIPT: &str = include_str!("viewer.js");
+
 const TEMPLATES: [(&str, &str); 2] = [
     ("section.html", include_str!("templates/section.html")),
     ("tree.html", include_str!("templates/tree.html")),
@@ -56,11 +59,11 @@ const TEMPLATES: [(&str, &str); 2] = [
 /// A part of a page, with what the page needs for it once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Section {
-    /// A `<section>`.
+    /// A `<section>`, with the script in it.
     pub html: String,
     /// Rules for a `<style>`. They use the colours and fonts of the reports of `eurus-eval`, as custom properties.
     pub style: &'static str,
-    /// Code for a `<script>` at the end of the page.
+    /// The code of the script, for the page's policy.
     pub script: &'static str,
 }
 
@@ -93,11 +96,15 @@ pub fn viewer(trees: &Trees, scores: &[Scores]) -> Result<Section> {
         sources += &template.render(Value::from(Serde(view)))?;
     }
     let section = SectionView::new(trees, &columns, scores, json_in_html(&index)?);
-    let context = minijinja::context! { sources => Value::from_safe_string(sources), ..Value::from(Serde(section)) };
+    let context = minijinja::context! {
+        sources => Value::from_safe_string(sources),
+        script => Value::from_safe_string(SCRIPT.to_owned()),
+        ..Value::from(Serde(section))
+    };
     Ok(Section {
         html: environment.get_template("section.html")?.render(context)?,
         style: include_str!("viewer.css"),
-        script: include_str!("viewer.js"),
+        script: SCRIPT,
     })
 }
 

@@ -1,10 +1,13 @@
 'use strict';
 // Searches, filters, sorts, opens and folds the trees that stand in the <noscript> elements of a section `.trees`.
-// Texts of models are set as text, or come escaped from there; nothing is loaded, kept or sent.
+// Texts of models are set as text, or come escaped from there; nothing is loaded, kept or sent. This script runs before the trees
+// are read: what asks for one that is not there yet waits for it.
 (() => {
   // Trees in the list at once, and characters of a text that are shown before one asks for the rest.
   const ROWS = 100;
   const MOST_CHARACTERS = 20000;
+  // Milliseconds until one looks again whether a tree has been read.
+  const LOOK_AGAIN = 30;
   // What the page itself says stands in these elements, and is not searched.
   const MARKUP = /<(b|i|h4)\b[^]*?<\/\1>|<[^>]*>/g;
   const ENTITIES = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#x27;', '/': '&#x2f;' };
@@ -29,7 +32,8 @@
   function startViewer(root) {
     const find = (selector) => root.querySelector(selector);
     const { columns, trees } = JSON.parse(find('.trees-index').textContent);
-    const sources = root.querySelectorAll('.trees-sources > noscript');
+    // Grows while the page is read.
+    let sources = find('.trees-sources').getElementsByTagName('noscript');
     const form = find('.trees-controls');
     const controls = form.elements;
     const list = find('[role=listbox]');
@@ -55,7 +59,12 @@
       select.append(...sorted.map((value) => element('option', { value, textContent: value })));
     }
 
+    const isRead = () => document.readyState !== 'loading';
+    // A source is whole once something comes after it.
+    const isThere = (number) => isRead() || number + 1 < sources.length;
+
     function contains(number, pattern, query) {
+      if (!isThere(number)) return false;
       const markup = sources[number].textContent;
       return pattern.test(markup) && unescaped(markup.replace(MARKUP, '\n')).toLowerCase().includes(query);
     }
@@ -91,7 +100,7 @@
       if (columns.length && controls.order.value) shown.sort((a, b) => rank(b) - rank(a) || a - b);
       status.textContent = shown.length === trees.length
         ? ''
-        : `${shown.length.toLocaleString('en')} of ${counted(trees.length, 'tree')}`;
+        : `${shown.length.toLocaleString('en')} of ${counted(trees.length, 'tree')}${query && !isRead() ? ' so far' : ''}`;
       find('[type=reset]').hidden = ![...controls].some((it) => it.name && it.name !== 'column' && it.value);
       isListed = false;
       if (shown.length) {
@@ -172,7 +181,9 @@
     function scrollWithin(pane, row) {
       const [outer, inner] = [pane.getBoundingClientRect(), row.getBoundingClientRect()];
       if (inner.top < outer.top) pane.scrollTop -= outer.top - inner.top;
-      if (inner.bottom > outer.bottom) pane.scrollTop += inner.bottom - outer.bottom;
+      // The pager stands over its end.
+      const end = outer.bottom - pager.offsetHeight;
+      if (inner.bottom > end) pane.scrollTop += inner.bottom - end;
     }
 
     function openByPlace(place, focus) {
@@ -190,6 +201,14 @@
 
     function openTree(number) {
       open = number;
+      spot = null;
+      if (!isThere(number)) {
+        items = [];
+        current = null;
+        openPane.replaceChildren(element('p', { className: 'none', textContent: 'This tree is still being read.' }));
+        waitFor(number);
+        return showRowOf(number);
+      }
       const page = new DOMParser().parseFromString(sources[number].textContent, 'text/html');
       const tree = document.adoptNode(page.querySelector('article'));
       const back = element('button', { type: 'button', className: 'back', textContent: 'Back to the list' });
@@ -202,8 +221,15 @@
       items.forEach(enhance);
       numberSiblings();
       setCurrent(items[0]);
-      spot = null;
       return showRowOf(number);
+    }
+
+    // Opens a tree as soon as it is there, unless another one is asked for before.
+    function waitFor(number) {
+      setTimeout(() => {
+        if (open !== number || items.length) return;
+        if (isThere(number)) openTree(number); else waitFor(number);
+      }, LOOK_AGAIN);
     }
 
     function enhance(item) {
@@ -252,7 +278,8 @@
         current.tabIndex = -1;
         current.classList.remove('current');
       }
-      current = item;
+      current = item ?? null;
+      if (!item) return;
       item.tabIndex = 0;
       item.classList.add('current');
       if (focus) {
@@ -308,6 +335,7 @@
       if (number !== open) openTree(number);
       spot = spots[at];
       const item = items.find((it) => Number(it.dataset.node) === node);
+      if (!item) return;
       fold([item, ...ancestorsOf(item)], false);
       setCurrent(item, focus);
       item.firstElementChild.scrollIntoView({ block: 'center' });
@@ -398,7 +426,7 @@
       if (!row) return;
       openTree(Number(row.dataset.number))?.focus({ preventScroll: true });
       // On a phone the tree stands below the list.
-      if (getComputedStyle(openPane.firstElementChild).display !== 'none') openPane.scrollIntoView();
+      if (getComputedStyle(list.parentElement).position === 'static') openPane.scrollIntoView();
     });
 
     openPane.addEventListener('click', (event) => {
@@ -415,7 +443,8 @@
       choose();
     }
     form.addEventListener('submit', (event) => event.preventDefault());
-    form.addEventListener('reset', () => setTimeout(chooseNow));
+    // The button that was clicked hides itself, and keys would go nowhere.
+    form.addEventListener('reset', () => setTimeout(() => { chooseNow(); focusList(); }));
     form.addEventListener('change', (event) => { if (event.target !== controls.search) chooseNow(); });
     controls.search.addEventListener('input', () => {
       clearTimeout(waiting);
@@ -435,7 +464,11 @@
     if (numbers) numbers.open = false;
     choose();
     root.classList.add('ready');
+    document.addEventListener('DOMContentLoaded', () => {
+      sources = [...sources];
+      if (controls.search.value) choose();
+    });
   }
 
-  for (const root of document.querySelectorAll('section.trees')) startViewer(root);
+  startViewer(document.currentScript.closest('section.trees'));
 })();

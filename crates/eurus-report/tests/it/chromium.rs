@@ -1,8 +1,11 @@
 //! Pages in a real browser. What is shared here is of use for any page.
 
 mod hostile;
+#[cfg(feature = "live")]
+mod live;
 mod looks;
 mod measured;
+mod slow;
 mod viewer;
 mod whole;
 

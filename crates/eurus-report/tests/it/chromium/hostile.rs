@@ -57,7 +57,11 @@ fn the_hostile_texts_are_armed_and_the_browser_tells_of_what_they_do() {
         write(&path, unguarded(hostile).as_bytes());
         let mut page = browser.open(&path, View::default()).expect("a page");
         // A page that leaves for another ends the call.
-        let script = "new Promise(done => setTimeout(() => done(document.title), 50))";
+        let script = "new Promise(done => {
+            const end = performance.now() + 400;
+            const look = () => document.title !== 'quiet' || performance.now() > end ? done(document.title) : setTimeout(look, 10);
+            requestAnimationFrame(() => requestAnimationFrame(look));
+        })";
         let stays = page.evaluate(script).is_ok_and(|title| title == "quiet");
         if stays && page.requests().is_empty() && page.complaints().is_empty() {
             harmless.push(hostile);
@@ -87,7 +91,10 @@ fn nothing_that_a_model_wrote_runs_or_is_asked_for() {
             let article = if scripts {
                 "article".to_owned()
             } else {
-                format!(".trees-sources > :nth-child({}) article", number + 1)
+                format!(
+                    ".trees-sources > noscript:nth-of-type({}) article",
+                    number + 1
+                )
             };
             let shown = trees::shown(hostile)
                 .replace("```\n", "")
