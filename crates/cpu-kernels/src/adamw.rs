@@ -22,6 +22,8 @@ pub struct AdamWStep {
     pub step_size: f32,
     /// `1 / sqrt(1 - b2^t)`.
     pub second_correction: f32,
+    /// Whether both moments are zeros, whatever is given as them: memory that is not filled yet will do.
+    pub is_first: bool,
 }
 
 /// Sums that go on side by side, so that the processor adds many at a time.
@@ -33,6 +35,9 @@ const BLOCK: usize = LANES * LANES;
 #[inline(always)]
 fn moved(parameter: f32, first: &mut f32, second: &mut f32, gradient: f32, step: AdamWStep) -> f32 {
     let gradient = gradient * step.gradient_factor;
+    if step.is_first {
+        (*first, *second) = (0.0, 0.0);
+    }
     *first = step.beta_1 * *first + (1.0 - step.beta_1) * gradient;
     *second = step.beta_2 * *second + (1.0 - step.beta_2) * gradient * gradient;
     let denominator = second.sqrt() * step.second_correction + step.epsilon;
@@ -106,6 +111,7 @@ mod tests {
             bits in prop::collection::vec(any::<[u32; 4]>(), 0..70),
             decay in 0.9_f32..=1.0,
             step_size in 1e-8_f32..1e-1,
+            is_first in any::<bool>(),
         ) {
             let step = AdamWStep {
                 gradient_factor: 0.5,
@@ -115,6 +121,7 @@ mod tests {
                 decay,
                 step_size,
                 second_correction: 1.7,
+                is_first,
             };
             let column = |place: usize| -> Vec<f32> {
                 bits.iter().map(|row| f32::from_bits(row[place])).collect()
@@ -144,6 +151,26 @@ mod tests {
         for len in [0, 1, 31, 33, 1023, 1025, 5000] {
             assert_eq!(sum_of_squares(&vec![2.0; len]), 4.0 * len as f64);
         }
+    }
+
+    #[test]
+    fn moments_that_are_yet_to_begin_are_zeros() {
+        let step = |is_first| AdamWStep {
+            gradient_factor: 1.0,
+            beta_1: 0.9,
+            beta_2: 0.99,
+            epsilon: 1e-8,
+            decay: 1.0,
+            step_size: 1e-3,
+            second_correction: 1.0,
+            is_first,
+        };
+        let updated = |moment, is_first| {
+            let (mut p, mut m, mut v) = ([0.5], [moment], [moment]);
+            update(&mut p, &mut m, &mut v, &[0.25], step(is_first));
+            [p, m, v]
+        };
+        assert_eq!(updated(f32::NAN, true), updated(0.0, false));
     }
 
     #[test]
