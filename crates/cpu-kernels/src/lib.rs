@@ -19,6 +19,7 @@
 //! | [`rows`] | softmax, norms, gates, dot products: one row at a time |
 //! | [`vocabulary`] | log-sum-exp of long rows of logits |
 //! | [`adamw`] | one update of AdamW |
+//! | [`halves`] | a number in single precision as a bfloat16 and 16 bits more |
 //! | [`products`] | matrix products |
 //! | [`row_products`] | linear layers, row by row: the bits of a row depend on nothing else |
 //! | [`packed_products`] | the same with weights rearranged once, also of half or a quarter of the size |
@@ -39,6 +40,7 @@ mod lanes;
 pub mod adamw;
 #[cfg(feature = "flex")]
 pub mod flex;
+pub mod halves;
 pub mod packed_products;
 pub mod products;
 pub mod row_products;

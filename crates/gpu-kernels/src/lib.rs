@@ -25,9 +25,11 @@
 pub mod adamw;
 pub mod attention;
 pub mod embedding;
+pub mod halves;
 mod launch;
 pub mod log_probs;
 pub mod product;
 pub mod rms_norm;
 pub mod rotary;
+pub mod squares;
 pub mod swiglu;

@@ -232,7 +232,8 @@ fn report(
 impl Report {
     /// Adds the memory of answers that an evaluation writes.
     fn with_answers(mut self, setup: &Setup, lengths: &[(usize, usize)]) -> Self {
-        self.memory.add_evaluation(&setup.config, lengths);
+        self.memory
+            .add_evaluation(&setup.config, setup.settings.precision, lengths);
         self
     }
 }

@@ -50,9 +50,17 @@ impl ModuleVisitor for Finder {
             id: param.id,
             elements: value.shape().num_elements(),
             device: value.device().inner(),
-            dtype: value.dtype(),
+            dtype: sum_type(value.dtype()),
             gradient: self.gradients.remove::<D>(param.id).map(flat),
         });
+    }
+}
+
+/// The type that gradients of a parameter are summed in.
+fn sum_type(parameter: DType) -> DType {
+    match parameter {
+        DType::BF16 | DType::F16 => DType::F32,
+        other => other,
     }
 }
 
@@ -99,7 +107,8 @@ impl StepGradients {
             parts.insert(id, ranks.sum_and_share(gradient)?);
         }
         let gradients = Self { order, parts };
-        let squares: f64 = ranks.all_gather(Ok(gradients.squares()))?.into_iter().sum();
+        let squares: f64 = gradients.squares().into_iter().sum();
+        let squares: f64 = ranks.all_gather(Ok(squares))?.into_iter().sum();
         Ok((gradients, squares.sqrt()))
     }
 
@@ -110,14 +119,9 @@ impl StepGradients {
             .filter_map(|(name, id)| Some((name.as_str(), self.parts.get(id)?.clone())))
     }
 
-    /// The sum of all squares of this rank's parts.
-    fn squares(&self) -> f64 {
-        let squares = self.in_order().map(|(_, part)| ops::sum_of_squares(part));
-        let squares: Vec<Tensor<1>> = squares.collect();
-        if squares.is_empty() {
-            return 0.0;
-        }
-        Tensor::cat(squares, 0).into_data().iter::<f64>().sum()
+    /// The sum of the squares of each of this rank's parts, in the order of the model.
+    fn squares(&self) -> Vec<f64> {
+        ops::sums_of_squares(self.in_order().map(|(_, part)| part).collect())
     }
 
     /// Parameters that have a gradient.
@@ -133,8 +137,8 @@ impl StepGradients {
     /// The parameters whose gradients are not finite on some rank: the first by name, the others by their number. For gradients
     /// that no parameter was updated with yet.
     pub fn not_finite(&self, ranks: &Ranks) -> Result<Vec<String>> {
-        let is_wrong = |(_, part)| !ops::sum_of_squares(part).into_scalar::<f32>().is_finite();
-        let here: Vec<bool> = self.in_order().map(is_wrong).collect();
+        let squares = self.squares().into_iter();
+        let here: Vec<bool> = squares.map(|it| !it.is_finite()).collect();
         let of_ranks = ranks.all_gather(Ok(here))?;
         let wrong = |place: usize| of_ranks.iter().any(|wrong| wrong[place]);
         let mut found = self.in_order().enumerate();

@@ -3,25 +3,30 @@
 //! AdamW (arXiv 1711.05101, algorithm 2) per parameter, with gradient `g` and step `t` of that parameter:
 //! `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`,
 //! `p = (1 - lr * decay) p - lr * (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + epsilon)`. A parameter without a gradient in a
-//! step stays as it is and its `t` does not count. Adafactor is in [`adafactor`].
+//! step stays as it is and its `t` does not count. Adafactor is in [`adafactor`]. Parameters that are kept in [`halves`] are
+//! moved as the numbers in single precision that they are.
 
 pub(crate) mod adafactor;
 mod carry;
+#[cfg(all(test, feature = "wgpu"))]
+mod cube_tests;
 mod gradients;
+pub(crate) mod halves;
 mod ops;
 mod sums;
+mod update;
 
 use std::collections::HashMap;
 
-use burn::module::{Module, ModuleMapper, Param, ParamId};
+use burn::module::{Module, ParamId};
 use burn::tensor::Tensor;
 
 use crate::activations::Tape;
-use crate::{Error, Optimizer, Ranks, Result, TrainingConfig, WeightDecayOn};
-use adafactor::AdafactorStep;
-use cpu_kernels::adamw::AdamWStep;
+use crate::{Optimizer, Ranks, Result, TrainingConfig, WeightDecayOn};
 pub(crate) use gradients::StepGradients;
+use halves::Remainders;
 use sums::GradientSums;
+use update::Update;
 
 /// What the optimizer keeps of one parameter.
 pub(crate) struct Moments {
@@ -147,7 +152,8 @@ impl StepOptimizer {
         StepGradients::take(model, self.sums.take(), ranks)
     }
 
-    /// Scales the gradients to the allowed norm and moves the parameters.
+    /// Scales the gradients to the allowed norm and moves the parameters. Those that have remainders are the upper halves of
+    /// what is moved.
     ///
     /// # Errors
     ///
@@ -155,6 +161,7 @@ impl StepOptimizer {
     pub fn step<M: Module>(
         &mut self,
         model: M,
+        remainders: &mut Remainders,
         gradients: StepGradients,
         norm: f64,
         learning_rate: f64,
@@ -168,6 +175,7 @@ impl StepOptimizer {
             1.0
         };
         let mut update = Update {
+            remainders,
             gradients,
             moments: &mut self.moments,
             settings: self.settings,
@@ -206,148 +214,6 @@ fn flat<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
     tensor.reshape([elements])
 }
 
-struct Update<'a> {
-    gradients: StepGradients,
-    moments: &'a mut HashMap<ParamId, Moments>,
-    settings: Settings,
-    gradient_factor: f64,
-    learning_rate: f64,
-    ranks: &'a Ranks,
-    /// The first error of the ranks; what follows it stays as it is.
-    fault: Option<Error>,
-}
-
-impl Update<'_> {
-    /// Moves a parameter, flat: by itself, or each rank its part. `shape` is the parameter's own.
-    fn moved(
-        &mut self,
-        id: ParamId,
-        parameter: Tensor<1>,
-        gradient: Tensor<1>,
-        shape: &[usize],
-    ) -> Result<Tensor<1>> {
-        let is_decayed = shape.len() > 1 || self.settings.weight_decay_on == WeightDecayOn::All;
-        let decay = match is_decayed {
-            true => (1.0 - self.learning_rate * self.settings.weight_decay) as f32,
-            false => 1.0,
-        };
-        let [elements] = parameter.dims();
-        let ranks = self.ranks;
-        match self.settings.optimizer {
-            Optimizer::Adamw => {
-                let part = self.adamw(id, ranks.own_part(parameter), gradient, decay);
-                ranks.put_together(part, elements)
-            }
-            Optimizer::Adafactor => {
-                let gradient = ranks.put_together(gradient, elements)?;
-                Ok(self.adafactor(id, parameter, gradient, decay, shape))
-            }
-        }
-    }
-
-    /// What is kept of a parameter, with one update more; at first zeros of these lengths.
-    fn take_moments(&mut self, id: ParamId, like: &Tensor<1>, lengths: [usize; 2]) -> Moments {
-        let options = (&like.device(), like.dtype());
-        let zeros = || lengths.map(|length| Tensor::zeros([length], options));
-        let kept = self.moments.remove(&id);
-        let moments = kept.unwrap_or_else(|| Moments {
-            tensors: zeros(),
-            updates: 0,
-        });
-        Moments {
-            updates: moments.updates + 1,
-            ..moments
-        }
-    }
-
-    fn adamw(
-        &mut self,
-        id: ParamId,
-        parameter: Tensor<1>,
-        gradient: Tensor<1>,
-        decay: f32,
-    ) -> Tensor<1> {
-        let [length] = parameter.dims();
-        let Moments {
-            tensors: [first, second],
-            updates,
-        } = self.take_moments(id, &parameter, [length; 2]);
-        let Settings {
-            beta_1,
-            beta_2,
-            epsilon,
-            ..
-        } = self.settings;
-        // The corrections are computed in f64: for a beta near 1, `1 - beta^t` loses digits in f32.
-        let step = AdamWStep {
-            gradient_factor: self.gradient_factor as f32,
-            beta_1: beta_1 as f32,
-            beta_2: beta_2 as f32,
-            epsilon: epsilon as f32,
-            decay,
-            step_size: (self.learning_rate / (1.0 - beta_1.powi(updates as i32))) as f32,
-            second_correction: (1.0 - beta_2.powi(updates as i32)).sqrt().recip() as f32,
-        };
-        let (parameter, first, second) = ops::adamw_step(parameter, gradient, first, second, step);
-        let tensors = [first, second];
-        self.moments.insert(id, Moments { tensors, updates });
-        parameter
-    }
-
-    fn adafactor(
-        &mut self,
-        id: ParamId,
-        parameter: Tensor<1>,
-        gradient: Tensor<1>,
-        decay: f32,
-        shape: &[usize],
-    ) -> Tensor<1> {
-        let lengths = moments_of(Optimizer::Adafactor, shape).map(|it| it.elements);
-        let Moments {
-            tensors: [rows, columns],
-            updates,
-        } = self.take_moments(id, &parameter, lengths);
-        let step = AdafactorStep {
-            shape: adafactor::matrices(shape),
-            gradient_factor: self.gradient_factor as f32,
-            beta_2: adafactor::decay_of_squares(updates) as f32,
-            decay,
-            learning_rate: self.learning_rate as f32,
-        };
-        let (parameter, rows, columns) =
-            ops::adafactor_step(parameter, gradient, rows, columns, step);
-        let tensors = [rows, columns];
-        self.moments.insert(id, Moments { tensors, updates });
-        parameter
-    }
-}
-
-impl ModuleMapper for Update<'_> {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        if self.fault.is_some() {
-            return param;
-        }
-        let Some(gradient) = self.gradients.remove(param.id) else {
-            return param;
-        };
-        let (id, tensor, mapper) = param.consume();
-        let shape = tensor.shape();
-        // Off the autodiff graph and with no other owner, the parameter is updated where it lies.
-        let parameter = flat(tensor.inner());
-        let device = parameter.device();
-        let moved = match self.moved(id, parameter, gradient, &shape.to_vec()) {
-            Ok(moved) => moved,
-            Err(error) => {
-                // The run ends with it, and the model is dropped.
-                self.fault = Some(error);
-                Tensor::zeros([shape.num_elements()], &device)
-            }
-        };
-        let tensor = Tensor::from_inner(moved.reshape(shape)).require_grad();
-        Param::from_mapped_value(id, tensor, mapper)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -367,7 +233,7 @@ mod tests {
         optimizer.add(&model, model.forward(input).sum(), tape, 1.0);
         let (gradients, norm) = optimizer.gradients(&model, ranks).expect("gradients");
         optimizer
-            .step(model, gradients, norm, 1e-3, ranks)
+            .step(model, &mut Remainders::new(), gradients, norm, 1e-3, ranks)
             .expect("an update");
         let elements = |it: &Moments| it.tensors.iter().map(|it| it.dims()[0]).sum::<usize>();
         optimizer.moments.values().map(elements).sum()

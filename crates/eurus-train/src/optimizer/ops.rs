@@ -1,8 +1,8 @@
 //! The update of one parameter: one pass over memory on the CPU, stock operations elsewhere.
 
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, Flex, backend_extension};
-use burn::tensor::{DType, Scalar, Tensor, TensorData};
+use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::tensor::{DType, FloatDType, Scalar, Shape, Slice, Tensor};
 use burn_flex::FlexTensor;
 use cpu_kernels::adamw::{self, AdamWStep};
 use rayon::prelude::*;
@@ -11,6 +11,9 @@ use super::adafactor::{self, AdafactorStep};
 
 /// Elements a task takes at a time. Fixed, so that a sum does not depend on the number of threads.
 pub(super) const CHUNK: usize = 16 * 1024;
+
+/// Parts that a sum of squares may come in: as many as keep a large GPU busy.
+const SQUARE_SUMS: usize = 1024;
 
 /// Optimizer operations on flat tensors, outside of autodiff.
 #[backend_extension(
@@ -42,14 +45,25 @@ pub trait OptimizerOps: Backend {
         adafactor::stock::<Self>(parameter, gradient, rows, columns, step)
     }
 
-    /// The sum of the squares of `x [n]`, `[1]`.
-    fn sum_of_squares(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        stock_sum_of_squares::<Self>(x)
+    /// `sums [tensors, parts]` with the sums of the squares of parts of `x [n]` in one row, which was zeros.
+    fn put_sums_of_squares(
+        sums: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        row: usize,
+    ) -> FloatTensor<Self> {
+        stock_put_sums_of_squares::<Self>(sums, x, row)
     }
 }
 
-fn stock_sum_of_squares<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
-    B::float_sum(B::float_mul(x.clone(), x))
+/// In one part.
+fn stock_put_sums_of_squares<B: Backend>(
+    sums: FloatTensor<B>,
+    x: FloatTensor<B>,
+    row: usize,
+) -> FloatTensor<B> {
+    let sum = B::float_sum(B::float_mul(x.clone(), x));
+    let sum = B::float_reshape(B::float_cast(sum, FloatDType::F32), Shape::from([1, 1]));
+    B::float_slice_assign(sums, &[Slice::from(row..row + 1), Slice::from(0..1)], sum)
 }
 
 pub(super) fn scale<B: Backend>(tensor: FloatTensor<B>, factor: f32) -> FloatTensor<B> {
@@ -63,6 +77,12 @@ fn stock_adamw_step<B: Backend>(
     second: FloatTensor<B>,
     step: AdamWStep,
 ) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
+    let [first, second] = match step.is_first {
+        true => {
+            [first, second].map(|it| B::float_zeros(it.shape(), &it.device(), it.dtype().into()))
+        }
+        false => [first, second],
+    };
     let gradient = scale::<B>(gradient, step.gradient_factor);
     let first = B::float_add(
         scale::<B>(first, step.beta_1),
@@ -91,7 +111,7 @@ pub(super) fn contiguous(tensor: FlexTensor) -> FlexTensor {
 }
 
 /// Whether the one pass of a CPU can be taken.
-fn all_f32(tensors: &[&FlexTensor]) -> bool {
+pub(super) fn all_f32(tensors: &[&FlexTensor]) -> bool {
     tensors.iter().all(|tensor| tensor.dtype() == DType::F32)
 }
 
@@ -134,20 +154,25 @@ impl OptimizerOps for Flex {
         adafactor::flex(parameter, gradient, rows, columns, step)
     }
 
-    fn sum_of_squares(x: FlexTensor) -> FlexTensor {
+    fn put_sums_of_squares(sums: FlexTensor, x: FlexTensor, row: usize) -> FlexTensor {
         if x.dtype() != DType::F32 {
-            return stock_sum_of_squares::<Self>(x);
+            return stock_put_sums_of_squares::<Self>(sums, x, row);
         }
-        let x = contiguous(x);
-        let values: &[f32] = x.as_slice().unwrap_or_default();
-        // Collected in order, so that the sum does not depend on which thread was faster.
-        let parts: Vec<f64> = values
-            .par_chunks(CHUNK)
-            .map(adamw::sum_of_squares)
-            .collect();
-        let sum: f64 = parts.into_iter().sum();
-        FlexTensor::from_data(TensorData::new(vec![sum as f32], [1]))
+        let mut sums = contiguous(sums);
+        sums.storage_mut::<f32>()[row * SQUARE_SUMS] = sum_of_squares(x);
+        sums
     }
+}
+
+fn sum_of_squares(x: FlexTensor) -> f32 {
+    let x = contiguous(x);
+    let values: &[f32] = x.as_slice().unwrap_or_default();
+    // Collected in order, so that the sum does not depend on which thread was faster.
+    let parts: Vec<f64> = values
+        .par_chunks(CHUNK)
+        .map(adamw::sum_of_squares)
+        .collect();
+    parts.into_iter().sum::<f64>() as f32
 }
 
 #[cfg(any(feature = "cuda", feature = "wgpu"))]
@@ -159,12 +184,22 @@ impl OptimizerOps for burn_cubecl::CubeBackend {
         second: FloatTensor<Self>,
         step: AdamWStep,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        use burn::backend::TensorMetadata;
         let tensors = [&parameter, &gradient, &first, &second];
         if tensors.iter().any(|tensor| tensor.dtype() != DType::F32) {
             return stock_adamw_step::<Self>(parameter, gradient, first, second, step);
         }
         gpu_kernels::adamw::step(parameter, gradient, first, second, step)
+    }
+
+    fn put_sums_of_squares(
+        sums: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        row: usize,
+    ) -> FloatTensor<Self> {
+        match x.dtype() {
+            DType::F32 => gpu_kernels::squares::put_sums(sums, x, row),
+            _ => stock_put_sums_of_squares::<Self>(sums, x, row),
+        }
     }
 }
 
@@ -215,9 +250,20 @@ pub fn adafactor_step(
     )
 }
 
-/// See [`OptimizerOps::sum_of_squares`].
-pub fn sum_of_squares(x: Tensor<1>) -> Tensor<1> {
-    Tensor::from_dispatch(Dispatch::sum_of_squares(x.into_dispatch()))
+/// The sum of the squares of each of some flat tensors of one device. It is waited for once.
+pub fn sums_of_squares(tensors: Vec<Tensor<1>>) -> Vec<f64> {
+    let Some(first) = tensors.first() else {
+        return Vec::new();
+    };
+    let sums = Tensor::<2>::zeros([tensors.len(), SQUARE_SUMS], (&first.device(), DType::F32));
+    let mut sums = sums.into_dispatch();
+    for (row, tensor) in tensors.into_iter().enumerate() {
+        sums = Dispatch::put_sums_of_squares(sums, tensor.into_dispatch(), row);
+    }
+    let sums = Tensor::<2>::from_dispatch(sums).into_data();
+    let sums: Vec<f64> = sums.iter().collect();
+    let of_tensor = sums.chunks(SQUARE_SUMS);
+    of_tensor.map(|parts| parts.iter().sum()).collect()
 }
 
 #[cfg(test)]
@@ -234,6 +280,7 @@ mod tests {
         decay: 0.999,
         step_size: 1e-2,
         second_correction: 1.7,
+        is_first: false,
     };
 
     fn read(tensor: Tensor<1>) -> Vec<f64> {
@@ -262,9 +309,15 @@ mod tests {
         let second = noise().powi_scalar(2);
         let inputs = [&parameter, &gradient, &first, &second];
         let [p, g, m, v] = inputs.map(|tensor| tensor.clone().cast(DType::F64));
-        let double = adamw_step(p, g, m, v, STEP);
-        let fused = adamw_step(parameter, gradient, first, second, STEP);
-        assert_close(fused.into(), double.into(), "adamw");
+        for is_first in [false, true] {
+            let step = AdamWStep { is_first, ..STEP };
+            let double = [&p, &g, &m, &v].map(Tensor::clone);
+            let [p, g, m, v] = double;
+            let double = adamw_step(p, g, m, v, step);
+            let [p, g, m, v] = inputs.map(Tensor::clone);
+            let fused = adamw_step(p, g, m, v, step);
+            assert_close(fused.into(), double.into(), "adamw");
+        }
     }
 
     #[test]
@@ -308,7 +361,9 @@ mod tests {
 
     #[test]
     fn squares_are_summed_over_all_elements() {
-        let x = Tensor::<1>::full([CHUNK + 3], 2.0, &Device::flex());
-        assert_eq!(read(sum_of_squares(x)), [4.0 * (CHUNK + 3) as f64]);
+        let full = |length| Tensor::<1>::full([length], 2.0, &Device::flex());
+        let sums = sums_of_squares(vec![full(CHUNK + 3), full(1)]);
+        assert_eq!(sums, [4.0 * (CHUNK + 3) as f64, 4.0]);
+        assert_eq!(sums_of_squares(Vec::new()), [0.0; 0]);
     }
 }

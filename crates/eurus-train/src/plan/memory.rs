@@ -21,7 +21,7 @@ pub struct Memory {
     pub parameters: usize,
     /// Those of them that have gradients.
     pub trained_parameters: usize,
-    /// The weights that are updated, and those that compute if they are others.
+    /// The weights that are updated and compute, of mixed precision too: a bfloat16 and 16 bits more are a float32.
     pub weights: usize,
     /// What the optimizer keeps: AdamW's two moments, say.
     pub moments: usize,
@@ -63,15 +63,14 @@ impl Memory {
         } else {
             (0, 0)
         };
-        // What computes, and the weights that do, if these are not the updated ones.
-        let (computed, copied) = match costs.precision {
-            Precision::Full => (NUMBER, 0),
-            Precision::Bf16 => (2, 2 * parameters),
+        let computed = match costs.precision {
+            Precision::Full => NUMBER,
+            Precision::Bf16 => 2,
         };
         let mut memory = Self {
             parameters,
             trained_parameters,
-            weights: NUMBER * parameters + copied,
+            weights: NUMBER * parameters,
             moments: NUMBER * costs.moments(),
             gradients: NUMBER * trained_parameters + computed * left,
             activations: computed * (largest.tokens * of_token + largest.targets * of_target),
@@ -95,8 +94,13 @@ impl Memory {
 
 impl Memory {
     /// Adds the answers to prompts, each with its tokens and the most of its answer. They are written between steps, when
-    /// weights and moments are there alone.
-    pub fn add_evaluation(&mut self, config: &DecoderConfig, lengths: &[(usize, usize)]) {
+    /// weights and moments are there alone, with the exact weights, which mixed precision makes for it.
+    pub fn add_evaluation(
+        &mut self,
+        config: &DecoderConfig,
+        precision: Precision,
+        lengths: &[(usize, usize)],
+    ) {
         let of_batch = |batch: &[(usize, usize)]| {
             let prompts: usize = batch.iter().map(|it| it.0).sum();
             // The most there may be: on a GPU all rows of the cache are as long as the longest. What is drawn last is not read.
@@ -108,7 +112,11 @@ impl Memory {
         };
         let batches = lengths.chunks(DEFAULT_MAX_ROWS).map(of_batch);
         // On the CPU answers are written with a copy of the weights.
-        let of_weights = NUMBER * self.parameters;
+        let copies = match precision {
+            Precision::Full => 1,
+            Precision::Bf16 => 2,
+        };
+        let of_weights = copies * NUMBER * self.parameters;
         self.evaluation = batches.max().map_or(0, |batch| batch + of_weights);
         let during = self.weights + self.moments + self.evaluation;
         self.total = self.total.max(during);
@@ -130,18 +138,21 @@ mod tests {
         }
     }
 
-    fn planned_mib(recompute: bool, largest: Work) -> f64 {
+    fn planned(recompute: bool, precision: Precision, largest: Work) -> Memory {
         let config = smollm2();
         let costs = Costs {
             config: &config,
             adapters: None,
             objective: Objective::LanguageModel,
             recompute,
-            precision: Precision::Full,
+            precision,
             optimizer: Optimizer::Adamw,
         };
-        let memory = Memory::estimate(&costs, largest, 64);
-        memory.total as f64 / 1024.0 / 1024.0
+        Memory::estimate(&costs, largest, 64)
+    }
+
+    fn planned_mib(recompute: bool, largest: Work) -> f64 {
+        planned(recompute, Precision::Full, largest).total as f64 / 1024.0 / 1024.0
     }
 
     /// The largest forests of the bench `train_step` (DPO, two trees a step, a budget of 2048), and its resident peaks in
@@ -184,16 +195,24 @@ mod tests {
         };
         let mut memory = Memory::estimate(&costs, Work::default(), 64);
         let before = memory.total;
-        memory.add_evaluation(&config, &[]);
+        memory.add_evaluation(&config, Precision::Full, &[]);
         assert_eq!((memory.evaluation, memory.total), (0, before));
         // 30 layers of keys and values of 3 heads of 64 numbers.
         let of_token = 30 * 2 * 3 * 64 * 4;
         let logits = 2 * 2 * 49152 * 4;
-        memory.add_evaluation(&config, &[(1, 2001), (1, 11)]);
+        memory.add_evaluation(&config, Precision::Full, &[(1, 2001), (1, 11)]);
         let cached = of_token * (2 + 2 * 2000);
         assert_eq!(memory.evaluation, cached + logits + memory.weights);
         let fixed = memory.weights + memory.moments;
         assert_eq!(memory.total, fixed + memory.evaluation);
+    }
+
+    #[test]
+    fn a_trained_parameter_takes_16_bytes_in_either_precision() {
+        for precision in [Precision::Full, Precision::Bf16] {
+            let memory = planned(false, precision, Work::default());
+            assert_eq!(memory.total, 16 * memory.parameters, "{precision:?}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::reference_sync::MovingReference;
 use crate::Result;
 use crate::events::{Event, StepProgress};
 use crate::optimizer::StepOptimizer;
+use crate::precision::Weights;
 use crate::reference::ReferenceLogProbs;
 use crate::run::{Memory, Objective, StepOutcome, StepTrees};
 
@@ -108,9 +109,9 @@ impl<M: ForestModel> Objective<M> for Learning<'_, M> {
         }
     }
 
-    fn updated(&mut self, step: usize, model: &M) -> Result<()> {
+    fn updated(&mut self, step: usize, weights: &Weights<M>) -> Result<()> {
         if let Some(moving) = &mut self.moving {
-            moving.follow(step, model);
+            moving.follow(step, weights);
         }
         Ok(())
     }

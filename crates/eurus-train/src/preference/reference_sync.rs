@@ -7,6 +7,7 @@ use burn::tensor::Tensor;
 use eurus_models::ForestModel;
 use serde::{Deserialize, Serialize};
 
+use crate::precision::Weights;
 use crate::reference::{ReferencePass, TreeReference};
 use crate::{Error, Precision, Result};
 
@@ -81,12 +82,12 @@ impl<'a, M: ForestModel> MovingReference<'a, M> {
     }
 
     /// Follows the policy, if it is time to.
-    pub fn follow(&mut self, step: usize, policy: &M) {
+    pub fn follow(&mut self, step: usize, policy: &Weights<M>) {
         if !step.is_multiple_of(self.sync.every_steps) {
             return;
         }
-        let mut weights = Weights::default();
-        policy.valid().visit(&mut weights);
+        let mut weights = AllWeights::default();
+        policy.exact().valid().visit(&mut weights);
         let mut mix = Mix {
             policy: weights.0,
             mixing: self.sync.mixing,
@@ -119,9 +120,9 @@ impl<'a, M: ForestModel> MovingReference<'a, M> {
 
 /// All weights, flat, by parameter.
 #[derive(Default)]
-struct Weights(HashMap<ParamId, Tensor<1>>);
+struct AllWeights(HashMap<ParamId, Tensor<1>>);
 
-impl ModuleVisitor for Weights {
+impl ModuleVisitor for AllWeights {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         self.0.insert(param.id, param.val().flatten(0, D - 1));
     }

@@ -105,19 +105,19 @@ impl<'a, 'b, M: Module, O: Objective<M>> Run<'a, 'b, M, O> {
         }
         let mut weights = Weights::new(model, run.setup.settings.precision);
         for step in first..run.order.len() {
-            if run.stops(step, weights.master())? {
+            if run.stops(step, &weights)? {
                 break;
             }
             let gradients = match run.gradients(step, &weights) {
                 Ok(gradients) => gradients,
                 Err(error) => {
-                    run.keep_after(&error, step, weights.master());
+                    run.keep_after(&error, step, &weights);
                     return Err(error);
                 }
             };
             weights = run.update(step, weights, gradients)?;
-            let is_new_best = run.evaluate(step + 1, weights.master())?;
-            run.save_if_due(step + 1, weights.master(), is_new_best)?;
+            let is_new_best = run.evaluate(step + 1, &weights)?;
+            run.save_if_due(step + 1, &weights, is_new_best)?;
         }
         let best = run.judge.best_model;
         Ok(best.unwrap_or_else(|| weights.into_plain()))
@@ -197,7 +197,7 @@ impl<'a, 'b, M: Module, O: Objective<M>> Run<'a, 'b, M, O> {
         // Whatever a model draws in a step depends on the step alone, so a run that goes on draws the same.
         let of_rank = (ranks.rank() as u64) << 32;
         let seed = settings.seed.wrapping_add(step as u64);
-        plain_device(weights.master()).seed(seed.wrapping_add(of_rank));
+        plain_device(weights.computing()).seed(seed.wrapping_add(of_rank));
         let pieces = self.setup.pieces;
         let mine = ranks.partition(&self.order[step], |member| pieces[member].iter().sum());
         let trees = StepTrees {
@@ -209,7 +209,7 @@ impl<'a, 'b, M: Module, O: Objective<M>> Run<'a, 'b, M, O> {
             .objective
             .compute(weights.computing(), trees, optimizer);
         let outcome = StepOutcome::of_ranks(ranks, outcome)?;
-        let (gradients, grad_norm) = self.optimizer.gradients(weights.master(), ranks)?;
+        let (gradients, grad_norm) = self.optimizer.gradients(weights.computing(), ranks)?;
         let auxiliary_losses = ranks.all_gather(Ok(self.optimizer.take_auxiliary_loss()))?;
         let auxiliary_loss = auxiliary_losses.into_iter().flatten().reduce(|a, b| a + b);
         let numbers = [
@@ -262,13 +262,20 @@ impl<'a, 'b, M: Module, O: Objective<M>> Run<'a, 'b, M, O> {
         let learning_rate = self.schedule.at(step);
         let takes = fault.is_none() || settings.on_not_finite == NotFinitePolicy::Continue;
         let weights = match takes {
-            true => weights.update(|model| {
+            true => weights.update(|model, remainders| {
                 let optimizer = &mut self.optimizer;
-                optimizer.step(model, gradients, grad_norm, learning_rate, ranks)
+                optimizer.step(
+                    model,
+                    remainders,
+                    gradients,
+                    grad_norm,
+                    learning_rate,
+                    ranks,
+                )
             })?,
             false => weights,
         };
-        self.objective.updated(step + 1, weights.master())?;
+        self.objective.updated(step + 1, &weights)?;
         match fault {
             Some(fault) => (self.on_event)(&Event::NotFinite {
                 step: step + 1,
@@ -345,17 +352,17 @@ impl<'a, 'b, M: Module, O: Objective<M>> Run<'a, 'b, M, O> {
     }
 
     /// Judges the model after `step` steps, if it is due. Returns whether it is the best so far and to be kept.
-    fn evaluate(&mut self, step: usize, model: &M) -> Result<bool> {
+    fn evaluate(&mut self, step: usize, weights: &Weights<M>) -> Result<bool> {
         match self.judge.is_due(step, self.order.len()) {
             true => self
                 .judge
-                .judge(model, step, self.setup.ranks, self.on_event),
+                .judge(&weights.exact(), step, self.setup.ranks, self.on_event),
             false => Ok(false),
         }
     }
 
     /// Whether the run ends here, after `step` steps and before its last one. Its state is saved then.
-    fn stops(&mut self, step: usize, model: &M) -> Result<bool> {
+    fn stops(&mut self, step: usize, weights: &Weights<M>) -> Result<bool> {
         let RunSetup {
             ranks, snapshots, ..
         } = self.setup;
@@ -371,7 +378,7 @@ impl<'a, 'b, M: Module, O: Objective<M>> Run<'a, 'b, M, O> {
         };
         // A run that its judgements end is done, and saved as at its end; another one is to go on.
         if requested || snapshots.is_some_and(|it| it.every_steps.is_some()) {
-            self.save(step, model)?;
+            self.save(step, weights)?;
         }
         (self.on_event)(&Event::Stopped {
             step,
@@ -383,25 +390,25 @@ impl<'a, 'b, M: Module, O: Objective<M>> Run<'a, 'b, M, O> {
 
     /// Saves the state that an error leaves behind, as far as all ranks know of the error: otherwise one would wait for the
     /// others. Another error of saving does not hide the first.
-    fn keep_after(&mut self, error: &Error, step: usize, model: &M) {
+    fn keep_after(&mut self, error: &Error, step: usize, weights: &Weights<M>) {
         let of_all = matches!(error, Error::NotFinite { .. } | Error::NoGradient { .. });
         if of_all || self.setup.ranks.size() == 1 {
-            let _ = self.save(step, model);
+            let _ = self.save(step, weights);
         }
     }
 
     /// Saves the state after `step` steps, if it is due or the best so far.
-    fn save_if_due(&mut self, step: usize, model: &M, is_new_best: bool) -> Result<()> {
+    fn save_if_due(&mut self, step: usize, weights: &Weights<M>, is_new_best: bool) -> Result<()> {
         let is_last = step == self.order.len();
         let store = self.store.as_ref();
         match store.is_some_and(|it| is_new_best || it.is_due(step, is_last)) {
-            true => self.save(step, model),
+            true => self.save(step, weights),
             false => Ok(()),
         }
     }
 
     /// Saves the state after `step` steps, unless it is saved already or nothing is trained yet.
-    fn save(&mut self, step: usize, model: &M) -> Result<()> {
+    fn save(&mut self, step: usize, weights: &Weights<M>) -> Result<()> {
         let Some(store) = &self.store else {
             return Ok(());
         };
@@ -410,7 +417,8 @@ impl<'a, 'b, M: Module, O: Objective<M>> Run<'a, 'b, M, O> {
         }
         let (judged, ranks) = (self.judge.judged, self.setup.ranks);
         let memory = self.objective.memory();
-        let event = match store.save(step, model, &self.optimizer, memory, judged, ranks)? {
+        let model = weights.exact();
+        let event = match store.save(step, &model, &self.optimizer, memory, judged, ranks)? {
             Ok(path) => {
                 self.saved = Some(step);
                 Event::Saved { step, path }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::events::{Event, StepProgress};
 use crate::optimizer::StepOptimizer;
+use crate::precision::Weights;
 use crate::{Error, Ranks, Result};
 
 /// What a trainer does with a rank's trees of one step.
@@ -88,7 +89,7 @@ pub(crate) trait Objective<M> {
     );
 
     /// Sees the weights after a step, counted from 1.
-    fn updated(&mut self, _step: usize, _model: &M) -> Result<()> {
+    fn updated(&mut self, _step: usize, _weights: &Weights<M>) -> Result<()> {
         Ok(())
     }
 
