@@ -229,28 +229,22 @@ pub fn add_forward(
     (sum, out)
 }
 
-/// What the gradient of the weight becomes.
-#[derive(Debug)]
-pub enum WeightGradient {
-    /// A tensor of this type.
-    New(DType),
-    /// Added to this sum `[d]`, in place if nobody else holds it.
-    Onto(CubeTensor),
-}
-
-/// Gradients of [`forward`] with respect to `x` and `weight`.
+/// Gradients of [`forward`] with respect to `x` and `weight`. The second is added to `weight_sum [d]` if there is one, in place
+/// if nobody else holds it; else it is of type `weight_type`.
 pub fn backward(
     x: CubeTensor,
     weight: CubeTensor,
     grad: CubeTensor,
-    weight_gradient: WeightGradient,
+    weight_sum: Option<CubeTensor>,
+    weight_type: DType,
     epsilon: f32,
 ) -> (CubeTensor, CubeTensor) {
     let [rows, width] = dims(&x);
     let x_grad = empty(&x, [rows, width], x.dtype);
-    let (weight_grad, onto) = match weight_gradient {
-        WeightGradient::New(dtype) => (empty(&x, [width], dtype), false),
-        WeightGradient::Onto(sum) => (owned(sum), true),
+    let onto = weight_sum.is_some();
+    let weight_grad = match weight_sum {
+        Some(sum) => owned(sum),
+        None => empty(&x, [width], weight_type),
     };
     let parts = rows.div_ceil(ROWS_OF_PART);
     let part_sums = empty(&x, [parts, width], DType::F32);

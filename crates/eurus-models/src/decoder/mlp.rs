@@ -39,9 +39,10 @@ impl Mlp {
         self.down_proj.forward_gated(gate, up)
     }
 
-    pub(super) fn forward_normed(&self, x: &Normed) -> Tensor<2> {
-        let gate = self.gate_proj.forward_normed(x);
-        let up = self.up_proj.forward_normed(x);
+    pub(super) fn forward_normed(&self, x: Normed) -> Tensor<2> {
+        let gate = self.gate_proj.forward_normed(&x);
+        let up = self.up_proj.forward_normed(&x);
+        drop(x);
         self.down_proj.forward_gated(gate, up)
     }
 }

@@ -71,11 +71,11 @@ impl FeedForward {
     }
 
     /// The output, and the router's choices if there is one.
-    fn forward(&self, x: &Normed) -> (Tensor<2>, Option<Routing>) {
+    fn forward(&self, x: Normed) -> (Tensor<2>, Option<Routing>) {
         match self {
             Self::Mlp(mlp) => (mlp.forward_normed(x), None),
             Self::BlockSparseMoe(mixture) => {
-                let (y, routing) = mixture.forward(x.value.clone());
+                let (y, routing) = mixture.forward(x.value);
                 (y, Some(routing))
             }
         }
@@ -149,7 +149,7 @@ impl Layer {
         let mixed = attend(queries, keys_values, self.attention.0);
         let x = Residual::updated(x, self.self_attn.o_proj.forward(mixed));
         let (x, normed) = self.post_attention_layernorm.forward_residual(x);
-        let (y, routing) = self.feed_forward.forward(&normed);
+        let (y, routing) = self.feed_forward.forward(normed);
         (Residual::updated(x, y), routing)
     }
 }

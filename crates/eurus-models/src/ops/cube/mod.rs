@@ -10,7 +10,6 @@ use burn::tensor::{DType, Shape};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 
-use gpu_kernels::rms_norm::WeightGradient;
 use gpu_kernels::{attention, embedding, product, rms_norm, rotary, swiglu};
 
 use super::{AttentionShape, ForestOps, ForestSpans, Visibility};
@@ -89,8 +88,8 @@ impl ForestOps for CubeBackend {
         grad: CubeTensor,
         epsilon: f32,
     ) -> (CubeTensor, CubeTensor) {
-        let gradient = WeightGradient::New(wide(weight.dtype));
-        rms_norm::backward(x, weight, grad, gradient, epsilon)
+        let dtype = wide(weight.dtype);
+        rms_norm::backward(x, weight, grad, None, dtype, epsilon)
     }
 
     fn rms_norm_backward_onto(
@@ -100,7 +99,8 @@ impl ForestOps for CubeBackend {
         grad: CubeTensor,
         epsilon: f32,
     ) -> (CubeTensor, CubeTensor) {
-        rms_norm::backward(x, weight, grad, WeightGradient::Onto(sum), epsilon)
+        let dtype = sum.dtype;
+        rms_norm::backward(x, weight, grad, Some(sum), dtype, epsilon)
     }
 
     fn swiglu(gate: CubeTensor, up: CubeTensor) -> CubeTensor {
