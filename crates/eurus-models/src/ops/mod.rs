@@ -3,7 +3,9 @@
 //!
 //! [`ForestOps`] is a burn backend extension. Every method has a default body made of stock operations, which runs on every
 //! backend and is the oracle of the tests; [`Flex`](burn::backend::Flex) (CPU) has fused, multi-threaded versions. The
-//! autodiff implementation is shared: it keeps what the backward pass needs and calls the backend's `*_backward` method.
+//! autodiff implementation is shared: it keeps what the backward pass needs, or where [`ForestOps::MAKES_AGAIN`] says so what that
+//! can be made of, and calls the backend's `*_backward` method. Gradients of parameters in half precision are f32, and are added to
+//! what there is of them.
 
 mod again;
 mod autodiff;
@@ -19,8 +21,7 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::{Int, Tensor};
 
-use again::Again;
-pub use again::Normed;
+pub use again::{Again, Normed};
 pub use spans::{
     AttentionShape, DecodeSpans, ForestSpans, NodeSpan, PromptGroup, Segment, Visibility,
 };
