@@ -162,7 +162,11 @@ impl Frequencies {
         device: &Device,
     ) -> (Tensor<2>, Tensor<2>) {
         let shape = [positions.len(), self.of_length(0).len()];
-        let tensor = |values| Tensor::from_data(TensorData::new(values, shape), device);
+        // In one row, which devices keep without gaps: nothing copies it before it is read.
+        let tensor = |values: Vec<f32>| {
+            let data = TensorData::new(values, [shape[0] * shape[1]]);
+            Tensor::<1>::from_data(data, device).reshape(shape)
+        };
         let (cosines, sines) = self.values(positions, sequences);
         (tensor(cosines), tensor(sines))
     }

@@ -9,12 +9,12 @@ use crate::launch::{UNITS, buffer, dims, element, owned, row_of_units};
 /// A cube has a part of the columns of one row of the gradient. The first row of a token adds up those of all rows of it, so
 /// that every sum has one order and no two units write to one place.
 #[cube(launch_unchecked)]
-fn add_by_token<F: Float, I: Int>(
+fn add_by_token<F: Float, S: Float, I: Int>(
     tokens: &[I],
     grad: &[F],
-    sum: &mut [F],
+    sum: &mut [S],
     width: usize,
-    #[define(F)] _element: ElemType,
+    #[define(F, S)] _elements: [ElemType; 2],
     #[define(I)] _index: ElemType,
 ) {
     let row = CUBE_POS_Y as usize;
@@ -34,18 +34,19 @@ fn add_by_token<F: Float, I: Int>(
                 total += f32::cast_from(grad[later * width + column]);
             }
         }
-        sum[at] = F::cast_from(total);
+        sum[at] = S::cast_from(total);
     }
 }
 
-/// Adds the rows of `grad [T, d]` to the rows of `sum [vocab, d]` that `tokens [T]` name.
+/// Adds the rows of `grad [T, d]` to the rows of `sum [vocab, d]` that `tokens [T]` name. The two may be of different types.
 pub fn add_rows(sum: CubeTensor, tokens: CubeTensor, grad: CubeTensor) -> CubeTensor {
     let [rows, width] = dims(&grad);
     if rows * width == 0 {
         return sum;
     }
     let sum = owned(sum);
-    let (client, kind, index) = (grad.client.clone(), element(&grad), element(&tokens));
+    let kinds = [element(&grad), element(&sum)];
+    let (client, index) = (grad.client.clone(), element(&tokens));
     // SAFETY: tokens name rows of `sum`, as they did in the forward pass; units stay in their column.
     unsafe {
         add_by_token::launch_unchecked(
@@ -56,7 +57,7 @@ pub fn add_rows(sum: CubeTensor, tokens: CubeTensor, grad: CubeTensor) -> CubeTe
             buffer(grad),
             sum.clone().into_buffer_arg(),
             width,
-            kind,
+            kinds,
             index,
         );
     }

@@ -66,7 +66,7 @@ pub fn sum_over_units(value: f32, sums: &mut Shared<[f32]>, #[comptime] units: u
     let mut half = comptime!(units / 2).runtime();
     while half > 0 {
         if unit < half {
-            sums[unit] = sums[unit] + sums[unit + half];
+            sums[unit] += sums[unit + half];
         }
         sync_cube();
         half /= 2;

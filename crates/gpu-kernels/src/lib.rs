@@ -21,6 +21,12 @@
 //! Without either the crate is empty: nothing of CubeCL is built for a CPU.
 
 #![cfg(any(feature = "cuda", feature = "wgpu"))]
+#![allow(
+    clippy::clone_on_copy,
+    clippy::manual_is_multiple_of,
+    clippy::needless_range_loop,
+    reason = "the language of kernels has no iterators, no `is_multiple_of`, and a type that is `Copy` here and a handle there"
+)]
 
 pub mod adamw;
 pub mod attention;

@@ -5,7 +5,7 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::ir::ElemType;
 use cubecl::prelude::*;
 
-use crate::launch::{UNITS, buffer, dims, element, empty, row_of_units, sum_over_units};
+use crate::launch::{UNITS, buffer, dims, element, empty, owned, row_of_units, sum_over_units};
 
 /// Rows whose gradients of the weight are added up by one cube.
 const ROWS_OF_PART: usize = 128;
@@ -47,6 +47,41 @@ fn normed<F: Float, W: Float>(
     let mut column = UNIT_POS as usize;
     while column < width {
         let value = f32::cast_from(x[first + column]) * inverse;
+        out[first + column] = F::cast_from(value * f32::cast_from(weight[column]));
+        column += units;
+    }
+}
+
+/// As [`normed`], of a sum that is kept too. It is normed as it is kept: rounded.
+#[cube(launch_unchecked)]
+fn summed_and_normed<F: Float, W: Float>(
+    x: &[F],
+    y: &[F],
+    weight: &[W],
+    sum: &mut [F],
+    out: &mut [F],
+    epsilon: f32,
+    #[comptime] units: usize,
+    #[define(F, W)] _elements: [ElemType; 2],
+) {
+    let width = weight.len();
+    let first = CUBE_POS * width;
+    let mut parts = Shared::<[f32]>::new_slice(units);
+    let mut squares = f32::new(0.0f32);
+    let mut column = UNIT_POS as usize;
+    while column < width {
+        let at = first + column;
+        let value = F::cast_from(f32::cast_from(x[at]) + f32::cast_from(y[at]));
+        sum[at] = value;
+        squares += f32::cast_from(value) * f32::cast_from(value);
+        column += units;
+    }
+    let squares = sum_over_units(squares, &mut parts, units);
+    let inverse = 1.0f32 / (squares / f32::cast_from(width) + epsilon).sqrt();
+    // A unit reads what it has written itself.
+    let mut column = UNIT_POS as usize;
+    while column < width {
+        let value = f32::cast_from(sum[first + column]) * inverse;
         out[first + column] = F::cast_from(value * f32::cast_from(weight[column]));
         column += units;
     }
@@ -114,13 +149,21 @@ fn weight_gradient_parts<F: Float>(
     }
 }
 
-/// The sums of the parts. A unit has one column.
+/// The sums of the parts, added to what is there if `onto`. A unit has one column.
 #[cube(launch_unchecked)]
-fn sum_parts<F: Float>(parts: &[f32], out: &mut [F], #[define(F)] _element: ElemType) {
+fn sum_parts<F: Float>(
+    parts: &[f32],
+    out: &mut [F],
+    #[comptime] onto: bool,
+    #[define(F)] _element: ElemType,
+) {
     let column = ABSOLUTE_POS;
     let width = out.len();
     if column < width {
         let mut sum = f32::new(0.0f32);
+        if comptime!(onto) {
+            sum = f32::cast_from(out[column]);
+        }
         for part in 0..parts.len() / width {
             sum += parts[part * width + column];
         }
@@ -153,20 +196,61 @@ pub fn forward(x: CubeTensor, weight: CubeTensor, epsilon: f32) -> CubeTensor {
     out
 }
 
-/// Gradients of [`forward`] with respect to `x` and `weight`.
+/// `x + y`, and its [`forward`]; all of one shape `[T, d]`.
+pub fn add_forward(
+    x: CubeTensor,
+    y: CubeTensor,
+    weight: CubeTensor,
+    epsilon: f32,
+) -> (CubeTensor, CubeTensor) {
+    let [rows, width] = dims(&x);
+    let like = || empty(&x, [rows, width], x.dtype);
+    let (sum, out) = (like(), like());
+    if rows * width == 0 {
+        return (sum, out);
+    }
+    let (client, elements) = (x.client.clone(), [element(&x), element(&weight)]);
+    // SAFETY: as in `forward`.
+    unsafe {
+        summed_and_normed::launch_unchecked(
+            &client,
+            CubeCount::Static(rows as u32, 1, 1),
+            row_of_units(),
+            buffer(x),
+            buffer(y),
+            buffer(weight),
+            buffer(sum.clone()),
+            buffer(out.clone()),
+            epsilon,
+            UNITS,
+            elements,
+        );
+    }
+    (sum, out)
+}
+
+/// Gradients of [`forward`] with respect to `x` and `weight`. The second is added to `weight_sum [d]` if there is one, in place
+/// if nobody else holds it; else it is of type `weight_type`.
 pub fn backward(
     x: CubeTensor,
     weight: CubeTensor,
     grad: CubeTensor,
+    weight_sum: Option<CubeTensor>,
+    weight_type: DType,
     epsilon: f32,
 ) -> (CubeTensor, CubeTensor) {
     let [rows, width] = dims(&x);
     let x_grad = empty(&x, [rows, width], x.dtype);
-    let weight_grad = empty(&x, [width], weight.dtype);
+    let onto = weight_sum.is_some();
+    let weight_grad = match weight_sum {
+        Some(sum) => owned(sum),
+        None => empty(&x, [width], weight_type),
+    };
     let parts = rows.div_ceil(ROWS_OF_PART);
     let part_sums = empty(&x, [parts, width], DType::F32);
     let inverses = empty(&x, [rows], DType::F32);
     let (client, kind, weight_kind) = (x.client.clone(), element(&x), element(&weight));
+    let sum_kind = element(&weight_grad);
     let columns = width.div_ceil(UNITS) as u32;
     if width == 0 {
         return (x_grad, weight_grad);
@@ -206,8 +290,9 @@ pub fn backward(
             CubeCount::Static(columns, 1, 1),
             row_of_units(),
             buffer(part_sums),
-            buffer(weight_grad.clone()),
-            weight_kind,
+            weight_grad.clone().into_buffer_arg(),
+            onto,
+            sum_kind,
         );
     }
     (x_grad, weight_grad)

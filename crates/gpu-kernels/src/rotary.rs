@@ -15,6 +15,7 @@ fn turn<F: Float>(
     out: &mut [F],
     half: usize,
     pairs_of_row: usize,
+    direction: f32,
     #[define(F)] _element: ElemType,
 ) {
     let pair = ABSOLUTE_POS;
@@ -25,13 +26,15 @@ fn turn<F: Float>(
         let (first, second) = (head * 2 * half + within, head * 2 * half + half + within);
         let angle = row * half + within;
         let (a, b) = (f32::cast_from(x[first]), f32::cast_from(x[second]));
-        out[first] = F::cast_from(a * cos[angle] - b * sin[angle]);
-        out[second] = F::cast_from(b * cos[angle] + a * sin[angle]);
+        let (cosine, sine) = (cos[angle], direction * sin[angle]);
+        out[first] = F::cast_from(a * cosine - b * sine);
+        out[second] = F::cast_from(b * cosine + a * sine);
     }
 }
 
-/// Halves of every head turned against each other. `x [T, heads * 2 * half]`; `cos`, `sin` `[T, half]` in float32.
-pub fn rotate(x: CubeTensor, cos: CubeTensor, sin: CubeTensor) -> CubeTensor {
+/// Halves of every head turned against each other. `x [T, heads * 2 * half]`; `cos`, `sin` `[T, half]` in float32. With `back`
+/// they are turned by the opposite angles.
+pub fn rotate(x: CubeTensor, cos: CubeTensor, sin: CubeTensor, back: bool) -> CubeTensor {
     let out = empty(&x, x.meta.shape().clone(), x.dtype);
     let [_, width] = dims(&x);
     let [_, half] = dims(&cos);
@@ -52,6 +55,7 @@ pub fn rotate(x: CubeTensor, cos: CubeTensor, sin: CubeTensor) -> CubeTensor {
             buffer(out.clone()),
             half,
             width / 2,
+            if back { -1.0 } else { 1.0 },
             element,
         );
     }

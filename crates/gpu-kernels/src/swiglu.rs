@@ -23,6 +23,7 @@ fn swiglu_backward<F: Float>(
     grad: &[F],
     gate_grad: &mut [F],
     up_grad: &mut [F],
+    value: &mut [F],
     #[define(F)] _element: ElemType,
 ) {
     let i = ABSOLUTE_POS;
@@ -33,6 +34,7 @@ fn swiglu_backward<F: Float>(
         let silu = g * sigmoid;
         gate_grad[i] = F::cast_from(out_grad * u * (sigmoid + silu - sigmoid * silu));
         up_grad[i] = F::cast_from(out_grad * silu);
+        value[i] = F::cast_from(silu * u);
     }
 }
 
@@ -59,16 +61,31 @@ pub fn forward(gate: CubeTensor, up: CubeTensor) -> CubeTensor {
     out
 }
 
-/// Gradients of [`forward`] with respect to `gate` and `up`.
-pub fn backward(gate: CubeTensor, up: CubeTensor, grad: CubeTensor) -> (CubeTensor, CubeTensor) {
+/// What [`backward`] computes.
+#[derive(Debug)]
+pub struct Backward {
+    /// The gradient of `gate`.
+    pub gate: CubeTensor,
+    /// The gradient of `up`.
+    pub up: CubeTensor,
+    /// `silu(gate) * up` once more, for those who did not keep it.
+    pub value: CubeTensor,
+}
+
+/// Gradients of [`forward`], and its value.
+pub fn backward(gate: CubeTensor, up: CubeTensor, grad: CubeTensor) -> Backward {
     let like = || empty(&gate, gate.meta.shape().clone(), gate.dtype);
-    let (gate_grad, up_grad) = (like(), like());
-    let elements = gate_grad.meta.num_elements();
+    let result = Backward {
+        gate: like(),
+        up: like(),
+        value: like(),
+    };
+    let elements = result.value.meta.num_elements();
     if elements == 0 {
-        return (gate_grad, up_grad);
+        return result;
     }
     let (client, element) = (gate.client.clone(), element(&gate));
-    // SAFETY: all tensors have as many elements as `gate_grad`, and no other index is used.
+    // SAFETY: all tensors have as many elements as the gradient of `gate`, and no other index is used.
     unsafe {
         swiglu_backward::launch_unchecked(
             &client,
@@ -77,10 +94,11 @@ pub fn backward(gate: CubeTensor, up: CubeTensor, grad: CubeTensor) -> (CubeTens
             buffer(gate),
             buffer(up),
             buffer(grad),
-            buffer(gate_grad.clone()),
-            buffer(up_grad.clone()),
+            buffer(result.gate.clone()),
+            buffer(result.up.clone()),
+            buffer(result.value.clone()),
             element,
         );
     }
-    (gate_grad, up_grad)
+    result
 }

@@ -5,6 +5,7 @@
 
 mod dependencies;
 mod device_parity;
+mod gradient_sums_memory;
 mod linear_log_probs_memory;
 mod outside_crate;
 mod smollm2;

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::{Norm, Projection};
 use crate::config::DecoderConfig;
-use crate::ops;
+use crate::ops::{self, Normed};
 
 /// Attention of one layer.
 #[derive(Module, Debug)]
@@ -63,7 +63,7 @@ impl SelfAttention {
     }
 
     /// Rotated queries `[T, heads * head_dim]`, and keys and values.
-    pub(super) fn project(&self, x: Tensor<2>, rotary: &Rotary) -> (Tensor<2>, LayerKeysValues) {
+    pub(super) fn project(&self, x: &Normed, rotary: &Rotary) -> (Tensor<2>, LayerKeysValues) {
         let rotate = |x: Tensor<2>, norm: &Option<Norm>| {
             let x = match norm {
                 Some(norm) => norm.forward_heads(x),
@@ -71,9 +71,9 @@ impl SelfAttention {
             };
             ops::rotate(x, rotary.cos.clone(), rotary.sin.clone())
         };
-        let queries = rotate(self.q_proj.forward(x.clone()), &self.q_norm);
-        let keys = rotate(self.k_proj.forward(x.clone()), &self.k_norm);
-        let values = self.v_proj.forward(x);
+        let queries = rotate(self.q_proj.forward_normed(x), &self.q_norm);
+        let keys = rotate(self.k_proj.forward_normed(x), &self.k_norm);
+        let values = self.v_proj.forward_normed(x);
         (queries, LayerKeysValues { keys, values })
     }
 }

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::{Projection, wide_type};
 use crate::config::{DecoderConfig, MixtureOfExperts};
-use crate::{int_tensor, ops};
+use crate::int_tensor;
 
 /// One expert: a gated MLP under the names of Mixtral's files.
 #[derive(Module, Debug)]
@@ -31,7 +31,7 @@ impl Expert {
 
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         let gate = self.w1.forward(x.clone());
-        self.w2.forward(ops::swiglu(gate, self.w3.forward(x)))
+        self.w2.forward_gated(gate, self.w3.forward(x))
     }
 }
 

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::Projection;
 use crate::config::DecoderConfig;
-use crate::ops;
+use crate::ops::Normed;
 
 /// The gated MLP of one layer.
 #[derive(Module, Debug)]
@@ -36,6 +36,13 @@ impl Mlp {
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         let gate = self.gate_proj.forward(x.clone());
         let up = self.up_proj.forward(x);
-        self.down_proj.forward(ops::swiglu(gate, up))
+        self.down_proj.forward_gated(gate, up)
+    }
+
+    pub(super) fn forward_normed(&self, x: Normed) -> Tensor<2> {
+        let gate = self.gate_proj.forward_normed(&x);
+        let up = self.up_proj.forward_normed(&x);
+        drop(x);
+        self.down_proj.forward_gated(gate, up)
     }
 }

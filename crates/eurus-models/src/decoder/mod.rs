@@ -9,7 +9,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{DType, Device, Int, Tensor};
 
 use crate::config::DecoderConfig;
-use crate::ops::{self, AttentionShape};
+use crate::ops::{self, AttentionShape, Normed};
 use crate::rope::{self, Frequencies, Sequence};
 use crate::{ForestBatch, ForestBlocks, ForestBody, ForestModel};
 
@@ -17,6 +17,7 @@ use attention::Rotary;
 pub use attention::{LayerKeysValues, SelfAttention};
 pub use experts::{Expert, Routing, SparseMlp, load_balancing_loss};
 pub use mlp::Mlp;
+use projection::Residual;
 pub use projection::{Norm, Projection};
 
 /// What follows attention in a layer. Its variants have the names of the files.
@@ -70,11 +71,11 @@ impl FeedForward {
     }
 
     /// The output, and the router's choices if there is one.
-    fn forward(&self, x: Tensor<2>) -> (Tensor<2>, Option<Routing>) {
+    fn forward(&self, x: Normed) -> (Tensor<2>, Option<Routing>) {
         match self {
-            Self::Mlp(mlp) => (mlp.forward(x), None),
+            Self::Mlp(mlp) => (mlp.forward_normed(x), None),
             Self::BlockSparseMoe(mixture) => {
-                let (y, routing) = mixture.forward(x);
+                let (y, routing) = mixture.forward(x.value);
                 (y, Some(routing))
             }
         }
@@ -138,18 +139,18 @@ impl Layer {
     /// Runs the layer; `attend` mixes values from rotated queries, keys and values.
     fn forward(
         &self,
-        x: Tensor<2>,
+        x: Residual,
         rotary: &Rotary,
         attend: impl FnOnce(Tensor<2>, LayerKeysValues, AttentionShape) -> Tensor<2>,
-    ) -> (Tensor<2>, Option<Routing>) {
-        let (queries, keys_values) = self
-            .self_attn
-            .project(self.input_layernorm.forward(x.clone()), rotary);
+    ) -> (Residual, Option<Routing>) {
+        let (x, normed) = self.input_layernorm.forward_residual(x);
+        let (queries, keys_values) = self.self_attn.project(&normed, rotary);
+        drop(normed);
         let mixed = attend(queries, keys_values, self.attention.0);
-        let x = x + self.self_attn.o_proj.forward(mixed);
-        let normed = self.post_attention_layernorm.forward(x.clone());
+        let x = Residual::updated(x, self.self_attn.o_proj.forward(mixed));
+        let (x, normed) = self.post_attention_layernorm.forward_residual(x);
         let (y, routing) = self.feed_forward.forward(normed);
-        (x + y, routing)
+        (Residual::updated(x, y), routing)
     }
 }
 
@@ -263,7 +264,7 @@ impl Body {
         rotary: &Rotary,
         mut attend: impl FnMut(usize, Tensor<2>, LayerKeysValues, AttentionShape) -> Tensor<2>,
     ) -> BodyOutput {
-        let mut x = self.embed(tokens);
+        let mut x = Residual::new(self.embed(tokens));
         let mut routing = Vec::new();
         for (index, layer) in self.layers.iter().enumerate() {
             let (y, routed) = layer.forward(x, rotary, |queries, keys_values, shape| {
@@ -273,7 +274,7 @@ impl Body {
             routing.extend(routed);
         }
         BodyOutput {
-            hidden: self.norm.forward(x),
+            hidden: self.norm.forward_residual(x).1.value,
             routing,
         }
     }
@@ -344,9 +345,10 @@ impl ForestBlocks for BodyBlocks<'_> {
 
     fn block(&self, index: usize, x: Tensor<2>) -> (Tensor<2>, Option<Routing>) {
         let layer = &self.body.layers[index];
-        layer.forward(x, &self.rotary, |queries, kv, shape| {
+        let (y, routing) = layer.forward(Residual::new(x), &self.rotary, |queries, kv, shape| {
             ops::tree_attention(queries, kv.keys, kv.values, &self.batch.visibility, shape)
-        })
+        });
+        (y.into_states(), routing)
     }
 
     fn finish(&self, x: Tensor<2>) -> Tensor<2> {

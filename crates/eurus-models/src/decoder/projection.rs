@@ -4,7 +4,7 @@ use burn::module::{Module, Param, ParamId};
 use burn::tensor::{Device, Shape, Tensor};
 
 use crate::lora::LowRankAdapter;
-use crate::ops;
+use crate::ops::{self, Normed};
 
 /// A linear layer, stored `[out, in]` as in Hugging Face files.
 #[derive(Module, Debug)]
@@ -39,14 +39,35 @@ impl Projection {
             .adapter
             .as_ref()
             .map(|adapter| adapter.forward(x.clone()));
-        let mut y = ops::project(x, self.weight.val());
-        if let Some(bias) = &self.bias {
-            y = y + bias.val().unsqueeze();
-        }
+        let y = self.biased(ops::project(x, self.weight.val()));
         match low_rank {
             Some(update) => y + update,
             None => y,
         }
+    }
+
+    fn biased(&self, y: Tensor<2>) -> Tensor<2> {
+        match &self.bias {
+            Some(bias) => y + bias.val().unsqueeze(),
+            None => y,
+        }
+    }
+
+    /// [`forward`](Self::forward) of a norm's output, which the backward pass need not keep.
+    pub(super) fn forward_normed(&self, x: &Normed) -> Tensor<2> {
+        // An adapter keeps its input.
+        if self.adapter.is_some() {
+            return self.forward(x.value.clone());
+        }
+        self.biased(ops::project_normed(x, self.weight.val()))
+    }
+
+    /// [`forward`](Self::forward) of `silu(gate) * up`, `[T, in]` both, which the backward pass need not keep.
+    pub(super) fn forward_gated(&self, gate: Tensor<2>, up: Tensor<2>) -> Tensor<2> {
+        if self.adapter.is_some() {
+            return self.forward(ops::swiglu(gate, up));
+        }
+        self.biased(ops::project_gated(gate, up, self.weight.val()))
     }
 }
 
@@ -75,12 +96,57 @@ impl Norm {
         ops::rms_norm(x, self.weight.val(), self.epsilon)
     }
 
+    /// Norms hidden states for projections, after their last update has been added. Returns the states, too.
+    pub(super) fn forward_residual(&self, x: Residual) -> (Tensor<2>, Normed) {
+        let weight = self.weight.val();
+        match x.update {
+            Some(update) => Normed::of_sum(x.states, update, weight, self.epsilon),
+            None => (
+                x.states.clone(),
+                Normed::new(x.states, weight, self.epsilon),
+            ),
+        }
+    }
+
     /// Norms every head of `x [T, heads * d]`.
     pub(super) fn forward_heads(&self, x: Tensor<2>) -> Tensor<2> {
         let [tokens, width] = x.dims();
         let [head_dim] = self.weight.dims();
         let heads = x.reshape([tokens * (width / head_dim), head_dim]);
         self.forward(heads).reshape([tokens, width])
+    }
+}
+
+/// Hidden states `[T, d]` between two parts of a layer. What the last part adds to them waits for the norm that reads the sum,
+/// so that both are one operation.
+#[derive(Debug, Clone)]
+pub(super) struct Residual {
+    pub states: Tensor<2>,
+    pub update: Option<Tensor<2>>,
+}
+
+impl Residual {
+    pub fn new(states: Tensor<2>) -> Self {
+        Self {
+            states,
+            update: None,
+        }
+    }
+
+    /// States that are to be updated.
+    pub fn updated(states: Tensor<2>, update: Tensor<2>) -> Self {
+        Self {
+            states,
+            update: Some(update),
+        }
+    }
+
+    /// The states with the update.
+    pub fn into_states(self) -> Tensor<2> {
+        match self.update {
+            Some(update) => self.states + update,
+            None => self.states,
+        }
     }
 }
 

@@ -3,8 +3,11 @@
 //!
 //! [`ForestOps`] is a burn backend extension. Every method has a default body made of stock operations, which runs on every
 //! backend and is the oracle of the tests; [`Flex`](burn::backend::Flex) (CPU) has fused, multi-threaded versions. The
-//! autodiff implementation is shared: it keeps what the backward pass needs and calls the backend's `*_backward` method.
+//! autodiff implementation is shared: it keeps what the backward pass needs, or where [`ForestOps::MAKES_AGAIN`] says so what that
+//! can be made of, and calls the backend's `*_backward` method. Gradients of parameters in half precision are f32, and are added to
+//! what there is of them.
 
+mod again;
 mod autodiff;
 #[cfg(any(feature = "cuda", feature = "wgpu"))]
 mod cube;
@@ -15,9 +18,10 @@ mod spans;
 use std::sync::Arc;
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::backend::{Backend, Dispatch, backend_extension};
+use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::{Int, Tensor};
 
+pub use again::{Again, Normed};
 pub use spans::{
     AttentionShape, DecodeSpans, ForestSpans, NodeSpan, PromptGroup, Segment, Visibility,
 };
@@ -30,14 +34,59 @@ pub use spans::{
     LibTorch: cfg(feature = "tch")
 )]
 pub trait ForestOps: Backend {
+    /// Whether norms and activations that projections read are made again in the backward pass, from what is kept for other
+    /// ends. That is a small part of the time where memory is near its limit, on a GPU; a CPU keeps them.
+    const MAKES_AGAIN: bool = false;
+
     /// The matrix product of `lhs [m, k]` and `rhs [k, n]`: `[m, n]`.
     fn product(lhs: FloatTensor<Self>, rhs: FloatTensor<Self>) -> FloatTensor<Self> {
         Self::float_matmul(lhs, rhs)
     }
 
+    /// [`product`](Self::product), in f32 where the factors are of half precision.
+    fn wide_product(lhs: FloatTensor<Self>, rhs: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::product(reference::wide::<Self>(lhs), reference::wide::<Self>(rhs))
+    }
+
+    /// The product added to `sum [m, n]`, in the type of the sum. A gradient of a weight in half precision is summed in f32
+    /// so, and never rounded in between.
+    fn product_onto(
+        sum: FloatTensor<Self>,
+        lhs: FloatTensor<Self>,
+        rhs: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let part = match sum.dtype() == lhs.dtype() {
+            true => Self::product(lhs, rhs),
+            false => reference::narrow::<Self>(Self::wide_product(lhs, rhs), sum.dtype()),
+        };
+        Self::float_add(part, sum)
+    }
+
     /// `x [T, in]` times the transpose of `weight [out, in]` (the layout of Hugging Face files): `[T, out]`.
     fn project(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
         reference::project::<Self>(x, weight)
+    }
+
+    /// [`project`](Self::project) of `normed`, which is [`rms_norm`](Self::rms_norm) of `x`. The backward pass may make it again
+    /// from `x` and the norm's weight; `again` is shared by all projections of it, so that one does.
+    fn project_normed(
+        normed: FloatTensor<Self>,
+        _x: FloatTensor<Self>,
+        _norm_weight: FloatTensor<Self>,
+        _epsilon: f32,
+        _again: Again,
+        weight: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        Self::project(normed, weight)
+    }
+
+    /// [`project`](Self::project) of [`swiglu`](Self::swiglu) of `gate` and `up`, which the backward pass may make again.
+    fn project_gated(
+        gate: FloatTensor<Self>,
+        up: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        Self::project(Self::swiglu(gate, up), weight)
     }
 
     /// The rows of `weight [vocab, d]` that `tokens [T]` name: `[T, d]`.
@@ -74,7 +123,19 @@ pub trait ForestOps: Backend {
         reference::rms_norm::<Self>(x, weight, epsilon)
     }
 
-    /// Gradients of [`rms_norm`](Self::rms_norm) with respect to `x` and `weight`.
+    /// `x + y`, and its [`rms_norm`](Self::rms_norm); both are `[T, d]`.
+    fn add_rms_norm(
+        x: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let sum = Self::float_add(x, y);
+        (sum.clone(), Self::rms_norm(sum, weight, epsilon))
+    }
+
+    /// Gradients of [`rms_norm`](Self::rms_norm) with respect to `x` and `weight`; the second is in f32 where the weight is of
+    /// half precision.
     fn rms_norm_backward(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -82,6 +143,19 @@ pub trait ForestOps: Backend {
         epsilon: f32,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         reference::rms_norm_backward::<Self>(x, weight, grad, epsilon)
+    }
+
+    /// [`rms_norm_backward`](Self::rms_norm_backward) with the gradient of the weight added to `sum [d]`, in its type.
+    fn rms_norm_backward_onto(
+        sum: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let (x_grad, part) = Self::rms_norm_backward(x, weight, grad, epsilon);
+        let part = reference::narrow::<Self>(part, sum.dtype());
+        (x_grad, Self::float_add(part, sum))
     }
 
     /// `silu(gate) * up`, element by element.
@@ -98,14 +172,27 @@ pub trait ForestOps: Backend {
         reference::swiglu_backward::<Self>(gate, up, grad)
     }
 
+    /// [`swiglu_backward`](Self::swiglu_backward), and [`swiglu`](Self::swiglu) once more.
+    fn swiglu_backward_and_value(
+        gate: FloatTensor<Self>,
+        up: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let value = Self::swiglu(gate.clone(), up.clone());
+        let (gate, up) = Self::swiglu_backward(gate, up, grad);
+        (gate, up, value)
+    }
+
     /// Rotary embedding of every head of `x [T, heads * head_dim]`, halves rotated against each other
-    /// (pairs `(i, i + head_dim / 2)`); `cos` and `sin` are `[T, head_dim / 2]`.
+    /// (pairs `(i, i + head_dim / 2)`); `cos` and `sin` are `[T, head_dim / 2]`. With `back` the rotation is by the opposite
+    /// angles: its transpose.
     fn rotate(
         x: FloatTensor<Self>,
         cos: FloatTensor<Self>,
         sin: FloatTensor<Self>,
+        back: bool,
     ) -> FloatTensor<Self> {
-        reference::rotate::<Self>(x, cos, sin)
+        reference::rotate::<Self>(x, cos, sin, back)
     }
 
     /// Attention of every node's queries over the keys of its root path, causal, without a mask.
@@ -176,6 +263,27 @@ pub fn project(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::project(x.into_dispatch(), weight.into_dispatch()))
 }
 
+/// See [`ForestOps::project_normed`].
+pub fn project_normed(normed: &Normed, weight: Tensor<2>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::project_normed(
+        normed.value.clone().into_dispatch(),
+        normed.x.clone().into_dispatch(),
+        normed.weight.clone().into_dispatch(),
+        normed.epsilon,
+        normed.again.clone(),
+        weight.into_dispatch(),
+    ))
+}
+
+/// See [`ForestOps::project_gated`].
+pub fn project_gated(gate: Tensor<2>, up: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::project_gated(
+        gate.into_dispatch(),
+        up.into_dispatch(),
+        weight.into_dispatch(),
+    ))
+}
+
 /// See [`ForestOps::embed`].
 pub fn embed(weight: Tensor<2>, tokens: Tensor<1, Int>) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::embed(
@@ -193,6 +301,22 @@ pub fn rms_norm(x: Tensor<2>, weight: Tensor<1>, epsilon: f32) -> Tensor<2> {
     ))
 }
 
+/// See [`ForestOps::add_rms_norm`].
+pub fn add_rms_norm(
+    x: Tensor<2>,
+    y: Tensor<2>,
+    weight: Tensor<1>,
+    epsilon: f32,
+) -> (Tensor<2>, Tensor<2>) {
+    let (sum, normed) = Dispatch::add_rms_norm(
+        x.into_dispatch(),
+        y.into_dispatch(),
+        weight.into_dispatch(),
+        epsilon,
+    );
+    (Tensor::from_dispatch(sum), Tensor::from_dispatch(normed))
+}
+
 /// See [`ForestOps::swiglu`].
 pub fn swiglu(gate: Tensor<2>, up: Tensor<2>) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::swiglu(gate.into_dispatch(), up.into_dispatch()))
@@ -204,6 +328,7 @@ pub fn rotate(x: Tensor<2>, cos: Tensor<2>, sin: Tensor<2>) -> Tensor<2> {
         x.into_dispatch(),
         cos.into_dispatch(),
         sin.into_dispatch(),
+        false,
     ))
 }
 

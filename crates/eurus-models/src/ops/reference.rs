@@ -56,7 +56,7 @@ fn scale<B: Backend>(tensor: FloatTensor<B>, factor: f32) -> FloatTensor<B> {
 }
 
 /// Half-precision tensors in f32: sums over rows and exponentials need the digits. Others stay as they are.
-fn wide<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
+pub fn wide<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
     match tensor.dtype() {
         DType::BF16 | DType::F16 => B::float_cast(tensor, FloatDType::F32),
         _ => tensor,
@@ -64,7 +64,7 @@ fn wide<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
 }
 
 /// Back from [`wide`].
-fn narrow<B: Backend>(tensor: FloatTensor<B>, dtype: DType) -> FloatTensor<B> {
+pub fn narrow<B: Backend>(tensor: FloatTensor<B>, dtype: DType) -> FloatTensor<B> {
     match tensor.dtype() == dtype {
         true => tensor,
         false => B::float_cast(tensor, dtype.into()),
@@ -111,7 +111,7 @@ pub fn rms_norm_backward<B: Backend>(
     let along = B::float_mul(broadcast_to::<B>(along, &normed), normed);
     let x_grad = B::float_mul(B::float_sub(scaled, along), inverse);
     let weight_grad = reshape::<B, 1>(weight_grad, [d]);
-    (narrow::<B>(x_grad, dtype), narrow::<B>(weight_grad, dtype))
+    (narrow::<B>(x_grad, dtype), weight_grad)
 }
 
 pub fn swiglu<B: Backend>(gate: FloatTensor<B>, up: FloatTensor<B>) -> FloatTensor<B> {
@@ -144,9 +144,14 @@ pub fn rotate<B: Backend>(
     x: FloatTensor<B>,
     cos: FloatTensor<B>,
     sin: FloatTensor<B>,
+    back: bool,
 ) -> FloatTensor<B> {
     let dtype = x.dtype();
     let x = wide::<B>(x);
+    let sin = match back {
+        true => B::float_neg(sin),
+        false => sin,
+    };
     let [tokens, width] = dims::<B>(&x);
     let half = dims::<B>(&cos)[1];
     let heads = width / (2 * half);

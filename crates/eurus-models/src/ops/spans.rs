@@ -99,13 +99,13 @@ impl ForestSpans {
 pub struct Visibility {
     /// The spans.
     pub spans: Arc<ForestSpans>,
-    /// `[3, T]`: of every token, the [end](ForestSpans::ends) of its node's subtree and its position along its path; then of
-    /// every [`Self::COARSE_ROWS`] tokens the largest end.
-    pub table: Tensor<2, Int>,
+    /// `[3 T]`, in one row, which devices keep without gaps: of every token, the [end](ForestSpans::ends) of its node's
+    /// subtree, then of every token its position along its path, then of every [`Self::COARSE_ROWS`] tokens the largest end.
+    pub table: Tensor<1, Int>,
 }
 
 impl Visibility {
-    /// Tokens that share an entry of the table's last row.
+    /// Tokens that share an entry of the table's last third.
     pub const COARSE_ROWS: usize = 16;
 
     /// Puts the spans on a device.
@@ -119,7 +119,7 @@ impl Visibility {
         let largest = |ends: &[usize]| ends.iter().max().map_or(0, |&end| end as i32);
         table.extend(ends.chunks(Self::COARSE_ROWS).map(largest));
         table.resize(3 * spans.tokens, 0);
-        let table = TensorData::new(table, [3, spans.tokens]);
+        let table = TensorData::new(table, [3 * spans.tokens]);
         Self {
             spans: Arc::new(spans),
             table: Tensor::from_data(table, device),

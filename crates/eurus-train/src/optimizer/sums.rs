@@ -1,23 +1,34 @@
 //! The gradients of a step, summed over its forests.
 
-use burn::module::{Module, ModuleVisitor, Param};
+use std::collections::HashMap;
+
+use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::optim::GradientsParams;
 use burn::tensor::{DType, Gradients, Tensor};
 
 use super::carry::carry;
 
 /// Sums by parameter; in f32 where a model computes in half precision, since a sum of many small numbers is lost there.
+///
+/// A sum is carried into the graph of the next forest, where the backward pass adds to it: there is no second gradient of the
+/// whole model. In half precision that needs operations that compute gradients of parameters in f32, as those of
+/// [`eurus_models::ops`] do. The type of a parameter's gradient says whether all that used it are such; the gradients of others
+/// are added up here.
 #[derive(Default)]
-pub(super) struct GradientSums(GradientsParams);
+pub(super) struct GradientSums {
+    sums: GradientsParams,
+    /// Of parameters in half precision, whether every gradient so far was f32.
+    are_wide: HashMap<ParamId, bool>,
+}
+
+fn is_half(dtype: DType) -> bool {
+    matches!(dtype, DType::BF16 | DType::F16)
+}
 
 impl GradientSums {
-    /// The gradients of a loss `[1]`. Sums of the parameters' own type are carried into its graph: they come out with what
-    /// the loss adds to them, and there is no second gradient of the whole model.
+    /// The gradients of a loss `[1]`, with the sums that could be carried.
     pub fn backward<M: Module>(&mut self, model: &M, loss: Tensor<1>) -> Gradients {
-        let mut carrier = Carrier {
-            sums: &mut self.0,
-            loss,
-        };
+        let mut carrier = Carrier { of: self, loss };
         model.visit(&mut carrier);
         carrier.loss.backward()
     }
@@ -25,39 +36,39 @@ impl GradientSums {
     /// Adds gradients to the sums; those that were carried are there as they are.
     pub fn add<M: Module>(&mut self, model: &M, gradients: Gradients) {
         model.visit(&mut Adder {
-            sums: &mut self.0,
+            of: self,
             gradients: GradientsParams::from_grads(gradients, model),
         });
     }
 
     /// The sums so far, of parameters that have one; the next ones begin anew.
     pub fn take(&mut self) -> GradientsParams {
-        std::mem::take(&mut self.0)
+        std::mem::take(&mut self.sums)
     }
 }
 
 struct Carrier<'a> {
-    sums: &'a mut GradientsParams,
+    of: &'a mut GradientSums,
     loss: Tensor<1>,
 }
 
 impl ModuleVisitor for Carrier<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let Some(sum) = self.sums.remove::<D>(param.id) else {
+        let Some(sum) = self.of.sums.remove::<D>(param.id) else {
             return;
         };
         let parameter = param.val();
-        // An f32 sum cannot be a gradient in the graph of a half-precision parameter; `add` adds to it afterwards.
-        if sum.dtype() == parameter.dtype() && parameter.is_require_grad() {
+        let is_wide = self.of.are_wide.get(&param.id) == Some(&true);
+        if parameter.is_require_grad() && (sum.dtype() == parameter.dtype() || is_wide) {
             self.loss = carry(self.loss.clone(), parameter, sum);
         } else {
-            self.sums.register::<D>(param.id, sum);
+            self.of.sums.register::<D>(param.id, sum);
         }
     }
 }
 
 struct Adder<'a> {
-    sums: &'a mut GradientsParams,
+    of: &'a mut GradientSums,
     gradients: GradientsParams,
 }
 
@@ -66,14 +77,80 @@ impl ModuleVisitor for Adder<'_> {
         let Some(gradient) = self.gradients.remove::<D>(param.id) else {
             return;
         };
-        let gradient = match gradient.dtype() {
-            DType::BF16 | DType::F16 => gradient.cast(DType::F32),
-            _ => gradient,
+        let is_narrow = is_half(gradient.dtype());
+        if is_half(param.val().dtype()) {
+            *self.of.are_wide.entry(param.id).or_insert(true) &= !is_narrow;
+        }
+        let gradient = match is_narrow {
+            true => gradient.cast(DType::F32),
+            false => gradient,
         };
-        let sum = match self.sums.remove::<D>(param.id) {
+        let sum = match self.of.sums.remove::<D>(param.id) {
             Some(sum) => sum + gradient,
             None => gradient,
         };
-        self.sums.register::<D>(param.id, sum);
+        self.of.sums.register::<D>(param.id, sum);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Device, Distribution};
+    use eurus_models::ops::project;
+
+    const FORESTS: usize = 60;
+    const OUTPUTS: usize = 8;
+    const INPUTS: usize = 16;
+
+    fn noise<const D: usize>(shape: [usize; D]) -> Tensor<D> {
+        let numbers = Tensor::<D>::random(shape, Distribution::Normal(0.0, 1.0), &Device::flex());
+        numbers.cast(DType::BF16)
+    }
+
+    /// The largest number.
+    fn size(tensor: Tensor<2>) -> f32 {
+        tensor.abs().max().into_scalar()
+    }
+
+    /// The sums of a weight's gradients in many forests, as they are, and what they are apart from the sums in f32; then how
+    /// far those are from them in which each forest's gradient is rounded.
+    fn sums_of(linear: fn(Tensor<2>, Tensor<2>) -> Tensor<2>) -> (Tensor<2>, f32, f32) {
+        let weight = Tensor::from_inner(noise([OUTPUTS, INPUTS])).require_grad();
+        let model = Param::from_tensor(weight);
+        let mut sums = GradientSums::default();
+        let mut exact = Tensor::zeros([OUTPUTS, INPUTS], &Device::flex());
+        let mut rounded = exact.clone();
+        for _ in 0..FORESTS {
+            let (x, grad) = (noise([7, INPUTS]), noise([7, OUTPUTS]));
+            let output = linear(Tensor::from_inner(x.clone()), model.val());
+            let loss = (output * Tensor::from_inner(grad.clone())).sum();
+            let gradients = sums.backward(&model, loss);
+            sums.add(&model, gradients);
+            let of_forest = grad.cast(DType::F32).transpose().matmul(x.cast(DType::F32));
+            exact = exact + of_forest.clone();
+            rounded = rounded + of_forest.cast(DType::BF16).cast(DType::F32);
+        }
+        let sum = sums.take().remove::<2>(model.id).expect("a gradient");
+        let apart = |other: Tensor<2>| size(other - exact.clone()) / size(exact.clone());
+        (sum.clone(), apart(sum), apart(rounded))
+    }
+
+    #[test]
+    fn sums_of_a_model_in_half_precision_are_not_rounded_in_any_forest() {
+        let (sum, apart, rounded) = sums_of(project);
+        assert_eq!(sum.dtype(), DType::F32);
+        assert!(apart < 1e-6, "{apart}");
+        assert!(
+            rounded > 100.0 * apart,
+            "{rounded} when each forest's gradient is rounded, {apart} here"
+        );
+    }
+
+    #[test]
+    fn gradients_that_other_operations_round_are_summed_in_f32_too() {
+        let (sum, apart, rounded) = sums_of(|x, weight| x.matmul(weight.transpose()));
+        assert_eq!(sum.dtype(), DType::F32);
+        assert!(apart < 3.0 * rounded, "{apart}, {rounded}");
     }
 }

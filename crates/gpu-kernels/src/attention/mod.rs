@@ -76,8 +76,8 @@ fn cubes(tokens: usize, heads: usize, layout: Layout) -> (CubeCount, CubeDim) {
 
 /// Mixed values `[T, heads * head_dim]`, and the log-sum-exp of the scores `[T, heads]` in float32.
 ///
-/// `q [T, heads * head_dim]`, `k` and `v [T, kv_heads * head_dim]`; `table [3, T]`: of every token the row behind the subtree of
-/// its node and its position along its path, then of every [`COARSE_ROWS`] tokens the largest of those rows.
+/// `q [T, heads * head_dim]`, `k` and `v [T, kv_heads * head_dim]`; `table [3 T]`: of every token the row behind the subtree of
+/// its node, then of every one its position along its path, then of every [`COARSE_ROWS`] tokens the largest of those rows.
 pub fn forward(
     q: CubeTensor,
     k: CubeTensor,

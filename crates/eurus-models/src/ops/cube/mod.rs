@@ -6,11 +6,11 @@ mod tests;
 use std::sync::Arc;
 
 use burn::backend::ops::FloatTensorOps as _;
-use burn::tensor::Shape;
+use burn::tensor::{DType, Shape};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 
-use gpu_kernels::{attention, embedding, rms_norm, rotary, swiglu};
+use gpu_kernels::{attention, embedding, product, rms_norm, rotary, swiglu};
 
 use super::{AttentionShape, ForestOps, ForestSpans, Visibility};
 
@@ -29,7 +29,36 @@ impl From<AttentionShape> for attention::AttentionShape {
     }
 }
 
+/// The type of a gradient that is not to be rounded.
+fn wide(dtype: DType) -> DType {
+    match dtype {
+        DType::BF16 | DType::F16 => DType::F32,
+        other => other,
+    }
+}
+
 impl ForestOps for CubeBackend {
+    const MAKES_AGAIN: bool = true;
+
+    fn product(lhs: CubeTensor, rhs: CubeTensor) -> CubeTensor {
+        let dtype = lhs.dtype;
+        product::product(lhs, rhs, dtype)
+    }
+
+    fn wide_product(lhs: CubeTensor, rhs: CubeTensor) -> CubeTensor {
+        let dtype = wide(lhs.dtype);
+        product::product(lhs, rhs, dtype)
+    }
+
+    fn product_onto(sum: CubeTensor, lhs: CubeTensor, rhs: CubeTensor) -> CubeTensor {
+        product::product_onto(sum, lhs, rhs)
+    }
+
+    fn project(x: CubeTensor, weight: CubeTensor) -> CubeTensor {
+        // A transposed view, which a product reads as it lies.
+        Self::product(x, Self::float_transpose(weight))
+    }
+
     fn embed_backward(vocab: usize, tokens: CubeTensor, grad: CubeTensor) -> CubeTensor {
         let width = grad.meta.shape()[1];
         let zeros = Self::float_zeros(Shape::from([vocab, width]), &grad.device, grad.dtype.into());
@@ -44,13 +73,34 @@ impl ForestOps for CubeBackend {
         rms_norm::forward(x, weight, epsilon)
     }
 
+    fn add_rms_norm(
+        x: CubeTensor,
+        y: CubeTensor,
+        weight: CubeTensor,
+        epsilon: f32,
+    ) -> (CubeTensor, CubeTensor) {
+        rms_norm::add_forward(x, y, weight, epsilon)
+    }
+
     fn rms_norm_backward(
         x: CubeTensor,
         weight: CubeTensor,
         grad: CubeTensor,
         epsilon: f32,
     ) -> (CubeTensor, CubeTensor) {
-        rms_norm::backward(x, weight, grad, epsilon)
+        let dtype = wide(weight.dtype);
+        rms_norm::backward(x, weight, grad, None, dtype, epsilon)
+    }
+
+    fn rms_norm_backward_onto(
+        sum: CubeTensor,
+        x: CubeTensor,
+        weight: CubeTensor,
+        grad: CubeTensor,
+        epsilon: f32,
+    ) -> (CubeTensor, CubeTensor) {
+        let dtype = sum.dtype;
+        rms_norm::backward(x, weight, grad, Some(sum), dtype, epsilon)
     }
 
     fn swiglu(gate: CubeTensor, up: CubeTensor) -> CubeTensor {
@@ -62,11 +112,21 @@ impl ForestOps for CubeBackend {
         up: CubeTensor,
         grad: CubeTensor,
     ) -> (CubeTensor, CubeTensor) {
-        swiglu::backward(gate, up, grad)
+        let gradients = swiglu::backward(gate, up, grad);
+        (gradients.gate, gradients.up)
     }
 
-    fn rotate(x: CubeTensor, cos: CubeTensor, sin: CubeTensor) -> CubeTensor {
-        rotary::rotate(x, cos, sin)
+    fn swiglu_backward_and_value(
+        gate: CubeTensor,
+        up: CubeTensor,
+        grad: CubeTensor,
+    ) -> (CubeTensor, CubeTensor, CubeTensor) {
+        let result = swiglu::backward(gate, up, grad);
+        (result.gate, result.up, result.value)
+    }
+
+    fn rotate(x: CubeTensor, cos: CubeTensor, sin: CubeTensor, back: bool) -> CubeTensor {
+        rotary::rotate(x, cos, sin, back)
     }
 
     fn tree_attention(

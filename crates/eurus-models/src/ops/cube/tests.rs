@@ -1,15 +1,21 @@
-//! The kernels beside the CPU: values and gradients, on random trees.
+//! The kernels beside stock operations on the CPU: values and gradients, on random trees. With `--nocapture` there is a table
+//! of the largest differences.
 
+#![allow(clippy::print_stdout, reason = "the table of differences")]
+
+use burn::tensor::activation::silu;
 use burn::tensor::{Device, Tensor, TensorData};
+use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use token_forest::{PackedForest, TokenTree};
 
 use crate::batch::int_tensor;
-use crate::ops::{self, AttentionShape, ForestSpans, Visibility};
+use crate::ops::{self, AttentionShape, ForestSpans, Normed, Visibility};
 
 /// Of float32, relative to the largest number.
 const TOLERANCE: f32 = 1e-4;
+const EPSILON: f32 = 1e-5;
 
 fn device() -> Device {
     Device::wgpu(Default::default())
@@ -44,23 +50,47 @@ fn value_and_gradients<const N: usize>(
     results
 }
 
+/// Compares an operation on the device with its stock form on the CPU, and prints how far they are apart at most.
 fn assert_same<const N: usize>(
     what: &str,
     inputs: [Tensor<2>; N],
-    on_device: &dyn Fn(&Device, [Tensor<2>; N]) -> Tensor<2>,
+    ours: &dyn Fn(&Device, [Tensor<2>; N]) -> Tensor<2>,
+    stock: &dyn Fn(&Device, [Tensor<2>; N]) -> Tensor<2>,
 ) {
-    let compute = |device: Device| {
-        value_and_gradients(&device, &inputs, &|inputs| on_device(&device, inputs))
-    };
-    let (ours, cpu) = (compute(device()), compute(Device::flex()));
-    for (index, (ours, cpu)) in ours.into_iter().zip(cpu).enumerate() {
-        let scale = cpu.clone().abs().max().into_scalar::<f32>().max(1.0);
-        let apart = (ours - cpu).abs().max().into_scalar::<f32>() / scale;
-        assert!(
-            apart < TOLERANCE,
-            "{what}: result {index} (0 is the value) is {apart} apart"
-        );
+    let (gpu, cpu) = (device(), Device::flex());
+    let ours = value_and_gradients(&gpu, &inputs, &|inputs| ours(&gpu, inputs));
+    let stock = value_and_gradients(&cpu, &inputs, &|inputs| stock(&cpu, inputs));
+    let mut line = format!("{what:62}");
+    let mut largest = 0.0f32;
+    for (ours, stock) in ours.into_iter().zip(stock) {
+        let scale = stock.clone().abs().max().into_scalar::<f32>().max(1.0);
+        let apart = (ours - stock).abs().max().into_scalar::<f32>() / scale;
+        line += &format!(" {apart:9.1e}");
+        largest = largest.max(apart);
     }
+    println!("{line}");
+    assert!(
+        largest < TOLERANCE,
+        "{line}: the value, then the gradients of the inputs"
+    );
+}
+
+fn normed(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+    let mean_square = (x.clone() * x.clone()).mean_dim(1);
+    x / (mean_square + EPSILON).sqrt() * weight
+}
+
+fn gated(gate: Tensor<2>, up: Tensor<2>) -> Tensor<2> {
+    silu(gate) * up
+}
+
+fn projected(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+    x.matmul(weight.transpose())
+}
+
+fn flat(weight: Tensor<2>) -> Tensor<1> {
+    let [_, width] = weight.dims();
+    weight.reshape([width])
 }
 
 /// Trees with nodes of 1 to 25 tokens, deep and wide ones.
@@ -80,51 +110,94 @@ fn forest(seed: u64) -> PackedForest {
     PackedForest::from_trees(trees.iter()).expect("whole trees")
 }
 
-#[test]
-fn tree_attention_on_random_trees_is_that_of_the_cpu() {
-    for seed in 0..6 {
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(6))]
+
+    #[test]
+    fn tree_attention_on_random_trees_is_that_of_the_cpu(
+        seed in 0u64..1 << 32,
+        (heads, kv_heads) in prop::sample::select(vec![(4, 4), (4, 2), (6, 1)]),
+        head_dim in prop::sample::select(vec![6, 40]),
+        window in prop::sample::select(vec![None, Some(17)]),
+    ) {
         let forest = forest(seed);
         let tokens = forest.tokens.len();
-        let (heads, kv_heads) = [(4, 4), (4, 2), (6, 1)][seed as usize % 3];
-        let head_dim = [6, 40][seed as usize / 3];
-        let shape = AttentionShape {
-            heads,
-            kv_heads,
-            head_dim,
-            scale: 0.3,
-            window: [None, Some(17)][seed as usize % 2],
-        };
+        let shape = AttentionShape { heads, kv_heads, head_dim, scale: 0.3, window };
         let inputs = [heads, kv_heads, kv_heads]
             .map(|heads| noise([tokens, heads * head_dim], seed + heads as u64));
-        assert_same(
-            &format!(
-                "seed {seed} T {tokens} heads {heads}/{kv_heads} d {head_dim} {:?}",
-                shape.window
-            ),
-            inputs,
-            &|device, [q, k, v]| {
-                let visibility =
-                    Visibility::new(ForestSpans::new(&forest), &device.clone().autodiff());
-                ops::tree_attention(q, k, v, &visibility, shape)
-            },
-        );
+        let attend = |device: &Device, [q, k, v]: [Tensor<2>; 3]| {
+            let spans = ForestSpans::new(&forest);
+            let visibility = Visibility::new(spans, &device.clone().autodiff());
+            ops::tree_attention(q, k, v, &visibility, shape)
+        };
+        let what = format!("tree attention, T {tokens} heads {heads}/{kv_heads} d {head_dim} {window:?}");
+        // The fused form of the CPU, which its own tests hold against the stock form node by node.
+        assert_same(&what, inputs, &attend, &attend);
     }
-}
 
-#[test]
-fn norms_activations_and_rotations_are_those_of_the_cpu() {
-    for (seed, [rows, width]) in [(1, [1, 2]), (2, [7, 48]), (3, [300, 576])] {
-        let matrices = || [noise([rows, width], seed), noise([rows, width], seed + 10)];
-        assert_same("swiglu", matrices(), &|_, [gate, up]| ops::swiglu(gate, up));
-        let inputs = [noise([rows, width], seed), noise([1, width], seed + 10)];
-        assert_same("rms_norm", inputs, &|_, [x, weight]| {
-            ops::rms_norm(x, weight.reshape([width]), 1e-5)
-        });
-        let angles = noise([rows, width / 2], seed + 20).into_data();
-        assert_same("rotate", [noise([rows, width], seed)], &|device, [x]| {
+    #[test]
+    fn operations_of_a_layer_are_their_stock_forms(
+        rows in 1usize..300,
+        half in 1usize..40,
+        outputs in 1usize..50,
+        seed in 0u64..1 << 32,
+    ) {
+        let width = 2 * half;
+        let of = |what: &str| format!("{what}, T {rows} d {width} out {outputs}");
+        let x = |place| noise([rows, width], seed + place);
+        let row = || noise([1, width], seed + 10);
+        let weight = |place| noise([outputs, width], seed + 20 + place);
+
+        let swiglu = |_: &Device, [gate, up]: [Tensor<2>; 2]| ops::swiglu(gate, up);
+        assert_same(&of("swiglu"), [x(0), x(1)], &swiglu, &|_, [gate, up]| gated(gate, up));
+
+        let norm = |_: &Device, [x, weight]: [Tensor<2>; 2]| ops::rms_norm(x, flat(weight), EPSILON);
+        assert_same(&of("rms_norm"), [x(0), row()], &norm, &|_, [x, weight]| normed(x, weight));
+
+        let add_norm = |_: &Device, [x, y, weight]: [Tensor<2>; 3]| {
+            let (sum, normed) = ops::add_rms_norm(x, y, flat(weight), EPSILON);
+            Tensor::cat(vec![sum, normed], 1)
+        };
+        let stock = |_: &Device, [x, y, weight]: [Tensor<2>; 3]| {
+            let sum = x + y;
+            Tensor::cat(vec![sum.clone(), normed(sum, weight)], 1)
+        };
+        assert_same(&of("add_rms_norm"), [x(0), x(1), row()], &add_norm, &stock);
+
+        // Two projections share a norm that is made again; of the second weight there are two gradients.
+        let project_normed = |_: &Device, [x, y, norm, first, second]: [Tensor<2>; 5]| {
+            let (sum, normed) = Normed::of_sum(x, y, flat(norm), EPSILON);
+            let first = ops::project_normed(&normed, first);
+            let again = ops::project(sum, second.clone());
+            first * ops::project_normed(&normed, second) + again
+        };
+        let stock = |_: &Device, [x, y, norm, first, second]: [Tensor<2>; 5]| {
+            let sum = x + y;
+            let normed = normed(sum.clone(), norm);
+            let again = projected(sum, second.clone());
+            projected(normed.clone(), first) * projected(normed, second) + again
+        };
+        let inputs = [x(0), x(1), row(), weight(0), weight(1)];
+        assert_same(&of("project_normed"), inputs, &project_normed, &stock);
+
+        let project_gated =
+            |_: &Device, [gate, up, weight]: [Tensor<2>; 3]| ops::project_gated(gate, up, weight);
+        let stock = |_: &Device, [gate, up, weight]: [Tensor<2>; 3]| projected(gated(gate, up), weight);
+        assert_same(&of("project_gated"), [x(0), x(1), weight(0)], &project_gated, &stock);
+
+        let angles = noise([rows, half], seed + 30).into_data();
+        let rotate = |device: &Device, [x]: [Tensor<2>; 1]| {
             let angles = Tensor::from_data(angles.clone(), &device.clone().autodiff());
             ops::rotate(x, angles.clone().cos(), angles.sin())
-        });
+        };
+        let stock = |device: &Device, [x]: [Tensor<2>; 1]| {
+            let angles = Tensor::<2>::from_data(angles.clone(), &device.clone().autodiff());
+            let (cos, sin) = (angles.clone().cos(), angles.sin());
+            let (first, second) = (x.clone().narrow(1, 0, half), x.narrow(1, half, half));
+            let turned_first = first.clone() * cos.clone() - second.clone() * sin.clone();
+            Tensor::cat(vec![turned_first, second * cos + first * sin], 1)
+        };
+        assert_same(&of("rotate"), [x(0)], &rotate, &stock);
     }
 }
 
@@ -132,13 +205,24 @@ fn norms_activations_and_rotations_are_those_of_the_cpu() {
 fn gradients_of_an_embedding_are_added_up_by_token() {
     let mut rng = ChaCha8Rng::seed_from_u64(5);
     let tokens: Vec<u32> = (0..100).map(|_| rng.random_range(0..13)).collect();
-    assert_same("embed", [noise([17, 300], 1)], &|device, [weight]| {
-        ops::embed(weight, int_tensor(&tokens, &device.clone().autodiff()))
-    });
+    let indices = |device: &Device| int_tensor(&tokens, &device.clone().autodiff());
+    assert_same(
+        "embed",
+        [noise([17, 300], 1)],
+        &|device, [weight]| ops::embed(weight, indices(device)),
+        &|device, [weight]| weight.select(0, indices(device)),
+    );
     // The embedding is the output projection as well.
-    assert_same("tied", [noise([17, 30], 1)], &|device, [weight]| {
-        let device = device.clone().autodiff();
-        let hidden = ops::embed(weight.clone(), int_tensor(&tokens, &device));
-        ops::project(hidden, weight)
-    });
+    assert_same(
+        "embed, and project with the same weight",
+        [noise([17, 30], 1)],
+        &|device, [weight]| {
+            let hidden = ops::embed(weight.clone(), indices(device));
+            ops::project(hidden, weight)
+        },
+        &|device, [weight]| {
+            let hidden = weight.clone().select(0, indices(device));
+            projected(hidden, weight)
+        },
+    );
 }

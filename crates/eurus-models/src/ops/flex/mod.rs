@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use burn::backend::Flex;
 use burn::backend::ops::{FloatTensorOps, IntTensorOps};
-use burn::tensor::{DType, IntDType, TensorData};
+use burn::tensor::{DType, FloatDType, IntDType, TensorData};
 use burn_flex::FlexTensor;
 use cpu_kernels::flex::matmul;
 
@@ -84,6 +84,10 @@ impl ForestOps for Flex {
         let [vocab, width] = dims(&sum);
         let is_plain = sum.dtype() == DType::F32
             && sum.layout().contiguous_offsets() == Some((0, vocab * width));
+        let grad = match sum.dtype() {
+            DType::F32 => Self::float_cast(grad, FloatDType::F32),
+            _ => grad,
+        };
         let Some(grads) = Values::new(&grad).filter(|_| is_plain) else {
             return reference::embed_backward_onto::<Self>(sum, tokens, grad);
         };
@@ -145,11 +149,14 @@ impl ForestOps for Flex {
         (to_tensor(gate_grad, shape), to_tensor(up_grad, shape))
     }
 
-    fn rotate(x: FlexTensor, cos: FlexTensor, sin: FlexTensor) -> FlexTensor {
+    fn rotate(x: FlexTensor, cos: FlexTensor, sin: FlexTensor, back: bool) -> FlexTensor {
+        if back {
+            return Self::rotate(x, cos, Self::float_neg(sin), false);
+        }
         let (Some(values), Some(cosines), Some(sines)) =
             (Values::new(&x), Values::new(&cos), Values::new(&sin))
         else {
-            return reference::rotate::<Self>(x, cos, sin);
+            return reference::rotate::<Self>(x, cos, sin, false);
         };
         let [_, width] = dims(&x);
         let [_, half] = dims(&cos);

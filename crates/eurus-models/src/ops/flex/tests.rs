@@ -1,7 +1,7 @@
 //! The fused operations against the stock ones: values and gradients.
 
 use burn::tensor::Device;
-use burn::tensor::TensorData;
+use burn::tensor::{Shape, TensorData};
 use proptest::prelude::*;
 use token_forest::{PackedForest, TokenTree};
 
@@ -157,10 +157,12 @@ proptest! {
         assert_close(fused.0, stock.0);
         assert_close(fused.1, stock.1);
         let (cos, sin) = (tensor(seed + 4, rows, half), tensor(seed + 5, rows, half));
-        assert_close(
-            Flex::rotate(x.clone(), cos.clone(), sin.clone()),
-            reference::rotate::<Flex>(x, cos, sin),
-        );
+        for back in [false, true] {
+            assert_close(
+                Flex::rotate(x.clone(), cos.clone(), sin.clone(), back),
+                reference::rotate::<Flex>(x.clone(), cos.clone(), sin.clone(), back),
+            );
+        }
     }
 }
 
@@ -182,6 +184,36 @@ fn a_linear_layer_of_few_rows_equals_the_stock_product() {
             reference::project::<Flex>(x, weight),
         );
     }
+}
+
+#[test]
+fn a_gradient_in_half_precision_is_added_to_a_sum_in_f32_without_being_rounded() {
+    let half = |tensor| Flex::float_cast(tensor, FloatDType::BF16);
+    let wide = |tensor| Flex::float_cast(tensor, FloatDType::F32);
+    let (lhs, rhs, sum) = (
+        half(tensor(1, 5, 40)),
+        half(tensor(2, 40, 6)),
+        tensor(3, 5, 6),
+    );
+    let stock = Flex::float_matmul(wide(lhs.clone()), wide(rhs.clone()));
+    assert_close(Flex::wide_product(lhs.clone(), rhs.clone()), stock.clone());
+    let stock = Flex::float_add(stock, sum.clone());
+    assert_close(Flex::product_onto(sum, lhs, rhs), stock);
+
+    let (x, grad, weight) = (
+        half(tensor(4, 9, 6)),
+        half(tensor(5, 9, 6)),
+        half(Flex::float_reshape(tensor(6, 1, 6), Shape::from([6]))),
+    );
+    let sum = Flex::float_reshape(tensor(7, 1, 6), Shape::from([6]));
+    let of_f32 = Flex::rms_norm_backward(
+        wide(x.clone()),
+        wide(weight.clone()),
+        wide(grad.clone()),
+        1e-5,
+    );
+    let ours = Flex::rms_norm_backward_onto(sum.clone(), x, weight, grad, 1e-5);
+    assert_close(ours.1, Flex::float_add(of_f32.1, sum));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::{DType, FloatDType, Slice};
 use gpu_kernels::log_probs::{RowStatistics, logit_gradient, row_statistics};
-use gpu_kernels::product::product;
+use gpu_kernels::product::{product, product_onto};
 
 use super::plain::{block_slices, put_block, weight_block, weight_block_gradient};
 use super::{Also, Forward, Gradient, Inputs, Saved, Wanted};
@@ -82,15 +82,23 @@ pub(super) fn backward(
         }
         weight_gradient = weight_gradient.map(|whole| {
             let hidden = inputs.hidden.clone();
-            let part =
-                weight_block_gradient::<Cube>(hidden, gradient, inputs.layout, Cube::float_matmul);
+            let sum_type = whole.dtype();
             // The whole vocabulary at once.
-            if part.shape() == whole.shape() {
-                return match is_sum {
-                    true => Cube::float_add(whole, part),
-                    false => part,
-                };
+            if end - start == vocab {
+                return weight_block_gradient::<Cube>(
+                    hidden,
+                    gradient,
+                    inputs.layout,
+                    |lhs, rhs| match is_sum {
+                        true => product_onto(whole, lhs, rhs),
+                        false => product(lhs, rhs, sum_type),
+                    },
+                );
             }
+            let part =
+                weight_block_gradient::<Cube>(hidden, gradient, inputs.layout, |lhs, rhs| {
+                    product(lhs, rhs, sum_type)
+                });
             put_block::<Cube>(whole, &block_slices(&inputs, start, end), part, is_sum)
         });
     }

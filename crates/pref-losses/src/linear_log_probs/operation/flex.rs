@@ -136,7 +136,7 @@ pub(super) fn backward(
         weight_gradient = weight_gradient.map(|whole| {
             let part =
                 weight_block_gradient::<Flex>(hidden.clone(), logits, inputs.layout, product);
-            let part = Flex::float_cast(part, dtype);
+            let part = Flex::float_cast(part, whole.dtype().into());
             put_block::<Flex>(whole, &block_slices(&inputs, start, end), part, is_sum)
         });
     }

@@ -44,7 +44,7 @@ pub(super) fn weight_block_gradient<B: Backend>(
     hidden: FloatTensor<B>,
     logits_gradient: FloatTensor<B>,
     layout: WeightLayout,
-    product: impl Fn(FloatTensor<B>, FloatTensor<B>) -> FloatTensor<B>,
+    product: impl FnOnce(FloatTensor<B>, FloatTensor<B>) -> FloatTensor<B>,
 ) -> FloatTensor<B> {
     match layout {
         WeightLayout::InputByVocab => product(transpose::<B>(hidden), logits_gradient),
@@ -155,9 +155,11 @@ pub(super) fn backward<B: Backend>(
             });
         }
         weight_gradient = weight_gradient.map(|whole| {
+            // In the type of the sum: f32 also where the weight is of half precision.
+            let wide = |tensor| B::float_cast(tensor, whole.dtype().into());
             let part = weight_block_gradient::<B>(
-                inputs.hidden.clone(),
-                gradient,
+                wide(inputs.hidden.clone()),
+                wide(gradient),
                 inputs.layout,
                 B::float_matmul,
             );

@@ -1,5 +1,8 @@
 //! The backward passes, the same for every backend.
 
+mod norm;
+mod project;
+
 use std::sync::Arc;
 
 use burn::backend::autodiff::NodeId;
@@ -9,8 +12,11 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, TensorMetadata};
+use burn::tensor::{DType, FloatDType};
 
+use super::again::Again;
 use super::{AttentionShape, ForestOps, ForestSpans};
+use project::Weight;
 
 /// Adds a gradient to each parent that wants one.
 fn register<B: Backend, const N: usize>(
@@ -26,36 +32,10 @@ fn register<B: Backend, const N: usize>(
 }
 
 #[derive(Debug)]
-struct Project;
-
-impl<B: ForestOps> Backward<B, 2> for Project {
-    /// The factors saved for the gradient of the other: `x` for the weight's, the weight for that of `x`.
-    type State = (Option<FloatTensor<B>>, Option<FloatTensor<B>>);
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, 2>,
-        grads: &mut Gradients,
-        _checkpointer: &mut Checkpointer,
-    ) {
-        let (x, weight) = ops.state;
-        let grad = grads.consume::<B>(&ops.node);
-        let x_grad = weight.map(|weight| B::product(grad.clone(), weight));
-        let weight_grad = x.map(|x| B::product(B::float_transpose(grad), x));
-        register::<B, 2>(
-            ops.parents.map(|p| p.map(|p| p.id)),
-            [x_grad, weight_grad],
-            grads,
-        );
-    }
-}
-
-#[derive(Debug)]
 struct Embed;
 
 impl<B: ForestOps> Backward<B, 1> for Embed {
-    /// The weight, to find what other uses of it have left of its gradient. It is held no longer than this step is.
-    type State = (FloatTensor<Autodiff<B>>, IntTensor<B>);
+    type State = (Weight<B>, IntTensor<B>);
 
     fn backward(
         self,
@@ -64,35 +44,17 @@ impl<B: ForestOps> Backward<B, 1> for Embed {
         _checkpointer: &mut Checkpointer,
     ) {
         let (weight, tokens) = ops.state;
-        let sum = grads.remove::<B>(&weight);
-        let vocab = weight.shape()[0];
+        let (shape, dtype) = (weight.value.shape(), weight.value.dtype());
+        let is_half = matches!(dtype, DType::BF16 | DType::F16);
+        let sum = weight.take_sum(grads).or_else(|| {
+            let device = weight.value.device();
+            let zeros = || B::float_zeros(shape.clone(), &device, FloatDType::F32);
+            (weight.is_parameter() && is_half).then(zeros)
+        });
         unary::<B, _>(ops.parents, ops.node, grads, |grad| match sum {
             Some(sum) => B::embed_backward_onto(sum, tokens, grad),
-            None => B::embed_backward(vocab, tokens, grad),
+            None => B::embed_backward(shape[0], tokens, grad),
         });
-    }
-}
-
-#[derive(Debug)]
-struct RmsNorm;
-
-impl<B: ForestOps> Backward<B, 2> for RmsNorm {
-    type State = (FloatTensor<B>, FloatTensor<B>, f32);
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, 2>,
-        grads: &mut Gradients,
-        _checkpointer: &mut Checkpointer,
-    ) {
-        let (x, weight, epsilon) = ops.state;
-        let grad = grads.consume::<B>(&ops.node);
-        let (x_grad, weight_grad) = B::rms_norm_backward(x, weight, grad, epsilon);
-        register::<B, 2>(
-            ops.parents.map(|p| p.map(|p| p.id)),
-            [Some(x_grad), Some(weight_grad)],
-            grads,
-        );
     }
 }
 
@@ -123,7 +85,7 @@ impl<B: ForestOps> Backward<B, 2> for Swiglu {
 struct Rotate;
 
 impl<B: ForestOps> Backward<B, 1> for Rotate {
-    type State = (FloatTensor<B>, FloatTensor<B>);
+    type State = (FloatTensor<B>, FloatTensor<B>, bool);
 
     fn backward(
         self,
@@ -131,10 +93,10 @@ impl<B: ForestOps> Backward<B, 1> for Rotate {
         grads: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
-        let (cos, sin) = ops.state;
+        let (cos, sin, back) = ops.state;
         // A rotation's transpose is the rotation by the opposite angle.
         unary::<B, _>(ops.parents, ops.node, grads, |grad| {
-            B::rotate(grad, cos, B::float_neg(sin))
+            B::rotate(grad, cos, sin, !back)
         });
     }
 }
@@ -187,27 +149,31 @@ impl<B: ForestOps> Backward<B, 3> for TreeAttention {
 
 impl<B: ForestOps, C: CheckpointStrategy> ForestOps for Autodiff<B, C> {
     fn project(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
-        let (x_tracked, weight_tracked) = (x.is_tracked(), weight.is_tracked());
-        let (x, x_node) = x.into_parts();
-        let (weight, weight_node) = weight.into_parts();
-        match Project
-            .prepare::<C>([x_node, weight_node])
-            .compute_bound()
-            .stateful()
-        {
-            OpsKind::Tracked(prep) => {
-                let output = B::project(x.clone(), weight.clone());
-                // A frozen weight needs no input kept.
-                let state = (weight_tracked.then_some(x), x_tracked.then_some(weight));
-                prep.finish(state, output)
-            }
-            OpsKind::UnTracked(prep) => prep.finish(B::project(x, weight)),
-        }
+        project::project::<B, C>(x, weight)
+    }
+
+    fn project_normed(
+        normed: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        norm_weight: FloatTensor<Self>,
+        epsilon: f32,
+        again: Again,
+        weight: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        project::project_normed::<B, C>(normed, x, norm_weight, epsilon, again, weight)
+    }
+
+    fn project_gated(
+        gate: FloatTensor<Self>,
+        up: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        project::project_gated::<B, C>(gate, up, weight)
     }
 
     fn embed(weight: FloatTensor<Self>, tokens: IntTensor<Self>) -> FloatTensor<Self> {
-        let (primitive, node) = weight.clone().into_parts();
-        let output = B::embed(primitive, tokens.clone());
+        let (weight, node) = Weight::<B>::new::<C>(weight);
+        let output = B::embed(weight.value.clone(), tokens.clone());
         match Embed.prepare::<C>([node]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish((weight, tokens), output),
             OpsKind::UnTracked(prep) => prep.finish(output),
@@ -219,19 +185,16 @@ impl<B: ForestOps, C: CheckpointStrategy> ForestOps for Autodiff<B, C> {
         weight: FloatTensor<Self>,
         epsilon: f32,
     ) -> FloatTensor<Self> {
-        let (x, x_node) = x.into_parts();
-        let (weight, weight_node) = weight.into_parts();
-        match RmsNorm
-            .prepare::<C>([x_node, weight_node])
-            .compute_bound()
-            .stateful()
-        {
-            OpsKind::Tracked(prep) => {
-                let output = B::rms_norm(x.clone(), weight.clone(), epsilon);
-                prep.finish((x, weight, epsilon), output)
-            }
-            OpsKind::UnTracked(prep) => prep.finish(B::rms_norm(x, weight, epsilon)),
-        }
+        norm::rms_norm::<B, C>(x, weight, epsilon)
+    }
+
+    fn add_rms_norm(
+        x: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        epsilon: f32,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        norm::add_rms_norm::<B, C>(x, y, weight, epsilon)
     }
 
     fn swiglu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -254,15 +217,16 @@ impl<B: ForestOps, C: CheckpointStrategy> ForestOps for Autodiff<B, C> {
         x: FloatTensor<Self>,
         cos: FloatTensor<Self>,
         sin: FloatTensor<Self>,
+        back: bool,
     ) -> FloatTensor<Self> {
         let (x, x_node) = x.into_parts();
         let (cos, sin) = (cos.into_primitive(), sin.into_primitive());
         match Rotate.prepare::<C>([x_node]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
-                let output = B::rotate(x, cos.clone(), sin.clone());
-                prep.finish((cos, sin), output)
+                let output = B::rotate(x, cos.clone(), sin.clone(), back);
+                prep.finish((cos, sin, back), output)
             }
-            OpsKind::UnTracked(prep) => prep.finish(B::rotate(x, cos, sin)),
+            OpsKind::UnTracked(prep) => prep.finish(B::rotate(x, cos, sin, back)),
         }
     }
 
