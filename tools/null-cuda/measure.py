@@ -32,12 +32,11 @@ def nvrtc():
     return folder
 
 
-def driver(folder):
-    """Compiles the driver into a folder."""
+def stand_in(folder, library, source):
+    """Compiles a library into a folder."""
     compiler = os.environ.get("CC", sysconfig.get_config_var("CC").split()[0])
-    library = folder / "libcuda.so.1"
-    source = ROOT / "tools" / "null-cuda" / "null_cuda.c"
-    subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-o", str(library), str(source)], check=True)
+    source = ROOT / "tools" / "null-cuda" / source
+    subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-o", str(folder / library), str(source)], check=True)
 
 
 def program():
@@ -49,11 +48,13 @@ def program():
     return programs[-1]
 
 
-def account(executable, options):
+def account(executable, options, cublaslt=False):
     """What a run asked of the driver, and its own line."""
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        driver(folder)
+        stand_in(folder, "libcuda.so.1", "null_cuda.c")
+        if cublaslt:
+            stand_in(folder, "libcublasLt.so.13", "null_cublaslt.c")
         cuda = nvrtc()
         file = folder / "account.json"
         environment = dict(
@@ -61,11 +62,16 @@ def account(executable, options):
             LD_LIBRARY_PATH=f"{folder}:{cuda / 'lib'}",
             CUDA_PATH=str(cuda),
             NULL_CUDA_ACCOUNT=str(file),
+            # Nothing is faster on a driver that computes nothing, and the real library does not run on it.
+            EURUS_PRODUCTS="cublaslt" if cublaslt else "cubek",
         )
         run = subprocess.run([executable, "--device", "cuda", *options], env=environment, stdout=subprocess.PIPE, text=True)
         if run.returncode != 0:
             sys.exit(f"{executable} {' '.join(options)}: ended with {run.returncode}")
         found = json.loads(file.read_text())
+        if found["products_refused"] or found["products_unordered"]:
+            wrong = f"{found['products_refused']} refused and {found['products_unordered']} out of order"
+            sys.exit(f"{executable} {' '.join(options)}: of the matrix products {wrong}")
         found["run"] = json.loads(run.stdout.splitlines()[-1])
         return found
 
@@ -78,20 +84,24 @@ def options(arguments, layers, what, lengths, trees):
 
 def of_a_layer(executable, arguments, what, lengths, trees):
     """Launches, uploads and reads of one layer and forest, from runs of two and four layers."""
-    two, four = (account(executable, options(arguments, layers, what, lengths, trees)) for layers in (2, 4))
+    two, four = (
+        account(executable, options(arguments, layers, what, lengths, trees), arguments.cublaslt) for layers in (2, 4)
+    )
     # The warm-up is the same work once more.
     forests = 2 * four["run"]["forests"]
-    return {name: (four[name] - two[name]) / 2 / forests for name in ("launches", "uploads", "reads")}, four
+    counts = ("launches", "products", "uploads", "reads")
+    return {name: (four[name] - two[name]) / 2 / forests for name in counts}, four
 
 
 def check(executable, arguments):
     failures = []
-    print("what    nodes a forest   launches a layer   uploads a layer   reads a layer   modules")
+    print("what    nodes a forest   launches a layer   products a layer   uploads a layer   reads a layer   modules")
     for what in ("dpo", "kto", "rm"):
         for lengths, trees in (("ultrainteract", 2), ("short", 12)):
             layer, four = of_a_layer(executable, arguments, what, lengths, trees)
             nodes = four["run"]["nodes"] / four["run"]["forests"]
-            print(f"{what:5} {nodes:16.1f} {layer['launches']:18.1f} {layer['uploads']:17.1f} {layer['reads']:15.1f} {four['modules']:9}")
+            counts = f"{layer['launches']:18.1f} {layer['products']:18.1f} {layer['uploads']:17.1f} {layer['reads']:15.1f}"
+            print(f"{what:5} {nodes:16.1f} {counts} {four['modules']:9}")
             if layer["launches"] > MOST_LAUNCHES_OF_A_LAYER:
                 failures.append(f"{what}: {layer['launches']:.1f} launches a layer, at most {MOST_LAUNCHES_OF_A_LAYER}")
             if layer["uploads"] > 0 or layer["reads"] > 0:
@@ -109,10 +119,12 @@ def main():
     parser.add_argument("--trees", type=int, default=8)
     parser.add_argument("--token-budget", type=int, default=8192)
     parser.add_argument("--f32", action="store_true", help="compute in float32, not bfloat16")
+    parser.add_argument("--cublaslt", action="store_true", help="matrix products by a stand-in for cuBLASLt, not by kernels")
     arguments = parser.parse_args()
     executable = arguments.program or program()
     if arguments.layers:
-        found = account(executable, options(arguments, arguments.layers, arguments.what, arguments.lengths, arguments.trees))
+        chosen = options(arguments, arguments.layers, arguments.what, arguments.lengths, arguments.trees)
+        found = account(executable, chosen, arguments.cublaslt)
         kernels = found.pop("kernels")
         print(json.dumps(found, indent=1))
         for name, launches in list(kernels.items())[:40]:

@@ -1,0 +1,58 @@
+//! Products through cubek, which compiles its kernels for the device at hand.
+
+use burn::backend::ops::FloatTensorOps as _;
+use burn::tensor::DType;
+use burn_cubecl::CubeBackend;
+use burn_cubecl::kernel::matmul::{MatmulStrategy, matmul};
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::prelude::*;
+
+use crate::launch::{buffer, cubes_for, dims, empty, owned, row_of_units};
+
+/// `lhs [m, k]` times `rhs [k, n]` as numbers of type `out`, contiguous.
+pub fn product(lhs: CubeTensor, rhs: CubeTensor, out: DType) -> CubeTensor {
+    let shape = [dims(&lhs)[0], dims(&rhs)[1]];
+    // By itself the product would pad its rows, and what reads them would copy them.
+    let result = empty(&lhs, shape, out);
+    matmul(
+        lhs.clone(),
+        rhs.clone(),
+        Some(result),
+        MatmulStrategy::default(),
+        out,
+    )
+    // Of this shape or these types there is no such kernel.
+    .unwrap_or_else(|_| CubeBackend::float_cast(CubeBackend::float_matmul(lhs, rhs), out.into()))
+}
+
+#[cube(launch_unchecked)]
+fn add_to(sum: &mut [f32], part: &[f32]) {
+    let i = ABSOLUTE_POS;
+    if i < sum.len() {
+        sum[i] = sum[i] + part[i];
+    }
+}
+
+/// The product added to `sum [m, n]`, in the type of the sum and in place if nobody else holds it.
+pub fn product_onto(sum: CubeTensor, lhs: CubeTensor, rhs: CubeTensor) -> CubeTensor {
+    let part = product(lhs, rhs, sum.dtype);
+    if sum.dtype != DType::F32 {
+        return CubeBackend::float_add(part, sum);
+    }
+    let sum = owned(sum);
+    let elements = sum.meta.num_elements();
+    if elements == 0 {
+        return sum;
+    }
+    // SAFETY: both have as many elements, and no other index is used.
+    unsafe {
+        add_to::launch_unchecked(
+            &part.client.clone(),
+            cubes_for(elements),
+            row_of_units(),
+            sum.clone().into_buffer_arg(),
+            buffer(part),
+        );
+    }
+    sum
+}

@@ -1,0 +1,4 @@
+//! What these kernels ask of a driver that computes nothing: `tools/null-cuda` of the workspace.
+
+#[cfg(feature = "cuda")]
+mod cublas;
