@@ -33,9 +33,8 @@ fn add_to(sum: &mut [f32], part: &[f32]) {
     }
 }
 
-/// The product added to `sum [m, n]`, in the type of the sum and in place if nobody else holds it.
-pub fn product_onto(sum: CubeTensor, lhs: CubeTensor, rhs: CubeTensor) -> CubeTensor {
-    let part = product(lhs, rhs, sum.dtype);
+/// A product added to `sum`, in place if nobody else holds it.
+pub fn add(sum: CubeTensor, part: CubeTensor) -> CubeTensor {
     if sum.dtype != DType::F32 {
         return CubeBackend::float_add(part, sum);
     }

@@ -4,29 +4,35 @@
 //! cubek. Both add up in float32. Of float32 factors cuBLASLt takes all 24 bits; cubek's kernels for tensor cores round them to
 //! TF32, which keeps 11.
 //!
-//! # Which of the two
+//! # Which of them
 //!
-//! The first product of a kind (sides rounded up to powers of two, layouts, types) is done both ways on the device, and the
-//! faster is kept for the process and, in `eurus/products.json` below `XDG_CACHE_HOME` or `~/.cache`, for later ones. Products
-//! of float32 factors are not measured: they go to cuBLASLt. The environment variable `EURUS_PRODUCTS` decides otherwise:
-//! `cublaslt` or `cubek` for all, `fastest` for the above. A product that cuBLASLt cannot do goes to cubek.
+//! The first product of a kind (sides rounded up to powers of two, layouts, types) is done by cuBLASLt and by cubek on the device,
+//! and the faster is kept for the process and, in `eurus/products.json` below `XDG_CACHE_HOME` or `~/.cache`, for later ones.
+//! Without cuBLASLt six kernels of cubek compete for products of 2^27 multiplications or more, which takes minutes of compiling
+//! once. Products of float32 factors are not measured: they go to cuBLASLt, or to cubek's first kernel.
 //!
-//! The two round differently in the last bits. So on a GPU a run repeats bit for bit only with the same choices: on the same
-//! card, driver and library, with `EURUS_PRODUCTS` set to one of the two, or with the same file of choices. Then it does: every
-//! product runs on one stream, with the algorithm that the library names first for it, and no sum depends on timing.
+//! The environment variable `EURUS_PRODUCTS` decides otherwise: `cublaslt` or `cubek` (its first kernel) for all, `fastest` for
+//! the above. A product that cuBLASLt cannot do goes to cubek.
+//!
+//! Different kernels round differently in the last bits. So on a GPU a run repeats bit for bit only with the same choices: on
+//! the same card, driver and library, with `EURUS_PRODUCTS` set to `cublaslt` or `cubek`, or with the same file of choices. Then
+//! it does: cuBLASLt's products run on one stream, by the algorithm that the library names first, and no sum depends on timing.
 
 mod cubek;
-
+#[cfg(feature = "cuda")]
+mod cubek_kernels;
 #[cfg(feature = "cuda")]
 mod cublas;
 #[cfg(feature = "cuda")]
 mod cublas_call;
 #[cfg(feature = "cuda")]
-mod cublas_choice;
-#[cfg(feature = "cuda")]
 mod cublas_layout;
 #[cfg(feature = "cuda")]
 mod cublas_order;
+#[cfg(feature = "cuda")]
+mod cuda;
+#[cfg(feature = "cuda")]
+mod fastest;
 
 use std::fmt::{Display, Formatter};
 
@@ -77,12 +83,12 @@ pub fn library() -> Option<Library> {
     None
 }
 
-/// `lhs [m, k]` times `rhs [k, n]`: `[m, n]`, in a type of its own, so that float32 logits of a bfloat16 model are not rounded
-/// to bfloat16 in between. Transposed views are not copied.
+/// `lhs [m, k]` times `rhs [k, n]`: `[m, n]`, contiguous, in a type of its own, so that float32 logits of a bfloat16 model are
+/// not rounded to bfloat16 in between. Transposed views are not copied.
 pub fn product(lhs: CubeTensor, rhs: CubeTensor, out: DType) -> CubeTensor {
     #[cfg(feature = "cuda")]
-    if let Some(product) = through_library(&lhs, &rhs, out) {
-        return product;
+    if matches!(lhs.device, burn_cubecl::CubeDevice::Cuda(_)) {
+        return cuda::product(lhs, rhs, out);
     }
     cubek::product(lhs, rhs, out)
 }
@@ -92,47 +98,9 @@ pub fn product(lhs: CubeTensor, rhs: CubeTensor, out: DType) -> CubeTensor {
 /// copied.
 pub fn product_onto(sum: CubeTensor, lhs: CubeTensor, rhs: CubeTensor) -> CubeTensor {
     #[cfg(feature = "cuda")]
-    if let Some(gemm) = call(&lhs, &rhs, sum.dtype, true) {
-        let sum = crate::launch::owned(sum);
-        return match done(&gemm, &lhs, cublas::multiply(&gemm, &lhs, &rhs, &sum)) {
-            true => sum,
-            false => cubek::product_onto(sum, lhs, rhs),
-        };
+    if matches!(lhs.device, burn_cubecl::CubeDevice::Cuda(_)) {
+        return cuda::product_onto(sum, lhs, rhs);
     }
-    cubek::product_onto(sum, lhs, rhs)
-}
-
-#[cfg(feature = "cuda")]
-fn through_library(lhs: &CubeTensor, rhs: &CubeTensor, out: DType) -> Option<CubeTensor> {
-    let gemm = call(lhs, rhs, out, false)?;
-    let [m, _, n] = gemm.sides();
-    let product = crate::launch::empty(lhs, [m as usize, n as usize], out);
-    done(&gemm, lhs, cublas::multiply(&gemm, lhs, rhs, &product)).then_some(product)
-}
-
-/// How the library is to be asked for the product, if it is.
-#[cfg(feature = "cuda")]
-fn call(lhs: &CubeTensor, rhs: &CubeTensor, out: DType, onto: bool) -> Option<cublas_layout::Gemm> {
-    if !matches!(lhs.device, burn_cubecl::CubeDevice::Cuda(_)) {
-        return None;
-    }
-    let gemm = cublas::describe(lhs, rhs, cublas_layout::Number::of(out)?, onto)?;
-    match cublas_choice::form(&gemm, lhs, rhs) {
-        cublas_choice::Form::CublasLt => Some(gemm),
-        cublas_choice::Form::Cubek => None,
-    }
-}
-
-/// Whether the library took the product; a line where it did not.
-#[cfg(feature = "cuda")]
-fn done(gemm: &cublas_layout::Gemm, lhs: &CubeTensor, outcome: Result<(), String>) -> bool {
-    let Err(error) = outcome else {
-        return true;
-    };
-    let [m, k, n] = gemm.sides();
-    log::warn!(
-        "matrix products: cuBLASLt failed on {m}x{k}x{n}, cubek does such from now on: {error}"
-    );
-    cublas_choice::give_up(gemm, &lhs.device);
-    false
+    let dtype = sum.dtype;
+    cubek::add(sum, cubek::product(lhs, rhs, dtype))
 }

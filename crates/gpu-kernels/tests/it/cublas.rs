@@ -66,13 +66,39 @@ fn shared() {
     read(sum);
 }
 
+/// A product that is large enough for every kernel.
+fn large() {
+    let [lhs, rhs] = [[512, 512]; 2].map(|shape| tensor(shape, DType::BF16));
+    read(product(lhs, rhs, DType::BF16));
+}
+
+/// Prints what the library says.
+struct Lines;
+
+impl log::Log for Lines {
+    fn enabled(&self, metadata: &log::Metadata) -> bool {
+        metadata.target().starts_with("gpu_kernels")
+    }
+
+    fn log(&self, record: &log::Record) {
+        if self.enabled(record.metadata()) {
+            println!("{}", record.args());
+        }
+    }
+
+    fn flush(&self) {}
+}
+
 #[test]
 #[ignore = "a part of the other tests, which give it its driver"]
 fn scene() {
+    log::set_logger(&Lines).unwrap();
+    log::set_max_level(log::LevelFilter::Debug);
     match std::env::var("SCENE").unwrap().as_str() {
         "layer" => layer(),
         "strided" => strided(),
         "shared" => shared(),
+        "large" => large(),
         other => panic!("no scene {other}"),
     }
     match library() {
@@ -369,6 +395,21 @@ fn a_sum_that_is_held_elsewhere_is_not_written_to() {
         places[0], places[1],
         "the second goes into the first's place"
     );
+}
+
+#[test]
+#[ignore = "compiles six kernels, which takes a minute or more"]
+fn without_the_library_kernels_of_cubek_compete() {
+    let Some(machine) = Machine::new(&[]).and_then(Machine::with_compiler) else {
+        return;
+    };
+    let machine = machine.with("EURUS_PRODUCTS", "fastest");
+    let first = machine.run("large");
+    let measured = |account: &Account| account.printed.matches(" s\n").count();
+    assert_eq!(measured(&first), 6, "{}", first.printed);
+    let second = machine.run("large");
+    assert_eq!(measured(&second), 0, "{}", second.printed);
+    assert_eq!(second.count("launches"), 1);
 }
 
 #[test]

@@ -2,3 +2,5 @@
 
 #[cfg(feature = "cuda")]
 mod cublas;
+#[cfg(feature = "cuda")]
+mod values;
