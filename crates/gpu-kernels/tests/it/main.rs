@@ -3,4 +3,6 @@
 #[cfg(feature = "cuda")]
 mod cublas;
 #[cfg(feature = "cuda")]
+mod machine;
+#[cfg(feature = "cuda")]
 mod values;
