@@ -33,12 +33,11 @@ def nvrtc():
     return folder
 
 
-def driver(folder):
-    """Compiles the driver into a folder."""
+def stand_in(folder, library, source):
+    """Compiles a library into a folder."""
     compiler = os.environ.get("CC", sysconfig.get_config_var("CC").split()[0])
-    library = folder / "libcuda.so.1"
-    source = ROOT / "tools" / "null-cuda" / "null_cuda.c"
-    subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-o", str(library), str(source)], check=True)
+    source = ROOT / "tools" / "null-cuda" / source
+    subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-o", str(folder / library), str(source)], check=True)
 
 
 def program():
@@ -50,11 +49,13 @@ def program():
     return programs[-1]
 
 
-def account(executable, options):
+def account(executable, options, cublaslt=False):
     """What a run asked of the driver, and its own line."""
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        driver(folder)
+        stand_in(folder, "libcuda.so.1", "null_cuda.c")
+        if cublaslt:
+            stand_in(folder, "libcublasLt.so.13", "null_cublaslt.c")
         cuda = nvrtc()
         file = folder / "account.json"
         environment = dict(
@@ -62,11 +63,16 @@ def account(executable, options):
             LD_LIBRARY_PATH=f"{folder}:{cuda / 'lib'}",
             CUDA_PATH=str(cuda),
             NULL_CUDA_ACCOUNT=str(file),
+            # Nothing is faster on a driver that computes nothing, and the real library does not run on it.
+            EURUS_PRODUCTS="cublaslt" if cublaslt else "cubek",
         )
         run = subprocess.run([executable, "--device", "cuda", *options], env=environment, stdout=subprocess.PIPE, text=True)
         if run.returncode != 0:
             sys.exit(f"{executable} {' '.join(options)}: ended with {run.returncode}")
         found = json.loads(file.read_text())
+        if found["products_refused"] or found["products_unordered"]:
+            wrong = f"{found['products_refused']} refused and {found['products_unordered']} out of order"
+            sys.exit(f"{executable} {' '.join(options)}: of the matrix products {wrong}")
         found["run"] = json.loads(run.stdout.splitlines()[-1])
         return found
 
@@ -85,25 +91,26 @@ def of_a_layer(executable, arguments, what, lengths, trees):
     """
     few, many = trees, 2 * trees
     runs = {
-        (layers, trees): account(executable, options(arguments, layers, what, lengths, trees))
+        (layers, trees): account(executable, options(arguments, layers, what, lengths, trees), arguments.cublaslt)
         for layers in (2, 4)
         for trees in (few, many)
     }
     # The warm-up is the same work once more.
     forests = 2 * (runs[4, many]["run"]["forests"] - runs[4, few]["run"]["forests"])
     of_forest = lambda layers, name: (runs[layers, many][name] - runs[layers, few][name]) / forests
-    counts = {name: (of_forest(4, name) - of_forest(2, name)) / 2 for name in ("launches", "uploads", "reads")}
-    return counts, runs[4, many]
+    counts = ("launches", "products", "uploads", "reads")
+    return {name: (of_forest(4, name) - of_forest(2, name)) / 2 for name in counts}, runs[4, many]
 
 
 def check(executable, arguments):
     failures = []
-    print("what    nodes a forest   launches a layer   uploads a layer   reads a layer   modules")
+    print("what    nodes a forest   launches a layer   products a layer   uploads a layer   reads a layer   modules")
     for what, most in MOST_LAUNCHES_OF_A_LAYER.items():
         for lengths, trees in (("ultrainteract", 2), ("short", 12)):
             layer, run = of_a_layer(executable, arguments, what, lengths, trees)
             nodes = run["run"]["nodes"] / run["run"]["forests"]
-            print(f"{what:5} {nodes:16.1f} {layer['launches']:18.1f} {layer['uploads']:17.1f} {layer['reads']:15.1f} {run['modules']:9}")
+            counts = f"{layer['launches']:18.1f} {layer['products']:18.1f} {layer['uploads']:17.1f} {layer['reads']:15.1f}"
+            print(f"{what:5} {nodes:16.1f} {counts} {run['modules']:9}")
             if layer["launches"] > most:
                 failures.append(f"{what}: {layer['launches']:.1f} launches a layer, at most {most}")
             if layer["uploads"] > 0 or layer["reads"] > 0:
@@ -121,10 +128,12 @@ def main():
     parser.add_argument("--trees", type=int, default=8)
     parser.add_argument("--token-budget", type=int, default=8192)
     parser.add_argument("--f32", action="store_true", help="compute in float32, not bfloat16")
+    parser.add_argument("--cublaslt", action="store_true", help="matrix products by a stand-in for cuBLASLt, not by kernels")
     arguments = parser.parse_args()
     executable = arguments.program or program()
     if arguments.layers:
-        found = account(executable, options(arguments, arguments.layers, arguments.what, arguments.lengths, arguments.trees))
+        chosen = options(arguments, arguments.layers, arguments.what, arguments.lengths, arguments.trees)
+        found = account(executable, chosen, arguments.cublaslt)
         kernels = found.pop("kernels")
         print(json.dumps(found, indent=1))
         for name, launches in list(kernels.items())[:40]:

@@ -2,6 +2,8 @@
 // there, kernels are loaded and counted and never run, and what is read back is a number near 1 in float32 and bfloat16.
 // At the end the account is written as JSON to the file that NULL_CUDA_ACCOUNT names.
 //
+// The stand-in for cuBLASLt (null_cublaslt.c) tells it of matrix products, whose order among all other work is checked.
+//
 // What a program asks of the driver is so counted exactly, and every kernel is compiled by the real compiler for the
 // architecture that this driver says it is. What kernels compute is not tested by this.
 
@@ -37,6 +39,7 @@ static struct Kernel *kernels;
 static uint64_t launches, modules, synchronizations, copies, fills;
 static uint64_t uploads, uploaded_bytes, reads, read_bytes;
 static uint64_t allocations, refused, held_bytes, peak_bytes;
+static uint64_t products, products_added, products_refused, products_unordered;
 
 static void add(uint64_t *counter, uint64_t amount) {
   pthread_mutex_lock(&lock);
@@ -57,9 +60,11 @@ __attribute__((destructor)) static void write_account(void) {
   fprintf(file,
           "{\"launches\": %lu, \"modules\": %lu, \"synchronizations\": %lu, \"copies\": %lu, \"fills\": %lu,\n"
           " \"uploads\": %lu, \"uploaded_bytes\": %lu, \"reads\": %lu, \"read_bytes\": %lu,\n"
-          " \"allocations\": %lu, \"refused_allocations\": %lu, \"held_bytes\": %lu, \"peak_bytes\": %lu,\n \"kernels\": {",
+          " \"allocations\": %lu, \"refused_allocations\": %lu, \"held_bytes\": %lu, \"peak_bytes\": %lu,\n"
+          " \"products\": %lu, \"products_added\": %lu, \"products_refused\": %lu, \"products_unordered\": %lu,\n"
+          " \"kernels\": {",
           launches, modules, synchronizations, copies, fills, uploads, uploaded_bytes, reads, read_bytes, allocations, refused,
-          held_bytes, peak_bytes);
+          held_bytes, peak_bytes, products, products_added, products_refused, products_unordered);
   size_t count = 0;
   for (struct Kernel *it = kernels; it; it = it->next)
     count += it->launches > 0;
@@ -74,6 +79,44 @@ __attribute__((destructor)) static void write_account(void) {
     fprintf(file, "%s\n  \"%s#%zu\": %lu", i ? "," : "", sorted[i]->name, i, sorted[i]->launches);
   fprintf(file, "\n }\n}\n");
   fclose(file);
+}
+
+// --- the order of matrix products ------------------------------------------------------------------------------------------
+
+// Products are on a stream that no kernel is on. One may start when all work before it is done, and no work may start before
+// it is done: by events of the whole context, or because the host waits. All work of the context but products is numbered,
+// and so are products; a stream knows what work it has waited for, the context what products.
+struct Event {
+  struct timespec time;
+  uint64_t work, products;
+};
+enum { STREAMS = 4096 };
+static uint64_t work, host_waited_for, waited_for[STREAMS], products_waited_for;
+static void *stream_of_products;
+
+static uint64_t *waited_for_by(void *stream) { return &waited_for[((uintptr_t)stream >> 4) % STREAMS]; }
+
+static void count_work(void) {
+  pthread_mutex_lock(&lock);
+  work++;
+  products_unordered += products_waited_for < products;
+  pthread_mutex_unlock(&lock);
+}
+
+// For the stand-in of cuBLASLt: a product that was asked for, whether it is added to what is there, and whether it is right.
+void null_cuda_product(void *stream, int added, int right) {
+  pthread_mutex_lock(&lock);
+  if (right) {
+    products++;
+    products_added += added != 0;
+    uint64_t waited = *waited_for_by(stream);
+    products_unordered += (waited > host_waited_for ? waited : host_waited_for) < work;
+    products_unordered += stream_of_products && stream_of_products != stream;
+    stream_of_products = stream;
+  } else {
+    products_refused++;
+  }
+  pthread_mutex_unlock(&lock);
 }
 
 // --- memory ----------------------------------------------------------------------------------------------------------------
@@ -153,6 +196,18 @@ static Result release(DevicePointer start) {
   return result;
 }
 
+// For the stand-in of cuBLASLt: whether all of a range is in one piece of memory.
+int null_cuda_holds(DevicePointer start, uint64_t bytes) {
+  int found = 0;
+  pthread_mutex_lock(&lock);
+  for (size_t slot = 0; slot < slots && !found; slot++) {
+    struct Piece piece = pieces[slot];
+    found = start >= piece.start && bytes <= piece.bytes && start - piece.start <= piece.bytes - bytes;
+  }
+  pthread_mutex_unlock(&lock);
+  return found;
+}
+
 Result cuMemAlloc_v2(DevicePointer *start, size_t bytes) { return allocate(start, bytes); }
 Result cuMemAllocAsync(DevicePointer *start, size_t bytes, void *stream) { return allocate(start, bytes); }
 Result cuMemFree_v2(DevicePointer start) { return release(start); }
@@ -175,6 +230,7 @@ Result cuMemFreeHost(void *memory) {
 // --- copies ----------------------------------------------------------------------------------------------------------------
 
 static void read_back(void *host, uint64_t bytes) {
+  count_work();
   // 1.0 in bfloat16, twice: 1.0019 in float32.
   for (uint64_t i = 0; i < bytes; i++)
     ((unsigned char *)host)[i] = i % 2 ? 0x3f : 0x80;
@@ -185,6 +241,7 @@ static void read_back(void *host, uint64_t bytes) {
 }
 
 static Result upload(uint64_t bytes) {
+  count_work();
   pthread_mutex_lock(&lock);
   uploads++;
   uploaded_bytes += bytes;
@@ -202,6 +259,7 @@ Result cuMemcpyDtoHAsync_v2(void *to, DevicePointer from, size_t bytes, void *st
   return cuMemcpyDtoH_v2(to, from, bytes);
 }
 Result cuMemcpyDtoDAsync_v2(DevicePointer to, DevicePointer from, size_t bytes, void *stream) {
+  count_work();
   add(&copies, 1);
   return SUCCESS;
 }
@@ -228,6 +286,7 @@ enum { HOST = 1 };
 Result cuMemcpy2DAsync_v2(const struct Copy2D *copy, void *stream) {
   if (copy->from_type == HOST)
     return upload(copy->width * copy->height);
+  count_work();
   if (copy->to_type != HOST) {
     add(&copies, 1);
     return SUCCESS;
@@ -242,10 +301,12 @@ Result cuMemcpy2DAsync_v2(const struct Copy2D *copy, void *stream) {
   return SUCCESS;
 }
 Result cuMemsetD8Async(DevicePointer to, unsigned char value, size_t count, void *stream) {
+  count_work();
   add(&fills, 1);
   return SUCCESS;
 }
 Result cuMemsetD32Async(DevicePointer to, unsigned value, size_t count, void *stream) {
+  count_work();
   add(&fills, 1);
   return SUCCESS;
 }
@@ -277,6 +338,7 @@ Result cuFuncGetAttribute(int *value, int attribute, void *function) {
 }
 
 static Result launch(struct Kernel *kernel) {
+  count_work();
   pthread_mutex_lock(&lock);
   launches++;
   kernel->launches++;
@@ -376,9 +438,30 @@ Result cuCtxGetStreamPriorityRange(int *least, int *greatest) {
   return SUCCESS;
 }
 Result cuCtxSynchronize(void) {
-  add(&synchronizations, 1);
+  pthread_mutex_lock(&lock);
+  synchronizations++;
+  host_waited_for = work;
+  products_waited_for = products;
+  pthread_mutex_unlock(&lock);
   return SUCCESS;
 }
+// As before CUDA 12.5.
+#ifndef NULL_CUDA_WITHOUT_CONTEXT_EVENTS
+Result cuCtxRecordEvent(void *context, struct Event *event) {
+  pthread_mutex_lock(&lock);
+  event->work = work;
+  event->products = products;
+  pthread_mutex_unlock(&lock);
+  return SUCCESS;
+}
+Result cuCtxWaitEvent(void *context, struct Event *event) {
+  pthread_mutex_lock(&lock);
+  if (event->products > products_waited_for)
+    products_waited_for = event->products;
+  pthread_mutex_unlock(&lock);
+  return SUCCESS;
+}
+#endif
 
 Result cuStreamCreate(void **stream, unsigned flags) {
   static uintptr_t last = 0x3000;
@@ -388,22 +471,42 @@ Result cuStreamCreate(void **stream, unsigned flags) {
 Result cuStreamCreateWithPriority(void **stream, unsigned flags, int priority) { return cuStreamCreate(stream, flags); }
 Result cuStreamDestroy_v2(void *stream) { return SUCCESS; }
 Result cuStreamQuery(void *stream) { return SUCCESS; }
-Result cuStreamSynchronize(void *stream) { return cuCtxSynchronize(); }
-Result cuStreamWaitEvent(void *stream, void *event, unsigned flags) { return SUCCESS; }
+Result cuStreamSynchronize(void *stream) {
+  pthread_mutex_lock(&lock);
+  synchronizations++;
+  if (stream == stream_of_products)
+    products_waited_for = products;
+  pthread_mutex_unlock(&lock);
+  return SUCCESS;
+}
+Result cuStreamWaitEvent(void *stream, struct Event *event, unsigned flags) {
+  pthread_mutex_lock(&lock);
+  if (event->work > *waited_for_by(stream))
+    *waited_for_by(stream) = event->work;
+  pthread_mutex_unlock(&lock);
+  return SUCCESS;
+}
 
 Result cuEventCreate(void **event, unsigned flags) {
-  *event = calloc(1, sizeof(struct timespec));
+  *event = calloc(1, sizeof(struct Event));
   return *event ? SUCCESS : OUT_OF_MEMORY;
 }
-Result cuEventRecord(void *event, void *stream) {
-  clock_gettime(CLOCK_MONOTONIC, event);
+Result cuEventRecord(struct Event *event, void *stream) {
+  clock_gettime(CLOCK_MONOTONIC, &event->time);
+  pthread_mutex_lock(&lock);
+  event->work = 0;
+  event->products = stream == stream_of_products ? products : 0;
+  pthread_mutex_unlock(&lock);
   return SUCCESS;
 }
 Result cuEventRecordWithFlags(void *event, void *stream, unsigned flags) { return cuEventRecord(event, stream); }
 Result cuEventQuery(void *event) { return SUCCESS; }
-Result cuEventSynchronize(void *event) { return cuCtxSynchronize(); }
+Result cuEventSynchronize(void *event) {
+  add(&synchronizations, 1);
+  return SUCCESS;
+}
 Result cuEventElapsedTime_v2(float *milliseconds, void *start, void *end) {
-  struct timespec a = *(struct timespec *)start, b = *(struct timespec *)end;
+  struct timespec a = ((struct Event *)start)->time, b = ((struct Event *)end)->time;
   *milliseconds = (float)((double)(b.tv_sec - a.tv_sec) * 1e3 + (double)(b.tv_nsec - a.tv_nsec) * 1e-6);
   return SUCCESS;
 }

@@ -102,6 +102,7 @@ impl Progress {
             } => self.line(&format!(
                 "the run ends after step {step} of {steps}: its evaluations get no better (--patience)"
             )),
+            Event::MatrixProducts { by } => self.line(&format!("matrix products by {by}")),
             Event::Resumed { step, path } => {
                 self.line(&format!(
                     "going on after step {step}, from {}",

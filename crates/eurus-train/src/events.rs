@@ -136,6 +136,11 @@ pub enum Event {
         /// The fault of the snapshot.
         problem: String,
     },
+    /// By what an NVIDIA GPU does matrix products, told after the first step: cuBLASLt, or cubek and why.
+    MatrixProducts {
+        /// The library and its version, or the reason why it is not used.
+        by: String,
+    },
     /// A step of a reward model.
     Reward {
         /// Step numbers.
@@ -180,6 +185,7 @@ impl Event {
             | Self::Stopped { .. }
             | Self::Saved { .. }
             | Self::Resumed { .. }
+            | Self::MatrixProducts { .. }
             | Self::DamagedSnapshot { .. } => None,
         }
     }

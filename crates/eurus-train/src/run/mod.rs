@@ -116,11 +116,23 @@ impl<'a, 'b, M: Module, O: Objective<M>> Run<'a, 'b, M, O> {
                 }
             };
             weights = run.update(step, weights, gradients)?;
+            if step == first {
+                run.tell_of_products();
+            }
             let is_new_best = run.evaluate(step + 1, &weights)?;
             run.save_if_due(step + 1, &weights, is_new_best)?;
         }
         let best = run.judge.best_model;
         Ok(best.unwrap_or_else(|| weights.into_plain()))
+    }
+
+    /// What a GPU multiplies by is known once it has.
+    fn tell_of_products(&mut self) {
+        #[cfg(any(feature = "cuda", feature = "wgpu"))]
+        if let Some(library) = gpu_kernels::product::library() {
+            let by = library.to_string();
+            (self.on_event)(&Event::MatrixProducts { by });
+        }
     }
 
     /// What makes this run the run that it is, where somebody wants to know; all ranks have the same.

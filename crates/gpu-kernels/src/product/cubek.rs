@@ -1,4 +1,4 @@
-//! Matrix products.
+//! Products through cubek, which compiles its kernels for the device at hand.
 
 use burn::backend::ops::FloatTensorOps as _;
 use burn::tensor::DType;
@@ -9,10 +9,7 @@ use cubecl::prelude::*;
 
 use crate::launch::{buffer, cubes_for, dims, empty, owned, row_of_units};
 
-/// `lhs [m, k]` times `rhs [k, n]`, with the sums kept in a type of their own: float32 logits of a bfloat16 model are not
-/// rounded to bfloat16 in between.
-///
-/// Either factor may be a transposed view, which is read as it lies. The result is contiguous.
+/// `lhs [m, k]` times `rhs [k, n]` as numbers of type `out`, contiguous.
 pub fn product(lhs: CubeTensor, rhs: CubeTensor, out: DType) -> CubeTensor {
     let shape = [dims(&lhs)[0], dims(&rhs)[1]];
     // By itself the product would pad its rows, and what reads them would copy them.
@@ -32,13 +29,12 @@ pub fn product(lhs: CubeTensor, rhs: CubeTensor, out: DType) -> CubeTensor {
 fn add_to(sum: &mut [f32], part: &[f32]) {
     let i = ABSOLUTE_POS;
     if i < sum.len() {
-        sum[i] += part[i];
+        sum[i] = sum[i] + part[i];
     }
 }
 
-/// The product added to `sum [m, n]`, in the type of the sum and in place if nobody else holds it.
-pub fn product_onto(sum: CubeTensor, lhs: CubeTensor, rhs: CubeTensor) -> CubeTensor {
-    let part = product(lhs, rhs, sum.dtype);
+/// A product added to `sum`, in place if nobody else holds it.
+pub fn add(sum: CubeTensor, part: CubeTensor) -> CubeTensor {
     if sum.dtype != DType::F32 {
         return CubeBackend::float_add(part, sum);
     }
