@@ -24,6 +24,7 @@
 
 pub mod adamw;
 pub mod attention;
+pub mod decode;
 pub mod embedding;
 mod launch;
 pub mod log_probs;
