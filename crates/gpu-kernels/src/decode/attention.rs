@@ -12,6 +12,9 @@ use cubecl::prelude::*;
 use crate::attention::AttentionShape;
 use crate::launch::{buffer, cubes_for, element, empty, row_of_units};
 
+pub use super::layout::QUERIES;
+use super::layout::{Layout, UNITS};
+
 /// Tokens of a block of the cache.
 pub const BLOCK: usize = 64;
 
@@ -34,91 +37,8 @@ pub struct TableSize {
     pub parts: usize,
 }
 
-/// Units of a cube.
-const UNITS: usize = 128;
-
 /// Less than any score.
 const LEAST: f32 = -1e30;
-
-/// Bytes of shared memory that every GPU has.
-const SHARED_BYTES: usize = 32 * 1024;
-
-/// Query heads that go over keys together in a cube, where there are as many.
-pub const QUERIES: usize = 16;
-
-/// Rows that one piece has at most.
-fn rows_of_piece(shape: AttentionShape) -> usize {
-    (QUERIES * shape.kv_heads / shape.heads).max(1)
-}
-
-/// What the kernels know when they are compiled.
-#[derive(CubeType, Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Layout {
-    heads: usize,
-    kv_heads: usize,
-    head_dim: usize,
-    /// Rows of a piece, at most.
-    rows: usize,
-    /// Keys that are in shared memory at once; divides a block.
-    tile: usize,
-    /// The last `window` positions alone are seen; 0: all.
-    window: usize,
-}
-
-impl Layout {
-    fn new(shape: AttentionShape) -> Self {
-        let mut layout = Self {
-            heads: shape.heads,
-            kv_heads: shape.kv_heads,
-            head_dim: shape.head_dim,
-            rows: rows_of_piece(shape),
-            tile: 32,
-            window: shape.window.unwrap_or(0),
-        };
-        while layout.tile > 4 && layout.shared_bytes() > SHARED_BYTES {
-            layout.tile /= 2;
-        }
-        layout
-    }
-
-    fn shared_bytes(&self) -> usize {
-        let of_query = self.head_dim + self.tile + 3;
-        size_of::<f32>() * (self.queries() * of_query + self.tile * self.stride())
-    }
-
-    /// Query heads of one key/value head.
-    fn group(&self) -> usize {
-        self.heads / self.kv_heads
-    }
-
-    /// Query heads that go over a piece together.
-    fn queries(&self) -> usize {
-        self.rows * self.group()
-    }
-
-    /// How far keys stand apart in shared memory, so that the same feature of several keys lies in several banks.
-    fn stride(&self) -> usize {
-        self.head_dim + 1
-    }
-
-    /// Units that have the scores of one key, each of other queries.
-    fn lanes_of_key(&self) -> usize {
-        UNITS / self.tile
-    }
-
-    /// Units that have the sums of one feature, each of other queries.
-    fn lanes_of_feature(&self) -> usize {
-        match UNITS.is_multiple_of(self.head_dim) {
-            true => UNITS / self.head_dim,
-            false => 1,
-        }
-    }
-
-    /// Features that a unit has.
-    fn features_of_unit(&self) -> usize {
-        self.head_dim.div_ceil(UNITS)
-    }
-}
 
 /// The mixed values of one piece, not divided by the sum of their weights, and the largest score and that sum.
 #[cube(launch_unchecked)]

@@ -1,9 +1,11 @@
 //! Generation on a GPU beside the CPU: the same tokens, the same ends, log-probs within rounding.
 
 use burn::tensor::Device;
+use chat_model::{ChatModel, ChatRequest, Message, Piece, Sampling};
+use token_forest::{ChatTokenizer, train_bpe};
 
 use crate::generate::{Continuation, Finish, Flow, Generator, Prompt, SamplingParams};
-use crate::{Decoder, DecoderConfig, MixtureOfExperts, RopeScaling};
+use crate::{Decoder, DecoderConfig, LocalChatModel, MixtureOfExperts, RopeScaling};
 
 /// Of log-probs.
 const TOLERANCE: f32 = 1e-4;
@@ -105,4 +107,46 @@ fn mixtures_and_frequencies_that_change_give_the_answers_of_the_cpu() {
     dynamic.max_position_embeddings = 200;
     dynamic.rope_scaling = RopeScaling::Dynamic { factor: 2.0 };
     assert_same("dynamic frequencies", &dynamic, 6, &params);
+}
+
+#[test]
+fn a_chat_model_answers_streams_and_scores_as_on_the_cpu() {
+    let bpe = train_bpe(["one two three four"], 280, &["<|im_start|>", "<|im_end|>"]).expect("bpe");
+    let files = bpe.files().expect("files");
+    let on = |device: Device| {
+        let tokenizer = ChatTokenizer::from_files(files.clone()).expect("a tokenizer");
+        let mut config = config();
+        config.vocab_size = tokenizer.vocab_size();
+        LocalChatModel::new("random", &Decoder::init(&config, 5, &device), tokenizer)
+    };
+    let (ours, cpu) = (on(Device::wgpu(Default::default())), on(Device::flex()));
+    for temperature in [0.0, 1.0] {
+        let request = ChatRequest::new([Message::user("one two")])
+            .with_samples(3)
+            .with_sampling(Sampling {
+                temperature,
+                max_tokens: 40,
+                seed: 4,
+                stop: vec!["e".to_owned()],
+                ..Sampling::default()
+            });
+        let wanted = cpu.complete(&request).expect("it completes");
+        let mut pieces = 0;
+        let streamed = ours.stream(&request, &mut |piece| match piece {
+            Piece::Text { .. } => pieces += 1,
+            Piece::Restarted { .. } => panic!("nothing breaks off here"),
+        });
+        for (ours, cpu) in streamed.expect("it streams").iter().zip(&wanted) {
+            assert_eq!((&ours.text, ours.tokens), (&cpu.text, cpu.tokens));
+            assert_eq!(ours.finish, cpu.finish);
+        }
+        assert!(pieces > 0);
+        let scored = [&ours, &cpu].map(|model| {
+            let scored = model.log_probs_of(&request, "three four");
+            scored.expect("it scores")
+        });
+        for (ours, cpu) in scored[0].iter().zip(&scored[1]) {
+            assert!((ours.log_prob - cpu.log_prob).abs() < 1e-4);
+        }
+    }
 }

@@ -54,6 +54,7 @@ pub struct Schedule {
     prompts: Vec<Prompt>,
     cache: Cache,
     rotary: RotaryTable,
+    settings: Settings,
     /// Rows whose logits were not finite, to be told of one after the other.
     failed: VecDeque<Error>,
 }
@@ -79,6 +80,7 @@ impl Schedule {
             live: Vec::new(),
             prompts: Vec::new(),
             rotary: RotaryTable::default(),
+            settings: Settings::default(),
             failed: VecDeque::new(),
         }
     }
@@ -130,7 +132,7 @@ impl Schedule {
                 return Ok(());
             }
             let last = self.compute_prompts(&mut entering)?;
-            let chosen = choose(&self.model, &self.device, last, entering.iter_mut())?;
+            let chosen = choose(&self.model, &mut self.settings, last, entering.iter_mut())?;
             for (mut row, choice) in entering.into_iter().zip(chosen) {
                 if let Err(error) = row.take(&choice, &self.stop_tokens, observe) {
                     self.failed.push_back(error);
@@ -280,7 +282,7 @@ impl Schedule {
             },
         );
         let rows = self.live.iter_mut().map(|live| &mut live.row);
-        let chosen = choose(&self.model, &self.device, output.hidden, rows)?;
+        let chosen = choose(&self.model, &mut self.settings, output.hidden, rows)?;
         for (live, choice) in self.live.iter_mut().zip(chosen) {
             if let Err(error) = live.row.take(&choice, &self.stop_tokens, observe) {
                 self.failed.push_back(error);
@@ -325,17 +327,37 @@ impl Live {
     }
 }
 
+/// The settings that tokens were drawn by last, on the device: those of greedy rows are the same token after token.
+#[derive(Default)]
+struct Settings {
+    last: Option<(Vec<Draw>, Tensor<2>)>,
+}
+
+impl Settings {
+    fn of(&mut self, draws: Vec<Draw>, device: &Device) -> Tensor<2> {
+        match &self.last {
+            Some((last, settings)) if *last == draws => settings.clone(),
+            _ => {
+                let settings = draw::settings(&draws, device);
+                self.last = Some((draws, settings.clone()));
+                settings
+            }
+        }
+    }
+}
+
 /// Draws the next token of every row from its hidden state, `[B, d]`.
 ///
 /// What is read from the device is the tokens and their log-probabilities; of rows whose logits are penalised, or whose
 /// likeliest tokens are asked for, the logits are.
 fn choose<'a>(
     model: &Decoder,
-    device: &Device,
+    settings: &mut Settings,
     hidden: Tensor<2>,
     rows: impl Iterator<Item = &'a mut Row>,
 ) -> Result<Vec<Choice>> {
     let logits = ops::project(hidden, model.output_weight()).cast(DType::F32);
+    let device = &logits.device();
     let (mut read, mut drawn) = (Vec::new(), Vec::new());
     for (place, row) in rows.enumerate() {
         let draw = row.sampler.next(&row.asked.params);
@@ -353,7 +375,7 @@ fn choose<'a>(
     if !drawn.is_empty() {
         let logits = select(drawn.iter().map(|(place, _)| *place as u32).collect());
         let draws: Vec<Draw> = drawn.iter().map(|(_, draw)| *draw).collect();
-        let tokens = draw::draw(logits, draw::settings(&draws, device))?;
+        let tokens = draw::draw(logits, settings.of(draws, device))?;
         let tokens = tokens.into_iter().map(|(token, log_prob)| Choice {
             token,
             log_prob,
