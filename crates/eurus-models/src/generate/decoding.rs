@@ -68,7 +68,7 @@ pub struct Decoding {
 
 enum Schedule {
     Packed(Box<packed::Schedule>),
-    Tensors(tensors::Schedule),
+    Tensors(Box<tensors::Schedule>),
 }
 
 impl std::fmt::Debug for Decoding {
@@ -89,7 +89,8 @@ impl Decoding {
                 Schedule::Packed(Box::new(schedule))
             }
             Engine::Tensors(model) => {
-                Schedule::Tensors(tensors::Schedule::new(model.clone(), stop_tokens, max_rows))
+                let schedule = tensors::Schedule::new(model.clone(), stop_tokens, max_rows);
+                Schedule::Tensors(Box::new(schedule))
             }
         };
         Self {

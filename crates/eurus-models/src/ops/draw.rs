@@ -54,6 +54,7 @@ pub fn settings(draws: &[Draw], device: &burn::tensor::Device) -> Tensor<2> {
 }
 
 /// What makes log-probabilities of a row of logits.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Normalizer {
     /// The largest logit.
     pub max: f32,
