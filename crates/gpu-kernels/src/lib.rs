@@ -30,6 +30,7 @@
 
 pub mod adamw;
 pub mod attention;
+pub mod decode;
 pub mod embedding;
 pub mod halves;
 mod launch;

@@ -34,7 +34,8 @@ pub struct LayerKeysValues {
 }
 
 /// Cosines and sines of a batch's positions, `[T, head_dim / 2]` each.
-pub(super) struct Rotary {
+#[derive(Debug, Clone)]
+pub(crate) struct Rotary {
     pub cos: Tensor<2>,
     pub sin: Tensor<2>,
 }

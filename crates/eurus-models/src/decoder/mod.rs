@@ -13,7 +13,7 @@ use crate::ops::{self, AttentionShape, Normed};
 use crate::rope::{self, Frequencies, Sequence};
 use crate::{ForestBatch, ForestBlocks, ForestBody, ForestModel};
 
-use attention::Rotary;
+pub(crate) use attention::Rotary;
 pub use attention::{LayerKeysValues, SelfAttention};
 pub use experts::{Expert, Routing, SparseMlp, load_balancing_loss};
 pub use mlp::Mlp;
@@ -221,7 +221,8 @@ impl Body {
         &self.frequencies
     }
 
-    fn rotary(&self, positions: &[u32], sequences: &[Sequence]) -> Rotary {
+    /// Cosines and sines of positions; every token is in one of the sequences, which follow each other.
+    pub(crate) fn rotary(&self, positions: &[u32], sequences: &[Sequence]) -> Rotary {
         let embedding = self.embed_tokens.weight.val();
         let device = embedding.device();
         let (cos, sin) = self.frequencies.table(positions, sequences, &device);
@@ -258,7 +259,8 @@ impl Body {
         self.forward_rotated(tokens, &self.rotary(positions, sequences), attend)
     }
 
-    fn forward_rotated(
+    /// [`forward_with`](Self::forward_with) cosines and sines that are there already.
+    pub(crate) fn forward_rotated(
         &self,
         tokens: Tensor<1, Int>,
         rotary: &Rotary,

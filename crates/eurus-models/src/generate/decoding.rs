@@ -22,10 +22,11 @@ pub struct Order {
 /// What a prompt gets is what [`Generator::generate`] gives it alone, to the bit where that holds of a batch. Orders may differ in
 /// all their settings.
 ///
-/// On the CPU a step is one token of every sequence, and a place that one leaves is taken at once. Where burn's tensors are used
-/// (see [`Generator`]) a step continues a batch of whole prompts to its end, and what comes meanwhile waits.
+/// A step is one token of every sequence, and a place that one leaves is taken at once; where rotary frequencies change with the
+/// length of a sequence, places are taken when all are free.
 ///
-/// The prompt that came last stays in memory, since what comes next may begin in the same way.
+/// Where weights are packed (see [`Generator`]) the prompt that came last stays in memory, since what comes next may begin in the
+/// same way.
 ///
 /// ```
 /// use burn::tensor::Device;
@@ -67,7 +68,7 @@ pub struct Decoding {
 
 enum Schedule {
     Packed(Box<packed::Schedule>),
-    Tensors(tensors::Schedule),
+    Tensors(Box<tensors::Schedule>),
 }
 
 impl std::fmt::Debug for Decoding {
@@ -88,7 +89,8 @@ impl Decoding {
                 Schedule::Packed(Box::new(schedule))
             }
             Engine::Tensors(model) => {
-                Schedule::Tensors(tensors::Schedule::new(model.clone(), stop_tokens, max_rows))
+                let schedule = tensors::Schedule::new(model.clone(), stop_tokens, max_rows);
+                Schedule::Tensors(Box::new(schedule))
             }
         };
         Self {
@@ -139,9 +141,7 @@ impl Decoding {
     pub fn abandon(&mut self, prompt: usize) {
         match &mut self.schedule {
             Schedule::Packed(schedule) => schedule.abandon(prompt),
-            Schedule::Tensors(schedule) => {
-                schedule.waiting.retain(|row| row.asked.number != prompt);
-            }
+            Schedule::Tensors(schedule) => schedule.abandon(prompt),
         }
     }
 
@@ -149,7 +149,7 @@ impl Decoding {
     pub fn rows(&self) -> usize {
         match &self.schedule {
             Schedule::Packed(schedule) => schedule.rows(),
-            Schedule::Tensors(schedule) => schedule.waiting.len(),
+            Schedule::Tensors(schedule) => schedule.rows(),
         }
     }
 
@@ -157,7 +157,7 @@ impl Decoding {
     pub fn is_idle(&self) -> bool {
         match &self.schedule {
             Schedule::Packed(schedule) => schedule.is_idle(),
-            Schedule::Tensors(schedule) => schedule.waiting.is_empty(),
+            Schedule::Tensors(schedule) => schedule.is_idle(),
         }
     }
 
@@ -166,8 +166,8 @@ impl Decoding {
     ///
     /// # Errors
     ///
-    /// When the logits of a sequence are not finite, which is lost then; the error names its prompt. On the CPU the others are as
-    /// they would be, and the next step goes on with them. Elsewhere those of its batch are lost as well.
+    /// When the logits of a sequence are not finite, which is lost then; the error names its prompt. The others are as they would
+    /// be, and the next step goes on with them. When nothing can be read from the device, all that advance are lost.
     pub fn step(&mut self, observe: &mut dyn FnMut(GenerationEvent<'_>) -> Flow) -> Result<()> {
         self.advance(&mut |row, news| observe(event(row, news)))?;
         Ok(())

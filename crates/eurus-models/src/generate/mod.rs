@@ -112,14 +112,19 @@ pub struct Continuation {
 /// [`DEFAULT_MAX_ROWS`] sequences advance together, unless told otherwise. A continuation ends with the model's context at the
 /// latest.
 ///
-/// On the CPU the weights are copied and rearranged for decoding ([`DecodeWeights`]), finished sequences make room for the next
-/// ones at once, and what prompts begin with in common, such as worked examples, is computed once. What is drawn does not depend
-/// on what it is drawn together with, to the bit. Elsewhere, and for mixtures of experts, adapters that are not merged and
-/// frequencies that change with the length of a sequence, burn's tensors are used, and a batch holds whole prompts.
+/// Finished sequences make room for the next ones at once. On the CPU the weights are copied and rearranged for decoding
+/// ([`DecodeWeights`]), and what prompts begin with in common, such as worked examples, is computed once. What is drawn does not
+/// depend on what it is drawn together with, to the bit. Elsewhere, and for mixtures of experts, adapters that are not merged and
+/// frequencies that change with the length of a sequence, burn's tensors are used, and what is drawn together changes how
+/// numbers are rounded.
+///
+/// On a GPU keys and values stay where they were written, in blocks that sequences take and give back, and tokens are drawn
+/// there by the random numbers of the CPU: read are the tokens and their log-probabilities, and the logits of those sequences
+/// alone that have a repetition penalty or ask for the [likeliest](Order::likeliest) tokens.
 ///
 /// Where rotary frequencies change with the length of a sequence, every token is drawn as a pass over the text so far would
 /// draw it: what is cached is computed anew when the frequencies change, which is once with LongRoPE, and for every token
-/// beyond the original context with dynamic scaling.
+/// beyond the original context with dynamic scaling. Whole prompts are let in then, and others when all of these have ended.
 #[derive(Debug, Clone)]
 pub struct Generator {
     engine: Engine,

@@ -1,13 +1,13 @@
 //! Drawing a token from logits.
 
 use chat_model::Sampling;
-use cpu_kernels::rows::softmax;
-use cpu_kernels::vocabulary::{max_of, scaled_softmax, sum_of_exp};
+use cpu_kernels::vocabulary::max_of;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::row::Row;
+use crate::ops::draw::{Draw, Normalizer};
 use crate::{Error, Result};
 
 /// How tokens are drawn.
@@ -81,7 +81,7 @@ impl TokenScore {
         let normalizer = Normalizer::of(logits);
         Self {
             log_prob: normalizer.log_prob(logits[token as usize]),
-            likeliest: normalizer.likeliest(logits, likeliest),
+            likeliest: largest(&normalizer, logits, likeliest),
         }
     }
 }
@@ -97,42 +97,22 @@ pub struct Choice {
     pub is_sound: bool,
 }
 
-/// What makes log-probabilities of a row of logits.
-pub struct Normalizer {
-    max: f32,
-    log_sum: f64,
-}
-
-impl Normalizer {
-    pub fn of(logits: &[f32]) -> Self {
-        let max = max_of(logits);
-        Self {
-            max,
-            log_sum: sum_of_exp(logits, max).ln(),
-        }
+/// The tokens with the largest logits, and their log-probabilities; of equals, those with lower ids first.
+fn largest(normalizer: &Normalizer, logits: &[f32], count: usize) -> Vec<(u32, f32)> {
+    if count == 0 {
+        return Vec::new();
     }
-
-    pub fn log_prob(&self, logit: f32) -> f32 {
-        (f64::from(logit - self.max) - self.log_sum) as f32
+    let mut order: Vec<usize> = (0..logits.len()).collect();
+    let descending = |a: &usize, b: &usize| logits[*b].total_cmp(&logits[*a]).then(a.cmp(b));
+    if count < order.len() {
+        order.select_nth_unstable_by(count - 1, descending);
+        order.truncate(count);
     }
-
-    /// The tokens with the largest logits, and their log-probabilities; of equals, those with lower ids first.
-    fn likeliest(&self, logits: &[f32], count: usize) -> Vec<(u32, f32)> {
-        if count == 0 {
-            return Vec::new();
-        }
-        let mut order: Vec<usize> = (0..logits.len()).collect();
-        let descending = |a: &usize, b: &usize| logits[*b].total_cmp(&logits[*a]).then(a.cmp(b));
-        if count < order.len() {
-            order.select_nth_unstable_by(count - 1, descending);
-            order.truncate(count);
-        }
-        order.sort_unstable_by(descending);
-        order
-            .into_iter()
-            .map(|token| (token as u32, self.log_prob(logits[token])))
-            .collect()
-    }
+    order.sort_unstable_by(descending);
+    order
+        .into_iter()
+        .map(|token| (token as u32, normalizer.log_prob(logits[token])))
+        .collect()
 }
 
 /// The random stream of one sequence, and the tokens it has seen.
@@ -153,192 +133,102 @@ impl Sampler {
         Self { rng, seen }
     }
 
+    /// What the next token is drawn by.
+    pub fn next(&mut self, params: &SamplingParams) -> Draw {
+        Draw {
+            temperature: params.temperature,
+            top_p: params.top_p,
+            top_k: params.top_k,
+            uniform: match params.temperature > 0.0 {
+                true => self.rng.random(),
+                false => 0.0,
+            },
+        }
+    }
+
+    /// Notes down a token.
+    pub fn see(&mut self, token: u32) {
+        if let Err(place) = self.seen.binary_search(&token) {
+            self.seen.insert(place, token);
+        }
+    }
+
     /// Draws a token from a row of logits. `scratch` is room that is used again.
     fn choose(
         &mut self,
+        draw: Draw,
         logits: &[f32],
-        params: &SamplingParams,
+        penalty: f32,
         likeliest: usize,
         scratch: &mut Vec<f32>,
     ) -> Choice {
         let normalizer = Normalizer::of(logits);
-        let max = normalizer.max;
-        let is_truncated = params.top_p < 1.0 || params.top_k > 0;
-        let token = if params.repetition_penalty == 1.0 && params.temperature <= 0.0 {
-            likeliest_token(logits)
-        } else if params.repetition_penalty == 1.0 && !is_truncated {
-            self.draw_untruncated(logits, max, params.temperature, scratch)
+        let token = if penalty == 1.0 {
+            draw.token(logits, normalizer.max, scratch)
         } else {
-            scratch.clear();
-            scratch.extend_from_slice(logits);
-            self.penalise(scratch, params.repetition_penalty);
-            if params.temperature <= 0.0 {
-                likeliest_token(scratch)
-            } else if is_truncated {
-                for logit in scratch.iter_mut() {
-                    *logit /= params.temperature;
-                }
-                softmax(scratch);
-                self.draw_truncated(scratch, params)
-            } else {
-                let penalised = std::mem::take(scratch);
-                let max = max_of(&penalised);
-                self.draw_untruncated(&penalised, max, params.temperature, scratch)
-            }
+            let mut penalised = logits.to_vec();
+            self.penalise(&mut penalised, penalty);
+            draw.token(&penalised, max_of(&penalised), scratch)
         };
-        if let Err(place) = self.seen.binary_search(&(token as u32)) {
-            self.seen.insert(place, token as u32);
-        }
+        self.see(token as u32);
         Choice {
             token: token as u32,
             log_prob: normalizer.log_prob(logits[token]),
-            likeliest: normalizer.likeliest(logits, likeliest),
-            is_sound: normalizer.log_sum.is_finite() && max.is_finite(),
+            likeliest: largest(&normalizer, logits, likeliest),
+            is_sound: normalizer.is_sound(),
         }
     }
 
     fn penalise(&self, logits: &mut [f32], penalty: f32) {
-        if penalty == 1.0 {
-            return;
-        }
         for &token in &self.seen {
             if let Some(logit) = logits.get_mut(token as usize) {
                 *logit *= if *logit > 0.0 { 1.0 / penalty } else { penalty };
             }
         }
     }
-
-    /// Draws from all tokens, the largest of whose logits is `max`. A block of the vocabulary is chosen by its sum, then a
-    /// token of the block: nothing as long as the row is written.
-    fn draw_untruncated(
-        &mut self,
-        logits: &[f32],
-        max: f32,
-        temperature: f32,
-        scratch: &mut Vec<f32>,
-    ) -> usize {
-        let scaled = |block: &[f32], scratch: &mut Vec<f32>| {
-            scratch.clear();
-            scratch.extend(block.iter().map(|logit| (logit - max) / temperature));
-        };
-        let sums: Vec<f32> = logits
-            .chunks(BLOCK)
-            .map(|block| {
-                scaled(block, scratch);
-                sum_of_exp(scratch, 0.0) as f32
-            })
-            .collect();
-        let total: f32 = sums.iter().sum();
-        let mut threshold = self.rng.random::<f32>() * total;
-        let chosen = pick(&mut threshold, sums.iter().copied().enumerate());
-        scaled(
-            &logits[chosen * BLOCK..][..BLOCK.min(logits.len() - chosen * BLOCK)],
-            scratch,
-        );
-        scaled_softmax(scratch, 0.0, 0.0, 1.0);
-        chosen * BLOCK + pick(&mut threshold, scratch.iter().copied().enumerate())
-    }
-
-    fn draw_truncated(&mut self, probabilities: &[f32], params: &SamplingParams) -> usize {
-        let kept = likeliest(probabilities, params);
-        let total: f32 = kept.iter().map(|&token| probabilities[token]).sum();
-        let mut threshold = self.rng.random::<f32>() * total;
-        let entries = kept.iter().map(|&token| (token, probabilities[token]));
-        pick(&mut threshold, entries)
-    }
 }
-
-/// Tokens whose probabilities are added up before one of them is looked for.
-const BLOCK: usize = 512;
 
 /// Draws a token for every row from its logits `[vocab]`.
 pub(super) fn choose_all<'a>(
     logits: impl Iterator<Item = &'a [f32]>,
     rows: impl Iterator<Item = &'a mut Row>,
 ) -> Vec<Choice> {
-    let both: Vec<(&[f32], &mut Row)> = logits.zip(rows).collect();
-    both.into_par_iter()
-        .map_init(Vec::new, |scratch, (logits, row)| {
+    let drawn = rows.map(|row| (row.sampler.next(&row.asked.params), row));
+    choose_by(logits.zip(drawn))
+}
+
+/// The same with random numbers that are drawn already.
+pub(super) fn choose_by<'a>(
+    rows: impl Iterator<Item = (&'a [f32], (Draw, &'a mut Row))>,
+) -> Vec<Choice> {
+    let rows: Vec<(&[f32], (Draw, &mut Row))> = rows.collect();
+    rows.into_par_iter()
+        .map_init(Vec::new, |scratch, (logits, (draw, row))| {
             let Row { sampler, asked, .. } = row;
-            sampler.choose(logits, &asked.params, asked.likeliest, scratch)
+            let penalty = asked.params.repetition_penalty;
+            sampler.choose(draw, logits, penalty, asked.likeliest, scratch)
         })
         .collect()
 }
 
-/// The first of the largest.
-fn likeliest_token(logits: &[f32]) -> usize {
-    let mut best = 0;
-    for (token, logit) in logits.iter().enumerate() {
-        if *logit > logits[best] {
-            best = token;
-        }
-    }
-    best
-}
-
-/// The tokens that `top_k` and `top_p` keep, likeliest first.
-fn likeliest(probabilities: &[f32], params: &SamplingParams) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..probabilities.len()).collect();
-    // Ties go to the lower id: without a rule the unstable sorts below would decide.
-    let descending = |a: &usize, b: &usize| {
-        let by_probability = probabilities[*b].total_cmp(&probabilities[*a]);
-        by_probability.then(a.cmp(b))
-    };
-    let most = match params.top_k {
-        0 => order.len(),
-        top_k => top_k.min(order.len()),
-    };
-    // Few tokens hold most of the probability: a short sorted head decides almost always.
-    let mut head = FIRST_HEAD.min(most);
-    loop {
-        if head < order.len() {
-            order.select_nth_unstable_by(head - 1, descending);
-        }
-        order[..head].sort_unstable_by(descending);
-        let mut sum = 0.0;
-        let kept = order[..head]
-            .iter()
-            .take_while(|&&token| {
-                let before = sum;
-                sum += probabilities[token];
-                before < params.top_p
-            })
-            .count();
-        if kept < head || head == most {
-            order.truncate(kept.max(1));
-            return order;
-        }
-        head = (8 * head).min(most);
-    }
-}
-
-/// Tokens that are sorted first when truncating.
-const FIRST_HEAD: usize = 256;
-
-/// The entry in which the threshold lies, from which the weights of those before are taken off.
-fn pick(threshold: &mut f32, entries: impl Iterator<Item = (usize, f32)>) -> usize {
-    // Rounding can leave a little of the threshold at the end; the last entry that has a weight is taken then.
-    let mut last = 0;
-    for (entry, weight) in entries {
-        if weight > 0.0 {
-            last = entry;
-        }
-        if *threshold < weight {
-            return entry;
-        }
-        *threshold -= weight;
-    }
-    last
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
+    use crate::ops::draw::BLOCK;
 
     fn sampler() -> Sampler {
         Sampler::new(3, 0, &[])
+    }
+
+    fn choose(
+        sampler: &mut Sampler,
+        logits: &[f32],
+        params: &SamplingParams,
+        likeliest: usize,
+    ) -> Choice {
+        let draw = sampler.next(params);
+        let penalty = params.repetition_penalty;
+        sampler.choose(draw, logits, penalty, likeliest, &mut Vec::new())
     }
 
     #[test]
@@ -349,7 +239,7 @@ mod tests {
         let probabilities = [0.5f32, 0.3, 0.2];
         let logits = probabilities.map(f32::ln);
         for _ in 0..20_000 {
-            counts[sampler.choose(&logits, &params, 0, &mut Vec::new()).token as usize] += 1;
+            counts[choose(&mut sampler, &logits, &params, 0).token as usize] += 1;
         }
         for (count, probability) in counts.iter().zip(probabilities) {
             assert!((*count as f32 / 20_000.0 - probability).abs() < 0.02);
@@ -373,7 +263,7 @@ mod tests {
             let mut sampler = Sampler::new(7, 0, &[]);
             let (mut by_kind, mut by_block) = ([0.0; 4], [0.0; 4]);
             for _ in 0..20_000 {
-                let choice = sampler.choose(&logits, &params, 0, &mut Vec::new());
+                let choice = choose(&mut sampler, &logits, &params, 0);
                 by_kind[choice.token as usize % 4] += 1.0 / 20_000.0;
                 by_block[choice.token as usize / BLOCK] += 1.0 / 20_000.0;
             }
@@ -404,7 +294,7 @@ mod tests {
                 ..SamplingParams::at_temperature(1.0, 1)
             };
             for _ in 0..200 {
-                let token = sampler.choose(&logits, &params, 0, &mut Vec::new()).token;
+                let token = choose(&mut sampler, &logits, &params, 0).token;
                 assert!(token == 1 || token == 2);
             }
         }
@@ -412,11 +302,11 @@ mod tests {
 
     #[test]
     fn greedy_takes_the_first_of_equals_and_its_log_prob() {
-        let choice = sampler().choose(
+        let choice = choose(
+            &mut sampler(),
             &[1.0, 2.0, 2.0],
             &SamplingParams::greedy(1),
             2,
-            &mut Vec::new(),
         );
         assert_eq!(choice.token, 1);
         assert!((choice.log_prob - (-0.861_995)).abs() < 1e-5);
@@ -429,7 +319,7 @@ mod tests {
         let logits = [1.0f32, 2.0, -3.0];
         let mut params = SamplingParams::at_temperature(0.7, 1);
         params.repetition_penalty = 1.3;
-        let choice = Sampler::new(3, 0, &[0, 1]).choose(&logits, &params, 0, &mut Vec::new());
+        let choice = choose(&mut Sampler::new(3, 0, &[0, 1]), &logits, &params, 0);
         let sum: f32 = logits.iter().map(|logit| logit.exp()).sum();
         let wanted = logits[choice.token as usize] - sum.ln();
         assert!((choice.log_prob - wanted).abs() < 1e-5);
@@ -444,38 +334,15 @@ mod tests {
         let logits = [3.0f32, 2.0, -1.0];
         let mut sampler = Sampler::new(3, 0, &[]);
         let drawn: Vec<u32> = (0..2)
-            .map(|_| sampler.choose(&logits, &params, 0, &mut Vec::new()).token)
+            .map(|_| choose(&mut sampler, &logits, &params, 0).token)
             .collect();
         assert_eq!(drawn, [0, 1], "3 / 2 is less than 2");
         let negative = [-1.0f32, -1.5];
         let mut sampler = Sampler::new(3, 0, &[0]);
         assert_eq!(
-            sampler.choose(&negative, &params, 0, &mut Vec::new()).token,
+            choose(&mut sampler, &negative, &params, 0).token,
             1,
             "-1 * 2 is less than -1.5"
         );
-    }
-
-    proptest! {
-        #[test]
-        fn the_short_head_keeps_what_sorting_everything_keeps(
-            weights in prop::collection::vec(0u32..50, 1..1200),
-            top_p in 0.01f32..1.0,
-            top_k in prop_oneof![Just(0usize), 1usize..600],
-        ) {
-            let total: u32 = weights.iter().sum::<u32>().max(1);
-            let probabilities: Vec<f32> = weights.iter().map(|&w| w as f32 / total as f32).collect();
-            let params = SamplingParams { top_p, top_k, ..SamplingParams::at_temperature(1.0, 1) };
-
-            let mut all: Vec<usize> = (0..probabilities.len()).collect();
-            all.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]).then(a.cmp(&b)));
-            if top_k > 0 {
-                all.truncate(top_k);
-            }
-            let mut sum = 0.0;
-            let kept = all.iter().take_while(|&&t| { let before = sum; sum += probabilities[t]; before < top_p }).count();
-            all.truncate(kept.max(1));
-            prop_assert_eq!(likeliest(&probabilities, &params), all);
-        }
     }
 }

@@ -11,6 +11,8 @@ mod again;
 mod autodiff;
 #[cfg(any(feature = "cuda", feature = "wgpu"))]
 mod cube;
+pub mod decode;
+pub mod draw;
 pub(crate) mod flex;
 mod reference;
 mod spans;
@@ -22,9 +24,8 @@ use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::{Int, Tensor};
 
 pub use again::{Again, Normed};
-pub use spans::{
-    AttentionShape, DecodeSpans, ForestSpans, NodeSpan, PromptGroup, Segment, Visibility,
-};
+use decode::DecodeSpans;
+pub use spans::{AttentionShape, ForestSpans, NodeSpan, Segment, Visibility};
 
 /// Decoder operations over packed forests.
 #[backend_extension(
@@ -237,21 +238,39 @@ pub trait ForestOps: Backend {
         )
     }
 
-    /// Attention of one new token per sequence over its prompt and its earlier new tokens; the sequences of a group share
-    /// their prompt's keys and values.
+    /// Writes `keys` and `values` `[T, kv_heads * head_dim]` to the rows `slots [T]` of caches `[tokens, kv_heads * head_dim]`.
+    /// Has no backward pass.
+    fn write_cache(
+        cached_keys: FloatTensor<Self>,
+        cached_values: FloatTensor<Self>,
+        keys: FloatTensor<Self>,
+        values: FloatTensor<Self>,
+        slots: IntTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        reference::write_cache::<Self>(cached_keys, cached_values, keys, values, slots)
+    }
+
+    /// Attention of one new token per sequence over its prompt and its own tokens, the new one included; the sequences of a
+    /// group share their prompt's keys and values.
     ///
-    /// `q [B, heads * head_dim]`; `prompt_k`, `prompt_v [P, kv_heads * head_dim]`; `step_k`, `step_v
-    /// [steps or more, B, kv_heads * head_dim]`. Returns `[B, heads * head_dim]`. Has no backward pass.
+    /// `q [B, heads * head_dim]`; `keys` and `values` are caches `[blocks * BLOCK, kv_heads * head_dim]`; `table` and `spans` as
+    /// [`DecodeStep`](decode::DecodeStep) has them. Returns `[B, heads * head_dim]`. Has no backward pass.
     fn decode_attention(
         q: FloatTensor<Self>,
-        prompt_k: FloatTensor<Self>,
-        prompt_v: FloatTensor<Self>,
-        step_k: FloatTensor<Self>,
-        step_v: FloatTensor<Self>,
+        keys: FloatTensor<Self>,
+        values: FloatTensor<Self>,
+        _table: IntTensor<Self>,
         spans: Arc<DecodeSpans>,
         shape: AttentionShape,
     ) -> FloatTensor<Self> {
-        reference::decode_attention::<Self>(q, prompt_k, prompt_v, step_k, step_v, &spans, shape)
+        reference::decode_attention::<Self>(q, keys, values, &spans, shape)
+    }
+
+    /// Draws a token from each row of `logits [B, vocab]`, float32; `settings` are the columns of [`Draw`](draw::Draw),
+    /// `[4, B]`. Returns the tokens and their log-probs `[2, B]`. By default rows are read, and drawn from on the CPU: what
+    /// kernels draw is that, but for rounding.
+    fn draw(logits: FloatTensor<Self>, settings: FloatTensor<Self>) -> FloatTensor<Self> {
+        reference::draw::<Self>(logits, settings)
     }
 }
 
@@ -349,35 +368,4 @@ pub fn tree_attention(
         shape,
     );
     Tensor::from_dispatch(output)
-}
-
-/// Keys and values of one layer while decoding.
-#[derive(Debug)]
-pub struct DecodeCache {
-    /// `[P, kv_heads * head_dim]`
-    pub prompt_k: Tensor<2>,
-    /// `[P, kv_heads * head_dim]`
-    pub prompt_v: Tensor<2>,
-    /// `[capacity, B, kv_heads * head_dim]`
-    pub step_k: Tensor<3>,
-    /// `[capacity, B, kv_heads * head_dim]`
-    pub step_v: Tensor<3>,
-}
-
-/// See [`ForestOps::decode_attention`].
-pub fn decode_attention(
-    q: Tensor<2>,
-    cache: &DecodeCache,
-    spans: &Arc<DecodeSpans>,
-    shape: AttentionShape,
-) -> Tensor<2> {
-    Tensor::from_dispatch(Dispatch::decode_attention(
-        q.into_dispatch(),
-        cache.prompt_k.clone().into_dispatch(),
-        cache.prompt_v.clone().into_dispatch(),
-        cache.step_k.clone().into_dispatch(),
-        cache.step_v.clone().into_dispatch(),
-        spans.clone(),
-        shape,
-    ))
 }

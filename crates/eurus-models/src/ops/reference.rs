@@ -5,9 +5,15 @@ use std::collections::HashMap;
 
 use burn::backend::tensor::{Device, FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata};
-use burn::tensor::{DType, FloatDType, IndexingUpdateOp, Scalar, Shape, Slice, TensorData};
+use burn::tensor::{
+    DType, FloatDType, IndexingUpdateOp, Scalar, Shape, Slice, TensorData, try_read_sync,
+};
 
-use super::{AttentionShape, DecodeSpans, ForestSpans, NodeSpan, Segment};
+use rayon::prelude::*;
+
+use super::decode::DecodeSpans;
+use super::draw::{Draw, Normalizer};
+use super::{AttentionShape, ForestSpans, NodeSpan, Segment};
 
 pub fn project<B: Backend>(x: FloatTensor<B>, weight: FloatTensor<B>) -> FloatTensor<B> {
     B::float_matmul(x, B::float_transpose(weight))
@@ -366,66 +372,73 @@ pub fn tree_attention_backward<B: Backend>(
     (B::float_cat(q_grads, 0), joined(k_grads), joined(v_grads))
 }
 
+pub fn write_cache<B: Backend>(
+    cached_keys: FloatTensor<B>,
+    cached_values: FloatTensor<B>,
+    keys: FloatTensor<B>,
+    values: FloatTensor<B>,
+    slots: IntTensor<B>,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let write = |cache, rows, slots| {
+        B::float_select_assign(cache, 0, slots, rows, IndexingUpdateOp::Assign)
+    };
+    (
+        write(cached_keys, keys, slots.clone()),
+        write(cached_values, values, slots),
+    )
+}
+
+/// Sequence by sequence.
 pub fn decode_attention<B: Backend>(
     q: FloatTensor<B>,
-    prompt_k: FloatTensor<B>,
-    prompt_v: FloatTensor<B>,
-    step_k: FloatTensor<B>,
-    step_v: FloatTensor<B>,
+    keys: FloatTensor<B>,
+    values: FloatTensor<B>,
     spans: &DecodeSpans,
     shape: AttentionShape,
 ) -> FloatTensor<B> {
     let dtype = q.dtype();
-    let mut outputs = Vec::with_capacity(spans.groups.len());
-    for group in &spans.groups {
-        let rows_of_group = Segment {
-            start: group.rows.start,
-            len: group.rows.len(),
+    let mut outputs = Vec::with_capacity(spans.rows());
+    for (row, (prompt, own)) in spans.sequences().enumerate() {
+        let visible = shape.visible(prompt.len + own.len - 1);
+        let mut runs = prompt.runs(visible.start.min(prompt.len)..prompt.len);
+        runs.extend(own.runs(visible.start.saturating_sub(prompt.len)..own.len));
+        let of_heads = |cache: &FloatTensor<B>| {
+            let heads = split_heads::<B>(path_rows::<B>(cache, &runs), shape.kv_heads);
+            repeat_heads::<B>(heads, shape.group())
         };
-        let n = rows_of_group.len;
-        let q = rows::<B>(&q, rows_of_group);
-        let of_prompt = |tensor: &FloatTensor<B>| {
-            let heads = split_heads::<B>(rows::<B>(tensor, group.prompt), shape.kv_heads);
-            let heads = repeat_heads::<B>(heads, shape.group());
-            let dims = [1, shape.heads, group.prompt.len, shape.head_dim];
-            let one = reshape::<B, 4>(heads, dims);
-            B::float_expand(one, Shape::from([n, dims[1], dims[2], dims[3]]))
-        };
-        // [steps, B, kv * d] to [n, heads, steps, d]
-        let of_steps = |tensor: &FloatTensor<B>| {
-            let width = shape.kv_heads * shape.head_dim;
-            let slices = [
-                Slice::from(0..spans.steps),
-                Slice::from(group.rows.clone()),
-                Slice::from(0..width),
-            ];
-            let part = B::float_slice(tensor.clone(), &slices);
-            let part = reshape::<B, 4>(part, [spans.steps, n, shape.kv_heads, shape.head_dim]);
-            let part = B::float_permute(part, &[2, 0, 1, 3]);
-            let part = reshape::<B, 3>(part, [shape.kv_heads, spans.steps * n, shape.head_dim]);
-            let part = repeat_heads::<B>(part, shape.group());
-            let part = reshape::<B, 4>(part, [shape.heads, spans.steps, n, shape.head_dim]);
-            B::float_permute(part, &[2, 0, 1, 3])
-        };
-        let keys = B::float_cat(vec![of_prompt(&prompt_k), of_steps(&step_k)], 2);
-        let values = B::float_cat(vec![of_prompt(&prompt_v), of_steps(&step_v)], 2);
-        let q = reshape::<B, 4>(q, [n, shape.heads, 1, shape.head_dim]);
-        let position = group.prompt.len + spans.steps - 1;
-        let visible = shape.visible(position);
-        let of_visible = |tensor: FloatTensor<B>| {
-            let slices = [
-                Slice::from(0..n),
-                Slice::from(0..shape.heads),
-                Slice::from(visible.clone()),
-                Slice::from(0..shape.head_dim),
-            ];
-            B::float_slice(tensor, &slices)
-        };
-        let scores = B::float_matmul(q, B::float_transpose(of_visible(keys)));
-        let weights = B::softmax(scale::<B>(wide::<B>(scores), shape.scale), 3);
+        let q = rows::<B>(&q, Segment { start: row, len: 1 });
+        let q = split_heads::<B>(q, shape.heads);
+        let scores = B::float_matmul(q, B::float_transpose(of_heads(&keys)));
+        let weights = B::softmax(scale::<B>(wide::<B>(scores), shape.scale), 2);
         let weights = narrow::<B>(weights, dtype);
-        let mixed = B::float_matmul(weights, of_visible(values));
-        outputs.push(reshape::<B, 2>(mixed, [n, shape.heads * shape.head_dim]));
+        outputs.push(join_heads::<B>(B::float_matmul(weights, of_heads(&values))));
     }
     B::float_cat(outputs, 0)
+}
+
+pub fn draw<B: Backend>(logits: FloatTensor<B>, settings: FloatTensor<B>) -> FloatTensor<B> {
+    let device = logits.device();
+    let [rows, vocab] = dims::<B>(&logits);
+    let read = |tensor: FloatTensor<B>| -> Vec<f32> {
+        let data = try_read_sync(B::float_into_data(tensor)).and_then(Result::ok);
+        data.map_or_else(Vec::new, |data| data.iter().collect())
+    };
+    let (logits, settings) = (read(logits), read(settings));
+    let drawn = logits.par_chunks(vocab.max(1)).enumerate();
+    let drawn = drawn.map_init(Vec::new, |scratch, (row, logits)| {
+        let normalizer = Normalizer::of(logits);
+        let token = Draw::of_settings(&settings, row).token(logits, normalizer.max, scratch);
+        let log_prob = match normalizer.is_sound() {
+            true => normalizer.log_prob(logits[token]),
+            false => f32::NAN,
+        };
+        (token as f32, log_prob)
+    });
+    let (tokens, log_probs): (Vec<f32>, Vec<f32>) = drawn.unzip();
+    // What cannot be read is no token.
+    let mut drawn = vec![f32::NAN; 2 * rows];
+    for (to, from) in drawn.iter_mut().zip([tokens, log_probs].concat()) {
+        *to = from;
+    }
+    B::float_from_data(TensorData::new(drawn, [2, rows]), &device)
 }

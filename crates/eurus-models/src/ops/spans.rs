@@ -166,28 +166,3 @@ impl AttentionShape {
         start..end
     }
 }
-
-/// Sequences that continue one prompt, side by side in a decoding batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PromptGroup {
-    /// The prompt's tokens in the prompt cache.
-    pub prompt: Segment,
-    /// The rows of the batch that continue it.
-    pub rows: Range<usize>,
-}
-
-/// Where a decoding step finds its keys.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DecodeSpans {
-    /// The prompts, in row order; every row belongs to exactly one.
-    pub groups: Vec<PromptGroup>,
-    /// Generated tokens in the step cache, the current one included.
-    pub steps: usize,
-}
-
-impl DecodeSpans {
-    /// Rows of the batch.
-    pub fn rows(&self) -> usize {
-        self.groups.last().map_or(0, |group| group.rows.end)
-    }
-}

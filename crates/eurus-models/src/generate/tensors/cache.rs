@@ -1,167 +1,148 @@
-//! The keys and values of prompts and of what continues them.
+//! The keys and values of all layers, in blocks that sequences take and give back.
 
-use std::ops::Range;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 use burn::tensor::{Int, Tensor};
 
 use crate::decoder::LayerKeysValues;
-use crate::int_tensor;
-use crate::ops::DecodeCache;
+use crate::ops::decode::{BLOCK, CachedTokens, DecodeCache};
 
-/// Steps that there is room for at first. Most answers are longer than a few tokens, and seldom as long as they may be.
-const FIRST_STEPS: usize = 64;
+/// Blocks that there is room for at first.
+const FIRST_BLOCKS: usize = 16;
 
-/// The caches of all layers, with room for some steps, which grows.
-pub(super) struct Caches {
-    layers: Vec<DecodeCache>,
-    /// Steps that there is room for.
-    room: usize,
-    /// The most steps that can come.
-    limit: usize,
+/// The caches of all layers, which have the same blocks.
+#[derive(Default)]
+pub(super) struct Cache {
+    /// None before the first pass.
+    layers: Vec<Option<DecodeCache>>,
+    /// Blocks that there should be room for in every layer.
+    blocks: usize,
+    /// Those that nobody has. The lowest are taken first, so that what follows each other often lies so, too.
+    free: BinaryHeap<Reverse<u32>>,
 }
 
-impl Caches {
-    /// Caches of prompts, for `rows` sequences that continue them by at most `limit` steps.
-    pub fn new(kept: Vec<LayerKeysValues>, rows: usize, limit: usize) -> Self {
-        let room = FIRST_STEPS.min(limit).max(1);
-        let layers = kept.into_iter().map(|layer| {
-            let steps = [room, rows, layer.keys.dims()[1]];
-            let of_weights = (&layer.keys.device(), layer.keys.dtype());
-            DecodeCache {
-                step_k: Tensor::zeros(steps, of_weights),
-                step_v: Tensor::zeros(steps, of_weights),
-                prompt_k: layer.keys,
-                prompt_v: layer.values,
-            }
-        });
+impl Cache {
+    pub fn new(layers: usize) -> Self {
         Self {
-            layers: layers.collect(),
-            room,
-            limit,
+            layers: vec![None; layers],
+            ..Self::default()
         }
     }
 
-    /// The caches, layer by layer.
-    pub fn layers(&mut self) -> &mut [DecodeCache] {
-        &mut self.layers
+    /// Makes some tokens more by so many.
+    pub fn extend(&mut self, tokens: &mut CachedTokens, by: usize) {
+        tokens.len += by;
+        while tokens.blocks.len() < tokens.len.div_ceil(BLOCK) {
+            tokens.blocks.push(self.take());
+        }
     }
 
-    /// Makes room for a step, the first of which is 0: twice as much as there was, layer by layer, so that what is copied is
-    /// there twice for one layer alone.
-    pub fn make_room(&mut self, step: usize) {
-        if step < self.room {
-            return;
+    /// Takes blocks back.
+    pub fn release(&mut self, tokens: CachedTokens) {
+        self.free.extend(tokens.blocks.into_iter().map(Reverse));
+    }
+
+    fn take(&mut self) -> u32 {
+        if let Some(Reverse(block)) = self.free.pop() {
+            return block;
         }
-        let room = (2 * self.room).clamp(step + 1, self.limit.max(step + 1));
-        for layer in &mut self.layers {
-            for cache in [&mut layer.step_k, &mut layer.step_v] {
-                let [steps, rows, width] = cache.dims();
-                let of_weights = (&cache.device(), cache.dtype());
-                let larger = Tensor::zeros([room, rows, width], of_weights);
-                let smaller = std::mem::replace(cache, larger);
-                write(cache, [0..steps, 0..rows, 0..width], smaller);
+        // Half as much again: what is copied when a layer grows is copied a few times in all, however many tokens come.
+        let more = (self.blocks / 2).max(FIRST_BLOCKS);
+        let first = self.blocks as u32;
+        self.blocks += more;
+        self.free
+            .extend((first + 1..self.blocks as u32).map(Reverse));
+        first
+    }
+
+    /// Writes keys and values of a layer, `[T, width]`, to rows of its cache, `[T]`.
+    pub fn write(
+        &mut self,
+        layer: usize,
+        of: LayerKeysValues,
+        slots: &Tensor<1, Int>,
+    ) -> &DecodeCache {
+        let [_, width] = of.keys.dims();
+        let of_weights = (&of.keys.device(), of.keys.dtype());
+        let tokens = self.blocks * BLOCK;
+        let zeros = || Tensor::zeros([tokens, width], of_weights);
+        // Taken out, it is the only owner of its memory, and written to where it lies. One layer grows after the other, so that
+        // what is copied is there twice for one of them alone.
+        let cache = match self.layers[layer].take() {
+            None => DecodeCache {
+                keys: zeros(),
+                values: zeros(),
+            },
+            Some(cache) if cache.keys.dims()[0] == tokens => cache,
+            Some(DecodeCache { keys, values }) => {
+                let grown = |cache: Tensor<2>| {
+                    let before = cache.dims()[0];
+                    zeros().slice_assign([0..before, 0..width], cache)
+                };
+                DecodeCache {
+                    keys: grown(keys),
+                    values: grown(values),
+                }
             }
-        }
-        self.room = room;
+        };
+        self.layers[layer].insert(cache.write(of.keys, of.values, slots.clone()))
     }
-
-    /// Writes one step's keys and values of a layer, `[B, width]`, in place.
-    pub fn append(&mut self, layer: usize, kv: LayerKeysValues, step: usize) -> &DecodeCache {
-        let cache = &mut self.layers[layer];
-        let [rows, width] = kv.keys.dims();
-        let to = || [step..step + 1, 0..rows, 0..width];
-        write(&mut cache.step_k, to(), kv.keys.unsqueeze_dim::<3>(0));
-        write(&mut cache.step_v, to(), kv.values.unsqueeze_dim::<3>(0));
-        cache
-    }
-
-    /// Keeps some of the sequences.
-    pub fn keep(&mut self, rows: &[u32]) {
-        for cache in &mut self.layers {
-            let index: Tensor<1, Int> = int_tensor(rows, &cache.step_k.device());
-            cache.step_k = cache.step_k.clone().select(1, index.clone());
-            cache.step_v = cache.step_v.clone().select(1, index);
-        }
-    }
-}
-
-/// Writes a part of a cache in place.
-pub(super) fn write<const D: usize>(
-    cache: &mut Tensor<D>,
-    to: [Range<usize>; D],
-    values: Tensor<D>,
-) {
-    // Taking the tensor out leaves it the only owner of its memory, so nothing is copied.
-    let taken = std::mem::replace(cache, Tensor::zeros([1; D], &values.device()));
-    *cache = taken.slice_assign(to, values);
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use burn::tensor::Device;
 
-    /// Steps of the keys of a layer that there is memory for.
-    fn steps(caches: &Caches) -> usize {
-        caches.layers[0].step_k.dims()[0]
-    }
+    use super::*;
+    use crate::int_tensor;
 
-    fn caches(limit: usize) -> Caches {
-        let prompt = Tensor::zeros([3, 4], &Device::flex());
-        let kept = LayerKeysValues {
-            keys: prompt.clone(),
-            values: prompt,
+    const WIDTH: usize = 3;
+
+    fn write(cache: &mut Cache, tokens: &CachedTokens, from: usize) {
+        let slots: Vec<u32> = (from..tokens.len).map(|token| tokens.slot(token)).collect();
+        let rows: Vec<[f32; WIDTH]> = slots.iter().map(|&slot| [slot as f32; WIDTH]).collect();
+        let count = rows.len();
+        let data = burn::tensor::TensorData::new(rows.concat(), [count, WIDTH]);
+        let rows = Tensor::<2>::from_data(data, &Device::flex());
+        let of = LayerKeysValues {
+            keys: rows.clone(),
+            values: rows * 2.0,
         };
-        Caches::new(vec![kept], 2, limit)
-    }
-
-    fn key(step: usize) -> LayerKeysValues {
-        let row = Tensor::<2>::full([2, 4], step as f32, &Device::flex());
-        LayerKeysValues {
-            keys: row.clone(),
-            values: row * 2.0,
-        }
+        cache.write(0, of, &int_tensor(&slots, &Device::flex()));
     }
 
     #[test]
-    fn room_grows_with_the_steps_and_never_beyond_the_limit() {
-        let mut caches = caches(300);
-        assert_eq!(steps(&caches), FIRST_STEPS, "not the limit");
-        for step in 0..300 {
-            caches.make_room(step);
-            caches.append(0, key(step), step);
-            let room = steps(&caches);
-            assert!(room > step && room <= 300, "{room} at {step}");
-            assert!(room <= FIRST_STEPS.max(2 * step), "{room} at {step}");
+    fn what_is_cached_survives_growth_and_blocks_that_are_given_back_are_taken_again() {
+        let mut cache = Cache::new(1);
+        let mut sequences = vec![CachedTokens::default(); 3];
+        for step in 0..40 {
+            for (index, tokens) in sequences.iter_mut().enumerate() {
+                let before = tokens.len;
+                cache.extend(tokens, 7 + 20 * index);
+                write(&mut cache, tokens, before);
+            }
+            if step == 20 {
+                cache.release(std::mem::take(&mut sequences[2]));
+            }
         }
-        assert_eq!(steps(&caches), 300);
-    }
-
-    #[test]
-    fn a_low_limit_is_all_the_room_there_is() {
-        assert_eq!(steps(&caches(5)), 5);
-    }
-
-    #[test]
-    fn what_is_cached_survives_growth() {
-        let mut caches = caches(200);
-        for step in 0..200 {
-            caches.make_room(step);
-            caches.append(0, key(step), step);
+        let held: usize = sequences.iter().map(|it| it.blocks.len()).sum();
+        assert!(cache.blocks < 2 * held + FIRST_BLOCKS, "{held}");
+        let layer = cache.layers[0].as_ref().expect("it was written to");
+        let keys: Vec<f32> = layer.keys.clone().into_data().iter().collect();
+        let values: Vec<f32> = layer.values.clone().into_data().iter().collect();
+        for tokens in &sequences {
+            for token in 0..tokens.len {
+                let slot = tokens.slot(token) as usize;
+                assert_eq!(keys[slot * WIDTH], slot as f32);
+                assert_eq!(values[slot * WIDTH], 2.0 * slot as f32);
+            }
+            let runs: usize = tokens.runs(5..tokens.len).iter().map(|it| it.len).sum();
+            assert_eq!(runs, tokens.len - 5);
         }
-        let layer = &caches.layers[0];
-        let of = |cache: &Tensor<3>| {
-            cache
-                .clone()
-                .into_data()
-                .iter::<f32>()
-                .collect::<Vec<f32>>()
-        };
-        for (step, keys) in of(&layer.step_k).chunks(8).enumerate() {
-            assert_eq!(keys, [step as f32; 8]);
-        }
-        for (step, values) in of(&layer.step_v).chunks(8).enumerate() {
-            assert_eq!(values, [2.0 * step as f32; 8]);
-        }
+        let mut blocks: Vec<u32> = sequences.iter().flat_map(|it| it.blocks.clone()).collect();
+        blocks.sort_unstable();
+        blocks.dedup();
+        assert_eq!(blocks.len(), held, "no block belongs to two");
     }
 }

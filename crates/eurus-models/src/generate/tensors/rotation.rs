@@ -1,66 +1,100 @@
-//! Caches of models whose rotary frequencies change with the length of a sequence.
+//! Cosines and sines of decoding steps, and caches of models whose rotary frequencies change with the length of a sequence.
 
+use burn::tensor::Device;
 use token_forest::{PackedForest, TokenTree};
 
-use super::super::row::Row;
-use super::cache::write;
-use crate::ops::{DecodeCache, PromptGroup};
-use crate::{Decoder, ForestBatch, Result};
+use super::cache::Cache;
+use super::schedule::Live;
+use crate::decoder::Rotary;
+use crate::ops::decode::{CachedTokens, DecodeStep};
+use crate::rope::Sequence;
+use crate::{Decoder, ForestBatch, Result, int_tensor};
+
+/// Positions that a table has at first.
+const FIRST_POSITIONS: usize = 1024;
+
+/// Cosines and sines of all positions that came, on the device: a step looks up its own.
+#[derive(Default)]
+pub(super) struct RotaryTable {
+    positions: usize,
+    values: Option<Rotary>,
+}
+
+impl RotaryTable {
+    /// Those of a step's tokens, for frequencies that are the same for all lengths.
+    pub fn of_step(&mut self, model: &Decoder, step: &DecodeStep) -> Rotary {
+        let lengths = step.spans.sequences();
+        let longest = lengths.map(|(prompt, own)| prompt.len + own.len).max();
+        let longest = longest.unwrap_or(0);
+        let table = match self.values.take() {
+            Some(table) if longest <= self.positions => table,
+            _ => {
+                self.positions = longest.next_power_of_two().max(FIRST_POSITIONS);
+                let positions: Vec<u32> = (0..self.positions as u32).collect();
+                let together = Sequence {
+                    tokens: positions.len(),
+                    length: 0,
+                };
+                model.model.rotary(&positions, &[together])
+            }
+        };
+        let positions = step.positions();
+        let rotary = Rotary {
+            cos: table.cos.clone().select(0, positions.clone()),
+            sin: table.sin.clone().select(0, positions),
+        };
+        self.values = Some(table);
+        rotary
+    }
+}
+
+/// Those of a step's tokens, for frequencies that change with the length of a sequence.
+pub(super) fn of_lengths(model: &Decoder, step: &DecodeStep) -> Rotary {
+    let lengths: Vec<usize> = step
+        .spans
+        .sequences()
+        .map(|(prompt, own)| prompt.len + own.len)
+        .collect();
+    let positions: Vec<u32> = lengths.iter().map(|&length| length as u32 - 1).collect();
+    let sequences: Vec<Sequence> = lengths
+        .into_iter()
+        .map(|length| Sequence { tokens: 1, length })
+        .collect();
+    model.model.rotary(&positions, &sequences)
+}
 
 /// Computes the keys and values of a prompt and its continuations anew where the next token makes the frequencies others,
-/// so that every token is drawn as a pass over the whole text so far would draw it.
-///
-/// `step` is the number of tokens that each continuation has in the caches.
+/// so that every token is drawn as a pass over the whole text so far would draw it. The rows are all that continue the prompt,
+/// and have as many tokens, the next one of each counted already.
 pub(super) fn renew(
     model: &Decoder,
-    rows: &[Row],
-    groups: &[PromptGroup],
-    step: usize,
-    caches: &mut [DecodeCache],
+    device: &Device,
+    prompt: &CachedTokens,
+    rows: &[Live],
+    cache: &mut Cache,
 ) -> Result<()> {
-    for group in groups {
-        let cached = group.prompt.len + step;
-        let frequencies = model.model.frequencies();
-        if frequencies.are_shared([cached, cached + 1]) {
-            continue;
-        }
-        // Rows that are done stay in the batch for a while, and what they would go on with does not matter.
-        let mut going: Vec<usize> = group.rows.clone().filter(|&row| !rows[row].done).collect();
-        let Some(&first) = going.first() else {
-            continue;
-        };
-        if step == 0 {
-            going.clear(); // only the prompt is cached
-        }
-        let mut tree = TokenTree::new(rows[first].asked.tokens.clone(), false);
-        for &row in &going {
-            let tokens = rows[row].continuation.tokens[..step].to_vec();
-            tree.push(0, tokens, false);
-        }
-        let mut forest = PackedForest::from_trees([&tree])?;
-        forest.longest_paths = vec![cached as u32 + 1];
-        let device = caches[0].prompt_k.device();
-        let (_, kept) = model
-            .model
-            .forward_keeping(&ForestBatch::new(forest, &device));
-        for (cache, layer) in caches.iter_mut().zip(kept) {
-            let parts = [
-                (&mut cache.prompt_k, &mut cache.step_k, layer.keys),
-                (&mut cache.prompt_v, &mut cache.step_v, layer.values),
-            ];
-            for (of_prompts, of_steps, computed) in parts {
-                let [_, width] = computed.dims();
-                let start = group.prompt.start;
-                let own = computed.clone().narrow(0, 0, group.prompt.len);
-                write(of_prompts, [start..start + group.prompt.len, 0..width], own);
-                for (place, &row) in going.iter().enumerate() {
-                    let start = group.prompt.len + place * step;
-                    let own = computed.clone().narrow(0, start, step);
-                    let to = [0..step, row..row + 1, 0..width];
-                    write(of_steps, to, own.unsqueeze_dim::<3>(1));
-                }
-            }
-        }
+    let Some(first) = rows.first() else {
+        return Ok(());
+    };
+    let step = first.own.len - 1;
+    let cached = prompt.len + step;
+    if model.model.frequencies().are_shared([cached, cached + 1]) {
+        return Ok(());
+    }
+    let mut tree = TokenTree::new(first.row.asked.tokens.clone(), false);
+    let mut slots: Vec<u32> = (0..prompt.len).map(|token| prompt.slot(token)).collect();
+    // Before the first step there is nothing but the prompt.
+    for live in rows.iter().filter(|_| step > 0) {
+        tree.push(0, live.row.continuation.tokens[..step].to_vec(), false);
+        slots.extend((0..step).map(|token| live.own.slot(token)));
+    }
+    let mut forest = PackedForest::from_trees([&tree])?;
+    forest.longest_paths = vec![cached as u32 + 1];
+    let batch = ForestBatch::new(forest, device);
+    let slots = int_tensor(&slots, device);
+    let (_, kept) = model.model.forward_keeping(&batch);
+    for (layer, of) in kept.into_iter().enumerate() {
+        cache.write(layer, of, &slots);
     }
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! The kernels of GPUs.
 
 #[cfg(all(test, feature = "wgpu"))]
+mod decode_tests;
+#[cfg(all(test, feature = "wgpu"))]
 mod tests;
 
 use std::sync::Arc;
@@ -10,12 +12,16 @@ use burn::tensor::{DType, Shape};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 
-use gpu_kernels::{attention, embedding, product, rms_norm, rotary, swiglu};
+use gpu_kernels::{attention, decode, embedding, product, rms_norm, rotary, swiglu};
 
+use super::decode::DecodeSpans;
 use super::{AttentionShape, ForestOps, ForestSpans, Visibility};
 
 /// The kernels read the table that is made here.
 const _: () = assert!(Visibility::COARSE_ROWS == attention::COARSE_ROWS);
+const _: () = assert!(super::decode::BLOCK == decode::attention::BLOCK);
+const _: () = assert!(super::decode::QUERIES == decode::attention::QUERIES);
+const _: () = assert!(super::decode::ENTRIES_OF_PIECE == decode::attention::ENTRIES_OF_PIECE);
 
 impl From<AttentionShape> for attention::AttentionShape {
     fn from(shape: AttentionShape) -> Self {
@@ -152,5 +158,35 @@ impl ForestOps for CubeBackend {
         shape: AttentionShape,
     ) -> (CubeTensor, CubeTensor, CubeTensor) {
         attention::backward(q, k, v, output, log_sum_exp, grad, table, shape.into())
+    }
+
+    fn write_cache(
+        cached_keys: CubeTensor,
+        cached_values: CubeTensor,
+        keys: CubeTensor,
+        values: CubeTensor,
+        slots: CubeTensor,
+    ) -> (CubeTensor, CubeTensor) {
+        decode::cache::write(cached_keys, cached_values, keys, values, slots)
+    }
+
+    fn decode_attention(
+        q: CubeTensor,
+        keys: CubeTensor,
+        values: CubeTensor,
+        table: CubeTensor,
+        spans: Arc<DecodeSpans>,
+        shape: AttentionShape,
+    ) -> CubeTensor {
+        let size = decode::attention::TableSize {
+            rows: spans.rows(),
+            pieces: spans.pieces(),
+            parts: spans.parts(),
+        };
+        decode::attention::attention(q, keys, values, table, size, shape.into())
+    }
+
+    fn draw(logits: CubeTensor, settings: CubeTensor) -> CubeTensor {
+        decode::draw::draw(logits, settings)
     }
 }

@@ -17,11 +17,11 @@ use crate::ops::{self, AttentionShape, ForestSpans, Normed, Visibility};
 const TOLERANCE: f32 = 1e-4;
 const EPSILON: f32 = 1e-5;
 
-fn device() -> Device {
+pub(super) fn device() -> Device {
     Device::wgpu(Default::default())
 }
 
-fn noise<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
+pub(super) fn noise<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let numbers = (0..shape.iter().product()).map(|_| rng.random_range(-2.0..2.0));
     let numbers: Vec<f32> = numbers.collect();

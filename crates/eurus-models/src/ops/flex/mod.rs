@@ -15,7 +15,8 @@ use burn::tensor::{DType, FloatDType, IntDType, TensorData};
 use burn_flex::FlexTensor;
 use cpu_kernels::flex::matmul;
 
-use super::{AttentionShape, DecodeSpans, ForestOps, ForestSpans, reference};
+use super::decode::DecodeSpans;
+use super::{AttentionShape, ForestOps, ForestSpans, reference};
 
 /// Elements a thread should have at least, so that starting it pays.
 const ELEMENTS_PER_TASK: usize = 16 * 1024;
@@ -248,35 +249,55 @@ impl ForestOps for Flex {
         )
     }
 
+    fn write_cache(
+        cached_keys: FlexTensor,
+        cached_values: FlexTensor,
+        keys: FlexTensor,
+        values: FlexTensor,
+        slots: FlexTensor,
+    ) -> (FlexTensor, FlexTensor) {
+        let [tokens, width] = dims(&cached_keys);
+        let is_plain = |cache: &FlexTensor| {
+            let place = cache.layout().contiguous_offsets();
+            cache.dtype() == DType::F32 && place == Some((0, tokens * width))
+        };
+        let (Some(new_keys), Some(new_values)) = (Values::new(&keys), Values::new(&values)) else {
+            return reference::write_cache::<Self>(cached_keys, cached_values, keys, values, slots);
+        };
+        if !is_plain(&cached_keys) || !is_plain(&cached_values) {
+            return reference::write_cache::<Self>(cached_keys, cached_values, keys, values, slots);
+        }
+        let slots = indices(slots);
+        let write = |mut cache: FlexTensor, rows: &[f32]| {
+            let cached = cache.storage_mut::<f32>();
+            for (row, &slot) in rows.chunks(width.max(1)).zip(&slots) {
+                cached[slot as usize * width..][..width].copy_from_slice(row);
+            }
+            cache
+        };
+        (
+            write(cached_keys, new_keys.as_slice()),
+            write(cached_values, new_values.as_slice()),
+        )
+    }
+
     fn decode_attention(
         q: FlexTensor,
-        prompt_k: FlexTensor,
-        prompt_v: FlexTensor,
-        step_k: FlexTensor,
-        step_v: FlexTensor,
+        keys: FlexTensor,
+        values: FlexTensor,
+        _table: FlexTensor,
         spans: Arc<DecodeSpans>,
         shape: AttentionShape,
     ) -> FlexTensor {
-        let tensors = [&q, &prompt_k, &prompt_v, &step_k, &step_v].map(Values::new);
-        let [
-            Some(queries),
-            Some(prompt_keys),
-            Some(prompt_values),
-            Some(step_keys),
-            Some(step_values),
-        ] = tensors
-        else {
-            return reference::decode_attention::<Self>(
-                q, prompt_k, prompt_v, step_k, step_v, &spans, shape,
-            );
+        let tensors = [&q, &keys, &values].map(Values::new);
+        let [Some(queries), Some(of_keys), Some(of_values)] = tensors else {
+            return reference::decode_attention::<Self>(q, keys, values, &spans, shape);
         };
         let output = decode::attention(
             &decode::Inputs {
                 q: queries.as_slice(),
-                prompt_k: prompt_keys.as_slice(),
-                prompt_v: prompt_values.as_slice(),
-                step_k: step_keys.as_slice(),
-                step_v: step_values.as_slice(),
+                keys: of_keys.as_slice(),
+                values: of_values.as_slice(),
             },
             &spans,
             shape,

@@ -103,33 +103,59 @@ fn tree_attention_equals_stock_operations_in_values_and_gradients() {
 
 #[test]
 fn decode_attention_equals_stock_operations() {
-    use crate::ops::{PromptGroup, Segment};
-    let group = |start, len, rows| PromptGroup {
-        prompt: Segment { start, len },
-        rows,
+    use crate::ops::decode::{BLOCK, CachedTokens, PromptGroup};
+    let mut next = 12;
+    let mut cached = |len: usize| CachedTokens {
+        // Downwards: no block follows the one before.
+        blocks: (0..len.div_ceil(BLOCK))
+            .map(|_| {
+                next -= 1;
+                next
+            })
+            .collect(),
+        len,
     };
-    let spans = Arc::new(DecodeSpans {
-        groups: vec![group(0, 7, 0..3), group(7, 40, 3..4), group(47, 1, 4..9)],
-        steps: 5,
-    });
+    let mut group = |prompt, rows: &[usize]| PromptGroup {
+        prompt: cached(prompt),
+        rows: rows.iter().map(|&len| cached(len)).collect(),
+    };
+    let groups = vec![group(7, &[5, 1, 70]), group(140, &[64]), group(1, &[3])];
     for shape in shapes() {
+        let spans = Arc::new(DecodeSpans::new(groups.clone(), shape));
         let width = shape.kv_heads * shape.head_dim;
-        let steps = |seed| to_tensor(noise(seed, 8 * 9 * width), [8, 9, width]);
-        let q = tensor(1, 9, shape.heads * shape.head_dim);
-        let (pk, pv) = (tensor(2, 48, width), tensor(3, 48, width));
-        let (sk, sv) = (steps(4), steps(5));
+        let q = tensor(1, spans.rows(), shape.heads * shape.head_dim);
+        let [keys, values] = [2, 3].map(|seed| tensor(seed, 12 * BLOCK, width));
+        let table = FlexTensor::from_data(TensorData::new(vec![0i64], [1]));
         let fused = Flex::decode_attention(
             q.clone(),
-            pk.clone(),
-            pv.clone(),
-            sk.clone(),
-            sv.clone(),
+            keys.clone(),
+            values.clone(),
+            table,
             spans.clone(),
             shape,
         );
-        let stock = reference::decode_attention::<Flex>(q, pk, pv, sk, sv, &spans, shape);
+        let stock = reference::decode_attention::<Flex>(q, keys, values, &spans, shape);
         assert_close(fused, stock);
     }
+}
+
+#[test]
+fn a_cache_is_written_to_as_by_stock_operations() {
+    let slots = || FlexTensor::from_data(TensorData::new(vec![3i64, 9, 0], [3]));
+    let tensors = || {
+        [
+            tensor(1, 10, 6),
+            tensor(2, 10, 6),
+            tensor(3, 3, 6),
+            tensor(4, 3, 6),
+        ]
+    };
+    let [keys, values, new_keys, new_values] = tensors();
+    let fused = Flex::write_cache(keys, values, new_keys, new_values, slots());
+    let [keys, values, new_keys, new_values] = tensors();
+    let stock = reference::write_cache::<Flex>(keys, values, new_keys, new_values, slots());
+    assert_close(fused.0, stock.0);
+    assert_close(fused.1, stock.1);
 }
 
 proptest! {
