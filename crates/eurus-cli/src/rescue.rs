@@ -29,6 +29,22 @@ pub fn is_lack_of_space(error: &Error) -> bool {
     })
 }
 
+/// What to do about an error for want of room, unless its message ends with a command that goes on.
+pub fn remedy(error: &Error, message: &str) -> Option<String> {
+    if !is_lack_of_space(error) || message.contains(":\n  ") {
+        return None;
+    }
+    let kept = match &interrupt::state().phase {
+        Phase::Answers(place) => format!("; what was done is kept in {place}"),
+        Phase::Kept(folder) => format!("; what was done is kept in {}", folder.display()),
+        _ => String::new(),
+    };
+    Some(format!(
+        "\nthere is no room for it{kept}. Make room there, or name another place; the same command goes on:\n  {}",
+        invocation::again()
+    ))
+}
+
 /// A name beside `out` that nothing has.
 pub fn free_name(out: &Path) -> PathBuf {
     let name = |number: usize| {
