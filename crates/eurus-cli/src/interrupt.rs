@@ -32,8 +32,9 @@ pub enum Phase {
     Training,
     /// Answers of models, which a request ends after those under way; and the file or store that keeps them.
     Answers(String),
-    /// Steps of a recipe, and the folder that keeps what they make.
-    Steps(PathBuf),
+    /// Work that an interrupt ends at once, and the folder that keeps what is done of it: steps of a recipe, answers that are
+    /// judged.
+    Kept(PathBuf),
     /// A conversation, of which is kept what its user saved.
     Talking,
     /// Requests over HTTP, of which those that have begun are answered after the first interrupt.
@@ -132,6 +133,20 @@ pub fn enter(phase: Phase) {
     state().phase = phase;
 }
 
+/// Gives results their names, which an interrupt waits for; from then on they are whole.
+pub fn written<T>(out: &Path, finish: impl FnOnce() -> Result<T>) -> Result<T> {
+    let mut state = state();
+    let done = finish()?;
+    state.phase = Phase::Written(out.to_path_buf());
+    Ok(done)
+}
+
+/// The code that an interrupt asked for, of a command that came to its end all the same.
+pub fn asked_for() -> Option<u8> {
+    let code = state().exit_code?;
+    Some(u8::try_from(code).unwrap_or(u8::MAX))
+}
+
 /// Handles interrupts from now on.
 #[cfg(unix)]
 pub fn install() -> Result<()> {
@@ -219,7 +234,7 @@ fn end_at_once(state: &State, exit_code: i32) -> ! {
 
 /// What is left of the work, and how to go on with it.
 fn kept(state: &State) -> String {
-    let go_on = invocation::to_go_on();
+    let (go_on, again) = (invocation::to_go_on(), invocation::again());
     match (&state.phase, &state.saved) {
         (Phase::Written(out), _) => format!("; {} is complete", out.display()),
         (Phase::Training | Phase::Writing | Phase::Waiting, Some((step, path))) => format!(
@@ -237,21 +252,22 @@ fn kept(state: &State) -> String {
             " before the run went on; its state after step {step} is still in {}. Go on with:\n  {go_on}",
             path.display()
         ),
-        (Phase::Preparing, None) => {
-            " before the first step; there is nothing to save yet, and the same command begins again"
-                .to_owned()
+        (Phase::Preparing, None) => format!(
+            " before the first step; there is nothing to save yet, and the same command begins again:\n  {again}"
+        ),
+        (Phase::Answers(store), _) => {
+            format!("; what was answered and finished is kept in {store}. Go on with:\n  {again}")
         }
-        (Phase::Answers(store), _) => format!(
-            "; what was answered and finished is kept in {store}. Go on with:\n  {}",
-            invocation::again()
+        (Phase::Serving, _) => {
+            format!("; requests that had begun were not answered. Serve again with:\n  {again}")
+        }
+        (Phase::Kept(folder), _) => format!(
+            "; what is done is kept in {}. Go on with:\n  {again}",
+            folder.display()
         ),
-        (Phase::Serving, _) => "; requests that had begun were not answered".to_owned(),
-        (Phase::Steps(folder), _) => format!(
-            "; what is done is kept in {}. Go on with:\n  {}",
-            folder.display(),
-            invocation::again()
-        ),
-        (Phase::Talking, _) => "; what /save wrote is kept".to_owned(),
-        (Phase::Elsewhere, _) => "; nothing was written".to_owned(),
+        (Phase::Talking, _) => {
+            format!("; what /save wrote is kept. Begin again with:\n  {again}")
+        }
+        (Phase::Elsewhere, _) => format!("; nothing was written. Begin again with:\n  {again}"),
     }
 }

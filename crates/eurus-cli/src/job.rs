@@ -1,6 +1,7 @@
 //! One run, the same for every command: train, watch, write, sum up. Whatever fails on the way, what was trained is kept.
 
-use std::io::Write;
+use std::io::{self, Write};
+use std::sync::OnceLock;
 
 use anyhow::{Error, Result, anyhow};
 use eurus::models::Checkpoint;
@@ -173,7 +174,8 @@ fn tell_of_interrupt(step: usize, of: usize) {
             path.display()
         ),
         None if step == 0 => tell!(
-            "interrupted before the first step; there is nothing to save yet, and the same command begins again"
+            "interrupted before the first step; there is nothing to save yet, and the same command begins again:\n  {}",
+            invocation::again()
         ),
         None => tell!("interrupted after step {step} of {of}, which could not be saved"),
     }
@@ -200,7 +202,27 @@ fn failed(error: Error, last: Option<&Event>, snapshots: &Snapshots) -> Error {
     error.context(format!("{message}\n{kept}"))
 }
 
-/// Prints to standard output. The work is done by then: a reader that has gone away does not undo it.
+/// What standard output refused, beside a reader that has gone away.
+static UNPRINTED: OnceLock<io::Error> = OnceLock::new();
+
+/// Prints to standard output. The work is done by then: a reader that has gone away does not undo it, and a file that is
+/// full is told [in the end](unprinted).
 pub fn print(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+    if let Err(error) = writeln!(io::stdout(), "{text}")
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        let _ = UNPRINTED.set(error);
+    }
+}
+
+/// The error of a command that did all it was to do, and could not say so where it was to.
+pub fn unprinted() -> Result<()> {
+    let Some(error) = UNPRINTED.get() else {
+        return Ok(());
+    };
+    let cause = match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => error.kind().into(),
+    };
+    Err(Error::new(cause).context("standard output cannot be written"))
 }

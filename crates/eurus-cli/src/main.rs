@@ -368,9 +368,16 @@ fn main() -> ExitCode {
         .and_then(|_| Ok(cli.command.check(&matches)?))
         .and_then(|()| interrupt::install())
         .and_then(|()| interrupt::child::heed_parent())
-        .and_then(|()| cli.command.run());
+        .and_then(|()| cli.command.run())
+        .and_then(|()| job::unprinted());
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => match interrupt::asked_for() {
+            None => ExitCode::SUCCESS,
+            Some(code) => {
+                tell!("interrupted; all was done by then");
+                ExitCode::from(code)
+            }
+        },
         Err(error) => {
             if let Some(interrupted) = error.downcast_ref::<interrupt::Interrupted>() {
                 return ExitCode::from(interrupted.exit_code);
@@ -382,7 +389,9 @@ fn main() -> ExitCode {
             if error.is::<synth::BudgetSpent>() {
                 return ExitCode::from(BUDGET_SPENT);
             }
-            tell!("error: {}", with_causes(&error));
+            let message = with_causes(&error);
+            let remedy = rescue::remedy(&error, &message).unwrap_or_default();
+            tell!("error: {message}{remedy}");
             let usage = error.is::<usage::UsageError>();
             ExitCode::from(if usage { WRONG_USAGE } else { FAILED })
         }

@@ -29,6 +29,39 @@ pub fn is_lack_of_space(error: &Error) -> bool {
     })
 }
 
+/// What to do about an error for want of room, unless its message ends with a command that goes on.
+pub fn remedy(error: &Error, message: &str) -> Option<String> {
+    if !(is_lack_of_space(error) || tells_of_it(message)) || message.contains(":\n  ") {
+        return None;
+    }
+    let kept = match &interrupt::state().phase {
+        Phase::Answers(place) => format!("; what was done is kept in {place}"),
+        Phase::Kept(folder) => format!("; what was done is kept in {}", folder.display()),
+        _ => String::new(),
+    };
+    Some(format!(
+        "\nthere is no room for it{kept}. Make room there, or name another place; the same command goes on:\n  {}",
+        invocation::again()
+    ))
+}
+
+/// Whether a message has the system's words for it: not every library hands on the error that they come from.
+#[cfg(unix)]
+fn tells_of_it(message: &str) -> bool {
+    use rustix::io::Errno;
+
+    let codes = [Errno::NOSPC, Errno::DQUOT, Errno::FBIG].map(Errno::raw_os_error);
+    let mut words = codes
+        .map(|code| io::Error::from_raw_os_error(code).to_string())
+        .into_iter();
+    words.any(|words| message.contains(&words))
+}
+
+#[cfg(not(unix))]
+fn tells_of_it(_message: &str) -> bool {
+    false
+}
+
 /// A name beside `out` that nothing has.
 pub fn free_name(out: &Path) -> PathBuf {
     let name = |number: usize| {

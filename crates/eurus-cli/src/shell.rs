@@ -38,8 +38,7 @@ impl Completions {
         let name = program.get_name().to_owned();
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut program, name, &mut script);
-        // Who reads it may have gone away; that is no fault.
-        let _ = std::io::Write::write_all(&mut std::io::stdout(), &script);
+        crate::job::print(String::from_utf8_lossy(&script).trim_end());
         Ok(())
     }
 }

@@ -8,7 +8,7 @@ use ultrainteract::nearest::nearest;
 use crate::file::Mixture;
 use crate::options::{PreferenceOptions, RewardOptions, SftOptions};
 use crate::plan::{MADE, PRACTICE, bench_name, task_name};
-use crate::{Recipe, RecipeFile};
+use crate::{Places, Recipe, RecipeFile};
 
 /// Refuses what contradicts itself or cannot be run.
 pub(crate) fn check(recipe: &Recipe) -> Result<(), String> {
@@ -36,6 +36,15 @@ pub(crate) fn check(recipe: &Recipe) -> Result<(), String> {
         }
     }
     evaluation(file)?;
+    let anywhere = Places {
+        data: "data".into(),
+        benchmarks: "benchmarks".into(),
+        runs: "runs".into(),
+    };
+    if recipe.steps(&anywhere).is_empty() {
+        let problem = "there is nothing to do; give a stage with its data ([sft] and [data.sft], or another), or [eval]";
+        return Err(problem.to_owned());
+    }
     sources(recipe)
 }
 

@@ -17,6 +17,7 @@ use serde_json::json;
 
 use crate::generate::{ModelAt, SamplingOptions};
 use crate::interrupt::{self, Interrupted, Phase};
+use crate::invocation;
 use crate::job::print;
 use words::{HELP, Typed};
 
@@ -73,7 +74,13 @@ impl Chat {
             let line = match editor.readline("> ") {
                 Ok(line) => line,
                 Err(ReadlineError::Eof) => return Ok(()),
-                Err(ReadlineError::Interrupted) => return Err(Interrupted::now().into()),
+                Err(ReadlineError::Interrupted) => {
+                    tell!(
+                        "interrupted; what /save wrote is kept. Begin again with:\n  {}",
+                        invocation::again()
+                    );
+                    return Err(Interrupted::now().into());
+                }
                 Err(error) => return Err(error).context("the terminal cannot be read"),
             };
             let _ = editor.add_history_entry(&line);

@@ -133,8 +133,7 @@ pub fn write_records(
         }
     }
     drop(progress);
-    let rows = output.finish()?;
-    let left_out = rejects.finish()?;
+    let (rows, left_out) = out.finish(output, rejects)?;
     job::print(&format!(
         "{} rows ({to}) in {}{left_out}{notes}",
         count(rows as u64),
@@ -180,8 +179,7 @@ pub fn write_problems(
         output.write_lines(&lines, rows)?;
     }
     drop(progress);
-    let rows = output.finish()?;
-    let mut notes = rejects.finish()?;
+    let (rows, mut notes) = out.finish(output, rejects)?;
     if without_rows > 0 {
         notes += &format!("; {} problems give no row", count(without_rows));
     }

@@ -9,6 +9,7 @@ use clap::Args;
 use eurus::data::decontaminate::{Contamination, Rule, Rules, TestSet, read_test_items};
 use eurus::data::formats::JsonlWriter;
 use eurus::data::input;
+use eurus::data::output::Sealed;
 use serde::Serialize;
 
 use super::files::Files;
@@ -147,12 +148,14 @@ impl Decontaminate {
             }
         }
         drop(progress);
-        let rows = output.finish()?;
-        if let Some(report) = report {
-            report.finish()?;
-        }
+        let report = report.map(JsonlWriter::seal).transpose()?;
+        let (output, rejects) = (output.seal()?, rejects.seal()?);
+        let (rows, left_out) = interrupt::written(&self.out.out, || {
+            report.map(Sealed::name).transpose()?;
+            let left_out = rejects.name()?;
+            Ok((output.name()?, left_out))
+        })?;
         let all: u64 = removed.values().sum();
-        let left_out = rejects.finish()?;
         job::print(&format!(
             "{} rows kept in {}, {} removed{left_out}",
             count(rows as u64),

@@ -6,15 +6,15 @@ use anyhow::{Result, bail};
 use clap::Args;
 use eurus::data::formats::Format;
 use eurus::data::input;
-use eurus::data::mix::{Amount, Manifest, Mixture, Preset, Source};
+use eurus::data::mix::{Amount, Manifest, Mixed, Mixture, Preset, Source};
 
 use super::convert::Notes;
 use super::files::bytes_of;
 use super::progress::Progress;
 use super::rows::{Invalid, Out, Rejects, check_new, count};
-use crate::job;
 use crate::score_by::ScoreBy;
 use crate::usage::UsageError;
+use crate::{interrupt, job};
 
 pub const EXAMPLES: &str = "\
 Presets (the paper's mixtures) and their sources:
@@ -107,24 +107,24 @@ impl Mix {
         });
         check_new(&path, "--manifest", self.out.overwrite)?;
         let mut rejects = Rejects::new(&self.invalid, self.out.overwrite)?;
-        let manifest = match &self.repeat {
+        let mixed = match &self.repeat {
             Some(old) => {
                 let old = Manifest::read(old)?;
                 let files = old.sources.iter().flat_map(|source| &source.files);
                 let files: Vec<PathBuf> = files.map(|file| file.path.clone()).collect();
                 let progress = Progress::new("mix", bytes_of(&files));
                 let out = self.out.create(old.format.parse()?)?;
-                let manifest = Mixture::repeat_to(&old, out, progress.read_bytes())?;
+                let mixed = Mixture::repeat_to(&old, out, progress.read_bytes())?;
                 drop(progress);
-                if manifest.sha256 != old.sha256 {
+                if mixed.manifest.sha256 != old.sha256 {
                     bail!(
                         "{}: the rows differ from those of the manifest (SHA-256 {} instead of {}); was it made by another release?",
                         self.out.out.display(),
-                        manifest.sha256,
+                        mixed.manifest.sha256,
                         old.sha256
                     );
                 }
-                manifest
+                mixed
             }
             None => {
                 let mut mixture = self.mixture()?;
@@ -142,8 +142,16 @@ impl Mix {
                 mixture.write_to(out, read, |rejected| rejects.add(rejected))?
             }
         };
-        manifest.write(&path)?;
-        let left_out = rejects.finish()?;
+        let Mixed { manifest, rows } = mixed;
+        let described = manifest.seal(&path)?;
+        let rejects = rejects.seal()?;
+        // One after the other: whoever is killed has both or none.
+        let left_out = interrupt::written(&self.out.out, || {
+            let left_out = rejects.name()?;
+            rows.name()?;
+            described.name()?;
+            Ok(left_out)
+        })?;
         job::print(&format!(
             "{} rows ({}) in {}, manifest in {}{left_out}",
             count(manifest.order.len() as u64),

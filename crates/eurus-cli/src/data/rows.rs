@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use eurus::data::formats::{Format, JsonlWriter};
 use eurus::data::input::Rejected;
-use eurus::data::output::Output;
+use eurus::data::output::{Output, Sealed};
 use indicatif::HumanCount;
 
 use crate::interrupt;
@@ -40,6 +40,16 @@ impl Out {
         let out = Output::create(&self.out, format)?;
         interrupt::state().remove_when_interrupted(out.temporary());
         Ok(out)
+    }
+
+    /// Puts the files on the disk, then gives them their names. Returns the number of rows, and what there is to say of those that
+    /// were refused.
+    pub fn finish(&self, rows: Output, rejects: Rejects) -> Result<(usize, String)> {
+        let (rows, rejects) = (rows.seal()?, rejects.seal()?);
+        interrupt::written(&self.out, || {
+            let left_out = rejects.name()?;
+            Ok((rows.name()?, left_out))
+        })
     }
 }
 
@@ -93,19 +103,37 @@ impl Rejects {
         }
     }
 
-    /// Writes the file, if there is anything to write, and says so.
-    pub fn finish(self) -> Result<String> {
-        match (self.file, self.path) {
-            (Some(file), Some(path)) if self.count > 0 => {
-                file.finish()?;
-                Ok(format!(
-                    "; {} invalid records left out, see {}",
-                    count(self.count),
-                    path.display()
-                ))
-            }
-            _ => Ok(String::new()),
-        }
+    /// Puts the file on the disk, if there is anything to write.
+    pub fn seal(self) -> Result<SealedRejects> {
+        let written = match (self.file, self.path) {
+            (Some(file), Some(path)) if self.count > 0 => Some((file.seal()?, path)),
+            _ => None,
+        };
+        Ok(SealedRejects {
+            written,
+            count: self.count,
+        })
+    }
+}
+
+/// Refused records that are on the disk, in a file without a name.
+pub struct SealedRejects {
+    written: Option<(Sealed, PathBuf)>,
+    count: u64,
+}
+
+impl SealedRejects {
+    /// Gives the file its name, if there is one, and says so.
+    pub fn name(self) -> Result<String> {
+        let Some((file, path)) = self.written else {
+            return Ok(String::new());
+        };
+        file.name()?;
+        Ok(format!(
+            "; {} invalid records left out, see {}",
+            count(self.count),
+            path.display()
+        ))
     }
 }
 

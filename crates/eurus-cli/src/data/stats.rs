@@ -117,7 +117,7 @@ impl Stats {
         if !counted && layout != Layout::Json {
             job::print("\nTokens are estimates; --tokenizer counts them.");
         }
-        let left_out = rejects.finish()?;
+        let left_out = rejects.seal()?.name()?;
         if !left_out.is_empty() {
             tell!("{}", left_out.trim_start_matches("; "));
         }

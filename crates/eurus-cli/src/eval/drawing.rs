@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
@@ -17,6 +18,7 @@ use serde_json::json;
 
 use super::sent::Sent;
 use crate::generate::{Opened, draw_shown, shown};
+use crate::interrupt;
 
 /// One setting of a task with what is asked in it.
 pub struct Asked {
@@ -189,7 +191,8 @@ pub fn draw(
         "answers": drawn.new,
         "tokens": drawn.new_tokens,
     }))?;
-    if drawn.stopped {
+    // Asked for at the last answer, too.
+    if drawn.stopped || interrupt::answers_stop().load(Ordering::Relaxed) {
         return Ok(None);
     }
     file.finish(&asked.prompts)?;

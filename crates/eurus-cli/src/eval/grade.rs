@@ -8,6 +8,7 @@ use eurus::eval::graders::Rules;
 use eurus::eval::runs::RunFolder;
 
 use super::judging::{JudgeAt, Programs, Told, judge, tasks_of};
+use crate::interrupt::{self, Phase};
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -41,6 +42,7 @@ impl Grade {
         for task in &tasks {
             self.judge.check(task)?;
         }
+        interrupt::enter(Phase::Kept(self.run.clone()));
         let notes = folder.summary().map(|it| it.notes).unwrap_or_default();
         judge(
             &folder,

@@ -18,6 +18,7 @@ use eurus::models::generate::DecodeWeights;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use super::kept_judge::KeptJudge;
 use crate::generate::ModelAt;
 use crate::job::print;
 use crate::usage::UsageError;
@@ -180,9 +181,12 @@ pub fn judge(
     let mut settings: Vec<(SettingRun, Vec<ItemVerdict>)> = Vec::new();
     let mut summaries = Vec::new();
     let judge = judge.open()?;
+    let judge = judge.map(|model| KeptJudge::of_run(model, folder.path()));
+    let judge = judge.transpose()?;
     for task in tasks {
         let setting = folder.read_setting(task.setting().unwrap_or("answers"))?;
-        let verdicts = verdicts(task, &setting, rules, programs, judge.as_deref())?;
+        let model = judge.as_ref().map(|it| it as &dyn ChatModel);
+        let verdicts = verdicts(task, &setting, rules, programs, model)?;
         summaries.push(SettingSummary::of(
             &setting.name,
             &setting.items,
@@ -200,6 +204,7 @@ pub fn judge(
         settings: summaries,
     };
     folder.write_results(&summary, &settings)?;
+    judge.map(KeptJudge::finish).transpose()?;
     if let Some(date) = &told.harness {
         folder.write_harness(&summary, &settings, date)?;
     }

@@ -6,6 +6,7 @@ mod compare;
 mod drawing;
 mod grade;
 mod judging;
+mod kept_judge;
 mod list;
 mod process;
 mod rerank;

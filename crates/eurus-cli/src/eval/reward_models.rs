@@ -28,8 +28,8 @@ use crate::prompts;
 use crate::score::Score;
 
 pub const EXAMPLES: &str = "\
-With --model the responses are scored at once. With --judge a chat model rates each from 1 to 10; --ratings keeps what it gives, a \
-line as it comes, and the same command goes on where it was broken off. Other scores come in two steps: --responses writes what is to be \
+With --model the responses are scored at once. With --judge a chat model rates each from 1 to 10. --ratings keeps what either gives \
+as it comes, and the same command goes on where it was broken off. Other scores come in two steps: --responses writes what is to be \
 scored, `eurus score` scores it, and --scores judges.
 
 Examples:
@@ -71,7 +71,7 @@ pub struct RewardModels {
     #[command(flatten)]
     judge: JudgeAt,
 
-    /// The file that ratings of the judge are kept in
+    /// The file that rewards of the model, or ratings of the judge, are kept in
     #[arg(long, value_name = "FILE")]
     ratings: Option<PathBuf>,
 
@@ -120,12 +120,21 @@ impl RewardModels {
             (Some(scores), _) => bench.judged(&self.rewards(scores)?)?,
             (None, Some(model)) => {
                 let folder = tempfile::tempdir()?;
-                let (asked, scores) = (
-                    folder.path().join("responses.jsonl"),
-                    folder.path().join("scores.jsonl"),
-                );
+                interrupt::state().remove_when_interrupted(folder.path());
+                let asked = folder.path().join("responses.jsonl");
                 write(&bench.responses()?, &asked)?;
-                Score::of_conversations(model, &asked, &scores).run_quietly()?;
+                let (scores, lasts) = match &self.ratings {
+                    Some(path) => (path.clone(), true),
+                    None => (folder.path().join("scores.jsonl"), false),
+                };
+                if scores.exists() {
+                    bail!(
+                        "{}: the rewards (--ratings) are whole, of whatever model; judge by them with --scores in place of --model, or name \
+                         another file",
+                        scores.display()
+                    );
+                }
+                Score::of_conversations(model, &asked, &scores, lasts).run_quietly()?;
                 bench.judged(&self.rewards(&scores)?)?
             }
             (None, None) => bench.judged(&self.rated(&bench.responses()?)?)?,
@@ -143,6 +152,7 @@ impl RewardModels {
             bail!("give a reward model (--model), a judge (--judge) or scores (--scores)");
         };
         let folder = tempfile::tempdir()?;
+        interrupt::state().remove_when_interrupted(folder.path());
         let path = match &self.ratings {
             Some(path) => path.clone(),
             None => folder.path().join("ratings.jsonl"),
@@ -176,7 +186,9 @@ impl RewardModels {
             );
             return Err(Interrupted::now().into());
         }
-        interrupt::enter(Phase::Elsewhere);
+        if self.ratings.is_some() {
+            interrupt::enter(Phase::Written(path.clone()));
+        }
         ended?;
         if not_rated > 0 {
             tell!(

@@ -120,7 +120,7 @@ impl Run {
                 );
             }
         }
-        interrupt::enter(Phase::Elsewhere);
+        interrupt::enter(Phase::Kept(self.out.clone()));
         judge(
             &folder,
             &settings,

@@ -123,7 +123,6 @@ impl Generate {
         interrupt::enter(Phase::Answers(self.out.display().to_string()));
         let began = Instant::now();
         let drawn = draw_shown(&*opened.model, &prompts, &mut file, "answers")?;
-        interrupt::enter(Phase::Elsewhere);
         if drawn.stopped {
             tell!(
                 "interrupted; the {} answers so far are kept in {}. Go on with:\n  {}",
@@ -133,7 +132,7 @@ impl Generate {
             );
             return Err(Interrupted::now().into());
         }
-        let samples = file.finish(&prompts)?;
+        let samples = interrupt::written(&self.out, || Ok(file.finish(&prompts)?))?;
         self.tell(&drawn, &samples, kept, began.elapsed().as_secs_f64());
         match drawn.failed.iter().any(|it| it.may_pass) {
             true => bail!(

@@ -2,11 +2,12 @@
 
 use anyhow::Result;
 use clap::Args;
-use eurus::chat::{ChatModel, OpenAiClient, OpenAiConfig};
+use eurus::chat::{CallEvent, ChatModel, OpenAiClient, OpenAiConfig};
 use eurus::forest::ChatTokenizer;
 use eurus::models::generate::DecodeWeights;
 use serde_json::{Value, json};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{interrupt, local_model, model_folder};
 
@@ -75,11 +76,30 @@ impl ModelAt {
         config.api_key_env = self.api_key_env.clone();
         config.concurrency = self.concurrency.max(1);
         config.accept_other_model = self.served_name.is_none();
-        let client = OpenAiClient::new(config)?.with_stop(interrupt::answers_stop());
+        let waits = AtomicBool::new(false);
+        let retries = config.retry.retries;
+        let client = OpenAiClient::new(config)?
+            .with_stop(interrupt::answers_stop())
+            .with_observer(move |event| tell_wait(event, &waits, retries));
         Ok(Opened {
             identity: json!({"server": client.identity()}),
             tokenizer: None,
             model: Box::new(client),
         })
+    }
+}
+
+/// Says what is waited for when a call fails that is made again, once until the server has answered.
+fn tell_wait(event: &CallEvent<'_>, waits: &AtomicBool, retries: usize) {
+    match event {
+        CallEvent::Answered { .. } => waits.store(false, Ordering::Relaxed),
+        CallEvent::Failed {
+            error,
+            again_in: Some(pause),
+        } if !waits.swap(true, Ordering::Relaxed) => tell!(
+            "waiting for the server: {error}. It is asked again in {:.0} s, and {retries} times in all before this counts as a failure; Ctrl-C ends the wait",
+            pause.as_secs_f64().ceil()
+        ),
+        _ => {}
     }
 }

@@ -88,7 +88,14 @@ const RULES: &[Rule] = &[
         },
     },
     Rule {
-        options: &["ratings", "judge_served_name", "judge_api_key_env"],
+        options: &["ratings"],
+        why: |given| match given.has("scores") || given.has("responses") {
+            true => Some("without a model; give --model or --judge, or leave it out".into()),
+            false => None,
+        },
+    },
+    Rule {
+        options: &["judge_served_name", "judge_api_key_env"],
         why: |given| given.without("judge", "give the model that rates, or leave it out"),
     },
     Rule {

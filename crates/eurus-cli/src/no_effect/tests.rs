@@ -191,7 +191,7 @@ fn idle() -> Vec<(&'static str, String, &'static str)> {
         ),
         (
             "ratings",
-            "eval rm pairs --data d --model m --ratings r".into(),
+            "eval rm pairs --data d --scores s --ratings r".into(),
             "--judge",
         ),
         (
@@ -376,6 +376,7 @@ fn the_same_options_are_taken_where_they_act() {
         "generate --model m --max-rows 3 --data d --out o".into(),
         "serve --model m --served-name n --api-key-env K --max-rows 3 --weights int8".into(),
         "eval rm pairs --data d --judge m --judge-served-name n --judge-api-key-env K --ratings r".into(),
+        "eval rm pairs --data d --model m --ratings r".into(),
         "score --policy p --reference r --beta 0.5 --each-step --data d --out o".into(),
         "synth run --data d --sandbox none --fork s --worker w".into(),
         "synth problems --from mathqa f --out o --all-rows".into(),

@@ -17,12 +17,17 @@ use crate::usage::UsageError;
 
 pub const EXAMPLES: &str = "\
 In the folder are data, benchmarks and model: word problems in the formats of the paper's data sets, held-out ones as its benchmarks \
-have them, and a Llama with fresh weights and a tokenizer trained on those texts. The same options give the same files.
+have them, and a Llama with fresh weights and a tokenizer trained on those texts. Some of the solutions to imitate leave out the \
+answer that is asked for, which preferences hold against them. The same options give the same files.
 
 Examples:
   eurus recipe practice --out practice
   eurus recipe practice --problems 50 --held-out 5 --hidden-size 32 --heads 2 --out practice
   eurus sft --model practice/model --data 'practice/data/ultrainteract-sft/*' --learning-rate 3e-3 --out runs/sft";
+
+/// Standard deviation of fresh weights. A small and narrow model learns nothing in minutes from weights as small as those of a
+/// large one.
+const INITIALIZER_RANGE: f64 = 0.1;
 
 /// The special tokens of the chat templates that a made model may be given.
 const SPECIAL: [&str; 5] = ["<s>", "</s>", "<unk>", "<|im_start|>", "<|im_end|>"];
@@ -86,9 +91,12 @@ impl MakePractice {
         if let Some(folder) = self.out.parent() {
             std::fs::create_dir_all(folder).with_context(made)?;
         }
-        let path = staging.keep();
-        std::fs::rename(&path, &self.out).with_context(made)?;
-        interrupt::state().keep(&path);
+        let path = staging.path().to_owned();
+        interrupt::written(&self.out, || {
+            std::fs::rename(&path, &self.out).with_context(made)
+        })?;
+        // There is nothing under its hidden name any more.
+        let _ = staging.keep();
         print(&format!(
             "{}: {} problems to learn from, {} to be measured on, and a model of {parameters} parameters",
             self.out.display(),
@@ -120,6 +128,7 @@ impl MakePractice {
         let bpe = train_bpe(practice.texts(), self.vocabulary, &SPECIAL).context("--vocabulary")?;
         let config = DecoderConfig {
             max_position_embeddings: self.context,
+            initializer_range: INITIALIZER_RANGE,
             ..DecoderConfig::llama(bpe.vocab_size(), self.hidden_size, self.layers, self.heads)
         };
         let decoder = Decoder::init(&config, self.seed, &Device::flex());

@@ -45,7 +45,7 @@ impl Run {
         let steps = recipe.steps(&places);
         missing::refuse(&recipe, &places)?;
         let _alone = Alone::in_folder(&self.folders.out)?;
-        interrupt::enter(Phase::Steps(self.folders.out.clone()));
+        interrupt::enter(Phase::Kept(self.folders.out.clone()));
         for step in &steps {
             done(&recipe, step, &steps, &self.folders.out)?;
             if interrupt::state().exit_code.is_some() {

@@ -135,8 +135,9 @@ struct Counts {
 }
 
 impl Score {
-    /// A reward model's scores of conversations, from a file to a file, for a command that goes on with them.
-    pub fn of_conversations(model: &Path, data: &Path, out: &Path) -> Self {
+    /// A reward model's scores of conversations, from a file to a file, for a command that goes on with them. `lasts`: an
+    /// interrupt keeps those that are done.
+    pub fn of_conversations(model: &Path, data: &Path, out: &Path, lasts: bool) -> Self {
         Self {
             model: Some(model.to_owned()),
             policy: None,
@@ -153,7 +154,7 @@ impl Score {
             token_budget: TrainingConfig::default().token_budget,
             chat_template: None,
             device: DeviceName::Cpu,
-            is_temporary: true,
+            is_temporary: !lasts,
         }
     }
 
@@ -224,9 +225,11 @@ impl Score {
             }
         }
         bar.finish_and_clear();
-        interrupt::enter(Phase::Elsewhere);
         let written = unfinished.rows;
-        unfinished.finish(&self.out)?;
+        match self.is_temporary {
+            true => unfinished.finish(&self.out)?,
+            false => interrupt::written(&self.out, || unfinished.finish(&self.out))?,
+        }
         for refused in counts.refused.iter().take(MOST_NAMED) {
             tell!("not scored: {refused}");
         }

@@ -9,6 +9,7 @@ use eurus::models::generate::{DecodeWeights, Generator};
 use eurus::serve::{RewardServed, ServeConfig, Served, Server};
 
 use crate::interrupt::{self, Interrupted, Phase};
+use crate::invocation;
 use crate::job::print;
 use crate::model_folder::{self, ModelFolder};
 use crate::options::{DeviceName, at_least_one};
@@ -122,6 +123,7 @@ impl Serve {
         ));
         interrupt::enter(Phase::Serving);
         server.run(served, config, interrupt::answers_stop())?;
+        tell!("ended; serve again with:\n  {}", invocation::again());
         Err(Interrupted::now().into())
     }
 

@@ -10,6 +10,7 @@ use eurus::synth::store::FinishedTree;
 
 use super::StoreAt;
 use crate::data::Out;
+use crate::interrupt;
 use crate::job::print;
 
 pub const EXAMPLES: &str = "\
@@ -77,7 +78,8 @@ impl Export {
                 store.place()
             );
         }
-        out.finish()?;
+        let out = out.seal()?;
+        interrupt::written(&self.out.out, || Ok(out.name()?))?;
         print(&format!(
             "{rows} rows of {trees} trees in {}",
             self.out.out.display()

@@ -109,7 +109,8 @@ impl Problems {
         let summary = import(&origin, &files, &options, &mut |problem| {
             Ok(writer.write(&problem)?)
         })?;
-        writer.finish()?;
+        let written = writer.seal()?;
+        interrupt::written(&self.out, || Ok(written.name()?))?;
         tell_left_out(&summary.left_out);
         print(&summary.to_string());
         Ok(())

@@ -98,6 +98,11 @@ impl Fixture {
         Ok(fixture)
     }
 
+    /// Where it is, to add to it.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// A copy for one example.
     pub fn copied(&self) -> Result<TempDir> {
         let place = tempfile::tempdir()?;
@@ -106,7 +111,7 @@ impl Fixture {
     }
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
     if !from.is_dir() {
         fs::create_dir_all(to.parent().context("a folder")?)?;
         fs::copy(from, to).with_context(|| from.display().to_string())?;

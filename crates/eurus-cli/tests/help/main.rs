@@ -8,6 +8,10 @@
 
 mod exit_codes;
 mod fixture;
+#[cfg(unix)]
+mod interrupts;
 mod leaves;
+#[cfg(target_os = "linux")]
+mod no_space;
 mod options;
 mod runs;

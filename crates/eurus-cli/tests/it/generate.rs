@@ -262,3 +262,27 @@ fn an_interrupt_keeps_what_is_done_and_says_how_to_go_on() -> Result<()> {
     lines(&place, "a.jsonl")?.first().context("answers")?;
     Ok(())
 }
+
+#[cfg(unix)]
+#[test]
+fn a_server_that_is_not_there_is_said_at_once_and_the_wait_for_it_can_be_ended() -> Result<()> {
+    let place = place(2)?;
+    let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let run = format!(
+        "generate --model http://{address}/v1 --data prompts.jsonl --max-tokens 4 --out a.jsonl"
+    );
+    let mut waits = place.watch(&run)?;
+    waits.wait_for(&format!("waiting for the server: http://{address}/v1"))?;
+    ensure_says(&waits.said.join("\n"), &["asked again in 1 s", "8 times"])?;
+    crate::interrupts::send(rustix::process::Signal::INT, waits.id())?;
+    let (status, said) = waits.end()?;
+    ensure!(status == Some(130), "{status:?}: {said}");
+    ensure!(
+        said.matches("waiting for the server").count() == 1,
+        "{said}"
+    );
+    ensure_says(
+        &said,
+        &["Go on with:", &format!("--model http://{address}/v1")],
+    )
+}

@@ -225,10 +225,10 @@ fn rewards(exercises: &[Exercise]) -> Vec<(&'static str, String)> {
         ),
         (
             "pairs.jsonl",
-            lines(exercises, |_, it| {
+            lines(exercises, |at, it| {
                 let asked = json!([{"role": "user", "content": it.instruction}]);
                 let answer = |text: &str| json!([{"role": "assistant", "content": text}]);
-                json!({"prompt": asked, "chosen": answer(&it.right), "rejected": answer(&it.wrong[0])})
+                json!({"prompt": asked, "chosen": answer(&it.right), "rejected": answer(it.rejected(at))})
             }),
         ),
     ]

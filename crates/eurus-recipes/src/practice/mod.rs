@@ -77,8 +77,8 @@ impl Practice {
         let options = Options {
             dataset: "practice".to_owned(),
             // What a small model learns to calculate in minutes.
-            largest_number: 20,
-            largest_factor: 9,
+            largest_number: 10,
+            largest_factor: 6,
             ..Options::default()
         };
         let (training, held_out) = train_and_held_out(

@@ -2,24 +2,27 @@
 
 use serde_json::{Value, json};
 
-use super::exercise::{Exercise, FEEDBACK};
+use super::exercise::{Exercise, FEEDBACK, said_again};
 
 /// Chats have their own problems: every so many of them.
 const CHATS: usize = 3;
 
 /// Paths within the folder of data, with their rows.
 pub(super) fn files(exercises: &[Exercise]) -> Vec<(&'static str, Vec<Value>)> {
-    let all = |row: fn(&Exercise) -> Value| exercises.iter().map(row).collect();
+    let numbered = || exercises.iter().enumerate();
     let part = |rest: usize, row: fn(&Exercise) -> Value| {
-        let rows = exercises.iter().enumerate();
-        let rows = rows.filter(|(number, _)| exercises.len() < CHATS || number % CHATS == rest);
+        let rows =
+            numbered().filter(|(number, _)| exercises.len() < CHATS || number % CHATS == rest);
         rows.map(|(_, exercise)| row(exercise)).collect()
     };
     vec![
-        ("ultrainteract-sft/rows.jsonl", all(imitated)),
+        (
+            "ultrainteract-sft/rows.jsonl",
+            numbered().map(|(at, it)| imitated(at, it)).collect(),
+        ),
         (
             "ultrainteract-pair/rows.jsonl",
-            exercises.iter().flat_map(pairs).collect(),
+            numbered().flat_map(|(at, it)| pairs(at, it)).collect(),
         ),
         ("ultrachat/rows.jsonl", part(0, ultrachat)),
         ("sharegpt/rows.jsonl", part(1, sharegpt)),
@@ -29,24 +32,25 @@ pub(super) fn files(exercises: &[Exercise]) -> Vec<(&'static str, Vec<Value>)> {
     ]
 }
 
-fn imitated(exercise: &Exercise) -> Value {
+fn imitated(number: usize, exercise: &Exercise) -> Value {
     let id = &exercise.id;
     json!({
         "id": format!("{id}_1_1"), "parent_id": id, "task": "Math_CoT", "dataset": "practice",
-        "instruction": exercise.instruction, "response": exercise.right,
+        "instruction": exercise.instruction, "response": exercise.imitated(number),
     })
 }
 
 /// A pair of first actions, and one after the feedback to the wrong one.
-fn pairs(exercise: &Exercise) -> [Value; 2] {
+fn pairs(number: usize, exercise: &Exercise) -> [Value; 2] {
     let Exercise {
         id,
         instruction,
         right,
         again,
-        wrong: [first, second],
+        wrong: [_, second],
         ..
     } = exercise;
+    let first = exercise.rejected(number);
     let row = |turn: usize, trajectory: Value, chosen: &str, rejected: &str| {
         json!({
             "id": format!("{id}_2_{turn}"), "parent_id": id, "task": "Math_CoT", "dataset": "practice",
@@ -60,7 +64,7 @@ fn pairs(exercise: &Exercise) -> [Value; 2] {
             2,
             json!([asked, {"from": "assistant", "value": first}, {"from": "user", "value": FEEDBACK}]),
             again,
-            second,
+            &said_again(second),
         ),
     ]
 }

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::lenient::numbers_as_strings;
 use crate::input::{BYTE_ORDER_MARK, Location, NextLine, Place, next_line, open_text};
-use crate::output::TextFile;
+use crate::output::{Sealed, TextFile};
 use crate::{Error, Result};
 
 /// The longest line that is read: 64 MiB. A longer one is an error, not a full memory.
@@ -313,7 +313,15 @@ impl JsonlWriter {
     ///
     /// The disk refuses.
     pub fn finish(self) -> Result<usize> {
-        self.output.finish()?;
-        Ok(self.items)
+        self.seal()?.name()
+    }
+
+    /// Puts the whole file on the disk, without its name.
+    ///
+    /// # Errors
+    ///
+    /// The disk refuses.
+    pub fn seal(self) -> Result<Sealed> {
+        Ok(self.output.seal()?.with_rows(self.items))
     }
 }

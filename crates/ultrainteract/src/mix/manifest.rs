@@ -9,7 +9,9 @@ use sha2::{Digest, Sha256};
 
 use super::Amount;
 use crate::example::ScoreSource;
+use crate::formats::JsonlWriter;
 use crate::input::Place;
+use crate::output::Sealed;
 use crate::{Error, Result};
 
 /// The version of the manifest's form.
@@ -124,7 +126,18 @@ impl Manifest {
     ///
     /// The disk refuses.
     pub fn write(&self, path: &Path) -> Result<()> {
-        crate::formats::write_jsonl(path, [self]).map(drop)
+        self.seal(path)?.name().map(drop)
+    }
+
+    /// As [`write`](Self::write), without giving the file its name.
+    ///
+    /// # Errors
+    ///
+    /// The disk refuses.
+    pub fn seal(&self, path: &Path) -> Result<Sealed> {
+        let mut writer = JsonlWriter::create(path)?;
+        writer.write(self)?;
+        writer.seal()
     }
 }
 

@@ -46,6 +46,7 @@ use serde::{Deserialize, Serialize};
 
 pub use manifest::{Manifest, ManifestFile, ManifestSource};
 pub use preset::Preset;
+pub use run::Mixed;
 
 use crate::Error;
 use crate::example::ScoreSource;

@@ -15,8 +15,17 @@ use crate::derive::augment::generator;
 use crate::example::Example;
 use crate::formats::Format;
 use crate::input::{self, ReadBytes, Rejected};
-use crate::output::Output;
+use crate::output::{Output, Sealed};
 use crate::{Error, Result};
+
+/// A mixture that is written, and whose file has no name yet.
+#[derive(Debug)]
+pub struct Mixed {
+    /// What it was made of.
+    pub manifest: Manifest,
+    /// The file of its rows.
+    pub rows: Sealed,
+}
 
 impl Mixture {
     /// Writes the mixture and returns what it was made of. `read_bytes` counts what is read: twice
@@ -28,11 +37,13 @@ impl Mixture {
     /// fewer rows than asked for; or the disk refuses. Nothing is written then.
     pub fn write(&self, out: &Path, read_bytes: &ReadBytes) -> Result<Manifest> {
         let out = Output::create(out, self.format)?;
-        self.write_to(out, read_bytes, |rejected| Err(rejected.error))
+        let mixed = self.write_to(out, read_bytes, |rejected| Err(rejected.error))?;
+        mixed.rows.name()?;
+        Ok(mixed.manifest)
     }
 
-    /// As [`write`](Self::write), to an output that was started before, in the mixture's format.
-    /// Bad records are handed to `on_invalid`; those that it takes are left out, and their number
+    /// As [`write`](Self::write), to an output that was started before, in the mixture's format, and that has no name yet
+    /// when this returns. Bad records are handed to `on_invalid`; those that it takes are left out, and their number
     /// is in the manifest.
     ///
     /// # Errors
@@ -44,7 +55,7 @@ impl Mixture {
         out: Output,
         read_bytes: &ReadBytes,
         mut on_invalid: impl FnMut(Rejected) -> Result<(), E>,
-    ) -> Result<Manifest, E> {
+    ) -> Result<Mixed, E> {
         check_format(&out, self.format)?;
         let mut sources = self
             .sources
@@ -72,9 +83,9 @@ impl Mixture {
         order.sort_unstable();
         order.shuffle(&mut generator(self.seed, "order"));
 
-        let sha256 = gather(&sources, &order, out, read_bytes)?;
+        let (sha256, rows) = gather(&sources, &order, out, read_bytes)?;
         let sources = self.sources.iter().zip(&sources).enumerate();
-        Ok(Manifest {
+        let manifest = Manifest {
             version: VERSION,
             format: self.format.to_string(),
             seed: self.seed,
@@ -101,7 +112,8 @@ impl Mixture {
                 })
                 .collect::<Result<_>>()?,
             order,
-        })
+        };
+        Ok(Mixed { manifest, rows })
     }
 
     /// Writes the mixture of a manifest again.
@@ -111,15 +123,18 @@ impl Mixture {
     /// As [`write`](Self::write); and a file is not the one that the manifest was made with.
     pub fn repeat(manifest: &Manifest, out: &Path, read_bytes: &ReadBytes) -> Result<Manifest> {
         let out = Output::create(out, manifest.format.parse()?)?;
-        Self::repeat_to(manifest, out, read_bytes)
+        let mixed = Self::repeat_to(manifest, out, read_bytes)?;
+        mixed.rows.name()?;
+        Ok(mixed.manifest)
     }
 
-    /// As [`repeat`](Self::repeat), to an output that was started before, in the mixture's format.
+    /// As [`repeat`](Self::repeat), to an output that was started before, in the mixture's format, and that has no name yet
+    /// when this returns.
     ///
     /// # Errors
     ///
     /// As [`repeat`](Self::repeat); or the output has another format.
-    pub fn repeat_to(manifest: &Manifest, out: Output, read_bytes: &ReadBytes) -> Result<Manifest> {
+    pub fn repeat_to(manifest: &Manifest, out: Output, read_bytes: &ReadBytes) -> Result<Mixed> {
         check_format(&out, manifest.format.parse()?)?;
         let mut sources = Vec::new();
         for source in &manifest.sources {
@@ -160,11 +175,12 @@ impl Mixture {
                 Ok(resolved)
             })
             .collect::<Result<Vec<_>>>()?;
-        let sha256 = gather(&resolved, &manifest.order, out, read_bytes)?;
-        Ok(Manifest {
+        let (sha256, rows) = gather(&resolved, &manifest.order, out, read_bytes)?;
+        let manifest = Manifest {
             sha256,
             ..manifest.clone()
-        })
+        };
+        Ok(Mixed { manifest, rows })
     }
 
     /// Rows to take of every source.
@@ -322,13 +338,13 @@ fn check_format(out: &Output, format: Format) -> Result<()> {
     })
 }
 
-/// Writes the rows of `order` and returns the digest of their lines.
+/// Writes the rows of `order` and returns the digest of their lines, and the file.
 fn gather(
     sources: &[Resolved],
     order: &[(u32, u64)],
     mut output: Output,
     read_bytes: &ReadBytes,
-) -> Result<String> {
+) -> Result<(String, Sealed)> {
     let mut stored = Stored::new()?;
     for (index, source) in sources.iter().enumerate() {
         let mut wanted: Vec<u64> = order
@@ -368,8 +384,7 @@ fn gather(
         hash.update(&line);
         output.write_lines(&line, 1)?;
     }
-    output.finish()?;
-    Ok(hex(&hash.finalize()))
+    Ok((hex(&hash.finalize()), output.seal()?))
 }
 
 /// Lines in a temporary file.

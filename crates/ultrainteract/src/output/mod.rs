@@ -22,6 +22,7 @@ mod text;
 
 use std::path::Path;
 
+pub use text::Sealed;
 pub(crate) use text::TextFile;
 
 use crate::example::Example;
@@ -117,12 +118,21 @@ impl Output {
     ///
     /// The disk refuses.
     pub fn finish(self) -> Result<usize> {
-        match self.sink {
-            Sink::Text(file) => file.finish()?,
+        self.seal()?.name()
+    }
+
+    /// Puts the whole file on the disk, without its name.
+    ///
+    /// # Errors
+    ///
+    /// The disk refuses.
+    pub fn seal(self) -> Result<Sealed> {
+        let sealed = match self.sink {
+            Sink::Text(file) => file.seal()?,
             #[cfg(feature = "parquet")]
-            Sink::Parquet(file) => file.finish()?,
-        }
-        Ok(self.rows)
+            Sink::Parquet(file) => file.seal()?,
+        };
+        Ok(sealed.with_rows(self.rows))
     }
 }
 

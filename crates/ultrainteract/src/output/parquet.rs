@@ -12,7 +12,7 @@ use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 use tempfile::TempPath;
 
-use super::{no_parquet, text};
+use super::{Sealed, no_parquet, text};
 use crate::formats::Format;
 use crate::{Error, Result};
 
@@ -101,16 +101,22 @@ impl ParquetFile {
         Ok(())
     }
 
-    pub fn finish(mut self) -> Result<()> {
+    pub fn seal(mut self) -> Result<Sealed> {
         self.flush()?;
         self.writer
             .close()
             .map_err(|error| unwritable(&self.path, &error))?;
-        text::persist(&self.file, self.temporary, &self.path)
+        Sealed::new(&self.file, self.temporary, self.path)
     }
 }
 
-fn unwritable(path: &Path, error: &dyn std::fmt::Display) -> Error {
+fn unwritable(path: &Path, error: &(dyn std::error::Error + 'static)) -> Error {
+    // What the disk says is said as of any file.
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let mut causes = causes.filter_map(|error| error.downcast_ref::<std::io::Error>());
+    if let Some(code) = causes.find_map(std::io::Error::raw_os_error) {
+        return Error::io("write", path, std::io::Error::from_raw_os_error(code));
+    }
     Error::Table {
         kind: "Parquet",
         action: "write",

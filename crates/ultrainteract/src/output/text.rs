@@ -29,16 +29,45 @@ pub(crate) fn temporary_beside(path: &Path) -> Result<NamedTempFile> {
         .map_err(|error| Error::io("create", path, error))
 }
 
-/// Puts the whole file on the disk and gives it its name, replacing one that is there.
-pub(crate) fn persist(file: &File, temporary: TempPath, path: &Path) -> Result<()> {
-    file.sync_all()
-        .map_err(|error| Error::io("write", path, error))?;
-    temporary
-        .persist(path)
-        .map_err(|error| Error::io("rename into", path, error.error))
+/// A file that is whole on the disk, and has no name yet: for several that are to have theirs together, so that what can fail
+/// for want of room is behind them. One that is dropped leaves nothing behind.
+#[derive(Debug)]
+pub struct Sealed {
+    temporary: TempPath,
+    path: PathBuf,
+    rows: usize,
 }
 
-/// Writes text to a temporary file; [`finish`](Self::finish) gives it its name. One that is dropped
+impl Sealed {
+    /// Puts the whole file on the disk.
+    pub(crate) fn new(file: &File, temporary: TempPath, path: PathBuf) -> Result<Self> {
+        file.sync_all()
+            .map_err(|error| Error::io("write", &path, error))?;
+        Ok(Self {
+            temporary,
+            path,
+            rows: 0,
+        })
+    }
+
+    pub(crate) fn with_rows(self, rows: usize) -> Self {
+        Self { rows, ..self }
+    }
+
+    /// Gives the file its name, replacing one that is there, and returns the number of rows.
+    ///
+    /// # Errors
+    ///
+    /// The folder refuses.
+    pub fn name(self) -> Result<usize> {
+        self.temporary
+            .persist(&self.path)
+            .map_err(|error| Error::io("rename into", &self.path, error.error))?;
+        Ok(self.rows)
+    }
+}
+
+/// Writes text to a temporary file, which gets its name when it is [sealed](Self::seal). One that is dropped
 /// before leaves nothing behind. Names that end in `.gz` or `.zst` are compressed.
 #[derive(Debug)]
 pub(crate) struct TextFile {
@@ -103,14 +132,15 @@ impl TextFile {
         .map_err(|error| Error::io("write", &self.path, error))
     }
 
-    pub fn finish(self) -> Result<()> {
-        let io = |error| Error::io("write", &self.path, error);
+    pub fn seal(self) -> Result<Sealed> {
+        let path = self.path;
+        let io = |error| Error::io("write", &path, error);
         let file = match self.sink {
             Sink::Plain(file) => file,
             Sink::Gzip(file) => file.finish().map_err(io)?,
             Sink::Zstd(file) => file.finish().map_err(io)?,
         };
         let file = file.into_inner().map_err(|error| io(error.into_error()))?;
-        persist(&file, self.temporary, &self.path)
+        Sealed::new(&file, self.temporary, path)
     }
 }

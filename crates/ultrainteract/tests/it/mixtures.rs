@@ -174,13 +174,17 @@ fn bad_records_are_left_out_only_when_asked_for_and_counted() {
 
     let mut rejected = Vec::new();
     let out = Output::create(at("mix.jsonl"), mixture.format).unwrap();
-    let manifest = mixture
+    let mixed = mixture
         .write_to(out, &Default::default(), |record| {
             rejected.push(record.error.to_string());
             Ok::<_, ultrainteract::Error>(())
         })
         .unwrap();
     assert_eq!(rejected, [error]);
+    assert!(!at("mix.jsonl").exists(), "it has no name yet");
+    let rows = mixed.rows.name().unwrap();
+    let manifest = mixed.manifest;
+    assert_eq!(rows, manifest.order.len());
     let source = &manifest.sources[0];
     assert_eq!((source.available, source.taken, source.invalid), (5, 5, 1));
     let again = Mixture::repeat(&manifest, &at("again.jsonl"), &Default::default()).unwrap();

@@ -1,5 +1,6 @@
 //! Kills and interrupts at any moment: the same command goes on, and ends with the files of a run that nothing came into the
-//! way of. `EURUS_KILLS` says how many kills.
+//! way of. `EURUS_KILLS` says how many kills, and with `EURUS_WHOLE_RECIPE` the recipe has all of its sizes, which wants a program
+//! that is optimized.
 
 use std::time::{Duration, Instant};
 
@@ -14,26 +15,39 @@ use crate::common::{Workplace, ensure_says};
 use crate::interrupts::{go_on, send, to_go_on};
 
 /// A whole run, and how long it took.
-fn whole() -> Result<(std::collections::BTreeMap<String, Vec<u8>>, Duration)> {
+fn whole(command: &str) -> Result<(std::collections::BTreeMap<String, Vec<u8>>, Duration)> {
     let place = Workplace::new()?;
     let started = Instant::now();
-    place.succeed(&small())?;
+    place.succeed(command)?;
     Ok((files(&place, "runs")?, started.elapsed()))
+}
+
+/// What is killed.
+fn killed() -> String {
+    match std::env::var_os("EURUS_WHOLE_RECIPE") {
+        Some(_) => "recipe run small-eurus".to_owned(),
+        None => small(),
+    }
 }
 
 #[test]
 fn a_run_killed_at_random_moments_ends_with_the_files_of_one_that_was_not() -> Result<()> {
-    let (expected, took) = whole()?;
+    let command = killed();
+    let (expected, took) = whole(&command)?;
     let place = Workplace::new()?;
     let mut rng = ChaCha8Rng::seed_from_u64(24);
     let kills = count("EURUS_KILLS", 3);
     for _ in 0..kills {
-        let run = place.watch(&small())?;
+        let run = place.watch(&command)?;
         // Each goes on from where the last was killed, and so has less to do.
-        std::thread::sleep(took.mul_f64(rng.random_range(0.05..1.0) / kills.min(4) as f64));
+        let parts = match std::env::var_os("EURUS_WHOLE_RECIPE") {
+            Some(_) => kills,
+            None => kills.min(4),
+        };
+        std::thread::sleep(took.mul_f64(rng.random_range(0.05..1.5) / parts as f64));
         run.kill()?;
     }
-    place.succeed(&small())?;
+    place.succeed(&command)?;
     ensure_same(&expected, &without_leftovers(files(&place, "runs")?))
 }
 
@@ -51,7 +65,7 @@ fn without_leftovers(
 
 #[test]
 fn an_interrupted_run_keeps_what_is_done_and_the_printed_command_goes_on() -> Result<()> {
-    let (expected, _) = whole()?;
+    let (expected, _) = whole(&small())?;
     let place = Workplace::new()?;
     for (signal, code, at) in [
         (Signal::INT, 130, "sft 1/"),
