@@ -278,6 +278,9 @@ pub trait ForestOps: Backend {
 impl ForestOps for burn::backend::LibTorch {}
 
 /// See [`ForestOps::project`].
+///
+/// The gradient of a parameter in half precision comes out in f32, also here, in [`embed`], and for the weights of norms. burn's
+/// own operations give one of the parameter's type and cannot add the two: do not use such a parameter in both.
 pub fn project(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::project(x.into_dispatch(), weight.into_dispatch()))
 }

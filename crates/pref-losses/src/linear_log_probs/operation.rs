@@ -13,10 +13,9 @@ use burn::backend::Flex;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, TensorMetadata, backend_extension};
-use burn::tensor::{DType, FloatDType, Slice};
+use burn::tensor::Slice;
 
 /// The quantities computed from the logits beside the log-probs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -266,9 +265,8 @@ impl LinearLogProbs for burn::backend::LibTorch {
 struct LinearLogProbsBackward;
 
 impl<B: Kernels> Backward<B, 2> for LinearLogProbsBackward {
-    /// The weight besides, to find what there is of its gradient, and whether it is a parameter. It is held no longer than this
-    /// step is.
-    type State = (Saved<B>, FloatTensor<Autodiff<B>>, bool);
+    /// The weight besides, to find what there is of its gradient. It is held no longer than this step is.
+    type State = (Saved<B>, FloatTensor<Autodiff<B>>);
 
     fn backward(
         self,
@@ -282,19 +280,12 @@ impl<B: Kernels> Backward<B, 2> for LinearLogProbsBackward {
             hidden: hidden.is_some(),
             weight: weight.is_some(),
         };
-        let (saved, weight_tensor, is_parameter) = ops.state;
+        let (saved, weight_tensor) = ops.state;
         let grad = match saved.inputs.also {
             Also::Nothing => grad,
             Also::LogSumSquares => B::float_slice(grad, &[Slice::from(0..saved.inputs.tokens())]),
         };
-        // Nothing goes on from the gradient of a parameter: one of half precision is summed in f32, over forests too.
-        let weight_sum = grads.remove::<B>(&weight_tensor).or_else(|| {
-            let is_summed_wide = wanted.weight
-                && is_parameter
-                && matches!(weight_tensor.dtype(), DType::BF16 | DType::F16);
-            let device = saved.inputs.weight.device();
-            is_summed_wide.then(|| B::float_zeros(weight_tensor.shape(), &device, FloatDType::F32))
-        });
+        let weight_sum = grads.remove::<B>(&weight_tensor);
         let gradient = <B as Kernels>::backward(saved, grad, wanted, weight_sum);
         for (parent, gradient) in [(hidden, gradient.hidden), (weight, gradient.weight)] {
             if let (Some(node), Some(gradient)) = (parent, gradient) {
@@ -314,7 +305,6 @@ impl<B: Kernels, C: CheckpointStrategy> LinearLogProbs for Autodiff<B, C> {
         also: Also,
     ) -> FloatTensor<Self> {
         let (hidden, hidden_node) = hidden.into_parts();
-        let is_parameter = Self::float_is_require_grad(&weight);
         let weight_tensor = weight.clone();
         let (weight, weight_node) = weight.into_parts();
         let inputs = Inputs::<B> {
@@ -337,7 +327,7 @@ impl<B: Kernels, C: CheckpointStrategy> LinearLogProbs for Autodiff<B, C> {
                     row_max,
                     log_sum,
                 };
-                prepared.finish((saved, weight_tensor, is_parameter), output)
+                prepared.finish((saved, weight_tensor), output)
             }
             OpsKind::UnTracked(prepared) => prepared.finish(output),
         }
