@@ -1,5 +1,6 @@
 //! One operation, on a device and on the CPU.
 
+use anyhow::Result;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -36,27 +37,28 @@ pub fn noise<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
     Tensor::from_data(TensorData::new(numbers, shape), options)
 }
 
-/// The same numbers on a device, in a type.
-fn on<const D: usize>(tensor: Tensor<D>, device: &Device, dtype: DType) -> Tensor<D> {
-    let data = tensor.into_data().convert_dtype(dtype);
-    Tensor::from_data(data, (device, dtype))
+/// The same numbers on a device, in a type. What went wrong before shows when they are read.
+fn on<const D: usize>(tensor: Tensor<D>, device: &Device, dtype: DType) -> Result<Tensor<D>> {
+    let data = tensor.try_into_data()?.convert_dtype(dtype);
+    Ok(Tensor::from_data(data, (device, dtype)))
 }
 
 impl Case {
     /// How far a device is from the CPU with the same inputs.
-    pub fn distance(&self, device: &Device, dtype: DType) -> Distance {
+    ///
+    /// # Errors
+    ///
+    /// When the device refuses a kernel.
+    pub fn distance(&self, device: &Device, dtype: DType) -> Result<Distance> {
         // Rounded to what the device gets.
-        let inputs: Vec<Tensor<2>> = self
-            .inputs
-            .iter()
-            .map(|input| on(input.clone(), &Device::flex(), dtype))
-            .collect();
-        let (values, gradients) = self.compute(&inputs, device, dtype);
-        let (expected, expected_gradients) = self.compute(&inputs, &Device::flex(), DType::F64);
-        Distance {
+        let rounded = |input: &Tensor<2>| on(input.clone(), &Device::flex(), dtype);
+        let inputs: Vec<_> = self.inputs.iter().map(rounded).collect::<Result<_>>()?;
+        let (values, gradients) = self.compute(&inputs, device, dtype)?;
+        let (expected, expected_gradients) = self.compute(&inputs, &Device::flex(), DType::F64)?;
+        Ok(Distance {
             values: furthest(values, expected),
             gradients: (self.is_differentiable).then(|| furthest(gradients, expected_gradients)),
-        }
+        })
     }
 
     fn compute(
@@ -64,34 +66,34 @@ impl Case {
         inputs: &[Tensor<2>],
         device: &Device,
         dtype: DType,
-    ) -> (Vec<Tensor<2>>, Vec<Tensor<2>>) {
+    ) -> Result<(Vec<Tensor<2>>, Vec<Tensor<2>>)> {
         let to_cpu = |tensor: Tensor<2>| on(tensor, &Device::flex(), DType::F64);
-        if !self.is_differentiable {
-            let inputs: Vec<_> = inputs
-                .iter()
-                .map(|it| on(it.clone(), device, dtype))
-                .collect();
-            let values = (self.function)(&inputs);
-            return (values.into_iter().map(to_cpu).collect(), Vec::new());
+        let device = match self.is_differentiable {
+            true => device.clone().autodiff(),
+            false => device.clone(),
+        };
+        let mut on_device = Vec::new();
+        for input in inputs {
+            let input = on(input.clone(), &device, dtype)?;
+            on_device.push(match self.is_differentiable {
+                true => input.require_grad(),
+                false => input,
+            });
         }
-        let device = device.clone().autodiff();
-        let inputs: Vec<_> = inputs
-            .iter()
-            .map(|it| on(it.clone(), &device, dtype).require_grad())
-            .collect();
-        let values = (self.function)(&inputs);
-        let loss = values
-            .iter()
-            .map(|value| {
-                let weights = on(noise(value.dims(), 99), &device, value.dtype());
-                (value.clone() * weights).sum()
-            })
-            .reduce(|sum, term| sum + term);
-        let grads = loss.map(|loss| loss.backward());
-        let gradient = |input: &Tensor<2>| input.grad(grads.as_ref()?).map(to_cpu);
-        let gradients = inputs.iter().filter_map(gradient).collect();
-        let values = values.into_iter().map(|it| to_cpu(it.inner())).collect();
-        (values, gradients)
+        let values = (self.function)(&on_device);
+        if !self.is_differentiable {
+            let values = values.into_iter().map(to_cpu).collect::<Result<_>>()?;
+            return Ok((values, Vec::new()));
+        }
+        let mut gradients = Vec::new();
+        for value in &values {
+            let weights = on(noise(value.dims(), 99), &device, value.dtype())?;
+            let grads = (value.clone() * weights).sum().backward();
+            let of_inputs = on_device.iter().filter_map(|input| input.grad(&grads));
+            gradients.extend(of_inputs.map(to_cpu).collect::<Result<Vec<_>>>()?);
+        }
+        let values = values.into_iter().map(|it| to_cpu(it.inner()));
+        Ok((values.collect::<Result<_>>()?, gradients))
     }
 }
 

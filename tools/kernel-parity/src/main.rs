@@ -1,5 +1,6 @@
 //! Prints how far every kernel of `gpu-kernels` is from the CPU in double precision with stock operations: values and gradients,
-//! on random trees. Ends with 1 if one is further than it may be.
+//! on random trees. Ends with 1 if one is further than it may be. A kernel that the device refuses, for want of shared memory for
+//! example, says so in the table.
 //!
 //! `kernel-parity [--json] [DEVICE...]`; without names every device of the build.
 
@@ -11,9 +12,11 @@ mod cases;
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, bail};
 use burn::tensor::{DType, Device};
-use serde_json::json;
+use serde_json::{Value, json};
+
+use case::Distance;
 
 /// Of float32 and of bfloat16, relative to the largest number.
 const TOLERANCES: [(DType, &str, f64); 2] =
@@ -49,6 +52,36 @@ fn wanted(arguments: impl Iterator<Item = String>) -> Result<(bool, Vec<(&'stati
     Ok((!options.is_empty(), devices))
 }
 
+/// The last line of a message that says something.
+fn reason(error: &Error) -> String {
+    let message = error.to_string();
+    let says = |line: &&str| !line.ends_with(':') && !line.contains("acktrace");
+    message.lines().rfind(says).unwrap_or_default().to_owned()
+}
+
+/// A line of the table, and the same as JSON.
+fn row(
+    device: &str,
+    dtype: &str,
+    kernel: &str,
+    found: &Result<Distance>,
+    passed: bool,
+) -> (String, Value) {
+    let (values, gradients) = match found {
+        Ok(Distance { values, gradients }) => (format!("{values:.1e}"), *gradients),
+        Err(error) => (format!("refused: {}", reason(error)), None),
+    };
+    let shown = gradients.map_or(String::new(), |it| format!("{it:.1e}"));
+    let note = if passed { "" } else { " **too far**" };
+    let line = format!("| {device} | {dtype} | {kernel} | {values} | {shown} |{note}");
+    let json = json!({
+        "device": device, "type": dtype, "kernel": kernel, "passed": passed, "gradients": gradients,
+        "values": found.as_ref().ok().map(|it| it.values),
+        "refused": found.as_ref().err().map(ToString::to_string),
+    });
+    (line, json)
+}
+
 fn main() -> Result<ExitCode> {
     let (as_json, devices) = wanted(std::env::args().skip(1))?;
     let mut rows = Vec::new();
@@ -64,25 +97,18 @@ fn main() -> Result<ExitCode> {
                 continue;
             }
             for case in cases::all() {
-                let kernel = &case.kernel;
-                let apart = case.distance(device, dtype);
-                // Not a number is not near.
+                let found = case.distance(device, dtype);
+                // Not a number is not near. A kernel that a device has no room for computes nothing wrong.
                 let near = |distance: f64| distance <= tolerance;
-                let passed = near(apart.values) && apart.gradients.is_none_or(near);
+                let passed = found.as_ref().map_or(true, |apart| {
+                    near(apart.values) && apart.gradients.is_none_or(near)
+                });
                 is_near &= passed;
+                let (line, json) = row(name, type_name, &case.kernel, &found, passed);
                 if !as_json {
-                    let gradients = apart.gradients.map(|it| format!("{it:.1e}"));
-                    println!(
-                        "| {name} | {type_name} | {kernel} | {:.1e} | {} |{}",
-                        apart.values,
-                        gradients.unwrap_or_default(),
-                        if passed { "" } else { " **too far**" }
-                    );
+                    println!("{line}");
                 }
-                rows.push(json!({
-                    "device": name, "type": type_name, "kernel": kernel, "values": apart.values,
-                    "gradients": apart.gradients, "passed": passed,
-                }));
+                rows.push(json);
             }
         }
     }
