@@ -13,7 +13,8 @@
 #
 # The folder goes to any machine with a driver and the CUDA toolkit's NVRTC; neither Rust nor this repository is needed there. A file
 # of JSON is written when a part ends: RESULTS/PART.json, with its messages in RESULTS/PART.log. RESULTS=FOLDER says where
-# (gpu-results). A part that takes too long is ended, and what it had is kept.
+# (gpu-results). A part that takes too long is ended, and what it had is kept. To try the script out, OPTIONS='--layers 2' goes to every
+# training step, and LIMIT=600 is every part's time in seconds.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 parts=(parity rates losses 1b 7b trl)
@@ -69,10 +70,13 @@ find_toolkit() {
     exit 1
 }
 
+# shellcheck disable=SC2086 # Several words.
+train_step() { "$here/train_step" "$@" ${OPTIONS:-}; }
+
 # step OPTIONS...: training steps in mixed precision of trees as long as UltraInteract's, forests of 8192 tokens, one a step. No
 # minutes go into drawing weights.
 step() {
-    "$here/train_step" --what dpo --device cuda --bf16 --lengths ultrainteract --token-budget 8192 --log-prob-chunk 512 \
+    train_step --what dpo --device cuda --bf16 --lengths ultrainteract --token-budget 8192 --log-prob-chunk 512 \
         --forests-per-step 1 --device-weights "$@"
 }
 
@@ -100,7 +104,7 @@ numbers() { sed 's/.*"'"$1"'":\[\([^]]*\)\].*/\1/' | tr ',' '\n'; }
 
 losses() {
     local of_cpu line
-    ten() { "$here/train_step" --trees 20 --what dpo --no-peak "$@"; }
+    ten() { train_step --trees 20 --what dpo --no-peak "$@"; }
     of_cpu=$(ten)
     echo "$of_cpu"
     for precision in "" --bf16; do
@@ -176,7 +180,7 @@ if command -v nvidia-smi >/dev/null; then
     nvidia-smi --query-gpu=name,driver_version,memory.total,memory.used --format=csv
 fi
 
-# Nine minutes together; LIMIT gives every part another limit, in seconds.
+# Nine minutes together.
 declare -A limits=([parity]=60 [rates]=60 [losses]=90 [1b]=90 [7b]=150 [trl]=90)
 ended_badly=()
 for part in "${@:-${parts[@]}}"; do
