@@ -59,9 +59,9 @@ impl Update for burn_cubecl::CubeBackend {
     }
 }
 
-/// One update of 10,007 numbers.
-pub fn case() -> Case {
-    let mut inputs: Vec<Tensor<2>> = (1..5).map(|seed| noise([1, 10_007], seed)).collect();
+/// One update of so many numbers.
+pub fn case(parameters: usize) -> Case {
+    let mut inputs: Vec<Tensor<2>> = (1..5).map(|seed| noise([1, parameters], seed)).collect();
     // A mean of squares.
     inputs[3] = inputs[3].clone().powi_scalar(2);
     Case {

@@ -11,12 +11,42 @@ use token_forest::{PackedForest, TokenTree};
 use crate::adamw;
 use crate::case::{Case, noise};
 
+/// How large the inputs are.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    most_tokens_of_node: usize,
+    rows: usize,
+    width: usize,
+    vocab: u32,
+    parameters: usize,
+}
+
+impl Size {
+    /// Several tiles of everything.
+    pub const WHOLE: Self = Self {
+        most_tokens_of_node: 40,
+        rows: 300,
+        width: 576,
+        vocab: 517,
+        parameters: 10_007,
+    };
+    /// For a device whose units are threads that wait for each other.
+    pub const SMALL: Self = Self {
+        most_tokens_of_node: 3,
+        rows: 2,
+        width: 24,
+        vocab: 40,
+        parameters: 600,
+    };
+}
+
 /// All of them.
-pub fn all() -> Vec<Case> {
-    let mut cases: Vec<Case> = (0..ATTENTION.len()).map(attention).collect();
-    cases.extend(row_wise());
-    cases.extend(of_tokens());
-    cases.push(adamw::case());
+pub fn all(size: Size) -> Vec<Case> {
+    let of_attention = (0..ATTENTION.len()).map(|index| attention(index, size));
+    let mut cases: Vec<Case> = of_attention.collect();
+    cases.extend(row_wise(size));
+    cases.extend(of_tokens(size));
+    cases.push(adamw::case(size.parameters));
     cases
 }
 
@@ -43,12 +73,12 @@ const ATTENTION: [(usize, usize, usize, Option<usize>); 6] = [
     (2, 2, 160, Some(5)),
 ];
 
-/// Trees with nodes of 1 to 40 tokens, deep and wide ones: in the attention kernels' terms, tiles that are full, empty and cut.
-fn forest(seed: u64) -> PackedForest {
+/// Trees with nodes of up to so many tokens, deep and wide ones: in the attention kernels' terms, tiles that are full, empty and cut.
+fn forest(seed: u64, most_tokens: usize) -> PackedForest {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let trees: Vec<TokenTree> = (0..rng.random_range(2..5))
         .map(|_| {
-            let tokens = |rng: &mut ChaCha8Rng| vec![1; rng.random_range(1..41)];
+            let tokens = |rng: &mut ChaCha8Rng| vec![1; rng.random_range(1..=most_tokens)];
             let mut tree = TokenTree::new(tokens(&mut rng), false);
             for node in 0..rng.random_range(1..8) {
                 let parent = rng.random_range(0..node + 1);
@@ -61,9 +91,9 @@ fn forest(seed: u64) -> PackedForest {
         .unwrap_or_else(|error| unreachable!("trees that were pushed together are whole: {error}"))
 }
 
-fn attention(index: usize) -> Case {
+fn attention(index: usize, size: Size) -> Case {
     let (heads, kv_heads, head_dim, window) = ATTENTION[index];
-    let forest = forest(index as u64);
+    let forest = forest(index as u64, size.most_tokens_of_node);
     let shape = AttentionShape {
         heads,
         kv_heads,
@@ -87,22 +117,22 @@ fn attention(index: usize) -> Case {
 }
 
 /// What goes over rows or elements.
-fn row_wise() -> Vec<Case> {
-    const SHAPE: [usize; 2] = [300, 576];
-    let angles = noise([SHAPE[0], SHAPE[1] / 2], 3).into_data();
+fn row_wise(size: Size) -> Vec<Case> {
+    let shape = [size.rows, size.width];
+    let angles = noise([size.rows, size.width / 2], 3).into_data();
     vec![
         case(
             "RMSNorm",
-            vec![noise(SHAPE, 1), noise([1, SHAPE[1]], 2)],
+            vec![noise(shape, 1), noise([1, size.width], 2)],
             |it| {
                 let width = it[1].dims()[1];
                 ops::rms_norm(it[0].clone(), it[1].clone().reshape([width]), 1e-5)
             },
         ),
-        case("SwiGLU", vec![noise(SHAPE, 1), noise(SHAPE, 2)], |it| {
+        case("SwiGLU", vec![noise(shape, 1), noise(shape, 2)], |it| {
             ops::swiglu(it[0].clone(), it[1].clone())
         }),
-        case("rotary", vec![noise(SHAPE, 1)], move |it| {
+        case("rotary", vec![noise(shape, 1)], move |it| {
             let options = (&it[0].device(), it[0].dtype());
             let angles = Tensor::<2>::from_data(angles.clone().convert_dtype(options.1), options);
             ops::rotate(it[0].clone(), angles.clone().cos(), angles.sin())
@@ -116,15 +146,17 @@ fn row_wise() -> Vec<Case> {
 }
 
 /// What goes by token ids.
-fn of_tokens() -> Vec<Case> {
-    const VOCAB: u32 = 517;
+fn of_tokens(size: Size) -> Vec<Case> {
+    let vocab = size.vocab as usize;
     let mut rng = ChaCha8Rng::seed_from_u64(5);
-    let tokens: Vec<u32> = (0..300).map(|_| rng.random_range(0..VOCAB)).collect();
+    let tokens: Vec<u32> = (0..size.rows)
+        .map(|_| rng.random_range(0..size.vocab))
+        .collect();
     let ids = move |like: &Tensor<2>| -> Tensor<1, Int> { int_tensor(&tokens, &like.device()) };
     let (of_embedding, of_tied, of_head, of_tied_head) =
         (ids.clone(), ids.clone(), ids.clone(), ids);
-    let embedding = || noise([VOCAB as usize, 48], 1);
-    let hidden = || noise([300, 48], 2);
+    let embedding = || noise([vocab, 48], 1);
+    let hidden = || noise([size.rows, 48], 2);
     vec![
         case("embedding", vec![embedding()], move |it| {
             ops::embed(it[0].clone(), of_embedding(&it[0]))
@@ -135,7 +167,7 @@ fn of_tokens() -> Vec<Case> {
         }),
         case(
             "log-probs",
-            vec![hidden(), noise([48, VOCAB as usize], 1)],
+            vec![hidden(), noise([48, vocab], 1)],
             move |it| {
                 linear_log_probs(it[0].clone(), it[1].clone(), of_head(&it[0]), 64).unsqueeze()
             },
