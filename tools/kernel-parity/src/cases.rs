@@ -40,13 +40,13 @@ impl Size {
     };
 }
 
-/// All of them.
+/// All of them: first those whose units do not wait for each other.
 pub fn all(size: Size) -> Vec<Case> {
-    let of_attention = (0..ATTENTION.len()).map(|index| attention(index, size));
-    let mut cases: Vec<Case> = of_attention.collect();
-    cases.extend(row_wise(size));
-    cases.extend(of_tokens(size));
+    let mut cases = row_wise(size);
     cases.push(adamw::case(size.parameters));
+    cases.extend(of_tokens(size));
+    cases.push(norm(size));
+    cases.extend((0..ATTENTION.len()).map(|index| attention(index, size)));
     cases
 }
 
@@ -121,14 +121,6 @@ fn row_wise(size: Size) -> Vec<Case> {
     let shape = [size.rows, size.width];
     let angles = noise([size.rows, size.width / 2], 3).into_data();
     vec![
-        case(
-            "RMSNorm",
-            vec![noise(shape, 1), noise([1, size.width], 2)],
-            |it| {
-                let width = it[1].dims()[1];
-                ops::rms_norm(it[0].clone(), it[1].clone().reshape([width]), 1e-5)
-            },
-        ),
         case("SwiGLU", vec![noise(shape, 1), noise(shape, 2)], |it| {
             ops::swiglu(it[0].clone(), it[1].clone())
         }),
@@ -143,6 +135,14 @@ fn row_wise(size: Size) -> Vec<Case> {
             |it| ops::project(it[0].clone(), it[1].clone()),
         ),
     ]
+}
+
+fn norm(size: Size) -> Case {
+    let inputs = vec![noise([size.rows, size.width], 1), noise([1, size.width], 2)];
+    case("RMSNorm", inputs, |it| {
+        let width = it[1].dims()[1];
+        ops::rms_norm(it[0].clone(), it[1].clone().reshape([width]), 1e-5)
+    })
 }
 
 /// What goes by token ids.
