@@ -6,23 +6,12 @@ what is left of a token is what it asks for once.
 """
 
 import argparse
-import json
-import subprocess
 import sys
 
-from measure import ROOT, account
+from measure import account, program
 
 COUNTS = ("launches", "uploads", "reads", "copies", "fills", "allocations")
 MOST_LAUNCHES_OF_A_LAYER = 25
-
-
-def program():
-    """The bench of generation, built for CUDA."""
-    build = ["cargo", "build", "--package", "eurus-benches", "--bench", "decode", "--features", "cuda"]
-    lines = subprocess.run(build + ["--message-format=json"], check=True, stdout=subprocess.PIPE, cwd=ROOT).stdout.splitlines()
-    artifacts = (json.loads(line) for line in lines)
-    programs = [it["executable"] for it in artifacts if it.get("executable") and it["target"]["name"] == "decode"]
-    return programs[-1]
 
 
 def measure(executable, arguments, options):
@@ -46,7 +35,7 @@ def main():
     parser.add_argument("--f32", action="store_true", help="compute in float32, not bfloat16")
     parser.add_argument("--no-bounds", action="store_true", help="say the numbers and do not judge them")
     arguments = parser.parse_args()
-    executable = arguments.program or program()
+    executable = arguments.program or program("eurus-benches", "decode", "--bench")
     failures = []
     print("what                   of         " + "".join(f"{name:>12}" for name in COUNTS) + "   modules")
     cases = {

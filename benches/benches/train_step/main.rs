@@ -15,28 +15,28 @@
 )]
 
 mod arithmetic;
+mod card;
+mod rates;
+mod run;
 mod shapes;
+mod weights;
 mod workload;
 
 use std::path::PathBuf;
-use std::time::Instant;
 
 use anyhow::Result;
 use burn::tensor::{DType, Device};
 use clap::{Parser, ValueEnum};
-use eurus_memory::{TrainingAllocator, keep_freed_memory, peak_resident_bytes, reset_peak};
-use eurus_models::{Decoder, DecoderConfig, RewardModel};
-use eurus_train::{
-    Event, Precision, PreferenceTrainer, ReferenceLogProbs, RewardTrainer, SftTrainer,
-    TrainingConfig,
-};
-use pref_losses::{
-    BradleyTerryConfig, DpoConfig, KtoConfig, NcaConfig, PreferenceLossConfig, RewardLossConfig,
-};
+use eurus_memory::{TrainingAllocator, keep_freed_memory, peak_resident_bytes};
+use eurus_models::DecoderConfig;
+use eurus_train::{Precision, TrainingConfig};
+use pref_losses::{DpoConfig, KtoConfig, NcaConfig, PreferenceLossConfig};
 use serde_json::json;
 use token_forest::{Group, TokenTree, TrainingTree, add_mismatched};
 
 use arithmetic::{matmul_peak, training_flops};
+use card::{MemoryWatch, data_sheet_tflops};
+use run::Run;
 use shapes::Shape;
 use workload::Lengths;
 
@@ -108,9 +108,21 @@ struct Options {
     /// Where to compute: cpu, or cuda in a build with that feature
     #[arg(long, default_value = "cpu", value_parser = device)]
     device: Device,
+    /// Draw weights on the device: other numbers than those drawn on the host, which takes minutes for billions
+    #[arg(long)]
+    device_weights: bool,
     /// Do not time matrix products, which the share of their speed is said by
     #[arg(long)]
     no_peak: bool,
+    /// Tera-operations per second of the card's data sheet (bfloat16, dense) [default: by the card's name, where it is known]
+    #[arg(long)]
+    data_sheet_tflops: Option<f64>,
+    /// Train nothing: how fast the products and the attention of one layer are
+    #[arg(long, conflicts_with = "what")]
+    rates: bool,
+    /// Train nothing: write the trees to a file, for `--work` or for another trainer
+    #[arg(long, value_name = "FILE")]
+    write_trees: Option<PathBuf>,
     /// Set by cargo
     #[arg(long, hide = true)]
     bench: bool,
@@ -132,100 +144,30 @@ fn imitation(tree: &TrainingTree) -> Result<TrainingTree> {
     Ok(TrainingTree::new(tree.id(), tree.tree(), groups)?)
 }
 
-#[derive(Default)]
-struct Tally {
-    seconds: f64,
-    steps: usize,
-    unique_tokens: usize,
-    naive_tokens: usize,
-    /// Tokens that the step's forests had room for.
-    room: f64,
-    /// Of the first steps.
-    first_losses: Vec<f64>,
-    last_loss: f64,
+/// What the card's data sheet says of products in bfloat16.
+fn data_sheet_of(options: &Options) -> Option<f64> {
+    let by_name = || data_sheet_tflops(&card::name(&options.device)?);
+    options.data_sheet_tflops.or_else(by_name)
 }
 
-/// Steps whose losses are printed, to be compared with those of another device.
-const FIRST_STEPS: usize = 10;
-
-impl Tally {
-    fn observe(&mut self, event: &Event) {
-        if let Some(progress) = event.progress() {
-            self.seconds += progress.seconds;
-            self.steps += 1;
-            self.unique_tokens += progress.unique_tokens;
-            self.naive_tokens += progress.naive_tokens;
-            self.room += progress.unique_tokens as f64 / progress.utilization;
-            if self.first_losses.len() < FIRST_STEPS {
-                self.first_losses.push(progress.loss);
-            }
-            self.last_loss = progress.loss;
-        }
-    }
-}
-
-struct Run<'a> {
-    options: &'a Options,
-    settings: TrainingConfig,
-    config: DecoderConfig,
-    reference_seconds: f64,
-}
-
-impl Run<'_> {
-    fn preference(&mut self, loss: &PreferenceLossConfig, trees: &[TrainingTree]) -> Result<Tally> {
-        let policy = Decoder::init(&self.config, 0, &self.options.device);
-        let started = Instant::now();
-        let reference = ReferenceLogProbs::compute(&policy, trees, &self.settings, &mut |_| {})?;
-        self.reference_seconds = started.elapsed().as_secs_f64();
-        let trainer = PreferenceTrainer::new(self.settings.clone(), loss)?;
-        let (warmup, warmup_reference) = self.warmup(trees, &policy)?;
-        let policy = trainer.train(policy, &warmup, &warmup_reference, &mut |_| {})?;
-        self.measure(|tally| {
-            trainer.train(policy, trees, &reference, &mut |event| tally.observe(event))?;
-            Ok(())
-        })
-    }
-
-    fn warmup(
-        &self,
-        trees: &[TrainingTree],
-        policy: &Decoder,
-    ) -> Result<(Vec<TrainingTree>, ReferenceLogProbs)> {
-        let trees = trees[..self.options.warmup_trees.min(trees.len())].to_vec();
-        let reference = ReferenceLogProbs::compute(policy, &trees, &self.settings, &mut |_| {})?;
-        Ok((trees, reference))
-    }
-
-    fn reward(&mut self, trees: &[TrainingTree]) -> Result<Tally> {
-        let model = RewardModel::from_decoder(Decoder::init(&self.config, 0, &self.options.device));
-        let loss = RewardLossConfig::BradleyTerry(BradleyTerryConfig::default());
-        let trainer = RewardTrainer::new(self.settings.clone(), &loss)?;
-        let warmup = &trees[..self.options.warmup_trees.min(trees.len())];
-        let model = trainer.train(model, warmup, &mut |_| {})?;
-        self.measure(|tally| {
-            trainer.train(model, trees, &mut |event| tally.observe(event))?;
-            Ok(())
-        })
-    }
-
-    fn sft(&mut self, trees: &[TrainingTree]) -> Result<Tally> {
-        let model = Decoder::init(&self.config, 0, &self.options.device);
-        let trainer = SftTrainer::new(self.settings.clone())?;
-        let warmup = &trees[..self.options.warmup_trees.min(trees.len())];
-        let model = trainer.train(model, warmup, &mut |_| {})?;
-        self.measure(|tally| {
-            trainer.train(model, trees, &mut |event| tally.observe(event))?;
-            Ok(())
-        })
-    }
-
-    /// Counts the peak of memory from here on.
-    fn measure(&self, train: impl FnOnce(&mut Tally) -> Result<()>) -> Result<Tally> {
-        reset_peak();
-        let mut tally = Tally::default();
-        train(&mut tally)?;
-        Ok(tally)
-    }
+fn print_rates(
+    options: &Options,
+    config: &DecoderConfig,
+    trees: &[TrainingTree],
+    dtype: DType,
+) -> Result<()> {
+    let (tokens, device) = (options.token_budget, &options.device);
+    let products = rates::products(config, tokens, dtype, device)?;
+    let attention = rates::attention(config, trees, tokens, dtype, device)?;
+    let rates = json!({
+        "card": card::name(device),
+        "data_sheet_tflops": data_sheet_of(options),
+        "bf16": options.bf16,
+        "products": products,
+        "attention": attention,
+    });
+    println!("{rates}");
+    Ok(())
 }
 
 fn main() -> Result<()> {
@@ -240,6 +182,16 @@ fn main() -> Result<()> {
         Some(path) => workload::read(path, config.vocab_size)?,
         None => workload::draw(options.trees, options.lengths, config.vocab_size, 0)?,
     };
+    if let Some(path) = &options.write_trees {
+        return workload::write(path, &trees);
+    }
+    let computed_in = match options.bf16 {
+        true => DType::BF16,
+        false => DType::F32,
+    };
+    if options.rates {
+        return print_rates(&options, &config, &trees, computed_in);
+    }
     let pairs: usize = trees.iter().map(|tree| tree.groups().len()).sum();
     let nodes: usize = trees.iter().map(|tree| tree.tree().nodes.len()).sum();
     let settings = TrainingConfig {
@@ -257,10 +209,7 @@ fn main() -> Result<()> {
         epochs: options.epochs,
         ..TrainingConfig::default()
     };
-    let computed_in = match options.bf16 {
-        true => DType::BF16,
-        false => DType::F32,
-    };
+    let watch = MemoryWatch::start(&options.device);
     let peak = match options.no_peak {
         true => None,
         false => Some(matmul_peak(&options.device, computed_in)?),
@@ -295,8 +244,8 @@ fn main() -> Result<()> {
     let round = |value: f64| (value * 1000.0).round() / 1000.0;
     let flops = flops * options.epochs as f64;
     let mib = |bytes: u64| round(bytes as f64 / 1024.0 / 1024.0);
-    // Pages are kept for the next allocation, so what is reserved at the end is what was needed at most.
-    let device_memory = options.device.memory_pool_usage();
+    let per_second = flops / tally.seconds;
+    let data_sheet = data_sheet_of(&options).filter(|_| options.bf16);
     println!(
         "{}",
         json!({
@@ -316,9 +265,14 @@ fn main() -> Result<()> {
             "naive_tokens_per_s": round(tally.naive_tokens as f64 / tally.seconds),
             "utilization": round(tally.unique_tokens as f64 / tally.room),
             "peak_rss_mib": peak_resident_bytes().map(mib),
-            "device_memory_mib": device_memory.map(|it| mib(it.bytes_reserved)),
+            "card": card::name(&options.device),
+            "device_peak_mib": watch.and_then(MemoryWatch::peak).map(|it| mib(it as u64)),
+            "tflops": round(per_second / 1e12),
+            "data_sheet_tflops": data_sheet,
+            "mfu": data_sheet.map(|tflops| round(per_second / tflops / 1e12)),
             "matmul_peak_gflops": peak.map(|peak| round(peak / 1e9)),
-            "matmul_share": peak.map(|peak| round(flops / tally.seconds / peak)),
+            "matmul_share": peak.map(|peak| round(per_second / peak)),
+            "first_seconds": tally.first_seconds,
             "first_losses": tally.first_losses,
             "last_loss": tally.last_loss,
         })

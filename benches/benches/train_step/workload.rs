@@ -1,13 +1,15 @@
 //! The trees: of a file, or drawn from a seed.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::ValueEnum;
 use eurus_tests::workload;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, weighted::WeightedIndex};
+use serde_json::{Value, json};
 use token_forest::{Group, TokenTree, TrainingTree};
 
 /// The trees of a file; token ids from `vocab` on become smaller ones.
@@ -81,4 +83,27 @@ fn tokens(mean: usize, vocab: usize, rng: &mut impl Rng) -> Vec<u32> {
     (0..length)
         .map(|_| rng.random_range(0..vocab as u32))
         .collect()
+}
+
+/// Writes trees as [`read`] reads them.
+pub fn write(path: &Path, trees: &[TrainingTree]) -> Result<()> {
+    let mut lines = String::new();
+    for tree in trees {
+        let nodes = &tree.tree().nodes;
+        let parent = |node: usize| nodes[node].parent.map_or(-1, |parent| parent as i64);
+        let written: Vec<Value> = (0..nodes.len())
+            .map(|node| json!({"parent": parent(node), "ids": nodes[node].tokens}))
+            .collect();
+        let pairs: Vec<Value> = tree
+            .groups()
+            .iter()
+            .map(|pair| (pair.nodes[0], pair.nodes[1]))
+            .map(|(chosen, rejected)| {
+                json!({"prompt": parent(chosen), "chosen": chosen, "rejected": rejected})
+            })
+            .collect();
+        let line = json!({"parent_id": tree.id(), "nodes": written, "pairs": pairs});
+        writeln!(lines, "{line}")?;
+    }
+    std::fs::write(path, lines).with_context(|| path.display().to_string())
 }

@@ -2,7 +2,8 @@
 //! rewards and gradients of every kind of decoder, training runs, and generated tokens.
 //!
 //! The CPU's fused operations are always checked. `--features eurus-tests/wgpu`, `cuda` or `tch` add the devices that these
-//! bring, which must be there then. A device that does not pass is not to be trained on.
+//! bring, which must be there then; `EURUS_DEVICES=cuda` (or several, with commas) takes these alone. A device that does not pass
+//! is not to be trained on.
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, Tensor};
@@ -25,8 +26,23 @@ use token_forest::{Group, PackedForest, TokenTree, TrainingTree, add_mismatched}
 /// f32 against f64, through a few layers.
 const TOLERANCE: f64 = 1e-4;
 
-/// Every device of this build, by name.
+/// Every device of this build that is asked for, by name.
 fn devices() -> Vec<(&'static str, Device)> {
+    let asked = std::env::var("EURUS_DEVICES").ok();
+    let is_asked = |name: &str| match &asked {
+        Some(asked) => asked.split(',').any(|it| it == name),
+        None => true,
+    };
+    let mut devices = all_devices();
+    devices.retain(|(name, _)| is_asked(name));
+    assert!(
+        !devices.is_empty(),
+        "EURUS_DEVICES names no device of this build"
+    );
+    devices
+}
+
+fn all_devices() -> Vec<(&'static str, Device)> {
     vec![
         ("flex", Device::flex()),
         #[cfg(feature = "cuda")]

@@ -377,7 +377,7 @@ pub struct Decoder {
 
 impl Decoder {
     /// A decoder whose weights are zero until they are loaded or drawn.
-    pub(crate) fn empty(config: &DecoderConfig, device: &Device) -> Self {
+    pub fn empty(config: &DecoderConfig, device: &Device) -> Self {
         Self {
             model: Body::new(config, device),
             lm_head: (!config.tie_word_embeddings)
