@@ -29,7 +29,7 @@ pub fn product(lhs: CubeTensor, rhs: CubeTensor, out: DType) -> CubeTensor {
 fn add_to(sum: &mut [f32], part: &[f32]) {
     let i = ABSOLUTE_POS;
     if i < sum.len() {
-        sum[i] = sum[i] + part[i];
+        sum[i] += part[i];
     }
 }
 

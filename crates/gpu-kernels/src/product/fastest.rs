@@ -55,22 +55,28 @@ impl FromStr for Form {
     }
 }
 
-/// The form that is set, or none for the fastest.
-fn fixed() -> Option<Form> {
-    static FIXED: OnceLock<Option<Form>> = OnceLock::new();
-    *FIXED.get_or_init(|| {
-        let setting = std::env::var(SETTING).ok()?;
-        let form = match setting.as_str() {
-            "cublaslt" => Some(Form::CublasLt),
-            "cubek" => Some(Form::DEFAULT),
-            _ => None,
-        };
-        if form.is_none() && setting != "fastest" {
-            log::warn!(
-                "{SETTING} is `{setting}`, not `fastest`, `cublaslt` or `cubek`: taken as `fastest`"
-            );
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Setting {
+    /// Whatever is fastest, if it takes minutes of compiling to find it.
+    Fastest,
+    /// cuBLASLt or burn's kernel.
+    FasterOfTwo,
+    /// One for all.
+    Always(Form),
+}
+
+fn setting() -> Setting {
+    static ASKED: OnceLock<Setting> = OnceLock::new();
+    *ASKED.get_or_init(|| match std::env::var(SETTING).as_deref() {
+        Err(_) => Setting::FasterOfTwo,
+        Ok("fastest") => Setting::Fastest,
+        Ok("cublaslt") => Setting::Always(Form::CublasLt),
+        Ok("cubek") => Setting::Always(Form::DEFAULT),
+        Ok(other) => {
+            log::warn!("{SETTING} is `{other}`, not `fastest`, `cublaslt` or `cubek`: passed over");
+            Setting::FasterOfTwo
         }
-        form
     })
 }
 
@@ -114,7 +120,7 @@ fn known<R>(act: impl FnOnce(&mut HashMap<(CubeDevice, String), Form>) -> R) -> 
 
 /// How this product is to be done.
 pub fn form(gemm: &Gemm, lhs: &CubeTensor, rhs: &CubeTensor) -> Form {
-    if fixed() == Some(Form::DEFAULT) {
+    if setting() == Setting::Always(Form::DEFAULT) {
         return Form::DEFAULT;
     }
     let first = match cublas::available(lhs) {
@@ -126,9 +132,10 @@ pub fn form(gemm: &Gemm, lhs: &CubeTensor, rhs: &CubeTensor) -> Form {
         return form;
     }
     // cubek rounds float32 factors to TF32, which has 11 bits: who computes in float32 wants them all.
-    let is_set = fixed().is_some() || gemm.a.number == Number::F32;
+    let is_set = matches!(setting(), Setting::Always(_)) || gemm.a.number == Number::F32;
     let multiplications: u64 = gemm.sides().iter().product();
-    if is_set || (first == Form::DEFAULT && multiplications < LARGE) {
+    let many = setting() == Setting::Fastest && multiplications >= LARGE;
+    if is_set || (first == Form::DEFAULT && !many) {
         return first;
     }
     let file = File::of(lhs);

@@ -8,11 +8,12 @@
 //!
 //! The first product of a kind (sides rounded up to powers of two, layouts, types) is done by cuBLASLt and by cubek on the device,
 //! and the faster is kept for the process and, in `eurus/products.json` below `XDG_CACHE_HOME` or `~/.cache`, for later ones.
-//! Without cuBLASLt six kernels of cubek compete for products of 2^27 multiplications or more, which takes minutes of compiling
-//! once. Products of float32 factors are not measured: they go to cuBLASLt, or to cubek's first kernel.
+//! Without cuBLASLt all go to one kernel of cubek, burn's choice. Products of float32 factors are not measured: they go to
+//! cuBLASLt where it is.
 //!
-//! The environment variable `EURUS_PRODUCTS` decides otherwise: `cublaslt` or `cubek` (its first kernel) for all, `fastest` for
-//! the above. A product that cuBLASLt cannot do goes to cubek.
+//! The environment variable `EURUS_PRODUCTS` decides otherwise: `cublaslt` or `cubek` (that one kernel) for all; `fastest` for the
+//! above, and where there is no cuBLASLt six kernels of cubek compete for products of 2^27 multiplications or more, which takes
+//! minutes of compiling once. A product that cuBLASLt cannot do goes to cubek.
 //!
 //! Different kernels round differently in the last bits. So on a GPU a run repeats bit for bit only with the same choices: on
 //! the same card, driver and library, with `EURUS_PRODUCTS` set to `cublaslt` or `cubek`, or with the same file of choices. Then
