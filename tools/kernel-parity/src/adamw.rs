@@ -15,6 +15,7 @@ const STEP: AdamWStep = AdamWStep {
     decay: 0.999,
     step_size: 1e-2,
     second_correction: 1.7,
+    is_first: false,
 };
 
 /// Parameter and moments after an update, for a gradient; all `[n]`.
