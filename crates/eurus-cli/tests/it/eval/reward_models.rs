@@ -88,6 +88,6 @@ fn a_judge_rates_responses_and_is_asked_for_none_again() -> Result<()> {
     ensure!(server.calls().len() == asked, "the ratings were there");
     ensure_says(
         &place.refusal("eval rm pairs --data sums.jsonl --ratings ratings.jsonl --model rm")?,
-        &["--ratings", "--judge"],
+        &["--ratings", "--scores in place of --model"],
     )
 }
