@@ -9,13 +9,13 @@
 //! one place.
 //!
 //! Every number is computed in float32, whatever type it is kept in, and every sum has one order: results do not change from
-//! run to run. Which of two ways a matrix product takes is measured unless it is set, see [`product`].
+//! run to run. Which of two ways a matrix product takes is measured unless it is set, see `product`.
 //!
 //! # Features
 //!
 //! | feature | what it adds |
 //! | --- | --- |
-//! | `cuda` | the kernels, for CUDA; [matrix products](product) by cuBLASLt where it is installed |
+//! | `cuda` | the kernels, for CUDA; matrix products by cuBLASLt where it is installed |
 //! | `wgpu` | the kernels, for Vulkan and others |
 //!
 //! Without either the crate is empty: nothing of CubeCL is built for a CPU.

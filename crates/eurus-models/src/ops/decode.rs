@@ -243,7 +243,7 @@ impl DecodeStep {
 
     fn column(&self, index: usize) -> Tensor<1, Int> {
         let rows = self.spans.rows();
-        self.table.clone().slice([index * rows..(index + 1) * rows])
+        self.table.clone().narrow(0, index * rows, rows)
     }
 
     /// The newest token of every row, `[B]`.

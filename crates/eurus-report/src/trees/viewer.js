@@ -467,6 +467,7 @@
     document.addEventListener('DOMContentLoaded', () => {
       sources = [...sources];
       if (controls.search.value) choose();
+      else if (open >= 0 && !items.length) openTree(open);
     });
   }
 

@@ -235,7 +235,7 @@ impl Schedule {
         let computed = computed.into_iter().map(|(number, cached, end)| Prompt {
             number,
             cached,
-            last: output.hidden.clone().slice([end..end + 1]),
+            last: output.hidden.clone().narrow(0, end, 1),
         });
         self.prompts.extend(computed);
         Ok(())
