@@ -83,9 +83,11 @@ fn ten_thousand_trees_open() {
             .browser
             .memory_bytes()
             .zip(before)
-            .map(|(now, before)| now.saturating_sub(before) / 1_000_000);
+            .map_or("?".to_owned(), |(now, before)| {
+                (now.saturating_sub(before) / 1_000_000).to_string()
+            });
         println!(
-            "{stamps}, heap {heap} MB, processes +{memory:?} MB; search {searched:.2?} ({status}), step {stepped:.2?}; load {}",
+            "{stamps}, heap {heap} MB, processes +{memory} MB; search {searched:.2?} ({status}), step {stepped:.2?}; load {}",
             load()
         );
         page.call("Page.close", json!({})).expect("closed");
