@@ -19,6 +19,7 @@ use anyhow::Result;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, Tensor};
 use clap::Parser;
+use eurus_benches::device;
 use eurus_models::Decoder;
 use eurus_models::generate::{Flow, GenerationEvent, Generator, Prompt, SamplingParams};
 use serde_json::json;
@@ -64,15 +65,6 @@ struct Options {
     /// Set by cargo
     #[arg(long, hide = true)]
     bench: bool,
-}
-
-fn device(name: &str) -> Result<Device> {
-    match name {
-        "cpu" => Ok(Device::flex()),
-        #[cfg(feature = "cuda")]
-        "cuda" => Ok(Device::cuda(0)),
-        _ => anyhow::bail!("this build has no such device; `--features cuda` adds cuda"),
-    }
 }
 
 /// Rounds parameters to bfloat16.

@@ -3,7 +3,7 @@
 
 The program runs on the driver that only keeps the books; each module that it loads is kept and given to NVIDIA's assembler for the
 architecture that it was compiled for. Fails where a kernel of attention spills more than it may, or where the assembler fails.
-Without --program that is `kernel-parity`, which runs every kernel of `gpu-kernels` in every type. Kernels stand in the order in which
+Without --program that is `kernel-parity`, which runs the kernels of a training step in every type. Kernels stand in the order in which
 they were loaded: those of attention by the number of features of a head.
 """
 

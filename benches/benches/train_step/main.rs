@@ -27,6 +27,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use burn::tensor::{DType, Device};
 use clap::{Parser, ValueEnum};
+use eurus_benches::device;
 use eurus_memory::{TrainingAllocator, keep_freed_memory, peak_resident_bytes};
 use eurus_models::DecoderConfig;
 use eurus_train::{Precision, TrainingConfig};
@@ -126,15 +127,6 @@ struct Options {
     /// Set by cargo
     #[arg(long, hide = true)]
     bench: bool,
-}
-
-fn device(name: &str) -> Result<Device> {
-    match name {
-        "cpu" => Ok(Device::flex()),
-        #[cfg(feature = "cuda")]
-        "cuda" => Ok(Device::cuda(0)),
-        _ => anyhow::bail!("this build has no such device; `--features cuda` adds cuda"),
-    }
 }
 
 /// The chosen actions of a tree.

@@ -381,7 +381,7 @@ impl Plan {
 
     /// The page of what was trained and answered, if anything was.
     fn report(&mut self) {
-        let shown = |step: &&Step| step.work.is_training() || step.work.is_benchmark();
+        let shown = |step: &&Step| step.work.is_training() || step.stage == Stage::Eval;
         let shown = self.steps.iter().filter(shown);
         let shown: Vec<String> = shown.map(|step| path_word(&step.output)).collect();
         if shown.is_empty() {

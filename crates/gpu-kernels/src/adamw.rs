@@ -2,11 +2,10 @@
 
 use burn_cubecl::tensor::CubeTensor;
 use cpu_kernels::adamw::AdamWStep;
-use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;
 
 use crate::halves::{aligned, as_words, bits_to_split, joined, nearest_of, words};
-use crate::launch::{buffer, owned, row_of_units};
+use crate::launch::{buffer, cubes_for, owned, row_of_units};
 
 /// The numbers of an [`AdamWStep`].
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
@@ -117,13 +116,12 @@ pub fn step(
     let elements = parameter.meta.num_elements();
     if elements > 0 {
         let client = parameter.client.clone();
-        let units = row_of_units();
         // SAFETY: all tensors have as many elements as `parameter`, and no other index is used.
         unsafe {
             update::launch_unchecked(
                 &client,
-                calculate_cube_count_elemwise(&client, elements, units),
-                units,
+                cubes_for(&client, elements),
+                row_of_units(),
                 parameter.clone().into_buffer_arg(),
                 buffer(gradient),
                 first.clone().into_buffer_arg(),
@@ -149,13 +147,12 @@ pub fn step_of_halves(
     let elements = nearest.meta.num_elements();
     if elements > 0 {
         let client = nearest.client.clone();
-        let units = row_of_units();
         // SAFETY: all tensors have as many elements as `nearest`; a unit has a word, and the elements of it that there are.
         unsafe {
             update_halves::launch_unchecked(
                 &client,
-                calculate_cube_count_elemwise(&client, words(elements), units),
-                units,
+                cubes_for(&client, words(elements)),
+                row_of_units(),
                 as_words(nearest.clone()),
                 as_words(remainders.clone()),
                 buffer(gradient),

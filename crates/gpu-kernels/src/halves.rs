@@ -5,10 +5,9 @@
 use burn::tensor::{DType, Shape};
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
-use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;
 
-use crate::launch::{buffer, empty, row_of_units};
+use crate::launch::{buffer, cubes_for, empty, row_of_units};
 
 /// The number of a bfloat16 and a remainder, each in the lower 16 bits of a word.
 #[cube]
@@ -104,13 +103,12 @@ pub fn split(values: CubeTensor) -> (CubeTensor, CubeTensor) {
     let [nearest, remainders] = [DType::BF16, DType::I16].map(|it| empty_halves(&values, it));
     if elements > 0 {
         let client = values.client.clone();
-        let units = row_of_units();
         // SAFETY: a unit has a word, and the numbers of it that there are; both outputs have a buffer of their own.
         unsafe {
             split_pairs::launch_unchecked(
                 &client,
-                calculate_cube_count_elemwise(&client, words(elements), units),
-                units,
+                cubes_for(&client, words(elements)),
+                row_of_units(),
                 buffer(values),
                 as_words(nearest.clone()),
                 as_words(remainders.clone()),
@@ -126,14 +124,13 @@ pub fn join(nearest: CubeTensor, remainders: CubeTensor) -> CubeTensor {
     let values = empty(&nearest, [elements], DType::F32);
     if elements > 0 {
         let client = nearest.client.clone();
-        let units = row_of_units();
         let [nearest, remainders] = [nearest, remainders].map(aligned);
         // SAFETY: a unit has a word, and the numbers of it that there are.
         unsafe {
             join_pairs::launch_unchecked(
                 &client,
-                calculate_cube_count_elemwise(&client, words(elements), units),
-                units,
+                cubes_for(&client, words(elements)),
+                row_of_units(),
                 as_words(nearest),
                 as_words(remainders),
                 buffer(values.clone()),

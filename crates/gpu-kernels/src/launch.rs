@@ -3,6 +3,7 @@
 use burn::tensor::{DType, Shape};
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
+use cubecl::calculate_cube_count_elemwise;
 use cubecl::ir::ElemType;
 use cubecl::prelude::*;
 
@@ -47,9 +48,10 @@ pub fn dims(tensor: &CubeTensor) -> [usize; 2] {
     [shape[0], shape[1]]
 }
 
-/// Cubes of [`UNITS`] that have a unit for each of so many elements.
-pub fn cubes_for(elements: usize) -> CubeCount {
-    CubeCount::Static(elements.div_ceil(UNITS) as u32, 1, 1)
+/// Cubes of [`UNITS`] that have a unit, by its absolute position, for each of so many elements. Where the device takes fewer cubes
+/// in a row than there are, they stand in several, and there are units too many.
+pub fn cubes_for(client: &Client, elements: usize) -> CubeCount {
+    calculate_cube_count_elemwise(client, elements, row_of_units())
 }
 
 /// The units of a cube in one row.

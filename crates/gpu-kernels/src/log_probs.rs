@@ -149,7 +149,7 @@ pub fn logit_gradient(
     unsafe {
         gradient::launch_unchecked(
             &client,
-            cubes_for(rows * columns),
+            cubes_for(&client, rows * columns),
             row_of_units(),
             buffer(logits),
             buffer(targets),

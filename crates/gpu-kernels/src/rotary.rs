@@ -47,7 +47,7 @@ pub fn rotate(x: CubeTensor, cos: CubeTensor, sin: CubeTensor, back: bool) -> Cu
     unsafe {
         turn::launch_unchecked(
             &client,
-            cubes_for(pairs),
+            cubes_for(&client, pairs),
             row_of_units(),
             buffer(x),
             buffer(cos),

@@ -50,7 +50,7 @@ pub fn forward(gate: CubeTensor, up: CubeTensor) -> CubeTensor {
     unsafe {
         swiglu::launch_unchecked(
             &client,
-            cubes_for(elements),
+            cubes_for(&client, elements),
             row_of_units(),
             buffer(gate),
             buffer(up),
@@ -89,7 +89,7 @@ pub fn backward(gate: CubeTensor, up: CubeTensor, grad: CubeTensor) -> Backward 
     unsafe {
         swiglu_backward::launch_unchecked(
             &client,
-            cubes_for(elements),
+            cubes_for(&client, elements),
             row_of_units(),
             buffer(gate),
             buffer(up),

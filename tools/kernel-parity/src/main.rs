@@ -1,4 +1,4 @@
-//! Prints how far every kernel of `gpu-kernels` is from the CPU in double precision with stock operations: values and gradients,
+//! Prints how far the kernels of a training step are from the CPU in double precision with stock operations: values and gradients,
 //! on random trees. Ends with 1 if one is further than it may be. A kernel that the device refuses, for want of shared memory for
 //! example, says so in the table.
 //!

@@ -47,7 +47,9 @@ impl KeptJudge {
         let mut reader = BufReader::new(&file);
         let mut line = Vec::new();
         while reader.read_until(b'\n', &mut line).with_context(problem)? > 0 {
-            let Ok(judgement) = serde_json::from_slice::<Judgement>(&line) else {
+            let judgement = line.strip_suffix(b"\n");
+            let judgement = judgement.map(serde_json::from_slice::<Judgement>);
+            let Some(Ok(judgement)) = judgement else {
                 break;
             };
             known.insert(judgement.request, judgement.completions);
@@ -140,8 +142,14 @@ mod tests {
         let judge = || KeptJudge::of_run(Box::new(Counted(asked.clone())), run.path());
         let requests = ["one", "two"].map(|it| ChatRequest::new([eurus::chat::Message::user(it)]));
         let first = judge()?.complete(&requests[0])?;
-        let mut file = File::options().append(true).open(run.path().join(FILE))?;
-        write!(file, "{{\"request\": \"cut")?;
+        let path = run.path().join(FILE);
+        let whole = fs::read(&path)?;
+        // Cut off in the middle, and before the end of the line alone.
+        fs::write(&path, [&whole[..], b"{\"request\": \"cut"].concat())?;
+        assert_eq!(judge()?.complete(&requests[0])?, first);
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        let line = String::from_utf8(whole.clone())?.replace("request\":\"", "request\":\"other ");
+        fs::write(&path, [&whole[..], line.trim_end().as_bytes()].concat())?;
 
         let again = judge()?;
         assert_eq!(again.complete(&requests[0])?, first);

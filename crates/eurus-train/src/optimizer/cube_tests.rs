@@ -4,21 +4,11 @@ use burn::tensor::{DType, Device, Distribution, Int, Tensor, TensorData};
 use cpu_kernels::adamw::AdamWStep;
 
 use super::halves::Halves;
+use super::ops::tests::STEP;
 use super::ops::{adamw_step, sums_of_squares};
 
 /// Of float32, relative to 1 or the number.
 const TOLERANCE: f32 = 1e-6;
-
-const STEP: AdamWStep = AdamWStep {
-    gradient_factor: 0.5,
-    beta_1: 0.9,
-    beta_2: 0.99,
-    epsilon: 1e-8,
-    decay: 0.999,
-    step_size: 1e-2,
-    second_correction: 1.7,
-    is_first: false,
-};
 
 /// An odd number of elements, of many cubes; and few.
 const LENGTHS: [usize; 5] = [1, 2, 255, 1024, 70_001];

@@ -257,17 +257,7 @@ mod tests {
 
     use super::*;
     use crate::optimizer::ops::adamw_step;
-
-    const STEP: AdamWStep = AdamWStep {
-        gradient_factor: 0.5,
-        beta_1: 0.9,
-        beta_2: 0.99,
-        epsilon: 1e-8,
-        decay: 0.999,
-        step_size: 1e-2,
-        second_correction: 1.7,
-        is_first: false,
-    };
+    use crate::optimizer::ops::tests::STEP;
 
     fn bits(tensor: Tensor<1>) -> Vec<u32> {
         tensor.into_data().iter::<f32>().map(f32::to_bits).collect()

@@ -267,12 +267,12 @@ pub fn sums_of_squares(tensors: Vec<Tensor<1>>) -> Vec<f64> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use burn::tensor::{Device, Distribution};
 
     use super::*;
 
-    const STEP: AdamWStep = AdamWStep {
+    pub const STEP: AdamWStep = AdamWStep {
         gradient_factor: 0.5,
         beta_1: 0.9,
         beta_2: 0.99,

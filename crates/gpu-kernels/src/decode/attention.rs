@@ -345,7 +345,7 @@ pub fn attention(
         );
         combine::launch_unchecked(
             &client,
-            cubes_for(rows * shape.heads * shape.head_dim),
+            cubes_for(&client, rows * shape.heads * shape.head_dim),
             row_of_units(),
             buffer(mixed),
             buffer(statistics),

@@ -43,11 +43,12 @@ pub fn add(sum: CubeTensor, part: CubeTensor) -> CubeTensor {
     if elements == 0 {
         return sum;
     }
+    let client = part.client.clone();
     // SAFETY: both have as many elements, and no other index is used.
     unsafe {
         add_to::launch_unchecked(
-            &part.client.clone(),
-            cubes_for(elements),
+            &client,
+            cubes_for(&client, elements),
             row_of_units(),
             sum.clone().into_buffer_arg(),
             buffer(part),
