@@ -11,7 +11,7 @@ import sys
 from measure import account, program
 
 COUNTS = ("launches", "uploads", "reads", "copies", "fills", "allocations")
-MOST_LAUNCHES_OF_A_LAYER = 25
+MOST_LAUNCHES_OF_A_LAYER = 16
 
 
 def measure(executable, arguments, options):
