@@ -101,11 +101,6 @@ impl Interrupted {
 }
 
 impl State {
-    /// Removes this hidden folder or file when the program ends at once, if it is still there.
-    pub fn remove_when_interrupted(&mut self, path: &Path) {
-        self.temporary.push(path.to_path_buf());
-    }
-
     /// Leaves it where it is after all.
     pub fn keep(&mut self, path: &Path) {
         self.temporary.retain(|it| it != path);
@@ -126,6 +121,17 @@ pub fn answers_stop() -> Arc<AtomicBool> {
 pub fn state() -> MutexGuard<'static, State> {
     // The paths are valid whatever another thread did while it held them.
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Makes a hidden folder or file, which is removed when the program ends at once. An interrupt waits until it is made and known.
+pub fn temporary<T, E>(
+    make: impl FnOnce() -> Result<T, E>,
+    path: impl FnOnce(&T) -> &Path,
+) -> Result<T, E> {
+    let mut state = state();
+    let made = make()?;
+    state.temporary.push(path(&made).to_path_buf());
+    Ok(made)
 }
 
 /// Says what the program is at from now on.
@@ -219,17 +225,30 @@ fn handle(exit_code: i32) {
 #[cfg_attr(not(unix), allow(dead_code))]
 fn end_at_once(state: &State, exit_code: i32) -> ! {
     for path in &state.temporary {
-        // Nobody is left to be told of a failure; what stays is hidden and harmless.
-        let _ = if path.is_dir() {
-            std::fs::remove_dir_all(path)
-        } else {
-            std::fs::remove_file(path)
-        };
+        remove(path);
     }
     if !state.silent {
         tell!("\ninterrupted{}", kept(state));
     }
     std::process::exit(exit_code)
+}
+
+/// How often a folder is emptied that is still written into.
+const REMOVALS: usize = 100;
+
+/// Removes a hidden folder or file. Nobody is left to be told of a failure; what stays is harmless.
+fn remove(path: &Path) {
+    if !path.is_dir() {
+        let _ = std::fs::remove_file(path);
+        return;
+    }
+    // Other threads go on: a file that one makes meanwhile keeps its folder.
+    for _ in 0..REMOVALS {
+        match std::fs::remove_dir_all(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty => {}
+            _ => return,
+        }
+    }
 }
 
 /// What is left of the work, and how to go on with it.

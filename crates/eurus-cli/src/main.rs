@@ -379,6 +379,8 @@ fn main() -> ExitCode {
             }
         },
         Err(error) => {
+            // An interrupt that ends the program at once has the last word: it may be why a file is gone.
+            drop(interrupt::state());
             if let Some(interrupted) = error.downcast_ref::<interrupt::Interrupted>() {
                 return ExitCode::from(interrupted.exit_code);
             }

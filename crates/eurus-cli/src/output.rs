@@ -64,16 +64,15 @@ impl Output {
             check_metrics(file, out, files.overwrite)?;
         }
         let parent = existing_ancestor(out);
-        let staging = tempfile::Builder::new()
-            .prefix(".eurus-")
-            .tempdir_in(&parent)
+        let mut hidden = tempfile::Builder::new();
+        hidden.prefix(".eurus-");
+        let staging = interrupt::temporary(|| hidden.tempdir_in(&parent), TempDir::path)
             .with_context(|| {
                 format!(
                     "{}: cannot write beside the result folder (--out)",
                     parent.display()
                 )
             })?;
-        interrupt::state().remove_when_interrupted(staging.path());
         let metrics = Lines::create(staging.path().join(METRICS))?;
         let tensorboard = files.tensorboard.as_ref().map(TensorBoard::create);
         let tensorboard = tensorboard

@@ -108,9 +108,8 @@ impl Decontaminate {
         let mut report = match &self.report {
             None => None,
             Some(path) => {
-                let file = JsonlWriter::create(path)?;
-                interrupt::state().remove_when_interrupted(file.temporary());
-                Some(file)
+                let create = || JsonlWriter::create(path);
+                Some(interrupt::temporary(create, JsonlWriter::temporary)?)
             }
         };
         let mut rejects = Rejects::new(&self.invalid, self.out.overwrite)?;

@@ -37,9 +37,8 @@ pub struct Invalid {
 impl Out {
     pub fn create(&self, format: Format) -> Result<Output> {
         check_new(&self.out, "--out", self.overwrite)?;
-        let out = Output::create(&self.out, format)?;
-        interrupt::state().remove_when_interrupted(out.temporary());
-        Ok(out)
+        let create = || Output::create(&self.out, format);
+        Ok(interrupt::temporary(create, Output::temporary)?)
     }
 
     /// Puts the files on the disk, then gives them their names. Returns the number of rows, and what there is to say of those that
@@ -80,9 +79,8 @@ impl Rejects {
             None => None,
             Some(path) => {
                 check_new(path, "--skip-invalid", overwrite)?;
-                let file = JsonlWriter::create(path)?;
-                interrupt::state().remove_when_interrupted(file.temporary());
-                Some(file)
+                let create = || JsonlWriter::create(path);
+                Some(interrupt::temporary(create, JsonlWriter::temporary)?)
             }
         };
         Ok(Self {

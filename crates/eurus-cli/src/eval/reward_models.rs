@@ -17,6 +17,7 @@ use eurus::eval::reward_benches::{Response, Rewards, autoj, mtbench, rewardbench
 use eurus::eval::reward_model::PairLengths;
 use eurus::eval::terminal;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use super::judging::{JUDGED_AT_ONCE, JudgeAt, bar};
 use crate::data::check_new;
@@ -119,8 +120,7 @@ impl RewardModels {
         let (value, table) = match (&self.scores, &self.model) {
             (Some(scores), _) => bench.judged(&self.rewards(scores)?)?,
             (None, Some(model)) => {
-                let folder = tempfile::tempdir()?;
-                interrupt::state().remove_when_interrupted(folder.path());
+                let folder = interrupt::temporary(tempfile::tempdir, TempDir::path)?;
                 let asked = folder.path().join("responses.jsonl");
                 write(&bench.responses()?, &asked)?;
                 let (scores, lasts) = match &self.ratings {
@@ -151,8 +151,7 @@ impl RewardModels {
         let Some(judge) = self.judge.open()? else {
             bail!("give a reward model (--model), a judge (--judge) or scores (--scores)");
         };
-        let folder = tempfile::tempdir()?;
-        interrupt::state().remove_when_interrupted(folder.path());
+        let folder = interrupt::temporary(tempfile::tempdir, TempDir::path)?;
         let path = match &self.ratings {
             Some(path) => path.clone(),
             None => folder.path().join("ratings.jsonl"),

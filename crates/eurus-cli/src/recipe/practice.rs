@@ -8,6 +8,7 @@ use eurus::burn::tensor::Device;
 use eurus::forest::{train_bpe, write_tokenizer_folder};
 use eurus::models::{Checkpoint, Decoder, DecoderConfig};
 use eurus::recipes::practice::{Amounts, MODEL, Practice};
+use tempfile::TempDir;
 
 use crate::interrupt;
 use crate::job::print;
@@ -81,11 +82,10 @@ impl MakePractice {
         })?;
         let parent = existing_ancestor(&self.out);
         let made = || format!("{}: cannot write beside it (--out)", self.out.display());
-        let staging = tempfile::Builder::new()
-            .prefix(".eurus-")
-            .tempdir_in(&parent)
+        let mut hidden = tempfile::Builder::new();
+        hidden.prefix(".eurus-");
+        let staging = interrupt::temporary(|| hidden.tempdir_in(&parent), TempDir::path)
             .with_context(made)?;
-        interrupt::state().remove_when_interrupted(staging.path());
         practice.write(staging.path())?;
         let parameters = self.write_model(&practice, &staging.path().join(MODEL))?;
         if let Some(folder) = self.out.parent() {

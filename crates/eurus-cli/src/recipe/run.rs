@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use eurus::recipes::record::{Change, Decision, Record, put_aside, write_recipe};
 use eurus::recipes::{Recipe, Stage, Step, Work};
+use tempfile::NamedTempFile;
 
 use super::alone::{Alone, StepFailed};
 use super::chosen::{Chosen, Folders};
@@ -142,18 +143,17 @@ fn interrupted_after(step: &Step) -> anyhow::Error {
 }
 
 /// What a command prints, on the way to a file.
-struct Printed(tempfile::NamedTempFile);
+struct Printed(NamedTempFile);
 
 impl Printed {
     fn beside(output: &Path) -> Result<Self> {
         let folder = output.parent().unwrap_or(Path::new("."));
         let problem = || format!("{}: cannot write there", folder.display());
         fs::create_dir_all(folder).with_context(problem)?;
-        let file = tempfile::Builder::new()
-            .prefix(".eurus-")
-            .tempfile_in(folder)
+        let mut hidden = tempfile::Builder::new();
+        hidden.prefix(".eurus-");
+        let file = interrupt::temporary(|| hidden.tempfile_in(folder), NamedTempFile::path)
             .with_context(problem)?;
-        interrupt::state().remove_when_interrupted(file.path());
         Ok(Self(file))
     }
 

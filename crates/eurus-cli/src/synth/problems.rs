@@ -104,8 +104,8 @@ impl Problems {
             ..ImportOptions::default()
         };
         let files = input::expand(&self.files)?;
-        let mut writer = JsonlWriter::create(&self.out)?;
-        interrupt::state().remove_when_interrupted(writer.temporary());
+        let create = || JsonlWriter::create(&self.out);
+        let mut writer = interrupt::temporary(create, JsonlWriter::temporary)?;
         let summary = import(&origin, &files, &options, &mut |problem| {
             Ok(writer.write(&problem)?)
         })?;

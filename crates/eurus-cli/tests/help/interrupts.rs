@@ -273,8 +273,12 @@ fn ended(mut child: Child) -> Result<(Option<i32>, String)> {
     Ok((status.code(), message))
 }
 
-/// Whether a process has a handler of SIGINT.
+/// Whether a process is the program by now, no more the shell, and has a handler of SIGINT.
 fn listens(id: u32) -> bool {
+    let program = fs::read_link(format!("/proc/{id}/exe")).unwrap_or_default();
+    if fs::canonicalize(env!("CARGO_BIN_EXE_eurus")).ok() != Some(program) {
+        return false;
+    }
     let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
