@@ -1,0 +1,47 @@
+# Sourced by the checks: programs for GPUs, and their runs on a CUDA driver without a GPU.
+
+# Everything that has something for a GPU, in one set of features, so that burn is built once more and no oftener.
+gpu_features=eurus-cli/cuda,eurus-cli/wgpu,eurus-benches/cuda,eurus-tests/cuda,eurus-tests/wgpu,kernel-parity/cuda,kernel-parity/wgpu
+gpu_packages=(-p eurus-cli -p eurus-benches -p eurus-tests -p kernel-parity)
+
+# What can be known of them without linking.
+gpu_types() {
+    DOCS_RS=1 cargo check --workspace --lib --bins --benches --test it --features "$gpu_features"
+}
+
+# The programs' files, by their names.
+gpu_programs() {
+    cargo build "${gpu_packages[@]}" --features "$gpu_features" --bins --bench train_step --test it --message-format=json |
+        python3 -c '
+import json, sys
+for line in sys.stdin:
+    message = json.loads(line)
+    if message.get("executable"):
+        print(message["target"]["name"], message["executable"])' >target/gpu-programs
+}
+
+# The file of a program.
+gpu_program() { awk -v name="$1" '$1 == name { print $2 }' target/gpu-programs; }
+
+# Without CUDA and without LLVM, and none of either is needed to start.
+gpu_links() {
+    gpu_programs
+    local name
+    for name in eurus train_step it kernel-parity; do
+        if ldd "$(gpu_program "$name")" | grep -E 'cuda|nvrtc|cublas|LLVM'; then
+            echo "$name is linked with a library of CUDA or with LLVM"
+            return 1
+        fi
+    done
+    "$(gpu_program eurus)" --version
+}
+
+null_driver() {
+    gpu_programs
+    if ! python3 tools/null-cuda/measure.py --fetch; then
+        skip "training steps on a CUDA driver without a GPU: NVIDIA's compiler of kernels could not be had from the Python index"
+        return
+    fi
+    python3 tools/null-cuda/measure.py --quick --program "$(gpu_program train_step)"
+}
+
