@@ -9,15 +9,16 @@ gpu_types() {
     DOCS_RS=1 cargo check --workspace --lib --bins --benches --test it --features "$gpu_features"
 }
 
-# The programs' files, by their names.
+# The programs' files, by their packages' folders and their names.
 gpu_programs() {
     cargo build "${gpu_packages[@]}" --features "$gpu_features" --bins --bench train_step --test it --message-format=json |
         python3 -c '
-import json, sys
+import json, pathlib, sys
 for line in sys.stdin:
     message = json.loads(line)
     if message.get("executable"):
-        print(message["target"]["name"], message["executable"])' >target/gpu-programs
+        folder = pathlib.Path(message["manifest_path"]).parent.name
+        print(folder + "/" + message["target"]["name"], message["executable"])' >target/gpu-programs
 }
 
 # The file of a program.
@@ -27,13 +28,14 @@ gpu_program() { awk -v name="$1" '$1 == name { print $2 }' target/gpu-programs; 
 gpu_links() {
     gpu_programs
     local name
-    for name in eurus train_step it kernel-parity; do
-        if ldd "$(gpu_program "$name")" | grep -E 'cuda|nvrtc|cublas|LLVM'; then
+    for name in eurus-cli/eurus benches/train_step tests/it kernel-parity/kernel-parity; do
+        ldd "$(gpu_program "$name")" >target/gpu-libraries
+        if grep -E 'cuda|nvrtc|cublas|LLVM' target/gpu-libraries; then
             echo "$name is linked with a library of CUDA or with LLVM"
             return 1
         fi
     done
-    "$(gpu_program eurus)" --version
+    "$(gpu_program eurus-cli/eurus)" --version
 }
 
 null_driver() {
@@ -42,6 +44,6 @@ null_driver() {
         skip "training steps on a CUDA driver without a GPU: NVIDIA's compiler of kernels could not be had from the Python index"
         return
     fi
-    python3 tools/null-cuda/measure.py --quick --program "$(gpu_program train_step)"
+    python3 tools/null-cuda/measure.py --quick --program "$(gpu_program benches/train_step)"
 }
 
