@@ -1,14 +1,13 @@
 //! `eurus recipe practice`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use eurus::burn::tensor::Device;
-use eurus::forest::{train_bpe, write_tokenizer_folder};
+use eurus::forest::{TrainedBpe, train_bpe, write_tokenizer_folder};
 use eurus::models::{Checkpoint, Decoder, DecoderConfig};
 use eurus::recipes::practice::{Amounts, MODEL, Practice};
-use tempfile::TempDir;
 
 use crate::interrupt;
 use crate::job::print;
@@ -80,23 +79,26 @@ impl MakePractice {
             held_out: self.held_out,
             seed: self.seed,
         })?;
-        let parent = existing_ancestor(&self.out);
+        let model = self.model(&practice)?;
+        let parameters = model.config.parameters();
         let made = || format!("{}: cannot write beside it (--out)", self.out.display());
-        let mut hidden = tempfile::Builder::new();
-        hidden.prefix(".eurus-");
-        let staging = interrupt::temporary(|| hidden.tempdir_in(&parent), TempDir::path)
-            .with_context(made)?;
-        practice.write(staging.path())?;
-        let parameters = self.write_model(&practice, &staging.path().join(MODEL))?;
-        if let Some(folder) = self.out.parent() {
-            std::fs::create_dir_all(folder).with_context(made)?;
-        }
-        let path = staging.path().to_owned();
+        // All at once, which an interrupt waits for.
         interrupt::written(&self.out, || {
-            std::fs::rename(&path, &self.out).with_context(made)
+            let parent = existing_ancestor(&self.out);
+            let hidden = tempfile::Builder::new()
+                .prefix(".eurus-")
+                .tempdir_in(&parent)
+                .with_context(made)?;
+            practice.write(hidden.path())?;
+            model.write(&hidden.path().join(MODEL))?;
+            if let Some(folder) = self.out.parent() {
+                std::fs::create_dir_all(folder).with_context(made)?;
+            }
+            std::fs::rename(hidden.path(), &self.out).with_context(made)?;
+            // There is nothing under its hidden name any more.
+            let _ = hidden.keep();
+            Ok(())
         })?;
-        // There is nothing under its hidden name any more.
-        let _ = staging.keep();
         print(&format!(
             "{}: {} problems to learn from, {} to be measured on, and a model of {parameters} parameters",
             self.out.display(),
@@ -123,8 +125,8 @@ impl MakePractice {
         Ok(())
     }
 
-    /// A model with fresh weights, and its tokenizer. How many parameters it has.
-    fn write_model(&self, practice: &Practice, folder: &std::path::Path) -> Result<usize> {
+    /// A model with fresh weights, and a tokenizer of the practice's texts.
+    fn model(&self, practice: &Practice) -> Result<FreshModel> {
         let bpe = train_bpe(practice.texts(), self.vocabulary, &SPECIAL).context("--vocabulary")?;
         let config = DecoderConfig {
             max_position_embeddings: self.context,
@@ -132,8 +134,24 @@ impl MakePractice {
             ..DecoderConfig::llama(bpe.vocab_size(), self.hidden_size, self.layers, self.heads)
         };
         let decoder = Decoder::init(&config, self.seed, &Device::flex());
-        Checkpoint::new(folder).write_decoder(&decoder, &config)?;
-        write_tokenizer_folder(folder, &bpe)?;
-        Ok(config.parameters())
+        Ok(FreshModel {
+            decoder,
+            config,
+            bpe,
+        })
+    }
+}
+
+struct FreshModel {
+    decoder: Decoder,
+    config: DecoderConfig,
+    bpe: TrainedBpe,
+}
+
+impl FreshModel {
+    fn write(&self, folder: &Path) -> Result<()> {
+        Checkpoint::new(folder).write_decoder(&self.decoder, &self.config)?;
+        write_tokenizer_folder(folder, &self.bpe)?;
+        Ok(())
     }
 }

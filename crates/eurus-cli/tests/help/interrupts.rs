@@ -133,7 +133,7 @@ const CASES: &[(&str, Middle, After)] = &[
     ),
     (
         "recipe practice --problems 1500 --hidden-size 32 --heads 2 --out out",
-        Hidden,
+        Listening,
         Ends,
     ),
     (
