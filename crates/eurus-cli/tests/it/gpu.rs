@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use test_support::skip;
 
-use crate::common::{Workplace, ensure_says};
+use crate::common::{LEVEL, Workplace, ensure_says};
 use crate::serve::{TASK, chat, serve};
 
 /// What f32 sums in another order may change of a reward or a log-prob.
@@ -163,14 +163,14 @@ fn scores_on_a_gpu_are_near_those_of_the_cpu() -> Result<()> {
     };
     ensure_near(&[accuracy("")?], &[accuracy(ON_GPU)?])?;
 
-    // Scores that were broken off on one device are not gone on with on another.
-    let settings = json!({"device": "wgpu"});
-    fs::write(
-        place.path("other.jsonl.unfinished"),
-        format!("{settings}\n"),
-    )?;
-    let said = place.refusal(&format!("{run} --out other.jsonl"))?;
-    ensure_says(&said, &["other.jsonl.unfinished", "of another `"])?;
+    // Scores that were broken off, here by a row that is none, are not gone on with on another device.
+    let row = json!({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]});
+    place.write_rows("broken.jsonl", &[row, json!({"id": 3})])?;
+    let run = "score --model rm --data broken.jsonl --out other.jsonl";
+    let said = place.refusal(&format!("{run} {ON_GPU}"))?;
+    ensure_says(&said, &["row 2 of broken.jsonl"])?;
+    let said = place.refusal(run)?;
+    ensure_says(&said, &["other.jsonl.unfinished", "of another `device`"])?;
     Ok(())
 }
 
@@ -194,4 +194,29 @@ fn a_benchmark_is_run_on_a_gpu_and_its_folder_has_the_answers_of_one_device() ->
         &said,
         &["run.json", "`model.identity.device` is \"wgpu\" there"],
     )
+}
+
+#[test]
+fn trees_are_built_by_a_checkpoint_on_a_gpu_and_a_store_has_those_of_one_device() -> Result<()> {
+    let Some(place) = place()? else {
+        return Ok(());
+    };
+    let problem =
+        json!({"id": "a", "task": "Math_CoT", "instruction": "What is 1 + 1?", "answer": "2"});
+    place.write_rows("problems.jsonl", &[problem])?;
+    let run_file = |device: &str| {
+        let text = format!(
+            "[actors]\ncheap = \"small\"\nsamples = 2\n[sampling]\nmax_tokens = 8\n[trees]\nmax_turns = 2\n\
+             [sandbox]\nrequire = \"{}\"\ninterpreters = 1\n[endpoints.small]\ncheckpoint = \"model\"\n{device}",
+            *LEVEL
+        );
+        fs::write(place.path("synth.toml"), text)
+    };
+    let run = "synth run --config synth.toml --data problems.jsonl --store run.db";
+    run_file("device = \"wgpu\"\n")?;
+    let said = place.succeed(run)?;
+    ensure_says(&said, &["1 of 1 problems are done"])?;
+    run_file("")?;
+    let said = place.refusal(run)?;
+    ensure_says(&said, &["/endpoints/small/device = \"wgpu\"", "--fork"])
 }
