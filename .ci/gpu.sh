@@ -45,5 +45,6 @@ null_driver() {
         return
     fi
     python3 tools/null-cuda/measure.py --quick --program "$(gpu_program benches/train_step)"
+    python3 tools/null-cuda/answer.py --program "$(gpu_program eurus-cli/eurus)"
 }
 

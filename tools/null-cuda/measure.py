@@ -67,13 +67,14 @@ def environment(folder, cublaslt=False):
     )
 
 
-def account(executable, options, cublaslt=False):
-    """What a run asked of the driver, and its own line."""
+def account(executable, options, cublaslt=False, command=()):
+    """What a run, of a command of a program that has some, asked of the driver, and its own line."""
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         file = folder / "account.json"
         surroundings = dict(environment(folder, cublaslt), NULL_CUDA_ACCOUNT=str(file))
-        run = subprocess.run([executable, "--device", "cuda", *options], env=surroundings, stdout=subprocess.PIPE, text=True)
+        words = [executable, *command, "--device", "cuda", *options]
+        run = subprocess.run(words, env=surroundings, stdout=subprocess.PIPE, text=True)
         if run.returncode != 0:
             sys.exit(f"{executable} {' '.join(options)}: ended with {run.returncode}")
         found = json.loads(file.read_text())

@@ -5,30 +5,35 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use eurus::burn::tensor::Device;
 use eurus::forest::ChatTokenizer;
 use eurus::models::LocalChatModel;
 use eurus::models::generate::{DecodeWeights, Generator};
 
 use crate::model_folder::ModelFolder;
-use crate::record;
+use crate::options::DeviceName;
+use crate::{device, record};
 
-/// The model of a folder as one that chats, with so many sequences at once and its weights kept in some way.
+/// The model of a folder as one that chats on a device, with so many sequences at once and its weights kept in some way.
 pub fn load(
     name: &str,
     found: &ModelFolder,
     rows: Option<usize>,
     weights: DecodeWeights,
+    on: DeviceName,
 ) -> Result<LocalChatModel> {
     let checkpoint = found.checkpoint();
-    let (decoder, _) = checkpoint.decoder(&Device::flex())?;
+    let (decoder, _) = checkpoint.decoder(&device::open(on, 0)?)?;
     let tokenizer = ChatTokenizer::from_folder(&found.folder)?;
     let ends = checkpoint.eos_token_ids()?.all();
     let mut generator = Generator::with_weights(decoder, weights, ends)?;
     if let Some(rows) = rows {
         generator = generator.with_max_rows(rows);
     }
-    Ok(LocalChatModel::from_generator(name, generator, tokenizer))
+    let model = LocalChatModel::from_generator(name, generator, tokenizer);
+    Ok(match on.recorded() {
+        Some(device) => model.with_identity(format!("{name} on {device}")),
+        None => model,
+    })
 }
 
 /// A check sum of the files that decide what a checkpoint answers.

@@ -19,6 +19,7 @@ mod adapters;
 mod begin;
 mod chat;
 mod data;
+mod device;
 mod eval;
 mod event_log;
 mod generate;

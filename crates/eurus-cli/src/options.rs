@@ -283,6 +283,24 @@ pub enum DeviceName {
     Tch,
 }
 
+impl DeviceName {
+    /// As it is given.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+            Self::Wgpu => "wgpu",
+            Self::Tch => "tch",
+        }
+    }
+
+    /// What files of answers and scores say of it. Another device rounds otherwise, and no file is to have lines of two; those that
+    /// say nothing are the CPU's.
+    pub fn recorded(self) -> Option<&'static str> {
+        (self != Self::Cpu).then(|| self.as_str())
+    }
+}
+
 pub fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("must be at least 1".into()),

@@ -10,7 +10,8 @@ use eurus::models::{Checkpoint, Decoder, DecoderConfig, EosTokenIds, RewardModel
 use eurus::train::{Ranks, TrainingConfig};
 
 use crate::adapters::Adapters;
-use crate::options::{DeviceName, Files, Steps, Text, WantedModel};
+use crate::device;
+use crate::options::{Files, Steps, Text, WantedModel};
 use crate::ranks::gpu;
 use crate::untrained;
 use crate::usage::UsageError;
@@ -45,7 +46,7 @@ impl Setup {
     pub fn open(files: &Files, text: &Text, steps: &Steps, ranks: &Ranks) -> Result<Self> {
         let settings = steps.training();
         settings.validate().map_err(UsageError::new)?;
-        let device = device(steps.device, gpu(steps, ranks))?;
+        let device = device::open(steps.device, gpu(steps, ranks))?;
         let folder = &files.model;
         if !folder.is_dir() {
             bail!(
@@ -235,34 +236,3 @@ pub fn tokenizer(folder: &Path, template: Option<&str>) -> Result<ChatTokenizer>
 
 /// The model's own chat template, or what stands in for it.
 const AUTO: &str = "auto";
-
-/// A device by name; where there are several GPUs, the one with this number.
-#[cfg_attr(not(feature = "cuda"), allow(unused_variables))]
-pub fn device(name: DeviceName, gpu: usize) -> Result<Device> {
-    match name {
-        DeviceName::Cpu => Ok(Device::flex()),
-        #[cfg(feature = "cuda")]
-        DeviceName::Cuda => Ok(Device::cuda(gpu)),
-        #[cfg(feature = "wgpu")]
-        DeviceName::Wgpu => Ok(Device::wgpu(Default::default())),
-        #[cfg(feature = "tch")]
-        #[allow(
-            deprecated,
-            reason = "burn means to drop LibTorch; until then it is offered"
-        )]
-        DeviceName::Tch => Ok(Device::libtorch()),
-        #[cfg(not(feature = "cuda"))]
-        DeviceName::Cuda => not_built("cuda"),
-        #[cfg(not(feature = "wgpu"))]
-        DeviceName::Wgpu => not_built("wgpu"),
-        #[cfg(not(feature = "tch"))]
-        DeviceName::Tch => not_built("tch"),
-    }
-}
-
-#[cfg(not(all(feature = "cuda", feature = "wgpu", feature = "tch")))]
-fn not_built(feature: &str) -> Result<Device> {
-    bail!(
-        "--device {feature}: this program was built without it; build it with `cargo build --release -p eurus-cli --features {feature}`, or use --device cpu"
-    )
-}

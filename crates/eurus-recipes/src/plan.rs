@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::Recipe;
 use crate::file::Mixture;
+use crate::options::DeviceName;
 use crate::practice;
 
 /// Where a recipe finds its data and leaves what it makes.
@@ -170,7 +171,7 @@ impl Recipe {
             }
             for (bench, file) in &eval.reward_benches {
                 if let Some(reward) = &reward {
-                    plan.reward_bench(bench, file, reward);
+                    plan.reward_bench(bench, file, reward, eval.device);
                 }
             }
         }
@@ -359,9 +360,15 @@ impl Plan {
         });
     }
 
-    fn reward_bench(&mut self, bench: &str, file: &str, reward: &ModelAt) {
+    fn reward_bench(
+        &mut self,
+        bench: &str,
+        file: &str,
+        reward: &ModelAt,
+        device: Option<DeviceName>,
+    ) {
         let data = self.places.benchmarks.join(file);
-        let words = [
+        let mut words: Vec<String> = [
             "eval",
             "rm",
             bench,
@@ -370,8 +377,13 @@ impl Plan {
             "--model",
             &reward.words,
             "--json",
-        ];
-        let work = Work::Printed(words.map(str::to_owned).into());
+        ]
+        .map(str::to_owned)
+        .into();
+        if let Some(device) = device {
+            words.extend(["--device".to_owned(), device.to_string()]);
+        }
+        let work = Work::Printed(words);
         let inputs = vec![reward.input.clone(), self.files(&data)];
         let name = bench_name(bench);
         self.add(Stage::Eval, &name, &format!("{name}.json"), inputs, |_| {

@@ -9,6 +9,7 @@ use eurus::eval::runs::RunFolder;
 
 use super::judging::{JudgeAt, Programs, Told, judge, tasks_of};
 use crate::interrupt::{self, Phase};
+use crate::options::DeviceName;
 
 pub const EXAMPLES: &str = "\
 Examples:
@@ -31,6 +32,10 @@ pub struct Grade {
     #[command(flatten)]
     judge: JudgeAt,
 
+    /// Where a judge that is a checkpoint computes
+    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
+    device: DeviceName,
+
     #[command(flatten)]
     programs: Programs,
 }
@@ -50,7 +55,7 @@ impl Grade {
             self.grader,
             notes,
             &self.programs,
-            &self.judge,
+            self.judge.open(self.device)?,
             &self.told,
         )
     }

@@ -21,6 +21,7 @@ use serde_json::json;
 use super::kept_judge::KeptJudge;
 use crate::generate::ModelAt;
 use crate::job::print;
+use crate::options::DeviceName;
 use crate::usage::UsageError;
 
 const STYLE: &str = "{prefix:.bold} {bar:24.cyan/dim} {pos}/{len} [{elapsed}, left {eta}]";
@@ -150,8 +151,8 @@ impl JudgeAt {
         }
     }
 
-    /// The judge, if there is one.
-    pub fn open(&self) -> Result<Option<Box<dyn ChatModel>>> {
+    /// The judge, if there is one; a checkpoint computes on this device.
+    pub fn open(&self, device: DeviceName) -> Result<Option<Box<dyn ChatModel>>> {
         let Some(model) = &self.judge else {
             return Ok(None);
         };
@@ -162,6 +163,7 @@ impl JudgeAt {
             concurrency: JUDGED_AT_ONCE,
             max_rows: None,
             weights: DecodeWeights::Exact,
+            device,
         };
         Ok(Some(at.open().context("--judge")?.model))
     }
@@ -174,13 +176,12 @@ pub fn judge(
     rules: Rules,
     notes: Vec<String>,
     programs: &Programs,
-    judge: &JudgeAt,
+    judge: Option<Box<dyn ChatModel>>,
     told: &Told,
 ) -> Result<()> {
     let record = folder.record()?;
     let mut settings: Vec<(SettingRun, Vec<ItemVerdict>)> = Vec::new();
     let mut summaries = Vec::new();
-    let judge = judge.open()?;
     let judge = judge.map(|model| KeptJudge::of_run(model, folder.path()));
     let judge = judge.transpose()?;
     for task in tasks {

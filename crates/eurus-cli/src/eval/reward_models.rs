@@ -25,6 +25,7 @@ use crate::hub_data;
 use crate::interrupt::{self, Interrupted, Phase};
 use crate::invocation;
 use crate::job::print;
+use crate::options::DeviceName;
 use crate::prompts;
 use crate::score::Score;
 
@@ -71,6 +72,10 @@ pub struct RewardModels {
 
     #[command(flatten)]
     judge: JudgeAt,
+
+    /// Where a checkpoint computes
+    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
+    device: DeviceName,
 
     /// The file that rewards of the model, or ratings of the judge, are kept in
     #[arg(long, value_name = "FILE")]
@@ -134,7 +139,8 @@ impl RewardModels {
                         scores.display()
                     );
                 }
-                Score::of_conversations(model, &asked, &scores, lasts).run_quietly()?;
+                let score = Score::of_conversations(model, &asked, &scores, lasts, self.device);
+                score.run_quietly()?;
                 bench.judged(&self.rewards(&scores)?)?
             }
             (None, None) => bench.judged(&self.rated(&bench.responses()?)?)?,
@@ -148,7 +154,7 @@ impl RewardModels {
 
     /// What the judge gives the responses.
     fn rated(&self, responses: &[Response]) -> Result<Rewards> {
-        let Some(judge) = self.judge.open()? else {
+        let Some(judge) = self.judge.open(self.device)? else {
             bail!("give a reward model (--model), a judge (--judge) or scores (--scores)");
         };
         let folder = interrupt::temporary(tempfile::tempdir, TempDir::path)?;
@@ -159,7 +165,7 @@ impl RewardModels {
         if self.ratings.is_some() {
             interrupt::enter(Phase::Answers(path.display().to_string()));
         }
-        let mut file = RatingsFile::open(&path)?;
+        let mut file = RatingsFile::open(&path, self.device.recorded())?;
         let rated = file.rated().clone();
         let bar = bar(responses.len(), "rating");
         bar.inc(rated.len() as u64);

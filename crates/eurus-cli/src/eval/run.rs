@@ -127,7 +127,7 @@ impl Run {
             self.data.rules(),
             notes,
             &self.programs,
-            &self.judge,
+            self.judge.open(self.model.device)?,
             &self.told,
         )
     }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::options::DeviceName;
 use crate::{interrupt, local_model, model_folder};
 
 /// Which model, and how it is reached.
@@ -40,6 +41,10 @@ pub struct ModelAt {
     /// int8 1, and what is drawn, and its log-probabilities, are those of the rounded model
     #[arg(long, value_name = "TYPE", default_value_t)]
     pub weights: DecodeWeights,
+
+    /// Where a checkpoint computes
+    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
+    pub device: DeviceName,
 }
 
 /// A model, and what its answers depend on.
@@ -60,10 +65,14 @@ impl ModelAt {
     pub fn open(&self) -> Result<Opened> {
         if !is_address(&self.model) {
             let found = model_folder::find(Path::new(&self.model), "--model")?;
-            let model = local_model::load(&self.model, &found, self.max_rows, self.weights)?;
+            let (rows, weights) = (self.max_rows, self.weights);
+            let model = local_model::load(&self.model, &found, rows, weights, self.device)?;
             let mut identity = json!({"weights": local_model::fingerprint(&found)?});
             if self.weights != DecodeWeights::Exact {
                 identity["kept_as"] = json!(self.weights.to_string());
+            }
+            if let Some(device) = self.device.recorded() {
+                identity["device"] = json!(device);
             }
             return Ok(Opened {
                 model: Box::new(model.with_stop(interrupt::answers_stop())),

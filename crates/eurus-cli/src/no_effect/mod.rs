@@ -9,8 +9,10 @@ mod tests;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use eurus::losses::{Needs, RewardLossConfig};
+use eurus::models::generate::DecodeWeights;
 use eurus::train::Optimizer;
 
+use crate::options::DeviceName;
 use crate::usage::UsageError;
 
 /// When some options have no effect.
@@ -53,6 +55,16 @@ impl Given<'_> {
 fn is_server(given: &Given<'_>) -> bool {
     let model = given.value::<String>("model");
     model.is_some_and(|model| crate::generate::is_address(&model))
+}
+
+/// Whether a checkpoint computes in this process.
+fn computes_here(given: &Given<'_>) -> bool {
+    let named = ["model", "policy", "judge"].into_iter();
+    named.filter(|option| given.has(option)).any(|option| {
+        let values = given.matches.get_raw(option).into_iter().flatten();
+        let is_address = |it: &std::ffi::OsStr| crate::generate::is_address(&it.to_string_lossy());
+        values.into_iter().any(|value| !is_address(value))
+    })
 }
 
 const RULES: &[Rule] = &[
@@ -100,11 +112,29 @@ const RULES: &[Rule] = &[
     },
     Rule {
         options: &["weights"],
-        why: |given| match is_server(given) {
-            true => {
-                Some("with a server (--model), which has weights of its own; leave it out".into())
+        why: |given| {
+            if is_server(given) {
+                return Some(
+                    "with a server (--model), which has weights of its own; leave it out".into(),
+                );
             }
-            false => None,
+            let device = given.value::<DeviceName>("device")?;
+            let is_exact = given.value::<DecodeWeights>("weights")? == DecodeWeights::Exact;
+            (device != DeviceName::Cpu && !is_exact).then(|| {
+                format!(
+                    "with --device {}: weights are rounded for a CPU alone, and are float32 elsewhere; leave one of the two out",
+                    device.as_str()
+                )
+            })
+        },
+    },
+    Rule {
+        options: &["device"],
+        why: |given| {
+            (!computes_here(given)).then(|| {
+                "without a checkpoint that answers or scores in this process; a server computes where it is, so leave it out"
+                    .into()
+            })
         },
     },
     Rule {

@@ -54,7 +54,6 @@ const ACT_ALWAYS: &[&str] = &[
     "precision",
     "on_not_finite",
     "seed",
-    "device",
     "devices",
     "mpi",
     // Benchmarks.
@@ -208,6 +207,33 @@ fn idle() -> Vec<(&'static str, String, &'static str)> {
             "weights",
             generate("--model http://h/v1 --weights int8"),
             "server",
+        ),
+        (
+            "weights",
+            generate("--weights int8 --device cuda"),
+            "--device cuda",
+        ),
+        (
+            "weights",
+            "serve --model m --weights bf16 --device wgpu".into(),
+            "--device wgpu",
+        ),
+        (
+            "device",
+            generate("--model http://h/v1 --device wgpu"),
+            "server",
+        ),
+        (
+            "device",
+            "eval run --task svamp --model http://h/v1 --judge http://h/v1 --out o --device wgpu"
+                .into(),
+            "server",
+        ),
+        ("device", "eval grade r --device wgpu".into(), "checkpoint"),
+        (
+            "device",
+            "eval rm pairs --data d --scores s --device wgpu".into(),
+            "checkpoint",
         ),
         (
             "top_p",
@@ -374,6 +400,12 @@ fn the_same_options_are_taken_where_they_act() {
         format!("plan {SFT} --overwrite --snapshot-every 3"),
         "generate --model http://h/v1 --served-name n --api-key-env K --concurrency 3 --data d --out o --top-p 0.5".into(),
         "generate --model m --max-rows 3 --data d --out o".into(),
+        "generate --model m --weights exact --device wgpu --data d --out o".into(),
+        "chat --model m --device cuda".into(),
+        "eval run --task svamp --model http://h/v1 --judge m --out o --device wgpu".into(),
+        "eval grade r --judge m --device wgpu".into(),
+        "eval rm pairs --data d --model m --device wgpu".into(),
+        "score --policy p --no-reference --device wgpu --data d --out o".into(),
         "serve --model m --served-name n --api-key-env K --max-rows 3 --weights int8".into(),
         "eval rm pairs --data d --judge m --judge-served-name n --judge-api-key-env K --ratings r".into(),
         "eval rm pairs --data d --model m --ratings r".into(),

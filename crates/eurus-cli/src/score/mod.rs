@@ -137,7 +137,13 @@ struct Counts {
 impl Score {
     /// A reward model's scores of conversations, from a file to a file, for a command that goes on with them. `lasts`: an
     /// interrupt keeps those that are done.
-    pub fn of_conversations(model: &Path, data: &Path, out: &Path, lasts: bool) -> Self {
+    pub fn of_conversations(
+        model: &Path,
+        data: &Path,
+        out: &Path,
+        lasts: bool,
+        device: DeviceName,
+    ) -> Self {
         Self {
             model: Some(model.to_owned()),
             policy: None,
@@ -153,7 +159,7 @@ impl Score {
             limit: None,
             token_budget: TrainingConfig::default().token_budget,
             chat_template: None,
-            device: DeviceName::Cpu,
+            device,
             is_temporary: !lasts,
         }
     }
@@ -251,7 +257,7 @@ impl Score {
     /// What scores depend on.
     fn settings(&self, scorers: &Scorers, files: &[PathBuf]) -> Result<Value> {
         let prompts = input::expand(&self.prompts)?;
-        Ok(json!({
+        let mut settings = json!({
             "models": scorers.fingerprints,
             "beta": self.beta,
             "data": local_model::fingerprint_of(files)?,
@@ -261,7 +267,11 @@ impl Score {
             "token_budget": self.token_budget,
             "chat_template": self.chat_template,
             "limit": self.limit,
-        }))
+        });
+        if let Some(device) = self.device.recorded() {
+            settings["device"] = json!(device);
+        }
+        Ok(settings)
     }
 
     /// The lines of some rows.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::Score;
 use crate::model_folder::{self, ModelFolder};
 use crate::other_model::check_vocabulary;
-use crate::{local_model, setup};
+use crate::{device, local_model, setup};
 
 /// The models that score.
 pub struct Scorers {
@@ -29,7 +29,7 @@ pub struct Scorers {
 impl Scorers {
     /// Loads them, and checks that they read the same tokens.
     pub fn load(options: &Score) -> Result<Self> {
-        let device = setup::device(options.device, 0)?;
+        let device = device::open(options.device, 0)?;
         let find = |model: &Option<PathBuf>, option| {
             model
                 .as_deref()

@@ -105,11 +105,9 @@ impl Unfinished {
 
 /// Refuses a file whose scores depend on something else.
 fn check(path: &Path, there: &Value, settings: &Value) -> Result<()> {
-    let Some(settings) = settings.as_object() else {
-        return Ok(());
-    };
-    for (name, wanted) in settings {
-        if there.get(name) != Some(wanted) {
+    let names = |of: &Value| of.as_object().cloned().unwrap_or_default();
+    for (name, _) in names(settings).into_iter().chain(names(there)) {
+        if there.get(&name) != settings.get(&name) {
             bail!(
                 "{}: the scores so far are of another `{name}`; give the same command again, or remove the file",
                 path.display()
@@ -136,9 +134,15 @@ mod tests {
         file.append(&[row(2)])?;
         write!(file.file, "{{\"id\": 3")?;
         drop(file);
-        let refused = Unfinished::open(&out, &json!({"beta": 0.2}), 2);
-        let message = refused.err().context("other settings")?.to_string();
-        assert!(message.contains("another `beta`"), "{message}");
+        for (other, name) in [
+            (json!({"beta": 0.2}), "beta"),
+            (json!({"beta": 0.1, "device": "wgpu"}), "device"),
+            (json!({}), "beta"),
+        ] {
+            let refused = Unfinished::open(&out, &other, 2);
+            let message = refused.err().context("other settings")?.to_string();
+            assert!(message.contains(&format!("another `{name}`")), "{message}");
+        }
 
         let mut file = Unfinished::open(&out, &settings, 2)?;
         assert_eq!(file.rows, 2);

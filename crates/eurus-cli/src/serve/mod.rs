@@ -8,6 +8,7 @@ use eurus::models::LocalChatModel;
 use eurus::models::generate::{DecodeWeights, Generator};
 use eurus::serve::{RewardServed, ServeConfig, Served, Server};
 
+use crate::device;
 use crate::interrupt::{self, Interrupted, Phase};
 use crate::invocation;
 use crate::job::print;
@@ -156,7 +157,7 @@ impl Serve {
 impl Model {
     /// Loads it; returns also where it is asked.
     fn load(&self, name: &str, found: &ModelFolder) -> Result<(Served, &'static str)> {
-        let device = setup::device(self.device, 0)?;
+        let device = device::open(self.device, 0)?;
         let checkpoint = found.checkpoint();
         let tokenizer = setup::tokenizer(&found.folder, self.chat_template.as_deref())?;
         let (_, head) = checkpoint.check_reward_start()?;

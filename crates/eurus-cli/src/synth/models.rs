@@ -8,11 +8,12 @@ use eurus::chat::{ChatModel, OpenAiClient, Prices, Together};
 use eurus::models::generate::DecodeWeights;
 use eurus::synth::Team;
 use eurus::synth::run::Recorded;
-use eurus::synth::run_file::{Endpoint, RunFile};
+use eurus::synth::run_file::{ComputeDevice, Endpoint, RunFile};
 use eurus::synth::store::Store;
 use serde_json::json;
 
 use crate::interrupt;
+use crate::options::DeviceName;
 use crate::{local_model, model_folder};
 
 /// Every model that has a part in the run, by the name of its endpoint.
@@ -119,8 +120,19 @@ fn model(name: &str, endpoint: &Endpoint) -> Result<Model> {
                     &found,
                     local.rows,
                     DecodeWeights::Exact,
+                    device(local.device),
                 )?)),
             }
         }
     })
+}
+
+/// A run file's name of a device.
+fn device(device: ComputeDevice) -> DeviceName {
+    match device {
+        ComputeDevice::Cpu => DeviceName::Cpu,
+        ComputeDevice::Cuda => DeviceName::Cuda,
+        ComputeDevice::Wgpu => DeviceName::Wgpu,
+        ComputeDevice::Tch => DeviceName::Tch,
+    }
 }

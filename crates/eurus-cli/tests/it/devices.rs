@@ -1,8 +1,9 @@
 //! Several devices of one process: the run of one, shared out. On the CPU, where models in threads share the cores; what NCCL
-//! does in place of them needs two GPUs.
+//! does in place of them needs two GPUs. And devices that are not there, whoever asks for them.
 
 use crate::common::{Workplace, ensure_near, ensure_says};
 use anyhow::{Context, Result, ensure};
+use serde_json::json;
 
 const KTO: &str = "prefer --model model --data pairs.jsonl --algorithm kto --trees-per-step 4 --learning-rate 1e-4 --epochs 3";
 
@@ -67,4 +68,74 @@ fn devices_that_cannot_be_had_are_refused() -> Result<()> {
         ensure_says(&String::from_utf8(output.stderr)?, &[words])?;
     }
     Ok(())
+}
+
+/// All commands that have a checkpoint compute.
+const ON_A_DEVICE: [&str; 9] = [
+    "sft --model model --data sft.jsonl --out out",
+    "generate --model model --data sft.jsonl --out out.jsonl",
+    "chat --model model",
+    "serve --model model --port 0",
+    "score --policy model --no-reference --data pairs.jsonl --out out.jsonl",
+    "eval run --task sums.toml --model model --out out",
+    "eval rm pairs --data pairs.jsonl --model model",
+    "eval rm pairs --data pairs.jsonl --judge model --ratings out.jsonl",
+    "synth run --config synth.toml --data problems.jsonl --store store.db",
+];
+
+/// A place with what those commands read.
+fn place_of_commands(device: &str) -> Result<Workplace> {
+    let place = Workplace::new()?;
+    std::fs::write(place.path("sums.toml"), crate::serve::TASK)?;
+    place.write_rows("sums.jsonl", &[json!({"question": "1 + 1", "answer": 2})])?;
+    place.write_rows(
+        "problems.jsonl",
+        &[json!({"id": "a", "task": "Math_CoT", "instruction": "What is 1 + 1?", "answer": "2"})],
+    )?;
+    let endpoint = format!("[endpoints.small]\ncheckpoint = \"model\"\ndevice = \"{device}\"");
+    let file = format!("[actors]\ncheap = \"small\"\n{endpoint}\n");
+    std::fs::write(place.path("synth.toml"), file)?;
+    Ok(place)
+}
+
+#[cfg(not(feature = "cuda"))]
+#[test]
+fn a_device_that_the_program_was_built_without_is_refused_by_every_command() -> Result<()> {
+    let place = place_of_commands("cuda")?;
+    for command in ON_A_DEVICE {
+        let said = place.refusal(&on(command, "cuda"))?;
+        let says = "--device cuda: this program was built without it; build it with `cargo build --release -p eurus-cli --features cuda`";
+        ensure_says(&said, &[says]).context(command)?;
+        ensure!(!place.path("out").exists() && !place.path("out.jsonl").exists());
+    }
+    Ok(())
+}
+
+#[cfg(feature = "cuda")]
+#[test]
+fn a_device_that_is_not_there_is_an_error_and_no_panic() -> Result<()> {
+    let place = place_of_commands("cuda")?;
+    for command in ON_A_DEVICE {
+        let line = on(command, "cuda");
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let mut run = place.command(&words);
+        let output = run.env("CUDA_VISIBLE_DEVICES", "").output()?;
+        let said = String::from_utf8(output.stderr)?;
+        ensure!(output.status.code() == Some(1), "{command}: {said}");
+        ensure!(!said.contains("panicked"), "{command}: {said}");
+        let says = [
+            "--device cuda: there is none here that computes: ",
+            "use --device cpu",
+        ];
+        ensure_says(&said, &says).context(command)?;
+    }
+    Ok(())
+}
+
+/// A command with a device, unless its run file says which.
+fn on(command: &str, device: &str) -> String {
+    match command.starts_with("synth") {
+        true => command.to_owned(),
+        false => format!("{command} --device {device}"),
+    }
 }

@@ -18,6 +18,8 @@ mod found_checkpoints;
 #[cfg(target_os = "linux")]
 mod full_disk;
 mod generate;
+#[cfg(feature = "wgpu")]
+mod gpu;
 mod hub_data;
 mod identity;
 #[cfg(unix)]

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::common::{Workplace, ensure_says};
 
 /// A server that is running.
-struct Serving {
+pub struct Serving {
     child: Child,
     /// `127.0.0.1:PORT`.
     address: String,
@@ -20,7 +20,7 @@ struct Serving {
 }
 
 /// Starts `eurus serve` at a free port, and waits until it is ready.
-fn serve(place: &Workplace, options: &str) -> Result<Serving> {
+pub fn serve(place: &Workplace, options: &str) -> Result<Serving> {
     let line = format!("serve --port 0 {options}");
     let words: Vec<&str> = line.split_whitespace().collect();
     let mut child = place
@@ -60,7 +60,7 @@ impl Serving {
     }
 
     /// Status and body of a call.
-    fn ask(&self, path: &str, headers: &str, body: &Value) -> Result<(String, Value)> {
+    pub fn ask(&self, path: &str, headers: &str, body: &Value) -> Result<(String, Value)> {
         read(self.send(path, headers, body)?)
     }
 
@@ -75,7 +75,7 @@ impl Serving {
         Ok((output.status.code(), String::from_utf8(output.stderr)?))
     }
 
-    fn kill(mut self) -> Result<()> {
+    pub fn kill(mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
@@ -90,12 +90,12 @@ fn read(mut connection: TcpStream) -> Result<(String, Value)> {
     Ok((status.to_owned(), serde_json::from_str(body)?))
 }
 
-fn chat(max_tokens: usize) -> Value {
+pub fn chat(max_tokens: usize) -> Value {
     json!({"model": "default", "max_tokens": max_tokens, "temperature": 1.0, "seed": 3,
         "messages": [{"role": "user", "content": "Tom has 3 bags"}]})
 }
 
-const TASK: &str = r#"
+pub const TASK: &str = r#"
 name = "sums"
 title = "Sums"
 gold = "answer"

@@ -25,6 +25,9 @@ pub struct RatedResponse {
     /// What is wrong with the judgement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_rated: Option<String>,
+    /// Where a judge in this process computed, if not on the CPU: another device rounds otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
 }
 
 /// Has a judge rate those responses that are not in `rated`, several at once, and hands each over as soon as it is there. The
@@ -65,11 +68,13 @@ pub fn rate_responses(
                     id: response.id.clone(),
                     reward,
                     not_rated: None,
+                    device: None,
                 },
                 Rating::Unjudged { reason } => RatedResponse {
                     id: response.id.clone(),
                     reward: 0.0,
                     not_rated: Some(reason),
+                    device: None,
                 },
             };
             let mut on_rated = on_rated
@@ -86,15 +91,17 @@ pub struct RatingsFile {
     path: PathBuf,
     file: File,
     rated: HashSet<String>,
+    device: Option<String>,
 }
 
 impl RatingsFile {
-    /// Opens a file, or makes it. A last line that was cut off is taken away.
+    /// Opens a file, or makes it, for ratings of a judge at a server or on the CPU (`None`), or on another device. A last line
+    /// that was cut off is taken away.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read or written, or has rows that are no ratings.
-    pub fn open(path: &Path) -> Result<Self> {
+    /// When the file cannot be read or written, has rows that are no ratings, or ratings of another device.
+    pub fn open(path: &Path, device: Option<&str>) -> Result<Self> {
         let error = |source| Error::Write {
             path: path.to_owned(),
             source,
@@ -112,12 +119,21 @@ impl RatingsFile {
             .map_err(error)?;
         let ids = read_rows(path, |row| {
             row.finite("reward")?;
+            let had = row.value("device").and_then(|it| it.as_str());
+            if had != device {
+                let [had, here] = [had, device].map(|it| it.unwrap_or("cpu"));
+                let problem = format!(
+                    "is {had}, and the judge computes on {here} here: a file has the ratings of one device"
+                );
+                return Err(row.fault("device", problem));
+            }
             row.id()
         })?;
         Ok(Self {
             path: path.to_owned(),
             file,
             rated: ids.into_iter().collect(),
+            device: device.map(str::to_owned),
         })
     }
 
@@ -132,7 +148,11 @@ impl RatingsFile {
     ///
     /// When it cannot be written.
     pub fn append(&mut self, row: &RatedResponse) -> Result<()> {
-        let line = serde_json::to_string(row).unwrap_or_default() + "\n";
+        let row = RatedResponse {
+            device: self.device.clone(),
+            ..row.clone()
+        };
+        let line = serde_json::to_string(&row).unwrap_or_default() + "\n";
         let written = self.file.write_all(line.as_bytes());
         written.map_err(|source| Error::Write {
             path: self.path.clone(),
@@ -195,7 +215,7 @@ mod tests {
             };
             Ok(vec![Completion::stopped(verdict); request.samples])
         });
-        let mut file = RatingsFile::open(&path)?;
+        let mut file = RatingsFile::open(&path, None)?;
         let rated = file.rated().clone();
         rate_responses(&judge, &responses(), &rated, 7, 4, &mut |row| {
             file.append(&row)
@@ -208,7 +228,29 @@ mod tests {
                 .expect("text")
                 .contains("no rating as")
         );
-        assert_eq!(RatingsFile::open(&path)?.rated().len(), 3);
+        assert_eq!(RatingsFile::open(&path, None)?.rated().len(), 3);
+        Ok(())
+    }
+
+    #[test]
+    fn ratings_of_one_device_are_not_gone_on_with_on_another() -> Result<()> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("ratings.jsonl");
+        let row = RatedResponse {
+            id: "4".to_owned(),
+            reward: 9.0,
+            not_rated: None,
+            device: None,
+        };
+        RatingsFile::open(&path, Some("wgpu"))?.append(&row)?;
+        assert_eq!(RatingsFile::open(&path, Some("wgpu"))?.rated().len(), 1);
+        assert_eq!(Rewards::read(&path)?.get("4")?, 9.0);
+        for device in [None, Some("cuda")] {
+            let refused = RatingsFile::open(&path, device).expect_err("another device");
+            let here = device.unwrap_or("cpu");
+            let says = format!("`device` is wgpu, and the judge computes on {here} here");
+            assert!(refused.to_string().contains(&says), "{refused}");
+        }
         Ok(())
     }
 }

@@ -20,6 +20,7 @@ pub use streaming::TextStream;
 #[derive(Debug, Clone)]
 pub struct LocalChatModel {
     name: String,
+    identity: Option<String>,
     generator: Generator,
     tokenizer: ChatTokenizer,
     stop: Option<Arc<AtomicBool>>,
@@ -39,10 +40,18 @@ impl LocalChatModel {
     ) -> Self {
         Self {
             name: name.into(),
+            identity: None,
             generator: generator.with_stop_tokens([tokenizer.eos_id()]),
             tokenizer,
             stop: None,
         }
+    }
+
+    /// Sets what tells its answers from those of others, such as the same model on another device, which rounds otherwise: the
+    /// [identity](ChatModel::identity). Without it that is the name.
+    pub fn with_identity(mut self, identity: impl Into<String>) -> Self {
+        self.identity = Some(identity.into());
+        self
     }
 
     /// Lets completions end at these tokens too, such as [those that the checkpoint lists](crate::EosTokenIds).
@@ -228,6 +237,10 @@ fn alike(a: &Sampling, b: &Sampling) -> bool {
 impl ChatModel for LocalChatModel {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn identity(&self) -> String {
+        self.identity.as_ref().unwrap_or(&self.name).clone()
     }
 
     fn can(&self, capability: Capability) -> bool {

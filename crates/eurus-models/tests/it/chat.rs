@@ -27,6 +27,16 @@ fn request(text: &str, seed: u64) -> ChatRequest {
 }
 
 #[test]
+fn what_answers_depend_on_is_the_name_unless_more_is_said() {
+    assert_eq!(model().identity(), "random");
+    let elsewhere = model().with_identity("random on wgpu");
+    assert_eq!(
+        (elsewhere.name(), elsewhere.identity().as_str()),
+        ("random", "random on wgpu")
+    );
+}
+
+#[test]
 fn samples_that_are_asked_for_by_number_are_those_of_the_whole_draw_whatever_else_is_in_the_batch()
 {
     let model = model();

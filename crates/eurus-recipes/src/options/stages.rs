@@ -204,6 +204,8 @@ options! {
         weights: String,
         /// Answers that a checkpoint writes at once.
         max_rows: u64,
+        /// Where checkpoints compute, also those of `reward_benches`.
+        device: DeviceName,
         /// Least isolation of the programs in answers.
         sandbox: String,
         /// Let programs import installed packages.

@@ -177,3 +177,20 @@ fn a_task_of_ones_own_has_its_data_beside_it() {
             .contains(&Input::Files("tasks/sums.toml".into()))
     );
 }
+
+#[test]
+fn benchmarks_of_policies_and_of_reward_models_are_on_the_device_of_eval() {
+    let recipe = Recipe::built_in("eurus-rm-7b").unwrap();
+    let recipe = recipe.with_override("eval.device=cuda").unwrap();
+    let recipe = recipe.with_override("eval.tasks=svamp").unwrap();
+    let steps = steps(&recipe);
+    let of_eval: Vec<String> = steps
+        .iter()
+        .filter(|step| step.stage == Stage::Eval)
+        .map(line)
+        .collect();
+    assert!(of_eval.len() > 1, "{of_eval:?}");
+    for words in of_eval {
+        assert!(words.contains("--device cuda"), "{words}");
+    }
+}

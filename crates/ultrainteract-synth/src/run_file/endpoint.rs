@@ -28,6 +28,24 @@ pub struct Checkpoint {
     /// How many answers advance together. Default that of the generator.
     #[serde(default)]
     pub rows: Option<usize>,
+    /// Where it computes. Default the CPU.
+    #[serde(default)]
+    pub device: ComputeDevice,
+}
+
+/// Where a model in this process computes. The names are those of the program's option `--device`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ComputeDevice {
+    /// All cores of the processor.
+    #[default]
+    Cpu,
+    /// An NVIDIA GPU.
+    Cuda,
+    /// The best GPU that WebGPU finds.
+    Wgpu,
+    /// LibTorch on the processor.
+    Tch,
 }
 
 impl<'de> Deserialize<'de> for Endpoint {
@@ -75,7 +93,11 @@ impl Endpoint {
                 "send_seed": server.send_seed,
                 "extra_body": server.extra_body,
             }),
-            Self::Checkpoint(local) => json!({ "checkpoint": local.checkpoint }),
+            // Another device rounds otherwise. Stores that say nothing of it are of the CPU.
+            Self::Checkpoint(local) => match local.device {
+                ComputeDevice::Cpu => json!({ "checkpoint": local.checkpoint }),
+                device => json!({ "checkpoint": local.checkpoint, "device": device }),
+            },
         }
     }
 }

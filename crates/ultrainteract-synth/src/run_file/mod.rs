@@ -45,7 +45,7 @@ use serde_json::{Value, json};
 use crate::{Error, Prompts, Result, SynthConfig};
 use ultrainteract::nearest::{nearest, with_nearest};
 
-pub use endpoint::{Checkpoint, Endpoint};
+pub use endpoint::{Checkpoint, ComputeDevice, Endpoint};
 pub use tables::{Actors, Critic, Judging, Run, Sampler, Sandbox, Trees};
 
 /// A run, as its file describes it. Unknown keys are errors.
@@ -309,5 +309,25 @@ mod tests {
             settings(&base.replace("model = \"m\"", "model = \"n\""))
         );
         assert_ne!(settings(&base), settings(&format!("seed = 2\n{base}")));
+    }
+
+    #[test]
+    fn a_checkpoint_on_another_device_is_another_run_and_stores_that_name_none_are_the_cpus() {
+        let settings = |text: &str| {
+            RunFile::parse(text).map(|it| it.settings(&Prompts::default()).to_string())
+        };
+        let on = |device: &str| settings(&format!("{LEAST}device = \"{device}\"\n"));
+        let least = settings(LEAST).unwrap();
+        assert!(!least.contains("device"), "{least}");
+        assert_eq!(on("cpu").unwrap(), least);
+        for device in ["cuda", "wgpu", "tch"] {
+            let other = on(device).unwrap();
+            assert!(
+                other.contains(&format!(r#""device":"{device}""#)),
+                "{other}"
+            );
+        }
+        let said = on("gpu").unwrap_err().to_string();
+        assert!(said.contains("`gpu`") && said.contains("`wgpu`"), "{said}");
     }
 }
