@@ -7,6 +7,9 @@ use super::exercise::{Exercise, FEEDBACK, said_again};
 /// Chats have their own problems: every so many of them.
 const CHATS: usize = 3;
 
+/// A part of UltraFeedback, by which recipes know its rows: they are ranked, and have no absolute reward.
+const SOURCE: &str = "sharegpt";
+
 /// Paths within the folder of data, with their rows.
 pub(super) fn files(exercises: &[Exercise]) -> Vec<(&'static str, Vec<Value>)> {
     let numbered = || exercises.iter().enumerate();
@@ -98,7 +101,7 @@ fn ultrafeedback(exercise: &Exercise) -> Value {
         |((text, score), model)| json!({"model": model, "response": text, "overall_score": score}),
     );
     json!({
-        "source": "practice", "instruction": exercise.question, "models": names,
+        "source": SOURCE, "instruction": exercise.question, "models": names,
         "completions": completions.collect::<Vec<_>>(),
     })
 }
