@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use burn::tensor::{Device, Distribution, Int, Tensor, activation::log_softmax};
 use criterion::{Criterion, criterion_group, criterion_main};
-use pref_losses::linear_log_probs::{linear_log_probs, tied_linear_log_probs};
+use pref_losses::linear_log_probs::{WeightGradient, linear_log_probs, tied_linear_log_probs};
 
 const TOKENS: usize = 2048;
 const D_MODEL: usize = 576;
@@ -31,7 +31,13 @@ fn blocked(hidden: Tensor<2>, weight: Tensor<2>, targets: Tensor<1, Int>) -> Ten
 }
 
 fn tied(hidden: Tensor<2>, embedding: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
-    tied_linear_log_probs(hidden, embedding, targets, CHUNK_TOKENS)
+    tied_linear_log_probs(
+        hidden,
+        embedding,
+        targets,
+        CHUNK_TOKENS,
+        WeightGradient::OfWeight,
+    )
 }
 
 /// Hidden states, weight and targets.

@@ -36,6 +36,13 @@ pub trait ForestBody: Module {
 pub trait ForestModel: ForestBody {
     /// The output projection, `[vocab, d]`: logits are `hidden x weight^T`.
     fn output_weight(&self) -> Tensor<2>;
+
+    /// Whether the gradient of the output projection, where it is a parameter in half precision, may come in f32, so that it is
+    /// rounded nowhere between the forests of a step. Not unless all that the model itself computes with that parameter gives
+    /// such gradients, as the operations of [`ops`](crate::ops) do and burn's do not: burn cannot add the two.
+    fn output_gradient_may_be_f32(&self) -> bool {
+        false
+    }
 }
 
 /// A reward model over packed forests.

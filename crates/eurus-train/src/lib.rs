@@ -90,6 +90,7 @@
 
 mod activations;
 mod config;
+mod device_memory;
 pub mod digest;
 mod error;
 mod evaluation;

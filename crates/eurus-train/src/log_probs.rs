@@ -2,7 +2,9 @@
 
 use burn::tensor::{Int, Tensor};
 use eurus_models::{ForestBatch, ForestModel, int_tensor};
-use pref_losses::linear_log_probs::{tied_linear_log_probs, tied_linear_log_probs_with_squares};
+use pref_losses::linear_log_probs::{
+    WeightGradient, tied_linear_log_probs, tied_linear_log_probs_with_squares,
+};
 use pref_losses::log_probs::log_weights_by_segment;
 use pref_losses::log_probs::sum_by_segment;
 use token_forest::PackedForest;
@@ -25,7 +27,8 @@ pub(crate) fn of_hidden<M: ForestModel>(
     chunk: usize,
 ) -> Tensor<1> {
     let Predictions { hidden, tokens } = Predictions::new(hidden, batch);
-    tied_linear_log_probs(hidden, model.output_weight(), tokens, chunk)
+    let weight = model.output_weight();
+    tied_linear_log_probs(hidden, weight, tokens, chunk, weight_gradient(model))
 }
 
 /// [`of_hidden`], and the logarithm of each node's weight by WPO, `[nodes]` and without gradient.
@@ -37,11 +40,21 @@ pub(crate) fn of_hidden_with_weights<M: ForestModel>(
 ) -> (Tensor<1>, Tensor<1>) {
     let Predictions { hidden, tokens } = Predictions::new(hidden, batch);
     let weight = model.output_weight();
-    let (log_probs, squares) = tied_linear_log_probs_with_squares(hidden, weight, tokens, chunk);
+    let gradient = weight_gradient(model);
+    let (log_probs, squares) =
+        tied_linear_log_probs_with_squares(hidden, weight, tokens, chunk, gradient);
     let segments = node_of_target(batch);
     let nodes = batch.forest.node_count();
     let log_weights = log_weights_by_segment(log_probs.clone(), squares, segments, nodes);
     (log_probs, log_weights)
+}
+
+/// The type of the output projection's gradient: that which a step sums it in, if the model can.
+fn weight_gradient<M: ForestModel>(model: &M) -> WeightGradient {
+    match model.output_gradient_may_be_f32() {
+        true => WeightGradient::F32,
+        false => WeightGradient::OfWeight,
+    }
 }
 
 /// Where targets are predicted, and what they are.

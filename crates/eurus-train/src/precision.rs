@@ -4,6 +4,7 @@ use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::tensor::{DType, Device, Int, Tensor};
 use serde::{Deserialize, Serialize};
 
+use crate::device_memory::{self, lasting};
 use crate::optimizer::halves::{Halves, Remainders};
 use crate::{Error, Result};
 
@@ -101,7 +102,7 @@ impl<M: Module> Weights<M> {
     pub fn new(model: M, precision: Precision) -> Self {
         let mut remainders = Remainders::new();
         let mut split = Change(|id, is_trained, values: Tensor<1>| {
-            let halves = Halves::of(values.clone());
+            let halves = lasting(&values.device(), values.clone(), Halves::of);
             // Weights that stay as they are and come from a file in bfloat16 need nothing more.
             if is_trained || !halves.are_exact_without_remainders(values) {
                 remainders.insert(id, halves.remainders);
@@ -113,6 +114,11 @@ impl<M: Module> Weights<M> {
             Precision::Full => model,
             Precision::Bf16 => model.map(&mut split),
         };
+        if let Some(device) = computing.devices().into_iter().next() {
+            // Weights, AdamW's two moments and gradients, in single precision.
+            let kept_bytes = 4 * size_of::<f32>() * computing.num_params();
+            device_memory::begin(&device.inner(), kept_bytes);
+        }
         Self {
             precision,
             computing,

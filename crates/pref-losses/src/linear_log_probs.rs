@@ -17,6 +17,19 @@ use burn::tensor::{DType, Int, Tensor};
 
 use self::operation::{Also, LinearLogProbs, WeightLayout};
 
+/// The type that the gradient of an output weight comes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WeightGradient {
+    /// That of the weight.
+    #[default]
+    OfWeight,
+    /// f32 for a parameter in half precision, so that sums of it over several passes are rounded nowhere in between; that of the
+    /// weight for others.
+    ///
+    /// burn adds no gradient in half precision to it: whatever else the parameter is used in has to give f32 as well.
+    F32,
+}
+
 /// Log-probs of target tokens: `log softmax(hidden @ output_weight)[target]`.
 ///
 /// Equal to making the logits, `log_softmax` and `gather`, in value and in gradient (of `hidden`
@@ -66,8 +79,7 @@ pub fn linear_log_probs(
     targets: Tensor<1, Int>,
     chunk_tokens: usize,
 ) -> Tensor<1> {
-    let layout = WeightLayout::InputByVocab;
-    call(hidden, output_weight, targets, layout, chunk_tokens)
+    call(hidden, output_weight, targets, How::untied(chunk_tokens))
 }
 
 /// [`linear_log_probs`], and `log sum_v p(v)^2` at the same positions, for the weights of
@@ -109,15 +121,14 @@ pub fn linear_log_probs_with_squares(
     targets: Tensor<1, Int>,
     chunk_tokens: usize,
 ) -> (Tensor<1>, Tensor<1>) {
-    let layout = WeightLayout::InputByVocab;
-    call_with_squares(hidden, output_weight, targets, layout, chunk_tokens)
+    call_with_squares(hidden, output_weight, targets, How::untied(chunk_tokens))
 }
 
 /// [`linear_log_probs`] for a model whose output weight is its token embedding,
 /// `[vocab, d_model]`.
 ///
 /// The embedding is read as it lies in memory, and its gradient comes in the same layout, so
-/// nothing is transposed.
+/// nothing is transposed. `gradient` says in which type it comes, since that of the embedding is added to it.
 ///
 /// # Shapes
 ///
@@ -134,9 +145,14 @@ pub fn tied_linear_log_probs(
     embedding: Tensor<2>,
     targets: Tensor<1, Int>,
     chunk_tokens: usize,
+    gradient: WeightGradient,
 ) -> Tensor<1> {
-    let layout = WeightLayout::VocabByInput;
-    call(hidden, embedding, targets, layout, chunk_tokens)
+    let how = How {
+        layout: WeightLayout::VocabByInput,
+        chunk_tokens,
+        gradient,
+    };
+    call(hidden, embedding, targets, how)
 }
 
 /// [`linear_log_probs_with_squares`] for a model whose output weight is its token embedding,
@@ -157,40 +173,55 @@ pub fn tied_linear_log_probs_with_squares(
     embedding: Tensor<2>,
     targets: Tensor<1, Int>,
     chunk_tokens: usize,
+    gradient: WeightGradient,
 ) -> (Tensor<1>, Tensor<1>) {
-    let layout = WeightLayout::VocabByInput;
-    call_with_squares(hidden, embedding, targets, layout, chunk_tokens)
+    let how = How {
+        layout: WeightLayout::VocabByInput,
+        chunk_tokens,
+        gradient,
+    };
+    call_with_squares(hidden, embedding, targets, how)
 }
 
-fn call(
-    hidden: Tensor<2>,
-    weight: Tensor<2>,
-    targets: Tensor<1, Int>,
+/// How log-probs are computed.
+#[derive(Debug, Clone, Copy)]
+struct How {
     layout: WeightLayout,
     chunk_tokens: usize,
-) -> Tensor<1> {
-    check(&hidden, &weight, &targets, layout);
-    if hidden.dims()[0] == 0 {
-        return nothing(hidden, weight, layout);
+    gradient: WeightGradient,
+}
+
+impl How {
+    fn untied(chunk_tokens: usize) -> Self {
+        Self {
+            layout: WeightLayout::InputByVocab,
+            chunk_tokens,
+            gradient: WeightGradient::OfWeight,
+        }
     }
-    dispatch(hidden, weight, targets, layout, chunk_tokens, Also::Nothing)
+}
+
+fn call(hidden: Tensor<2>, weight: Tensor<2>, targets: Tensor<1, Int>, how: How) -> Tensor<1> {
+    check(&hidden, &weight, &targets, how.layout);
+    if hidden.dims()[0] == 0 {
+        return nothing(hidden, weight, how.layout);
+    }
+    dispatch(hidden, weight, targets, how, Also::Nothing)
 }
 
 fn call_with_squares(
     hidden: Tensor<2>,
     weight: Tensor<2>,
     targets: Tensor<1, Int>,
-    layout: WeightLayout,
-    chunk_tokens: usize,
+    how: How,
 ) -> (Tensor<1>, Tensor<1>) {
-    check(&hidden, &weight, &targets, layout);
+    check(&hidden, &weight, &targets, how.layout);
     let [tokens, _] = hidden.dims();
     if tokens == 0 {
-        let log_probs = nothing(hidden, weight, layout);
+        let log_probs = nothing(hidden, weight, how.layout);
         return (log_probs.clone(), log_probs.detach());
     }
-    let also = Also::LogSumSquares;
-    let both = dispatch(hidden, weight, targets, layout, chunk_tokens, also);
+    let both = dispatch(hidden, weight, targets, how, Also::LogSumSquares);
     let log_probs = both.clone().narrow(0, 0, tokens);
     (log_probs, both.detach().narrow(0, tokens, tokens))
 }
@@ -223,17 +254,17 @@ fn dispatch(
     hidden: Tensor<2>,
     weight: Tensor<2>,
     targets: Tensor<1, Int>,
-    layout: WeightLayout,
-    chunk_tokens: usize,
+    how: How,
     also: Also,
 ) -> Tensor<1> {
     Tensor::from_dispatch(<Dispatch as LinearLogProbs>::linear_log_probs(
         hidden.into_dispatch(),
         weight.into_dispatch(),
         targets.into_dispatch(),
-        layout,
-        chunk_tokens.max(1),
+        how.layout,
+        how.chunk_tokens.max(1),
         also,
+        how.gradient,
     ))
 }
 

@@ -1,7 +1,7 @@
 //! Log-probs of tokens and sequences, and cross-entropy, from logits.
 
 use burn::tensor::Tensor;
-use pref_losses::linear_log_probs::{linear_log_probs, tied_linear_log_probs};
+use pref_losses::linear_log_probs::{WeightGradient, linear_log_probs, tied_linear_log_probs};
 use pref_losses::log_probs::{
     SequenceReduction, cross_entropy, next_token_log_probs, sequence_log_probs, token_log_probs,
 };
@@ -29,13 +29,11 @@ fn run_linear(case: &Case<'_>, tied: bool) -> Run {
     let hidden = logits.clone().reshape([sequences * tokens, vocab]);
     let weight = Tensor::<2>::eye(vocab, case.device).require_grad();
     let targets = case.ints("token_labels").reshape([sequences * tokens]);
-    let op = if tied {
-        tied_linear_log_probs
-    } else {
-        linear_log_probs
+    let log_probs = match tied {
+        true => tied_linear_log_probs(hidden, weight, targets, 3, WeightGradient::OfWeight),
+        false => linear_log_probs(hidden, weight, targets, 3),
     };
-    let log_probs = op(hidden, weight, targets, 3).reshape([sequences, tokens]);
-    finish(case, &logits, log_probs)
+    finish(case, &logits, log_probs.reshape([sequences, tokens]))
 }
 
 fn finish(case: &Case<'_>, logits: &Tensor<3>, log_probs: Tensor<2>) -> Run {

@@ -14,7 +14,7 @@ use std::fmt;
 
 use crate::ALLOCATOR;
 use burn::tensor::{Device, Distribution, Int, Tensor, activation::log_softmax};
-use pref_losses::linear_log_probs::{linear_log_probs, tied_linear_log_probs};
+use pref_losses::linear_log_probs::{WeightGradient, linear_log_probs, tied_linear_log_probs};
 use test_support::in_own_process;
 
 /// Largest share of what the version with logits takes beyond its inputs.
@@ -52,7 +52,13 @@ fn in_blocks(hidden: Tensor<2>, weight: Tensor<2>, targets: Tensor<1, Int>) -> T
 }
 
 fn in_blocks_tied(hidden: Tensor<2>, embedding: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
-    tied_linear_log_probs(hidden, embedding, targets, CHUNK_TOKENS)
+    tied_linear_log_probs(
+        hidden,
+        embedding,
+        targets,
+        CHUNK_TOKENS,
+        WeightGradient::OfWeight,
+    )
 }
 
 /// Bytes at the peak of a forward and a backward pass: all of them, and those beyond the inputs.

@@ -3,7 +3,7 @@
 use burn::tensor::{Int, Tensor};
 use eurus_models::int_tensor;
 use eurus_models::ops::{self, AttentionShape, ForestSpans, Visibility};
-use pref_losses::linear_log_probs::{linear_log_probs, tied_linear_log_probs};
+use pref_losses::linear_log_probs::{WeightGradient, linear_log_probs, tied_linear_log_probs};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use token_forest::{PackedForest, TokenTree};
@@ -173,8 +173,14 @@ fn of_tokens(size: Size) -> Vec<Case> {
             },
         ),
         case("log-probs, tied", vec![hidden(), embedding()], move |it| {
-            tied_linear_log_probs(it[0].clone(), it[1].clone(), of_tied_head(&it[0]), 64)
-                .unsqueeze()
+            tied_linear_log_probs(
+                it[0].clone(),
+                it[1].clone(),
+                of_tied_head(&it[0]),
+                64,
+                WeightGradient::OfWeight,
+            )
+            .unsqueeze()
         }),
     ]
 }

@@ -15,7 +15,7 @@ use eurus::forest::{LabelKind, PackedForest, TrainingTree};
 use eurus::losses::Needs;
 use eurus::models::DecoderConfig;
 use eurus::train::Ranks;
-use eurus::train::plan::{self, Costs, Memory, Objective, PlannedStep, Work};
+use eurus::train::plan::{self, Costs, Machine, Memory, Objective, PlannedStep, Work};
 
 use crate::adapters::Adapters;
 use crate::input::{self, Wanted};
@@ -197,7 +197,8 @@ fn report(
         }
     }
     let adapters = adapters.config();
-    let costs = Costs::new(&setup.config, &setup.settings, adapters.as_ref(), objective);
+    let costs = Costs::new(&setup.config, &setup.settings, adapters.as_ref(), objective)
+        .on(Machine::of(&setup.device));
     let mut memory = Memory::estimate(&costs, load.largest, setup.settings.log_prob_chunk);
     let of_reference = Costs {
         config: reference.unwrap_or(&setup.config),
@@ -207,6 +208,8 @@ fn report(
     };
     if reference.is_some() {
         memory.add_reference(&of_reference, load.largest);
+    } else if needs.reference {
+        memory.add_own_reference(&costs, load.largest);
     }
     let flops = costs.training(load.trained)
         + costs.forward(load.scored)

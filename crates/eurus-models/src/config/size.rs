@@ -233,16 +233,38 @@ impl DecoderConfig {
     /// input, `3f` and its output, and the router its logits and probabilities.
     pub fn layer_activations_per_token(&self) -> usize {
         let (d, f) = (self.hidden_size, self.intermediate_size);
+        let mlp = match &self.mixture {
+            None => 2 * d + 3 * f,
+            Some(_) => self.mixture_activations_per_token(),
+        };
+        2 * d + self.attention_activations_per_token() + mlp
+    }
+
+    /// [`layer_activations_per_token`](Self::layer_activations_per_token) on a GPU, where the outputs of norms and what the down
+    /// projection reads are made again in the backward pass ([`ForestOps::MAKES_AGAIN`](crate::ops::ForestOps::MAKES_AGAIN)):
+    /// `2d + 2q + 2kv + heads + 2f`, without a mixture.
+    pub fn layer_activations_per_token_on_gpu(&self) -> usize {
+        let (d, f) = (self.hidden_size, self.intermediate_size);
+        let mlp = match &self.mixture {
+            None => d + 2 * f,
+            Some(_) => self.mixture_activations_per_token(),
+        };
+        d + self.attention_activations_per_token() + mlp
+    }
+
+    /// What norms of heads and attention keep.
+    fn attention_activations_per_token(&self) -> usize {
         let queries = self.heads * self.head_dim;
         let keys = self.kv_heads * self.head_dim;
         let head_norms = if self.head_norms { queries + keys } else { 0 };
-        let attention = 2 * d + head_norms + 2 * queries + 2 * keys + self.heads;
-        let mlp = match &self.mixture {
-            None => 2 * d + 3 * f,
-            Some(mixture) => {
-                2 * d + mixture.experts_per_token * (2 * d + 3 * f) + 2 * mixture.experts
-            }
-        };
-        attention + mlp
+        head_norms + 2 * queries + 2 * keys + self.heads
+    }
+
+    /// What the norm before a mixture of experts and the mixture keep; 0 without one.
+    fn mixture_activations_per_token(&self) -> usize {
+        let (d, f) = (self.hidden_size, self.intermediate_size);
+        self.mixture.as_ref().map_or(0, |mixture| {
+            2 * d + mixture.experts_per_token * (2 * d + 3 * f) + 2 * mixture.experts
+        })
     }
 }

@@ -414,4 +414,9 @@ impl ForestModel for Decoder {
             None => self.model.embed_tokens.weight.val(),
         }
     }
+
+    /// Nothing but the embedding may share it.
+    fn output_gradient_may_be_f32(&self) -> bool {
+        true
+    }
 }

@@ -96,8 +96,14 @@ impl ModuleVisitor for Adder<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::{Device, Distribution};
-    use eurus_models::ops::project;
+    use burn::tensor::{Device, Distribution, Int};
+    use eurus_models::ops::{embed, project};
+    use eurus_models::{Decoder, DecoderConfig, ForestBatch, ForestModel};
+    use pref_losses::linear_log_probs::{WeightGradient, tied_linear_log_probs};
+    use token_forest::{PackedForest, TokenTree};
+
+    use crate::Precision;
+    use crate::log_probs::target_log_probs;
 
     const FORESTS: usize = 60;
     const OUTPUTS: usize = 8;
@@ -145,6 +151,70 @@ mod tests {
             rounded > 100.0 * apart,
             "{rounded} when each forest's gradient is rounded, {apart} here"
         );
+    }
+
+    /// The gradient of a weight in one forest.
+    fn gradient_of(weight: &Tensor<2>, loss: Tensor<1>) -> Tensor<2> {
+        weight.grad(&loss.backward()).expect("a gradient")
+    }
+
+    #[test]
+    fn the_gradient_of_an_output_projection_is_not_rounded_in_any_forest_also_where_it_is_the_embedding()
+     {
+        for is_tied in [false, true] {
+            let weight = Tensor::from_inner(noise([OUTPUTS, INPUTS])).require_grad();
+            let model = Param::from_tensor(weight);
+            let mut sums = GradientSums::default();
+            let mut exact = Tensor::zeros([OUTPUTS, INPUTS], &Device::flex());
+            let mut rounded = exact.clone();
+            for forest in 0..FORESTS as i32 {
+                let tokens = [1, 4, 2, 7, 0, 3, 5].map(|it| (it * forest + it) % OUTPUTS as i32);
+                let tokens = Tensor::<1, Int>::from_ints(tokens, &Device::flex().autodiff());
+                let x = noise([7, INPUTS]);
+                // In blocks of the vocabulary.
+                let loss = || {
+                    let hidden = match is_tied {
+                        true => embed(model.val(), tokens.clone()),
+                        false => Tensor::from_inner(x.clone()),
+                    };
+                    let gradient = WeightGradient::F32;
+                    tied_linear_log_probs(hidden, model.val(), tokens.clone(), 3, gradient).sum()
+                };
+                let gradients = sums.backward(&model, loss());
+                sums.add(&model, gradients);
+                let of_forest = gradient_of(&model.val(), loss());
+                assert_eq!(of_forest.dtype(), DType::F32);
+                exact = exact + of_forest.clone();
+                rounded = rounded + of_forest.cast(DType::BF16).cast(DType::F32);
+            }
+            let sum = sums.take().remove::<2>(model.id).expect("a gradient");
+            let apart = |other: Tensor<2>| size(other - exact.clone()) / size(exact.clone());
+            let (apart, rounded) = (apart(sum), apart(rounded));
+            assert!(
+                apart < 1e-6 && rounded > 100.0 * apart,
+                "{apart}, {rounded}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_output_projections_of_decoders_in_half_precision_have_gradients_in_f32() {
+        let mut tree = TokenTree::new(vec![1, 2, 3], false);
+        tree.push(0, vec![4, 5], true);
+        let device = Device::flex();
+        let forest = PackedForest::from_trees([&tree]).expect("a forest");
+        let batch = ForestBatch::new(forest, &device.clone().autodiff());
+        for tie_word_embeddings in [false, true] {
+            let config = DecoderConfig {
+                tie_word_embeddings,
+                ..DecoderConfig::llama(16, 8, 1, 2)
+            };
+            let model = Decoder::init(&config, 3, &device);
+            let model = Precision::Bf16.of(model.train());
+            let loss = target_log_probs(&model, &batch, 1).sum();
+            let gradient = gradient_of(&model.output_weight(), loss);
+            assert_eq!(gradient.dtype(), DType::F32);
+        }
     }
 
     #[test]

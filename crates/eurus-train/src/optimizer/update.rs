@@ -9,12 +9,14 @@ use cpu_kernels::adamw::AdamWStep;
 use super::adafactor::{self, AdafactorStep};
 use super::halves::{Halves, Remainders};
 use super::{Moment, Moments, Settings, StepGradients, flat, moments_of, ops};
+use crate::device_memory::lasting;
 use crate::{Error, Optimizer, Ranks, Result, WeightDecayOn};
 
 /// The moments of AdamW before a parameter's first update, which takes them to be zeros: [`AdamWStep::is_first`].
 fn not_filled(like: &Tensor<1>) -> [Tensor<1>; 2] {
-    let options = (&like.device(), like.dtype());
-    [(); 2].map(|()| Tensor::empty(like.dims(), options))
+    let (device, dtype) = (like.device(), like.dtype());
+    let empty = |shape| Tensor::empty(shape, (&device, dtype));
+    [like.dims(); 2].map(|shape: [usize; 1]| lasting(&device, shape, empty))
 }
 
 /// Moves the parameters of a model that have gradients.

@@ -3,6 +3,9 @@
 
 use std::ops::Add;
 
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+use burn::backend::DispatchDevice;
+use burn::tensor::Device;
 use eurus_models::DecoderConfig;
 use eurus_models::lora::{LoraConfig, SavedModule};
 use token_forest::PackedForest;
@@ -61,6 +64,27 @@ pub enum Objective {
     Reward,
 }
 
+/// The kind of device that a run computes on, as far as memory is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Machine {
+    /// A processor: layers keep all that their backward passes read.
+    #[default]
+    Cpu,
+    /// CUDA, Vulkan or WebGPU: layers make some of it again.
+    Gpu,
+}
+
+impl Machine {
+    /// That of a device.
+    pub fn of(device: &Device) -> Self {
+        match device.as_dispatch() {
+            #[cfg(any(feature = "cuda", feature = "wgpu"))]
+            DispatchDevice::Cube(_) => Self::Gpu,
+            _ => Self::Cpu,
+        }
+    }
+}
+
 /// A model and what is trained of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Costs<'a> {
@@ -76,10 +100,12 @@ pub struct Costs<'a> {
     pub precision: Precision,
     /// What parameters are moved by.
     pub optimizer: Optimizer,
+    /// Where it computes.
+    pub machine: Machine,
 }
 
 impl<'a> Costs<'a> {
-    /// Those of a run with these settings.
+    /// Those of a run with these settings on a processor.
     pub fn new(
         config: &'a DecoderConfig,
         settings: &TrainingConfig,
@@ -93,6 +119,21 @@ impl<'a> Costs<'a> {
             recompute: settings.recompute_activations,
             precision: settings.precision,
             optimizer: settings.optimizer,
+            machine: Machine::Cpu,
+        }
+    }
+
+    /// The same on another machine.
+    pub fn on(self, machine: Machine) -> Self {
+        Self { machine, ..self }
+    }
+
+    /// Activations of one token in one layer.
+    pub fn layer_activations_per_token(&self) -> usize {
+        match (self.machine, self.adapters) {
+            (Machine::Gpu, None) => self.config.layer_activations_per_token_on_gpu(),
+            // An adapter keeps its input, on a GPU too.
+            _ => self.config.layer_activations_per_token(),
         }
     }
 
@@ -257,6 +298,7 @@ mod tests {
             recompute: false,
             precision: Precision::Full,
             optimizer: Optimizer::Adamw,
+            machine: Machine::Cpu,
         };
         let mut work = Work::of(&fork(), None);
         work.keys = 0;

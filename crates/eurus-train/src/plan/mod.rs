@@ -21,7 +21,7 @@
 mod costs;
 mod memory;
 
-pub use costs::{Costs, Objective, Work};
+pub use costs::{Costs, Machine, Objective, Work};
 pub use memory::Memory;
 
 use token_forest::{GroupForest, PackedForest, Pieces, Span, TrainingTree};

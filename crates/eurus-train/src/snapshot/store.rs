@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::tensors::{self, Named, Parameters};
 use super::{Fault, Judged, RunIdentity, Snapshots, State};
+use crate::device_memory::lasting;
 use crate::digest::{of_bytes, of_file};
 use crate::evaluation::Best;
 use crate::events::Event;
@@ -485,7 +486,7 @@ impl Loaded {
                     None => Ok(vec![0.0; moment.elements]),
                 })?;
                 ranks.broadcast(&mut whole)?;
-                let whole = flat_tensor(whole, &device, value.dtype());
+                let whole = lasting(&device, whole, |it| flat_tensor(it, &device, value.dtype()));
                 Ok::<_, Error>(match moment.is_shared {
                     true => ranks.own_part(whole),
                     false => whole,

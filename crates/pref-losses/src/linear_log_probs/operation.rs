@@ -13,9 +13,12 @@ use burn::backend::Flex;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::ops::FloatTensorOps as _;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, TensorMetadata, backend_extension};
-use burn::tensor::Slice;
+use burn::tensor::{DType, FloatDType, Slice};
+
+use super::WeightGradient;
 
 /// The quantities computed from the logits beside the log-probs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +118,8 @@ struct Saved<B: Backend> {
 #[derive(Debug, Clone, Copy)]
 struct Wanted {
     hidden: bool,
-    weight: bool,
+    /// The type of the weight's, if it is wanted. What is added to a sum has the type of the sum.
+    weight: Option<FloatDType>,
 }
 
 /// The gradients that were wanted.
@@ -193,6 +197,7 @@ pub(super) trait LinearLogProbs: Backend {
         layout: WeightLayout,
         chunk_tokens: usize,
         also: Also,
+        gradient: WeightGradient,
     ) -> FloatTensor<Self>;
 }
 
@@ -226,6 +231,7 @@ impl LinearLogProbs for Flex {
         layout: WeightLayout,
         chunk_tokens: usize,
         also: Also,
+        _gradient: WeightGradient,
     ) -> FloatTensor<Self> {
         value::<Self>(hidden, weight, targets, layout, chunk_tokens, also)
     }
@@ -240,6 +246,7 @@ impl LinearLogProbs for burn::backend::Cube {
         layout: WeightLayout,
         chunk_tokens: usize,
         also: Also,
+        _gradient: WeightGradient,
     ) -> FloatTensor<Self> {
         value::<Self>(hidden, weight, targets, layout, chunk_tokens, also)
     }
@@ -255,6 +262,7 @@ impl LinearLogProbs for burn::backend::LibTorch {
         layout: WeightLayout,
         chunk_tokens: usize,
         also: Also,
+        _gradient: WeightGradient,
     ) -> FloatTensor<Self> {
         value::<Self>(hidden, weight, targets, layout, chunk_tokens, also)
     }
@@ -265,8 +273,8 @@ impl LinearLogProbs for burn::backend::LibTorch {
 struct LinearLogProbsBackward;
 
 impl<B: Kernels> Backward<B, 2> for LinearLogProbsBackward {
-    /// The weight besides, to find what there is of its gradient. It is held no longer than this step is.
-    type State = (Saved<B>, FloatTensor<Autodiff<B>>);
+    /// The weight besides, to find what there is of its gradient, and the type of that. It is held no longer than this step is.
+    type State = (Saved<B>, FloatTensor<Autodiff<B>>, FloatDType);
 
     fn backward(
         self,
@@ -276,11 +284,11 @@ impl<B: Kernels> Backward<B, 2> for LinearLogProbsBackward {
     ) {
         let grad = grads.consume::<B>(&ops.node);
         let [hidden, weight] = ops.parents;
+        let (saved, weight_tensor, weight_type) = ops.state;
         let wanted = Wanted {
             hidden: hidden.is_some(),
-            weight: weight.is_some(),
+            weight: weight.as_ref().map(|_| weight_type),
         };
-        let (saved, weight_tensor) = ops.state;
         let grad = match saved.inputs.also {
             Also::Nothing => grad,
             Also::LogSumSquares => B::float_slice(grad, &[Slice::from(0..saved.inputs.tokens())]),
@@ -303,9 +311,18 @@ impl<B: Kernels, C: CheckpointStrategy> LinearLogProbs for Autodiff<B, C> {
         layout: WeightLayout,
         chunk_tokens: usize,
         also: Also,
+        gradient: WeightGradient,
     ) -> FloatTensor<Self> {
         let (hidden, hidden_node) = hidden.into_parts();
         let weight_tensor = weight.clone();
+        // Something may go on from the gradient of what is no parameter, in the type of that.
+        let is_wide = gradient == WeightGradient::F32
+            && matches!(weight.dtype(), DType::BF16 | DType::F16)
+            && Self::float_is_require_grad(&weight);
+        let weight_type = match is_wide {
+            true => FloatDType::F32,
+            false => weight.dtype().into(),
+        };
         let (weight, weight_node) = weight.into_parts();
         let inputs = Inputs::<B> {
             hidden,
@@ -327,7 +344,7 @@ impl<B: Kernels, C: CheckpointStrategy> LinearLogProbs for Autodiff<B, C> {
                     row_max,
                     log_sum,
                 };
-                prepared.finish((saved, weight_tensor), output)
+                prepared.finish((saved, weight_tensor, weight_type), output)
             }
             OpsKind::UnTracked(prepared) => prepared.finish(output),
         }

@@ -1,7 +1,7 @@
 //! The linear log-prob operation against logits that are really made.
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData, activation::log_softmax};
-use pref_losses::linear_log_probs::{linear_log_probs, tied_linear_log_probs};
+use pref_losses::linear_log_probs::{WeightGradient, linear_log_probs, tied_linear_log_probs};
 use proptest::prelude::*;
 
 /// Deterministic values in -1..1, of the size of real hidden states after scaling.
@@ -190,7 +190,13 @@ fn a_tied_embedding_gives_the_same_and_its_gradient_is_the_transpose() {
     let Problem {
         hidden, targets, ..
     } = &problem;
-    let log_probs = tied_linear_log_probs(hidden.clone(), embedding.clone(), targets.clone(), 4);
+    let log_probs = tied_linear_log_probs(
+        hidden.clone(),
+        embedding.clone(),
+        targets.clone(),
+        4,
+        WeightGradient::OfWeight,
+    );
     let gradients = (log_probs.clone() * problem.grad.clone()).sum().backward();
     let got = Answer {
         log_probs: read(log_probs),

@@ -12,11 +12,12 @@ use eurus::models::DecoderConfig;
 use eurus::models::generate::DEFAULT_MAX_ROWS;
 use eurus::recipes::options::EvalOptions;
 use eurus::recipes::{Counts, Mixture, Places, Recipe, Stage};
-use eurus::train::plan::{Costs, Memory, Objective, Work};
+use eurus::train::plan::{Costs, Machine, Memory, Objective, Work};
 use serde::Serialize;
 
 use super::devices::Device;
 use super::shape::{self, base, count};
+use crate::options::DeviceName;
 use crate::plan::{Time, matmul_flops_per_second};
 use crate::{Cli, Command, Training};
 
@@ -142,10 +143,12 @@ struct Cost {
     tokens: f64,
     memory: Memory,
     operations: f64,
+    /// Bytes on this machine's CPU.
+    on_cpu: usize,
+    /// Bytes on a GPU, if there is a way to compute it there.
+    on_gpu: Option<usize>,
     /// What of the memory every device has to have, however many there are.
     whole_on_each: usize,
-    /// Whether there is a way to compute it on a GPU.
-    on_gpus: bool,
 }
 
 fn training_cost(training: &Training, config: &DecoderConfig, counts: Counts) -> Result<Cost> {
@@ -161,7 +164,11 @@ fn training_cost(training: &Training, config: &DecoderConfig, counts: Counts) ->
     let settings = training.steps().training();
     settings.validate().context("an option of the recipe")?;
     let adapters = adapters.config();
-    let costs = Costs::new(config, &settings, adapters.as_ref(), objective);
+    let machine = match training.steps().device {
+        DeviceName::Cuda | DeviceName::Wgpu => Machine::Gpu,
+        DeviceName::Cpu | DeviceName::Tch => Machine::Cpu,
+    };
+    let costs = Costs::new(config, &settings, adapters.as_ref(), objective).on(machine);
     let path = counts.longest.min(settings.max_path_tokens as f64);
     let work = |tokens: f64| Work {
         tokens: tokens as usize,
@@ -192,15 +199,23 @@ fn training_cost(training: &Training, config: &DecoderConfig, counts: Counts) ->
         targets: settings.token_budget,
         ..work(settings.token_budget as f64)
     };
-    let memory = Memory::estimate(&costs, largest, settings.log_prob_chunk);
+    let memory_of = |costs: &Costs<'_>| {
+        let mut memory = Memory::estimate(costs, largest, settings.log_prob_chunk);
+        if needs.reference {
+            memory.add_own_reference(costs, largest);
+        }
+        memory
+    };
+    let memory = memory_of(&costs);
     Ok(Cost {
+        on_cpu: memory_of(&costs.on(Machine::Cpu)).total,
+        on_gpu: Some(memory_of(&costs.on(Machine::Gpu)).total),
         counts,
         steps: Some(steps as u64),
         tokens: trained,
         whole_on_each: memory.weights + memory.gradients,
         memory,
         operations,
-        on_gpus: true,
     })
 }
 
@@ -243,6 +258,7 @@ fn answers(config: &DecoderConfig, options: &EvalOptions, task: &Task, items: u6
     let weights = bytes * parameters;
     let cached = NUMBER * config.cached_per_token() * rows * (PROMPT + longest);
     let prompts = (settings.len() as f64) * items as f64 * PROMPT as f64;
+    let cached_and_logits = cached + NUMBER * rows * config.vocab_size;
     Cost {
         counts: Counts {
             rows: answers as f64,
@@ -262,21 +278,24 @@ fn answers(config: &DecoderConfig, options: &EvalOptions, task: &Task, items: u6
             logits: NUMBER * rows * config.vocab_size,
             reference: 0,
             evaluation: cached,
-            total: weights + cached + NUMBER * rows * config.vocab_size,
+            total: weights + cached_and_logits,
         },
         whole_on_each: weights,
-        on_gpus: false,
+        on_cpu: weights + cached_and_logits,
+        on_gpu: None,
     }
 }
 
 impl Cost {
     fn of_step(self, step: &str, words: &[String], devices: &[Device], speed: f64) -> StageCost {
-        let total = self.memory.total as u64;
         let fits = |device: &Device| {
-            let is_gpu = device.name.starts_with("GPU");
-            match device.bytes {
-                _ if is_gpu && !self.on_gpus => Some(false),
-                bytes => bytes.map(|bytes| total <= bytes),
+            let total = match device.name.starts_with("GPU") {
+                true => self.on_gpu,
+                false => Some(self.on_cpu),
+            };
+            match total {
+                None => Some(false),
+                Some(total) => device.bytes.map(|bytes| total as u64 <= bytes),
             }
         };
         let fits: BTreeMap<String, Option<bool>> = devices
@@ -309,7 +328,7 @@ impl Cost {
     fn why_nowhere(&self) -> String {
         let gb = |bytes: usize| format!("{:.1} GB", bytes as f64 / 1e9);
         let memory = &self.memory;
-        if !self.on_gpus {
+        if self.on_gpu.is_none() {
             return format!(
                 "answers are written by the CPU alone: weights of {}, and keys and values of {} for all that are written at once; fewer at \
                  once (max_rows) and rounded weights (weights) take less",

@@ -1,6 +1,6 @@
 //! Reports of several rewards of the same trees, side by side.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ProcessRewardReport, Separation};
 use crate::metrics::Interval;
@@ -53,28 +53,40 @@ pub fn comparison_table<'a>(
     }
 }
 
-/// A row for each turn of the trees.
+/// A row for each turn of the trees. A reward that has no such turn has a dash there, and so do the counts of verdicts where two
+/// rewards are of other trees.
 pub fn turn_table<'a>(
     caption: impl Into<String>,
     rewards: impl IntoIterator<Item = (&'a str, &'a ProcessRewardReport)>,
 ) -> Table {
     let mut headers = ["Turn", "Correct", "Incorrect"].map(str::to_owned).to_vec();
-    let mut rows: BTreeMap<usize, Vec<String>> = BTreeMap::new();
-    for (name, report) in rewards {
+    let mut by_turn: BTreeMap<usize, Vec<Option<&Separation>>> = BTreeMap::new();
+    for (place, (name, report)) in rewards.into_iter().enumerate() {
         headers.push(format!("AUC, {name}"));
         headers.push(format!("Siblings, {name}"));
         for it in &report.by_turn {
-            let of = &it.separation;
-            let row = rows.entry(it.turn).or_insert_with(|| {
-                [it.turn, of.correct, of.incorrect]
-                    .map(|it| it.to_string())
-                    .to_vec()
-            });
-            row.extend([area(of), shown(of.pair_accuracy)]);
+            let of_turn = by_turn.entry(it.turn).or_default();
+            of_turn.resize(place, None);
+            of_turn.push(Some(&it.separation));
         }
     }
+    let places = (headers.len() - 3) / 2;
     let table = Table::new(caption).headers(headers);
-    rows.into_values().fold(table, Table::row)
+    by_turn
+        .into_iter()
+        .fold(table, |table, (turn, mut of_turn)| {
+            of_turn.resize(places, None);
+            let count = |of: fn(&Separation) -> usize| {
+                let counts: BTreeSet<usize> = of_turn.iter().flatten().map(|it| of(it)).collect();
+                shown(counts.first().filter(|_| counts.len() == 1))
+            };
+            let counts = [count(|it| it.correct), count(|it| it.incorrect)];
+            let cells = of_turn.iter().flat_map(|of| match of {
+                Some(of) => [area(of), shown(of.pair_accuracy)],
+                None => [(); 2].map(|()| "–".to_owned()),
+            });
+            table.row([turn.to_string()].into_iter().chain(counts).chain(cells))
+        })
 }
 
 /// A row for each reward and each way to make one of a whole response of it; the last row is what counting turns tells.

@@ -277,3 +277,46 @@ fn what_cannot_be_held_against_verdicts_is_refused_by_name() {
         Err(Error::NoValues { .. })
     ));
 }
+
+/// A chain whose first turn is wrong.
+fn chain(id: &str, turns: usize) -> JudgedTree {
+    let turns = (0..turns).map(|at| turn(at, at.checked_sub(1), at as f64, Some(at > 0)));
+    JudgedTree {
+        id: id.into(),
+        turns: turns.collect(),
+    }
+}
+
+#[test]
+fn rewards_of_trees_of_other_depths_stand_below_their_own_names() {
+    let [short, long] = [2, 3].map(|turns| report(&[chain("c", turns)]));
+    let table = turn_table("c", [("a", &short), ("b", &long), ("c", &short)]);
+    assert_eq!(table.headers.len(), 3 + 2 * 3);
+    for row in &table.rows {
+        assert_eq!(row.len(), table.headers.len(), "{row:?}");
+    }
+    // The short ones have no third turn, and a single turn has nothing to be ranked above.
+    let third = ["3", "1", "0", "–", "–", "–", "–", "–", "–"];
+    assert_eq!(table.rows[2], third);
+    // Where the third turn has both verdicts, the area under its curve is below the name of the long one.
+    let both = report(&[
+        chain("d", 3),
+        JudgedTree {
+            turns: (0..3)
+                .map(|at| turn(at, at.checked_sub(1), -1.0, Some(at == 0)))
+                .collect(),
+            id: "e".into(),
+        },
+    ]);
+    let table = turn_table("c", [("a", &short), ("b", &both)]);
+    assert_eq!(table.rows[2], ["3", "1", "1", "–", "–", "1.000", "–"]);
+}
+
+#[test]
+fn counts_of_verdicts_that_rewards_do_not_share_are_not_those_of_the_first() {
+    let one = report(&[chain("a", 2)]);
+    let two = report(&[chain("a", 2), chain("b", 2)]);
+    let table = turn_table("c", [("one", &one), ("two", &two)]);
+    // None is right in the first turn of either; one is wrong, or two are.
+    assert_eq!(table.rows[0][..3], ["1", "0", "–"]);
+}

@@ -52,12 +52,7 @@ pub(super) fn backward(
     let grad = Cube::float_cast(grad, FloatDType::F32);
     let is_sum = weight_sum.is_some();
     let mut hidden_gradient: Option<FloatTensor<Cube>> = None;
-    let mut weight_gradient = wanted.weight.then(|| {
-        weight_sum.unwrap_or_else(|| {
-            let device = inputs.hidden.device();
-            Cube::float_zeros(inputs.weight.shape(), &device, dtype.into())
-        })
-    });
+    let mut weight_gradient = weight_sum;
     let vocab = inputs.vocab();
     for start in (0..vocab).step_by(inputs.vocab_block()) {
         let end = vocab.min(start + inputs.vocab_block());
@@ -80,27 +75,28 @@ pub(super) fn backward(
                 Some(sum) => Cube::float_add(sum, part),
             });
         }
-        weight_gradient = weight_gradient.map(|whole| {
+        let Some(weight_type) = wanted.weight else {
+            continue;
+        };
+        // The gradient of the block by itself, or added to a sum.
+        let of_block = |sum: Option<FloatTensor<Cube>>, dtype: DType| {
             let hidden = inputs.hidden.clone();
-            let sum_type = whole.dtype();
-            // The whole vocabulary at once.
-            if end - start == vocab {
-                return weight_block_gradient::<Cube>(
-                    hidden,
-                    gradient,
-                    inputs.layout,
-                    |lhs, rhs| match is_sum {
-                        true => product_onto(whole, lhs, rhs),
-                        false => product(lhs, rhs, sum_type),
-                    },
-                );
-            }
-            let part =
-                weight_block_gradient::<Cube>(hidden, gradient, inputs.layout, |lhs, rhs| {
-                    product(lhs, rhs, sum_type)
-                });
-            put_block::<Cube>(whole, &block_slices(&inputs, start, end), part, is_sum)
+            weight_block_gradient::<Cube>(hidden, gradient, inputs.layout, |lhs, rhs| match sum {
+                Some(sum) => product_onto(sum, lhs, rhs),
+                None => product(lhs, rhs, dtype),
+            })
+        };
+        if end - start == vocab {
+            weight_gradient = Some(of_block(weight_gradient, weight_type.into()));
+            continue;
+        }
+        let whole = weight_gradient.unwrap_or_else(|| {
+            let device = inputs.hidden.device();
+            Cube::float_empty(inputs.weight.shape(), &device, weight_type)
         });
+        let part = of_block(None, whole.dtype());
+        let slices = block_slices(&inputs, start, end);
+        weight_gradient = Some(put_block::<Cube>(whole, &slices, part, is_sum));
     }
     Gradient {
         hidden: hidden_gradient.map(|gradient| Cube::float_cast(gradient, dtype.into())),

@@ -107,7 +107,7 @@ pub(super) fn backward(
     let is_sum = weight_sum.is_some();
     let mut weight_gradient = wanted
         .weight
-        .then(|| weight_sum.unwrap_or_else(|| zeros(inputs.weight.shape(), inputs.weight.dtype())));
+        .map(|dtype| weight_sum.unwrap_or_else(|| zeros(inputs.weight.shape(), dtype.into())));
     for (start, end) in blocks(&inputs) {
         let weight = to_f32(weight_block(&inputs, start, end));
         let mut logits = product(hidden.clone(), weight.clone());

@@ -128,7 +128,7 @@ pub(super) fn backward<B: Backend>(
 
     let mut hidden_gradient: Option<FloatTensor<B>> = None;
     let is_sum = weight_sum.is_some();
-    let mut weight_gradient = wanted.weight.then(|| {
+    let mut weight_gradient = wanted.weight.map(|dtype| {
         weight_sum.unwrap_or_else(|| B::float_zeros(inputs.weight.shape(), &device, dtype))
     });
     for start in (0..vocab).step_by(inputs.vocab_block()) {

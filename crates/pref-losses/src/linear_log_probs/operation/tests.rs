@@ -3,7 +3,7 @@
 use burn::backend::flex::FlexTensor;
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Flex, TensorMetadata};
-use burn::tensor::TensorData;
+use burn::tensor::{FloatDType, TensorData};
 
 use super::{Also, Forward, Gradient, Inputs, Saved, Wanted, WeightLayout, flex, plain};
 
@@ -96,6 +96,7 @@ fn fused_kernels_equal_plain_operations() {
                 log_sum,
             };
             for (hidden, weight) in [(true, true), (true, false), (false, true)] {
+                let weight = weight.then_some(FloatDType::F32);
                 let wanted = Wanted { hidden, weight };
                 let got: Gradient<Flex> = flex::backward(saved.clone(), grad.clone(), wanted, None);
                 let want: Gradient<Flex> =
@@ -130,7 +131,7 @@ fn the_gradient_of_a_weight_is_added_to_what_there_is() {
         };
         let wanted = Wanted {
             hidden: false,
-            weight: true,
+            weight: Some(FloatDType::F32),
         };
         let earlier = || tensor(values(weight_shape.num_elements(), 3), &weight_shape);
         let alone = flex::backward(saved.clone(), grad.clone(), wanted, None).weight;

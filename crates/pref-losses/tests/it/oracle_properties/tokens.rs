@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use ndarray::{Array1, Array2, Array3, ArrayView2};
 use pref_losses::linear_log_probs::{
-    linear_log_probs, linear_log_probs_with_squares, tied_linear_log_probs,
+    WeightGradient, linear_log_probs, linear_log_probs_with_squares, tied_linear_log_probs,
     tied_linear_log_probs_with_squares,
 };
 use pref_losses::log_probs::{
@@ -172,8 +172,20 @@ fn linear_log_probs_equal_their_oracle() {
                 let (got, (same, with_squares)) = if tied {
                     let transposed = weight.clone().transpose();
                     (
-                        tied_linear_log_probs(hidden.clone(), transposed, targets(), chunk),
-                        tied_linear_log_probs_with_squares(h, w.transpose(), targets(), chunk),
+                        tied_linear_log_probs(
+                            hidden.clone(),
+                            transposed,
+                            targets(),
+                            chunk,
+                            WeightGradient::OfWeight,
+                        ),
+                        tied_linear_log_probs_with_squares(
+                            h,
+                            w.transpose(),
+                            targets(),
+                            chunk,
+                            WeightGradient::OfWeight,
+                        ),
                     )
                 } else {
                     (

@@ -3,7 +3,7 @@
 //! leads back from.
 
 use burn::tensor::{Bool, DType, Device, Int, Tensor};
-use pref_losses::linear_log_probs::{linear_log_probs, tied_linear_log_probs};
+use pref_losses::linear_log_probs::{WeightGradient, linear_log_probs, tied_linear_log_probs};
 use pref_losses::log_probs::{
     SequenceReduction, cross_entropy, next_token_log_probs, sequence_log_probs, sum_by_segment,
     token_log_probs,
@@ -171,7 +171,13 @@ fn log_probs_of_no_token_lead_back() {
     assert_eq!(losses.dims(), [0]);
     assert_eq!(gradients(losses, &[&hidden, &weight], "linear"), [0.0; 24]);
     let (hidden, embedding) = (leaf([0, 4], 0.0), leaf([6, 4], 1.0));
-    let losses = tied_linear_log_probs(hidden.clone(), embedding.clone(), none(), 2);
+    let losses = tied_linear_log_probs(
+        hidden.clone(),
+        embedding.clone(),
+        none(),
+        2,
+        WeightGradient::OfWeight,
+    );
     assert_eq!(gradients(losses, &[&hidden, &embedding], "tied"), [0.0; 24]);
 
     let values = tracked(&[]);
