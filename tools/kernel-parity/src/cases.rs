@@ -67,13 +67,14 @@ fn case(
 }
 
 /// Heads, key/value heads, features of a head, window.
-const ATTENTION: [(usize, usize, usize, Option<usize>); 6] = [
+const ATTENTION: [(usize, usize, usize, Option<usize>); 7] = [
     (4, 4, 6, None),
     (4, 2, 40, Some(17)),
     (6, 1, 64, None),
     (8, 2, 128, None),
     (8, 2, 128, Some(33)),
     (2, 2, 160, Some(5)),
+    (2, 1, 256, None),
 ];
 
 /// Trees with nodes of up to so many tokens, deep and wide ones: in the attention kernels' terms, tiles that are full, empty and cut.

@@ -16,6 +16,9 @@ pub const COARSE_ROWS: usize = 16;
 /// Planes that share the rows of a tile where there are matrix units: tiles of 64 rows.
 const MOST_PLANES: usize = 4;
 
+/// Features of a head up to which matrix units are taken: with more, a thread has more sums than registers.
+const MOST_FEATURES_OF_CORES: usize = 160;
+
 /// The smallest square of sums.
 const LEAST_SIDE: usize = 4;
 
@@ -71,7 +74,7 @@ impl Layout {
     /// The largest tiles for which a cube of the device has enough shared memory.
     pub fn new(client: &Client, element: ElemType, shape: AttentionShape, needs: Needs) -> Self {
         let hardware = &client.properties().hardware;
-        let cores = has_cores(client, element);
+        let cores = shape.head_dim <= MOST_FEATURES_OF_CORES && has_cores(client, element);
         let mut layout = Self {
             heads: shape.heads,
             kv_heads: shape.kv_heads,
