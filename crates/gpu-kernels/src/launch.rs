@@ -56,7 +56,30 @@ pub fn cubes_for(client: &Client, elements: usize) -> CubeCount {
 
 /// The units of a cube in one row.
 pub fn row_of_units() -> CubeDim {
-    CubeDim::new_1d(UNITS as u32)
+    row_of(UNITS)
+}
+
+/// So many units in one row.
+pub fn row_of(units: usize) -> CubeDim {
+    CubeDim::new_1d(units as u32)
+}
+
+/// Units of a cube that wait for each other: [`UNITS`], or as many as the device has at once, a power of two. Where they are
+/// threads of a CPU, those that wait keep the others from coming.
+pub fn waiting_units(client: &Client) -> usize {
+    at_most(
+        UNITS,
+        client.properties().hardware.max_units_per_cube as usize,
+    )
+}
+
+/// The half, the quarter and so on of a power of two that is not larger than a bound, and at least 1.
+pub fn at_most(power: usize, bound: usize) -> usize {
+    let mut power = power;
+    while power > bound.max(1) {
+        power /= 2;
+    }
+    power
 }
 
 /// The sum over the units of a cube, in an order that depends on their number alone. `sums` holds a number for each unit.

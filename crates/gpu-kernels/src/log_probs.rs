@@ -6,7 +6,8 @@ use cubecl::ir::ElemType;
 use cubecl::prelude::*;
 
 use crate::launch::{
-    UNITS, buffer, cubes_for, dims, element, empty, max_over_units, row_of_units, sum_over_units,
+    buffer, cubes_for, dims, element, empty, max_over_units, row_of, row_of_units, sum_over_units,
+    waiting_units,
 };
 
 /// What there is to know of rows of logits, each `[rows]` in float32.
@@ -107,12 +108,13 @@ pub fn row_statistics(logits: CubeTensor, targets: CubeTensor) -> RowStatistics 
         return result;
     }
     let (client, index) = (logits.client.clone(), element(&targets));
+    let units = waiting_units(&client);
     // SAFETY: there are as many cubes as rows, which stay in their row; targets are below `vocab`.
     unsafe {
         statistics::launch_unchecked(
             &client,
             CubeCount::Static(rows as u32, 1, 1),
-            row_of_units(),
+            row_of(units),
             buffer(logits),
             buffer(targets),
             result.log_probs.clone().into_buffer_arg(),
@@ -120,7 +122,7 @@ pub fn row_statistics(logits: CubeTensor, targets: CubeTensor) -> RowStatistics 
             result.log_sum.clone().into_buffer_arg(),
             result.log_sum_squares.clone().into_buffer_arg(),
             vocab,
-            UNITS,
+            units,
             index,
         );
     }

@@ -5,7 +5,9 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::ir::ElemType;
 use cubecl::prelude::*;
 
-use crate::launch::{UNITS, buffer, dims, element, empty, owned, row_of_units, sum_over_units};
+use crate::launch::{
+    UNITS, buffer, dims, element, empty, owned, row_of, row_of_units, sum_over_units, waiting_units,
+};
 
 /// Rows whose gradients of the weight are added up by one cube.
 const ROWS_OF_PART: usize = 128;
@@ -179,17 +181,18 @@ pub fn forward(x: CubeTensor, weight: CubeTensor, epsilon: f32) -> CubeTensor {
         return out;
     }
     let (client, elements) = (x.client.clone(), [element(&x), element(&weight)]);
+    let units = waiting_units(&client);
     // SAFETY: a cube stays in its row, and there are as many cubes as rows.
     unsafe {
         normed::launch_unchecked(
             &client,
             CubeCount::Static(rows as u32, 1, 1),
-            row_of_units(),
+            row_of(units),
             buffer(x),
             buffer(weight),
             buffer(out.clone()),
             epsilon,
-            UNITS,
+            units,
             elements,
         );
     }
@@ -210,19 +213,20 @@ pub fn add_forward(
         return (sum, out);
     }
     let (client, elements) = (x.client.clone(), [element(&x), element(&weight)]);
+    let units = waiting_units(&client);
     // SAFETY: as in `forward`.
     unsafe {
         summed_and_normed::launch_unchecked(
             &client,
             CubeCount::Static(rows as u32, 1, 1),
-            row_of_units(),
+            row_of(units),
             buffer(x),
             buffer(y),
             buffer(weight),
             buffer(sum.clone()),
             buffer(out.clone()),
             epsilon,
-            UNITS,
+            units,
             elements,
         );
     }
@@ -250,7 +254,7 @@ pub fn backward(
     let part_sums = empty(&x, [parts, width], DType::F32);
     let inverses = empty(&x, [rows], DType::F32);
     let (client, kind, weight_kind) = (x.client.clone(), element(&x), element(&weight));
-    let sum_kind = element(&weight_grad);
+    let (sum_kind, units) = (element(&weight_grad), waiting_units(&client));
     let columns = width.div_ceil(UNITS) as u32;
     if width == 0 {
         return (x_grad, weight_grad);
@@ -262,14 +266,14 @@ pub fn backward(
             input_gradient::launch_unchecked(
                 &client,
                 CubeCount::Static(rows as u32, 1, 1),
-                row_of_units(),
+                row_of(units),
                 buffer(x.clone()),
                 buffer(weight),
                 buffer(grad.clone()),
                 buffer(x_grad.clone()),
                 buffer(inverses.clone()),
                 epsilon,
-                UNITS,
+                units,
                 [kind, weight_kind],
             );
             weight_gradient_parts::launch_unchecked(

@@ -4,7 +4,7 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::ir::ElemType;
 use cubecl::prelude::*;
 
-use crate::launch::{UNITS, buffer, dims, element, owned, row_of_units, sum_over_units};
+use crate::launch::{buffer, dims, element, owned, row_of, sum_over_units, waiting_units};
 
 /// A cube adds up the rows of units that are `parts` apart.
 #[cube(launch_unchecked)]
@@ -40,16 +40,17 @@ pub fn put_sums(sums: CubeTensor, values: CubeTensor, row: usize) -> CubeTensor 
     let [rows, parts] = dims(&sums);
     assert!(row < rows, "row {row} of {rows}");
     let (client, kind) = (values.client.clone(), element(&values));
+    let units = waiting_units(&client);
     // SAFETY: units stay within the values, and a cube has the place of its own sum.
     unsafe {
         square_sums::launch_unchecked(
             &client,
             CubeCount::Static(parts as u32, 1, 1),
-            row_of_units(),
+            row_of(units),
             buffer(values),
             sums.clone().into_buffer_arg(),
             row * parts,
-            UNITS,
+            units,
             parts,
             kind,
         );

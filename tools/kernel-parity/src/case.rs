@@ -37,6 +37,14 @@ pub fn noise<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
     Tensor::from_data(TensorData::new(numbers, shape), options)
 }
 
+/// What is kept in float32 also where the rest is in half precision.
+pub fn wide<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    match tensor.dtype() {
+        DType::BF16 => tensor.cast(DType::F32),
+        _ => tensor,
+    }
+}
+
 /// The same numbers on a device, in a type. What went wrong before shows when they are read.
 fn on<const D: usize>(tensor: Tensor<D>, device: &Device, dtype: DType) -> Result<Tensor<D>> {
     let data = tensor.try_into_data()?.convert_dtype(dtype);

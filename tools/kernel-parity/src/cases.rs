@@ -1,15 +1,16 @@
 //! The operations.
 
+use burn::backend::Dispatch;
 use burn::tensor::{Int, Tensor};
 use eurus_models::int_tensor;
-use eurus_models::ops::{self, AttentionShape, ForestSpans, Visibility};
+use eurus_models::ops::{self, AttentionShape, ForestOps as _, ForestSpans, Visibility};
 use pref_losses::linear_log_probs::{WeightGradient, linear_log_probs, tied_linear_log_probs};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use token_forest::{PackedForest, TokenTree};
 
-use crate::adamw;
-use crate::case::{Case, noise};
+use crate::case::{Case, noise, wide};
+use crate::{decode, optimizer};
 
 /// How large the inputs are.
 #[derive(Debug, Clone, Copy)]
@@ -30,22 +31,24 @@ impl Size {
         vocab: 517,
         parameters: 10_007,
     };
-    /// For a device whose units are threads that wait for each other.
+    /// For a device whose units are threads of a CPU, compiled without optimizing them.
     pub const SMALL: Self = Self {
-        most_tokens_of_node: 3,
-        rows: 2,
+        most_tokens_of_node: 5,
+        rows: 12,
         width: 24,
         vocab: 40,
         parameters: 600,
     };
 }
 
-/// All of them: first those whose units do not wait for each other.
+/// All of them.
 pub fn all(size: Size) -> Vec<Case> {
     let mut cases = row_wise(size);
-    cases.push(adamw::case(size.parameters));
+    cases.extend(optimizer::cases(size.parameters));
     cases.extend(of_tokens(size));
-    cases.push(norm(size));
+    cases.extend(norms(size));
+    cases.push(onto_sums(size));
+    cases.extend(decode::cases(size.rows, size.vocab as usize));
     cases.extend((0..ATTENTION.len()).map(|index| attention(index, size)));
     cases
 }
@@ -64,13 +67,14 @@ fn case(
 }
 
 /// Heads, key/value heads, features of a head, window.
-const ATTENTION: [(usize, usize, usize, Option<usize>); 6] = [
+const ATTENTION: [(usize, usize, usize, Option<usize>); 7] = [
     (4, 4, 6, None),
     (4, 2, 40, Some(17)),
     (6, 1, 64, None),
     (8, 2, 128, None),
     (8, 2, 128, Some(33)),
     (2, 2, 160, Some(5)),
+    (2, 1, 256, None),
 ];
 
 /// Trees with nodes of up to so many tokens, deep and wide ones: in the attention kernels' terms, tiles that are full, empty and cut.
@@ -125,24 +129,84 @@ fn row_wise(size: Size) -> Vec<Case> {
             ops::swiglu(it[0].clone(), it[1].clone())
         }),
         case("rotary", vec![noise(shape, 1)], move |it| {
-            let options = (&it[0].device(), it[0].dtype());
-            let angles = Tensor::<2>::from_data(angles.clone().convert_dtype(options.1), options);
+            // Angles are not rounded to half precision.
+            let dtype = wide(it[0].clone()).dtype();
+            let options = (&it[0].device(), dtype);
+            let angles = Tensor::<2>::from_data(angles.clone().convert_dtype(dtype), options);
             ops::rotate(it[0].clone(), angles.clone().cos(), angles.sin())
         }),
         case(
             "product",
-            vec![noise([70, 96], 1), noise([130, 96], 2)],
+            vec![noise(shape, 1), noise([size.vocab as usize, size.width], 2)],
             |it| ops::project(it[0].clone(), it[1].clone()),
         ),
     ]
 }
 
-fn norm(size: Size) -> Case {
-    let inputs = vec![noise([size.rows, size.width], 1), noise([1, size.width], 2)];
-    case("RMSNorm", inputs, |it| {
-        let width = it[1].dims()[1];
-        ops::rms_norm(it[0].clone(), it[1].clone().reshape([width]), 1e-5)
-    })
+fn norms(size: Size) -> Vec<Case> {
+    let shape = [size.rows, size.width];
+    let inputs = vec![noise(shape, 1), noise([1, size.width], 2), noise(shape, 3)];
+    let flat = |weight: &Tensor<2>| weight.clone().flatten::<1>(0, 1);
+    vec![
+        case("RMSNorm", inputs[..2].to_vec(), move |it| {
+            ops::rms_norm(it[0].clone(), flat(&it[1]), 1e-5)
+        }),
+        case("RMSNorm of a sum", inputs, move |it| {
+            let (sum, normed) = ops::add_rms_norm(it[0].clone(), it[2].clone(), flat(&it[1]), 1e-5);
+            Tensor::cat(vec![sum, normed], 1)
+        }),
+    ]
+}
+
+/// Gradients of weights that are added to sums: of a product, of a norm and of an embedding.
+fn onto_sums(size: Size) -> Case {
+    let (rows, width, vocab) = (size.rows, size.width, size.vocab as usize);
+    let shapes = [
+        [rows, width],
+        [rows, width],
+        [width, width],
+        [1, width],
+        [1, width],
+        [vocab, width],
+    ];
+    let inputs = shapes
+        .into_iter()
+        .zip(200..)
+        .map(|(shape, seed)| noise(shape, seed));
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    let tokens: Vec<u32> = (0..rows).map(|_| rng.random_range(0..size.vocab)).collect();
+    Case {
+        kernel: "gradients, onto sums".into(),
+        inputs: inputs.collect(),
+        is_differentiable: false,
+        function: Box::new(move |it| {
+            let (x, grad, weight) = (it[0].clone(), it[1].clone(), it[3].clone());
+            let sum = |index: usize| wide(it[index].clone());
+            let tokens: Tensor<1, Int> = int_tensor(&tokens, &x.device());
+            let of_product = Dispatch::product_onto(
+                sum(2).into_dispatch(),
+                grad.clone().transpose().into_dispatch(),
+                x.clone().into_dispatch(),
+            );
+            let (_, of_norm) = Dispatch::rms_norm_backward_onto(
+                sum(4).flatten::<1>(0, 1).into_dispatch(),
+                x.into_dispatch(),
+                weight.flatten::<1>(0, 1).into_dispatch(),
+                grad.clone().into_dispatch(),
+                1e-5,
+            );
+            let of_embedding = Dispatch::embed_backward_onto(
+                sum(5).into_dispatch(),
+                tokens.into_dispatch(),
+                grad.into_dispatch(),
+            );
+            vec![
+                Tensor::from_dispatch(of_product),
+                Tensor::<1>::from_dispatch(of_norm).unsqueeze(),
+                Tensor::from_dispatch(of_embedding),
+            ]
+        }),
+    }
 }
 
 /// What goes by token ids.

@@ -1,22 +1,25 @@
-//! Prints how far the kernels of a training step are from the CPU in double precision with stock operations: values and gradients,
-//! on random trees. Ends with 1 if one is further than it may be. A kernel that the device refuses, for want of shared memory for
-//! example, says so in the table.
+//! Prints how far the kernels of training steps and of generation are from the CPU in double precision with stock operations:
+//! values and gradients, on random trees. Ends with 1 if one is further than it may be. A kernel that the device refuses, for want
+//! of shared memory for example, says so in the table.
 //!
-//! `kernel-parity [--json] [DEVICE...]`; without names every device of the build.
+//! `kernel-parity [--json] [--kernel TEXT] [DEVICE...]`; without names every device of the build, with a text the kernels alone
+//! whose names have it.
 
 #![allow(clippy::print_stdout, reason = "the table goes to standard output")]
 
-mod adamw;
 mod case;
 mod cases;
+mod decode;
+mod optimizer;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use anyhow::{Error, Result, bail};
 use burn::tensor::{DType, Device};
 use serde_json::{Value, json};
 
-use case::Distance;
+use case::{Case, Distance};
 use cases::Size;
 
 /// Of float32 and of bfloat16, relative to the largest number.
@@ -35,11 +38,30 @@ fn devices() -> Vec<(&'static str, Device)> {
     ]
 }
 
+const USAGE: &str = "kernel-parity [--json] [--kernel TEXT] [DEVICE...]";
+
 /// What is wanted of the command line.
-fn wanted(arguments: impl Iterator<Item = String>) -> Result<(bool, Vec<(&'static str, Device)>)> {
-    let (options, names): (Vec<_>, Vec<_>) = arguments.partition(|it| it.starts_with("--"));
-    if let Some(other) = options.iter().find(|it| *it != "--json") {
-        bail!("{other}: there is no such option; usage: kernel-parity [--json] [DEVICE...]");
+struct Wanted {
+    as_json: bool,
+    /// A part of the names of kernels.
+    kernel: String,
+    devices: Vec<(&'static str, Device)>,
+}
+
+fn wanted(mut arguments: impl Iterator<Item = String>) -> Result<Wanted> {
+    let (mut as_json, mut kernel, mut names) = (false, String::new(), Vec::new());
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--json" => as_json = true,
+            "--kernel" => match arguments.next() {
+                Some(text) => kernel = text,
+                None => bail!("--kernel: a part of a kernel's name is missing; usage: {USAGE}"),
+            },
+            other if other.starts_with("--") => {
+                bail!("{other}: there is no such option; usage: {USAGE}")
+            }
+            name => names.push(name.to_owned()),
+        }
     }
     let mut devices = devices();
     for name in &names {
@@ -50,7 +72,11 @@ fn wanted(arguments: impl Iterator<Item = String>) -> Result<(bool, Vec<(&'stati
         }
     }
     devices.retain(|(device, _)| names.is_empty() || names.iter().any(|name| name == device));
-    Ok((!options.is_empty(), devices))
+    Ok(Wanted {
+        as_json,
+        kernel,
+        devices,
+    })
 }
 
 /// The last line of a message that says something.
@@ -58,6 +84,14 @@ fn reason(error: &Error) -> String {
     let message = error.to_string();
     let says = |line: &&str| !line.ends_with(':') && !line.contains("acktrace");
     message.lines().rfind(says).unwrap_or_default().to_owned()
+}
+
+/// How far a device is from the CPU. burn panics where cubek has no product for a device.
+fn distance(case: &Case, device: &Device, dtype: DType) -> Result<Distance> {
+    catch_unwind(AssertUnwindSafe(|| case.distance(device, dtype))).unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<String>().map(String::as_str);
+        bail!("{}", message.unwrap_or("burn panicked").trim_end())
+    })
 }
 
 /// A line of the table, and the same as JSON.
@@ -84,7 +118,11 @@ fn row(
 }
 
 fn main() -> Result<ExitCode> {
-    let (as_json, devices) = wanted(std::env::args().skip(1))?;
+    let Wanted {
+        as_json,
+        kernel,
+        devices,
+    } = wanted(std::env::args().skip(1))?;
     let mut rows = Vec::new();
     let mut is_near = true;
     if !as_json {
@@ -101,8 +139,9 @@ fn main() -> Result<ExitCode> {
             if !device.supports_dtype(dtype) {
                 continue;
             }
-            for case in cases::all(size) {
-                let found = case.distance(device, dtype);
+            let cases = cases::all(size).into_iter();
+            for case in cases.filter(|case| case.kernel.contains(&kernel)) {
+                let found = distance(&case, device, dtype);
                 // Not a number is not near. A kernel that a device has no room for computes nothing wrong.
                 let near = |distance: f64| distance <= tolerance;
                 let passed = found.as_ref().map_or(true, |apart| {
@@ -116,6 +155,9 @@ fn main() -> Result<ExitCode> {
                 rows.push(json);
             }
         }
+    }
+    if rows.is_empty() {
+        bail!("no kernel has `{kernel}` in its name, or there is no device");
     }
     if as_json {
         println!("{}", json!({"passed": is_near, "kernels": rows}));

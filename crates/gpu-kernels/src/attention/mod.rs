@@ -2,20 +2,17 @@
 
 mod kernels;
 mod sums;
+mod tiles;
 
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
-use cubecl::client::Client;
-use cubecl::ir::ElemType;
-use cubecl::ir::features::MmaConfig;
 use cubecl::prelude::*;
 
 use crate::launch::{buffer, dims, element, empty};
-use kernels::{Layout, key_value_gradient, mix, query_gradient};
-use sums::{SIDE, UNITS_OF_PLANE};
+use kernels::{KEY_VALUE_GRADIENT, MIX, QUERY_GRADIENT, key_value_gradient, mix, query_gradient};
+use tiles::{Layout, Needs};
 
-/// Tokens that share an entry of the table's last row.
-pub const COARSE_ROWS: usize = 16;
+pub use tiles::COARSE_ROWS;
 
 /// Heads and sizes of one attention layer.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,46 +29,19 @@ pub struct AttentionShape {
     pub window: Option<usize>,
 }
 
-/// Planes of a cube with matrix units: tiles of 64 rows.
-const PLANES: usize = 4;
-
-/// Features of a head up to which tiles of 64 rows fit into the shared memory of a cube.
-const MOST_FEATURES: usize = 128;
-
-fn has_cores(client: &Client, element: ElemType) -> bool {
-    let float = ElemType::from(cubecl::ir::FloatKind::F32);
-    client
-        .properties()
-        .features
-        .matmul
-        .cmma
-        .contains(&MmaConfig {
-            a_type: element,
-            b_type: element,
-            cd_type: float,
-            m: SIDE as u32,
-            n: SIDE as u32,
-            k: SIDE as u32,
-        })
-}
-
-fn layout(q: &CubeTensor, shape: AttentionShape) -> Layout {
-    let cores = has_cores(&q.client, element(q)) && shape.head_dim <= MOST_FEATURES;
-    Layout {
-        heads: shape.heads,
-        kv_heads: shape.kv_heads,
-        head_dim: shape.head_dim,
-        planes: if cores { PLANES } else { 1 },
-        cores,
-        coarse: COARSE_ROWS,
-        window: shape.window.unwrap_or(0),
-    }
-}
-
-fn cubes(tokens: usize, heads: usize, layout: Layout) -> (CubeCount, CubeDim) {
-    let tiles = tokens.div_ceil(layout.tile());
-    let dim = CubeDim::new_2d(UNITS_OF_PLANE as u32, layout.planes as u32);
-    (CubeCount::Static(tiles as u32, heads as u32, 1), dim)
+/// The tiles of a kernel on a device, and its cubes for so many heads.
+fn tiled(
+    q: &CubeTensor,
+    shape: AttentionShape,
+    needs: Needs,
+    heads: usize,
+) -> (Layout, CubeCount, CubeDim) {
+    let layout = Layout::new(&q.client, element(q), shape, needs);
+    let tiles = dims(q)[0].div_ceil(layout.tile());
+    let planes = layout.planes * layout.sets;
+    let dim = CubeDim::new_2d(layout.square.lanes as u32, planes as u32);
+    let count = CubeCount::Static(tiles as u32, heads as u32, 1);
+    (layout, count, dim)
 }
 
 /// Mixed values `[T, heads * head_dim]`, and the log-sum-exp of the scores `[T, heads]` in float32.
@@ -92,8 +62,7 @@ pub fn forward(
         return (out, log_sum_exp);
     }
     let (client, element) = (q.client.clone(), element(&q));
-    let layout = layout(&q, shape);
-    let (count, dim) = cubes(tokens, shape.heads, layout);
+    let (layout, count, dim) = tiled(&q, shape, MIX, shape.heads);
     // SAFETY: rows and keys are below `tokens`, heads below their number, and the table is made for these tokens.
     unsafe {
         mix::launch_unchecked(
@@ -135,15 +104,14 @@ pub fn backward(
         return (q_grad, k_grad, v_grad);
     }
     let (client, element) = (q.client.clone(), element(&q));
-    let layout = layout(&q, shape);
-    let (by_row, dim) = cubes(tokens, shape.heads, layout);
-    let (by_key, _) = cubes(tokens, shape.kv_heads, layout);
+    let (by_row, row_tiles, of_rows) = tiled(&q, shape, QUERY_GRADIENT, shape.heads);
+    let (by_key, key_tiles, of_keys) = tiled(&q, shape, KEY_VALUE_GRADIENT, shape.kv_heads);
     // SAFETY: as in `forward`.
     unsafe {
         query_gradient::launch_unchecked(
             &client,
-            by_row,
-            dim,
+            row_tiles,
+            of_rows,
             buffer(q.clone()),
             buffer(k.clone()),
             buffer(v.clone()),
@@ -155,13 +123,13 @@ pub fn backward(
             buffer(along.clone()),
             tokens,
             shape.scale,
-            layout,
+            by_row,
             element,
         );
         key_value_gradient::launch_unchecked(
             &client,
-            by_key,
-            dim,
+            key_tiles,
+            of_keys,
             buffer(q),
             buffer(k),
             buffer(v),
@@ -173,7 +141,7 @@ pub fn backward(
             buffer(v_grad.clone()),
             tokens,
             shape.scale,
-            layout,
+            by_key,
             element,
         );
     }

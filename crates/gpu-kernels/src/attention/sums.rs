@@ -1,58 +1,83 @@
-//! Products of 16 x 16 tiles in shared memory, by the matrix units of a processor or, where there are none, by its ordinary ones.
+//! Products of square tiles in shared memory, by the matrix units of a processor or, where there are none, by its ordinary ones.
 
 use cubecl::cmma::{self, Matrix, MatrixIdent, MatrixLayout};
 use cubecl::prelude::*;
 
-/// Rows and columns of a tile of sums.
-pub const SIDE: usize = 16;
-/// Units that have a tile of sums together.
+/// Rows and columns of a square that matrix units multiply.
+pub const SIDE_OF_CORES: usize = 16;
+/// Units of a plane that works with matrix units.
 pub const UNITS_OF_PLANE: usize = 32;
-/// Sums of one unit where there are no matrix units: half a row.
-const SUMS_OF_UNIT: usize = SIDE * SIDE / UNITS_OF_PLANE;
 
-/// 16 x 16 sums in float32, spread over the units of a plane.
+/// A square of sums, and who has it.
+#[derive(CubeType, Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Square {
+    /// Rows and columns.
+    pub side: usize,
+    /// Units that have it together.
+    pub lanes: usize,
+    /// Whether they are matrix units.
+    pub cores: bool,
+}
+
+impl Square {
+    /// Sums of half a row.
+    pub fn half(&self) -> usize {
+        self.side / 2
+    }
+
+    /// Half rows of one unit.
+    pub fn halves(&self) -> usize {
+        2 * self.side / self.lanes
+    }
+}
+
+/// A square of sums in float32, spread over the units of a plane.
 #[derive(CubeType)]
 #[expect(dead_code, reason = "kernels construct the expanded type")]
 pub enum Sums {
     /// Of matrix units.
     Cores(Matrix<f32>),
-    /// Of ordinary ones: a unit has half a row.
+    /// Of ordinary ones: a unit has half rows.
     Units(Array<f32>),
 }
 
 /// Whether the second factor stands in memory as it is, or transposed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Second {
-    /// `[depth, 16]`
+    /// `[depth, side]`
     Plain,
-    /// `[16, depth]`
+    /// `[side, depth]`
     Transposed,
 }
 
 /// Sums of zero.
 #[cube]
-pub fn zero(#[comptime] cores: bool) -> Sums {
-    if comptime!(cores) {
+pub fn zero(#[comptime] square: Square) -> Sums {
+    if comptime!(square.cores) {
         Sums::new_Cores(Matrix::<f32>::from_value(
             MatrixIdent::Accumulator,
-            SIDE,
-            SIDE,
-            SIDE,
+            SIDE_OF_CORES,
+            SIDE_OF_CORES,
+            SIDE_OF_CORES,
             MatrixLayout::Undefined,
             0.0,
         ))
     } else {
-        let mut numbers = Array::<f32>::new(SUMS_OF_UNIT);
-        #[unroll]
-        for i in 0..SUMS_OF_UNIT {
-            numbers[i] = 0.0f32;
+        let half = comptime!(square.half());
+        let halves = comptime!(square.halves());
+        let mut numbers = Array::<f32>::new(halves * half);
+        for n in 0..halves {
+            #[unroll]
+            for x in 0..half {
+                numbers[n * half + x] = 0.0f32;
+            }
         }
         Sums::new_Units(numbers)
     }
 }
 
-/// Adds the product of a 16 x `depth` matrix at `a_at` and one of `depth` x 16 at `b_at`; rows stand `a_stride` and `b_stride`
-/// apart in memory. The depth is a multiple of 16.
+/// Adds the product of a `side` x `depth` matrix at `a_at` and one of `depth` x `side` at `b_at`; rows stand `a_stride` and
+/// `b_stride` apart in memory. The depth is a multiple of the side.
 #[cube]
 pub fn add_product<F: Float>(
     sums: &mut Sums,
@@ -64,6 +89,7 @@ pub fn add_product<F: Float>(
     #[comptime] b_stride: usize,
     #[comptime] second: Second,
     #[comptime] depth: usize,
+    #[comptime] square: Square,
 ) {
     match sums {
         Sums::Cores(matrix) => {
@@ -72,35 +98,35 @@ pub fn add_product<F: Float>(
             let (a_len, b_len) = (a.len(), b.len());
             let is_transposed = comptime!(second == Second::Transposed);
             #[unroll]
-            for step in 0..depth / SIDE {
+            for step in 0..depth / SIDE_OF_CORES {
                 let a_part = Matrix::<F>::from_slice(
                     MatrixIdent::A,
-                    SIDE,
-                    SIDE,
-                    SIDE,
+                    SIDE_OF_CORES,
+                    SIDE_OF_CORES,
+                    SIDE_OF_CORES,
                     MatrixLayout::RowMajor,
-                    &a[a_at + step * SIDE..a_len],
+                    &a[a_at + step * SIDE_OF_CORES..a_len],
                     a_stride as u32,
                 );
                 if is_transposed {
                     let b_part = Matrix::<F>::from_slice(
                         MatrixIdent::B,
-                        SIDE,
-                        SIDE,
-                        SIDE,
+                        SIDE_OF_CORES,
+                        SIDE_OF_CORES,
+                        SIDE_OF_CORES,
                         MatrixLayout::ColMajor,
-                        &b[b_at + step * SIDE..b_len],
+                        &b[b_at + step * SIDE_OF_CORES..b_len],
                         b_stride as u32,
                     );
                     cmma::execute(&a_part, &b_part, &target, &target);
                 } else {
                     let b_part = Matrix::<F>::from_slice(
                         MatrixIdent::B,
-                        SIDE,
-                        SIDE,
-                        SIDE,
+                        SIDE_OF_CORES,
+                        SIDE_OF_CORES,
+                        SIDE_OF_CORES,
                         MatrixLayout::RowMajor,
-                        &b[b_at + step * SIDE * b_stride..b_len],
+                        &b[b_at + step * SIDE_OF_CORES * b_stride..b_len],
                         b_stride as u32,
                     );
                     cmma::execute(&a_part, &b_part, &target, &target);
@@ -108,20 +134,23 @@ pub fn add_product<F: Float>(
             }
         }
         Sums::Units(numbers) => {
-            let (row, first) = half_row();
-            for x in 0..SUMS_OF_UNIT {
-                let column = first + x;
-                let mut sum = numbers[x];
+            let half = comptime!(square.half());
+            let halves = comptime!(square.halves());
+            for n in 0..halves {
+                let (row, first) = half_row(n, square);
                 for k in 0..depth {
                     let factor = f32::cast_from(a[a_at + row * a_stride + k]);
-                    let at = if comptime!(second == Second::Transposed) {
-                        b_at + column * b_stride + k
-                    } else {
-                        b_at + k * b_stride + column
-                    };
-                    sum += factor * f32::cast_from(b[at]);
+                    #[unroll]
+                    for x in 0..half {
+                        let column = first + x;
+                        let at = if comptime!(second == Second::Transposed) {
+                            b_at + column * b_stride + k
+                        } else {
+                            b_at + k * b_stride + column
+                        };
+                        numbers[n * half + x] += factor * f32::cast_from(b[at]);
+                    }
                 }
-                numbers[x] = sum;
             }
         }
     }
@@ -129,7 +158,13 @@ pub fn add_product<F: Float>(
 
 /// Writes the sums to shared memory, rows `stride` apart.
 #[cube]
-pub fn store(sums: &Sums, to: &mut [f32], at: usize, #[comptime] stride: usize) {
+pub fn store(
+    sums: &Sums,
+    to: &mut [f32],
+    at: usize,
+    #[comptime] stride: usize,
+    #[comptime] square: Square,
+) {
     match sums {
         Sums::Cores(matrix) => {
             let len = to.len();
@@ -141,17 +176,22 @@ pub fn store(sums: &Sums, to: &mut [f32], at: usize, #[comptime] stride: usize) 
             );
         }
         Sums::Units(numbers) => {
-            let (row, first) = half_row();
-            for x in 0..SUMS_OF_UNIT {
-                to[at + row * stride + first + x] = numbers[x];
+            let half = comptime!(square.half());
+            let halves = comptime!(square.halves());
+            for n in 0..halves {
+                let (row, first) = half_row(n, square);
+                #[unroll]
+                for x in 0..half {
+                    to[at + row * stride + first + x] = numbers[n * half + x];
+                }
             }
         }
     }
 }
 
-/// The row of a tile that a unit has half of, and the first column of that half.
+/// The row of a square that the half row `n` of a unit lies in, and its first column.
 #[cube]
-pub fn half_row() -> (usize, usize) {
-    let lane = UNIT_POS_X as usize;
-    (lane / 2, lane % 2 * SUMS_OF_UNIT)
+pub fn half_row(n: usize, #[comptime] square: Square) -> (usize, usize) {
+    let place = UNIT_POS_X as usize + n * comptime!(square.lanes);
+    (place / 2, place % 2 * comptime!(square.half()))
 }

@@ -10,10 +10,10 @@ use cubecl::ir::ElemType;
 use cubecl::prelude::*;
 
 use crate::attention::AttentionShape;
-use crate::launch::{buffer, cubes_for, element, empty, row_of_units};
+use crate::launch::{buffer, cubes_for, element, empty, row_of, row_of_units};
 
+use super::layout::Layout;
 pub use super::layout::QUERIES;
-use super::layout::{Layout, UNITS};
 
 /// Tokens of a block of the cache.
 pub const BLOCK: usize = 64;
@@ -40,6 +40,17 @@ pub struct TableSize {
 /// Less than any score.
 const LEAST: f32 = -1e30;
 
+/// The query `n` of a unit that has every one of `lanes`, from its own on; behind the last one, the last one.
+#[cube]
+fn query_of(lane: usize, n: usize, #[comptime] lanes: usize, #[comptime] queries: usize) -> usize {
+    let mut query = lane + n * lanes;
+    // Where none can lie behind it the places of all are known from the first.
+    if comptime!(!queries.is_multiple_of(lanes)) {
+        query = usize::min(query, queries - 1);
+    }
+    query
+}
+
 /// The mixed values of one piece, not divided by the sum of their weights, and the largest score and that sum.
 #[cube(launch_unchecked)]
 fn mix_piece<F: Float>(
@@ -64,7 +75,7 @@ fn mix_piece<F: Float>(
     let lanes_of_key = comptime!(layout.lanes_of_key());
     let scores_of_unit = comptime!(layout.queries().div_ceil(layout.lanes_of_key()));
     let lanes_of_feature = comptime!(layout.lanes_of_feature());
-    let features_of_lane = comptime!(UNITS / layout.lanes_of_feature());
+    let features_of_lane = comptime!(layout.units / layout.lanes_of_feature());
     let features_of_unit = comptime!(layout.features_of_unit());
     let queries_of_unit = comptime!(layout.queries().div_ceil(layout.lanes_of_feature()));
 
@@ -94,13 +105,13 @@ fn mix_piece<F: Float>(
             value = f32::cast_from(q[((first_row + row) * heads + head) * d + i % d]) * scale;
         }
         of_queries[i] = value;
-        i += UNITS;
+        i += comptime!(layout.units);
     }
     let mut query = unit;
     while query < queries {
         largest[query] = f32::new(LEAST);
         totals[query] = f32::new(0.0f32);
-        query += UNITS;
+        query += comptime!(layout.units);
     }
     let mut sums = Array::<f32>::new(comptime!(queries_of_unit * features_of_unit));
     #[unroll]
@@ -142,7 +153,7 @@ fn mix_piece<F: Float>(
                 value = f32::cast_from(keys[(slot + row) * width + kv_head * d + i % d]);
             }
             of_keys[row * stride + i % d] = value;
-            i += UNITS;
+            i += comptime!(layout.units);
         }
         sync_cube();
 
@@ -155,7 +166,7 @@ fn mix_piece<F: Float>(
             let factor = of_keys[key * stride + feature];
             #[unroll]
             for n in 0..scores_of_unit {
-                let query = usize::min(lane_of_key + n * lanes_of_key, queries - 1);
+                let query = query_of(lane_of_key, n, lanes_of_key, queries);
                 scores[n] += of_queries[query * d + feature] * factor;
             }
         }
@@ -189,7 +200,7 @@ fn mix_piece<F: Float>(
             }
             factors[query] = (before - max).exp();
             largest[query] = max;
-            query += UNITS;
+            query += comptime!(layout.units);
         }
         sync_cube();
 
@@ -215,11 +226,11 @@ fn mix_piece<F: Float>(
                 total += weights[query * tile + key];
             }
             totals[query] = total;
-            query += UNITS;
+            query += comptime!(layout.units);
         }
         #[unroll]
         for n in 0..queries_of_unit {
-            let query = usize::min(lane_of_feature + n * lanes_of_feature, queries - 1);
+            let query = query_of(lane_of_feature, n, lanes_of_feature, queries);
             #[unroll]
             for f in 0..features_of_unit {
                 sums[n * features_of_unit + f] *= factors[query];
@@ -228,13 +239,13 @@ fn mix_piece<F: Float>(
         for key in 0..count {
             #[unroll]
             for f in 0..features_of_unit {
-                let feature = first_feature + f * UNITS;
+                let feature = first_feature + f * layout.units;
                 if feature < d {
                     let value =
                         f32::cast_from(values[(slot + key) * width + kv_head * d + feature]);
                     #[unroll]
                     for n in 0..queries_of_unit {
-                        let query = usize::min(lane_of_feature + n * lanes_of_feature, queries - 1);
+                        let query = query_of(lane_of_feature, n, lanes_of_feature, queries);
                         sums[n * features_of_unit + f] += weights[query * tile + key] * value;
                     }
                 }
@@ -253,7 +264,7 @@ fn mix_piece<F: Float>(
             let at = (first_part + part) * heads + head;
             #[unroll]
             for f in 0..features_of_unit {
-                let feature = first_feature + f * UNITS;
+                let feature = first_feature + f * layout.units;
                 if feature < d {
                     mixed[at * d + feature] = sums[n * features_of_unit + f];
                 }
@@ -326,12 +337,13 @@ pub fn attention(
     let mixed = empty(&q, [parts, shape.heads * shape.head_dim], DType::F32);
     let statistics = empty(&q, [parts, 2 * shape.heads], DType::F32);
     let (client, kind) = (q.client.clone(), element(&q));
+    let layout = Layout::new(&client, shape);
     // SAFETY: the table names rows, parts and tokens that there are; heads and features are below their number.
     unsafe {
         mix_piece::launch_unchecked(
             &client,
             CubeCount::Static(pieces as u32, shape.kv_heads as u32, 1),
-            CubeDim::new_1d(UNITS as u32),
+            row_of(layout.units),
             buffer(q),
             buffer(keys),
             buffer(values),
@@ -340,7 +352,7 @@ pub fn attention(
             statistics.clone().into_buffer_arg(),
             rows,
             shape.scale,
-            Layout::new(shape),
+            layout,
             kind,
         );
         combine::launch_unchecked(

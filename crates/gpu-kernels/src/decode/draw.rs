@@ -8,7 +8,7 @@ use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use crate::launch::{UNITS, buffer, dims, empty, max_over_units, row_of_units, sum_over_units};
+use crate::launch::{buffer, dims, empty, max_over_units, row_of, sum_over_units, waiting_units};
 
 /// Numbers that say how the token of a row is drawn: the temperature, 0 for the likeliest token; the share of the probability
 /// that is kept; the number of tokens that are kept, 0 for all; the random number.
@@ -334,18 +334,19 @@ pub fn draw(logits: CubeTensor, settings: CubeTensor) -> CubeTensor {
         return out;
     }
     let client = logits.client.clone();
+    let units = waiting_units(&client);
     // SAFETY: there are as many cubes as rows, which stay in their row; chosen tokens are below `vocab`.
     unsafe {
         draw_rows::launch_unchecked(
             &client,
             CubeCount::Static(rows as u32, 1, 1),
-            row_of_units(),
+            row_of(units),
             buffer(logits),
             buffer(settings),
             out.clone().into_buffer_arg(),
             vocab,
             rows,
-            UNITS,
+            units,
         );
     }
     out

@@ -3,12 +3,16 @@
 use cubecl::prelude::*;
 
 use crate::attention::AttentionShape;
+use crate::launch::at_most;
 
-/// Units of a cube.
-pub const UNITS: usize = 128;
+/// Units of a cube, where the device has as many at once.
+const UNITS: usize = 256;
 
 /// Bytes of shared memory that every GPU has.
 const SHARED_BYTES: usize = 32 * 1024;
+
+/// Keys that are in shared memory at once, where there is room for them.
+const MOST_KEYS: usize = 32;
 
 /// Query heads that go over keys together in a cube, where there are as many.
 pub const QUERIES: usize = 16;
@@ -26,6 +30,8 @@ pub struct Layout {
     pub head_dim: usize,
     /// Rows of a piece, at most.
     rows: usize,
+    /// Units of a cube.
+    pub units: usize,
     /// Keys that are in shared memory at once; divides a block.
     pub tile: usize,
     /// The last `window` positions alone are seen; 0: all.
@@ -33,13 +39,17 @@ pub struct Layout {
 }
 
 impl Layout {
-    pub fn new(shape: AttentionShape) -> Self {
+    /// What a device has room and units for.
+    pub fn new(client: &Client, shape: AttentionShape) -> Self {
+        let hardware = &client.properties().hardware;
+        let units = at_most(UNITS, hardware.max_units_per_cube as usize);
         let mut layout = Self {
             heads: shape.heads,
             kv_heads: shape.kv_heads,
             head_dim: shape.head_dim,
             rows: rows_of_piece(shape),
-            tile: 32,
+            units,
+            tile: MOST_KEYS.min(units),
             window: shape.window.unwrap_or(0),
         };
         while layout.tile > 4 && layout.shared_bytes() > SHARED_BYTES {
@@ -70,19 +80,19 @@ impl Layout {
 
     /// Units that have the scores of one key, each of other queries.
     pub fn lanes_of_key(&self) -> usize {
-        UNITS / self.tile
+        self.units / self.tile
     }
 
     /// Units that have the sums of one feature, each of other queries.
     pub fn lanes_of_feature(&self) -> usize {
-        match UNITS.is_multiple_of(self.head_dim) {
-            true => UNITS / self.head_dim,
+        match self.units.is_multiple_of(self.head_dim) {
+            true => self.units / self.head_dim,
             false => 1,
         }
     }
 
     /// Features that a unit has.
     pub fn features_of_unit(&self) -> usize {
-        self.head_dim.div_ceil(UNITS)
+        self.head_dim.div_ceil(self.units)
     }
 }
