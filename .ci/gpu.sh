@@ -47,4 +47,3 @@ null_driver() {
     python3 tools/null-cuda/measure.py --quick --program "$(gpu_program benches/train_step)"
     python3 tools/null-cuda/answer.py --program "$(gpu_program eurus-cli/eurus)"
 }
-

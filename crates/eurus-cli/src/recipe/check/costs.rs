@@ -282,7 +282,8 @@ fn answers(config: &DecoderConfig, options: &EvalOptions, task: &Task, items: u6
         },
         whole_on_each: weights,
         on_cpu: weights + cached_and_logits,
-        on_gpu: None,
+        // Weights are rounded for a CPU alone.
+        on_gpu: (bytes == NUMBER).then_some(weights + cached_and_logits),
     }
 }
 
@@ -328,10 +329,11 @@ impl Cost {
     fn why_nowhere(&self) -> String {
         let gb = |bytes: usize| format!("{:.1} GB", bytes as f64 / 1e9);
         let memory = &self.memory;
-        if self.on_gpu.is_none() {
+        // Answers are no training.
+        if self.steps.is_none() {
             return format!(
-                "answers are written by the CPU alone: weights of {}, and keys and values of {} for all that are written at once; fewer at \
-                 once (max_rows) and rounded weights (weights) take less",
+                "answers take weights of {}, and keys and values of {} for all that are written at once; fewer at once (max_rows) take \
+                 less, and on a CPU so do rounded weights (weights)",
                 gb(memory.weights),
                 gb(memory.evaluation)
             );
