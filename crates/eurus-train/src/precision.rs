@@ -152,14 +152,19 @@ impl<M: Module> Weights<M> {
         })
     }
 
-    /// The updated weights, without autodiff. The halves of a parameter are dropped when it is joined.
+    /// The updated weights, without autodiff. What a device keeps for a run that is over is given back first, and the halves of a
+    /// parameter are dropped when it is joined.
     pub fn into_plain(self) -> M {
         let Self {
             precision,
             computing,
             mut remainders,
         } = self;
-        precision.joined(computing.valid(), |id| remainders.remove(&id))
+        let computing = computing.valid();
+        if let Some(device) = computing.devices().into_iter().next() {
+            device.memory_cleanup();
+        }
+        precision.joined(computing, |id| remainders.remove(&id))
     }
 }
 

@@ -39,4 +39,5 @@ pub mod product;
 pub mod rms_norm;
 pub mod rotary;
 pub mod squares;
+pub mod sums;
 pub mod swiglu;

@@ -8,6 +8,7 @@ use cubecl::prelude::*;
 use crate::launch::{
     UNITS, buffer, dims, element, empty, owned, row_of, row_of_units, sum_over_units, waiting_units,
 };
+use crate::sums;
 
 /// Rows whose gradients of the weight are added up by one cube.
 const ROWS_OF_PART: usize = 128;
@@ -248,7 +249,7 @@ pub fn backward(
     let onto = weight_sum.is_some();
     let weight_grad = match weight_sum {
         Some(sum) => owned(sum),
-        None => empty(&x, [width], weight_type),
+        None => sums::empty(&x, [width], weight_type),
     };
     let parts = rows.div_ceil(ROWS_OF_PART);
     let part_sums = empty(&x, [parts, width], DType::F32);

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension};
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{FloatDType, Int, Tensor};
 
 pub use again::{Again, Normed};
 use decode::DecodeSpans;
@@ -44,7 +44,8 @@ pub trait ForestOps: Backend {
         Self::float_matmul(lhs, rhs)
     }
 
-    /// [`product`](Self::product), in f32 where the factors are of half precision.
+    /// [`product`](Self::product), in f32 where the factors are of half precision: the gradient of a parameter, which later
+    /// forests of the step are added to.
     fn wide_product(lhs: FloatTensor<Self>, rhs: FloatTensor<Self>) -> FloatTensor<Self> {
         Self::product(reference::wide::<Self>(lhs), reference::wide::<Self>(rhs))
     }
@@ -103,6 +104,11 @@ pub trait ForestOps: Backend {
         grad: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         reference::embed_backward::<Self>(vocab, tokens, grad)
+    }
+
+    /// Zeros in f32 that the gradients of a parameter are added to.
+    fn zeros_for_sum(parameter: &FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::float_zeros(parameter.shape(), &parameter.device(), FloatDType::F32)
     }
 
     /// The gradient of the embedding, added to `sum [vocab, d]`, the gradient from other uses of the weight. Where the

@@ -278,7 +278,7 @@ mod tests {
 
     /// GiB that a CUDA driver which keeps the books was asked for at most, in steps of two forests: DPO of Mistral-7B's shape
     /// in mixed precision, whose largest forest has so many tokens and targets (`tools/null-cuda/measure.py`).
-    const ON_A_GPU: (usize, usize, f64) = (7832, 5483, 130.99);
+    const ON_A_GPU: (usize, usize, f64) = (7832, 5483, 130.94);
 
     #[test]
     fn the_estimate_for_a_gpu_is_within_2_percent_of_what_the_driver_is_asked_for() {

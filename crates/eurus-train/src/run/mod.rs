@@ -122,8 +122,12 @@ impl<'a, 'b, M: Module, O: Objective<M>> Run<'a, 'b, M, O> {
             let is_new_best = run.evaluate(step + 1, &weights)?;
             run.save_if_due(step + 1, &weights, is_new_best)?;
         }
-        let best = run.judge.best_model;
-        Ok(best.unwrap_or_else(|| weights.into_plain()))
+        let Self {
+            judge, optimizer, ..
+        } = run;
+        // Whole weights take the room of what the optimizer kept.
+        drop(optimizer);
+        Ok(judge.best_model.unwrap_or_else(|| weights.into_plain()))
     }
 
     /// What a GPU multiplies by is known once it has.

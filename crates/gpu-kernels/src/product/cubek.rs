@@ -7,13 +7,12 @@ use burn_cubecl::kernel::matmul::{MatmulStrategy, matmul};
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use crate::launch::{buffer, cubes_for, dims, empty, owned, row_of_units};
+use crate::launch::{buffer, cubes_for, owned, row_of_units};
 
-/// `lhs [m, k]` times `rhs [k, n]` as numbers of type `out`, contiguous.
-pub fn product(lhs: CubeTensor, rhs: CubeTensor, out: DType) -> CubeTensor {
-    let shape = [dims(&lhs)[0], dims(&rhs)[1]];
-    // By itself the product would pad its rows, and what reads them would copy them.
-    let result = empty(&lhs, shape, out);
+/// `lhs [m, k]` times `rhs [k, n]`, in `result [m, n]`. By itself burn's product would pad its rows, and what reads them would
+/// copy them.
+pub fn product_into(result: CubeTensor, lhs: CubeTensor, rhs: CubeTensor) -> CubeTensor {
+    let out = result.dtype;
     matmul(
         lhs.clone(),
         rhs.clone(),

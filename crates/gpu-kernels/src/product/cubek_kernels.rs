@@ -3,7 +3,6 @@
 use std::fmt::{Display, Formatter};
 
 use burn::backend::cubecl::dtype_to_storage_type;
-use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 use cubek::matmul::definition::{MatmulElems, MatmulGlobalElems};
 use cubek::matmul::launch::launch_ref;
@@ -15,8 +14,6 @@ use cubek::matmul::multi_level::routines::batch::simple::SimpleArgs;
 use cubek::matmul::multi_level::routines::batch::specialized::SpecializedStrategy;
 use cubek::matmul::routine::BlueprintStrategy::Inferred;
 use cubek::std::InputBinding;
-
-use crate::launch::{dims, empty};
 
 /// A kernel of cubek.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,21 +88,28 @@ impl Display for Kernel {
     }
 }
 
-/// `lhs` times `rhs` by one of the kernels, or by burn's where that one does not do such a product.
-pub fn product(kernel: Kernel, lhs: CubeTensor, rhs: CubeTensor, out: DType) -> CubeTensor {
-    let by_kernel = kernel
+/// `lhs` times `rhs`, in `result`, by one of the kernels, or by burn's where that one does not do such a product.
+pub fn product_into(
+    kernel: Kernel,
+    result: CubeTensor,
+    lhs: CubeTensor,
+    rhs: CubeTensor,
+) -> CubeTensor {
+    let is_done = kernel
         .strategy()
-        .and_then(|strategy| launched(strategy, &lhs, &rhs, out));
-    by_kernel.unwrap_or_else(|| super::cubek::product(lhs, rhs, out))
+        .is_some_and(|strategy| is_launched(strategy, &lhs, &rhs, &result));
+    match is_done {
+        true => result,
+        false => super::cubek::product_into(result, lhs, rhs),
+    }
 }
 
-fn launched(
+fn is_launched(
     strategy: Strategy,
     lhs: &CubeTensor,
     rhs: &CubeTensor,
-    out: DType,
-) -> Option<CubeTensor> {
-    let result = empty(lhs, [dims(lhs)[0], dims(rhs)[1]], out);
+    result: &CubeTensor,
+) -> bool {
     let input = |tensor: &CubeTensor| {
         let number = dtype_to_storage_type(tensor.dtype);
         InputBinding::new(tensor.clone().binding(), number)
@@ -113,7 +117,7 @@ fn launched(
     let mut numbers = MatmulElems::from_globals(&MatmulGlobalElems {
         lhs: dtype_to_storage_type(lhs.dtype),
         rhs: dtype_to_storage_type(rhs.dtype),
-        out: dtype_to_storage_type(out),
+        out: dtype_to_storage_type(result.dtype),
     });
     launch_ref(
         &strategy.into(),
@@ -123,6 +127,5 @@ fn launched(
         result.clone().binding(),
         &mut numbers,
     )
-    .ok()
-    .map(|()| result)
+    .is_ok()
 }

@@ -5,38 +5,38 @@ use burn_cubecl::tensor::CubeTensor;
 
 use super::cublas_layout::{Gemm, Number};
 use super::fastest::{self, Form};
-use super::{cubek, cubek_kernels, cublas};
-use crate::launch::{empty, owned};
+use super::{cubek, cubek_kernels, cublas, empty_for};
+use crate::launch::owned;
 
-pub fn product(lhs: CubeTensor, rhs: CubeTensor, out: DType) -> CubeTensor {
-    let Some(gemm) = describe(&lhs, &rhs, out, false) else {
-        return cubek::product(lhs, rhs, out);
+pub fn product_into(result: CubeTensor, lhs: CubeTensor, rhs: CubeTensor) -> CubeTensor {
+    let Some(gemm) = describe(&lhs, &rhs, result.dtype, false) else {
+        return cubek::product_into(result, lhs, rhs);
     };
     match fastest::form(&gemm, &lhs, &rhs) {
-        Form::Cubek(kernel) => cubek_kernels::product(kernel, lhs, rhs, out),
-        Form::CublasLt => {
-            let [m, _, n] = gemm.sides();
-            let product = empty(&lhs, [m as usize, n as usize], out);
-            match multiplied(&gemm, &lhs, &rhs, &product) {
-                true => product,
-                false => cubek::product(lhs, rhs, out),
-            }
-        }
+        Form::Cubek(kernel) => cubek_kernels::product_into(kernel, result, lhs, rhs),
+        Form::CublasLt => match multiplied(&gemm, &lhs, &rhs, &result) {
+            true => result,
+            false => cubek::product_into(result, lhs, rhs),
+        },
     }
 }
 
 pub fn product_onto(sum: CubeTensor, lhs: CubeTensor, rhs: CubeTensor) -> CubeTensor {
     let dtype = sum.dtype;
+    let part = || empty_for(&lhs, &rhs, dtype);
     let Some(gemm) = describe(&lhs, &rhs, dtype, true) else {
-        return cubek::add(sum, cubek::product(lhs, rhs, dtype));
+        return cubek::add(sum, cubek::product_into(part(), lhs, rhs));
     };
     match fastest::form(&gemm, &lhs, &rhs) {
-        Form::Cubek(kernel) => cubek::add(sum, cubek_kernels::product(kernel, lhs, rhs, dtype)),
+        Form::Cubek(kernel) => {
+            let part = cubek_kernels::product_into(kernel, part(), lhs, rhs);
+            cubek::add(sum, part)
+        }
         Form::CublasLt => {
             let sum = owned(sum);
             match multiplied(&gemm, &lhs, &rhs, &sum) {
                 true => sum,
-                false => cubek::add(sum, cubek::product(lhs, rhs, dtype)),
+                false => cubek::add(sum, cubek::product_into(part(), lhs, rhs)),
             }
         }
     }

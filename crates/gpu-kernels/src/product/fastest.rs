@@ -189,7 +189,9 @@ fn seconds(gemm: &Gemm, lhs: &CubeTensor, rhs: &CubeTensor, form: Form) -> Optio
         match form {
             Form::CublasLt => cublas::multiply(gemm, lhs, rhs, out.as_ref()?).ok()?,
             Form::Cubek(kernel) => {
-                let product = cubek_kernels::product(kernel, lhs.clone(), rhs.clone(), dtype);
+                let product = empty(lhs, [m, n], dtype);
+                let (lhs, rhs) = (lhs.clone(), rhs.clone());
+                let product = cubek_kernels::product_into(kernel, product, lhs, rhs);
                 *out = Some(match gemm.onto {
                     true => cubek::add(out.take()?, product),
                     false => product,

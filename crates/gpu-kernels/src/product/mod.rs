@@ -40,6 +40,9 @@ use std::fmt::{Display, Formatter};
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 
+use crate::launch::{dims, empty};
+use crate::sums;
+
 /// What has become of the search for cuBLASLt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Library {
@@ -87,11 +90,28 @@ pub fn library() -> Option<Library> {
 /// `lhs [m, k]` times `rhs [k, n]`: `[m, n]`, contiguous, in a type of its own, so that float32 logits of a bfloat16 model are
 /// not rounded to bfloat16 in between. Transposed views are not copied.
 pub fn product(lhs: CubeTensor, rhs: CubeTensor, out: DType) -> CubeTensor {
+    let result = empty_for(&lhs, &rhs, out);
+    product_into(result, lhs, rhs)
+}
+
+/// [`product`] as the first part of a [sum](sums) of gradients.
+pub fn product_for_sum(lhs: CubeTensor, rhs: CubeTensor, out: DType) -> CubeTensor {
+    let result = sums::empty(&lhs, [dims(&lhs)[0], dims(&rhs)[1]], out);
+    product_into(result, lhs, rhs)
+}
+
+/// A product in `result [m, n]`, contiguous, which nobody else holds.
+fn product_into(result: CubeTensor, lhs: CubeTensor, rhs: CubeTensor) -> CubeTensor {
     #[cfg(feature = "cuda")]
     if matches!(lhs.device, burn_cubecl::CubeDevice::Cuda(_)) {
-        return cuda::product(lhs, rhs, out);
+        return cuda::product_into(result, lhs, rhs);
     }
-    cubek::product(lhs, rhs, out)
+    cubek::product_into(result, lhs, rhs)
+}
+
+/// Memory for a product.
+fn empty_for(lhs: &CubeTensor, rhs: &CubeTensor, out: DType) -> CubeTensor {
+    empty(lhs, [dims(lhs)[0], dims(rhs)[1]], out)
 }
 
 /// `sum [m, n]` plus the product of `lhs [m, k]` and `rhs [k, n]`, in the type of `sum`: the gradient of a weight in float32,
@@ -102,6 +122,6 @@ pub fn product_onto(sum: CubeTensor, lhs: CubeTensor, rhs: CubeTensor) -> CubeTe
     if matches!(lhs.device, burn_cubecl::CubeDevice::Cuda(_)) {
         return cuda::product_onto(sum, lhs, rhs);
     }
-    let dtype = sum.dtype;
-    cubek::add(sum, cubek::product(lhs, rhs, dtype))
+    let part = empty_for(&lhs, &rhs, sum.dtype);
+    cubek::add(sum, cubek::product_into(part, lhs, rhs))
 }

@@ -12,7 +12,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, TensorMetadata};
-use burn::tensor::{DType, FloatDType};
+use burn::tensor::DType;
 
 use super::again::Again;
 use super::{AttentionShape, ForestOps, ForestSpans};
@@ -47,9 +47,7 @@ impl<B: ForestOps> Backward<B, 1> for Embed {
         let (shape, dtype) = (weight.value.shape(), weight.value.dtype());
         let is_half = matches!(dtype, DType::BF16 | DType::F16);
         let sum = weight.take_sum(grads).or_else(|| {
-            let device = weight.value.device();
-            let zeros = || B::float_zeros(shape.clone(), &device, FloatDType::F32);
-            (weight.is_parameter() && is_half).then(zeros)
+            (weight.is_parameter() && is_half).then(|| B::zeros_for_sum(&weight.value))
         });
         unary::<B, _>(ops.parents, ops.node, grads, |grad| match sum {
             Some(sum) => B::embed_backward_onto(sum, tokens, grad),

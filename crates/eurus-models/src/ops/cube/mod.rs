@@ -12,7 +12,7 @@ use burn::tensor::{DType, Shape};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::tensor::CubeTensor;
 
-use gpu_kernels::{attention, decode, embedding, product, rms_norm, rotary, swiglu};
+use gpu_kernels::{attention, decode, embedding, product, rms_norm, rotary, sums, swiglu};
 
 use super::decode::DecodeSpans;
 use super::{AttentionShape, ForestOps, ForestSpans, Visibility};
@@ -53,7 +53,7 @@ impl ForestOps for CubeBackend {
 
     fn wide_product(lhs: CubeTensor, rhs: CubeTensor) -> CubeTensor {
         let dtype = wide(lhs.dtype);
-        product::product(lhs, rhs, dtype)
+        product::product_for_sum(lhs, rhs, dtype)
     }
 
     fn product_onto(sum: CubeTensor, lhs: CubeTensor, rhs: CubeTensor) -> CubeTensor {
@@ -69,6 +69,10 @@ impl ForestOps for CubeBackend {
         let width = grad.meta.shape()[1];
         let zeros = Self::float_zeros(Shape::from([vocab, width]), &grad.device, grad.dtype.into());
         embedding::add_rows(zeros, tokens, grad)
+    }
+
+    fn zeros_for_sum(parameter: &CubeTensor) -> CubeTensor {
+        sums::zeros(parameter, DType::F32)
     }
 
     fn embed_backward_onto(sum: CubeTensor, tokens: CubeTensor, grad: CubeTensor) -> CubeTensor {

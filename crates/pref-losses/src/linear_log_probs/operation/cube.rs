@@ -6,7 +6,8 @@ use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::{DType, FloatDType, Slice};
 use gpu_kernels::log_probs::{RowStatistics, logit_gradient, row_statistics};
-use gpu_kernels::product::{product, product_onto};
+use gpu_kernels::product::{product, product_for_sum, product_onto};
+use gpu_kernels::sums;
 
 use super::plain::{block_slices, put_block, weight_block, weight_block_gradient};
 use super::{Also, Forward, Gradient, Inputs, Saved, Wanted};
@@ -78,21 +79,22 @@ pub(super) fn backward(
         let Some(weight_type) = wanted.weight else {
             continue;
         };
+        let is_whole = end - start == vocab;
         // The gradient of the block by itself, or added to a sum.
         let of_block = |sum: Option<FloatTensor<Cube>>, dtype: DType| {
             let hidden = inputs.hidden.clone();
             weight_block_gradient::<Cube>(hidden, gradient, inputs.layout, |lhs, rhs| match sum {
                 Some(sum) => product_onto(sum, lhs, rhs),
+                None if is_whole => product_for_sum(lhs, rhs, dtype),
                 None => product(lhs, rhs, dtype),
             })
         };
-        if end - start == vocab {
+        if is_whole {
             weight_gradient = Some(of_block(weight_gradient, weight_type.into()));
             continue;
         }
         let whole = weight_gradient.unwrap_or_else(|| {
-            let device = inputs.hidden.device();
-            Cube::float_empty(inputs.weight.shape(), &device, weight_type)
+            sums::empty(&inputs.weight, inputs.weight.shape(), weight_type.into())
         });
         let part = of_block(None, whole.dtype());
         let slices = block_slices(&inputs, start, end);
