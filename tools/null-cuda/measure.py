@@ -24,8 +24,8 @@ NVRTC = ROOT / "target" / "nvrtc"
 PACKAGES = ["nvidia-cuda-" + name for name in ("nvrtc", "runtime", "cccl", "crt", "nvcc")] + ["nvidia-nvvm"]
 # Forward and backward, with DPO and KTO the reference's forward pass, and with KTO those of both models over mismatched responses.
 MOST_LAUNCHES_OF_A_LAYER = {"rm": 60, "dpo": 75, "kto": 95}
-# Copies of tensors to be written to, which are made where a thread of CubeCL's holds one at that moment. Chance decides, so they
-# are no part of the launches. They are about 0.001 of them; if the sum of every weight's gradient were copied, it would be 0.1.
+# Copies of tensors that would be written to and are found in use. How many there are differs from run to run, so they are no part
+# of the launches. They are about 0.001 of them; if the sum of every weight's gradient were copied, it would be 0.1.
 COPY = "unary_numeric_t_"
 MOST_COPIES = 0.03
 

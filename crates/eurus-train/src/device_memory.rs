@@ -2,7 +2,8 @@
 //!
 //! CubeCL carves tensors out of pages as large as the largest tensor so far, and keeps a page as long as anything lies on it. Of a
 //! model of 7 billion parameters a tenth of such pages would stay empty between tensors of other sizes. So what stays for a whole
-//! run lies outside of them, and the pages for what comes and goes are larger than any tensor. On a CPU nothing here does anything.
+//! run lies outside of them, as the sums of gradients do (`gpu_kernels::sums`), and the pages for what comes and goes are larger than
+//! any tensor. On a CPU nothing here does anything.
 
 use burn::tensor::{Device, Tensor};
 
